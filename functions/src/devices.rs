@@ -112,21 +112,19 @@ async fn attachments(
 async fn committed(
     table: &Table,
     whole: DeviceDetails,
-    mut device: Device,
-    mut after: DeviceAttachments,
+    device: Device,
+    after: DeviceAttachments,
     event: &Event,
 ) -> Result<DeviceDetails, Error> {
     // The device's version stands for the whole, so it goes up with what belongs to it too.
     let commit = Commit::of(event).bump_version(&whole.device, &device);
-    let unchanged = whole.attachments.as_ref() == Some(&after);
     let commit = match &whole.attachments {
         Some(before) => commit.edit(before, &after),
         None if after == DeviceAttachments::none(&device) => commit,
         None => commit.put(&after),
     };
-    table.commit(commit).await?;
-    device.version += 1;
-    after.version += u64::from(whole.attachments.is_some() && !unchanged);
+    let committed = table.commit(commit).await?;
+    let (device, after) = (committed.now(device), committed.now(after));
     let attachments = whole.attachments.is_some() || after != DeviceAttachments::none(&device);
     Ok(DeviceDetails { device, attachments: attachments.then_some(after), ..whole })
 }
@@ -141,7 +139,7 @@ async fn done(
         let whole = wanted(table, request).await?;
         let mut prepared = actions::prepare(table, &RequestContext::of_call(request), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
-            table.commit(commit).await?;
+            prepared.whole.device = table.commit(commit).await?.now(prepared.whole.device);
         }
         Ok(prepared)
     })

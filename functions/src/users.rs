@@ -95,7 +95,7 @@ pub(crate) async fn committed(
 ) -> Result<Reply, Error> {
     let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
     if let Some(commit) = prepared.commit.take() {
-        table.commit(commit).await?;
+        prepared.user = table.commit(commit).await?.now(prepared.user);
     }
     let PlannedUser { user, devices, left, .. } = &prepared;
     let mut view = views::user(user, devices, left, beside.profile(), request.now());

@@ -60,11 +60,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             let after = changed.map_or(before, |(after, _)| after);
             return Ok(would_be(table, &request, &after, defaults).await?.versioned(version));
         }
-        let Some((mut after, event)) = changed else {
+        let Some((after, event)) = changed else {
             return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
         };
-        table.commit(Commit::of(&event).edit(&before, &after)).await?;
-        after.version += 1;
+        let after = table.commit(Commit::of(&event).edit(&before, &after)).await?.now(after);
         Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
     })
     .await

@@ -37,8 +37,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let mut after = user.clone();
         if let Some(change) = set_secrets(&user, &edit, &event_context)? {
             after = change.user_after().unwrap_or(&user).clone();
-            table.commit(Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit)).await?;
-            after.version += 1;
+            let commit = Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit);
+            after = table.commit(commit).await?.now(after);
         }
         let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});
         Ok(Reply::thing(&view, after.version))

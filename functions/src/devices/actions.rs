@@ -114,7 +114,6 @@ impl PlannedDevice {
         };
         if let Some(edited) = change.devices.first() {
             whole.device.clone_from(&edited.after);
-            whole.device.version += 1;
         }
         Self { commit: Some(Commit::changing(event_context.event_id, &change)), whole, command }
     }

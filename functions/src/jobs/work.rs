@@ -155,9 +155,8 @@ async fn turned(
 ) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, next, &event_context);
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    let after = change.job.map_or_else(|| job.clone(), |job| job.after);
-    Ok(Some(Job { version: job.version + 1, ..after }))
+    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    Ok(Some(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after))))
 }
 
 /// What came of one thing.
@@ -207,7 +206,7 @@ async fn thing(
             table.commit(alone().put(&item).guarded_by(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
-        outcome => outcome.map(|()| ItemResult::Came(item.outcome)),
+        outcome => outcome.map(|_| ItemResult::Came(item.outcome)),
     }
 }
 

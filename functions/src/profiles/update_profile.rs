@@ -46,7 +46,7 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit)
     let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
         return Ok(Reply::thing(&views::profile(&profile, &before), profile.version));
     };
-    let mut after = changed.profile;
+    let after = changed.profile;
     if is_renamed(&profile, &after) && table.profile_name_taken(request.workspace(), &after.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
@@ -54,7 +54,6 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit)
     if let Some(old) = displaced(table, &before, &changed.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    table.commit(commit).await?;
-    after.version += 1;
+    let after = table.commit(commit).await?.now(after);
     Ok(Reply::thing(&views::profile(&after, &changed.workspace), after.version))
 }

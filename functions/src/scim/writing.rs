@@ -3,7 +3,7 @@
 use aws::{Commit, Table, UsernameClaims};
 use domain::error::{DomainError, Error};
 use domain::models::user::User;
-use domain::permission::Permission;
+use domain::rules::lifecycle::require_rename_allowed;
 use domain::rules::provenance::require_no_data_set;
 use domain::rules::scim::change;
 use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
@@ -127,9 +127,7 @@ async fn change_one(
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(table, request, &person.user, &wanted).await?;
     let phones = held(table, &person.user).await?;
-    if is_renamed(&person.user, &wanted) && !phones.is_empty() {
-        request.caller.require(Permission::UsersWipe)?;
-    }
+    require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
     let context = RequestContext::of_call(request);
     let event_context = context.event_context();
     let new_id = || CommandId(request.http.id_source.new_id());
@@ -138,9 +136,8 @@ async fn change_one(
     };
     let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
-    table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = change.user_after().unwrap_or(&person.user).clone();
-    let user = User { version: user.version + 1, ..user };
+    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    let user = committed.now(change.user_after().unwrap_or(&person.user).clone());
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
 }
 

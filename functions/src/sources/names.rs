@@ -22,7 +22,7 @@ use domain::rules::sync as rules;
 use domain::rules::sync::MatchCandidates;
 use uuid::Uuid;
 
-use super::{ATTEMPTS, BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
+use super::{BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
 use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
 use crate::users::actions::{carried_through, held};
@@ -251,20 +251,19 @@ impl SyncRun<'_> {
         settings: &Settings,
     ) -> Result<(), Error> {
         let id = line(row);
-        for round in 0..ATTEMPTS {
-            let Some(found) = self.again(row, taken).await? else { return Err(Error::Conflict) };
-            match self.tried(row, &found, chosen, settings).await {
-                Ok(RowDecision::Changed(_, item)) => {
-                    locked(&self.ahead).insert(id, item.outcome);
-                    return Ok(());
-                }
-                // It is told of in its own turn.
-                Ok(_) => return Ok(()),
-                Err(Error::Conflict) => self.table.pause(round).await,
-                Err(failure) => return Err(failure),
+        let done = retry_on_conflict(self.table, || async {
+            let Some(found) = self.again(row, taken).await? else { return Ok(None) };
+            // What is not changed is told of in its own turn.
+            match self.tried(row, &found, chosen, settings).await? {
+                RowDecision::Changed(_, item) => Ok(Some(Some(item.outcome))),
+                _ => Ok(Some(None)),
             }
+        });
+        // Another run has moved the job on.
+        if let Some(outcome) = done.await?.ok_or(Error::Conflict)? {
+            locked(&self.ahead).insert(id, outcome);
         }
-        Err(Error::unavailable("the table", "others kept changing the same rows"))
+        Ok(())
     }
 
     /// The row of a user in the data set, other than one.
@@ -356,7 +355,7 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await
+            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await.map(drop)
         })
         .await
     }
@@ -374,7 +373,7 @@ impl SyncRun<'_> {
             };
             let (_, commit) =
                 carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
-            self.table.commit(commit.guarded_by(self.job)).await
+            self.table.commit(commit.guarded_by(self.job)).await.map(drop)
         })
         .await
     }

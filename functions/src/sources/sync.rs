@@ -25,7 +25,6 @@ use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_
 use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::models::user::User;
 use domain::models::workspace::Settings;
-use domain::permission::Permission;
 use domain::rules::jobs::{fail, page_done};
 use domain::rules::lifecycle;
 use domain::rules::sync as rules;
@@ -310,12 +309,8 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(after(job, change.job.map(|job| job.after)))
-}
-
-fn after(job: &Job, after: Option<Job>) -> Job {
-    Job { version: job.version + 1, ..after.unwrap_or_else(|| job.clone()) }
+    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
@@ -346,8 +341,8 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(after(job, change.job.map(|job| job.after)))
+    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Everything that a step of a sync has at hand.
@@ -462,28 +457,21 @@ impl SyncRun<'_> {
         chosen: Option<&ChosenUsers>,
         settings: &Settings,
     ) -> Result<Option<RowDecision>, Error> {
-        let mut found = Some(found);
-        let mut round = 0;
-        loop {
-            let found = match found.take() {
-                Some(found) => found,
-                // Another change came first.
-                None => match self.again(row, taken).await? {
-                    Some(found) => found,
-                    None => return Err(Error::Conflict),
-                },
-            };
-            match self.tried_once_clear(row, found, taken, chosen, settings).await {
-                Err(Error::Conflict) if round < ATTEMPTS => {
-                    self.table.pause(round).await;
-                    round += 1;
-                }
-                Err(Error::Conflict) => {
-                    return Err(Error::unavailable("the table", "others kept changing the same rows"));
-                }
-                outcome => return outcome,
+        let mut first = Some(found);
+        let decided = retry_on_conflict(self.table, || {
+            let first = first.take();
+            async move {
+                let found = match first {
+                    Some(found) => Some(found),
+                    // Another change came first.
+                    None => self.again(row, taken).await?,
+                };
+                let Some(found) = found else { return Ok(None) };
+                self.tried_once_clear(row, found, taken, chosen, settings).await.map(Some)
             }
-        }
+        });
+        // Another run has moved the job on.
+        decided.await?.ok_or(Error::Conflict)
     }
 
     /// Tries a row once its username is free, if it can be.
@@ -551,7 +539,7 @@ impl SyncRun<'_> {
         }
         match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
-            outcome => outcome.map(|()| {
+            outcome => outcome.map(|_| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
             }),
         }
@@ -598,9 +586,8 @@ impl SyncRun<'_> {
         }
         let phones: Vec<DeviceWithCommands> =
             if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
-        if rules::is_renamed(self.source, &user, row) && !phones.is_empty() && !self.may_wipe {
-            return Err(DomainError::PermissionMissing(Permission::UsersWipe).into());
-        }
+        let is_renamed = rules::is_renamed(self.source, &user, row);
+        lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
         let new_id = || CommandId(context.id_source.new_id());
         let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &event_context)? else {
             return Ok(RowDecision::Nothing);
@@ -885,9 +872,6 @@ impl SyncRun<'_> {
         JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
     }
 }
-
-/// How often a row is done anew when another change came first.
-const ATTEMPTS: u32 = 14;
 
 /// What a row is called in the report: its line, so written that the report is in the lines' order.
 fn line(row: &Row) -> String {

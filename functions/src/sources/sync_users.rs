@@ -7,7 +7,6 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::{Job, NAMED_LIMIT};
 use domain::models::source::SyncRequest;
-use domain::permission::Permission;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
@@ -63,7 +62,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         job_id: JobId(request.http.id_source.new_id()),
         user_ids,
         dry_run,
-        may_wipe: request.caller.permissions.contains(&Permission::UsersWipe),
+        may_wipe: request.caller.may_wipe(),
     };
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;

@@ -7,7 +7,6 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::Job;
 use domain::models::source::{DataSource, PART_LIMIT, Part, SyncRequest};
-use domain::permission::Permission;
 use domain::rules::change::ChangeSet;
 use domain::{JobId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
@@ -137,7 +136,7 @@ async fn attempt(
             job_id: JobId(request.http.id_source.new_id()),
             user_ids: None,
             dry_run: false,
-            may_wipe: request.caller.permissions.contains(&Permission::UsersWipe),
+            may_wipe: request.caller.may_wipe(),
         };
         (after, change) = after.begin_sync(wanted, super::is_running(table, &source).await?, &event_context)?;
     }

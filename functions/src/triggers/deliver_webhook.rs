@@ -173,8 +173,8 @@ impl Delivering<'_, '_> {
     async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
         let id_source = self.deadline.id_source();
         let taken = delivery.taken_up(id_source.new_id(), id_source.now);
-        self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
-        Ok(Delivery { version: delivery.version + 1, ..taken })
+        let committed = self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
+        Ok(committed.now(taken))
     }
 
     /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
@@ -214,7 +214,7 @@ impl Delivering<'_, '_> {
         let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
         match self.table.commit(commit).await {
             Err(Error::Conflict) => Ok(()),
-            done => done,
+            done => done.map(drop),
         }
     }
 
@@ -330,7 +330,7 @@ impl Delivering<'_, '_> {
             let commit = Commit::without_event(self.deadline.id_source().event_id());
             return match self.table.commit(commit.edit(delivery, &delivery.canceled())).await {
                 Err(Error::Conflict) => Ok(true),
-                done => done.map(|()| true),
+                done => done.map(|_| true),
             };
         };
         if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
@@ -362,6 +362,7 @@ impl Delivering<'_, '_> {
                     None => commit,
                 })
                 .await
+                .map(drop)
         })
         .await
     }

@@ -45,7 +45,7 @@ pub(crate) async fn settle(
         Some((after, event)) => Commit::of(event).edit(&device, after),
         None => Commit::without_event(run.id_source.event_id()),
     };
-    table.commit(commit.edit(&token, &settled)).await
+    table.commit(commit.edit(&token, &settled)).await.map(drop)
 }
 
 enum EndpointLookup {

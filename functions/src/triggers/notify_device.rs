@@ -82,7 +82,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
                 wake(table, pusher, workspace, device, event).await?;
             }
             let done = || Commit::without_event(run.id_source.event_id()).done(&lease, run.id_source.now);
-            retry_on_conflict(table, || table.commit(done())).await
+            retry_on_conflict(table, || table.commit(done())).await.map(drop)
         }
     }
 }

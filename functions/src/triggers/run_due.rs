@@ -224,7 +224,7 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &De
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
     let (_, commit) = carried_through(table, &context, change, defaults, &event_context).await?;
-    table.commit(commit).await
+    table.commit(commit).await.map(drop)
 }
 
 /// Ends a command whose time is over.
@@ -239,7 +239,9 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     }
     let event_context = run.event_context(workspace);
     match apply(&device, &command, Trigger::TimeIsUp, None, &event_context)? {
-        Some(over) => table.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await,
+        Some(over) => {
+            table.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await.map(drop)
+        }
         None => Ok(()),
     }
 }
@@ -270,7 +272,7 @@ async fn silent_rule(
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
-            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await);
+            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await.map(drop));
         };
         let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
@@ -298,7 +300,9 @@ async fn silent_rule(
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
     let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
-    unless_changed(table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await)
+    unless_changed(
+        table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
+    )
 }
 
 /// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
@@ -378,7 +382,9 @@ async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
         return Ok(());
     };
     match expire(&before, &run.event_context(before.workspace_id)) {
-        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await,
+        Some((after, event)) => {
+            table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await.map(drop)
+        }
         None => Ok(()),
     }
 }

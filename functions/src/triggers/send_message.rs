@@ -93,7 +93,7 @@ async fn one(
             Some((before, after, event)) => Commit::of(event).edit(before, after),
             None => Commit::without_event(run.id_source.event_id()),
         };
-        table.commit(commit.done(&lease, run.id_source.now)).await
+        table.commit(commit.done(&lease, run.id_source.now)).await.map(drop)
     })
     .await
 }

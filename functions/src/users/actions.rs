@@ -222,8 +222,7 @@ impl PlannedUser {
             let UserWithDevices { user, devices, left } = UserWithDevices::of(user.clone(), &devices);
             return Self { commit: None, user, devices, left, invitation: None };
         };
-        let mut after = change.user_after().unwrap_or(user).clone();
-        after.version += 1;
+        let after = change.user_after().unwrap_or(user).clone();
         let changed = |device: Device| {
             let found = change.devices.iter().map(|edited| &edited.after).find(|d| d.device_id == device.device_id);
             found.cloned().unwrap_or(device)
@@ -384,8 +383,7 @@ impl Offered {
 
     fn prepared(self, event_context: &EventContext, user: &User) -> PlannedUser {
         let commit = self.commit(event_context, &self.change);
-        let mut after = self.change.user_after().unwrap_or(user).clone();
-        after.version += 1;
+        let after = self.change.user_after().unwrap_or(user).clone();
         let (devices, left) = (Vec::new(), Vec::new());
         PlannedUser { commit: Some(commit), user: after, devices, left, invitation: self.invitation().cloned() }
     }

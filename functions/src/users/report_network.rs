@@ -36,9 +36,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let mut user = super::wanted(table, &request).await?;
         if let Some((after, event)) = networks::reported(&user, &provider, &report, &request.event_context())? {
-            table.commit(Commit::of(&event).edit(&user, &after)).await?;
-            user = after;
-            user.version += 1;
+            user = table.commit(Commit::of(&event).edit(&user, &after)).await?.now(after);
         }
         let known = user.networks.get(&provider).unwrap_or(&report);
         Ok(Reply::thing(&views::network(&provider, known, request.now()), user.version))

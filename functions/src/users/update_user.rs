@@ -4,7 +4,7 @@ use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::user::UserEdit;
 use domain::permission::Permission;
-use domain::rules::lifecycle::is_renamed;
+use domain::rules::lifecycle::{is_renamed, require_rename_allowed};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;
@@ -61,9 +61,7 @@ async fn attempt(
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
     let user = super::wanted(table, request).await?;
-    if is_renamed(&user, edit) && !user.device_ids.is_empty() {
-        request.caller.require(Permission::UsersWipe)?;
-    }
+    require_rename_allowed(is_renamed(&user, edit), !user.device_ids.is_empty(), request.caller.may_wipe())?;
     // What decides which configuration a phone gets decides where its secrets go.
     if edit.overrides.is_some() || edit.profile_id.is_some() {
         request.caller.require(Permission::DeploymentsManage)?;

@@ -88,8 +88,7 @@ pub(crate) async fn record(
             }
             Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
         };
-        table.commit(commit.edit(&before, &after)).await?;
-        Ok(Some(Delivery { version: before.version + 1, ..after }))
+        Ok(Some(table.commit(commit.edit(&before, &after)).await?.now(after)))
     })
     .await
 }

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod database;
+pub mod definition;
 pub mod demo;
 pub mod description;
 pub mod driver;

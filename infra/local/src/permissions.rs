@@ -52,7 +52,7 @@ pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'
 }
 
 /// Whether a text has a pattern in which `*` stands for any text and `?` for any character.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
         Some('*') => {

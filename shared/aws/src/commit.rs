@@ -26,6 +26,38 @@ pub struct Commit {
     event_at: Option<usize>,
     /// When the act was that is on the record.
     at: Option<Time>,
+    /// The versions that the changed rows will have.
+    versions: BTreeMap<Key, u64>,
+}
+
+/// A commit as DynamoDB takes it.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    /// By which DynamoDB knows a repeated request.
+    pub token: String,
+    /// At most [`ITEM_LIMIT`].
+    pub items: Vec<TransactWriteItem>,
+    /// Which of the items is the event's.
+    pub event_at: Option<usize>,
+    /// What it will have come to.
+    pub committed: Committed,
+}
+
+/// What a commit that was made has come to.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    versions: BTreeMap<Key, u64>,
+}
+
+impl Committed {
+    /// A row of the commit as it is now: with the version that the commit has given it.
+    #[must_use]
+    pub fn now<R: Row>(&self, mut row: R) -> R {
+        if let Some(version) = self.versions.get(&row.key()) {
+            row.set_version(*version);
+        }
+        row
+    }
 }
 
 /// One row's part of a commit, not yet bound to a table.
@@ -120,7 +152,7 @@ impl Commit {
     /// lost answer.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
-        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None }
+        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None, versions: BTreeMap::new() }
     }
 
     /// A new row, and its index rows.
@@ -160,6 +192,7 @@ impl Commit {
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| before.version());
+                self.versions.extend(version.map(|version| (before.key(), version + 1)));
                 let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
                 self.parts.push(WriteItem::Update { key: before.key().attributes(), update });
                 self.edit_index_rows(&before.index_rows(), &after.index_rows());
@@ -204,6 +237,7 @@ impl Commit {
             Ok(difference) => {
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| row.version());
+                self.versions.extend(version.map(|version| (row.key(), version + 1)));
                 let update = UpdateParts { difference, version, limits: Vec::new(), same: Vec::new() };
                 self.parts.push(WriteItem::Update { key: row.key().attributes(), update: Box::new(update) });
             }
@@ -383,8 +417,8 @@ impl Commit {
         }
     }
 
-    /// The request's token, its items, and which of them is the event's.
-    pub(crate) fn finish(self, names: &TableNames) -> Result<(String, Vec<TransactWriteItem>, Option<usize>), Error> {
+    /// The transaction that makes it.
+    pub(crate) fn finish(self, names: &TableNames) -> Result<Transaction, Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -392,7 +426,8 @@ impl Commit {
             return Err(Error::internal("committing", "more items than one transaction takes"));
         }
         let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
-        Ok((self.token.to_string(), items, self.event_at))
+        let committed = Committed { versions: self.versions };
+        Ok(Transaction { token: self.token.to_string(), items, event_at: self.event_at, committed })
     }
 }
 

@@ -23,6 +23,9 @@ macro_rules! keeps_stored_row {
             fn keep(&mut self, stored: domain::stored::Stored) {
                 self.stored = stored;
             }
+            fn set_version(&mut self, version: u64) {
+                self.version = version;
+            }
         })+
     };
 }
@@ -110,6 +113,8 @@ pub trait Read: DeserializeOwned {
     }
     /// Keeps the row that it was read as.
     fn keep(&mut self, _: Stored) {}
+    /// Takes the version that a commit has given to its row, if it is one that is changed.
+    fn set_version(&mut self, _: u64) {}
 }
 
 impl IndexRow {
@@ -141,7 +146,7 @@ pub trait Row: Serialize + Read + Clone {
     const PARTS: &'static [&'static str] = &[];
 
     /// Fields that its key and its indexes tell, which are not stored once more. See
-    /// [`crate::devices::fields_of_key`].
+    /// [`fields_of_key`].
     const TOLD: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.

@@ -18,7 +18,7 @@ mod topic;
 mod verdict;
 
 pub use clients::{Clients, Connection};
-pub use commit::Commit;
+pub use commit::{Commit, Committed};
 /// How far calls to webhooks go.
 pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};

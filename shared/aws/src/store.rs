@@ -35,22 +35,22 @@
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |
 //!
-//! Index rows, which are made and removed with the row in brackets:
+//! Index rows, which are made and removed with the row in parentheses:
 //!
 //! | row | `pk` | `sk` | holds |
 //! |---|---|---|---|
-//! | username [user, until deleted] | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
-//! | identity key [user, until deleted] | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
-//! | external id [user, until deleted] | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
-//! | data set's username [user renamed by hand, until deleted] | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
-//! | profile's name [profile] | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
-//! | what a profile is called [profile] | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
-//! | search word [user, device] | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
-//! | code [invitation] | `CODE#{hash}` | `CODE` | whose it is; unique |
-//! | text message [invitation] | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
-//! | endpoint's holder [device] | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
-//! | credential's holder [attachments, until purged] | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
-//! | pointer [key, member, deployment] | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
+//! | username (user, until deleted) | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
+//! | identity key (user, until deleted) | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | external id (user, until deleted) | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
+//! | data set's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
+//! | profile's name (profile) | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
+//! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
+//! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
+//! | code (invitation) | `CODE#{hash}` | `CODE` | whose it is; unique |
+//! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
+//! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
+//! | credential's holder (attachments, until purged) | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
+//! | pointer (key, member, deployment) | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
 //! deployment's code, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer

@@ -10,7 +10,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep};
 use domain::error::Error;
 
 use crate::clients::Clients;
-use crate::commit::Commit;
+use crate::commit::{Commit, Committed, Transaction};
 use crate::item::{Item, Key, Read, from_item, note_unreadable};
 
 /// The names of the two tables.
@@ -97,7 +97,7 @@ impl Table {
         Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
     }
 
-    /// Makes a change, whole or not at all.
+    /// Makes a change, whole or not at all. The answer gives the changed rows their new versions.
     ///
     /// While nobody says what became of it, the identical request is sent again: DynamoDB knows it
     /// by its token for ten minutes, and after that by the event's row, which can be made once
@@ -106,16 +106,16 @@ impl Table {
     /// # Errors
     /// `Conflict` if a row had changed, a name was taken, or another transaction was under way on
     /// the same rows: nothing was changed, and the caller starts over from its reads.
-    pub async fn commit(&self, commit: Commit) -> Result<(), Error> {
-        let (token, items, event_at) = commit.finish(&self.names)?;
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
+        let Transaction { token, items, event_at, committed } = commit.finish(&self.names)?;
         let mut repeat = 0;
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             let Err(error) = request.client_request_token(&token).send().await else {
-                return Ok(());
+                return Ok(committed);
             };
             match Outcome::of(&error, event_at) {
-                Outcome::Done => return Ok(()),
+                Outcome::Done => return Ok(committed),
                 Outcome::Conflict => return Err(Error::Conflict),
                 Outcome::Refused => return Err(Error::internal("committing", error)),
                 Outcome::Throttled => return Err(Error::unavailable("DynamoDB", error)),

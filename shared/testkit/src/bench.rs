@@ -8,6 +8,7 @@ use chrono::{DateTime, Duration, Utc};
 use futures::FutureExt as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use local::Wait;
+use local::messaging::{Channel, OutboxItem};
 use local::operations::Adjust;
 use local::queue::Retry;
 use local::stack::{Stack, StackOptions};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::described::{self, Exchange};
+use crate::oidc;
 
 /// The system, with a clock that stands until it is moved.
 pub struct Bench {
@@ -37,6 +39,12 @@ pub struct Tenant {
     pub workspace_id: String,
     /// Its key.
     pub key: String,
+}
+
+/// A text of a body; empty if it is none.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// An answer of the API.
@@ -69,12 +77,70 @@ impl Answer {
     /// A text of the body.
     #[must_use]
     pub fn get(&self, field: &str) -> String {
-        self.body[field].as_str().unwrap_or_default().to_owned()
+        text(&self.body[field])
     }
 }
 
 /// When every bench begins.
 pub const START: &str = "2026-11-23T08:00:00Z";
+
+/// How a system is to start: what stands between it and AWS, and the template's parameters.
+#[derive(Default)]
+pub struct Setup {
+    adjusts: Vec<Adjust>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Setup {
+    /// Nothing stands in between, and no parameter is said.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adjusts each operation's connection, after what was said before: what is put in its way is met first.
+    #[must_use]
+    pub fn with(mut self, adjust: Adjust) -> Self {
+        self.adjusts.push(adjust);
+        self
+    }
+
+    /// Says a parameter of the template.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, value: &str) -> Self {
+        self.parameters.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Says parameters of the template.
+    #[must_use]
+    pub fn parameters(self, parameters: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Self {
+        parameters.into_iter().fold(self, |setup, (name, value)| setup.parameter(name.as_ref(), value.as_ref()))
+    }
+
+    /// Says that admins sign in by the issuer of [`crate::oidc`].
+    #[must_use]
+    pub fn issuer(self) -> Self {
+        self.parameter("OidcIssuer", oidc::ISSUER).parameter("OidcAudience", oidc::AUDIENCE)
+    }
+
+    /// The system, in memory.
+    pub async fn start(self) -> Bench {
+        let start = START.parse().expect("START is a date and time");
+        let clock = Arc::new(watch::Sender::new(start));
+        let reader = Arc::clone(&clock);
+        let now = Arc::new(move || *reader.borrow());
+        let wait = waiting_by(&clock);
+        let adjusts = self.adjusts;
+        let adjust: Adjust = Arc::new(move |operation, connection| {
+            adjusts.iter().fold(connection, |connection, adjust| adjust(operation, connection))
+        });
+        let parameters = self.parameters;
+        let options = StackOptions { now, wait, adjust: Some(adjust), parameters, ..StackOptions::default() };
+        let stack = Stack::start(options).await.expect("the system starts");
+        Bench { stack, clock, open: AtomicBool::new(false) }
+    }
+}
 
 /// The only pages that may be kept: they are the same for everybody.
 const MAY_BE_KEPT: [&str; 4] =
@@ -114,21 +180,9 @@ fn waiting_by(clock: &Arc<watch::Sender<DateTime<Utc>>>) -> Wait {
 }
 
 impl Bench {
-    /// The system, in memory.
+    /// The system, in memory, as it is on AWS by the template's own parameters.
     pub async fn start() -> Self {
-        Self::start_with(None, BTreeMap::new()).await
-    }
-
-    /// The system, with its operations' connections adjusted and other parameters of the template.
-    pub async fn start_with(adjust: Option<Adjust>, parameters: BTreeMap<String, String>) -> Self {
-        let start = START.parse().expect("START is a date and time");
-        let clock = Arc::new(watch::Sender::new(start));
-        let reader = Arc::clone(&clock);
-        let now = Arc::new(move || *reader.borrow());
-        let wait = waiting_by(&clock);
-        let options = StackOptions { now, wait, adjust, parameters, ..StackOptions::default() };
-        let stack = Stack::start(options).await.expect("the system starts");
-        Self { stack, clock, open: AtomicBool::new(false) }
+        Setup::new().start().await
     }
 
     /// Lets replies have fields and words that only another release knows, as the description allows: rows of one
@@ -176,6 +230,11 @@ impl Bench {
         self.stack.drain(Retry::Now).await.expect("the stream moves on");
     }
 
+    /// Lets everything happen, retries at their times.
+    pub async fn settle(&self) {
+        self.stack.settle(|to| self.set_clock(to)).await.expect("the stream moves on");
+    }
+
     /// A new workspace.
     pub async fn tenant(&self, name: &str) -> Tenant {
         let made = self.stack.invoke("create-workspace", json!({"name": name})).await.expect("a workspace is made");
@@ -216,6 +275,13 @@ impl Bench {
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         self.send(request.body(body.into_bytes()).expect("the request is one")).await
+    }
+
+    /// A POST with a key that is made once, however often it is sent.
+    pub async fn post_once(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path);
+        let request = request.header("authorization", format!("Bearer {key}")).header("idempotency-key", once);
+        self.send(request.body(body.to_string().into_bytes()).expect("the request is one")).await
     }
 
     /// A GET with a key.
@@ -282,11 +348,17 @@ impl Bench {
         self.newest_code().expect("an e-mail with a code was sent")
     }
 
+    /// What was sent by a channel, the newest first.
+    #[must_use]
+    pub fn sent(&self, channel: Channel) -> Vec<OutboxItem> {
+        self.stack.messaging().outbox().into_iter().filter(|item| item.channel == channel).collect()
+    }
+
     /// The code in the newest e-mail or text.
     #[must_use]
     pub fn newest_code(&self) -> Option<String> {
         let outbox = self.stack.messaging().outbox();
-        let message = outbox.iter().find(|item| item.channel != local::messaging::Channel::Push)?;
+        let message = outbox.iter().find(|item| item.channel != Channel::Push)?;
         let text = message.text.clone()?;
         let (_, rest) = text.split_once("/i/")?;
         Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
@@ -295,9 +367,8 @@ impl Bench {
     /// The code in the newest e-mail of a deployment.
     #[must_use]
     pub fn newest_deployment_code(&self) -> Option<String> {
-        let outbox = self.stack.messaging().outbox();
-        let texts = outbox.into_iter().filter(|item| item.channel == local::messaging::Channel::Email);
-        let text = texts.filter_map(|item| item.text).find(|text| text.contains("/r/"))?;
+        let text =
+            self.sent(Channel::Email).into_iter().filter_map(|item| item.text).find(|text| text.contains("/r/"))?;
         let (_, rest) = text.split_once("/r/")?;
         Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
     }
@@ -376,7 +447,43 @@ impl Bench {
 
     /// A check-in with nothing new.
     pub async fn check_in(&self, credential: &str) -> Answer {
-        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&json!({}))).await
+        self.report_in(credential, json!({})).await
+    }
+
+    /// A check-in with news.
+    pub async fn report_in(&self, credential: &str, news: Value) -> Answer {
+        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&news)).await
+    }
+
+    /// A device asks for its configuration.
+    pub async fn download(&self, credential: &str) -> Answer {
+        self.call(Method::POST, "/devices/me/config", Some(credential), None).await
+    }
+
+    /// A new key that may do so much and nothing else, as it is shown once.
+    pub async fn key(&self, tenant: &Tenant, permissions: &[&str]) -> Answer {
+        let body = json!({"name": permissions.join(" "), "permissions": permissions});
+        self.post("/keys", &tenant.key, body).await.expect(201)
+    }
+
+    /// Orders something of a device, as `lock`; answers with the command's identifier.
+    pub async fn order(&self, tenant: &Tenant, device: &str, what: &str) -> String {
+        let path = format!("/devices/{device}/{what}");
+        self.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
+    }
+
+    /// Starts a deployment and lets its e-mail go out: the deployment's identifier and its code.
+    pub async fn deploy(&self, tenant: &Tenant, user: &str) -> (String, String) {
+        let path = format!("/users/{user}/deploy");
+        let made = self.post_when_it_may(&path, &tenant.key, json!({})).await.expect(202);
+        self.drain().await;
+        (made.get("deployment_id"), self.newest_deployment_code().expect("an e-mail with a code was sent"))
+    }
+
+    /// A new profile of no settings: its identifier.
+    pub async fn profile(&self, tenant: &Tenant, name: &str) -> String {
+        let body = json!({"name": name, "settings": {}});
+        self.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
     }
 
     /// The types of a workspace's events, the oldest first.

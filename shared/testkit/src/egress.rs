@@ -121,16 +121,11 @@ impl Pages {
         self.state().asked.clone()
     }
 
-    /// Puts these pages outside of every operation, in place of the world; what is adjusted besides comes
-    /// first. Nobody waits for a page.
+    /// Puts these pages outside of every operation, in place of the world. Nobody waits for a page.
     #[must_use]
-    pub fn adjust(&self, besides: Option<Adjust>) -> Adjust {
+    pub fn adjust(&self) -> Adjust {
         let pages = self.clone();
-        Arc::new(move |operation, connection| {
-            let mut connection = match &besides {
-                Some(besides) => besides(operation, connection),
-                None => connection,
-            };
+        Arc::new(move |_, mut connection| {
             connection.outside = Some(SharedHttpConnector::new(pages.clone()));
             connection.sleep = SharedAsyncSleep::new(Impatient);
             connection

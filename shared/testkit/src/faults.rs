@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 pub use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 pub use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use local::operations::Adjust;
 use serde_json::{Value, json};
+
+use crate::connector::{self, Hook};
 
 /// A service of AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -296,10 +295,9 @@ impl Faults {
     /// Puts the faults between each operation and AWS.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let faults = self.clone();
-        Arc::new(move |operation, mut connection| {
-            let faulty = Faulty { inner: connection.http, faults: faults.clone(), operation: operation.to_owned() };
-            connection.http = SharedHttpClient::new(faulty);
+        let hooked = connector::adjust(self);
+        Arc::new(move |operation, connection| {
+            let mut connection = hooked(operation, connection);
             connection.sleep = SharedAsyncSleep::new(NoWait);
             connection
         })
@@ -360,32 +358,18 @@ impl AsyncSleep for NoWait {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Faulty<C> {
-    inner: C,
-    faults: Faults,
-    operation: String,
-}
-
-impl HttpClient for Faulty<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Faulty { inner, faults: self.faults.clone(), operation: self.operation.clone() })
-    }
-}
-
-impl HttpConnector for Faulty<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+impl Hook for Faults {
+    fn call(&self, operation: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
         let call = Call::of(&request);
-        let Some(fault) = self.faults.next(&self.operation, &call) else {
-            return self.inner.call(request);
+        let Some(fault) = self.next(operation, &call) else {
+            return next.call(request);
         };
-        let inner = self.inner.clone();
+        let next = next.clone();
         HttpConnectorFuture::new(async move {
             if let Some(answer) = fault.answer(&call) {
                 return answer;
             }
-            let _lost = inner.call(request).await;
+            let _lost = next.call(request).await;
             if fault == Fault::DropAfter {
                 end_of_process();
             }

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use local::operations::Adjust;
 use tokio::sync::oneshot;
 
+use crate::connector::{self, Hook};
 use crate::faults::Call;
 
 /// Which call is held up.
@@ -45,12 +43,7 @@ impl Gate {
     /// Puts the gate between each operation and AWS.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let gate = self.clone();
-        Arc::new(move |operation, mut connection| {
-            let gated = Gated { inner: connection.http, gate: gate.clone(), operation: operation.to_owned() };
-            connection.http = SharedHttpClient::new(gated);
-            connection
-        })
+        connector::adjust(self)
     }
 
     /// Runs something, and lets something else happen just before the operation's first call of an action that says
@@ -94,31 +87,17 @@ impl Gate {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Gated<C> {
-    inner: C,
-    gate: Gate,
-    operation: String,
-}
-
-impl HttpClient for Gated<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Gated { inner, gate: self.gate.clone(), operation: self.operation.clone() })
-    }
-}
-
-impl HttpConnector for Gated<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(held) = self.gate.take(&self.operation, &request) else {
-            return self.inner.call(request);
+impl Hook for Gate {
+    fn call(&self, operation: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
+        let Some(held) = self.take(operation, &request) else {
+            return next.call(request);
         };
-        let inner = self.inner.clone();
+        let next = next.clone();
         HttpConnectorFuture::new(async move {
             if held.reached.send(()).is_ok() {
                 let _ = held.go_on.await;
             }
-            inner.call(request).await
+            next.call(request).await
         })
     }
 }

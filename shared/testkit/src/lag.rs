@@ -5,17 +5,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use dynoxide::Database;
 use local::operations::Adjust;
 use serde_json::Value;
 
 use crate::bench::Bench;
+use crate::connector::{self, Hook};
 
 /// How often any system was noted in this process: for the names of files.
 static NOTED: AtomicUsize = AtomicUsize::new(0);
@@ -47,11 +45,7 @@ impl Lag {
     /// Puts the lag between each operation and DynamoDB.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let lag = self.clone();
-        Arc::new(move |_, mut connection| {
-            connection.http = SharedHttpClient::new(Lagging { inner: connection.http, lag: lag.clone() });
-            connection
-        })
+        connector::adjust(self)
     }
 
     /// Notes how every index answers now.
@@ -97,24 +91,11 @@ impl Lag {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Lagging<C> {
-    inner: C,
-    lag: Lag,
-}
-
-impl HttpClient for Lagging<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Lagging { inner, lag: self.lag.clone() })
-    }
-}
-
-impl HttpConnector for Lagging<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match self.lag.answer(&request) {
+impl Hook for Lag {
+    fn call(&self, _: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
+        match self.answer(&request) {
             Some(answer) => HttpConnectorFuture::ready(Ok(answer)),
-            None => self.inner.call(request),
+            None => next.call(request),
         }
     }
 }

@@ -1,11 +1,10 @@
-//! What tests are made of: the system in process with a clock of its own, fixtures, fault
-//! injection, and the suite that every store must pass. Never shipped.
+//! What tests are made of: the system in process with a clock of its own, fixtures and fault injection. Never shipped.
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
 
 pub mod audit;
 pub mod bench;
-pub mod contract;
+pub mod connector;
 pub mod described;
 pub mod egress;
 pub mod faults;
@@ -15,7 +14,8 @@ pub mod lines;
 pub mod oidc;
 pub mod qr;
 pub mod rows;
+pub mod samples;
 pub mod tap;
 pub mod wire;
 
-pub use bench::{Answer, Bench, Tenant};
+pub use bench::{Answer, Bench, Setup, Tenant, text};

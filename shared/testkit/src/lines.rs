@@ -1,10 +1,15 @@
 //! What is logged, kept to be looked at.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::EnvFilter;
+
+/// With a single subscriber in a process, whatever logs for the first time is switched on or off by the subscriber of
+/// its own thread, which in a test beside this one is none. Of two, every one is asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// Keeps every line that is logged. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +19,7 @@ impl Lines {
     /// Those that this thread logs by a filter, as the product writes them, until the guard is dropped.
     #[must_use]
     pub fn of(filter: &str) -> (Self, DefaultGuard) {
+        LazyLock::force(&SECOND);
         let lines = Self::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()

@@ -1,19 +1,16 @@
 //! An OIDC issuer whose keys the system knows: it signs whatever a test asks it to.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use http::{Method, Request};
-use local::operations::Adjust;
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair as RsaKeyPair, PublicKeyComponents};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, Tenant};
+use crate::bench::{Answer, Bench, Setup, Tenant};
 use crate::egress::{Answers, Pages};
 use crate::rows;
 
@@ -67,24 +64,17 @@ impl Oidc {
 
     /// A system that trusts this issuer.
     pub async fn bench(&self) -> Bench {
-        self.bench_with(None).await
+        self.bench_of(Setup::new()).await
     }
 
-    /// The same, with its operations' connections adjusted.
-    pub async fn bench_with(&self, adjust: Option<Adjust>) -> Bench {
-        let bench = Bench::start_with(adjust, Self::parameters()).await;
+    /// The same, set up otherwise besides.
+    pub async fn bench_of(&self, setup: Setup) -> Bench {
+        let bench = setup.issuer().start().await;
         self.trusted_by(&bench);
         bench
     }
 
-    /// The template's parameters of a system whose admins have this issuer.
-    #[must_use]
-    pub fn parameters() -> BTreeMap<String, String> {
-        let parameters = [("OidcIssuer", ISSUER), ("OidcAudience", AUDIENCE)];
-        parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
-    }
-
-    /// Lets a system of these parameters know the issuer's keys.
+    /// Lets a system whose admins have this issuer know its keys.
     pub fn trusted_by(&self, bench: &Bench) {
         let keys = self.keys(bench.now());
         let mut row = serde_json::to_value(&keys).expect("keys are JSON");

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use local::operations::Adjust;
 
+use crate::connector::{self, Hook};
 use crate::faults::{Call, NoWait, Service};
 
 /// A call that was made.
@@ -78,17 +79,13 @@ impl Tap {
     /// A way to AWS with the tap before it, for an operation.
     #[must_use]
     pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
-        SharedHttpClient::new(Tapped { inner: http, tap: self.clone(), operation: operation.to_owned() })
+        connector::hooked(self, http, operation)
     }
 
     /// Puts the tap between each operation and AWS.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let tap = self.clone();
-        Arc::new(move |operation, mut connection| {
-            connection.http = tap.in_front_of(connection.http, operation);
-            connection
-        })
+        connector::adjust(self)
     }
 
     /// What was heard since the last time.
@@ -115,34 +112,20 @@ impl Tap {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Tapped<C> {
-    inner: C,
-    tap: Tap,
-    operation: String,
-}
-
-impl HttpClient for Tapped<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Tapped { inner, tap: self.tap.clone(), operation: self.operation.clone() })
-    }
-}
-
-impl HttpConnector for Tapped<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+impl Hook for Tap {
+    fn call(&self, operation: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
         let call = Call::of(&request);
         let bytes = request.body().bytes().unwrap_or_default();
         let body = match call.service {
             Service::Sns => form_urlencoded::parse(bytes).map(|(name, value)| format!("{name}={value}\n")).collect(),
             Service::Dynamodb | Service::Sesv2 => String::from_utf8_lossy(bytes).into_owned(),
         };
-        let sent = Sent { operation: self.operation.clone(), call, body };
-        let instead = self.tap.instead.as_ref().and_then(|instead| instead(&sent));
-        self.tap.hear(sent);
+        let sent = Sent { operation: operation.to_owned(), call, body };
+        let instead = self.instead.as_ref().and_then(|instead| instead(&sent));
+        self.hear(sent);
         match instead {
             Some(answer) => HttpConnectorFuture::ready(answer),
-            None => self.inner.call(request),
+            None => next.call(request),
         }
     }
 }

@@ -1,24 +1,20 @@
 //! A way to the embedded DynamoDB of one's own, by the real SDK over HTTP: what goes over the wire
 //! can be changed on its way, and is metered.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws::{Clients, Connection, Table, TableNames};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use local::operations::Adjust;
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Setup};
+use crate::connector::{self, Hook};
 use crate::faults::NoWait;
 use crate::rows;
 use crate::tap::Tap;
@@ -48,13 +44,7 @@ impl Meter {
     /// Puts the meter between each operation and DynamoDB.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let meter = self.clone();
-        Arc::new(move |operation, mut connection| {
-            let wire =
-                Wire { inner: connection.http, change: ask_for_capacity, meter: meter.clone(), of: operation.into() };
-            connection.http = SharedHttpClient::new(wire);
-            connection
-        })
+        connector::adjust(&Wire { change: ask_for_capacity, meter: self.clone() })
     }
 
     /// What was consumed since the last reading.
@@ -65,6 +55,25 @@ impl Meter {
 
     fn consumed(&self) -> MutexGuard<'_, Vec<Consumed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what an answer says was consumed, and passes it on.
+    async fn account(
+        &self,
+        operation: String,
+        action: &str,
+        mut response: HttpResponse,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let body = std::mem::replace(response.body_mut(), SdkBody::empty());
+        let bytes = ByteStream::new(body).collect().await.map_err(|e| ConnectorError::io(e.into()))?.into_bytes();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
+            table => table["CapacityUnits"].as_f64().unwrap_or_default(),
+        };
+        self.consumed().push(Consumed { operation, action: action.to_owned(), units });
+        *response.body_mut() = SdkBody::from(bytes);
+        Ok(response)
     }
 }
 
@@ -90,7 +99,7 @@ impl Store {
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
             connection
         });
-        let bench = Bench::start_with(Some(adjust), BTreeMap::new()).await;
+        let bench = Setup::new().with(adjust).start().await;
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         let seen = seen.expect("the system has operations");
         let mut own = Connection::new(seen.region, seen.credentials);
@@ -98,8 +107,7 @@ impl Store {
         own.sleep = SharedAsyncSleep::new(NoWait);
         let tap = Tap::new();
         let table = table(&Connection { http: tap.in_front_of(own.http.clone(), ""), ..own.clone() });
-        let wire = Wire { inner: own.http, change: forget_token, meter: Meter::new(), of: String::new() };
-        own.http = SharedHttpClient::new(wire);
+        own.http = connector::hooked(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
         Self { bench, table, forgetful: self::table(&own), tap }
     }
 }
@@ -119,58 +127,28 @@ fn forget_token(body: &mut Value) {
     }
 }
 
+/// Changes each call to DynamoDB on its way, and meters it.
 #[derive(Clone)]
-struct Wire<C> {
-    inner: C,
+struct Wire {
     change: fn(&mut Value),
     meter: Meter,
-    of: String,
 }
 
-impl<C> fmt::Debug for Wire<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wire")
-    }
-}
-
-impl HttpClient for Wire<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Wire { inner, change: self.change, meter: self.meter.clone(), of: self.of.clone() })
-    }
-}
-
-impl HttpConnector for Wire<SharedHttpConnector> {
-    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+impl Hook for Wire {
+    fn call(&self, operation: &str, mut request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").map(str::to_owned);
         let Some(target) = target else {
-            return self.inner.call(request);
+            return next.call(request);
         };
         let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
         (self.change)(&mut body);
         let body = body.to_string();
         request.headers_mut().insert("content-length", body.len().to_string());
         *request.body_mut() = SdkBody::from(body);
-        let this = self.clone();
+        let (next, meter, operation) = (next.clone(), self.meter.clone(), operation.to_owned());
         HttpConnectorFuture::new(async move {
-            let response = this.inner.call(request).await?;
-            this.account(target.rsplit('.').next().unwrap_or_default(), response).await
+            let response = next.call(request).await?;
+            meter.account(operation, target.rsplit('.').next().unwrap_or_default(), response).await
         })
-    }
-}
-
-impl Wire<SharedHttpConnector> {
-    /// Notes what an answer says was consumed, and passes it on.
-    async fn account(&self, action: &str, mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
-        let body = std::mem::replace(response.body_mut(), SdkBody::empty());
-        let bytes = ByteStream::new(body).collect().await.map_err(|e| ConnectorError::io(e.into()))?.into_bytes();
-        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let units = match &answer["ConsumedCapacity"] {
-            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
-            table => table["CapacityUnits"].as_f64().unwrap_or_default(),
-        };
-        self.meter.consumed().push(Consumed { operation: self.of.clone(), action: action.to_owned(), units });
-        *response.body_mut() = SdkBody::from(bytes);
-        Ok(response)
     }
 }

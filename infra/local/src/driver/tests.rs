@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::*;
 
 const TEMPLATE: &str = r#"
+Globals: { Function: { Timeout: 3, PermissionsBoundary: !Ref Most } }
 Resources:
   Table:
     Type: AWS::DynamoDB::Table
@@ -33,30 +34,29 @@ Resources:
       Endpoint: !GetAtt Queue.Arn
       RawMessageDelivery: true
       FilterPolicy: { event_type: [mail] }
-  Role: { Type: AWS::IAM::Role, Properties: {} }
+  Most:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      PolicyDocument: { Statement: [{ Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt RunDead.Arn }] }
   Publish:
     Type: AWS::Serverless::Function
     Properties:
       Handler: publish
-      Role: !GetAtt Role.Arn
-      Timeout: 3
-      Events:
-        Stream:
-          Type: DynamoDB
-          Properties:
-            Stream: !GetAtt Table.StreamArn
-            StartingPosition: TRIM_HORIZON
-            BatchSize: 4
-            MaximumRetryAttempts: -1
-            BisectBatchOnFunctionError: true
-            FunctionResponseTypes: [ReportBatchItemFailures]
-            FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"E"}]}}}}' }] }
+  PublishStream:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref Publish
+      EventSourceArn: !GetAtt Table.StreamArn
+      StartingPosition: TRIM_HORIZON
+      BatchSize: 4
+      MaximumRetryAttempts: -1
+      BisectBatchOnFunctionError: true
+      FunctionResponseTypes: [ReportBatchItemFailures]
+      FilterCriteria: { Filters: [{ Pattern: '{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"E"}]}}}}' }] }
   Notify:
     Type: AWS::Serverless::Function
     Properties:
       Handler: notify
-      Role: !GetAtt Role.Arn
-      Timeout: 3
       DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt RunDead.Arn }
       Events: { Topic: { Type: SNS, Properties: { Topic: !Ref Topic, FilterPolicy: { event_type: [push] } } } }
   Texts: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: !Sub "sns/${AWS::Region}/texts" } }
@@ -67,10 +67,13 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       Handler: send
-      Role: !GetAtt Role.Arn
-      Timeout: 3
-      Events:
-        Queue: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn, BatchSize: 10, FunctionResponseTypes: [ReportBatchItemFailures] } }
+  SendQueue:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref Send
+      EventSourceArn: !GetAtt Queue.Arn
+      BatchSize: 10
+      FunctionResponseTypes: [ReportBatchItemFailures]
 "#;
 
 type Reply = Arc<dyn Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync>;

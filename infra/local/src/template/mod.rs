@@ -4,7 +4,9 @@
 //! Nothing in the template is passed over in silence: a function, property, trigger or resource type that this
 //! module does not know is an error that names it, so that the local stack never quietly differs from AWS.
 
+mod globals;
 mod resolve;
+mod rights;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub use crate::patterns::Pattern;
+use globals::Globals;
 use resolve::Resolver;
 
 /// Why the template cannot be used here.
@@ -278,10 +281,13 @@ impl Template {
             event_destinations: Vec::new(),
             outputs: outputs(&template["Outputs"], &resolver)?,
         };
-        check_globals(&template["Globals"])?;
-        for (name, resource) in resources {
+        let globals = Globals::read(&template["Globals"])?;
+        // Functions first: what feeds them may stand before them.
+        let (functions, others): (Vec<_>, Vec<_>) =
+            resources.iter().partition(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
+        for (name, resource) in functions.into_iter().chain(others) {
             let within = |error: TemplateError| fault(format!("{name}: {}", error.0));
-            read.resource(name, resource, resources, &resolver).map_err(within)?;
+            read.resource(name, resource, resources, &globals, &resolver).map_err(within)?;
         }
         Ok(read)
     }
@@ -297,6 +303,7 @@ impl Template {
         name: &str,
         resource: &Value,
         all: &Map<String, Value>,
+        globals: &Globals<'_>,
         resolver: &Resolver<'_>,
     ) -> Result<(), TemplateError> {
         let kind = resource["Type"].as_str().ok_or_else(|| fault("no Type"))?;
@@ -304,11 +311,20 @@ impl Template {
         if UNUSED.contains(&kind) || !is_made {
             return Ok(());
         }
+        if kind == "AWS::Serverless::Function" {
+            let properties = resolver.value(&globals.complete(resource)?)?;
+            let statements = rights::effective(&properties, all, resolver)?;
+            self.functions.push(function(name, resource, &properties, statements)?);
+            return Ok(());
+        }
         let properties = resolver.value(&resource["Properties"])?;
         match kind {
-            "AWS::Serverless::Function" => {
-                let statements = statements(&properties, all, resolver)?;
-                self.functions.push(function(name, &properties, statements)?);
+            "AWS::Lambda::EventSourceMapping" => {
+                let fed = resource["Properties"]["FunctionName"]["Ref"].as_str();
+                let function = self.functions.iter_mut().find(|function| Some(function.name.as_str()) == fed);
+                let function =
+                    function.ok_or_else(|| fault("FunctionName is no !Ref to a function of the template"))?;
+                add_source(function, &properties)?;
             }
             "AWS::DynamoDB::Table" => self.tables.push(create_table(&properties)?),
             "AWS::SQS::Queue" => self.queues.push(queue(resolver, name, &properties)?),
@@ -341,30 +357,27 @@ const UNUSED: &[&str] = &[
     "AWS::Serverless::HttpApi",
 ];
 
-/// What all functions share must mean nothing here: variables or a timeout would be missed.
-fn check_globals(globals: &Value) -> Result<(), TemplateError> {
-    let Some(globals) = globals.as_object() else { return Ok(()) };
-    known(globals, &["Function"])?;
-    let function = globals.get("Function").and_then(Value::as_object);
-    function.map_or(Ok(()), |function| {
-        known(function, &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"])
-    })
-}
-
-fn function(name: &str, properties: &Value, statements: Vec<Statement>) -> Result<Function, TemplateError> {
+fn function(
+    name: &str,
+    resource: &Value,
+    properties: &Value,
+    statements: Vec<Statement>,
+) -> Result<Function, TemplateError> {
+    known(mapping(resource, name)?, &["Type", "IgnoreGlobals", "Metadata", "Properties"])?;
     let entries = mapping(properties, "Properties")?;
     known(
         entries,
         &[
             "FunctionName",
             "Handler",
-            "Role",
             "MemorySize",
             "Timeout",
+            "PermissionsBoundary",
             "Environment",
             "Events",
             "DeadLetterQueue",
             "EventInvokeConfig",
+            "Policies",
         ],
     )?;
     let mut function = Function {
@@ -372,7 +385,7 @@ fn function(name: &str, properties: &Value, statements: Vec<Statement>) -> Resul
         operation: text(properties, "Handler")?,
         variables: variables(&properties["Environment"])?,
         timeout: Duration::from_secs(number(properties, "Timeout")?),
-        routes: Vec::new(),
+        routes: routes(&resource["Metadata"])?,
         schedules: Vec::new(),
         runs_when_deployed: false,
         streams: Vec::new(),
@@ -400,10 +413,6 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
     let properties = mapping(&trigger["Properties"], "Properties")?;
     let of = &trigger["Properties"];
     match trigger["Type"].as_str() {
-        Some("HttpApi") => {
-            known(properties, &["ApiId", "Method", "Path"])?;
-            function.routes.push(route(properties)?);
-        }
         Some("Schedule") => {
             known(properties, &["Schedule", "State"])?;
             if properties.get("State").is_none_or(|state| state == "ENABLED") {
@@ -418,42 +427,60 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
             }
             function.runs_when_deployed = true;
         }
-        Some("DynamoDB") => function.streams.push(stream(of, properties)?),
         Some("SNS") => {
             known(properties, &["Topic", "FilterPolicy"])?;
             let filter = properties.get("FilterPolicy").map(pattern).transpose()?;
             function.topics.push(TopicTrigger { topic_arn: text(of, "Topic")?, filter });
-        }
-        Some("SQS") => {
-            known(properties, &["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"])?;
-            partial_failures(of)?;
-            let concurrency = match of.pointer("/Properties/ScalingConfig") {
-                Some(scaling) => count(scaling, "MaximumConcurrency")?,
-                None => usize::MAX,
-            };
-            let (queue_arn, batch_size) = (text(of, "Queue")?, count(of, "BatchSize")?);
-            function.queues.push(QueueTrigger { queue_arn, batch_size, concurrency });
         }
         other => return Err(fault(format!("the trigger {other:?} is not known here"))),
     }
     Ok(())
 }
 
-fn route(properties: &Map<String, Value>) -> Result<Route, TemplateError> {
-    match (properties.get("Method"), properties.get("Path")) {
-        (Some(Value::String(method)), Some(Value::String(path))) => {
-            Ok(Route::On { method: method.to_uppercase(), path: path.clone() })
-        }
-        (None, None) => Ok(Route::Default),
-        _ => Err(fault("a route has both Method and Path, or neither")),
-    }
+/// The function's own `Routes`, of which the API's definition is made (see [`crate::definition`]).
+fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
+    let Some(metadata) = metadata.as_object() else { return Ok(Vec::new()) };
+    known(metadata, &["Routes"])?;
+    let written = metadata.get("Routes").map_or_else(|| Ok(Vec::new()), texts)?;
+    written
+        .into_iter()
+        .map(|key| match key.split_once(' ') {
+            None if key == "$default" => Ok(Route::Default),
+            Some((method, path))
+                if method.chars().all(|letter| letter.is_ascii_uppercase()) && path.starts_with('/') =>
+            {
+                Ok(Route::On { method: method.to_owned(), path: path.to_owned() })
+            }
+            _ => Err(fault(format!("the route {key:?} is neither a method with a path nor $default"))),
+        })
+        .collect()
 }
 
-fn stream(of: &Value, properties: &Map<String, Value>) -> Result<StreamTrigger, TemplateError> {
+/// What Lambda itself fetches and hands to the function: a stream or a queue.
+fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> {
+    let properties = mapping(of, "Properties")?;
+    let arn = text(of, "EventSourceArn")?;
+    if arn.contains(":dynamodb:") {
+        function.streams.push(stream(of, properties, arn)?);
+        return Ok(());
+    }
+    let names = ["FunctionName", "EventSourceArn", "BatchSize", "FunctionResponseTypes", "ScalingConfig"];
+    known(properties, &names)?;
+    partial_failures(of)?;
+    let concurrency = match properties.get("ScalingConfig") {
+        Some(scaling) => count(scaling, "MaximumConcurrency")?,
+        None => usize::MAX,
+    };
+    function.queues.push(QueueTrigger { queue_arn: arn, batch_size: count(of, "BatchSize")?, concurrency });
+    Ok(())
+}
+
+fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Result<StreamTrigger, TemplateError> {
     known(
         properties,
         &[
-            "Stream",
+            "FunctionName",
+            "EventSourceArn",
             "StartingPosition",
             "BatchSize",
             "MaximumRetryAttempts",
@@ -470,7 +497,6 @@ fn stream(of: &Value, properties: &Map<String, Value>) -> Result<StreamTrigger, 
             return Err(fault(format!("{name} other than {value} is not known here")));
         }
     }
-    let stream_arn = text(of, "Stream")?;
     let table = stream_arn.split('/').nth(1).unwrap_or_default().to_owned();
     let filters = of["FilterCriteria"]["Filters"].as_array().map(Vec::as_slice).unwrap_or_default();
     let filters = filters
@@ -603,61 +629,6 @@ fn create_table(properties: &Value) -> Result<Value, TemplateError> {
         request.insert("StreamSpecification".into(), json!({ "StreamEnabled": true, "StreamViewType": view }));
     }
     Ok(Value::Object(request))
-}
-
-/// The rights of a function's role: its own policies and those that it refers to.
-fn statements(
-    properties: &Value,
-    all: &Map<String, Value>,
-    resolver: &Resolver<'_>,
-) -> Result<Vec<Statement>, TemplateError> {
-    let role = named_by(&text(properties, "Role")?, ":role/", all)?;
-    let role = resolver.value(&role["Properties"])?;
-    known(mapping(&role, "Properties")?, &["AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies"])?;
-    let mut read = Vec::new();
-    for policy in list(&role["Policies"]) {
-        read_policy(&policy["PolicyDocument"], &mut read)?;
-    }
-    for arn in list(&role["ManagedPolicyArns"]) {
-        let policy = named_by(arn.as_str().unwrap_or_default(), ":policy/", all)?;
-        read_policy(&resolver.value(&policy["Properties"]["PolicyDocument"])?, &mut read)?;
-    }
-    Ok(read)
-}
-
-fn named_by<'a>(arn: &str, kind: &str, all: &'a Map<String, Value>) -> Result<&'a Value, TemplateError> {
-    arn.split_once(kind)
-        .and_then(|(_, name)| all.get(name))
-        .ok_or_else(|| fault(format!("{arn} is none of the template's")))
-}
-
-fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
-    for statement in list(&document["Statement"]) {
-        let entries = mapping(statement, "Statement")?;
-        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
-        if statement["Effect"] != "Allow" {
-            return Err(fault("a statement that does not allow"));
-        }
-        let patterns = |name: &str| entries.get(name).map_or_else(|| Ok(Vec::new()), texts);
-        let (resources, but) = (patterns("Resource")?, patterns("NotResource")?);
-        if resources.is_empty() == but.is_empty() {
-            return Err(fault("a statement has either Resource or NotResource"));
-        }
-        let (partitions, senders) = entries.get("Condition").map_or_else(|| Ok((Vec::new(), Vec::new())), condition)?;
-        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions, senders });
-    }
-    Ok(())
-}
-
-/// The conditions that are known: which partitions a call may be about, and which address an e-mail comes from.
-fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateError> {
-    let known_keys = [("ForAllValues:StringLike", "dynamodb:LeadingKeys"), ("StringEquals", "ses:FromAddress")];
-    known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
-    let [partitions, senders] = known_keys.map(|(operator, key)| match condition.get(operator) {
-        Some(keys) => known(mapping(keys, operator)?, &[key]).and_then(|()| texts(&keys[key])),
-        None => Ok(Vec::new()),
-    });
-    Ok((partitions?, senders?))
 }
 
 /// One text or a list of them.
@@ -799,7 +770,8 @@ mod tests {
                 "Resources:\n  A: {Type: AWS::Logs::SubscriptionFilter, Properties: {LogGroupName: g, FilterPattern: '', DestinationArn: y}}",
                 "none of the template's functions",
             ),
-            ("Globals: {Function: {Timeout: 3}}\nResources: {}", "Timeout"),
+            ("Globals: {Function: {Layers: []}}\nResources: {}", "Layers"),
+            ("Resources:\n  A: {Type: AWS::Lambda::EventSourceMapping, Properties: {FunctionName: f}}", "FunctionName"),
             ("Parameters: {P: {Type: String}}\nResources: {}", "parameter P"),
         ] {
             let error = read(text).unwrap_err().to_string();

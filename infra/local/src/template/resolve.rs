@@ -131,6 +131,9 @@ impl<'a> Resolver<'a> {
             (_, "Arn") => self.arn(of),
             ("AWS::DynamoDB::Table", "StreamArn") => Ok(format!("{}/stream/local", self.arn(of)?)),
             ("AWS::SQS::Queue", "QueueName") => self.name(of),
+            ("AWS::Serverless::HttpApi", "ApiEndpoint") => {
+                Ok(format!("https://local.execute-api.{}.amazonaws.com", self.place.region))
+            }
             (kind, _) => Err(fault(format!("!GetAtt {of}.{attribute}: not known here of {kind}"))),
         }
     }

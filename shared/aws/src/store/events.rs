@@ -4,13 +4,21 @@ use chrono::Duration;
 use domain::error::Error;
 use domain::ids::timed_uuid;
 use domain::models::event::{Event, EventType};
+use domain::stored::Stored;
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Key, Read, Row};
 use crate::list::{Page, Position, Range, Source};
 use crate::table::Table;
 
-keeps_stored_row!(Event);
+impl Read for Event {
+    fn stored(&self) -> Option<&Stored> {
+        Some(&self.stored)
+    }
+    fn keep(&mut self, stored: Stored) {
+        self.stored = stored;
+    }
+}
 
 /// The partition of a day's events.
 #[must_use]

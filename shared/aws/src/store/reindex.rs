@@ -194,7 +194,7 @@ impl Table {
             };
             let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
             let written = !commit.is_empty();
-            match if written { self.commit(commit).await } else { Ok(()) } {
+            match if written { self.commit(commit).await.map(drop) } else { Ok(()) } {
                 Ok(()) if held => {
                     tracing::warn!(row = %key, "a name is held by another thing");
                     return Ok(Restored::NameHeld);

@@ -12,7 +12,7 @@
 //! | `removed` | not served | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
 //!
 //! [`step`] is this table, and nothing else changes a command's state. A device is not replaced while a
-//! wipe or a factory reset is served to it: see [`register`](crate::registration::register). Whoever deletes a user
+//! wipe or a factory reset is served to it: see `rules::registration::register`. Whoever deletes a user
 //! deletes their devices, so a deleted user's wipe is one of a deleted device. Such a wipe is told again until
 //! another is ordered in its place: see [`Command::again_at`]. Of a deleted device a factory reset is a wipe, since
 //! nobody will enrol it anew: see [`CommandKind::is_wipe`].

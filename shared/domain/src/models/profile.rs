@@ -166,7 +166,7 @@ pub struct ProfileEdit {
 }
 
 impl ProfileEdit {
-    /// Reads an edit; [`update`] tells what is wrong with it.
+    /// Reads an edit; `rules::profiles::update` tells what is wrong with it.
     #[must_use]
     pub fn read(mut fields: Fields) -> Self {
         let name = fields.text("name", NAME);

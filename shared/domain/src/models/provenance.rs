@@ -20,19 +20,19 @@ pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 string_enum! {
     /// The fields of a user that a data set can set.
     stored Field {
-        /// See [`User::username`].
+        /// The user's username.
         Username = "username",
-        /// See [`User::first_name`].
+        /// The user's first name.
         FirstName = "first_name",
-        /// See [`User::last_name`].
+        /// The user's last name.
         LastName = "last_name",
-        /// See [`User::email`].
+        /// The user's e-mail address.
         Email = "email",
-        /// See [`User::mobile`].
+        /// The user's mobile number.
         Mobile = "mobile",
-        /// See [`User::number`].
+        /// The user's number.
         Number = "number",
-        /// See [`User::service_level`].
+        /// The user's service level.
         ServiceLevel = "service_level",
         /// See [`crate::models::client_account::ClientAccount::sip_user_name`].
         SipUserName = "sip_user_name",

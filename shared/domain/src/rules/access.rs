@@ -160,6 +160,12 @@ impl Caller {
         Self { token_id: Some(token.token_id), permissions: token.lets_through(self.permissions), ..self }
     }
 
+    /// True if they may have phones wiped, or reset, which destroys what is on them as well.
+    #[must_use]
+    pub fn may_wipe(&self) -> bool {
+        self.permissions.contains(&Permission::UsersWipe)
+    }
+
     /// Lets the caller pass if they hold the permission.
     ///
     /// # Errors

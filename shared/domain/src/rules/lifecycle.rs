@@ -21,6 +21,7 @@ use crate::models::invitation::Invitation;
 use crate::models::provenance::{Field, Holder, Origin};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::models::user::{User, UserEdit};
+use crate::permission::Permission;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::commands::{EnqueueResult, TransitionResult, order};
 use crate::rules::context::EventContext;
@@ -174,6 +175,18 @@ pub fn reset_pin(
     user.require_there()?;
     let after = User { locked: None, ..user.clone() };
     Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, new_id, context))
+}
+
+/// Lets a rename pass. It resets each of the user's phones, so whoever renames a user with phones must be allowed to
+/// wipe.
+///
+/// # Errors
+/// `PermissionMissing`.
+pub fn require_rename_allowed(is_renamed: bool, holds_phones: bool, may_wipe: bool) -> Result<(), DomainError> {
+    if is_renamed && holds_phones && !may_wipe {
+        return Err(DomainError::PermissionMissing(Permission::UsersWipe));
+    }
+    Ok(())
 }
 
 /// A user after an edit; `None` if nothing changes. Another username, not only the same in other

@@ -17,7 +17,7 @@ use crate::rules::jobs::begin;
 use crate::stored::Stored;
 
 impl DataSource {
-    /// A data set set up; its event. The settings are those that [`Settings::require`] let pass.
+    /// A data set set up; its event. The settings are those that `Settings::require` let pass.
     #[must_use]
     pub fn create(kind: SourceKind, id: SourceId, new: Settings, context: &EventContext) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {

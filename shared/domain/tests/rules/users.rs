@@ -7,7 +7,9 @@ use domain::models::device::{Device, IdentifierClaim, PushToken};
 use domain::models::provenance::Field;
 use domain::models::restriction::Deleted;
 use domain::models::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::permission::Permission;
 use domain::rules::context::EventContext;
+use domain::rules::lifecycle::require_rename_allowed;
 use domain::rules::registration::{SimulatedPhone, simulate};
 use domain::{DeviceId, DomainError, MemberId, ProfileId, TokenId};
 use serde_json::{Value, json};
@@ -222,4 +224,13 @@ fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_lon
         gone.leave_behind(&Device { deleted: end(of_device), ..left(1) });
         assert_eq!(gone.deleted, end(stays));
     }
+}
+
+#[test]
+fn renaming_a_user_who_holds_phones_needs_the_right_to_wipe() {
+    for (is_renamed, holds_phones, may_wipe) in [(true, true, true), (true, false, false), (false, true, false)] {
+        assert_eq!(require_rename_allowed(is_renamed, holds_phones, may_wipe), Ok(()));
+    }
+    let refused = DomainError::PermissionMissing(Permission::UsersWipe);
+    assert_eq!(require_rename_allowed(true, true, false), Err(refused));
 }

@@ -1,0 +1,186 @@
+//! What a function may do. SAM makes its role of the function's `Policies`, adds the right to its dead-letter queue and
+//! AWS's own policies for logs and traces, and puts the permissions boundary around all of it.
+
+use serde_json::{Map, Value};
+
+use super::{Resolver, Statement, TemplateError, fault, known, list, mapping, text, texts};
+use crate::permissions::fits;
+
+/// What SAM lets every role do with any resource: AWS's policies `AWSLambdaBasicExecutionRole` and
+/// `AWSXrayWriteOnlyAccess`, which outside of the partition `aws` is `AWSXRayDaemonWriteAccess`.
+const GIVEN_TO_ALL: &[&str] = &[
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:GetSamplingStatisticSummaries",
+];
+
+/// What the function with these properties may do in the end.
+///
+/// # Errors
+/// Names what is not known here, and a statement of the function's own that goes beyond the boundary: what AWS would
+/// cut silently must not stand there.
+pub(super) fn effective(
+    properties: &Value,
+    all: &Map<String, Value>,
+    resolver: &Resolver<'_>,
+) -> Result<Vec<Statement>, TemplateError> {
+    let boundary = boundary(properties, all, resolver)?;
+    let mut own = Vec::new();
+    match &properties["Policies"] {
+        Value::Null => {}
+        Value::Array(policies) => policies.iter().try_for_each(|policy| read_policy(policy, &mut own))?,
+        policy => read_policy(policy, &mut own)?,
+    }
+    if let Some(queue) = properties.get("DeadLetterQueue") {
+        let (actions, resources) = (vec!["sqs:SendMessage".to_owned()], vec![text(queue, "TargetArn")?]);
+        own.push(Statement { actions, resources, ..Statement::default() });
+    }
+    if let Some(beyond) = own.iter().find(|statement| !is_within(statement, &boundary)) {
+        let Statement { actions, resources, but, .. } = beyond;
+        return Err(fault(format!("{actions:?} on {resources:?}{but:?} is beyond the permissions boundary")));
+    }
+    own.extend(boundary.iter().filter_map(left_of_what_all_are_given));
+    Ok(own)
+}
+
+/// Without a boundary a role could do more than is written in the template.
+fn boundary(
+    properties: &Value,
+    all: &Map<String, Value>,
+    resolver: &Resolver<'_>,
+) -> Result<Vec<Statement>, TemplateError> {
+    let arn = text(properties, "PermissionsBoundary")?;
+    let policy = arn
+        .split_once(":policy/")
+        .and_then(|(_, name)| all.get(name))
+        .ok_or_else(|| fault(format!("{arn} is none of the template's")))?;
+    let mut read = Vec::new();
+    read_policy(&resolver.value(&policy["Properties"]["PolicyDocument"])?, &mut read)?;
+    if read.iter().any(|statement| !statement.partitions.is_empty() || !statement.senders.is_empty()) {
+        return Err(fault("a condition in a permissions boundary is not known here"));
+    }
+    Ok(read)
+}
+
+/// Whether all that a statement allows is within the boundary.
+fn is_within(own: &Statement, boundary: &[Statement]) -> bool {
+    own.actions.iter().all(|action| {
+        let mut of_action = boundary.iter().filter(|statement| statement.actions.contains(action));
+        if own.but.is_empty() {
+            let of_action: Vec<&String> = of_action.flat_map(|statement| &statement.resources).collect();
+            own.resources.iter().all(|resource| of_action.iter().any(|pattern| fits(pattern, resource)))
+        } else {
+            of_action.any(|statement| statement.but == own.but)
+        }
+    })
+}
+
+fn left_of_what_all_are_given(boundary: &Statement) -> Option<Statement> {
+    let given = boundary.actions.iter().filter(|action| GIVEN_TO_ALL.contains(&action.as_str()));
+    let actions: Vec<String> = given.cloned().collect();
+    (!actions.is_empty()).then(|| Statement { actions, ..boundary.clone() })
+}
+
+fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
+    known(mapping(document, "a policy that is written out")?, &["Version", "Statement"])?;
+    for statement in list(&document["Statement"]) {
+        let entries = mapping(statement, "Statement")?;
+        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
+        if statement["Effect"] != "Allow" {
+            return Err(fault("a statement that does not allow"));
+        }
+        let patterns = |name: &str| entries.get(name).map_or_else(|| Ok(Vec::new()), texts);
+        let (resources, but) = (patterns("Resource")?, patterns("NotResource")?);
+        if resources.is_empty() == but.is_empty() {
+            return Err(fault("a statement has either Resource or NotResource"));
+        }
+        let (partitions, senders) = entries.get("Condition").map_or_else(|| Ok((Vec::new(), Vec::new())), condition)?;
+        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions, senders });
+    }
+    Ok(())
+}
+
+/// The conditions that are known: which partitions a call may be about, and which address an e-mail comes from.
+fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateError> {
+    let known_keys = [("ForAllValues:StringLike", "dynamodb:LeadingKeys"), ("StringEquals", "ses:FromAddress")];
+    known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
+    let [partitions, senders] = known_keys.map(|(operator, key)| match condition.get(operator) {
+        Some(keys) => known(mapping(keys, operator)?, &[key]).and_then(|()| texts(&keys[key])),
+        None => Ok(Vec::new()),
+    });
+    Ok((partitions?, senders?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Place, Template};
+    use super::*;
+
+    /// A function with one statement, and a boundary that lets it read a table and write lines.
+    fn read(statement: &str) -> Result<Vec<Statement>, TemplateError> {
+        let text = format!(
+            "Globals: {{ Function: {{ Timeout: 3, PermissionsBoundary: !Ref Most }} }}\n\
+             Resources:\n  \
+               T: {{ Type: AWS::DynamoDB::Table, Properties: {{ TableName: t }} }}\n  \
+               Dead: {{ Type: AWS::SQS::Queue, Properties: {{ QueueName: dead, MessageRetentionPeriod: 60 }} }}\n  \
+               Most:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      PolicyDocument:\n        Statement:\n          \
+                 - {{ Effect: Allow, Action: [logs:PutLogEvents, logs:GetLogEvents], Resource: lines }}\n          \
+                 - {{ Effect: Allow, Action: [dynamodb:GetItem], Resource: [!GetAtt T.Arn, !Sub '${{T.Arn}}/index/*'] }}\n          \
+                 - {{ Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt Dead.Arn }}\n          \
+                 - {{ Effect: Allow, Action: sns:Publish, NotResource: 'arn:aws:sns:*' }}\n  \
+               F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Handler: f\n      \
+                 DeadLetterQueue: {{ Type: SQS, TargetArn: !GetAtt Dead.Arn }}\n      \
+                 Policies: {{ Statement: [{statement}] }}\n"
+        );
+        let template = Template::read(&text, &Place::default(), &BTreeMap::new())?;
+        Ok(template.functions[0].statements.clone())
+    }
+
+    fn statement(action: &str, resource: &str) -> Statement {
+        Statement { actions: vec![action.to_owned()], resources: vec![resource.to_owned()], ..Statement::default() }
+    }
+
+    #[test]
+    fn a_role_holds_its_own_statements_and_what_the_boundary_leaves_of_what_sam_adds() {
+        let arn = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
+        assert_eq!(
+            read("{ Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt T.Arn }").unwrap(),
+            [
+                statement("dynamodb:GetItem", arn),
+                statement("sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:dead"),
+                statement("logs:PutLogEvents", "lines"),
+            ]
+        );
+        let of_index = read("{ Effect: Allow, Action: dynamodb:GetItem, Resource: !Sub '${T.Arn}/index/x' }").unwrap();
+        assert_eq!(of_index[0], statement("dynamodb:GetItem", &format!("{arn}/index/x")));
+        assert!(read("{ Effect: Allow, Action: sns:Publish, NotResource: 'arn:aws:sns:*' }").is_ok());
+    }
+
+    #[test]
+    fn a_statement_beyond_the_boundary_is_named() {
+        for (beyond, named) in [
+            ("{ Effect: Allow, Action: dynamodb:PutItem, Resource: !GetAtt T.Arn }", "dynamodb:PutItem"),
+            ("{ Effect: Allow, Action: [dynamodb:GetItem], Resource: [!GetAtt T.Arn, '*'] }", "*"),
+            ("{ Effect: Allow, Action: dynamodb:GetItem, Resource: !Sub '${T.Arn}/stream/x' }", "stream/x"),
+            ("{ Effect: Allow, Action: sns:Publish, NotResource: 'arn:aws:sns:*:1:*' }", "sns:Publish"),
+            ("{ Effect: Allow, Action: sns:Publish, Resource: '*' }", "sns:Publish"),
+        ] {
+            let error = read(beyond).unwrap_err().to_string();
+            assert!(error.contains("beyond the permissions boundary") && error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_function_without_a_boundary_is_refused() {
+        let text = "Resources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: f, Timeout: 3}}";
+        let error = Template::read(text, &Place::default(), &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("PermissionsBoundary"), "{error}");
+    }
+}

@@ -1,0 +1,653 @@
+//! A way to call each operation: one table for every test that calls all of them.
+//!
+//! What stands in braces in a path or in a text of a body is a thing that the caller names: `{user}` is the identifier
+//! of a user, `{fresh}` a name that nothing has yet. Who may call an operation stands in [`functions::OPERATIONS`].
+
+use std::sync::LazyLock;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::oidc::ISSUER;
+
+/// What a field takes, and thereby what it does not. Numbers are the most characters, unless it is said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A line of text for people.
+    Line(usize),
+    /// Printable ASCII.
+    Ascii(usize),
+    /// What a user is called.
+    Username,
+    /// An e-mail address.
+    Email,
+    /// A mobile number with its calling code.
+    Mobile,
+    /// A number of digits.
+    Number,
+    /// An https URL.
+    Url(usize),
+    /// One of a set of words.
+    Word,
+    /// Permissions.
+    Words,
+    /// A whole number, from the one to the other.
+    Whole(i64, i64),
+    /// True or false.
+    Boolean,
+    /// A time that is still to come.
+    Future,
+    /// A time that was.
+    Past,
+    /// Any time.
+    Moment,
+    /// An identifier of ours.
+    Id,
+    /// At most a hundred of them, each once.
+    Ids,
+    /// At most twenty workspaces that somebody is a member of.
+    Workspaces,
+    /// Names of service levels.
+    Levels,
+    /// A credential service's endpoints.
+    Endpoints,
+    /// What is searched for.
+    Search,
+    /// A device's custom metadata.
+    Metadata,
+    /// An object with fields of its own.
+    Object,
+    /// ASCII of at least four characters.
+    Pin(usize),
+    /// A configuration's settings.
+    Settings,
+    /// Names of fields.
+    Fields,
+    /// Types of events.
+    Types,
+    /// A JSON Pointer (RFC 6901).
+    Pointer(usize),
+    /// A version of numbers.
+    Version(usize),
+}
+
+use Kind::{
+    Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
+    Past, Pin, Pointer, Search, Settings, Types, Url, Username, Version, Whole, Word, Words, Workspaces,
+};
+
+/// A field of a body, or by a name with a dot one of an object within it.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether there must be one.
+    pub required: bool,
+    /// What it takes.
+    pub kind: Kind,
+}
+
+const fn must(name: &'static str, kind: Kind) -> Field {
+    Field { name, required: true, kind }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Field {
+    Field { name, required: false, kind }
+}
+
+/// A way to call an operation.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// The request's method.
+    pub method: Method,
+    /// Its path and query, with the things of the caller's in braces.
+    pub path: &'static str,
+    /// Its body, with the things of the caller's in braces.
+    pub body: Option<Value>,
+    /// What the body may hold; nothing where none is read, or where another sample of the operation says it.
+    pub fields: Vec<Field>,
+    /// True of another body for a route of which there is a sample already.
+    pub is_variant: bool,
+}
+
+/// A request, ready to be sent by whoever may.
+#[derive(Clone, Debug)]
+pub struct SampleRequest {
+    /// Its method.
+    pub method: Method,
+    /// Its path and query.
+    pub path: String,
+    /// Its body.
+    pub body: Option<Value>,
+}
+
+impl SampleRequest {
+    /// A request that stands in no table.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
+        Self { method, path: path.into(), body }
+    }
+}
+
+impl Sample {
+    /// The request about these things.
+    pub fn about(&self, thing: impl Fn(&str) -> String) -> SampleRequest {
+        SampleRequest {
+            method: self.method.clone(),
+            path: filled(self.path, &thing),
+            body: self.body.as_ref().map(|body| filled_in(body, &thing)),
+        }
+    }
+
+    fn taking(self, fields: impl Into<Vec<Field>>) -> Self {
+        Self { fields: fields.into(), ..self }
+    }
+
+    fn variant(self) -> Self {
+        Self { is_variant: true, ..self }
+    }
+}
+
+/// A text with things in the place of their names.
+fn filled(text: &str, thing: &impl Fn(&str) -> String) -> String {
+    let mut parts = text.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (name, rest) = part.split_once('}').expect("a brace that opens is closed");
+        text + &thing(name) + rest
+    })
+}
+
+fn filled_in(value: &Value, thing: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => filled(text, thing).into(),
+        Value::Array(items) => items.iter().map(|item| filled_in(item, thing)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), filled_in(value, thing)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Every sample.
+#[must_use]
+pub fn samples() -> &'static [Sample] {
+    static TABLE: LazyLock<Vec<Sample>> = LazyLock::new(table);
+    &TABLE
+}
+
+/// The samples of an operation that has a route.
+///
+/// # Panics
+/// If there are none: every operation is to be called by everyone.
+#[must_use]
+pub fn of(operation: &str) -> Vec<&'static Sample> {
+    let samples: Vec<_> = samples().iter().filter(|sample| sample.operation == operation).collect();
+    assert!(!samples.is_empty(), "say in `testkit::samples` how {operation} is called");
+    samples
+}
+
+/// The identifier of an upload.
+pub const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
+
+/// An access system's credential.
+pub const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
+
+/// Where webhooks lead that are told nothing.
+pub const HOOK: &str = "https://hooks.example.com/";
+
+/// Of the changes that Seam's API makes, the one whose route is its own.
+pub const SEAM_UPDATE: &str = "/devices/update";
+
+/// The most that a report of usage adds to a count.
+const COUNT_MOST: i64 = 1_000_000_000_000;
+
+/// The most messages of a channel that a workspace may allow itself a day.
+const QUOTA_MOST: i64 = 10_000_000;
+
+fn of_method(operation: &'static str, method: Method, path: &'static str, body: Option<Value>) -> Sample {
+    Sample { operation, method, path, body, fields: Vec::new(), is_variant: false }
+}
+
+fn get(operation: &'static str, path: &'static str) -> Sample {
+    of_method(operation, Method::GET, path, None)
+}
+
+fn post(operation: &'static str, path: &'static str, body: Value) -> Sample {
+    of_method(operation, Method::POST, path, Some(body))
+}
+
+fn patch(operation: &'static str, path: &'static str, body: Value) -> Sample {
+    of_method(operation, Method::PATCH, path, Some(body))
+}
+
+fn put(operation: &'static str, path: &'static str, body: Value) -> Sample {
+    of_method(operation, Method::PUT, path, Some(body))
+}
+
+fn delete(operation: &'static str, path: &'static str) -> Sample {
+    of_method(operation, Method::DELETE, path, None)
+}
+
+fn reason() -> [Field; 1] {
+    [may("reason", Line(256))]
+}
+
+/// What may be said with an order.
+fn order() -> [Field; 2] {
+    [may("reason", Line(256)), may("expires_in_days", Whole(1, 365))]
+}
+
+/// What every call over many things takes that are named.
+fn named() -> [Field; 2] {
+    [must("ids", Ids), may("dry_run", Boolean)]
+}
+
+/// The filters of users in a body.
+fn user_filter() -> [Field; 12] {
+    [
+        may("filter", Object),
+        may("filter.status", Word),
+        may("filter.service_level", Line(40)),
+        may("filter.network_indicator", Word),
+        may("filter.last_seen_before", Moment),
+        may("filter.pending_command", Boolean),
+        may("filter.unconfirmed_wipe", Boolean),
+        may("filter.deployed", Boolean),
+        may("filter.profile_id", Id),
+        may("filter.source_id", Id),
+        may("filter.force_pending", Boolean),
+        may("filter.search", Search),
+    ]
+}
+
+/// What a user is made of; `username` alone must be there, where they are new.
+fn user(username: Field) -> [Field; 12] {
+    [
+        username,
+        may("first_name", Line(64)),
+        may("last_name", Line(64)),
+        may("email", Email),
+        may("mobile", Mobile),
+        may("number", Number),
+        may("user_identity_key", Line(128)),
+        may("service_level", Line(40)),
+        may("sip_user_name", Line(64)),
+        may("service_account", Line(64)),
+        may("profile_id", Id),
+        may("overrides", Settings),
+    ]
+}
+
+/// What a data set that is read from a page is set up with; what it cannot be without is `needed`.
+fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
+    vec![
+        needed("name", Line(64)),
+        needed("kind", Word),
+        needed("mapping", Object),
+        must("mapping.username", Line(128)),
+        may("mapping.external_id", Line(128)),
+        may("mapping.first_name", Line(128)),
+        may("mapping.last_name", Line(128)),
+        may("mapping.email", Line(128)),
+        may("mapping.mobile", Line(128)),
+        may("mapping.number", Line(128)),
+        may("mapping.service_level", Line(128)),
+        may("mapping.sip_user_name", Line(128)),
+        may("mapping.service_account", Line(128)),
+        may("key_field", Word),
+        may("vanish_policy", Word),
+        may("vanish_limit_percent", Whole(1, 100)),
+        may("delimiter", Word),
+        needed("url", Url(2048)),
+        needed("format", Word),
+        may("items", Pointer(256)),
+        may("token", Ascii(4096)),
+        may("every_hours", Whole(1, 168)),
+        may("renames_may_wipe", Boolean),
+    ]
+}
+
+/// A data set that is read from a page.
+#[must_use]
+pub fn page(name: &str) -> Value {
+    json!({
+        "name": name, "kind": "http", "mapping": {"username": "login"}, "format": "json",
+        "url": "https://hr.example.com/people", "token": "a token",
+    })
+}
+
+/// A webhook that is told nothing.
+#[must_use]
+pub fn hook() -> Value {
+    json!({"url": HOOK, "event_types": ["webhook.disabled"]})
+}
+
+fn table() -> Vec<Sample> {
+    [devices(), users(), deployments(), bulk(), workspace(), sources(), seam(), people(), pages()].concat()
+}
+
+fn devices() -> Vec<Sample> {
+    vec![
+        post(
+            "register-device",
+            "/devices",
+            json!({
+                "code": "{code}", "device_identifier": "{fresh}", "platform": "ios", "model_name": "iPhone 17",
+                "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-{fresh}",
+            }),
+        )
+        .taking([
+            must("code", Ascii(64)),
+            must("device_identifier", Ascii(128)),
+            must("platform", Word),
+            must("model_name", Line(64)),
+            must("os_version", Ascii(32)),
+            may("app_version", Ascii(32)),
+            may("push_token", Ascii(4096)),
+            may("nickname", Line(48)),
+        ]),
+        post("check-in-device", "/devices/me/check-in", json!({"usage": {"sequence": 1}})).taking([
+            may("os_version", Ascii(32)),
+            may("app_version", Ascii(32)),
+            may("push_token", Ascii(4096)),
+            may("pin_failures", Whole(0, 1_000_000)),
+            may("config_version", Ascii(8)),
+            may("usage", Object),
+            must("usage.sequence", Whole(1, i64::MAX)),
+            may("usage.messages_sent", Whole(0, COUNT_MOST)),
+            may("usage.messages_received", Whole(0, COUNT_MOST)),
+            may("usage.messages_archived", Whole(0, COUNT_MOST)),
+            may("usage.attachment_bytes", Whole(0, COUNT_MOST)),
+            may("usage.calls", Whole(0, COUNT_MOST)),
+        ]),
+        post("report-command", "/devices/me/commands/{command}", json!({"result": "succeeded"}))
+            .taking([must("result", Word), may("detail", Line(256))]),
+        post("download-config", "/devices/me/config", json!({})),
+        get("list-devices", "/devices"),
+        get("get-device", "/devices/{device}"),
+        patch("update-device", "/devices/{device}", json!({"nickname": "{fresh}"}))
+            .taking([may("nickname", Line(48)), may("custom_metadata", Metadata)]),
+        post("block-device", "/devices/{device}/block", json!({"reason": "lost"})).taking(reason()),
+        post("unblock-device", "/devices/{device}/unblock", json!({})).taking(reason()),
+        delete("delete-device", "/devices/{doomed}"),
+        post("wipe-device", "/devices/{device}/wipe", json!({"reason": "lost"})).taking(order()),
+        post("lock-device", "/devices/{device}/lock", json!({})).taking(order()),
+        get("list-commands", "/devices/{device}/commands"),
+        delete("cancel-command", "/devices/{doomed}/commands/{told}"),
+        get("export-devices", "/devices/export"),
+    ]
+}
+
+fn users() -> Vec<Sample> {
+    vec![
+        post("create-user", "/users", json!({"username": "{fresh}"})).taking(user(must("username", Username))),
+        get("get-user", "/users/{user}"),
+        get("list-users", "/users"),
+        patch("update-user", "/users/{user}", json!({"first_name": "{fresh}"}))
+            .taking([&user(may("username", Username))[..], &[may("release", Fields)]].concat()),
+        post("activate-user", "/users/{guest}/activate", json!({})),
+        post("suspend-user", "/users/{guest}/suspend", json!({"reason": "away"})).taking(reason()),
+        delete("delete-user", "/users/{leaver}"),
+        of_method(
+            "delete-user",
+            Method::DELETE,
+            "/users/{leaver}",
+            Some(json!({"without_wipe": true, "reason": "gone"})),
+        )
+        .taking([may("without_wipe", Boolean), may("reason", Line(256))])
+        .variant(),
+        post("lock-and-wipe-user", "/users/{guest}/lock-and-wipe", json!({})).taking(order()),
+        post("reset-pin", "/users/{guest}/reset-pin", json!({})).taking(order()),
+        post("invite-user", "/users/{user}/invite", json!({"channel": "email"}))
+            .taking([must("channel", Word), may("devices", Whole(1, 3))]),
+        get("list-invitations", "/users/{guest}/invitations"),
+        delete("revoke-invitation", "/users/{guest}/invitations/{invitation}"),
+        put("report-network", "/users/{user}/networks/verizon", json!({"status": "enabled"})).taking([
+            must("status", Word),
+            may("status_at", Past),
+            may("reason", Word),
+            may("mdn_provisioning", Word),
+            may("last_seen_at", Past),
+            may("last_archived_at", Past),
+        ]),
+        get("get-usage", "/users/{user}/usage"),
+        get("get-usage", "/usage"),
+        get("export-users", "/users/export"),
+        get("scim", "/scim/v2/Users/{user}"),
+    ]
+}
+
+fn deployments() -> Vec<Sample> {
+    let profile = [may("name", Line(64)), may("settings", Object), may("schema", Object), may("default", Boolean)];
+    vec![
+        post("deploy-config", "/users/{user}/deploy", json!({})).taking([may("profile_id", Id)]),
+        post("auto-deploy", "/deployments/auto", json!({"ids": ["{user}"]})).taking(named()),
+        post("auto-deploy", "/deployments/auto", json!({"filter": {"search": "nobody"}}))
+            .taking([&[may("dry_run", Boolean)], &user_filter()[..]].concat())
+            .variant(),
+        post("set-force-config", "/users/{user}/force-config", json!({})),
+        get("list-deployments", "/deployments"),
+        delete("revoke-deployment", "/deployments/{ending}"),
+        get("get-deployment-qr", "/deployments/{deployment}/qr"),
+        put("set-user-secrets", "/users/{user}/secrets", json!({"client_password": "correct horse"})).taking([
+            may("client_password", Ascii(128)),
+            may("pbx_sip_password", Ascii(128)),
+            may("teleworker_sip_password", Ascii(128)),
+            may("voicemail_pin", Pin(16)),
+        ]),
+        delete("undeploy-user", "/deployments/users/{guest}"),
+        get("redirect", "/r/{code}"),
+        post("create-profile", "/profiles", json!({"name": "{fresh}", "settings": {"a": 1}})).taking([
+            must("name", Line(64)),
+            must("settings", Object),
+            may("schema", Object),
+            may("default", Boolean),
+        ]),
+        get("list-profiles", "/profiles"),
+        get("get-profile", "/profiles/{profile}"),
+        patch("update-profile", "/profiles/{profile}", json!({"name": "{fresh}"})).taking(profile),
+        delete("delete-profile", "/profiles/{spare}"),
+    ]
+}
+
+fn bulk() -> Vec<Sample> {
+    let users = |body: Value| post("bulk-users", "/users/bulk", body);
+    let devices = |body: Value| post("bulk-devices", "/devices/bulk", body);
+    let action = [must("action", Word)];
+    vec![
+        users(json!({"action": "activate", "ids": ["{user}"]})).taking([&action[..], &named()].concat()),
+        users(json!({"action": "deploy", "ids": ["{user}"]}))
+            .taking([&[may("profile_id", Id)], &named()[..]].concat())
+            .variant(),
+        users(json!({"action": "force_config", "ids": ["{user}"]})).taking(named()).variant(),
+        users(json!({"action": "lock_and_wipe", "ids": ["{user}"]})).taking([named(), order()].concat()).variant(),
+        users(json!({"action": "delete", "ids": ["{user}"], "without_wipe": true, "reason": "gone"}))
+            .taking([may("without_wipe", Boolean), may("reason", Line(256)), must("ids", Ids)])
+            .variant(),
+        users(json!({"action": "invite", "ids": ["{user}"], "channel": "sms"}))
+            .taking([&[must("channel", Word), may("devices", Whole(1, 3))][..], &named()].concat())
+            .variant(),
+        users(json!({"action": "suspend", "filter": {"search": "nobody"}}))
+            .taking([&reason()[..], &[may("dry_run", Boolean)], &user_filter()].concat())
+            .variant(),
+        devices(json!({"action": "unblock", "ids": ["{device}"]})).taking([&action[..], &named()].concat()),
+        devices(json!({"action": "wipe", "ids": ["{device}"]})).taking([&action[..], &named()].concat()).variant(),
+        devices(json!({"action": "lock", "ids": ["{device}"]})).taking([named(), order()].concat()).variant(),
+        devices(json!({"action": "block", "filter": {"search": "nobody"}}))
+            .taking([
+                may("reason", Line(256)),
+                may("dry_run", Boolean),
+                may("filter", Object),
+                may("filter.user_id", Id),
+                may("filter.status", Word),
+                may("filter.device_status", Word),
+                may("filter.blocked", Boolean),
+                may("filter.platform", Word),
+                may("filter.push_in_use", Boolean),
+                may("filter.pending_command", Boolean),
+                may("filter.unconfirmed_wipe", Boolean),
+                may("filter.last_login_before", Moment),
+                may("filter.search", Search),
+            ])
+            .variant(),
+        get("get-job", "/jobs/{job}"),
+        get("list-jobs", "/jobs"),
+        delete("cancel-job", "/jobs/{job}"),
+    ]
+}
+
+fn workspace() -> Vec<Sample> {
+    vec![
+        get("get-workspace", "/workspace"),
+        patch("update-workspace", "/workspace", json!({"name": "{fresh}"})),
+        patch(
+            "update-workspace",
+            "/workspace",
+            json!({"name": "{fresh}", "silent_devices": {"after_days": 30, "action": "block"}}),
+        )
+        .taking([
+            may("name", Line(100)),
+            may("retention_days", Whole(1, 3650)),
+            may("invitation_days", Whole(1, 365)),
+            may("sender", Email),
+            may("sms_sender", Ascii(16)),
+            may("emails_per_day", Whole(0, QUOTA_MOST)),
+            may("texts_per_day", Whole(0, QUOTA_MOST)),
+            may("minimum_versions", Object),
+            may("minimum_versions.app", Version(32)),
+            may("minimum_versions.ios", Version(32)),
+            may("minimum_versions.android", Version(32)),
+            may("silent_devices", Object),
+            must("silent_devices.after_days", Whole(7, 3650)),
+            must("silent_devices.action", Word),
+            may("pin_limit", Whole(0, 100)),
+            may("service_levels", Levels),
+            may("dry_run", Boolean),
+        ])
+        .variant(),
+        get("list-events", "/events"),
+        get("export-events", "/events/export"),
+        post("create-webhook", "/webhooks", hook()).taking([
+            must("url", Url(2048)),
+            may("event_types", Types),
+            may("description", Line(200)),
+        ]),
+        get("list-webhooks", "/webhooks"),
+        get("get-webhook", "/webhooks/{webhook}"),
+        patch("update-webhook", "/webhooks/{webhook}", json!({"description": "{fresh}"})).taking([
+            may("url", Url(2048)),
+            may("event_types", Types),
+            may("description", Line(200)),
+            may("enabled", Boolean),
+        ]),
+        delete("delete-webhook", "/webhooks/{webhook}"),
+        post("rotate-webhook-secret", "/webhooks/{webhook}/rotate-secret", json!({})),
+        get("list-deliveries", "/webhooks/{webhook}/deliveries"),
+        post("redeliver", "/webhooks/{webhook}/deliveries/{delivered}/redeliver", json!({})),
+    ]
+}
+
+fn sources() -> Vec<Sample> {
+    vec![
+        post("create-source", "/sources", json!({"name": "{fresh}", "kind": "scim"})),
+        post("create-source", "/sources", page("{fresh}")).taking(source(must)).variant(),
+        get("list-sources", "/sources"),
+        get("get-source", "/sources/{source}"),
+        patch("update-source", "/sources/{page}", json!({"name": "{fresh}", "mapping": {"username": "login"}})).taking(
+            {
+                let mut fields = source(may);
+                fields.retain(|field| field.name != "kind");
+                fields
+            },
+        ),
+        delete("delete-source", "/sources/{source}"),
+        put("upload-source-part", "/sources/{source}/parts/1?upload={upload}&last=true&start=false", json!("{fresh}")),
+        post("sync-users", "/sources/{source}/sync", json!({"dry_run": true}))
+            .taking([may("user_ids", Ids), may("dry_run", Boolean)]),
+    ]
+}
+
+/// Access systems' credentials, and Seam's own API.
+fn seam() -> Vec<Sample> {
+    let of_device = || json!({"device_id": "{device}"});
+    let rename = || json!({"device_id": "{device}", "name": "x"});
+    vec![
+        put("issue-credential", "/devices/{device}/credentials/{acs_credential}", json!({})),
+        delete("revoke-credential", "/devices/{device}/credentials/{acs_credential}"),
+        put(
+            "report-credential-service",
+            "/devices/{device}/credential-services/assa_abloy",
+            json!({"endpoints": [{"endpoint_id": "e", "is_active": true}]}),
+        )
+        .taking([must("endpoints", Endpoints), may("problem", Line(256))]),
+        get("seam-phones", "/phones/list"),
+        get("seam-devices", "/devices/get?device_id={device}"),
+        post("seam-devices", "/devices/get", of_device()),
+        get("seam-devices", "/devices/list"),
+        post("seam-devices", "/devices/list", json!({})),
+        patch("seam-devices", SEAM_UPDATE, rename()),
+        post("seam-devices", SEAM_UPDATE, rename()),
+        get("seam-events", "/events/list?since=2026-01-01T00:00:00Z"),
+        get("seam-events", "/events/get?event_id={deactivated}"),
+        get("seam-user-identities", "/user_identities/get?user_identity_id={user}"),
+        get("seam-workspaces", "/workspaces/get"),
+        get("seam-workspaces", "/workspaces/list"),
+        post("seam-webhooks", "/webhooks/create", hook()),
+    ]
+}
+
+/// Who may come in: keys, members, memberships and personal access tokens.
+fn people() -> Vec<Sample> {
+    vec![
+        post("create-key", "/keys", json!({"name": "{fresh}", "permissions": ["workspace:manage"]})).taking([
+            must("name", Line(100)),
+            must("permissions", Words),
+            may("expires_at", Future),
+        ]),
+        get("list-keys", "/keys"),
+        delete("revoke-key", "/keys/{key}"),
+        post("add-member", "/members", json!({"issuer": ISSUER, "subject": "{fresh}", "role": "viewer"})).taking([
+            must("issuer", Url(255)),
+            must("subject", Ascii(255)),
+            may("name", Line(100)),
+            must("role", Word),
+        ]),
+        get("list-members", "/members"),
+        delete("remove-member", "/members/{member}"),
+        get("list-member-tokens", "/members/{owner}/tokens"),
+        delete("revoke-member-token", "/members/{owner}/tokens/{token}"),
+        get("list-memberships", "/memberships"),
+        of_method("accept-membership", Method::POST, "/memberships/{workspace}/accept", None),
+        delete("decline-membership", "/memberships/{workspace}"),
+        post(
+            "create-token",
+            "/tokens",
+            json!({"name": "{fresh}", "workspace_ids": ["{workspace}"], "expires_at": "2026-12-31T00:00:00Z"}),
+        )
+        .taking([
+            must("name", Line(100)),
+            must("workspace_ids", Workspaces),
+            may("permissions", Words),
+            must("expires_at", Future),
+        ]),
+        get("list-tokens", "/tokens"),
+        delete("revoke-token", "/tokens/{token}"),
+    ]
+}
+
+/// What anybody may see.
+fn pages() -> Vec<Sample> {
+    vec![
+        get("open-invitation", "/i/{code}"),
+        of_method("open-invitation", Method::POST, "/i/{code}", None),
+        get("app-links", "/.well-known/apple-app-site-association"),
+        get("app-links", "/.well-known/assetlinks.json"),
+        get("get-docs", "/docs"),
+        get("get-openapi", "/openapi.json"),
+        get("not-found", "/nowhere"),
+    ]
+}

@@ -1,0 +1,1248 @@
+//! No one comes in who does not belong: every operation is called by everyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::permission::{Permission, Role};
+use domain::rules::access::Access;
+use functions::Operation;
+use http::{Method, Request};
+use local::gateway::Routes;
+use serde_json::{Value, json};
+use testkit::oidc::{self, Oidc};
+use testkit::samples::{self, ACS_CREDENTIAL, HOOK, SEAM_UPDATE, SampleRequest, UPLOAD};
+use testkit::{Answer, Bench, Setup, Tenant, rows};
+
+use Permission::{
+    DeploymentsManage, DeploymentsRead, DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead,
+    UsersWipe, WorkspaceManage,
+};
+
+/// Who may see any jobs.
+const SEE_JOBS: &[Permission] =
+    &[UsersRead, DevicesRead, DeploymentsRead, UsersManage, DevicesManage, DeploymentsManage];
+
+/// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
+const TABLE: &[(&str, Access)] = &[
+    ("register-device", Access::Code),
+    ("check-in-device", Access::Device),
+    ("list-devices", Access::Permission(DevicesRead)),
+    ("get-device", Access::Permission(DevicesRead)),
+    ("update-device", Access::Permission(DevicesManage)),
+    ("block-device", Access::Permission(DevicesManage)),
+    ("unblock-device", Access::Permission(DevicesManage)),
+    ("delete-device", Access::Permission(DevicesManage)),
+    ("wipe-device", Access::Permission(UsersWipe)),
+    ("lock-device", Access::Permission(DevicesManage)),
+    ("list-commands", Access::Permission(DevicesRead)),
+    ("cancel-command", Access::Permission(DevicesManage)),
+    ("report-command", Access::Device),
+    ("create-user", Access::Permission(UsersManage)),
+    ("get-user", Access::Permission(UsersRead)),
+    ("list-users", Access::Permission(UsersRead)),
+    ("update-user", Access::Permission(UsersManage)),
+    ("activate-user", Access::Permission(UsersManage)),
+    ("suspend-user", Access::Permission(UsersManage)),
+    ("delete-user", Access::Permission(UsersManage)),
+    ("lock-and-wipe-user", Access::Permission(UsersWipe)),
+    ("reset-pin", Access::Permission(UsersManage)),
+    ("invite-user", Access::Permission(UsersManage)),
+    ("list-invitations", Access::Permission(UsersRead)),
+    ("revoke-invitation", Access::Permission(UsersManage)),
+    ("report-network", Access::Permission(NetworksReport)),
+    ("get-usage", Access::Permission(UsersRead)),
+    // scim
+    ("scim", Access::Permission(UsersManage)),
+    // deployments
+    ("deploy-config", Access::Permission(DeploymentsManage)),
+    ("auto-deploy", Access::Permission(DeploymentsManage)),
+    ("set-force-config", Access::Permission(DeploymentsManage)),
+    ("list-deployments", Access::Permission(DeploymentsRead)),
+    ("revoke-deployment", Access::Permission(DeploymentsManage)),
+    ("get-deployment-qr", Access::Permission(DeploymentsManage)),
+    ("set-user-secrets", Access::Permission(DeploymentsManage)),
+    ("undeploy-user", Access::Permission(DeploymentsManage)),
+    ("download-config", Access::Device),
+    ("redirect", Access::Code),
+    ("bulk-users", Access::Permission(UsersManage)),
+    ("bulk-devices", Access::Permission(DevicesManage)),
+    ("get-job", Access::AnyOf(SEE_JOBS)),
+    ("list-jobs", Access::AnyOf(SEE_JOBS)),
+    ("cancel-job", Access::AnyOf(&[UsersManage, DevicesManage, DeploymentsManage])),
+    // profiles
+    ("create-profile", Access::Permission(DeploymentsManage)),
+    ("list-profiles", Access::Permission(DeploymentsRead)),
+    ("get-profile", Access::Permission(DeploymentsRead)),
+    ("update-profile", Access::Permission(DeploymentsManage)),
+    ("delete-profile", Access::Permission(DeploymentsManage)),
+    // exports
+    ("export-users", Access::Permission(UsersRead)),
+    ("export-devices", Access::Permission(DevicesRead)),
+    ("export-events", Access::Permission(EventsRead)),
+    // sources
+    ("create-source", Access::Permission(UsersManage)),
+    ("list-sources", Access::Permission(UsersRead)),
+    ("get-source", Access::Permission(UsersRead)),
+    ("update-source", Access::Permission(UsersManage)),
+    ("delete-source", Access::Permission(UsersManage)),
+    ("upload-source-part", Access::Permission(UsersManage)),
+    ("sync-users", Access::Permission(UsersManage)),
+    ("get-workspace", Access::Permission(UsersRead)),
+    ("update-workspace", Access::Permission(WorkspaceManage)),
+    ("open-invitation", Access::Code),
+    ("list-events", Access::Permission(EventsRead)),
+    ("create-key", Access::Permission(WorkspaceManage)),
+    ("list-keys", Access::Permission(WorkspaceManage)),
+    ("revoke-key", Access::Permission(WorkspaceManage)),
+    ("add-member", Access::Permission(WorkspaceManage)),
+    ("list-members", Access::Permission(WorkspaceManage)),
+    ("remove-member", Access::Permission(WorkspaceManage)),
+    // one's own memberships
+    ("list-memberships", Access::SignedIn),
+    ("accept-membership", Access::SignedIn),
+    ("decline-membership", Access::SignedIn),
+    // personal access tokens
+    ("create-token", Access::Person),
+    ("list-tokens", Access::Person),
+    ("revoke-token", Access::Person),
+    ("list-member-tokens", Access::Permission(WorkspaceManage)),
+    ("revoke-member-token", Access::Permission(WorkspaceManage)),
+    ("create-workspace", Access::Internal),
+    ("app-links", Access::Public),
+    ("get-docs", Access::Public),
+    ("get-openapi", Access::Public),
+    ("not-found", Access::Public),
+    ("publish-events", Access::Internal),
+    ("republish-events", Access::Internal),
+    ("reindex", Access::Internal),
+    ("notify-device", Access::Internal),
+    ("send-message", Access::Internal),
+    ("record-feedback", Access::Internal),
+    ("run-due", Access::Internal),
+    ("purge-deleted", Access::Internal),
+    ("refresh-issuer-keys", Access::Internal),
+    // seam
+    ("issue-credential", Access::Permission(DevicesManage)),
+    ("revoke-credential", Access::Permission(DevicesManage)),
+    ("report-credential-service", Access::Permission(DevicesManage)),
+    ("seam-phones", Access::Permission(DevicesRead)),
+    ("seam-devices", Access::Permission(DevicesRead)),
+    ("seam-events", Access::Permission(EventsRead)),
+    ("seam-user-identities", Access::Permission(UsersRead)),
+    ("seam-workspaces", Access::Permission(UsersRead)),
+    // webhooks
+    ("create-webhook", Access::Permission(WorkspaceManage)),
+    ("list-webhooks", Access::Permission(WorkspaceManage)),
+    ("get-webhook", Access::Permission(WorkspaceManage)),
+    ("update-webhook", Access::Permission(WorkspaceManage)),
+    ("delete-webhook", Access::Permission(WorkspaceManage)),
+    ("rotate-webhook-secret", Access::Permission(WorkspaceManage)),
+    ("list-deliveries", Access::Permission(WorkspaceManage)),
+    ("redeliver", Access::Permission(WorkspaceManage)),
+    ("seam-webhooks", Access::Permission(WorkspaceManage)),
+    ("deliver-webhook", Access::Internal),
+];
+
+/// What each role holds, written out.
+const HELD: [(&str, Role, &[Permission]); 4] = [
+    ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead]),
+    ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead, DevicesManage, UsersManage]),
+    (
+        "device-admin",
+        Role::DeviceAdmin,
+        &[
+            DevicesRead,
+            UsersRead,
+            EventsRead,
+            DeploymentsRead,
+            DevicesManage,
+            UsersManage,
+            UsersWipe,
+            DeploymentsManage,
+        ],
+    ),
+    (
+        "admin",
+        Role::Admin,
+        &[
+            DevicesRead,
+            UsersRead,
+            EventsRead,
+            DeploymentsRead,
+            DevicesManage,
+            UsersManage,
+            UsersWipe,
+            DeploymentsManage,
+            NetworksReport,
+            WorkspaceManage,
+        ],
+    ),
+];
+
+#[test]
+fn the_permission_table_is_the_one_written_here() {
+    let wanted: BTreeMap<&str, String> = TABLE.iter().map(|(name, access)| (*name, format!("{access:?}"))).collect();
+    let actual = functions::OPERATIONS.iter().map(|operation| (operation.name, format!("{:?}", operation.access())));
+    assert_eq!(actual.collect::<BTreeMap<_, _>>(), wanted);
+    assert_eq!(functions::OPERATIONS.len(), TABLE.len(), "an operation stands in the table once");
+}
+
+/// A workspace in which every operation has something to do.
+struct SampleWorkspace {
+    tenant: Tenant,
+    user: String,
+    device: String,
+    credential: String,
+    doomed: String,
+    /// A user with an open invitation.
+    guest: String,
+    invitation: String,
+    /// The event of a phone that was deactivated.
+    deactivated: String,
+    /// A user who may go.
+    leaver: String,
+    /// A command that the device has not come for.
+    command: String,
+    /// A command that the doomed device was told of.
+    told: String,
+    /// An open deployment, whose QR code may be shown.
+    deployment: String,
+    /// A deployment that may end.
+    ending: String,
+    /// A data set, to which a file was uploaded that waits.
+    source: String,
+    /// A job over users at work, one over devices, and an auto-deploy.
+    job: String,
+    device_job: String,
+    auto_deploy: String,
+    key: String,
+    member: String,
+    /// The default profile, and one that may go.
+    profile: String,
+    spare: String,
+    /// A member who has a personal access token, and the token.
+    owner: String,
+    token: String,
+    /// A webhook, and an event that was delivered to it.
+    webhook: String,
+    delivered: String,
+}
+
+impl SampleWorkspace {
+    async fn new(bench: &Bench, name: &str) -> Self {
+        let tenant = bench.tenant(name).await;
+        let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
+        let (doomed, told) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let guest = bench.user(&tenant, &format!("{name}-guest")).await;
+        let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
+        let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
+        let (command, locked) =
+            (bench.order(&tenant, &device, "lock").await, bench.order(&tenant, &doomed, "lock").await);
+        let _told = bench.check_in(&told).await.expect(200);
+        let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
+        let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
+        let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let deployed = async |of: &str| {
+            let user = bench.user(&tenant, &format!("{name}-{of}")).await;
+            bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
+        };
+        let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
+        let (gone, _credential) = bench.phone(&tenant, &format!("{name}-gone")).await;
+        let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
+        let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
+        let source = data_set(bench, &tenant, &format!("{name}-people")).await;
+        let (webhook, delivered) = webhook(bench, &tenant).await;
+        bench.drain().await;
+        Self {
+            webhook,
+            delivered,
+            source,
+            deactivated: ended.body["items"][0]["event_id"].as_str().unwrap().to_owned(),
+            deployment,
+            ending,
+            user: shown.get("user_id"),
+            device,
+            credential,
+            doomed,
+            guest,
+            invitation: invited.expect(202).get("invitation_id"),
+            leaver,
+            command,
+            told: locked,
+            job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
+            device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
+            auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
+            profile: bench.profile(&tenant, &format!("{name}-office")).await,
+            spare: bench.profile(&tenant, &format!("{name}-spare")).await,
+            key: key.expect(201).get("key_id"),
+            owner: member.clone(),
+            token: NOBODYS.to_owned(),
+            member,
+            tenant,
+        }
+    }
+
+    /// The same, with an admin, `{name}-owner`, who has a personal access token.
+    async fn with_token(bench: &Bench, oidc: &Oidc, name: &str) -> Self {
+        let mut house = Self::new(bench, name).await;
+        let subject = format!("{name}-owner");
+        house.owner = oidc::member(bench, &house.tenant, &subject, "admin").await;
+        house.token = house.new_token(bench, oidc, &subject, None).await.get("token_id");
+        house
+    }
+
+    /// A new token of a member's, for this workspace alone.
+    async fn new_token(&self, bench: &Bench, oidc: &Oidc, subject: &str, narrow: Option<&[&str]>) -> Answer {
+        let signed_in = oidc.token(subject, bench.now());
+        oidc::new_token(bench, &signed_in, &[&self.tenant.workspace_id], narrow).await
+    }
+
+    /// A job that whoever holds these may see, and cancel if it is one of them that begins it.
+    fn job_for(&self, held: &[Permission]) -> &str {
+        let holds = |any: [Permission; 2]| any.iter().any(|permission| held.contains(permission));
+        match (holds([UsersRead, UsersManage]), holds([DevicesRead, DevicesManage])) {
+            (true, _) => &self.job,
+            (false, true) => &self.device_job,
+            (false, false) => &self.auto_deploy,
+        }
+    }
+
+    /// The requests that reach an operation, of one route each; none for one without. `fresh` is a name that nothing
+    /// has yet, `member` a member who may go; or a profile that may.
+    fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<SampleRequest> {
+        let declared = functions::operation(operation).expect("it is an operation");
+        if declared.access() == Access::Internal {
+            return Vec::new();
+        }
+        let thing = |name: &str| {
+            let thing = match name {
+                "user" => &self.user,
+                "device" => &self.device,
+                "doomed" => &self.doomed,
+                "guest" => &self.guest,
+                "leaver" => &self.leaver,
+                "command" => &self.command,
+                "told" => &self.told,
+                "invitation" => &self.invitation,
+                "deactivated" => &self.deactivated,
+                "deployment" => &self.deployment,
+                "ending" => &self.ending,
+                "source" | "page" => &self.source,
+                "job" => &self.job,
+                "key" => &self.key,
+                "profile" => &self.profile,
+                "spare" if member == self.member => &self.spare,
+                "member" | "spare" => member,
+                "owner" => &self.owner,
+                "token" => &self.token,
+                "webhook" => &self.webhook,
+                "delivered" => &self.delivered,
+                "workspace" => &self.tenant.workspace_id,
+                "acs_credential" => ACS_CREDENTIAL,
+                "upload" => UPLOAD,
+                "code" => NOBODYS_CODE,
+                "fresh" => fresh,
+                other => panic!("there is no {other} here"),
+            };
+            thing.to_owned()
+        };
+        let of_a_route = samples::of(operation).into_iter().filter(|sample| !sample.is_variant);
+        of_a_route.map(|sample| sample.about(thing)).collect()
+    }
+}
+
+/// A code that is nobody's.
+const NOBODYS_CODE: &str = "2222222222222222222222";
+
+/// A token's identifier that is nobody's.
+const NOBODYS: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
+
+/// A webhook, and an event whose delivery to it is on the record. It leads inside by now, so that nobody is
+/// called.
+async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
+    let body = json!({"url": HOOK, "event_types": ["webhook.deleted"]});
+    let id = bench.post("/webhooks", &tenant.key, body).await.expect(201).get("webhook_id");
+    let sk = format!("| WEBHOOK#{id}");
+    let (_, mut row) = rows::all(bench, rows::MAIN).into_iter().find(|(key, _)| key.ends_with(&sk)).unwrap();
+    row["url"] = "https://127.0.0.1/".into();
+    rows::put(bench, rows::MAIN, &row, &[]);
+    let events = bench.get("/events?event_type=webhook.created", &tenant.key).await.expect(200);
+    let event = events.body["items"][0]["event_id"].as_str().unwrap().to_owned();
+    let workspace = &tenant.workspace_id;
+    let delivery = json!({"pk": format!("DELIVERIES#{workspace}#{id}"), "sk": format!("DELIVERY#{event}"),
+        "workspace_id": workspace, "webhook_id": id, "event_id": event, "event_type": "webhook.created",
+        "created_at": row["created_at"], "state": "failed", "attempts": 8, "redeliveries": 0, "version": 1});
+    rows::put(bench, rows::MAIN, &delivery, &[]);
+    (id, event)
+}
+
+/// A data set, to which a file was uploaded that waits.
+async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
+    let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
+    let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
+    let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
+    let _waits = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
+    source
+}
+
+/// A job that is not over: one that is, with its row set back, since a small one ends with its call.
+async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
+    let mut body = json!({"filter": {"search": "nobody"}});
+    if !action.is_empty() {
+        body["action"] = action.into();
+    }
+    let job = bench.post(begin, &tenant.key, body).await.expect(202).get("job_id");
+    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(bench, rows::MAIN).values().find(is).cloned().unwrap();
+    row["state"] = "running".into();
+    let _ended = row.as_object_mut().unwrap().remove("ended_at");
+    rows::put(bench, rows::MAIN, &row, &[]);
+    job
+}
+
+async fn send(bench: &Bench, sample: &SampleRequest, credential: Option<&str>) -> Answer {
+    bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
+}
+
+/// Asserts that a request is refused in our own shape, and that nothing was changed by it.
+async fn refused(bench: &Bench, sample: &SampleRequest, credential: Option<&str>, status: u16, code: &str, who: &str) {
+    let before = rows::everything(bench);
+    turned_away(bench, sample, credential, status, code, who).await;
+    assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
+}
+
+/// Where failures are told as Seam tells them.
+const SEAM: [&str; 9] = [
+    "/phones/",
+    "/devices/get",
+    "/devices/list",
+    SEAM_UPDATE,
+    "/events/get",
+    "/events/list",
+    "/user_identities/",
+    "/workspaces/",
+    "/webhooks/create",
+];
+
+/// Where failures are told as SCIM tells them.
+const SCIM: &str = "/scim/v2/";
+
+/// Asserts that a request is refused in our own shape, or in that of its dialect.
+async fn turned_away(
+    bench: &Bench,
+    sample: &SampleRequest,
+    credential: Option<&str>,
+    status: u16,
+    code: &str,
+    who: &str,
+) {
+    let answer = send(bench, sample, credential).await;
+    let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
+    if SEAM.iter().any(|route| sample.path.starts_with(route)) {
+        let told = if status == 401 { "unauthorized" } else { code };
+        assert_eq!((answer.status.as_u16(), answer.body["error"]["type"].as_str()), (status, Some(told)), "{what}");
+        assert_eq!(answer.body["ok"], false, "{what}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{what}");
+        assert_eq!(answer.body["error"]["request_id"], answer.headers["seam-request-id"].to_str().unwrap(), "{what}");
+        return;
+    }
+    if sample.path.starts_with(SCIM) {
+        assert_eq!((answer.status.as_u16(), answer.get("status")), (status, status.to_string()), "{what}");
+        assert_eq!(answer.headers["content-type"], "application/scim+json", "{what}");
+        return;
+    }
+    assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{what}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+    assert!(!answer.get("request_id").is_empty(), "{what}");
+}
+
+#[tokio::test]
+async fn every_route_is_called_and_what_is_internal_has_none() {
+    let bench = Bench::start().await;
+    let house = SampleWorkspace::new(&bench, "routes").await;
+    let template = bench.stack.template();
+    let routes = Routes::new(&template.functions).unwrap();
+    let mut called = BTreeSet::new();
+    for operation in functions::OPERATIONS {
+        let function = template.function(operation.name).expect("each operation is in the template");
+        assert_eq!(function.routes.is_empty(), operation.access() == Access::Internal, "{}", operation.name);
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let path = sample.path.split('?').next().unwrap();
+            let found = routes.find(sample.method.as_str(), path).expect("a route takes it");
+            assert_eq!(found.operation, operation.name, "{} {}", sample.method, sample.path);
+            called.insert(found.key);
+        }
+        // Nor is there a way in by its name.
+        if operation.access() == Access::Internal {
+            let path = format!("/{}", operation.name);
+            let answer = bench.post(&path, &house.tenant.key, json!({"name": "x"})).await;
+            assert_eq!(answer.expect(404).code(), "route_not_found");
+        }
+    }
+    let wanted: BTreeSet<String> =
+        template.functions.iter().flat_map(|function| &function.routes).map(local::template::Route::key).collect();
+    assert_eq!(called, wanted, "each route is called");
+}
+
+/// Everyone who may do some things: by their credential, with what they hold.
+async fn callers(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
+    let mut callers = Vec::new();
+    for (name, role, held) in HELD {
+        let all: BTreeSet<Permission> = role.permissions();
+        let used =
+            |permission: &&Permission| TABLE.iter().any(|(_, access)| *access == Access::Permission(**permission));
+        assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
+        let _member = oidc::member(bench, &house.tenant, name, name).await;
+        callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
+    }
+    for permission in Permission::ALL {
+        let body = json!({"name": permission.as_str(), "permissions": [permission.as_str()]});
+        let key = bench.post("/keys", &house.tenant.key, body).await.expect(201).get("key");
+        callers.push((format!("a key with {permission}"), key, vec![*permission]));
+    }
+    callers.push(("a key with all".to_owned(), house.tenant.key.clone(), Permission::ALL.to_vec()));
+    callers.extend(tokens(bench, oidc, house).await);
+    callers
+}
+
+/// A personal access token of each role, and one that was narrowed.
+async fn tokens(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
+    let mut tokens = Vec::new();
+    for (name, _, held) in HELD {
+        let token = house.new_token(bench, oidc, name, None).await.get("token");
+        tokens.push((format!("a token, {name}'s"), token, held.to_vec()));
+    }
+    // It lets nothing through that the role may not.
+    for (name, held) in [("admin", vec![DevicesRead, DevicesManage]), ("viewer", vec![DevicesRead])] {
+        let narrow = Some(["devices:read", "devices:manage"].as_slice());
+        let token = house.new_token(bench, oidc, name, narrow).await.get("token");
+        tokens.push((format!("a narrowed token, {name}'s"), token, held));
+    }
+    tokens
+}
+
+#[tokio::test]
+async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
+    let callers = callers(&bench, &oidc, &house).await;
+    assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1 + 6);
+    let (mut let_in, mut kept_out) = (0, 0);
+    for (at, (who, credential, held)) in callers.iter().enumerate() {
+        let of = |may: bool| {
+            TABLE.iter().filter_map(move |(operation, access)| match access {
+                Access::Permission(permission) if held.contains(permission) == may => Some(*operation),
+                Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(*operation),
+                _ => None,
+            })
+        };
+        let before = rows::everything(&bench);
+        for operation in of(false) {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                turned_away(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
+                kept_out += 1;
+            }
+        }
+        assert!(before == rows::everything(&bench), "{who} has changed something");
+        for operation in of(true) {
+            let member = if operation == "remove-member" {
+                oidc::member(&bench, &house.tenant, &format!("{who} removes me"), "viewer").await
+            } else if operation == "delete-profile" {
+                bench.profile(&house.tenant, &format!("gone-{at}")).await
+            } else {
+                house.member.clone()
+            };
+            for mut sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+                if ["get-job", "cancel-job"].contains(&operation) {
+                    sample.path = format!("/jobs/{}", house.job_for(held));
+                }
+                // One recipient gets few messages.
+                let sends = [("invite-user", "invite"), ("deploy-config", "deploy")];
+                if let Some((_, what)) = sends.iter().find(|(sends, _)| *sends == operation) {
+                    let user = bench.user(&house.tenant, &format!("of-{at}-{what}")).await;
+                    sample.path = format!("/users/{user}/{what}");
+                }
+                if operation == "delete-source" {
+                    sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
+                }
+                if operation == "delete-webhook" {
+                    sample.path = format!("/webhooks/{}", webhook(&bench, &house.tenant).await.0);
+                }
+                let answer = send(&bench, &sample, Some(credential)).await;
+                // Whoever may manage the workspace alone can give nothing away that they do not hold.
+                let tells_events = ["create-webhook", "update-webhook", "seam-webhooks"].contains(&operation);
+                if tells_events && !held.contains(&EventsRead) {
+                    let body = answer.expect(403).body;
+                    let code = [&body["code"], &body["error"]["type"]];
+                    assert!(code.contains(&&json!("permission_missing")), "{operation} by {who}: {body}");
+                } else if sample.path == SEAM_UPDATE && !held.contains(&DevicesManage) {
+                    assert_eq!(answer.expect(403).body["error"]["type"], "permission_missing", "{who}");
+                } else if operation == "create-key" && credential.starts_with("seam_at1_") {
+                    assert_eq!(answer.expect(403).code(), "token_makes_no_keys", "{who}");
+                } else if operation == "add-member" && held.len() == 1 {
+                    assert_eq!(answer.expect(403).code(), "permission_not_held", "{who}");
+                } else {
+                    assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
+                }
+                let_in += 1;
+            }
+        }
+    }
+    assert_eq!((let_in, kept_out), (725, 1144), "each of 21 callers made each of 89 calls");
+}
+
+#[tokio::test]
+async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let mut house = SampleWorkspace::with_token(&bench, &oidc, "people").await;
+    let callers = callers(&bench, &oidc, &house).await;
+    let of_people: Vec<&str> =
+        TABLE.iter().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| *operation).collect();
+    let (mut let_in, mut kept_out) = (0, 0);
+    for (who, credential, _) in &callers {
+        let person = HELD.iter().any(|(name, ..)| name == who);
+        if person {
+            house.token = house.new_token(&bench, &oidc, who, None).await.get("token_id");
+        }
+        for operation in &of_people {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                if person {
+                    let answer = send(&bench, &sample, Some(credential)).await;
+                    assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
+                    let_in += 1;
+                } else {
+                    refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+                    kept_out += 1;
+                }
+            }
+        }
+    }
+    assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
+    // So are their memberships.
+    let of_anyone = TABLE.iter().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| *operation);
+    for sample in of_anyone.flat_map(|operation| house.samples(operation, "fresh", &house.member)) {
+        for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
+            refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+        }
+    }
+    // One person's is nobody else's.
+    let admin = oidc.token("admin", bench.now());
+    house.token = house.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
+    for sample in house.samples("revoke-token", "fresh", &house.member) {
+        refused(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
+    let person = oidc.token("heads-owner", bench.now());
+    let bare = |answer: &Answer| {
+        let mut headers = answer.headers.clone();
+        for of_each in ["x-request-id", "apigw-requestid", "seam-request-id"] {
+            let _id = headers.remove(of_each);
+        }
+        (answer.status, headers)
+    };
+    let mut asked = 0;
+    for operation in functions::OPERATIONS {
+        let credential = match operation.access() {
+            Access::Person => Some(person.as_str()),
+            Access::Permission(_) | Access::AnyOf(_) => Some(house.tenant.key.as_str()),
+            _ => None,
+        };
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            if sample.method != Method::GET {
+                continue;
+            }
+            let before = rows::everything(&bench);
+            let head = bench.call(Method::HEAD, &sample.path, credential, None).await;
+            assert!(before == rows::everything(&bench), "HEAD {} changed something", sample.path);
+            assert_eq!(head.text, "", "HEAD {}", sample.path);
+            let get = send(&bench, &sample, credential).await;
+            assert_eq!(bare(&head), bare(&get), "HEAD {}", sample.path);
+            asked += 1;
+        }
+    }
+    assert!(asked >= 36, "{asked} routes were asked");
+}
+
+#[tokio::test]
+async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
+    let person = oidc.token("strict-owner", bench.now());
+    let before = rows::everything(&bench);
+    for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
+        let of_person = matches!(operation.access(), Access::Person | Access::SignedIn);
+        let credential = if of_person { &person } else { &house.tenant.key };
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let joined = if sample.path.contains('?') { '&' } else { '?' };
+            let path = format!("{}{joined}blcoked=true", sample.path);
+            let answer = bench.call(sample.method.clone(), &path, Some(credential), sample.body.as_ref()).await;
+            let fault = &answer.body["errors"][0];
+            let what = format!("{} {path}: {}", sample.method, answer.text);
+            assert_eq!((answer.status.as_u16(), fault["code"].as_str()), (422, Some("unknown_field")), "{what}");
+            if operation.name == "upload-source-part" {
+                continue;
+            }
+            let mut body = sample.body.clone().unwrap_or_else(|| json!({}));
+            body["frist_name"] = json!("Ada");
+            let answer = bench.call(sample.method.clone(), &sample.path, Some(credential), Some(&body)).await;
+            let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
+            assert_eq!(answer.status.as_u16(), 422, "{what}");
+            let faults = answer.body["errors"].as_array().unwrap();
+            let named = |fault: &&Value| fault["field"] == "frist_name" && fault["code"] == "unknown_field";
+            assert!(faults.iter().any(|fault| named(&fault)), "{what}");
+        }
+    }
+    assert!(before == rows::everything(&bench), "something was changed");
+    let answer = bench.get("/devices?blcoked=true", &house.tenant.key).await;
+    assert_eq!(answer.body["errors"][0]["detail"], "unknown field (did you mean `blocked`?)");
+    let patch = bench.patch(&format!("/users/{}", house.user), &house.tenant.key, json!({"status": "suspended"})).await;
+    assert_eq!(patch.expect(422).body["errors"][0]["field"], "status");
+    // A newer app says more than this release knows.
+    let body = json!({"battery": 80});
+    let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&house.credential), Some(&body)).await;
+    let _told = check_in.expect(200);
+}
+
+/// A request with a credential that guards itself by a version.
+async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, version: u64) -> Answer {
+    let request = Request::builder().method(sample.method.clone()).uri(&sample.path);
+    let request = request.header("authorization", format!("Bearer {credential}"));
+    let request = request.header("if-match", format!("\"{version}\""));
+    let body = sample.body.as_ref().map(Value::to_string).unwrap_or_default();
+    bench.send(request.body(body.into_bytes()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
+    bench.advance(chrono::Duration::minutes(1));
+    let key = &house.tenant.key;
+    let mut guarded = 0;
+    let document = local::description::description();
+    let documented =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let if_match = |of: &&Value| {
+        let parameters = of["parameters"].as_array().unwrap().iter();
+        parameters.into_iter().any(|parameter| parameter["$ref"] == "#/components/parameters/IfMatch")
+    };
+    let guarded_ids: BTreeSet<&str> =
+        documented.filter(if_match).map(|of| of["operationId"].as_str().unwrap()).collect();
+    let takes_version = |operation: &&Operation| guarded_ids.contains(operation.name);
+    let mut operations: Vec<&Operation> = functions::OPERATIONS.iter().filter(takes_version).collect();
+    operations.sort_by_key(|operation| operation.name.starts_with("delete-"));
+    for operation in operations {
+        for sample in house.samples(operation.name, "fresh", &house.member) {
+            let before = rows::everything(&bench);
+            let mut version = 0;
+            let made = loop {
+                let answer = send_guarded(&bench, &sample, key, version).await;
+                if answer.status != 412 {
+                    break answer;
+                }
+                assert_eq!(answer.code(), "version_mismatch", "{}", operation.name);
+                assert!(before == rows::everything(&bench), "{} has changed something", operation.name);
+                version += 1;
+                assert!(version < 100, "{} takes no version", operation.name);
+            };
+            let what = format!("{} at {version}: {}", operation.name, made.text);
+            assert!(version > 0 && made.status.is_success(), "{what}");
+            if let Some(shown) = made.headers.get("etag") {
+                let may_be = [version, version + 1].map(|version| format!("\"{version}\""));
+                assert!(may_be.contains(&shown.to_str().unwrap().to_owned()), "{what}, now {shown:?}");
+            }
+            guarded += 1;
+        }
+    }
+    assert_eq!(guarded, 42, "operations take a version");
+}
+
+#[tokio::test]
+async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("jobs").await;
+    let begun = [
+        ("/users/bulk", "activate", vec![UsersManage], UsersRead),
+        ("/users/bulk", "force_config", vec![UsersManage, DeploymentsManage], UsersRead),
+        ("/devices/bulk", "unblock", vec![DevicesManage], DevicesRead),
+        ("/devices/bulk", "wipe", vec![DevicesManage, UsersWipe], DevicesRead),
+        ("/deployments/auto", "", vec![DeploymentsManage], DeploymentsRead),
+    ];
+    let mut jobs = Vec::new();
+    for (begin, action, ..) in &begun {
+        jobs.push(job_at_work(&bench, &tenant, begin, action).await);
+    }
+    let mut combinations: Vec<Vec<Permission>> = SEE_JOBS.iter().map(|permission| vec![*permission]).collect();
+    combinations.extend(begun.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
+    for held in combinations {
+        let words: Vec<&str> = held.iter().map(|permission| permission.as_str()).collect();
+        let body = json!({"name": words.join(" "), "permissions": words});
+        let key = bench.post("/keys", &tenant.key, body).await.expect(201).get("key");
+        let listed = bench.get("/jobs", &key).await.expect(200);
+        let listed: BTreeSet<&str> =
+            listed.body["items"].as_array().unwrap().iter().filter_map(|job| job["job_id"].as_str()).collect();
+        for ((begin, action, needed, about), job) in begun.iter().zip(&jobs) {
+            let may_begin = needed.iter().all(|permission| held.contains(permission));
+            let may_see = may_begin || held.contains(about);
+            let what = format!("{begin} {action} by {words:?}");
+            assert_eq!(listed.contains(job.as_str()), may_see, "{what}");
+            let seen = bench.get(&format!("/jobs/{job}"), &key).await;
+            assert_eq!(seen.status, if may_see { 200 } else { 403 }, "{what}: {}", seen.text);
+            let canceled = bench.delete(&format!("/jobs/{job}"), &key).await;
+            assert_eq!(canceled.status, if may_begin { 200 } else { 403 }, "{what}: {}", canceled.text);
+            let body = json!({"action": action, "ids": ["0190f3c4-7b5e-7a11-8c1d-000000000009"]});
+            let body = if action.is_empty() { json!({"ids": body["ids"]}) } else { body };
+            let tried = bench.post(begin, &key, body).await;
+            assert_eq!(tried.status, if may_begin { 207 } else { 403 }, "{what}: {}", tried.text);
+        }
+    }
+}
+
+/// Who has signed in, and whom no workspace knows.
+const NO_MEMBER: &str = "a token of someone who is no member";
+
+#[tokio::test]
+async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
+    let all: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
+    let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
+    let revoked = bench.post("/keys", &house.tenant.key, new_key(None)).await.expect(201);
+    let path = format!("/keys/{}", revoked.get("key_id"));
+    let _gone = bench.delete(&path, &house.tenant.key).await.expect(200);
+    let expired = bench.post("/keys", &house.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
+    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
+    let nobody = oidc.token("nobody", bench.now() + chrono::Duration::minutes(30));
+    let token = |subject| house.new_token(&bench, &oidc, subject, None);
+    let good_token = token("anna").await.get("token");
+    let revoked_token = token("anna").await;
+    let path = format!("/tokens/{}", revoked_token.get("token_id"));
+    let _gone = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
+    let short = json!({
+        "name": "t", "workspace_ids": [house.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
+    });
+    let expired_token = bench.post("/tokens", &oidc.token("anna", bench.now()), short).await.expect(201).get("token");
+    let leaves = oidc::member(&bench, &house.tenant, "leaves", "admin").await;
+    let orphan = token("leaves").await.get("token");
+    let _left = bench.delete(&format!("/members/{leaves}"), &house.tenant.key).await.expect(200);
+    let shut_out = token("anna").await;
+    let anna = bench.all(&house.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
+    let anna = anna.unwrap()["member_id"].as_str().unwrap().to_owned();
+    let path = format!("/members/{anna}/tokens/{}", shut_out.get("token_id"));
+    let _out = bench.delete(&path, &house.tenant.key).await.expect(200);
+    let (revoked_token, shut_out) = (revoked_token.get("token"), shut_out.get("token"));
+    bench.advance(chrono::Duration::minutes(30));
+    let good = &house.tenant.key;
+    let altered = |text: &str| format!("{}{}", &text[..text.len() - 1], if text.ends_with('1') { '2' } else { '1' });
+    let (wrong, wrong_token) = (altered(good), altered(&good_token));
+    let (revoked, expired) = (revoked.get("key"), expired.get("key"));
+    let device = house.credential.clone();
+    let cases = [
+        (None, "credential_missing", "nobody"),
+        (Some("garbage"), "credential_invalid", "garbage"),
+        (Some("a.b.c"), "credential_invalid", "what looks like a token"),
+        (Some("seam_12345678_123456789123456789123456"), "credential_invalid", "a key that is nobody's"),
+        (Some(wrong.as_str()), "credential_invalid", "a key with another secret"),
+        (Some(revoked.as_str()), "credential_revoked", "a revoked key"),
+        (Some(expired.as_str()), "credential_expired", "an expired key"),
+        (Some(stale.as_str()), "credential_expired", "an expired token"),
+        (Some(nobody.as_str()), "credential_invalid", NO_MEMBER),
+        (Some(device.as_str()), "credential_invalid", "a device"),
+        (Some("seam_at1_12345678_123456789123456789123456"), "credential_invalid", "a personal token that is nobody's"),
+        (Some(wrong_token.as_str()), "credential_invalid", "a personal token with another secret"),
+        (Some(revoked_token.as_str()), "credential_revoked", "a revoked personal token"),
+        (Some(expired_token.as_str()), "credential_expired", "an expired personal token"),
+        (Some(orphan.as_str()), "credential_invalid", "a personal token of a member who was removed"),
+        (Some(shut_out.as_str()), "credential_invalid", "a personal token that was shut out"),
+    ];
+    let mut calls = 0;
+    for (operation, access) in TABLE.iter().copied() {
+        let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
+        for sample in house.samples(operation, "fresh", &house.member) {
+            let before = rows::everything(&bench);
+            // Who has signed in may look whether a workspace has added them.
+            let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
+            for (credential, code, who) in cases.iter().filter(|(_, _, who)| !nobody_yet(who)) {
+                turned_away(&bench, &sample, *credential, 401, code, who).await;
+                calls += 1;
+            }
+            assert!(before == rows::everything(&bench), "{operation}: something was changed");
+        }
+    }
+    assert_eq!(calls, 95 * cases.len() - 3);
+}
+
+#[tokio::test]
+async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::new(&bench, "devices").await;
+    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let token = oidc.token("anna", bench.now());
+    let (other_device, other) = bench.phone(&house.tenant, "cleo").await;
+    // It may download the configuration.
+    let forced = format!("/users/{}/force-config", house.user);
+    let _forced = bench.post(&forced, &house.tenant.key, json!({})).await.expect(200);
+    // One device's name with another's secret.
+    let mixed = format!("{}{}", &house.credential[..52], &other[52..]);
+    let cases = [
+        (None, "credential_missing", "nobody"),
+        (Some("garbage"), "credential_invalid", "garbage"),
+        (Some(house.tenant.key.as_str()), "credential_invalid", "an admin's key"),
+        (Some(token.as_str()), "credential_invalid", "an admin's token"),
+        (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
+    ];
+    for (operation, access) in TABLE.iter().copied() {
+        if access != Access::Device {
+            continue;
+        }
+        for sample in house.samples(operation, "fresh", &house.member) {
+            for (credential, code, who) in &cases {
+                refused(&bench, &sample, *credential, 401, code, who).await;
+            }
+            let _own = send(&bench, &sample, Some(&house.credential)).await.expect(200);
+        }
+    }
+    // It has noted the login of the device whose credential it was, and of no other.
+    let seen = |device: String| {
+        let (bench, key) = (&bench, &house.tenant.key);
+        async move { bench.get(&format!("/devices/{device}"), key).await.expect(200).body["last_login_at"].clone() }
+    };
+    assert!(seen(house.device.clone()).await.is_string());
+    assert!(seen(other_device).await.is_null());
+}
+
+#[tokio::test]
+async fn who_has_no_code_comes_in_by_no_credential() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::new(&bench, "codes").await;
+    let credentials = [None, Some(house.tenant.key.as_str()), Some(house.credential.as_str()), Some("garbage")];
+    for credential in credentials {
+        for sample in house.samples("register-device", "fresh", &house.member) {
+            refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
+        }
+        for operation in ["open-invitation", "app-links", "get-docs", "get-openapi", "redirect", "not-found"] {
+            for sample in house.samples(operation, "fresh", &house.member) {
+                let before = rows::everything(&bench);
+                let answer = send(&bench, &sample, credential).await;
+                let wanted = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
+                let answer = answer.expect(wanted);
+                assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
+                assert!(before == rows::everything(&bench), "{operation} changed something");
+            }
+        }
+    }
+}
+
+/// The rows that belong to a workspace or name it.
+fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), Value> {
+    rows::everything(bench)
+        .into_iter()
+        .filter(|(key, row)| key.1.contains(workspace) || row.to_string().contains(workspace))
+        .collect()
+}
+
+#[tokio::test]
+async fn from_another_workspace_nothing_is_there() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let ours = SampleWorkspace::with_token(&bench, &oidc, "ours").await;
+    let theirs = SampleWorkspace::new(&bench, "theirs").await;
+    let _member = oidc::member(&bench, &theirs.tenant, "eve", "admin").await;
+    let signed_in = oidc.token("eve", bench.now());
+    let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
+    let before = rows_of(&bench, &ours.tenant.workspace_id);
+    assert!(before.len() > 20, "our own rows are looked at");
+    let (mut missing, mut lists) = (0, 0);
+    for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
+        for (operation, access) in TABLE.iter().copied() {
+            let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
+            for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
+                let answer = send(&bench, &sample, Some(credential)).await;
+                let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
+                if operation.starts_with("bulk-") || operation == "auto-deploy" {
+                    // What is named is echoed, and there is nothing more to it.
+                    assert_eq!(answer.status, 207, "{what}");
+                    let items = answer.body["items"].as_array().unwrap();
+                    assert!(items.iter().all(|item| item["code"].as_str().unwrap().ends_with("_not_found")), "{what}");
+                    assert_eq!((answer.body["progress"]["failed"].as_u64(), items.len()), (Some(1), 1), "{what}");
+                    continue;
+                }
+                let lists_all = [
+                    "/export",
+                    "/phones/list",
+                    "/devices/list",
+                    "/workspaces/get",
+                    "/workspaces/list",
+                    "/webhooks/create",
+                ];
+                let lists_all =
+                    lists_all.iter().any(|list| sample.path.ends_with(list)) || sample.path.starts_with("/events/list");
+                if operation == "create-key" && *credential == token {
+                    assert_eq!(answer.code(), "token_makes_no_keys", "{what}");
+                    continue;
+                }
+                if sample.path.matches('/').count() > 1 && !lists_all {
+                    let seam = || answer.body["error"]["type"].as_str().unwrap_or_default().ends_with("_not_found");
+                    let told = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
+                    assert!(answer.status == 404 && told, "{what}");
+                    missing += 1;
+                } else {
+                    assert!(answer.status.is_success(), "{what}");
+                    lists += 1;
+                }
+                // In their own jobs stands what they have named themselves.
+                let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
+                let ours = [
+                    &ours.tenant.workspace_id,
+                    &ours.key,
+                    &ours.job,
+                    &ours.invitation,
+                    &ours.deployment,
+                    &ours.profile,
+                    &ours.spare,
+                    &ours.token,
+                ]
+                .into_iter();
+                for word in ours.chain(named).map(String::as_str).chain(["ours-ada"]) {
+                    assert!(!answer.text.contains(word), "{word} is shown by {what}");
+                }
+            }
+        }
+    }
+    assert_eq!((missing, lists), (3 * 57, 3 * 29 - 1), "a token makes no key");
+    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
+}
+
+#[tokio::test]
+async fn no_filter_and_no_search_leads_into_another_workspace() {
+    let bench = Bench::start().await;
+    let ours = SampleWorkspace::new(&bench, "ours").await;
+    let theirs = bench.tenant("theirs").await;
+    let _blocked =
+        bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
+    let key = &ours.tenant.key;
+    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.doomed), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
+    let _levels = bench.patch("/workspace", key, json!({"service_levels": ["gold"]})).await.expect(200);
+    let user = format!("/users/{}", ours.user);
+    let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
+    let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
+    let _gone = bench.delete(&format!("/users/{}", ours.leaver), key).await.expect(200);
+    let queries = [
+        format!("/devices?user_id={}", ours.user),
+        format!("/devices?user_id={}&blocked=true", ours.user),
+        "/devices?blocked=true".to_owned(),
+        "/devices?status=deleted".to_owned(),
+        "/devices?search=ours".to_owned(),
+        "/users?search=ours".to_owned(),
+        "/users?pending_command=true".to_owned(),
+        "/users?unconfirmed_wipe=true".to_owned(),
+        "/users?network_indicator=red".to_owned(),
+        "/users?service_level=gold".to_owned(),
+        "/users?status=deleted".to_owned(),
+        "/users?last_seen_before=2027-01-01T00:00:00Z".to_owned(),
+        "/devices?pending_command=true".to_owned(),
+        "/jobs".to_owned(),
+        "/deployments".to_owned(),
+        "/deployments?search=ours".to_owned(),
+        "/deployments?deployed=true".to_owned(),
+        "/deployments?deployed=false".to_owned(),
+        "/users?deployed=true".to_owned(),
+        "/profiles".to_owned(),
+        format!("/events?device_id={}", ours.device),
+        format!("/events?user_id={}", ours.user),
+        "/events?event_type=device.blocked".to_owned(),
+    ];
+    for query in queries {
+        let own = bench.get(&query, &ours.tenant.key).await.expect(200);
+        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows us something");
+        let foreign = bench.get(&query, &theirs.key).await.expect(200);
+        assert_eq!(foreign.body["items"], json!([]), "{query} shows others something");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_deploy_decides_on_no_configuration() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::new(&bench, "settings").await;
+    let manage = json!({"name": "manage", "permissions": ["users:manage"]});
+    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
+    let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", house.user), Some(body));
+    for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
+        refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
+        let _allowed = send(&bench, &patch(body), Some(&house.tenant.key)).await.expect(200);
+    }
+    let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
+    let post = |body: Value| SampleRequest::new(Method::POST, "/users".to_owned(), Some(body));
+    for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": house.user})] {
+        let mut body = json!({"username": "new"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        refused(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
+    }
+    let _made = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
+}
+
+#[tokio::test]
+async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::new(&bench, "wipes").await;
+    for role in ["helpdesk", "device-admin"] {
+        let _member = oidc::member(&bench, &house.tenant, role, role).await;
+    }
+    let of = |role: &str| oidc.token(role, bench.now());
+    let (helpdesk, device_admin) = (of("helpdesk"), of("device-admin"));
+    let manage = json!({"name": "manage", "permissions": ["users:manage", "devices:manage"]});
+    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
+    let post = |path: &str, body: Value| SampleRequest::new(Method::POST, path, Some(body));
+    let (user, device) = (&house.user, &house.device);
+    let bulk = [
+        post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user]})),
+        post("/users/bulk", json!({"action": "lock_and_wipe", "filter": {"search": "wipes"}})),
+        post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user], "dry_run": true})),
+        post("/devices/bulk", json!({"action": "wipe", "ids": [device]})),
+        post("/devices/bulk", json!({"action": "wipe", "filter": {}})),
+        post("/devices/bulk", json!({"action": "wipe", "filter": {}, "dry_run": true})),
+    ];
+    for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
+        for call in &bulk {
+            refused(&bench, call, Some(credential), 403, "permission_missing", who).await;
+        }
+    }
+    bench.advance(chrono::Duration::minutes(1));
+    for call in &bulk {
+        let answer = send(&bench, call, Some(&device_admin)).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+    }
+    // What it has queued, only those may take back who may wipe.
+    let commands = bench.get(&format!("/devices/{device}/commands"), &house.tenant.key).await.expect(200);
+    let items = commands.body["items"].as_array().unwrap();
+    let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
+    assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
+    let cancel = |command: &Value| {
+        let id = command["command_id"].as_str().unwrap_or_default();
+        SampleRequest::new(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
+    };
+    for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
+        refused(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
+    }
+    let lock = send(&bench, &cancel(&items[1]), Some(&helpdesk)).await.expect(200);
+    assert_eq!((lock.get("kind"), lock.get("state")), ("lock".into(), "canceled".into()));
+    let wipe = send(&bench, &cancel(&items[0]), Some(&device_admin)).await.expect(200);
+    assert_eq!((wipe.get("kind"), wipe.get("state")), ("wipe".into(), "canceled".into()));
+}
+
+#[tokio::test]
+async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
+    let oidc = Oidc::new();
+    let bench = oidc.bench().await;
+    let house = SampleWorkspace::new(&bench, "resets").await;
+    let _member = oidc::member(&bench, &house.tenant, "helpdesk", "helpdesk").await;
+    let key = &house.tenant.key;
+    bench.advance(chrono::Duration::minutes(1));
+    let rename = |user: &str, username: &str| {
+        SampleRequest::new(Method::PATCH, format!("/users/{user}"), Some(json!({"username": username})))
+    };
+    let helpdesk = oidc.token("helpdesk", bench.now());
+    let another = rename(&house.user, "another");
+    refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    // Other capitals are no other identity, and without a phone there is nothing to reset.
+    for renamed in [rename(&house.user, "RESETS-ada"), rename(&house.leaver, "left")] {
+        let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
+    }
+    let _renamed =
+        bench.patch(&format!("/users/{}", house.user), key, json!({"username": "another"})).await.expect(200);
+    let path = format!("/devices/{}/commands", house.device);
+    let commands = bench.get(&path, key).await.expect(200);
+    let reset = &commands.body["items"][0];
+    assert_eq!(reset["kind"], "factory_reset");
+    let cancel = SampleRequest::new(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
+    refused(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    assert_eq!(send(&bench, &cancel, Some(key)).await.expect(200).get("state"), "canceled");
+}
+
+#[tokio::test]
+async fn a_device_speaks_of_its_own_commands_alone() {
+    let bench = Bench::start().await;
+    let ours = SampleWorkspace::new(&bench, "ours").await;
+    let theirs = SampleWorkspace::new(&bench, "theirs").await;
+    let word = json!({"result": "succeeded"});
+    let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
+    for command in others {
+        let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
+        refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
+    }
+    let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
+    let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
+    // Nor is a command found by another device's address, or an invitation by another user's.
+    let key = &ours.tenant.key;
+    let elsewhere = [
+        (format!("/devices/{}/commands/{}", ours.device, ours.told), "command_not_found"),
+        (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
+    ];
+    for (path, code) in elsewhere {
+        refused(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
+    }
+}
+
+#[tokio::test]
+async fn a_code_leads_into_its_own_workspace_alone() {
+    let bench = Bench::start().await;
+    let ours = bench.tenant("ours").await;
+    let theirs = bench.tenant("theirs").await;
+    let user = bench.user(&ours, "ada").await;
+    let code = bench.invite(&ours, &user, 1).await;
+    // The same identifier in another workspace is another device.
+    let other = bench.user(&theirs, "ada").await;
+    let other_code = bench.invite(&theirs, &other, 1).await;
+    let first = bench.register(&code, "phone").await.expect(201);
+    let second = bench.register(&other_code, "phone").await.expect(201);
+    assert_ne!(first.body["device"]["device_id"], second.body["device"]["device_id"]);
+    for (tenant, device) in [(&ours, &first), (&theirs, &second)] {
+        let list = bench.get("/devices", &tenant.key).await.expect(200);
+        let ids: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["device_id"]).collect();
+        assert_eq!(ids, [&device.body["device"]["device_id"]]);
+    }
+}
+
+#[tokio::test]
+async fn every_reply_over_https_keeps_browsers_there() {
+    let secure = Setup::new().parameter("PublicUrl", "https://phones.example.com");
+    for (setup, says) in [(secure, Some("max-age=31536000")), (Setup::new(), None)] {
+        let bench = setup.start().await;
+        let tenant = bench.tenant("Https").await;
+        for (method, path, credential) in [
+            (Method::GET, "/users", Some(tenant.key.as_str())),
+            (Method::GET, "/users", None),
+            (Method::GET, "/scim/v2/Users", None),
+            (Method::POST, "/devices/get", Some(&tenant.key)),
+            (Method::POST, "/devices/me/check-in", None),
+            (Method::POST, "/devices", None),
+            (Method::GET, "/i/2222222222222222222222", None),
+            (Method::GET, "/r/2222222222222222222222", None),
+            (Method::GET, "/docs", None),
+            (Method::GET, "/openapi.json", None),
+            (Method::GET, "/.well-known/assetlinks.json", None),
+            (Method::GET, "/nowhere", None),
+            (Method::DELETE, "/docs", None),
+        ] {
+            let answer = bench.call(method, path, credential, None).await;
+            let said = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
+            assert_eq!(said, says, "{path} {}", answer.status);
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! What calls cost, by DynamoDB's own account: a check-in one write, and a page the same however
+//! many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use domain::ids::timed_uuid;
+use domain::models::actor::Actor;
+use domain::models::command::{CommandKind, OpenCommand};
+use domain::models::device::{CONFIG_VERSION, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
+use domain::models::invitation::{Channel, NewInvitation, Purpose};
+use domain::models::network::{Network, NetworkStatus, VERIZON};
+use domain::models::restriction::Deleted;
+use domain::models::restriction::Restriction;
+use domain::models::user::User;
+use domain::rules::context::EventContext;
+use domain::rules::deployments::deploy;
+use domain::secret::Hash;
+use domain::states::CommandState;
+use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::oidc::{self, Oidc};
+use testkit::wire::{Consumed, Meter};
+use testkit::{Bench, Setup, Tenant, rows};
+
+struct Metered {
+    bench: Bench,
+    meter: Meter,
+    tenant: Tenant,
+}
+
+impl Metered {
+    async fn start() -> Self {
+        let meter = Meter::new();
+        let bench = Setup::new().with(meter.adjust()).start().await;
+        let tenant = bench.tenant("Capacity").await;
+        Self { bench, meter, tenant }
+    }
+
+    /// What a call consumes: its actions, and the units of each.
+    async fn cost(&self, method: Method, path: &str, credential: &str, body: Option<Value>) -> Vec<(String, f64)> {
+        let _before = self.meter.read();
+        let _answer = self.bench.call(method, path, Some(credential), body.as_ref()).await.expect(200);
+        self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
+    }
+
+    /// Gives the only user's phone its configuration, and answers with its version.
+    async fn download(&self, credential: &str) -> String {
+        let user = self.bench.all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let _deployed =
+            self.bench.post(&format!("/users/{user}/deploy"), &self.tenant.key, json!({})).await.expect(202);
+        self.bench.drain().await;
+        let path = "/devices/me/config";
+        self.bench.call(Method::POST, path, Some(credential), None).await.expect(200).get("config_version")
+    }
+
+    async fn check_in(&self, credential: &str, body: Value) -> Vec<(String, f64)> {
+        self.cost(Method::POST, "/devices/me/check-in", credential, Some(body)).await
+    }
+
+    async fn get(&self, path: &str) -> Vec<(String, f64)> {
+        self.cost(Method::GET, path, &self.tenant.key, None).await
+    }
+}
+
+fn one_write() -> Vec<(String, f64)> {
+    vec![("UpdateItem".to_owned(), 1.0)]
+}
+
+#[tokio::test]
+async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
+    let house = Metered::start().await;
+    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    house.bench.drain().await;
+    let version = house.download(&credential).await;
+    let reported = json!({
+        "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone", "pin_failures": 2,
+        "usage": {"sequence": 9, "messages_sent": 3}, "config_version": version,
+    });
+    let more = house.check_in(&credential, reported.clone()).await;
+    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
+    let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
+    let installed = json!({"config_version": version});
+    for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
+        house.bench.advance(Duration::minutes(1));
+        assert_eq!(house.check_in(&credential, body).await, one_write());
+    }
+    // One that was told to fetch its configuration says once that it has put it in place.
+    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let _forced =
+        house.bench.post(&format!("/users/{user}/force-config"), &house.tenant.key, json!({})).await.expect(200);
+    assert_eq!(house.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
+    let _same = house.download(&credential).await;
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+    let news = house.check_in(&credential, installed.clone()).await;
+    assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
+    assert_eq!(house.check_in(&credential, installed).await, one_write());
+    // With the next quarter of an hour the user's own "last seen" follows.
+    house.bench.advance(Duration::minutes(15));
+    let follows = house.check_in(&credential, json!({})).await;
+    assert_eq!(follows, [one_write(), one_write()].concat());
+    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+}
+
+#[tokio::test]
+async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
+    let house = Metered::start().await;
+    let user = house.bench.user(&house.tenant, "ada").await;
+    let code = house.bench.invite(&house.tenant, &user, 1).await;
+    let body = json!({
+        "code": code,
+        "device_identifier": "d".repeat(IDENTIFIER.max),
+        "platform": "android",
+        "model_name": "\u{10400}".repeat(MODEL_NAME.max / 4),
+        "os_version": "1".repeat(VERSION.max),
+        "app_version": "1".repeat(VERSION.max),
+        "push_token": "t".repeat(PUSH_TOKEN.max),
+        "nickname": "\u{10400}".repeat(NICKNAME.max / 4),
+    });
+    let phone = house.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
+    let credential = phone.get("credential");
+    house.bench.drain().await;
+    // So many wrong PINs would lock the user.
+    let never = json!({"pin_limit": 0});
+    let _never = house.bench.patch("/workspace", &house.tenant.key, never).await.expect(200);
+    let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
+    let version = house.download(&credential).await;
+    assert_eq!(version.len(), CONFIG_VERSION.max);
+    let report = json!({"pin_failures": 1_000_000, "usage": counts, "config_version": version});
+    let _first = house.check_in(&credential, report.clone()).await;
+    house.bench.drain().await;
+    for body in [json!({}), report] {
+        house.bench.advance(Duration::minutes(1));
+        assert_eq!(house.check_in(&credential, body).await, one_write());
+    }
+}
+
+#[tokio::test]
+async fn what_a_day_begins_with_costs_the_index_of_days_too() {
+    let house = Metered::start().await;
+    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    house.bench.advance(Duration::days(1));
+    let costs = house.check_in(&credential, json!({})).await;
+    // Of the device and of its user, the entry of the old day goes and that of the new day comes.
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(costs.len() == 2 && units <= 6.0, "{costs:?}");
+}
+
+#[tokio::test]
+async fn showing_a_device_is_three_reads() {
+    let house = Metered::start().await;
+    let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let _first = house.bench.check_in(&credential).await.expect(200);
+    let costs = house.get(&format!("/devices/{device}")).await;
+    let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and what belongs to it");
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(units <= 8.0, "{units} units");
+}
+
+#[tokio::test]
+async fn a_personal_access_token_is_known_by_two_reads() {
+    let oidc = Oidc::new();
+    let meter = Meter::new();
+    let bench = Setup::new().with(meter.adjust()).issuer().start().await;
+    oidc.trusted_by(&bench);
+    let tenant = bench.tenant("Capacity").await;
+    let _member = oidc::member(&bench, &tenant, "anna", "viewer").await;
+    let signed_in = oidc.token("anna", bench.now());
+    let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token");
+    for _ in 0..20 {
+        let _another = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await;
+    }
+    let house = Metered { bench, meter, tenant };
+    let costs = house.cost(Method::GET, "/workspace", &token, None).await;
+    let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["GetItem", "Query", "GetItem"], "the token, the memberships, and the workspace");
+    let units: f64 = costs.iter().map(|(_, units)| units).sum();
+    assert!(units <= 3.0, "{units} units, however many tokens there are");
+}
+
+fn id(number: usize) -> uuid::Uuid {
+    let mut bytes = [7; 10];
+    bytes[2..].copy_from_slice(&number.to_be_bytes());
+    timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
+}
+
+/// The profile of those who have one.
+fn profile() -> ProfileId {
+    ProfileId(id(1_000_003))
+}
+
+/// A user's deployment: the user with it, and its rows.
+fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
+    let context = EventContext {
+        event_id: EventId(id(number)),
+        workspace_id: user.workspace_id,
+        at: user.created_at,
+        actor: Actor::System,
+        token_id: None,
+        operation: "deploy-config",
+        request_id: "request".to_owned(),
+        address: None,
+        job_id: None,
+    };
+    let new = NewInvitation {
+        purpose: Purpose::Deploy,
+        invitation_id: InvitationId(id(1_000_000 + number)),
+        code_hash: Hash::of(number.to_string()),
+        channel: Channel::Email,
+        devices: 1,
+        life: Duration::days(7),
+    };
+    let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
+    (change.user_after().unwrap().clone(), rows::of_thing(&change.invitations[0].after))
+}
+
+/// So many people with a phone each, of whom one is called Zora.
+fn populate(house: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
+    let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
+    let mut made = Vec::new();
+    for number in from..to {
+        let mut user: domain::models::user::User = serde_json::from_value(template.0.clone()).unwrap();
+        let mut device: domain::models::device::Device =
+            serde_json::from_value(rows::whole(template.1.clone())).unwrap();
+        user.workspace_id = workspace;
+        user.user_id = UserId(id(2 * number));
+        user.username = format!("person{number:05}");
+        user.first_name = Some(if number == 7 { "Zora" } else { "Nora" }.to_owned());
+        user.email = Some(format!("person{number:05}@example.com"));
+        user.created_at = user.created_at.plus(Duration::seconds(i64::try_from(number).unwrap()));
+        device.device_id = DeviceId(id(2 * number + 1));
+        device.user_id = user.user_id;
+        device.device_identifier = format!("phone{number:05}");
+        device.created_at = user.created_at;
+        device.push_endpoint = None;
+        user.device_ids = BTreeSet::from([device.device_id]);
+        // The first of them are in every other state that a list looks for.
+        if number < 100 {
+            let at = device.created_at;
+            let hold = Restriction { at, by: Actor::System, reason: None };
+            match number % 5 {
+                1 => user.suspended = Some(hold),
+                2 => {
+                    let status = NetworkStatus::Disabled;
+                    let network = Network {
+                        status,
+                        status_at: at,
+                        reason: None,
+                        mdn_provisioning: None,
+                        last_seen_at: None,
+                        last_archived_at: None,
+                    };
+                    user.networks.insert(VERIZON.to_owned(), network);
+                    user.service_level = Some("gold".to_owned());
+                }
+                3 => user.deleted = Some(Deleted { at, by: Actor::System, purge_after: at }),
+                4 => {
+                    device.commands = vec![OpenCommand {
+                        command_id: CommandId(id(3 * number)),
+                        kind: CommandKind::Lock,
+                        state: CommandState::Queued,
+                        queued_at: at,
+                        expires_at: at.plus(Duration::days(30)),
+                        again_at: None,
+                    }]
+                }
+                _ => {
+                    user.last_seen_at = Some(at.minus(Duration::days(60)));
+                    let (with, deployment) = deployed(&user, number);
+                    user = with;
+                    made.extend(deployment);
+                    device = device.forced();
+                }
+            }
+        }
+        made.extend(rows::of_thing(&user));
+        made.extend(rows::of_thing(&device));
+    }
+    rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
+}
+
+/// The rows of a user and of their phone, after which all others are made.
+fn templates(house: &Metered) -> (Value, Value) {
+    let all = rows::all(&house.bench, rows::MAIN);
+    let row = |kind: &str, sk: &str| {
+        let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
+        found.map(|(_, row)| row.clone()).unwrap()
+    };
+    (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"))
+}
+
+/// What each page and each search costs once there are so many people.
+async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
+    let house = Metered::start().await;
+    let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let templates = templates(&house);
+    let person = id(300);
+    let pages = [
+        "/users?limit=50".to_owned(),
+        "/users?limit=50&search=zora".to_owned(),
+        "/users?limit=20&search=nor".to_owned(),
+        "/users?search=person00150".to_owned(),
+        "/users?search=person00150%40example.com".to_owned(),
+        "/users?search=nora+person0015".to_owned(),
+        "/users?search=zora&status=active&pending_command=false".to_owned(),
+        "/users?status=deleted&limit=10".to_owned(),
+        "/users?pending_command=true&limit=10".to_owned(),
+        "/users?last_seen_before=2026-10-01T00:00:00Z&limit=10".to_owned(),
+        "/users?status=active&limit=20".to_owned(),
+        "/users?network_indicator=red&limit=10".to_owned(),
+        "/users?service_level=none".to_owned(),
+        "/devices?limit=50".to_owned(),
+        "/devices?limit=50&search=zora".to_owned(),
+        "/devices?search=phone00150".to_owned(),
+        "/devices?blocked=true".to_owned(),
+        "/devices?pending_command=true&limit=10".to_owned(),
+        "/events?limit=20".to_owned(),
+        format!("/events?device_id={device}"),
+        format!("/devices/{device}"),
+        format!("/devices/{device}/commands"),
+        format!("/users/{person}"),
+        format!("/users/{person}/invitations"),
+        format!("/users/{person}/usage"),
+        "/usage".to_owned(),
+        "/jobs".to_owned(),
+        "/workspace".to_owned(),
+        "/profiles".to_owned(),
+        "/deployments?limit=50".to_owned(),
+        "/deployments?limit=50&search=zora".to_owned(),
+        "/deployments?deployed=true&limit=10".to_owned(),
+        "/deployments?deployed=false&limit=50".to_owned(),
+        format!("/deployments?profile_id={}&limit=10", profile()),
+        "/deployments?force_pending=false&limit=20".to_owned(),
+        "/users?deployed=true&limit=10".to_owned(),
+    ];
+    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+}
+
+/// What the first part of each export costs once there are so many people.
+async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
+    let house = Metered::start().await;
+    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let templates = templates(&house);
+    let pages = [
+        "/users/export?limit=90".to_owned(),
+        "/users/export?limit=50&search=nor&columns=username,email".to_owned(),
+        "/devices/export?limit=90".to_owned(),
+        "/devices/export?limit=50&search=nora".to_owned(),
+    ];
+    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+}
+
+async fn costs_of(
+    house: &Metered,
+    pages: &[String],
+    counts: &[usize],
+    templates: (&Value, &Value),
+) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
+    let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
+    let mut from = 0;
+    for to in counts {
+        populate(house, from, *to, templates);
+        from = *to;
+        for (page, costs) in &mut costs {
+            costs.push(house.get(page).await);
+        }
+    }
+    costs
+}
+
+#[tokio::test]
+async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
+    for (page, costs) in costs_with(&[200, 5_000]).await {
+        let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
+        println!("{page}: {} calls, {units} units", costs[1].len());
+        // What no index is narrow enough for is looked for among so many rows, and a page may be short.
+        if ["network_indicator", "service_level"].iter().any(|narrow| page.contains(narrow)) {
+            assert!(units <= 600.0, "{page}: {units} units");
+            continue;
+        }
+        assert_eq!(costs[0], costs[1], "{page}");
+        assert!(units <= 200.0, "{page}: {units} units");
+    }
+}
+
+/// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
+async fn cost_of_auto_deploy(house: &Metered) -> BTreeMap<String, (usize, f64)> {
+    let _before = house.meter.read();
+    let body = json!({"filter": {}});
+    let begun = house.bench.post("/deployments/auto", &house.tenant.key, body).await.expect(202);
+    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(50)));
+    let mut costs = BTreeMap::<String, (usize, f64)>::new();
+    for Consumed { action, units, .. } in house.meter.read() {
+        let (calls, sum) = costs.entry(action).or_default();
+        *calls += 1;
+        *sum += units;
+    }
+    costs
+}
+
+#[tokio::test]
+async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
+    let house = Metered::start().await;
+    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
+    let all = rows::all(&house.bench, rows::MAIN);
+    let row = |kind: &str, sk: &str| {
+        let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
+        found.map(|(_, row)| row.clone()).unwrap()
+    };
+    let (user, device) = (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"));
+    let mut costs = Vec::new();
+    let mut from = 0;
+    for to in [200, 5_000] {
+        populate(&house, from, to, (&user, &device));
+        from = to;
+        // The users whom the test has made are the newest; all others are older.
+        house.bench.advance(Duration::days(1));
+        costs.push(cost_of_auto_deploy(&house).await);
+    }
+    println!("{:?}", costs[1]);
+    assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
+async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
+    for (export, costs) in costs_of_exports_with(&[200, 5_000]).await {
+        let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
+        println!("{export}: {} calls, {units} units", costs[1].len());
+        assert_eq!(costs[0], costs[1], "{export}");
+        assert!(units <= 500.0, "{export}: {units} units");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
+    let house = Metered::start().await;
+    let mut costs = Vec::new();
+    for (name, size) in [("small", 1), ("large", 60_000)] {
+        let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
+        let made = house.bench.post("/profiles", &house.tenant.key, body).await.expect(201).get("profile_id");
+        if costs.is_empty() {
+            let _user = house.bench.user(&house.tenant, "ada").await;
+            let _other = house.bench.user(&house.tenant, "bea").await;
+        }
+        let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let given = json!({"profile_id": made});
+        let _given = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, given).await.expect(200);
+        let mut units = Vec::new();
+        for list in ["/users", "/deployments", "/users/export"] {
+            let reads = house.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
+            units.push(reads.map(|(_, units)| units).sum::<f64>());
+        }
+        costs.push(units);
+    }
+    assert_eq!(costs[0], costs[1], "small, and sixty kilobytes");
+}

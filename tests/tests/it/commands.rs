@@ -1,0 +1,1314 @@
+//! Commands on the store: over HTTP, each goes its way through the design's table, whatever comes
+//! before what; and what each device may do follows from its own state and its user's.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use chrono::{DateTime, Duration, Utc};
+use http::Method;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use serde_json::{Value, json};
+use testkit::{Answer, Bench, Tenant, text};
+use tokio::runtime::Runtime;
+
+/// What befalls a command.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Told,
+    Says(&'static str),
+    NotNow,
+    Cancel,
+    TimeIsUp,
+    Replaced,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    To(&'static str),
+    Late(&'static str),
+    Counted,
+    Again,
+    Same,
+    Refused,
+}
+
+const PENDING: [&str; 3] = ["queued", "delivered", "deferred"];
+const OVER: [&str; 7] = ["canceled", "timed_out", "succeeded", "failed", "rejected", "not_supported", "removed"];
+const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
+
+/// The design's table, row by row; `gone` is whether the device is deleted.
+fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
+    use Next::{Again, Counted, Late, Refused, Same, To};
+    if gone && is_wipe(kind, gone) && matches!(state, "failed" | "rejected") {
+        return match what {
+            What::Told => Again,
+            What::Says("succeeded") => Late("succeeded"),
+            What::Says(result) => To(result),
+            What::NotNow => Counted,
+            What::Cancel => Refused,
+            What::TimeIsUp => To("timed_out"),
+            What::Replaced => To("removed"),
+        };
+    }
+    match (state, what) {
+        ("queued", What::Told) => To("delivered"),
+        ("queued", What::Says(result)) => To(result),
+        ("queued", What::NotNow) => Refused,
+        ("queued", What::Cancel) => To("canceled"),
+
+        ("delivered", What::Told) => Same,
+        ("delivered", What::Says(result)) => To(result),
+        ("delivered", What::NotNow) => To("deferred"),
+        ("delivered", What::Cancel) => To("cancel_requested"),
+
+        ("deferred", What::Told) => To("delivered"),
+        ("deferred", What::Says(result)) => To(result),
+        ("deferred", What::NotNow) => Counted,
+        ("deferred", What::Cancel) => To("cancel_requested"),
+
+        ("queued" | "delivered" | "deferred", What::TimeIsUp) => To("timed_out"),
+        ("queued" | "delivered" | "deferred" | "cancel_requested", What::Replaced) => To("removed"),
+
+        ("cancel_requested", What::Says(result)) => Late(result),
+        ("cancel_requested", What::NotNow | What::TimeIsUp) => To("canceled"),
+        ("cancel_requested", What::Told | What::Cancel) => Same,
+
+        ("canceled" | "timed_out", What::Says(result)) => Late(result),
+        ("removed", What::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
+        ("removed", What::Says(_)) => Refused,
+        (over, What::Says(result)) => {
+            if over == result {
+                Same
+            } else {
+                Refused
+            }
+        }
+        (_, What::Told | What::TimeIsUp | What::Replaced) => Same,
+        (_, What::NotNow | What::Cancel) => Refused,
+    }
+}
+
+fn is_destructive(kind: &str) -> bool {
+    matches!(kind, "wipe" | "factory_reset")
+}
+
+/// Nobody enrols a deleted device anew, so that of one a factory reset is a wipe as well.
+fn is_wipe(kind: &str, gone: bool) -> bool {
+    kind == "wipe" || gone && kind == "factory_reset"
+}
+
+/// A command, as it should be.
+#[derive(Clone, Debug)]
+struct Expected {
+    /// Known once the list has shown it.
+    id: Option<String>,
+    kind: &'static str,
+    epoch: u32,
+    state: &'static str,
+    late: bool,
+    deferrals: u64,
+    expires_at: DateTime<Utc>,
+    /// When the device last said what became of it.
+    said_at: Option<DateTime<Utc>>,
+    /// When it is told again.
+    again_at: Option<DateTime<Utc>>,
+    /// True once it is over: the credential that it was meant for may speak of it even when the
+    /// device was enrolled anew.
+    kept: bool,
+    /// The events that tell of it, in their order.
+    told: Vec<String>,
+}
+
+impl Expected {
+    fn is_pending(&self, now: DateTime<Utc>) -> bool {
+        PENDING.contains(&self.state) && self.expires_at > now
+    }
+
+    fn is_waiting(&self, now: DateTime<Utc>) -> bool {
+        (PENDING.contains(&self.state) || self.again_at.is_some()) && self.expires_at > now
+    }
+
+    fn is_served(&self, now: DateTime<Utc>) -> bool {
+        self.is_waiting(now) && self.again_at.is_none_or(|again| again <= now)
+    }
+
+    /// Lets something befall it, and says what that was.
+    fn befall(&mut self, what: What, gone: bool, now: DateTime<Utc>) -> Next {
+        if let What::Says(result) = what
+            && self.state == result
+            && self.told.last() == Some(&format!("command.{result}"))
+        {
+            return Next::Same;
+        }
+        let open = PENDING.contains(&self.state) || self.state == "cancel_requested" || self.again_at.is_some();
+        if !open && matches!(what, What::TimeIsUp | What::Replaced) {
+            return Next::Same;
+        }
+        let next = table(self.kind, self.state, gone, what);
+        let told_again = gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
+        let happened = match next {
+            Next::To(state) | Next::Late(state) => {
+                let fails = matches!(next, Next::To("failed" | "rejected"));
+                self.again_at = (told_again && fails).then(|| now + Duration::days(1));
+                self.said_at = Some(now);
+                self.state = state;
+                self.late |= matches!(next, Next::Late(_));
+                self.kept |= OVER.contains(&state);
+                state
+            }
+            Next::Counted => "deferred",
+            Next::Again => {
+                self.again_at = Some(now + Duration::days(1));
+                "delivered"
+            }
+            Next::Same | Next::Refused => return next,
+        };
+        if matches!(what, What::NotNow) {
+            self.deferrals += 1;
+        }
+        self.told.push(format!("command.{happened}"));
+        next
+    }
+}
+
+/// A device, as it should be.
+#[derive(Clone, Debug)]
+struct Device {
+    id: String,
+    epoch: u32,
+    deleted: bool,
+    blocked: bool,
+    erased: bool,
+    replaced: bool,
+    last_login: Option<DateTime<Utc>>,
+    commands: Vec<Expected>,
+    /// True if the last wipe is over, and not confirmed.
+    unconfirmed: bool,
+}
+
+impl Device {
+    fn order(&mut self, kind: &'static str, days: Option<i64>, now: DateTime<Utc>) -> Result<usize, &'static str> {
+        if self.deleted && (self.replaced || kind != "wipe" || !self.is_unconfirmed()) {
+            return Err("device_deleted");
+        }
+        if self.erased {
+            return Err("device_erased");
+        }
+        let stands_for = |known: &Expected| known.kind == kind || (is_destructive(known.kind) && is_destructive(kind));
+        if let Some(pending) = self.commands.iter().position(|known| known.is_pending(now) && stands_for(known)) {
+            return Ok(pending);
+        }
+        for outlived in self.commands.iter_mut().filter(|known| known.kind == kind || known.again_at.is_some()) {
+            match outlived.again_at.take() {
+                // It stays failed, and the new one is told in its place.
+                Some(_) => {}
+                None => drop(outlived.befall(What::TimeIsUp, self.deleted, now)),
+            }
+        }
+        self.unconfirmed &= !is_destructive(kind);
+        let days = days.unwrap_or(if is_destructive(kind) { 90 } else { 30 });
+        self.commands.push(Expected {
+            id: None,
+            kind,
+            epoch: self.epoch,
+            state: "queued",
+            late: false,
+            deferrals: 0,
+            expires_at: now + Duration::days(days),
+            said_at: None,
+            again_at: None,
+            kept: false,
+            told: vec!["command.queued".to_owned()],
+        });
+        Ok(self.commands.len() - 1)
+    }
+
+    fn is_to_be_erased(&self, now: DateTime<Utc>) -> bool {
+        self.commands.iter().any(|known| is_destructive(known.kind) && known.is_pending(now))
+    }
+
+    /// True if a wipe was ordered, and not taken back, that is not confirmed.
+    fn is_unconfirmed(&self) -> bool {
+        let open = |known: &Expected| {
+            is_wipe(known.kind, self.deleted) && (PENDING.contains(&known.state) || known.again_at.is_some())
+        };
+        !self.erased && (self.unconfirmed || self.commands.iter().any(open))
+    }
+
+    /// Notes what became of a wipe.
+    fn note(&mut self, at: usize) {
+        let known = &self.commands[at];
+        if known.epoch != self.epoch {
+            return;
+        }
+        if known.state == "succeeded" && is_destructive(known.kind) {
+            self.unconfirmed = false;
+        }
+        let open = |known: &Expected| {
+            let open = PENDING.contains(&known.state) || known.state == "cancel_requested" || known.again_at.is_some();
+            is_wipe(known.kind, self.deleted) && open
+        };
+        let over = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
+        self.unconfirmed |= is_wipe(known.kind, self.deleted) && over && !self.commands.iter().any(open);
+    }
+
+    /// What it still has to do, now or later.
+    fn waiting(&self, now: DateTime<Utc>) -> BTreeSet<String> {
+        let waiting = self.commands.iter().filter(|known| !self.erased && known.is_waiting(now));
+        waiting.map(|known| known.id.clone().expect("the list has shown it")).collect()
+    }
+
+    /// The device is deleted: a wipe that has failed, and that no other order stands in place of, is told again.
+    fn delete(&mut self, now: DateTime<Utc>) {
+        if self.deleted {
+            return;
+        }
+        self.deleted = true;
+        let (epoch, erased) = (self.epoch, self.erased);
+        let last = self.commands.iter_mut().rfind(|known| is_destructive(known.kind));
+        let failed = |known: &&mut Expected| {
+            let failed = known.kind == "wipe" && matches!(known.state, "failed" | "rejected") && !known.late;
+            failed && known.epoch == epoch && known.expires_at > now && !erased
+        };
+        if let Some(failed) = last.filter(failed) {
+            failed.again_at = failed.said_at.map(|at| at + Duration::days(1));
+            self.unconfirmed = false;
+        }
+    }
+
+    fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
+        let served = self.commands.iter().filter(|known| known.is_served(now));
+        served.map(|known| known.id.clone().expect("the list has shown it")).collect()
+    }
+}
+
+/// A phone: what it was given over time, the newest last.
+#[derive(Clone, Debug, Default)]
+struct Phone {
+    credentials: Vec<Credential>,
+    devices: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Credential {
+    secret: String,
+    device: usize,
+    epoch: u32,
+}
+
+/// One step of somebody.
+#[derive(Clone, Debug)]
+enum Step {
+    Order { phone: usize, kind: &'static str, days: Option<i64> },
+    ResetPin,
+    Rename,
+    LockAndWipe,
+    Suspend,
+    Activate,
+    Block { phone: usize },
+    Unblock { phone: usize },
+    Cancel { phone: usize, command: usize },
+    CheckIn { phone: usize, credential: usize },
+    Say { phone: usize, credential: usize, command: usize, result: &'static str },
+    Wait { days: i64 },
+    RunDue,
+    Delete { phone: usize },
+    Enrol { phone: usize },
+}
+
+/// Steps of which those that get a command along are the most frequent. What is picked of several
+/// counts from the newest.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let phone = 0..2_usize;
+    let newest = || prop_oneof![6 => Just(0_usize), 2 => Just(1), 1 => 2..5_usize];
+    let kind = prop_oneof![3 => Just("wipe"), 1 => Just("lock")];
+    let result = prop_oneof![
+        4 => Just("succeeded"), 1 => Just("failed"), 1 => Just("rejected"), 1 => Just("not_supported"),
+        3 => Just("deferred"),
+    ];
+    let days = prop_oneof![2 => Just(None), 1 => Just(Some(2))];
+    let step = prop_oneof![
+        6 => (phone.clone(), kind, days).prop_map(|(phone, kind, days)| Step::Order { phone, kind, days }),
+        1 => Just(Step::ResetPin),
+        1 => Just(Step::Rename),
+        1 => Just(Step::LockAndWipe),
+        1 => Just(Step::Suspend),
+        2 => Just(Step::Activate),
+        1 => phone.clone().prop_map(|phone| Step::Block { phone }),
+        1 => phone.clone().prop_map(|phone| Step::Unblock { phone }),
+        3 => (phone.clone(), newest()).prop_map(|(phone, command)| Step::Cancel { phone, command }),
+        8 => (phone.clone(), newest()).prop_map(|(phone, credential)| Step::CheckIn { phone, credential }),
+        10 => (phone.clone(), newest(), newest(), result)
+            .prop_map(|(phone, credential, command, result)| Step::Say { phone, credential, command, result }),
+        2 => prop_oneof![Just(1), Just(3), Just(31), Just(91)].prop_map(|days| Step::Wait { days }),
+        2 => Just(Step::RunDue),
+        1 => phone.clone().prop_map(|phone| Step::Delete { phone }),
+        4 => phone.prop_map(|phone| Step::Enrol { phone }),
+    ];
+    proptest::collection::vec(step, 1..50)
+}
+
+/// A user with two phones, in the store and as they should be.
+struct Walk<'a> {
+    bench: &'a Bench,
+    tenant: Tenant,
+    user: String,
+    since: DateTime<Utc>,
+    renamed: usize,
+    suspended: bool,
+    locked: bool,
+    devices: Vec<Device>,
+    phones: [Phone; 2],
+    /// Wipes of which a phone was told that its word counts.
+    wiped: BTreeSet<String>,
+    /// What the list last showed of each command.
+    shown: BTreeMap<String, Value>,
+}
+
+impl<'a> Walk<'a> {
+    async fn start(bench: &'a Bench) -> Self {
+        let tenant = bench.tenant("Walk").await;
+        let user = bench.user(&tenant, "ada").await;
+        let mut walk = Self {
+            bench,
+            tenant,
+            user,
+            since: bench.now(),
+            renamed: 0,
+            suspended: false,
+            locked: false,
+            devices: Vec::new(),
+            phones: Default::default(),
+            wiped: BTreeSet::new(),
+            shown: BTreeMap::new(),
+        };
+        for phone in 0..2 {
+            walk.enrol(phone).await;
+        }
+        walk.look(None).await;
+        walk
+    }
+
+    /// The newest device of a phone.
+    fn device(&mut self, phone: usize) -> &mut Device {
+        let device = *self.phones[phone].devices.last().expect("each phone begins enrolled");
+        &mut self.devices[device]
+    }
+
+    /// Notes an order to each device that the user holds; those that are erased are passed over.
+    fn ordered_of_all(&mut self, kind: &'static str) {
+        let now = self.bench.now();
+        for device in self.devices.iter_mut().filter(|device| !device.deleted && !device.erased) {
+            let _at = device.order(kind, None, now);
+        }
+    }
+
+    /// A command of any of a phone's devices, counted from the newest: its device and its place there.
+    fn command(&self, phone: usize, back: usize) -> Option<(usize, usize)> {
+        let of = |&device: &usize| (0..self.devices[device].commands.len()).map(move |at| (device, at));
+        let all: Vec<(usize, usize)> = self.phones[phone].devices.iter().flat_map(of).collect();
+        all.len().checked_sub(1).map(|last| all[last - back.min(last)])
+    }
+
+    fn credential(&self, phone: usize, back: usize) -> Credential {
+        let all = &self.phones[phone].credentials;
+        let last = all.len() - 1;
+        all[last - back.min(last)].clone()
+    }
+
+    async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.bench.call(method, path, Some(&self.tenant.key), Some(&body)).await
+    }
+
+    async fn of_user(&self, action: &str) {
+        let path = format!("/users/{}/{action}", self.user);
+        let _done = self.admin(Method::POST, &path, json!({})).await.expect(200);
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Order { phone, kind, days } => self.order(phone, kind, days).await,
+            Step::ResetPin => {
+                self.of_user("reset-pin").await;
+                self.locked = false;
+                self.ordered_of_all("reset_pin");
+            }
+            Step::Rename => {
+                self.renamed += 1;
+                let body = json!({"username": format!("ada{}", self.renamed)});
+                let _done = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
+                self.ordered_of_all("factory_reset");
+            }
+            Step::LockAndWipe => {
+                self.of_user("lock-and-wipe").await;
+                self.locked = true;
+                self.ordered_of_all("wipe");
+            }
+            Step::Suspend => {
+                self.of_user("suspend").await;
+                self.suspended = true;
+            }
+            Step::Activate => {
+                self.of_user("activate").await;
+                (self.suspended, self.locked) = (false, false);
+            }
+            Step::Block { phone } => self.block(phone, true).await,
+            Step::Unblock { phone } => self.block(phone, false).await,
+            Step::Cancel { phone, command } => self.cancel(phone, command).await,
+            Step::CheckIn { phone, credential } => self.check_in(phone, credential).await,
+            Step::Say { phone, credential, command, result } => self.say(phone, credential, command, result).await,
+            Step::Wait { days } => self.bench.advance(Duration::days(days)),
+            Step::RunDue => self.run_due().await,
+            Step::Delete { phone } => {
+                let path = format!("/devices/{}", self.device(phone).id);
+                let _deleted = self.admin(Method::DELETE, &path, json!({})).await.expect(200);
+                let now = self.bench.now();
+                self.device(phone).delete(now);
+            }
+            Step::Enrol { phone } => self.enrol(phone).await,
+        }
+    }
+
+    async fn order(&mut self, phone: usize, kind: &'static str, days: Option<i64>) {
+        let now = self.bench.now();
+        let path = format!("/devices/{}/{kind}", self.device(phone).id);
+        let answer = self.admin(Method::POST, &path, json!({"expires_in_days": days})).await;
+        match self.device(phone).order(kind, days, now) {
+            Err(code) => assert_eq!(answer.expect(409).code(), code),
+            Ok(at) => {
+                let known = self.device(phone).commands[at].clone();
+                let answer = answer.expect(202);
+                assert_eq!(answer.get("state"), known.state);
+                assert!(known.id.is_none_or(|id| id == answer.get("command_id")), "asking again is the same command");
+            }
+        }
+    }
+
+    async fn block(&mut self, phone: usize, blocked: bool) {
+        let action = if blocked { "block" } else { "unblock" };
+        let path = format!("/devices/{}/{action}", self.device(phone).id);
+        let answer = self.admin(Method::POST, &path, json!({})).await;
+        if self.device(phone).deleted {
+            assert_eq!(answer.expect(409).code(), "device_deleted");
+        } else {
+            let _done = answer.expect(200);
+            self.device(phone).blocked = blocked;
+        }
+    }
+
+    async fn cancel(&mut self, phone: usize, back: usize) {
+        let Some((device, at)) = self.command(phone, back) else {
+            return;
+        };
+        let now = self.bench.now();
+        let device = &mut self.devices[device];
+        let known = &mut device.commands[at];
+        let path = format!("/devices/{}/commands/{}", device.id, known.id.as_deref().unwrap());
+        let answer = self.bench.delete(&path, &self.tenant.key).await;
+        match known.befall(What::Cancel, device.deleted, now) {
+            Next::Refused => {
+                let answer = answer.expect(409);
+                assert_eq!((answer.code(), answer.get("state").as_str()), ("command_over", known.state));
+            }
+            _ => assert_eq!(answer.expect(200).get("state"), known.state),
+        }
+    }
+
+    async fn check_in(&mut self, phone: usize, back: usize) {
+        let credential = self.credential(phone, back);
+        let answer = self.bench.check_in(&credential.secret).await;
+        let (now, access) = (self.bench.now(), self.access(credential.device));
+        let device = &mut self.devices[credential.device];
+        if credential.epoch < device.epoch || device.replaced || device.erased {
+            assert_eq!(answer.expect(401).code(), "re_enrol");
+            return;
+        }
+        let answer = answer.expect(200);
+        assert_eq!(answer.get("access"), access);
+        let told: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
+        let ids: BTreeSet<String> = told.iter().map(|command| text(&command["command_id"])).collect();
+        assert_eq!((ids, told.len()), (device.served(now), device.served(now).len()), "exactly what is pending");
+        device.commands.iter_mut().filter(|known| known.is_served(now)).for_each(|known| {
+            known.befall(What::Told, device.deleted, now);
+        });
+        if access == "allowed" {
+            device.last_login = Some(now);
+        }
+    }
+
+    async fn say(&mut self, phone: usize, credential: usize, command: usize, result: &'static str) {
+        let Some((device, at)) = self.command(phone, command) else {
+            return;
+        };
+        let credential = self.credential(phone, credential);
+        let id = self.devices[device].commands[at].id.clone().unwrap();
+        let answer = self.bench.report(&credential.secret, &id, result).await;
+        if device != credential.device {
+            // It speaks of a command of another device, of which it can know nothing.
+            let speaks = credential.epoch == self.devices[credential.device].epoch;
+            let _refused = answer.expect(if speaks { 404 } else { 401 });
+            return;
+        }
+        let now = self.bench.now();
+        let device = &mut self.devices[device];
+        let known = &mut device.commands[at];
+        if credential.epoch < device.epoch && !(known.kept && known.epoch == credential.epoch) {
+            assert_eq!(answer.expect(401).code(), "re_enrol");
+            return;
+        }
+        let before = known.state;
+        let what = if result == "deferred" { What::NotNow } else { What::Says(result) };
+        match known.befall(what, device.deleted, now) {
+            Next::Refused => {
+                assert_eq!(answer.expect(409).code(), "command_over");
+                return;
+            }
+            _ => assert_eq!(answer.expect(200).get("state"), known.state),
+        }
+        let (state, kind, epoch) = (known.state, known.kind, known.epoch);
+        device.note(at);
+        if state == "succeeded" {
+            if kind == "wipe" {
+                self.wiped.insert(id);
+            }
+            device.erased |=
+                is_destructive(kind) && before != "removed" && epoch == device.epoch && before != "succeeded";
+        }
+    }
+
+    async fn run_due(&mut self) {
+        let now = self.bench.now();
+        let done = self.bench.run_due().await;
+        assert_eq!(done["failed"], 0);
+        for device in &mut self.devices {
+            for at in 0..device.commands.len() {
+                if device.commands[at].expires_at <= now {
+                    let next = device.commands[at].befall(What::TimeIsUp, device.deleted, now);
+                    if next != Next::Same {
+                        device.note(at);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn enrol(&mut self, phone: usize) {
+        // Nobody gets more than five texts a day.
+        self.bench.advance(Duration::hours(5));
+        let invite = format!("/users/{}/invite", self.user);
+        let invited = self.admin(Method::POST, &invite, json!({"channel": "sms"})).await;
+        if self.locked || self.suspended {
+            let code = if self.locked { "user_locked" } else { "user_suspended" };
+            assert_eq!(invited.expect(403).code(), code);
+            return;
+        }
+        let _invited = invited.expect(202);
+        self.bench.drain().await;
+        let code = self.bench.newest_code().unwrap();
+        let answer = self.bench.register(&code, &format!("{}-phone{phone}", self.user)).await;
+        let newest = self.phones[phone].devices.last().copied();
+        let now = self.bench.now();
+        let is_blocked = newest.is_some_and(|at| !self.devices[at].deleted && self.devices[at].blocked);
+        if !is_blocked && newest.is_some_and(|at| self.devices[at].is_to_be_erased(now)) {
+            assert_eq!(answer.expect(409).code(), "erasure_pending");
+            return;
+        }
+        let device = match newest.filter(|at| !self.devices[*at].deleted) {
+            Some(held) => {
+                if self.devices[held].blocked {
+                    assert_eq!(answer.expect(403).code(), "device_blocked");
+                    return;
+                }
+                let device = &mut self.devices[held];
+                device.epoch += 1;
+                device.erased = false;
+                device.unconfirmed = false;
+                held
+            }
+            None => {
+                let epoch = newest.map_or(1, |at| self.devices[at].epoch + 1);
+                if let Some(old) = newest {
+                    self.devices[old].replaced = true;
+                }
+                self.devices.push(Device {
+                    id: text(&answer.body["device"]["device_id"]),
+                    epoch,
+                    deleted: false,
+                    blocked: false,
+                    erased: false,
+                    replaced: false,
+                    last_login: None,
+                    commands: Vec::new(),
+                    unconfirmed: false,
+                });
+                let new = self.devices.len() - 1;
+                self.phones[phone].devices.push(new);
+                new
+            }
+        };
+        if let Some(old) = newest {
+            let old = &mut self.devices[old];
+            old.commands.iter_mut().for_each(|known| {
+                known.befall(What::Replaced, old.deleted, now);
+            });
+        }
+        let answer = answer.expect(201);
+        assert_eq!(text(&answer.body["device"]["device_id"]), self.devices[device].id, "in its own slot");
+        let epoch = self.devices[device].epoch;
+        self.phones[phone].credentials.push(Credential { secret: answer.get("credential"), device, epoch });
+    }
+
+    fn access(&self, device: usize) -> &'static str {
+        let device = &self.devices[device];
+        match (device.deleted, device.blocked, self.locked, self.suspended) {
+            (true, _, _, _) => "deleted",
+            (_, true, _, _) => "device_blocked",
+            (_, _, true, _) => "user_locked",
+            (_, _, _, true) => "user_suspended",
+            _ => "allowed",
+        }
+    }
+
+    fn status(&self, at: usize) -> &'static str {
+        let (device, now) = (&self.devices[at], self.bench.now());
+        let wiping = device.is_to_be_erased(now);
+        match device.last_login {
+            _ if device.deleted => "deleted",
+            _ if device.erased && self.access(at) == "allowed" => "needs_enrolment",
+            _ if device.erased => "wiped",
+            _ if wiping => "wiping",
+            _ if device.blocked => "blocked",
+            None => "never_seen",
+            Some(login) if login < now - Duration::days(30) => "silent",
+            Some(_) => "in_use",
+        }
+    }
+
+    /// Holds what the store shows against what should be.
+    async fn look(&mut self, step: Option<&Step>) {
+        for at in self.touched(step) {
+            let path = format!("/devices/{}/commands", self.devices[at].id);
+            let listed = self.bench.all(&self.tenant, &path).await;
+            self.learn(at, &listed);
+            self.compare(at, &listed, step);
+            let shown =
+                self.bench.get(&format!("/devices/{}", self.devices[at].id), &self.tenant.key).await.expect(200);
+            assert_eq!(shown.get("device_status"), self.status(at));
+            let open = shown.body["commands"].as_array().cloned().unwrap_or_default();
+            let open: BTreeSet<String> = open.iter().map(|command| text(&command["command_id"])).collect();
+            assert_eq!(open, self.devices[at].waiting(self.bench.now()));
+            let unconfirmed = shown.body["unconfirmed_wipe"].is_object();
+            assert!(self.devices[at].replaced || unconfirmed == self.devices[at].is_unconfirmed(), "{}", shown.text);
+        }
+    }
+
+    /// The devices that a step may have changed.
+    fn touched(&self, step: Option<&Step>) -> Vec<usize> {
+        match step {
+            Some(
+                Step::Order { phone, .. }
+                | Step::Block { phone }
+                | Step::Unblock { phone }
+                | Step::Cancel { phone, .. }
+                | Step::CheckIn { phone, .. }
+                | Step::Say { phone, .. }
+                | Step::Delete { phone }
+                | Step::Enrol { phone },
+            ) => self.phones[*phone].devices.clone(),
+            Some(Step::Wait { .. }) => Vec::new(),
+            _ => (0..self.devices.len()).collect(),
+        }
+    }
+
+    /// Takes up the identifier of a command that is new.
+    fn learn(&mut self, at: usize, listed: &[Value]) {
+        let known: BTreeSet<String> = self.devices[at].commands.iter().filter_map(|known| known.id.clone()).collect();
+        let mut new = listed.iter().map(|command| text(&command["command_id"])).filter(|id| !known.contains(id));
+        for command in self.devices[at].commands.iter_mut().filter(|known| known.id.is_none()) {
+            command.id = Some(new.next().expect("a command that was ordered is there"));
+        }
+        assert_eq!(new.next(), None, "a command is there that nobody ordered");
+    }
+
+    fn compare(&mut self, at: usize, listed: &[Value], step: Option<&Step>) {
+        let now = self.bench.now();
+        let expected = |known: &Expected| {
+            (known.id.clone().unwrap(), (known.kind.into(), known.state.into(), known.late, known.deferrals))
+        };
+        let shown = |command: &Value| {
+            let (late, deferrals) = (command["late"] == true, command["deferrals"].as_u64().unwrap());
+            (text(&command["command_id"]), (text(&command["kind"]), text(&command["state"]), late, deferrals))
+        };
+        let expected: BTreeMap<String, (String, String, bool, u64)> =
+            self.devices[at].commands.iter().map(expected).collect();
+        assert_eq!(listed.iter().map(shown).collect::<BTreeMap<_, _>>(), expected);
+
+        let destructive = listed.iter().filter(|command| {
+            let expires: DateTime<Utc> = text(&command["expires_at"]).parse().unwrap();
+            is_destructive(&text(&command["kind"])) && PENDING.contains(&&*text(&command["state"])) && expires > now
+        });
+        assert!(destructive.count() <= 1, "one destructive command at a time");
+        for command in listed {
+            let (id, state) = (text(&command["command_id"]), text(&command["state"]));
+            assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
+            let history = command["history"].as_array().unwrap();
+            let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
+            let told_again = gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
+            let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
+            assert!(ends, "the history ends where the command stands: {command}");
+            let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
+                continue;
+            };
+            let before_failed = matches!(&*text(&before["state"]), "failed" | "rejected");
+            if OVER.contains(&&*text(&before["state"]))
+                && !(gone && before_failed && is_wipe(&text(&command["kind"]), gone))
+            {
+                let by_device = matches!(step, Some(Step::Say { .. }));
+                assert!(
+                    by_device && command["late"] == true && RESULTS.contains(&&*state),
+                    "{before} became {command}"
+                );
+                assert_eq!(history[..history.len() - 1], *before["history"].as_array().unwrap(), "both facts are kept");
+            }
+        }
+    }
+
+    /// In the end nothing is stuck, and each step of each command is on the record once.
+    async fn end(&mut self) {
+        self.bench.advance(Duration::days(400));
+        self.run_due().await;
+        self.look(Some(&Step::RunDue)).await;
+        for command in self.shown.values() {
+            assert!(OVER.contains(&&*text(&command["state"])), "{command} is stuck");
+        }
+        let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
+        for device in &self.devices {
+            let list = format!("/events?device_id={}&since={since}", device.id);
+            let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for event in self.bench.all(&self.tenant, &list).await {
+                if event["command_id"].is_string() {
+                    told.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
+                }
+            }
+            let sorted = |mut types: Vec<String>| {
+                types.sort();
+                types
+            };
+            let told: BTreeMap<_, _> = told.into_iter().map(|(id, types)| (id, sorted(types))).collect();
+            let expected = device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.told.clone())));
+            assert_eq!(told, expected.collect());
+        }
+    }
+}
+
+/// So many cases share a system: what it remembers makes it slower.
+const CASES_OF_A_SYSTEM: u32 = 10;
+
+fn random_walks(config: Config, rng: TestRng) {
+    let runtime = Runtime::new().unwrap();
+    let (case, bench) = (Cell::new(0_u32), RefCell::new(None::<Rc<Bench>>));
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let outcome = runner.run(&steps(), |steps| {
+        if case.get().is_multiple_of(CASES_OF_A_SYSTEM) {
+            bench.replace(Some(Rc::new(runtime.block_on(Bench::start()))));
+        }
+        case.set(case.get() + 1);
+        let bench = bench.borrow().clone().expect("a system was started");
+        runtime.block_on(async {
+            let mut walk = Walk::start(&bench).await;
+            for step in &steps {
+                walk.take(step).await;
+                walk.look(Some(step)).await;
+            }
+            walk.end().await;
+        });
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Abort(why)) => panic!("{why}"),
+        Err(TestError::Fail(why, steps)) => {
+            let steps: Vec<String> = steps.iter().map(|step| format!("{step:?}")).collect();
+            panic!("{why}\nafter\n{}", steps.join("\n"));
+        }
+    }
+}
+
+fn config(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, max_shrink_iters: 100, ..Config::default() }
+}
+
+#[test]
+fn whatever_comes_before_what_each_command_goes_its_way_and_each_device_may_do_what_it_should() {
+    random_walks(config(8), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+}
+
+#[test]
+#[ignore = "two hundred walks"]
+fn whatever_comes_before_what_each_command_goes_its_way_two_hundred_times() {
+    random_walks(config(200), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+}
+
+/// A workspace with one phone that has come once.
+struct One {
+    bench: Bench,
+    tenant: Tenant,
+    user: String,
+    device: String,
+    credential: String,
+}
+
+impl One {
+    async fn new() -> Self {
+        let bench = Bench::start().await;
+        let tenant = bench.tenant("Acme").await;
+        let (user, phones) = bench.person(&tenant, "ada", 1).await;
+        let (device, credential) = phones[0].clone();
+        let _came = bench.check_in(&credential).await.expect(200);
+        Self { bench, tenant, user, device, credential }
+    }
+
+    async fn post(&self, action: &str, body: Value) -> Answer {
+        self.bench.post(&format!("/devices/{}/{action}", self.device), &self.tenant.key, body).await
+    }
+
+    async fn order(&self, kind: &str) -> String {
+        self.post(kind, json!({})).await.expect(202).get("command_id")
+    }
+
+    async fn cancel(&self, command: &str) -> Answer {
+        self.bench.advance(Duration::seconds(1));
+        self.bench.delete(&format!("/devices/{}/commands/{command}", self.device), &self.tenant.key).await
+    }
+
+    async fn say(&self, command: &str, result: &str) -> Answer {
+        self.bench.advance(Duration::seconds(1));
+        self.bench.report(&self.credential, command, result).await
+    }
+
+    async fn told(&self) -> Vec<String> {
+        self.bench.advance(Duration::seconds(1));
+        let answer = self.bench.check_in(&self.credential).await.expect(200);
+        let commands = answer.body["commands"].as_array().cloned().unwrap_or_default();
+        commands.iter().map(|command| text(&command["command_id"])).collect()
+    }
+
+    async fn command(&self, id: &str) -> Value {
+        let listed = self.bench.all(&self.tenant, &format!("/devices/{}/commands", self.device)).await;
+        listed.into_iter().find(|command| command["command_id"] == *id).unwrap()
+    }
+
+    /// The types of the events about a command, the oldest first.
+    async fn events(&self, command: &str) -> Vec<String> {
+        let mut events = self.bench.all(&self.tenant, &format!("/events?device_id={}", self.device)).await;
+        events.reverse();
+        events.iter().filter(|event| event["command_id"] == *command).map(|e| text(&e["event_type"])).collect()
+    }
+
+    async fn shown(&self) -> Value {
+        self.bench.get(&format!("/devices/{}", self.device), &self.tenant.key).await.expect(200).body
+    }
+
+    async fn status(&self) -> String {
+        text(&self.shown().await["device_status"])
+    }
+
+    /// Lets the user's next code register the phone again.
+    async fn enrol(&self) -> Answer {
+        let code = self.bench.invite(&self.tenant, &self.user, 1).await;
+        self.bench.register(&code, "ada-0").await
+    }
+}
+
+fn states(command: &Value) -> Vec<String> {
+    command["history"].as_array().unwrap().iter().map(|step| text(&step["state"])).collect()
+}
+
+#[tokio::test]
+async fn asking_twice_is_answered_by_the_command_that_is_pending_and_recorded_once() {
+    let one = One::new().await;
+    let wipe = one.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
+    assert_eq!(
+        (wipe.get("kind"), wipe.get("state"), wipe.get("reason")),
+        ("wipe".into(), "queued".into(), "lost".into())
+    );
+    assert_eq!(wipe.get("expires_at"), "2027-01-02T08:00:00.000Z");
+    let again = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
+    assert_eq!(again.body, wipe.body);
+    // A lock is another order, and is given beside it.
+    let lock = one.order("lock").await;
+    assert_eq!(one.order("lock").await, lock);
+    assert_eq!(one.events(&wipe.get("command_id")).await, ["command.queued"]);
+    assert_eq!(one.events(&lock).await, ["command.queued"]);
+    let told: BTreeSet<String> = one.told().await.into_iter().collect();
+    assert_eq!(told, [wipe.get("command_id"), lock].into());
+    assert_eq!(one.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_before_the_phone_was_told_is_never_told() {
+    let one = One::new().await;
+    let lock = one.order("lock").await;
+    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
+    assert!(one.told().await.is_empty());
+    let over = one.cancel(&lock).await.expect(409);
+    assert_eq!((over.code(), over.get("state").as_str()), ("command_over", "canceled"));
+    assert_eq!(one.events(&lock).await, ["command.queued", "command.canceled"]);
+    assert_ne!(one.order("lock").await, lock, "an order after it is a new one");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_after_the_phone_was_told_ends_when_the_phone_has_not_done_it() {
+    let one = One::new().await;
+    let lock = one.order("lock").await;
+    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+    one.bench.advance(Duration::minutes(1));
+    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert!(one.told().await.is_empty());
+    one.bench.advance(Duration::minutes(1));
+    assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), "canceled");
+    let canceled = one.command(&lock).await;
+    assert_eq!(states(&canceled), ["queued", "delivered", "cancel_requested", "canceled"]);
+    assert_eq!(canceled["late"], false);
+    let events = ["command.queued", "command.delivered", "command.cancel_requested", "command.canceled"];
+    assert_eq!(one.events(&lock).await, events);
+}
+
+#[tokio::test]
+async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on_the_record() {
+    for end in ["canceled", "timed_out"] {
+        let one = One::new().await;
+        let wipe = one.order("wipe").await;
+        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        if end == "canceled" {
+            let _requested = one.cancel(&wipe).await.expect(200);
+        }
+        one.bench.advance(Duration::days(90));
+        assert_eq!(one.bench.run_due().await["failed"], 0);
+        assert_eq!(one.command(&wipe).await["state"], end);
+        one.bench.advance(Duration::minutes(1));
+        let said = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!((said.get("state").as_str(), &said.body["late"]), ("succeeded", &json!(true)));
+        let command = one.command(&wipe).await;
+        assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
+        assert_eq!(command["history"].as_array().unwrap().last().unwrap()["late"], true);
+        let events =
+            one.bench.all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device)).await;
+        let told = |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
+        assert_eq!(told(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
+        assert_eq!(told("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
+        assert_eq!(
+            told("command.succeeded")["actor"],
+            json!({"type": "device", "id": one.device, "name": "iPhone 17"})
+        );
+        assert_eq!(one.status().await, "needs_enrolment", "what ran has run");
+    }
+}
+
+#[tokio::test]
+async fn not_now_is_counted_and_the_command_is_told_again() {
+    let one = One::new().await;
+    let lock = one.order("lock").await;
+    assert_eq!(one.say(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
+    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+    for (times, state) in [(1, "deferred"), (2, "deferred")] {
+        assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), state);
+        assert_eq!(one.command(&lock).await["deferrals"], times);
+    }
+    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+    assert_eq!(one.told().await, std::slice::from_ref(&lock), "told twice, delivered once more");
+    assert_eq!(one.command(&lock).await["state"], "delivered");
+    let body = json!({"result": "rejected", "detail": "in a call"});
+    let path = format!("/devices/me/commands/{lock}");
+    let _said = one.bench.call(Method::POST, &path, Some(&one.credential), Some(&body)).await.expect(200);
+    let command = one.command(&lock).await;
+    assert_eq!((&command["deferrals"], &command["detail"]), (&json!(2), &json!("in a call")));
+    assert_eq!(states(&command), ["queued", "delivered", "deferred", "deferred", "delivered", "rejected"]);
+    assert!(one.told().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_same_result_again_is_the_same_answer_and_another_one_is_refused() {
+    let one = One::new().await;
+    for result in RESULTS {
+        let lock = one.order("lock").await;
+        let first = one.say(&lock, result).await.expect(200);
+        assert_eq!(one.say(&lock, result).await.expect(200).body, first.body);
+        for other in RESULTS.into_iter().chain(["deferred"]).filter(|other| *other != result) {
+            let refused = one.say(&lock, other).await.expect(409);
+            assert_eq!((refused.code(), refused.get("state").as_str()), ("command_over", result));
+        }
+        assert_eq!(one.cancel(&lock).await.expect(409).code(), "command_over");
+        assert_eq!(one.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
+    }
+    let _unknown = one.say("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
+    let _nonsense = one.say("nonsense", "succeeded").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slot() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let (device, credential) = phones[1].clone();
+    let _came = bench.check_in(&credential).await.expect(200);
+    let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
+    let wipe = wipe.get("command_id");
+    let _told = bench.check_in(&credential).await.expect(200);
+    let done = bench.report(&credential, &wipe, "succeeded").await.expect(200);
+    assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
+    assert_eq!(bench.report(&credential, &wipe, "succeeded").await.expect(200).body, done.body, "its answer was lost");
+    let path = format!("/devices/{device}");
+    let erased = bench.get(&path, &tenant.key).await.expect(200);
+    assert_eq!(erased.get("device_status"), "needs_enrolment");
+    assert_eq!(erased.get("erased_at"), "2026-11-23T08:00:00.000Z");
+    let again = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
+    assert_eq!(again.code(), "device_erased");
+
+    // Its slot is its own: another phone is refused, and it comes back itself.
+    let code = bench.invite(&tenant, &user, 3).await;
+    assert_eq!(bench.register(&code, "another").await.expect(409).code(), "device_limit_reached");
+    let back = bench.register(&code, "ada-1").await.expect(201);
+    assert_eq!(back.body["device"]["device_id"], *device);
+    let fresh = back.get("credential");
+    assert_eq!(bench.check_in(&fresh).await.expect(200).get("access"), "allowed");
+    assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
+    assert_eq!(bench.report(&credential, &wipe, "succeeded").await.expect(200).body, done.body);
+    assert_eq!(bench.get(&path, &tenant.key).await.expect(200).get("device_status"), "in_use");
+    let held = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
+    assert_eq!(held.body["devices"].as_array().map(Vec::len), Some(3));
+    let events = bench.all(&tenant, &format!("/events?device_id={device}&event_type=device.re_enrolled")).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["changes"]["epoch"], json!({"before": 1, "after": 2}));
+}
+
+#[tokio::test]
+async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let phone = bench.register(&code, "phone").await.expect(201);
+    let device = text(&phone.body["device"]["device_id"]);
+    let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
+    let credential = phone.get("credential");
+    let _done = bench.report(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
+    assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_used");
+    assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
+}
+
+#[tokio::test]
+async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_else_of_it_is_noted() {
+    for (kept_out, access) in [
+        ("block", "device_blocked"),
+        ("suspend", "user_suspended"),
+        ("lock-and-wipe", "user_locked"),
+        ("delete", "deleted"),
+    ] {
+        let one = One::new().await;
+        let wipe = one.order("wipe").await;
+        let user = format!("/users/{}", one.user);
+        let _done = match kept_out {
+            "block" => one.post("block", json!({})).await,
+            "delete" => one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await,
+            action => one.bench.post(&format!("{user}/{action}"), &one.tenant.key, json!({})).await,
+        }
+        .expect(200);
+        one.bench.drain().await;
+        one.bench.advance(Duration::hours(1));
+        let before = one.shown().await;
+        let news = json!({
+            "os_version": "99.9", "app_version": "9.9.9", "push_token": "another", "pin_failures": 50,
+            "usage": {"sequence": 1, "calls": 5},
+        });
+        let answer = one.bench.report_in(&one.credential, news).await.expect(200);
+        assert_eq!(answer.get("access"), access);
+        assert_eq!(answer.body["commands"][0]["command_id"], *wipe, "{kept_out}");
+        one.bench.drain().await;
+        let mut after = one.shown().await;
+        assert_eq!(after["commands"][0]["state"], "delivered");
+        assert_eq!(after["unconfirmed_wipe"]["state"], "delivered");
+        for told in ["commands", "unconfirmed_wipe"] {
+            after[told] = before[told].clone();
+        }
+        assert_eq!(after, before, "{kept_out}");
+        let usage = one.bench.get(&format!("{user}/usage"), &one.tenant.key).await.expect(200);
+        assert_eq!(usage.body["months"], json!([]), "{kept_out}");
+        assert_eq!(one.say(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
+        let wiped = if kept_out == "delete" { "deleted" } else { "wiped" };
+        assert_eq!(one.status().await, wiped);
+        assert_eq!(one.bench.check_in(&one.credential).await.expect(401).code(), "re_enrol");
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_is_called_follows_what_befalls_it() {
+    let one = One::new().await;
+    let never = one.bench.phone(&one.tenant, "bob").await.0;
+    let never = one.bench.get(&format!("/devices/{never}"), &one.tenant.key).await.expect(200);
+    assert_eq!(never.get("device_status"), "never_seen");
+    assert_eq!(one.status().await, "in_use");
+    one.bench.advance(Duration::days(30));
+    assert_eq!(one.status().await, "in_use");
+    one.bench.advance(Duration::seconds(1));
+    assert_eq!(one.status().await, "silent");
+    let _came = one.bench.check_in(&one.credential).await.expect(200);
+    assert_eq!(one.status().await, "in_use");
+    let _blocked = one.post("block", json!({})).await.expect(200);
+    assert_eq!(one.status().await, "blocked");
+    let wipe = one.order("wipe").await;
+    assert_eq!(one.status().await, "wiping", "what is to come says more than the block");
+    let _done = one.say(&wipe, "succeeded").await.expect(200);
+    assert_eq!(one.status().await, "wiped", "kept out by its block");
+    assert_eq!(one.enrol().await.expect(403).code(), "device_blocked");
+    let _lifted = one.post("unblock", json!({})).await.expect(200);
+    assert_eq!(one.status().await, "needs_enrolment");
+    let _back = one.enrol().await.expect(201);
+    assert_eq!(one.status().await, "in_use", "it has come before");
+    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
+    assert_eq!(one.status().await, "deleted");
+}
+
+#[tokio::test]
+async fn a_wipe_whose_time_is_over_is_not_told_and_no_longer_shows() {
+    let one = One::new().await;
+    let wipe = one.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
+    one.bench.advance(Duration::days(1));
+    assert!(one.told().await.is_empty(), "even before the schedule came round");
+    assert_eq!(one.status().await, "in_use");
+    let other = one.order("wipe").await;
+    assert_ne!(other, wipe, "an order after it is a new one, and closes it");
+    assert_eq!(one.command(&wipe).await["state"], "timed_out");
+    assert_eq!(one.told().await, [other]);
+}
+
+/// A phone that is deleted, told to wipe itself, and has said that it could not.
+async fn failed_leaver(by_user: bool) -> (One, String) {
+    let one = One::new().await;
+    let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
+    if by_user {
+        let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
+        let _gone = one.bench.delete(&user, &one.tenant.key).await.expect(200);
+    } else {
+        let _ordered = one.order("wipe").await;
+        let _gone = one.bench.delete(&device, &one.tenant.key).await.expect(200);
+    }
+    let told = one.told().await;
+    let _failed = one.say(&told[0], "failed").await.expect(200);
+    one.bench.drain().await;
+    (one, told[0].clone())
+}
+
+impl One {
+    async fn user(&self) -> Value {
+        self.bench.get(&format!("/users/{}", self.user), &self.tenant.key).await.expect(200).body
+    }
+
+    /// The user and the device show that the wipe is not confirmed, or that it is: by themselves, in the lists and by
+    /// each filter.
+    async fn shows(&self, pending: bool, unconfirmed: bool) {
+        let (user, device) = (self.user().await, self.shown().await);
+        assert_eq!(user["pending_command"], pending, "{user}");
+        assert_eq!(user["unconfirmed_wipe"], unconfirmed, "{user}");
+        assert_eq!(!device["commands"].as_array().unwrap().is_empty(), pending, "{device}");
+        assert_eq!(device["unconfirmed_wipe"].is_object(), unconfirmed, "{device}");
+        for (name, is) in [("pending_command", pending), ("unconfirmed_wipe", unconfirmed)] {
+            for asked in [true, false] {
+                let users = self.bench.all(&self.tenant, &format!("/users?{name}={asked}")).await;
+                assert_eq!(users.iter().any(|listed| listed["user_id"] == *self.user), is == asked, "{name}={asked}");
+                assert!(users.iter().all(|listed| listed[name] == asked), "{name}={asked}");
+                let devices = self.bench.all(&self.tenant, &format!("/devices?{name}={asked}")).await;
+                let found = devices.iter().any(|listed| listed["device_id"] == *self.device);
+                assert_eq!(found, is == asked, "{name}={asked}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leavers_wipe_that_fails_is_told_again_shows_and_is_kept_when_it_is_done_late() {
+    for by_user in [true, false] {
+        let (one, wipe) = failed_leaver(by_user).await;
+        one.shows(true, true).await;
+        let device = one.shown().await;
+        assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
+        assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
+        assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
+        assert!(one.told().await.is_empty(), "it failed less than a day ago");
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        assert!(one.told().await.is_empty(), "once a day");
+        assert_eq!(one.say(&wipe, "failed").await.expect(200).get("state"), "failed");
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        let done = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!((done.get("state").as_str(), &done.body["late"]), ("succeeded", &json!(true)));
+        one.shows(false, false).await;
+        let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
+        assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
+        one.bench.run_due().await;
+        one.bench.advance(Duration::days(120));
+        assert_eq!(one.bench.run_due().await["failed"], 0);
+        assert_eq!(one.bench.purge().await["failed"], 0);
+        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_leavers_wipe_can_be_ordered_anew_until_the_purge_and_the_purge_waits_for_it() {
+    for by_user in [true, false] {
+        let (one, failed) = failed_leaver(by_user).await;
+        let user = format!("/users/{}", one.user);
+        one.bench.advance(Duration::days(80));
+        if by_user {
+            let path = format!("{user}/lock-and-wipe");
+            let ordered = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            assert_eq!(ordered.body["pending_command"], true, "{}", ordered.text);
+            let _again = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+        } else {
+            let _ordered = one.order("wipe").await;
+        }
+        one.bench.drain().await;
+        let told = one.told().await;
+        assert!(told.len() == 1 && told[0] != failed, "the new one alone: {told:?}");
+        let purge = "2027-05-12T08:00:02.000Z";
+        assert_eq!(one.shown().await["purge_after"], purge);
+        if by_user {
+            assert_eq!(one.user().await["purge_after"], purge);
+        }
+        one.bench.advance(Duration::days(89));
+        assert_eq!(
+            (one.bench.run_due().await["failed"].clone(), one.bench.purge().await),
+            (json!(0), json!({"purged": 0, "failed": 0, "more": false}))
+        );
+        one.shows(true, true).await;
+        one.bench.advance(Duration::days(1));
+        assert_eq!(one.bench.run_due().await["failed"], 0);
+        one.shows(false, true).await;
+        assert_eq!(one.shown().await["unconfirmed_wipe"]["state"], "timed_out");
+        let refused = one.post("lock", json!({})).await.expect(409);
+        assert_eq!(refused.code(), "device_deleted");
+        assert_eq!(one.bench.purge().await["failed"], 0);
+        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_wipe_that_failed_before_the_phone_was_deleted_is_told_again_afterwards() {
+    let one = One::new().await;
+    let wipe = one.order("wipe").await;
+    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+    let _failed = one.say(&wipe, "failed").await.expect(200);
+    one.shows(false, true).await;
+    one.bench.advance(Duration::days(2));
+    assert!(one.told().await.is_empty(), "a phone that is there is wiped by another order");
+    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
+    one.shows(true, true).await;
+    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+    assert_eq!(one.say(&wipe, "succeeded").await.expect(200).body["late"], true);
+    one.shows(false, false).await;
+}

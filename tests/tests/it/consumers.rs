@@ -1,0 +1,770 @@
+//! What follows from an event: messages, pushes, feedback, what is due, and the purge.
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use http::{Method, Request};
+use local::messaging::Channel;
+use serde_json::{Value, json};
+use testkit::faults::{Fault, Faults, Lasting, Strike};
+use testkit::tap::Tap;
+use testkit::{Bench, Setup, Tenant, rows};
+
+async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) -> String {
+    let body = json!({"username": username, "first_name": "Bo", "email": email});
+    bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
+}
+
+async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+    let path = format!("/users/{user}/invite");
+    let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
+    bench.drain().await;
+    bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
+}
+
+/// An invitation by text, as it shows when everything has happened.
+async fn texted(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
+    let body = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
+    let user = bench.post("/users", &tenant.key, body).await.expect(201).get("user_id");
+    let path = format!("/users/{user}/invite");
+    let _accepted = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(202);
+    bench.drain().await;
+    let shown = invitation_of(bench, tenant, &user).await;
+    (user, shown)
+}
+
+async fn invitation_of(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+    bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
+}
+
+async fn device(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
+    bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(200).body
+}
+
+#[tokio::test]
+async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_code() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    let invitation = invited(&bench, &tenant, &user).await;
+    assert_eq!(invitation["delivery"]["state"], "delivered");
+    let mails = bench.sent(Channel::Email);
+    assert_eq!(mails.len(), 1);
+    let mail = &mails[0];
+    let code = bench.newest_code().unwrap();
+    assert_eq!(mail.to, "bo@example.com");
+    assert!(mail.text.as_ref().unwrap().contains(&format!("/i/{code}")));
+    assert!(mail.html.as_ref().unwrap().contains(&format!("/i/{code}")));
+    assert!(mail.html.as_ref().unwrap().contains("cid:invitation-qr"));
+    assert_eq!(mail.attachments.len(), 1);
+    assert!(mail.html.as_ref().unwrap().len() < 100 * 1024);
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject holds no name");
+}
+
+#[tokio::test]
+async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let older = bench.invite(&tenant, &user, 1).await;
+    let newer = bench.invite(&tenant, &user, 1).await;
+    let refused = bench.register(&older, "phone").await.expect(410);
+    assert_eq!(refused.code(), "code_superseded");
+    let _registered = bench.register(&newer, "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_none() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let path = format!("/users/{user}/invite");
+    for _ in 0..3 {
+        let _accepted = bench.post_when_it_may(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
+    }
+    bench.drain().await;
+    assert_eq!(bench.sent(Channel::Email).len(), 1);
+    let _registered = bench.register(&bench.newest_code().unwrap(), "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_back() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let key = &tenant.key;
+    let offers = [
+        ("invite", json!({"channel": "email"}), "invitation_id", "/users/{user}/invitations/{id}"),
+        ("invite", json!({"channel": "sms"}), "invitation_id", "/users/{user}/invitations/{id}"),
+        ("deploy", json!({}), "deployment_id", "/deployments/{id}"),
+    ];
+    for (at, (offer, body, name, path)) in offers.iter().enumerate() {
+        for end in ["nothing", "taken back", "another address", "a user who is deleted", "its time"] {
+            bench.stack.messaging().clear();
+            let user = bench.user(&tenant, &format!("ada-{at}-{}", end.replace(' ', "-"))).await;
+            let own = json!({"mobile": format!("+49170{at}{:06}", end.len())});
+            let _own = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
+            let made = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
+            match end {
+                "taken back" => {
+                    let path = path.replace("{user}", &user).replace("{id}", &made.get(name));
+                    let _ended = bench.delete(&path, key).await.expect(200);
+                }
+                "another address" => {
+                    let moved = json!({"email": "elsewhere@example.com", "mobile": "+4917099999999"});
+                    let _ended = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
+                }
+                "a user who is deleted" => {
+                    let _ended = bench.delete(&format!("/users/{user}"), key).await.expect(200);
+                }
+                "its time" => bench.advance(Duration::days(8)),
+                _ => {}
+            }
+            bench.drain().await;
+            let sent = bench.sent(Channel::Email).len() + bench.sent(Channel::Sms).len();
+            assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
+            // Nor is its code kept any longer.
+            let secret = format!("INVITATION#{}", made.get(name));
+            let is_kept = rows::all(&bench, rows::SECRETS).contains_key(&secret);
+            assert_eq!(is_kept, ["nothing", "its time"].contains(&end), "{offer} {body}, ended by {end}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_call_for_another_user_is_another_call() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
+    let invite = async |user: &str| {
+        let request = Request::builder().method(Method::POST).uri(format!("/users/{user}/invite"));
+        let request =
+            request.header("authorization", format!("Bearer {}", tenant.key)).header("idempotency-key", "one");
+        bench.send(request.body(br#"{"channel": "email"}"#.to_vec()).unwrap()).await
+    };
+    let first = invite(&ada).await.expect(202);
+    assert_eq!(invite(&ada).await.expect(202).get("invitation_id"), first.get("invitation_id"));
+    assert_eq!(invite(&bea).await.expect(422).code(), "idempotency_mismatch");
+}
+
+#[tokio::test]
+async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_own_end_alone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
+    let _gone = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
+    bench.drain().await;
+    let mut kinds: Vec<Vec<String>> = woken(&bench).into_values().collect();
+    kinds.sort();
+    assert_eq!(kinds, [["device.deleted"], ["user.suspended"]]);
+}
+
+#[tokio::test]
+async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let key = &tenant.key;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let _opened = bench.call(Method::POST, &format!("/i/{code}"), None, None).await.expect(303);
+    let registered = bench.register(&code, "phone").await.expect(201);
+    let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
+    let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
+    let news = json!({"app_version": "5.0.0"});
+    let _seen = bench.report_in(&credential, news).await.expect(200);
+    let _done = bench.report(&credential, &lock, "succeeded").await.expect(200);
+    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
+    let _config = bench.download(&credential).await.expect(200);
+    let events = bench.all(&tenant, &format!("/events?user_id={user}")).await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
+    let actors: BTreeMap<String, String> = events.iter().map(by).collect();
+    let wanted = [
+        ("user.created", "key"),
+        ("user.invited", "key"),
+        ("invitation.sent", "system"),
+        ("invitation.delivered", "system"),
+        ("invitation.opened", "invitation"),
+        ("device.registered", "invitation"),
+        ("command.queued", "key"),
+        ("device.confirmed", "device"),
+        ("command.delivered", "device"),
+        ("command.succeeded", "device"),
+        ("deployment.started", "key"),
+        ("device.config_served", "device"),
+    ];
+    assert_eq!(actors, wanted.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
+}
+
+#[tokio::test]
+async fn what_the_mail_service_reports_shows_on_the_invitation() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    for (email, state) in
+        [("bounce@simulator.amazonses.com", "bounced"), ("complaint@simulator.amazonses.com", "complained")]
+    {
+        let user = user_of(&bench, &tenant, email, state).await;
+        assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], state);
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
+    assert_eq!((&invitation["channel"], &invitation["delivery"]["state"]), (&json!("sms"), &json!("delivered")));
+    let texts = bench.sent(Channel::Sms);
+    assert_eq!((texts.len(), bench.sent(Channel::Email).len()), (1, 0));
+    let text = texts[0].text.as_ref().unwrap();
+    let code = bench.newest_code().unwrap();
+    assert_eq!(texts[0].to, "+491701234567");
+    assert!(text.ends_with(&format!("/i/{code}")), "{text}");
+    assert!(["Bo", "Beck", "bo ", "170", "Acme"].iter().all(|personal| !text.contains(personal)), "{text}");
+    assert_eq!(domain::sms::segments(text), 1);
+    let types = bench.event_types(&tenant).await;
+    for kind in ["user.invited", "invitation.sent", "invitation.delivered"] {
+        assert_eq!(types.iter().filter(|recorded| *recorded == kind).count(), 1, "{kind}");
+    }
+    let _registered = bench.register(&code, "phone").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_user_without_a_number_gets_no_text_and_one_whose_number_fails_is_shown_as_such() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let unreached = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    let path = format!("/users/{unreached}/invite");
+    let refused = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(409);
+    assert_eq!(refused.code(), "mobile_missing");
+    let (_user, invitation) = texted(&bench, &tenant, "cleo", "+14254147167").await;
+    let delivery = &invitation["delivery"];
+    assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("carrier_blocked")));
+    let events = bench.get("/events", &tenant.key).await.expect(200).text;
+    assert!(!events.contains("4254147167"), "the audit holds no number");
+}
+
+/// What CloudWatch Logs sends of a text.
+fn report_of(message_id: &str, status: &str) -> Value {
+    let line = json!({
+        "notification": {"messageId": message_id, "timestamp": "2026-11-23 08:00:00.000"},
+        "delivery": {"destination": "+491701234567", "providerResponse": "Phone number is opted out"},
+        "status": status,
+    });
+    let entry = local::logs::LogEntry {
+        group: "sns/us-east-1/000000000000/DirectPublishToPhoneNumber".to_owned(),
+        message: line.to_string(),
+        timestamp: testkit::bench::START.parse().unwrap(),
+    };
+    let subscription = local::template::LogSubscription {
+        name: "a".to_owned(),
+        group: entry.group.clone(),
+        operation: "record-feedback".to_owned(),
+    };
+    local::logs::event(&entry, &subscription, &local::template::Place::default())
+}
+
+#[tokio::test]
+async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, _) = texted(&bench, &tenant, "bo", "+491701234567").await;
+    let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
+    let messages: Vec<&String> = rows.keys().filter(|key| key.starts_with("MESSAGE#")).collect();
+    assert_eq!(messages.len(), 1);
+    let id = messages[0].strip_prefix("MESSAGE#").and_then(|key| key.strip_suffix(" | MESSAGE")).unwrap();
+    for (id, status) in [(id, "SUCCESS"), (id, "FAILURE"), ("11111111-2222-4333-8444-555555555555", "SUCCESS")] {
+        let _done = bench.stack.invoke("record-feedback", report_of(id, status)).await.unwrap();
+    }
+    bench.drain().await;
+    assert_eq!(testkit::rows::all(&bench, testkit::rows::MAIN), rows, "nothing changed");
+    assert_eq!(invitation_of(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let broken = json!({"awslogs": {"data": "no log"}});
+    assert!(bench.stack.invoke("record-feedback", broken).await.is_err());
+}
+
+#[tokio::test]
+async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_up_nobody_elses() {
+    for (channel, action) in [("email", "SendEmail"), ("sms", "Publish")] {
+        let faults = Faults::new();
+        let bench = Setup::new().with(faults.adjust()).start().await;
+        let tenant = bench.tenant("Acme").await;
+        let mut users = Vec::new();
+        for (name, mobile) in [("ada", "+491701234561"), ("bob", "+491701234562")] {
+            let body = json!({"username": name, "email": format!("{name}@example.com"), "mobile": mobile});
+            users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
+        }
+        // The first of them is denied, and would be denied again as often as it is tried.
+        let strike = Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, lasting: Lasting::Calls(1) };
+        faults.watch("send-message", Some(strike));
+        for user in &users {
+            let path = format!("/users/{user}/invite");
+            let _accepted = bench.post(&path, &tenant.key, json!({"channel": channel})).await.expect(202);
+            bench.drain().await;
+        }
+        let calls = faults.calls().into_iter().filter(|call| call.sends()).count();
+        assert_eq!(calls, 2, "{channel}: one call for each");
+        let denied = invitation_of(&bench, &tenant, &users[0]).await;
+        let delivery = &denied["delivery"];
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("access_denied")), "{channel}");
+        assert_eq!(invitation_of(&bench, &tenant, &users[1]).await["delivery"]["state"], "delivered", "{channel}");
+        let kinds = bench.event_types(&tenant).await;
+        assert!(kinds.contains(&"invitation.failed".to_owned()), "{kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says_so() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
+    let _settled = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
+    let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
+    assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let (_, by_text) = texted(&bench, &tenant, "cleo", "+491701234567").await;
+    assert_eq!(by_text["delivery"]["state"], "delivered");
+    let sent = bench.stack.messaging().outbox().len();
+    // What an earlier release let a workspace settle: any address of the deployment's domain, any name.
+    let key = format!("WORKSPACE#{} | WORKSPACE", tenant.workspace_id);
+    let mut row = testkit::rows::all(&bench, testkit::rows::MAIN)[&key].clone();
+    row["settings"]["sender"] = json!("ceo@handset.example");
+    row["settings"]["sms_sender"] = json!("Bank");
+    testkit::rows::put(&bench, testkit::rows::MAIN, &row, &[]);
+    bench.advance(Duration::minutes(2));
+    let user = user_of(&bench, &tenant, "dan@example.com", "dan").await;
+    let by_mail = invited(&bench, &tenant, &user).await;
+    let (_, by_text) = texted(&bench, &tenant, "eve", "+491701234568").await;
+    for invitation in [by_mail, by_text] {
+        let delivery = &invitation["delivery"];
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("sender_not_allowed")));
+    }
+    assert_eq!(bench.stack.messaging().outbox().len(), sent);
+}
+
+#[tokio::test]
+async fn an_invitations_email_says_where_the_app_is_to_be_had() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let _code = bench.invite(&tenant, &user, 1).await;
+    let mail = &bench.sent(Channel::Email)[0];
+    for store in ["https://apps.apple.com/", "https://play.google.com/store/apps/details?id="] {
+        assert!(mail.text.as_ref().unwrap().contains(store), "{store}");
+        assert!(mail.html.as_ref().unwrap().contains(&format!("<a href=\"{store}")), "{store}");
+    }
+    let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", "")];
+    let bench = Setup::new().parameters(nowhere).start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let _code = bench.invite(&tenant, &user, 1).await;
+    let mail = &bench.sent(Channel::Email)[0];
+    assert!(!mail.text.as_ref().unwrap().contains("the app yet"));
+    assert!(!mail.html.as_ref().unwrap().contains("the app yet"));
+}
+
+#[tokio::test]
+async fn events_published_again_send_nothing_again() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, _) = bench.phone(&tenant, "ada").await;
+    let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let before = (bench.sent(Channel::Email).len(), bench.sent(Channel::Push).len());
+    let span = json!({
+        "workspace_id": tenant.workspace_id,
+        "since": (bench.now() - Duration::hours(1)).to_rfc3339(),
+        "until": (bench.now() + Duration::hours(1)).to_rfc3339(),
+    });
+    let answer = bench.stack.invoke("republish-events", span).await.unwrap();
+    assert!(answer["published"].as_u64().unwrap() >= 5, "{answer}");
+    assert_eq!(answer["until"], Value::Null);
+    bench.drain().await;
+    assert_eq!((bench.sent(Channel::Email).len(), bench.sent(Channel::Push).len()), before);
+}
+
+#[tokio::test]
+async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, _) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["in_use"], true);
+    assert_eq!(shown["push"]["reason"], "endpoint_ready");
+    let endpoint = shown["push_endpoint"].as_str().unwrap().to_owned();
+    for (method, path) in [(Method::POST, "/block"), (Method::POST, "/unblock"), (Method::DELETE, "")] {
+        let path = format!("/devices/{id}{path}");
+        let _changed = bench.call(method, &path, Some(&tenant.key), None).await.expect(200);
+        bench.drain().await;
+    }
+    let pushes = bench.sent(Channel::Push);
+    let kinds = ["device.deleted", "device.unblocked", "device.blocked"];
+    assert_eq!(pushes.len(), kinds.len());
+    for (push, kind) in pushes.iter().zip(kinds) {
+        let text = push.text.as_ref().unwrap();
+        assert!(text.contains(kind) && !text.contains("Ada") && !text.contains(&id), "{text}");
+        assert_eq!(push.to, endpoint);
+    }
+}
+
+/// The kinds of event for which each endpoint was woken since the outbox was last cleared.
+fn woken(bench: &Bench) -> BTreeMap<String, Vec<String>> {
+    let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for push in bench.sent(Channel::Push).into_iter().rev() {
+        let text = push.text.unwrap_or_default();
+        let kind = serde_json::from_str::<Value>(&text).map_or(text, |told| kind_of(&told));
+        woken.entry(push.to).or_default().push(kind);
+    }
+    woken
+}
+
+fn kind_of(told: &Value) -> String {
+    told["type"].as_str().or(told["default"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// Publishes everything of the last hour once more.
+async fn again(bench: &Bench, tenant: &Tenant) {
+    let (since, until) = (bench.now() - Duration::hours(1), bench.now() + Duration::hours(1));
+    let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
+    let _published = bench.stack.invoke("republish-events", span).await.unwrap();
+    bench.drain().await;
+}
+
+#[tokio::test]
+async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_comes() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let path = format!("/devices/{}/wipe", phones[0].0);
+    for _ in 0..2 {
+        let _ordered = bench.post(&path, &tenant.key, json!({"reason": "lost"})).await.expect(202);
+        bench.drain().await;
+    }
+    again(&bench, &tenant).await;
+    let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
+    assert_eq!(woken(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
+    let text = bench.sent(Channel::Push)[0].text.clone().unwrap();
+    assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
+}
+
+#[tokio::test]
+async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let _other = bench.phone(&tenant, "bob").await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let change = async |step: &str| {
+        let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
+        bench.drain().await;
+    };
+    change("suspend").await;
+    change("activate").await;
+    let body = json!({"pin_failures": 10});
+    let locked = bench.report_in(&phones[0].1, body).await.expect(200);
+    assert_eq!(locked.get("access"), "user_locked");
+    bench.drain().await;
+    change("activate").await;
+    again(&bench, &tenant).await;
+    let kinds = ["user.suspended", "user.activated", "user.locked", "user.activated"].map(str::to_owned).to_vec();
+    let mut expected = BTreeMap::new();
+    for (id, _) in &phones {
+        let endpoint = device(&bench, &tenant, id).await["push_endpoint"].as_str().unwrap().to_owned();
+        expected.insert(endpoint, kinds.clone());
+    }
+    assert_eq!(woken(&bench), expected);
+}
+
+#[tokio::test]
+async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_for_its_command() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    for step in ["reset-pin", "lock-and-wipe"] {
+        bench.stack.messaging().clear();
+        let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
+        bench.drain().await;
+        let woken = woken(&bench);
+        assert_eq!(woken.len(), phones.len(), "{step}");
+        assert!(woken.values().all(|kinds| kinds == &["command.queued"]), "{step}: {woken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let body = json!({"without_wipe": true, "reason": "left"});
+    let _gone = bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
+    bench.drain().await;
+    let woken = woken(&bench);
+    assert_eq!(woken.len(), phones.len());
+    assert!(woken.values().all(|kinds| kinds == &["device.deleted"]), "{woken:?}");
+    bench.advance(Duration::days(30));
+    let done = (bench.purge().await, bench.purge().await);
+    assert_eq!((&done.0["failed"], &done.1["failed"]), (&json!(0), &json!(0)));
+    bench.drain().await;
+    let _unknown = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(404);
+    let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
+    let told = events.body["items"].as_array().unwrap().iter().filter(|event| {
+        let private = event["private"].as_object();
+        private.is_some_and(|private| private.values().any(|value| !value.is_null()))
+    });
+    assert_eq!(told.count(), 0, "what was said of a purged user in private is gone");
+    assert!(!events.text.contains("left"));
+}
+
+#[tokio::test]
+async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_more() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (user, phones) = bench.person(&tenant, "ada", 1).await;
+    let (id, credential) = &phones[0];
+    let wipe = json!({"expires_in_days": 60});
+    let _ordered = bench.post(&format!("/devices/{id}/wipe"), &tenant.key, wipe).await.expect(202);
+    for path in [format!("/devices/{id}"), format!("/users/{user}")] {
+        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+    }
+    bench.drain().await;
+    bench.advance(Duration::days(40));
+    assert_eq!(bench.purge().await["failed"], 0);
+    let served = bench.check_in(credential).await.expect(200);
+    let command = served.body["commands"][0]["command_id"].as_str().expect("the wipe is still served").to_owned();
+    let word = json!({"result": "deferred", "detail": "on a journey"});
+    let path = format!("/devices/me/commands/{command}");
+    let _noted = bench.call(Method::POST, &path, Some(credential), Some(&word)).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(25));
+    let _timed_out = bench.run_due().await;
+    let _first = bench.purge().await;
+    let _second = bench.purge().await;
+    bench.drain().await;
+    let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
+    let left: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
+    let left: Vec<_> = left.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let told = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
+    let told: Vec<_> = told.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
+/// A phone whose token the push service does not take: its device and its credential.
+async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, String) {
+    let user = bench.user(tenant, "ada").await;
+    let code = bench.invite(tenant, &user, 1).await;
+    let mut application = Bench::application(&code, "phone");
+    application["push_token"] = json!("stale-token");
+    let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
+    (registered.body["device"]["device_id"].as_str().unwrap().to_owned(), registered.get("credential"))
+}
+
+#[tokio::test]
+async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
+    let tap = Tap::new();
+    let bench = Setup::new().with(tap.adjust()).start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
+    bench.drain().await;
+    let first = device(&bench, &tenant, &id).await["push_endpoint"].clone();
+
+    bench.advance(Duration::seconds(1));
+    let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
+    let _before = tap.take();
+    let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
+    bench.drain().await;
+    let pushed = tap.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
+    assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
+
+    let report = json!({"push_token": "fresh-token"});
+    let _seen = bench.report_in(&credential, report).await.expect(200);
+    bench.drain().await;
+    let shown = device(&bench, &tenant, &id).await;
+    assert_eq!(shown["push"]["reason"], "endpoint_ready");
+    assert_ne!(shown["push_endpoint"], first);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_contact_but_not_again_and_again() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
+    let _came = bench.check_in(&credential).await.expect(200);
+    bench.drain().await;
+    let endpoint = device(&bench, &tenant, &id).await["push_endpoint"].clone();
+    // A push to this token fails, and SNS disables its endpoint.
+    let disable = async || {
+        for action in ["block", "unblock"] {
+            bench.advance(Duration::seconds(1));
+            let _held = bench.post(&format!("/devices/{id}/{action}"), &tenant.key, json!({})).await.expect(200);
+            bench.drain().await;
+        }
+        assert_eq!(device(&bench, &tenant, &id).await["push"]["in_use"], false);
+    };
+    let contact = async || {
+        let same = json!({"push_token": "stale-token"});
+        let _came = bench.report_in(&credential, same).await.expect(200);
+        bench.drain().await;
+        device(&bench, &tenant, &id).await
+    };
+    disable().await;
+    let shown = contact().await;
+    assert_eq!((&shown["push"]["reason"], &shown["push_endpoint"]), (&json!("endpoint_ready"), &endpoint));
+    bench.stack.messaging().clear();
+    disable().await;
+    assert!(!bench.sent(Channel::Push).is_empty(), "SNS sends to it again");
+    let events = bench.event_types(&tenant).await.len();
+    for _ in 0..3 {
+        bench.advance(Duration::hours(7));
+        assert_eq!(contact().await["push"]["in_use"], false, "a token that does not work is not tried each time");
+    }
+    assert_eq!(bench.event_types(&tenant).await.len(), events);
+    bench.advance(Duration::hours(3));
+    assert_eq!(contact().await["push"]["reason"], "endpoint_ready");
+}
+
+#[tokio::test]
+async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_, phones) = bench.person(&tenant, "ada", 3).await;
+    bench.drain().await;
+    let [kept, deleted, erased] = [0, 1, 2].map(|n| phones[n].0.clone());
+    let _gone = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
+    let wipe = bench.post(&format!("/devices/{erased}/wipe"), &tenant.key, json!({})).await.expect(202);
+    let _done = bench.report(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
+    bench.drain().await;
+    for (id, reason) in [(&kept, "endpoint_ready"), (&deleted, "device_deleted"), (&erased, "device_erased")] {
+        let push = device(&bench, &tenant, id).await["push"].clone();
+        assert_eq!((&push["in_use"], &push["reason"]), (&json!(*id == kept), &json!(reason)));
+    }
+    for (filter, expected) in [("true", vec![&kept]), ("false", vec![&deleted, &erased])] {
+        let listed = bench.all(&tenant, &format!("/devices?push_in_use={filter}")).await;
+        let mut ids: Vec<&str> = listed.iter().filter_map(|device| device["device_id"].as_str()).collect();
+        ids.sort_unstable();
+        let mut expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "{filter}");
+    }
+    let erased = device(&bench, &tenant, &erased).await;
+    assert_eq!(erased["warnings"][0]["message"], "Push notifications are not in use: the device was erased.");
+}
+
+#[tokio::test]
+async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    bench.advance(Duration::days(7));
+    assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_expired");
+    let done = bench.stack.run_schedule("run-due").await.unwrap();
+    assert_eq!(done, json!({"done": 1, "failed": 0}));
+    assert_eq!(bench.stack.run_schedule("run-due").await.unwrap(), json!({"done": 0, "failed": 0}));
+    let types = bench.event_types(&tenant).await;
+    assert_eq!(types.iter().filter(|kind| *kind == "invitation.expired").count(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_it_is_left() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, credential) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    let _deleted = bench.delete(&format!("/devices/{id}"), &tenant.key).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(29));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 0);
+    assert_eq!(device(&bench, &tenant, &id).await["status"], "deleted");
+    assert_eq!(bench.check_in(&credential).await.expect(200).get("access"), "deleted");
+    bench.advance(Duration::days(1));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
+    let _gone = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
+    let _unknown = bench.check_in(&credential).await.expect(401);
+    let listed = bench.get("/devices", &tenant.key).await.expect(200);
+    assert_eq!(listed.body["items"], json!([]));
+    let found = bench.get("/devices?search=ada-phone", &tenant.key).await.expect(200);
+    assert_eq!(found.body["items"], json!([]));
+    let types = bench.event_types(&tenant).await;
+    assert_eq!(types.last().map(String::as_str), Some("device.purged"));
+}
+
+#[tokio::test]
+async fn one_bad_row_never_stops_the_purge_of_the_rest() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        let (id, _) = bench.phone(&tenant, &format!("user{n}")).await;
+        let _deleted = bench.delete(&format!("/devices/{id}"), &tenant.key).await.expect(200);
+        ids.push(id);
+    }
+    let tables = &bench.stack.template().tables;
+    let table = tables.iter().find(|table| table["KeySchema"].as_array().is_some_and(|keys| keys.len() == 2)).unwrap();
+    let key = json!({"pk": {"S": format!("DEVICE#{}#{}", tenant.workspace_id, ids[2])}, "sk": {"S": "DEVICE"}});
+    let broken = json!({
+        "TableName": table["TableName"],
+        "Key": key,
+        "UpdateExpression": "SET platform = :nonsense",
+        "ExpressionAttributeValues": {":nonsense": {"S": "No word"}},
+    });
+    bench.stack.database().update_item(serde_json::from_value(broken).unwrap()).unwrap();
+    bench.advance(Duration::days(31));
+    let purged = bench.stack.run_schedule("purge-deleted").await.unwrap();
+    assert_eq!(purged, json!({"purged": 5, "failed": 1, "more": false}));
+}
+
+#[tokio::test]
+async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
+    let bench = Bench::start().await;
+    let mut phones = Vec::new();
+    for name in ["One", "Two"] {
+        let tenant = bench.tenant(name).await;
+        let (id, _) = bench.phone(&tenant, "ada").await;
+        bench.drain().await;
+        phones.push((tenant, id));
+    }
+    let (first, second) = (&phones[0], &phones[1]);
+    let endpoint = device(&bench, &first.0, &first.1).await["push_endpoint"].clone();
+    assert_eq!(device(&bench, &second.0, &second.1).await["push_endpoint"], endpoint);
+    let _deleted = bench.delete(&format!("/devices/{}", first.1), &first.0.key).await.expect(200);
+    bench.drain().await;
+    bench.advance(Duration::days(31));
+    assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
+    bench.stack.messaging().clear();
+    let _blocked = bench.post(&format!("/devices/{}/block", second.1), &second.0.key, json!({})).await.expect(200);
+    bench.drain().await;
+    assert_eq!(bench.sent(Channel::Push).len(), 1, "the second workspace still reaches the phone");
+}
+
+#[tokio::test]
+async fn the_button_of_an_invitation_counts_and_looking_at_its_page_does_not() {
+    let bench = Bench::start().await;
+    let tenant = bench.tenant("Acme").await;
+    let user = bench.user(&tenant, "ada").await;
+    let code = bench.invite(&tenant, &user, 1).await;
+    let opened = async || {
+        bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"]["opened"].clone()
+    };
+    let page = bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(200);
+    assert!(!page.text.contains("Ada") && !page.text.contains("Adler") && !page.text.contains("example.com"));
+    assert!(page.text.contains("<svg") && page.text.contains("Open the app"));
+    assert_eq!(opened().await, 0);
+    let pressed = bench.call(Method::POST, &format!("/i/{code}"), None, None).await.expect(303);
+    assert_eq!(pressed.headers["location"], format!("handset://i/{code}"));
+    assert_eq!(opened().await, 1);
+    let _unknown = bench.call(Method::GET, "/i/nobodys", None, None).await.expect(404);
+    let _registered = bench.register(&code, "phone").await.expect(201);
+    let _over = bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
+}

@@ -1,0 +1,207 @@
+//! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys.
+
+use aws::Commit;
+use aws::store::tokens::TokenPlace;
+use chrono::Duration;
+use domain::models::actor::Actor;
+use domain::models::key::{Key, Makers};
+use domain::models::member::Member;
+use domain::models::token::Token;
+use domain::models::workspace::{Settings, Workspace};
+use domain::permission::{Permission, Role};
+use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
+use domain::secret::Hash;
+use domain::{EventId, KeyId, MemberId, TokenId, WorkspaceId};
+
+use super::{Place, TestStore, new_id, short};
+
+#[tokio::test]
+async fn keys_and_members_are_found_in_their_own_workspace_alone() {
+    let store = &TestStore::start().await;
+    let (place, other) = (Place::new(store), Place::new(store));
+    let key = Key {
+        workspace_id: place.workspace,
+        key_id: KeyId(new_id(place.now)),
+        short: short(),
+        secret_hash: Hash::of("secret"),
+        name: "reader".to_owned(),
+        permissions: [Permission::DevicesRead].into(),
+        created_at: place.now,
+        created_by: Actor::System.into(),
+        makers: Vec::new(),
+        expires_at: None,
+        revoked: None,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    };
+    place.put(&key).await;
+    assert_eq!(store.table.key(&key.short).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key_by_id(place.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key_by_id(other.workspace, key.key_id).await.expect("it answers"), None);
+    assert_eq!(
+        store.table.list_keys(place.workspace, 10, None).await.expect("it answers").items,
+        std::slice::from_ref(&key)
+    );
+    assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
+
+    let gone = short();
+    let made = Key {
+        key_id: KeyId(new_id(place.now)),
+        short: short(),
+        created_by: Actor::Key(key.key_id).into(),
+        makers: vec![gone, key.short.clone()],
+        ..key.clone()
+    };
+    place.put(&made).await;
+    let makers = Makers::from([(key.short.clone(), key.clone())]);
+    assert_eq!(store.table.makers_of(&made).await.expect("it answers"), makers, "those that are there");
+    assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), makers);
+    assert_eq!(store.table.makers_of(&key).await.expect("it answers"), Makers::new());
+    let by = |maker| store.table.keys_made_by(place.workspace, maker);
+    assert_eq!(by(Actor::System).await.expect("it answers"), std::slice::from_ref(&key));
+    assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [made]);
+    assert!(store.table.keys_made_by(other.workspace, Actor::System).await.expect("it answers").is_empty());
+
+    let subject = format!("person-{}", place.id());
+    let member = |place: &Place<'_>| Member {
+        workspace_id: place.workspace,
+        member_id: MemberId(new_id(place.now)),
+        issuer: "https://issuer.example".to_owned(),
+        subject: subject.clone(),
+        name: None,
+        role: Role::Admin,
+        created_at: place.now,
+        created_by: Actor::System.into(),
+        pending: false,
+        accepted_at: None,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    };
+    let (here, there) = (member(&place), member(&other));
+    place.put(&here).await;
+    other.put(&there).await;
+    let table = &store.table;
+    let mut both = table.memberships(&here.issuer, &subject).await.expect("it answers");
+    both.sort_by_key(|member| member.member_id);
+    assert_eq!(both, [here.clone(), there.clone()]);
+    let page = table.list_memberships(&here.issuer, &subject, 1, None).await.expect("it answers");
+    let rest = table.list_memberships(&here.issuer, &subject, 1, page.next).await.expect("it answers").items;
+    let mut paged: Vec<Member> = page.items.into_iter().chain(rest).collect();
+    paged.sort_by_key(|member| member.member_id);
+    assert_eq!(paged, both);
+    assert_eq!(
+        table.membership(place.workspace, &here.issuer, &subject).await.expect("it answers"),
+        Some(here.clone())
+    );
+    assert_eq!(table.membership(place.workspace, &here.issuer, "nobody").await.expect("it answers"), None);
+    assert_eq!(table.member_by_id(place.workspace, here.member_id).await.expect("it answers"), Some(here.clone()));
+    assert_eq!(table.member_by_id(place.workspace, there.member_id).await.expect("it answers"), None);
+    assert_eq!(
+        table.member_by_id(place.workspace, MemberId(key.key_id.0)).await.expect("it answers"),
+        None,
+        "a key is no member"
+    );
+    assert_eq!(
+        table.key_by_id(place.workspace, KeyId(here.member_id.0)).await.expect("it answers"),
+        None,
+        "nor a member a key"
+    );
+    place.remove(&here).await;
+    assert_eq!(table.list_members(place.workspace, 10, None).await.expect("it answers").items, []);
+    assert_eq!(table.memberships(&here.issuer, &subject).await.expect("it answers"), [there]);
+}
+
+#[tokio::test]
+async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
+    let store = &TestStore::start().await;
+    let (place, other) = (Place::new(store), Place::new(store));
+    let (issuer, subject) = ("https://issuer.example", format!("person-{}", place.id()));
+    let mut tokens = Vec::new();
+    for workspaces in [vec![place.workspace], vec![place.workspace, other.workspace], vec![other.workspace]] {
+        let token = Token {
+            token_id: TokenId(new_id(place.now)),
+            short: short(),
+            secret_hash: Hash::of("secret"),
+            issuer: issuer.to_owned(),
+            subject: subject.clone(),
+            name: "a program".to_owned(),
+            workspace_ids: workspaces.into_iter().collect(),
+            permissions: Some([Permission::UsersRead].into()),
+            created_at: place.now,
+            expires_at: place.now.plus(Duration::days(1)),
+            revoked_at: None,
+            shut_out: Vec::new(),
+            version: 1,
+            stored: domain::stored::Stored::default(),
+        };
+        let commit = Commit::without_event(EventId(new_id(place.now))).put(&token).put(&TokenPlace::of(&token));
+        store.table.commit(commit).await.expect("it is made");
+        tokens.push(token);
+    }
+    // The newest comes first.
+    tokens.reverse();
+    let table = &store.table;
+    let list = async |subject: &str, workspace, limit, start| {
+        table.list_tokens(issuer, subject, workspace, limit, start).await.expect("it answers")
+    };
+    for token in &tokens {
+        assert_eq!(table.token(&token.short).await.expect("it answers").as_ref(), Some(token));
+        let found = table.token_of(issuer, &subject, token.token_id).await.expect("it answers");
+        assert_eq!(found.as_ref(), Some(token));
+        assert_eq!(table.token_of(issuer, "nobody", token.token_id).await.expect("it answers"), None);
+        assert_eq!(table.token_of("https://other.example", &subject, token.token_id).await.expect("it answers"), None);
+    }
+    assert_eq!(table.token("nobodys0").await.expect("it answers"), None);
+    assert_eq!(list(&subject, None, 10, None).await.items, tokens);
+    assert_eq!(list(&subject, Some(place.workspace), 10, None).await.items, tokens[1..]);
+    assert_eq!(list(&subject, Some(other.workspace), 10, None).await.items, tokens[..2]);
+    assert!(list("nobody", None, 10, None).await.items.is_empty());
+    let first = list(&subject, None, 2, None).await;
+    assert_eq!(first.items, tokens[..2]);
+    let rest = list(&subject, None, 2, first.next).await;
+    assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
+    // A place whose token went first leads nowhere.
+    let gone = Commit::without_event(EventId(new_id(place.now))).delete(&tokens[0]);
+    store.table.commit(gone).await.expect("it goes");
+    assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
+    assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
+}
+
+#[tokio::test]
+async fn workspaces_and_issuer_keys_are_read_as_kept() {
+    let store = &TestStore::start().await;
+    let place = Place::new(store);
+    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), None);
+    let workspace = Workspace {
+        workspace_id: place.workspace,
+        name: "Here".to_owned(),
+        sandbox: false,
+        created_at: place.now,
+        admin_count: 0,
+        profile_count: 0,
+        default_profile_id: None,
+        settings: Settings::default(),
+        silent_rule_at: None,
+        silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    };
+    place.put(&workspace).await;
+    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
+    let unknown = WorkspaceId(new_id(place.now));
+    let several = store.table.workspaces(&[place.workspace, unknown].into()).await.expect("it answers");
+    assert_eq!(several, [workspace], "and nothing of one that is not there");
+    for kid in ["one", "two"] {
+        let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
+        let key = IssuerKey { kid: kid.to_owned(), material };
+        let kept = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: place.now };
+        store.table.keep_issuer_keys(&kept).await.expect("it answers");
+        assert_eq!(
+            store.table.issuer_keys().await.expect("it answers"),
+            Some(kept),
+            "the newer take the older's place"
+        );
+    }
+}

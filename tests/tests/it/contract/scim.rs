@@ -1,0 +1,84 @@
+//! What identity providers see.
+
+use aws::Commit;
+use chrono::Duration;
+use domain::models::actor::Actor;
+use domain::models::event::EventType;
+use domain::models::restriction;
+use domain::models::user::User;
+use domain::rules::scim::document::{ScimAttributes, ScimUserRecord};
+use domain::{UserId, WorkspaceId};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Place, TestStore, lost};
+
+#[tokio::test]
+async fn identity_providers_see_who_is_not_deleted() {
+    let store = &TestStore::start().await;
+    let mut place = Place::new(store);
+    let workspace = place.workspace;
+    let mut users = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        let mut user = place.new_user(name);
+        user.provenance.external_id = Some(format!("00{name}"));
+        place.put(&user).await;
+        users.push(user);
+        place.later(Duration::seconds(1));
+    }
+    let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
+    let kept = ScimAttributes {
+        workspace_id: workspace,
+        user_id: bob.user_id,
+        attributes: [("roles".to_owned(), json!([{"value": "x", "primary": true}]))].into_iter().collect(),
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    };
+    store.table.commit(Commit::without_event(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
+    let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
+    assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
+    assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
+    let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
+    let of_bob = |people: &[ScimUserRecord]| (people.len(), people[1].kept.clone());
+    assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
+    assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
+    assert_eq!(store.table.ids_of_username(workspace, "ADA").await.expect("it is read"), [ada.user_id].into());
+    assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.expect("it is read"), Some(bob.user_id));
+    assert_eq!(
+        store.table.id_of_external_id(workspace, "00BOB").await.expect("it is read"),
+        None,
+        "in its own capitals"
+    );
+    // One external id is one user's.
+    let mut twin = place.new_user("twin");
+    twin.provenance.external_id = Some("00ada".to_owned());
+    lost(store.table.commit(Commit::without_event(place.id()).put(&twin)).await, "the external id is taken");
+    // Nothing is kept from then on, or something else.
+    let other =
+        ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
+    store.table.commit(Commit::without_event(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
+    let now = store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read").expect("it is kept");
+    assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
+    store.table.commit(Commit::without_event(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
+    assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
+    // When an act that is on the record last changed them is known.
+    let bobs = async || store.table.scim_user(workspace, bob.user_id).await.expect("it is read").expect("it is there");
+    assert_eq!(bobs().await.updated_at, None, "they never were");
+    let named = User { number: Some("7".to_owned()), ..bob.clone() };
+    let change = Commit::of(&place.context().event(EventType::UserUpdated)).edit(bob, &named);
+    store.table.commit(change).await.expect("nobody came first");
+    let changed = bobs().await;
+    assert_eq!((changed.user.number.as_deref(), changed.updated_at), (Some("7"), Some(place.now)));
+    place.later(Duration::seconds(1));
+    let bump_version =
+        Commit::of(&place.context().event(EventType::UserUpdated)).bump_version(&changed.user, &changed.user);
+    store.table.commit(bump_version).await.expect("nobody came first");
+    assert_eq!(bobs().await.updated_at, Some(place.now));
+    // Who is deleted is seen no more, and what they were called is free.
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
+    place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
+    assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read"), Some(vec![ada.user_id, bob.user_id]));
+    assert!(store.table.scim_user(workspace, cleo.user_id).await.expect("it is read").is_none());
+    assert_eq!(store.table.id_of_external_id(workspace, "00cleo").await.expect("it is read"), None);
+    assert!(store.table.scim_user(WorkspaceId(Uuid::nil()), ada.user_id).await.expect("it is read").is_none());
+}

@@ -1,0 +1,229 @@
+//! What is due, who works on it, and calls that are remembered.
+
+use std::collections::BTreeSet;
+
+use aws::store::idempotency::IdempotencyRow;
+use aws::store::{due, idempotency, push_tokens};
+use aws::{Commit, DueRow, LeaseOutcome};
+use chrono::Duration;
+use domain::error::Error;
+use domain::models::actor::Actor;
+use domain::models::command::{Command, CommandKind};
+use domain::models::device::{Device, PushToken};
+use domain::models::event::EventType;
+use domain::models::idempotency::IdempotencyRecord;
+use domain::models::invitation::Invitation;
+use domain::models::job::Job;
+use domain::models::restriction;
+use domain::models::user::User;
+use domain::models::workspace::{Settings, Workspace};
+use domain::secret::Hash;
+use domain::states::CommandState;
+use domain::{Time, UserId};
+use serde_json::json;
+use testkit::rows;
+
+use super::{Place, TestStore, command, invited, job, lost, new_id};
+
+#[tokio::test]
+async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
+    let store = &TestStore::start().await;
+    let mut place = Place::new(store);
+    let (event, hold) = (place.id(), Duration::seconds(60));
+    let take = |place: &Place<'_>| {
+        let (table, now, ids) = (store.table.clone(), place.now, [place.id(), place.id()]);
+        async move {
+            match table.take("contract", event, hold, now, ids[0]).await {
+                Err(Error::Conflict) => table.take("contract", event, hold, now, ids[1]).await,
+                answer => answer,
+            }
+            .expect("it answers")
+        }
+    };
+    let both = futures::join!(take(&place), take(&place));
+    let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Yes(_));
+    assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
+    assert!(matches!(take(&place).await, LeaseOutcome::Busy));
+    let other = store.table.take("another", event, hold, place.now, place.id()).await.expect("it answers");
+    assert!(yes(&other), "another consumer has a lease of its own");
+    let ((LeaseOutcome::Yes(stale), _) | (_, LeaseOutcome::Yes(stale))) = both else { panic!("one has it") };
+    place.later(hold);
+    let LeaseOutcome::Yes(lease) = take(&place).await else { panic!("the hold is over") };
+    let late = Commit::without_event(place.id()).done(&stale, place.now);
+    lost(store.table.commit(late).await, "who lost the hold cannot say that it is done");
+    store.table.commit(Commit::without_event(place.id()).done(&lease, place.now)).await.expect("it has the hold");
+    place.later(Duration::days(1));
+    assert!(matches!(take(&place).await, LeaseOutcome::Done));
+}
+
+#[tokio::test]
+async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
+    let store = &TestStore::start().await;
+    let mut place = Place::new(store);
+    let mut tokens = Vec::new();
+    for at in 0..40 {
+        let device = place.new_device(UserId(new_id(place.now)), &format!("due-{at}"));
+        place.later(Duration::seconds(1));
+        let token = PushToken::given(&device, format!("token-{at}"), None, place.now);
+        place.put(&token).await;
+        tokens.push(token);
+    }
+    // The one of the middle cannot be read.
+    let broken = push_tokens::push_token_key(place.workspace, tokens[20].device_id);
+    let mut row =
+        rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
+    row["token"] = json!(7);
+    rows::put(&store.bench, rows::MAIN, &row, &[]);
+    let due_at = tokens[29].mend_at.expect("a new token is due");
+    let mut found = BTreeSet::new();
+    let mut unread = 0;
+    for shard in 0..due::DUE_SHARDS {
+        let mut start = None;
+        let mut last = None;
+        loop {
+            let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("it answers");
+            for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&place.workspace.to_string())) {
+                match row {
+                    Ok(Some(DueRow::PushToken(token))) => {
+                        assert!(last <= token.mend_at, "the longest overdue come first");
+                        last = token.mend_at;
+                        assert!(found.insert(token.device_id), "a row came twice");
+                    }
+                    Ok(other) => panic!("{other:?}"),
+                    Err(_) => {
+                        assert_eq!(key, broken);
+                        unread += 1;
+                    }
+                }
+            }
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+        }
+    }
+    let expected = tokens[..30].iter().map(|token| token.device_id).filter(|id| *id != tokens[20].device_id);
+    assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
+    let settled = PushToken { mend_at: None, ..tokens[0].clone() };
+    place.edit(&tokens[0], &settled).await;
+    let shards = (0..due::DUE_SHARDS).map(due::due_shard);
+    for shard in shards {
+        let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
+        let again =
+            page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(place.workspace, tokens[0].device_id));
+        assert!(!again, "what is settled is not due");
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
+    let store = &TestStore::start().await;
+    let place = Place::new(store);
+    let mut user = place.user("ada").await;
+    let device = place.device(&mut user, "phone").await;
+    let hour = |hours| place.now.plus(Duration::hours(hours));
+    let due = |mut command: Command, hours| {
+        command.expires_at = hour(hours);
+        command
+    };
+    let open = due(command(&place, &device, CommandKind::Wipe, CommandState::CancelRequested), 1);
+    let over = due(command(&place, &device, CommandKind::Lock, CommandState::Succeeded), 1);
+    place.put(&open).await;
+    place.put(&over).await;
+    let (invitation, _) = invited(&place, &user, 1, Duration::hours(2));
+    let revoked = Invitation { revoked_at: Some(place.now), ..invited(&place, &user, 1, Duration::hours(2)).0 };
+    place.put(&invitation).await;
+    place.put(&revoked).await;
+    let (running, ended) = (job(&place), Job { due_at: None, ended_at: Some(place.now), ..job(&place) });
+    place.put(&Job { due_at: Some(hour(3)), ..running.clone() }).await;
+    place.put(&ended).await;
+    let workspace = Workspace {
+        workspace_id: place.workspace,
+        name: "Here".to_owned(),
+        sandbox: false,
+        created_at: place.now,
+        admin_count: 0,
+        profile_count: 0,
+        default_profile_id: None,
+        settings: Settings::default(),
+        silent_rule_at: Some(hour(4)),
+        silent_rule_cursor: None,
+        silent_rule_by: None,
+        silent_rule_paused_at: None,
+        version: 1,
+        stored: domain::stored::Stored::default(),
+    };
+    place.put(&workspace).await;
+    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
+    place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
+    place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
+    let found = |shard: fn(u8) -> String, by: Time| {
+        let (table, workspace) = (place.table.clone(), place.workspace.to_string());
+        async move {
+            let mut kinds = Vec::new();
+            for number in 0..due::DUE_SHARDS {
+                let page = table.due(&shard(number), by, None, 1_000).await.expect("it answers");
+                let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
+                kinds.extend(rows.map(|(_, row)| match row {
+                    Ok(Some(DueRow::Command(row))) => format!("command {}", row.command_id),
+                    Ok(Some(DueRow::Invitation(row))) => format!("invitation {}", row.invitation_id),
+                    Ok(Some(DueRow::Job(row))) => format!("job {}", row.job_id),
+                    Ok(Some(DueRow::Workspace(row))) => format!("workspace {}", row.name),
+                    Ok(Some(DueRow::Device(row))) => format!("device {}", row.device_identifier),
+                    Ok(Some(DueRow::User(row))) => format!("user {}", row.username),
+                    other => format!("{other:?}"),
+                }));
+            }
+            kinds.sort();
+            kinds
+        }
+    };
+    let mut expected = vec![
+        format!("command {}", open.command_id),
+        format!("invitation {}", invitation.invitation_id),
+        format!("job {}", running.job_id),
+        "workspace Here".to_owned(),
+    ];
+    for hours in (0..=4).rev() {
+        let mut due = expected.clone();
+        due.sort();
+        assert_eq!(found(due::due_shard, hour(hours)).await, due, "after {hours} hours");
+        let before = hour(hours).minus(Duration::milliseconds(1));
+        let _latest = expected.pop();
+        let mut due = expected.clone();
+        due.sort();
+        assert_eq!(found(due::due_shard, before).await, due, "just before {hours} hours");
+    }
+    assert!(found(due::purge_shard, hour(5).minus(Duration::milliseconds(1))).await.is_empty());
+    assert_eq!(found(due::purge_shard, hour(5)).await, ["device phone", "user ada"]);
+}
+
+#[tokio::test]
+async fn a_call_is_remembered_once() {
+    let store = &TestStore::start().await;
+    let place = Place::new(store);
+    let pk = idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "key");
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
+    let call = |made: &str| IdempotencyRow {
+        pk: pk.clone(),
+        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
+    };
+    let remember = |made: &str, forgotten| {
+        let event = place.context().event(EventType::UserCreated);
+        store.table.commit(Commit::of(&event).remember(&call(made), forgotten))
+    };
+    remember("first", false).await.expect("it is new");
+    let rows = place.rows();
+    lost(remember("second", false).await, "of two calls one is remembered");
+    assert_eq!(place.rows(), rows);
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("first").remembered));
+    remember("third", true).await.expect("the first counts no more");
+    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("third").remembered));
+    for other in [
+        idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "other"),
+        idempotency::idempotency_pk(place.workspace, "somebody", "invite-user", "key"),
+        idempotency::idempotency_pk(place.workspace, "another", "create-user", "key"),
+    ] {
+        assert_eq!(store.table.remembered(&other).await.expect("it answers"), None);
+    }
+}

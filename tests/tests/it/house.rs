@@ -1,0 +1,104 @@
+//! The fixture of tests over HTTP: a system of their own with one workspace in it. What an area does besides stands with
+//! its tests, as methods of the same type.
+
+use std::collections::BTreeMap;
+
+use local::messaging::{Channel, OutboxItem};
+use serde_json::Value;
+use testkit::egress::Pages;
+use testkit::faults::Faults;
+use testkit::{Answer, Bench, Setup, Tenant, text};
+
+/// A text as an address has it.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// A system and one workspace of it, which is called by its first key where no other credential is named.
+pub(crate) struct House {
+    pub(crate) bench: Bench,
+    /// What goes wrong on the way to AWS: nothing, until it is said.
+    pub(crate) faults: Faults,
+    /// The world outside, which does not answer until it is said how.
+    pub(crate) pages: Pages,
+    pub(crate) tenant: Tenant,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::of(Setup::new()).await
+    }
+
+    /// One that is set up otherwise besides.
+    pub(crate) async fn of(setup: Setup) -> Self {
+        let (faults, pages) = (Faults::new(), Pages::default());
+        let bench = setup.with(faults.adjust()).with(pages.adjust()).start().await;
+        let tenant = bench.tenant("House").await;
+        Self { bench, faults, pages, tenant }
+    }
+
+    /// What is shown at a path.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.bench.get(path, &self.tenant.key).await.expect(200).body
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.bench.post(path, &self.tenant.key, body).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.bench.patch(path, &self.tenant.key, body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.bench.put(path, &self.tenant.key, body).await
+    }
+
+    /// Every item of a list.
+    pub(crate) async fn all(&self, list: &str) -> Vec<Value> {
+        self.bench.all(&self.tenant, list).await
+    }
+
+    /// The identifier of a new user with an e-mail address and a number.
+    pub(crate) async fn user(&self, username: &str) -> String {
+        self.bench.user(&self.tenant, username).await
+    }
+
+    /// The events of a type, the newest first, however long ago they were.
+    pub(crate) async fn events(&self, event_type: &str) -> Vec<Value> {
+        self.all(&format!("/events?event_type={event_type}&since=2026-11-01T00:00:00Z")).await
+    }
+
+    /// A job with all its outcomes.
+    pub(crate) async fn job(&self, id: &str) -> Value {
+        let mut job = self.get(&format!("/jobs/{id}?limit=100")).await;
+        let mut items = job["items"].as_array().cloned().unwrap();
+        while let Some(cursor) = job["next_cursor"].as_str() {
+            job = self.get(&format!("/jobs/{id}?limit=100&cursor={cursor}")).await;
+            items.extend(job["items"].as_array().cloned().unwrap());
+        }
+        job["items"] = items.into();
+        job
+    }
+
+    /// How often a job has done something to each user, by the events of a type.
+    pub(crate) async fn done(&self, job: &str, event_type: &str) -> BTreeMap<String, usize> {
+        let mut done = BTreeMap::new();
+        for event in self.events(event_type).await {
+            if event["job_id"] == *job {
+                *done.entry(text(&event["user_id"])).or_default() += 1;
+            }
+        }
+        done
+    }
+
+    /// Lets everything happen, retries at their times.
+    pub(crate) async fn settle(&self) {
+        self.bench.settle().await;
+    }
+
+    /// What was sent, the newest first.
+    pub(crate) fn sent(&self, channel: Channel) -> Vec<OutboxItem> {
+        self.bench.sent(channel)
+    }
+}

@@ -1,0 +1,761 @@
+//! Webhooks: what happens is told to whoever asked, signed, again and again until it is taken, and to nobody
+//! else.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use aws::EgressPolicy;
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Duration, Utc};
+use http::{Method, Request};
+use local::operations::Adjust;
+use ring::hmac;
+use serde_json::{Value, json};
+use testkit::egress::{Answers, Sent};
+use testkit::faults::ends;
+use testkit::{Setup, rows, text};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::house::House;
+
+const URL: &str = "https://hooks.example.com/in?token=only-for-them";
+const OTHER: &str = "https://other.example.com/in";
+
+impl House {
+    /// A workspace, and receivers that take what they are sent.
+    async fn with_receivers() -> Self {
+        let house = Self::new().await;
+        // What was before is told to nobody.
+        house.bench.advance(Duration::seconds(1));
+        house.pages.show("thank you");
+        house
+    }
+
+    /// A webhook for some types of events: its identifier and its secret.
+    async fn webhook(&self, url: &str, types: &[&str]) -> (String, String) {
+        let made = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
+        self.bench.drain().await;
+        (made.get("webhook_id"), made.get("secret"))
+    }
+
+    /// A user is made, and what follows from that happens.
+    async fn new_user(&self, username: &str) -> String {
+        let id = self.user(username).await;
+        self.bench.drain().await;
+        id
+    }
+
+    async fn schedule(&self) -> Value {
+        let done = self.bench.stack.run_schedule("deliver-webhook").await.expect("what is due is tried");
+        self.bench.drain().await;
+        done
+    }
+
+    /// Two hours go by from an hour on; at the beginning of each day a user is made.
+    async fn two_hours(&self, from: i32) {
+        if from % 24 == 0 {
+            let _user = self.new_user(&format!("ada{from}")).await;
+        }
+        let _done = self.schedule().await;
+        self.bench.advance(Duration::hours(2));
+    }
+
+    async fn deliveries(&self, webhook: &str) -> Vec<Value> {
+        self.all(&format!("/webhooks/{webhook}/deliveries")).await
+    }
+
+    async fn shown_webhook(&self, webhook: &str) -> Value {
+        self.get(&format!("/webhooks/{webhook}")).await
+    }
+
+    /// What was sent to an address.
+    fn sent_to(&self, url: &str) -> Vec<Sent> {
+        self.pages.sent().into_iter().filter(|sent| sent.url == url).collect()
+    }
+
+    fn answer(&self, status: u16) {
+        self.pages.answer(Answers::With(status, Vec::new(), b"so".to_vec()));
+    }
+}
+
+/// True if one of the signatures is by a secret, as the published verifiers have it.
+fn is_signed(sent: &Sent, secret: &str, names: [&str; 3]) -> bool {
+    let [id, at, signatures] = names.map(|name| sent.headers[name].clone());
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    assert_eq!(key.len(), 24);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let signed = format!("{id}.{at}.{}", sent.body);
+    let verifies = |signature: &str| {
+        let tag = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
+        hmac::verify(&key, signed.as_bytes(), &tag).is_ok()
+    };
+    signatures.split(' ').any(verifies)
+}
+
+const SVIX: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
+const STANDARD_NAMES: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+#[tokio::test]
+async fn what_happens_is_told_at_once_and_signed_under_both_names() {
+    let house = House::with_receivers().await;
+    let (id, secret) = house.webhook(URL, &["user.created"]).await;
+    let user = house.new_user("ada").await;
+    let [sent] = <[Sent; 1]>::try_from(house.pages.sent()).unwrap();
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", URL));
+    assert_eq!(sent.headers["content-type"], "application/json");
+    for names in [SVIX, STANDARD_NAMES] {
+        assert!(is_signed(&sent, &secret, names));
+        assert_eq!(sent.headers[names[1]], house.bench.now().timestamp().to_string());
+    }
+    let [event] = <[Value; 1]>::try_from(house.events("user.created").await).unwrap();
+    let body = sent.json();
+    assert_eq!(sent.headers["svix-id"], text(&event["event_id"]));
+    for name in ["event_id", "event_type", "workspace_id", "created_at", "user_id"] {
+        assert_eq!(body[name], event[name], "{name}");
+    }
+    assert_eq!((&body["occurred_at"], text(&body["user_id"])), (&event["created_at"], user));
+    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("succeeded"), &json!(1)));
+    let attempt = &delivery["last_attempt"];
+    assert_eq!((&attempt["status"], &attempt["reply"]), (&json!(200), &json!("thank you")));
+    assert_eq!((&attempt["error"], &delivery["next_at"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn nothing_personal_or_private_is_told() {
+    let house = House::with_receivers().await;
+    let _hook = house.webhook(URL, &["*"]).await;
+    let user = house.new_user("marker-name").await;
+    let edit = json!({"first_name": "Markerfirst", "email": "marker@example.com", "mobile": "+491709999999"});
+    let _edited = house.patch(&format!("/users/{user}"), edit).await.expect(200);
+    let held = json!({"reason": "marker reason"});
+    let _held = house.post(&format!("/users/{user}/suspend"), held).await.expect(200);
+    house.bench.drain().await;
+    let told = house.pages.sent();
+    let types: BTreeSet<String> = told.iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    assert_eq!(types, ["user.created", "user.suspended", "user.updated"].map(str::to_owned).into());
+    for sent in told {
+        let body = sent.body.to_lowercase();
+        for personal in ["marker", "+4917", "adler", "private", "127.0.0.1", &house.tenant.key.to_lowercase()] {
+            assert!(!body.contains(personal), "{personal}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_webhook_too() {
+    let house = House::with_receivers().await;
+    let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
+    let made = house.post("/webhooks/create", body).await.expect(200).body;
+    assert_eq!(made["ok"], true);
+    let webhook = &made["webhook"];
+    assert_eq!((&webhook["url"], &webhook["event_types"][1]), (&json!(URL), &json!("lock.unlocked")));
+    let every = house.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
+    assert_eq!(every["webhook"]["event_types"], json!(["*"]));
+    let ours = json!({"url": format!("{OTHER}/ours"), "event_types": ["device.deleted"]});
+    let ours = house.post("/webhooks", ours).await.expect(201).get("webhook_id");
+    let (phone, _) = house.bench.phone(&house.tenant, "ada").await;
+    let _gone = house.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
+    house.bench.drain().await;
+    let [own] = <[Sent; 1]>::try_from(house.sent_to(&format!("{OTHER}/ours"))).unwrap();
+    let own = own.json();
+    assert_eq!((&own["event_type"], &own["device_id"]), (&json!("device.deleted"), &json!(phone)));
+    assert!(own["user_id"].is_string() && own["actor"]["type"] == "key" && own["private"].is_null(), "{own}");
+    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&ours).await).unwrap();
+    assert_eq!(delivery["event_type"], "device.deleted");
+    let [sent] = <[Sent; 1]>::try_from(house.sent_to(URL)).unwrap();
+    assert!(is_signed(&sent, &text(&webhook["secret"]), SVIX));
+    let asked = json!({"device_id": phone, "event_type": "phone.deactivated"});
+    assert_eq!(sent.json(), house.post("/events/get", asked).await.expect(200).body["event"]);
+    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&text(&webhook["webhook_id"])).await).unwrap();
+    assert_eq!(delivery["event_type"], "phone.deactivated");
+    let told: Vec<String> = house.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    assert!(told.contains(&"phone.deactivated".to_owned()) && told.contains(&"device.registered".to_owned()));
+    assert!(!told.contains(&"device.deleted".to_owned()), "{told:?}");
+    let whole =
+        house.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
+    assert_eq!((&whole["user_id"], &whole["actor"]), (&own["user_id"], &own["actor"]), "of both, it is told both");
+    assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
+    let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
+    assert!(!house.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
+    let get = house.bench.get("/webhooks/create?url=https://x.example.com", &house.tenant.key).await.expect(405);
+    assert_eq!(get.body["error"]["type"], "method_not_allowed");
+    let bad = house.post("/webhooks/create", json!({"url": "https://10.0.0.1/", "event_types": []})).await.expect(400);
+    let faults = &bad.body["error"]["validation_errors"];
+    assert!(faults["url"].is_object() && faults["event_types"].is_object(), "{}", bad.text);
+}
+
+#[tokio::test]
+async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    house.answer(500);
+    let _user = house.new_user("ada").await;
+    // The first and, five seconds later, the second.
+    assert_eq!(house.pages.sent().len(), 2);
+    let waits = [5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600].map(Duration::seconds);
+    for (at, wait) in waits.into_iter().enumerate() {
+        let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+        let next: DateTime<Utc> = text(&delivery["next_at"]).parse().unwrap();
+        assert_eq!((next - house.bench.now(), &delivery["state"]), (wait, &json!("pending")), "{delivery}");
+        assert_eq!((&delivery["attempts"], &delivery["last_attempt"]["status"]), (&json!(at + 2), &json!(500)));
+        assert_eq!(delivery["last_attempt"]["error"], "error_status");
+        house.bench.advance(wait - Duration::milliseconds(1));
+        assert_eq!(house.schedule().await, json!({"done": 0, "failed": 0, "late_seconds": 0}));
+        house.bench.advance(Duration::milliseconds(1));
+        assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
+        assert_eq!(house.pages.sent().len(), at + 3);
+    }
+    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+    let over = (&delivery["state"], &delivery["attempts"], &delivery["next_at"]);
+    assert_eq!(over, (&json!("failed"), &json!(8), &Value::Null));
+    house.bench.advance(Duration::days(2));
+    assert_eq!(house.schedule().await["done"], 0);
+    let same: BTreeSet<(String, String)> =
+        house.pages.sent().into_iter().map(|sent| (sent.headers["svix-id"].clone(), sent.body)).collect();
+    assert_eq!(same.len(), 1, "each attempt says the same");
+}
+
+#[tokio::test]
+async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let faults = [
+        (Answers::Never, "no_answer", Value::Null),
+        (Answers::Broken, "unreachable", Value::Null),
+        (Answers::With(404, Vec::new(), b"\x1b[31mno\nsuch \xff".to_vec()), "error_status", json!(404)),
+    ];
+    for (n, (answers, error, status)) in faults.into_iter().enumerate() {
+        house.pages.answer(answers);
+        let _user = house.new_user(&format!("ada{n}")).await;
+        let delivery = house.deliveries(&id).await.remove(0);
+        let attempt = &delivery["last_attempt"];
+        assert_eq!((&attempt["error"], &attempt["status"]), (&json!(error), &status), "{delivery}");
+        assert_eq!(attempt["reply"], if n == 2 { "[31mno such \u{fffd}" } else { "" });
+        assert!(!house.shown_webhook(&id).await["failing_since"].is_null());
+        house.pages.show("");
+        house.bench.advance(Duration::minutes(5));
+        assert_eq!(house.schedule().await["done"], 1);
+        let delivery = house.deliveries(&id).await.remove(0);
+        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("succeeded"), &json!(3)));
+        assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let inside = vec![("location", "https://169.254.169.254/latest".to_owned())];
+    house.pages.answer(Answers::With(307, inside, Vec::new()));
+    let _user = house.new_user("ada").await;
+    assert!(house.pages.sent().iter().all(|sent| sent.url == URL));
+    let delivery = house.deliveries(&id).await.remove(0);
+    let attempt = &delivery["last_attempt"];
+    assert_eq!((&attempt["error"], &attempt["status"]), (&json!("redirected"), &json!(307)));
+    assert_eq!(delivery["state"], "pending");
+}
+
+#[tokio::test]
+async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(OTHER, &["user.created"]).await;
+    for (url, code) in [
+        ("https://127.0.0.1/", "not_public"),
+        ("https://localhost/", "not_public"),
+        ("https://10.1.2.3/", "not_public"),
+        ("https://169.254.169.254/latest/meta-data", "not_public"),
+        ("https://[::1]/", "not_public"),
+        ("https://[::ffff:192.168.0.1]/", "not_public"),
+        ("http://hooks.example.com/", "invalid_format"),
+        ("http://127.0.0.1:9999/", "invalid_format"),
+        ("https://user:word@hooks.example.com/", "invalid_format"),
+        ("https://hooks.example.com:25/", "port_not_allowed"),
+        ("https://hooks.example.com:6667/", "port_not_allowed"),
+    ] {
+        let edit = json!({"url": url});
+        let edited = house.patch(&format!("/webhooks/{id}"), edit.clone()).await;
+        for refused in [house.post("/webhooks", edit).await, edited] {
+            assert_eq!(refused.expect(422).body["errors"][0]["code"], code, "{url}");
+        }
+    }
+    // One that was let in by an earlier rule is not called either.
+    let (key, mut row) =
+        rows::all(&house.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
+    for (url, error) in [
+        ("https://127.0.0.1/", "not_public"),
+        ("http://localhost:80/", "not_public"),
+        ("https://169.254.169.254/latest", "not_public"),
+        ("https://hooks.example.com:25/", "port_not_allowed"),
+    ] {
+        row["url"] = url.into();
+        rows::put(&house.bench, rows::MAIN, &row, &[]);
+        house.bench.advance(Duration::milliseconds(1));
+        let _user = house.new_user(&format!("ada{}", url.len())).await;
+        let delivery = house.deliveries(&id).await.remove(0);
+        assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
+        // The record of failures is that of the row itself.
+        row = rows::all(&house.bench, rows::MAIN).remove(&key).unwrap();
+    }
+    assert_eq!(house.pages.sent(), []);
+}
+
+#[tokio::test]
+async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
+    let house = House::with_receivers().await;
+    let (id, first) = house.webhook(URL, &["user.created"]).await;
+    let rotated = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
+    let second = rotated.get("secret");
+    assert_ne!(first, second);
+    let _user = house.new_user("ada").await;
+    let sent = house.pages.sent().remove(0);
+    assert_eq!(sent.headers["svix-signature"].split(' ').count(), 2);
+    for secret in [&first, &second] {
+        assert!(is_signed(&sent, secret, SVIX) && is_signed(&sent, secret, STANDARD_NAMES));
+    }
+    // Whoever lost the answer and asks again shuts nobody out.
+    let third = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
+    let _user = house.new_user("bob").await;
+    let sent = house.pages.sent().remove(1);
+    assert!([&first, &second, &third].iter().all(|secret| is_signed(&sent, secret, SVIX)));
+    house.bench.advance(Duration::hours(24));
+    let _user = house.new_user("cyd").await;
+    let sent = house.pages.sent().remove(2);
+    assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
+    // What is over is forgotten.
+    let kept = || rows::all(&house.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
+    assert!(json!(kept()).to_string().contains(&first));
+    assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
+    let [kept] = <[Value; 1]>::try_from(kept()).unwrap();
+    assert_eq!((&kept["current"], &kept["earlier"]), (&json!(third), &json!([])));
+    assert_eq!(house.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
+    assert_eq!(house.schedule().await["done"], 0);
+}
+
+#[tokio::test]
+async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_told() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let (watching, _) = house.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
+    house.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
+    for at in (0..128).step_by(2) {
+        house.two_hours(at).await;
+        assert_eq!(house.shown_webhook(&id).await["enabled"], true, "{at}");
+    }
+    let since = house.shown_webhook(&id).await["failing_since"].clone();
+    assert_eq!(since, "2026-11-23T08:00:01.000Z");
+    // The last attempt of what happened on the fifth day.
+    let _done = house.schedule().await;
+    let shown = house.shown_webhook(&id).await;
+    let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
+    assert_eq!((&shown["enabled"], &shown["disabled"], &shown["failing_since"]), (&json!(false), &disabled, &since));
+    assert!(house.all("/webhooks").await.contains(&shown));
+    let [notice] = <[Value; 1]>::try_from(house.events("webhook.disabled").await).unwrap();
+    assert_eq!((&notice["webhook_id"], &notice["actor"]["type"]), (&json!(id), &json!("system")));
+    assert_eq!(notice["changes"]["reason"]["after"], "failing");
+    let [told] = <[Sent; 1]>::try_from(house.sent_to(OTHER)).unwrap();
+    assert_eq!((&told.json()["event_id"], &told.json()["webhook_id"]), (&notice["event_id"], &json!(id)));
+    // It is told nothing more, not even what was to be tried again.
+    let sent = house.sent_to(URL).len();
+    let _user = house.new_user("later").await;
+    house.bench.advance(Duration::hours(12));
+    let _ended = house.schedule().await;
+    assert_eq!(house.sent_to(URL).len(), sent);
+    let states: BTreeSet<String> = house.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
+    assert!(!states.contains("pending") && states.contains("canceled"), "{states:?}");
+    // Switched on again, it begins anew.
+    house.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
+    let on = json!({"enabled": true});
+    let on = house.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
+    assert_eq!((&on["enabled"], &on["disabled"], &on["failing_since"]), (&json!(true), &Value::Null, &Value::Null));
+    let _user = house.new_user("again").await;
+    assert_eq!(house.sent_to(URL).len(), sent + 1);
+    assert_eq!(house.deliveries(&watching).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_success_within_the_five_days_counts_them_anew() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    for at in (0..12 * 24).step_by(2) {
+        house.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
+        house.two_hours(at).await;
+    }
+    assert_eq!(house.shown_webhook(&id).await["enabled"], true);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    house.answer(410);
+    let _user = house.new_user("ada").await;
+    assert_eq!(house.pages.sent().len(), 1, "the second attempt is not made any more");
+    assert_eq!(house.shown_webhook(&id).await["disabled"]["reason"], "gone");
+    assert_eq!(house.events("webhook.disabled").await.len(), 1);
+    let delivery = house.deliveries(&id).await.remove(0);
+    assert_eq!((&delivery["last_attempt"]["error"], &delivery["state"]), (&json!("gone"), &json!("canceled")));
+}
+
+#[tokio::test]
+async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
+    let house = House::with_receivers().await;
+    let (id, secret) = house.webhook(URL, &["user.created"]).await;
+    house.answer(500);
+    let _user = house.new_user("ada").await;
+    let before = house.deliveries(&id).await.remove(0);
+    let path = format!("/webhooks/{id}/deliveries/{}/redeliver", text(&before["event_id"]));
+    house.bench.advance(Duration::minutes(1));
+    let again = house.post(&path, json!({})).await.expect(200).body;
+    assert_eq!((&again["state"], &again["attempts"]), (&json!("pending"), &json!(2)));
+    assert_eq!((&again["redeliveries"], &again["next_at"]), (&json!(1), &before["next_at"]));
+    house.answer(201);
+    let taken = house.post(&path, json!({})).await.expect(200).body;
+    assert_eq!((&taken["state"], &taken["redeliveries"]), (&json!("succeeded"), &json!(2)));
+    assert_eq!(house.deliveries(&id).await, [taken]);
+    assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
+    house.bench.advance(Duration::hours(1));
+    assert_eq!(house.schedule().await["done"], 0);
+    // What was taken may be sent once more.
+    let _third = house.post(&path, json!({})).await.expect(200);
+    let sent = house.pages.sent();
+    assert_eq!(sent.len(), 5);
+    assert!(sent.iter().all(|sent| is_signed(sent, &secret, SVIX) && sent.body == sent.body));
+    let nobody = path.replace(&text(&before["event_id"]), "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e");
+    assert_eq!(house.post(&nobody, json!({})).await.expect(404).code(), "delivery_not_found");
+}
+
+#[tokio::test]
+async fn wherever_a_run_ends_the_event_is_delivered() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    house.faults.watch("deliver-webhook", None);
+    let _user = house.new_user("ada").await;
+    let calls = house.faults.calls();
+    assert!(calls.len() >= 5, "{calls:?}");
+    for (n, strike) in ends(&calls).into_iter().enumerate() {
+        let told = house.pages.sent().len();
+        house.faults.watch("deliver-webhook", Some(strike.clone()));
+        let _user = house.new_user(&format!("ada{n}")).await;
+        house.faults.watch("deliver-webhook", None);
+        house.bench.advance(Duration::seconds(90));
+        let _retried = house.schedule().await;
+        let calls = house.pages.sent().len() - told;
+        assert!((1..=2).contains(&calls), "{strike:?}: {calls}");
+        assert_eq!(house.deliveries(&id).await[0]["state"], "succeeded", "{strike:?}");
+    }
+    // In the middle of the call itself.
+    house.pages.answer(Answers::Ends);
+    let _user = house.new_user("end").await;
+    let delivery = house.deliveries(&id).await.remove(0);
+    assert_eq!((&delivery["state"], &delivery["last_attempt"]), (&json!("pending"), &Value::Null));
+    house.pages.show("");
+    house.bench.advance(Duration::seconds(89));
+    assert_eq!(house.schedule().await["done"], 0, "nobody takes it up while its lease lasts");
+    house.bench.advance(Duration::seconds(61));
+    assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 60}));
+    assert_eq!(house.deliveries(&id).await[0]["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn an_event_that_comes_again_is_delivered_once() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["*"]).await;
+    let _user = house.new_user("ada").await;
+    let event = house.events("user.created").await.remove(0);
+    let mut public = event.clone();
+    public.as_object_mut().unwrap().remove("private");
+    let record = |n: u8| json!({"messageId": n.to_string(), "body": public.to_string()});
+    let batch = json!({"Records": [record(1), record(2)]});
+    for _ in 0..2 {
+        let done = house.bench.stack.invoke("deliver-webhook", batch.clone()).await.unwrap();
+        assert_eq!(done, json!({"batchItemFailures": []}));
+    }
+    let (since, until) = (house.bench.now() - Duration::hours(1), house.bench.now() + Duration::hours(1));
+    let span = json!({"workspace_id": house.tenant.workspace_id, "since": since, "until": until});
+    let _published = house.bench.stack.invoke("republish-events", span).await.unwrap();
+    house.bench.drain().await;
+    assert_eq!((house.pages.sent().len(), house.deliveries(&id).await.len()), (1, 1));
+    // Nor is what happened before a webhook was there told to it.
+    house.bench.advance(Duration::minutes(1));
+    let (late, _) = house.webhook(OTHER, &["*"]).await;
+    let span = json!({"workspace_id": house.tenant.workspace_id, "since": since, "until": until});
+    let _published = house.bench.stack.invoke("republish-events", span).await.unwrap();
+    house.bench.drain().await;
+    assert_eq!(house.deliveries(&late).await, [] as [Value; 0]);
+    // A message that is none comes again, and holds no other.
+    let batch = json!({"Records": [{"messageId": "bad", "body": "{}"}, record(1)]});
+    let done = house.bench.stack.invoke("deliver-webhook", batch).await.unwrap();
+    assert_eq!(done, json!({"batchItemFailures": [{"itemIdentifier": "bad"}]}));
+}
+
+#[tokio::test]
+async fn nothing_crosses_from_one_workspace_to_another() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["*"]).await;
+    let neighbour = house.bench.tenant("Neighbour").await;
+    house.bench.advance(Duration::seconds(1));
+    let theirs = house.bench.post("/webhooks", &neighbour.key, json!({"url": OTHER})).await.expect(201);
+    let _user = house.bench.user(&neighbour, "ben").await;
+    house.bench.drain().await;
+    assert_eq!((house.sent_to(URL).len(), house.sent_to(OTHER).len()), (0, 1));
+    let event = text(&house.sent_to(OTHER)[0].json()["event_id"]);
+    let path = format!("/webhooks/{}", theirs.get("webhook_id"));
+    for (method, path) in [
+        (Method::GET, path.clone()),
+        (Method::PATCH, path.clone()),
+        (Method::DELETE, path.clone()),
+        (Method::POST, format!("{path}/rotate-secret")),
+        (Method::GET, format!("{path}/deliveries")),
+        (Method::POST, format!("{path}/deliveries/{event}/redeliver")),
+        (Method::POST, format!("/webhooks/{id}/deliveries/{event}/redeliver")),
+    ] {
+        let body = (method != Method::GET).then(|| json!({}));
+        let answer = house.bench.call(method, &path, Some(&house.tenant.key), body.as_ref()).await.expect(404);
+        assert!(["webhook_not_found", "delivery_not_found"].contains(&answer.code()), "{path}");
+    }
+    assert_eq!(house.pages.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["*"]).await;
+    house.answer(500);
+    let _user = house.new_user("ada").await;
+    let sent = house.pages.sent().len();
+    house.pages.show("");
+    let gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
+    assert_eq!(gone.get("webhook_id"), id);
+    let _user = house.new_user("bob").await;
+    house.bench.advance(Duration::hours(1));
+    let _done = house.schedule().await;
+    assert_eq!(house.pages.sent().len(), sent);
+    assert!(rows::all(&house.bench, rows::SECRETS).is_empty());
+    assert!(!rows::all(&house.bench, rows::MAIN).keys().any(|key| key.contains("DELIVER")));
+    assert_eq!(
+        house.bench.get(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(404).code(),
+        "webhook_not_found"
+    );
+    // In the middle of a call as well.
+    let (id, _) = house.webhook(URL, &["*"]).await;
+    house.answer(500);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    house.pages.meanwhile({
+        let told = Arc::clone(&told);
+        move || told.lock().unwrap().push(())
+    });
+    let _user = house.new_user("cyd").await;
+    let _gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
+    house.bench.drain().await;
+    let calls = told.lock().unwrap().len();
+    house.bench.advance(Duration::days(2));
+    let _done = house.schedule().await;
+    assert_eq!(told.lock().unwrap().len(), calls);
+}
+
+#[tokio::test]
+async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
+    let house = House::with_receivers().await;
+    let (off, _) = house.webhook(URL, &["user.created"]).await;
+    let (gone, _) = house.webhook(OTHER, &["user.created"]).await;
+    let path = |id: &str| format!("/webhooks/{id}");
+    let end = async || {
+        let off = house.patch(&path(&off), json!({"enabled": false})).await.expect(200);
+        let _gone = house.bench.delete(&path(&gone), &house.tenant.key).await;
+        off
+    };
+    // One event is tried again by then, and one is not told yet.
+    house.answer(500);
+    let _user = house.new_user("ada").await;
+    let _waits = house.user("bea").await;
+    let calls = house.pages.sent().len();
+    assert!(calls >= 2);
+    let _off = end().await;
+    house.pages.show("thank you");
+    house.bench.drain().await;
+    for _ in 0..3 {
+        house.bench.advance(Duration::hours(6));
+        let done = house.schedule().await;
+        assert_eq!(done["failed"], 0);
+    }
+    assert_eq!(house.pages.sent().len(), calls);
+    let states: Vec<String> = house.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
+    assert_eq!(states, ["canceled"]);
+}
+
+#[tokio::test]
+async fn a_reply_of_ten_megabytes_is_cut() {
+    let house = House::with_receivers().await;
+    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    house.pages.show(vec![b'x'; 10 * 1024 * 1024]);
+    let _user = house.new_user("ada").await;
+    let delivery = house.deliveries(&id).await.remove(0);
+    assert_eq!((&delivery["state"], text(&delivery["last_attempt"]["reply"])), (&json!("succeeded"), "x".repeat(256)));
+}
+
+#[tokio::test]
+async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
+    let house = House::with_receivers().await;
+    let once = async |url: &str| {
+        let request = Request::builder().method(Method::POST).uri("/webhooks").header("idempotency-key", "one");
+        let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
+        house.bench.send(request.body(json!({"url": url}).to_string().into_bytes()).unwrap()).await
+    };
+    let made = once(URL).await.expect(201);
+    assert!(made.get("secret").starts_with("whsec_"));
+    let again = once(URL).await.expect(409);
+    assert_eq!((again.code(), &again.body["id"]), ("already_created", &json!(made.get("webhook_id"))));
+    assert!(!again.text.contains("whsec_"));
+    let _other = once(OTHER).await.expect(422);
+    for n in 1..20 {
+        let _made = house.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
+    }
+    assert_eq!(house.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
+    assert_eq!(house.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
+    let listed = house.all("/webhooks").await;
+    assert_eq!(listed.len(), 20);
+    assert!(!json!(listed).to_string().contains("whsec_"));
+}
+
+#[tokio::test]
+async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of_its_address() {
+    let house = House::with_receivers().await;
+    let (id, secret) = house.webhook(URL, &["user.created"]).await;
+    let (_watching, _) = house.webhook(OTHER, &["*"]).await;
+    let path = format!("/webhooks/{id}");
+    let edit = json!({"url": "https://moved.example.com/secret-path", "description": "Markerwords"});
+    let _edited = house.patch(&path, edit.clone()).await.expect(200);
+    let same = house.patch(&path, edit).await.expect(200);
+    assert_eq!(same.get("description"), "Markerwords");
+    let off = json!({"enabled": false, "description": null});
+    let off = house.patch(&path, off).await.expect(200).body;
+    assert_eq!((&off["disabled"]["reason"], &off["description"]), (&json!("by_admin"), &Value::Null));
+    let _rotated = house.post(&format!("{path}/rotate-secret"), json!({})).await.expect(200);
+    let _deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
+    house.bench.drain().await;
+    let types: Vec<String> = house.bench.event_types(&house.tenant).await;
+    let mut types: Vec<&str> = types.iter().map(String::as_str).filter(|name| name.starts_with("webhook.")).collect();
+    types.sort_unstable();
+    let (made, updated) = ("webhook.created", "webhook.updated");
+    let expected = [made, made, "webhook.deleted", "webhook.secret_rotated", updated, updated];
+    assert_eq!(types, expected);
+    let events = json!(house.all("/events").await).to_string();
+    let told: Vec<String> = house.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
+    assert_eq!(told.len(), 4);
+    assert!(events.contains("moved.example.com") && events.contains("hooks.example.com"));
+    for text in told.iter().chain([&events]) {
+        for secret in ["only-for-them", "secret-path", "Markerwords", secret.as_str(), "whsec_"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_or_broken_receiver_holds_no_other() {
+    let house = House::with_receivers().await;
+    let (slow, _) = house.webhook(URL, &["user.created"]).await;
+    let (quick, _) = house.webhook(OTHER, &["user.created"]).await;
+    house.pages.answer_at(URL, Answers::Never);
+    for n in 0..12 {
+        let _user = house.user(&format!("ada{n}")).await;
+    }
+    house.bench.drain().await;
+    let states = async |id: &str| {
+        let states = house.deliveries(id).await.into_iter().map(|delivery| text(&delivery["state"]));
+        states.collect::<Vec<String>>()
+    };
+    assert_eq!(states(&quick).await, vec!["succeeded"; 12]);
+    assert_eq!(states(&slow).await, vec!["pending"; 12]);
+    // One that never answers is left alone after some calls, until the next run.
+    let before = house.sent_to(URL).len();
+    house.bench.advance(Duration::minutes(20));
+    assert_eq!(house.schedule().await, json!({"done": 10, "failed": 0, "late_seconds": 0}));
+    assert_eq!(house.sent_to(URL).len(), before + 10);
+    assert_eq!(house.schedule().await["done"], 2);
+    // What happens meanwhile is not called for by the queue's runs, which others wait for.
+    let before = house.sent_to(URL).len();
+    let _user = house.new_user("later").await;
+    let waiting = house.deliveries(&slow).await.remove(0);
+    assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("pending"), &json!(0)));
+    assert_eq!((house.sent_to(URL).len(), house.deliveries(&quick).await.len()), (before, 13));
+    house.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
+    assert_eq!(house.schedule().await["done"], 1);
+    assert_eq!(house.deliveries(&slow).await[0]["state"], "succeeded");
+}
+
+/// What a real receiver on this machine was sent, by path.
+type Received = UnboundedReceiver<(String, HeaderMap, String)>;
+
+async fn receiver() -> (String, Received) {
+    let (sender, received) = unbounded_channel();
+    let note = |path: &'static str, status: StatusCode| {
+        let sender = sender.clone();
+        post(move |headers: HeaderMap, body: String| async move {
+            sender.send((path.to_owned(), headers, body)).unwrap();
+            (status, [("location", "/elsewhere")], "as you like")
+        })
+    };
+    let router = Router::new()
+        .route("/here", note("/here", StatusCode::OK))
+        .route("/moved", note("/moved", StatusCode::FOUND))
+        .route("/elsewhere", note("/elsewhere", StatusCode::OK));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, received)
+}
+
+#[tokio::test]
+async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_to() {
+    let (url, mut received) = receiver().await;
+    let reaching: Adjust = Arc::new(|_, mut connection| {
+        connection.webhooks = EgressPolicy::Loopback;
+        connection
+    });
+    let bench = Setup::new().with(reaching).start().await;
+    let tenant = bench.tenant("House").await;
+    let (here, moved) = (format!("{url}/here"), format!("{url}/moved").replace("127.0.0.1", "localhost"));
+    let mut ids = Vec::new();
+    for url in [&here, &moved] {
+        let body = json!({"url": url, "event_types": ["user.created"]});
+        ids.push(bench.post("/webhooks", &tenant.key, body).await.expect(201).get("webhook_id"));
+    }
+    let inside = json!({"url": "https://10.0.0.1/"});
+    assert_eq!(bench.post("/webhooks", &tenant.key, inside).await.expect(422).body["errors"][0]["code"], "not_public");
+    let _user = bench.user(&tenant, "ada").await;
+    // By hand, since five seconds pass before the second attempt.
+    let event = bench.get("/events?event_type=user.created", &tenant.key).await.expect(200).body["items"][0].clone();
+    let batch = json!({"Records": [{"messageId": "1", "body": event.to_string()}]});
+    let run = bench.stack.invoke("deliver-webhook", batch);
+    let calls = async { [received.recv().await.unwrap(), received.recv().await.unwrap()] };
+    let received = tokio::select! {
+        both = calls => both,
+        ended = run => panic!("the run ended before both were called: {ended:?}"),
+    };
+    let paths: BTreeSet<&str> = received.iter().map(|(path, _, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/here", "/moved"].into(), "a redirect is not followed");
+    let (_, headers, body) = &received[0];
+    let told: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(headers["svix-id"].to_str().unwrap(), text(&event["event_id"]));
+    assert_eq!(told["event_type"], "user.created");
+}
+
+#[tokio::test]
+async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
+    let all = functions::Settings::from_variables(|name| match name {
+        "AWS_REGION" => Some("eu-central-1".to_owned()),
+        "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" => Some("7".to_owned()),
+        "TEXT_CALLING_CODES" => Some("+49".to_owned()),
+        "PUBLIC_URL" => Some("https://phones.example".to_owned()),
+        _ => Some("true".to_owned()),
+    })
+    .unwrap();
+    let connection = aws::Connection::new(all.region.clone(), all.credentials.clone());
+    let state = functions::AppState::new(all, aws::Clients::new(&connection), functions::Clock::system());
+    assert_eq!(state.reach(), EgressPolicy::Public);
+}
