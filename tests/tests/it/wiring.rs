@@ -149,8 +149,8 @@ fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
     let parameters = template["Parameters"].as_object().unwrap();
     let needed: Vec<&String> =
         parameters.iter().filter(|(_, of)| of.get("Default").is_none()).map(|(name, _)| name).collect();
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, command) = readme.split_once("sam deploy --parameter-overrides").unwrap();
+    let guide = fs::read_to_string(root().join("infra/docs/deploying.md")).unwrap();
+    let (_, command) = guide.split_once("sam deploy --parameter-overrides").unwrap();
     let given: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
     for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
         assert!(given.contains(&name) && parameters.contains_key(name), "{name}");
@@ -166,13 +166,13 @@ fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
     ] {
         assert!(config.lines().any(|actual| actual == line), "{line}");
     }
-    assert!(readme.contains("--function-name handset-create-workspace"));
+    assert!(guide.contains("--function-name handset-create-workspace"));
     for (name, table) in resources().iter().filter(|(_, resource)| resource["Type"] == "AWS::DynamoDB::Table") {
         assert_eq!(table["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
         assert_eq!(table["UpdateReplacePolicy"], "Retain", "{name}");
         assert_eq!(table["Properties"].get("DeletionProtectionEnabled"), None, "{name}");
         let stem = table["Properties"]["TableName"]["Sub"].as_str().map_or("handset", |_| "handset-secrets");
-        assert!(readme.contains(&format!("update-table --table-name {stem} --deletion-protection-enabled")), "{name}");
+        assert!(guide.contains(&format!("update-table --table-name {stem} --deletion-protection-enabled")), "{name}");
     }
     assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "what may or may not be there is no reason to fail");
 }

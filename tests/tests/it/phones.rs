@@ -1,0 +1,371 @@
+//! The guide for app developers, `infra/docs/phones.md`: each of its examples is run, in its order, and answered as
+//! it says; its tables name every error and every word that a phone may meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Duration;
+use http::{Method, Request, StatusCode};
+use local::description::description;
+use local::messaging::Channel;
+use serde_json::{Map, Value};
+use testkit::{Answer, Bench, Tenant};
+
+const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/docs/phones.md"));
+
+/// Stands for any text; as a field's name, for more fields.
+const ANY: &str = "…";
+
+/// The calls that a phone makes.
+const CALLS: [&str; 4] =
+    ["/devices", "/devices/me/check-in", "/devices/me/commands/{command_id}", "/devices/me/config"];
+
+/// A part of the guide that is run.
+#[derive(Debug, PartialEq)]
+enum Part {
+    /// What happens before the next example.
+    Step(String),
+    /// A request and its answer.
+    Http(String),
+    /// The newest push to a platform.
+    Push { platform: String, payload: String },
+}
+
+/// What is run of a guide, each part with its line.
+fn parts(guide: &str) -> Vec<(usize, Part)> {
+    let mut parts = Vec::new();
+    let mut lines = guide.lines().enumerate().map(|(index, line)| (index + 1, line));
+    while let Some((at, line)) = lines.next() {
+        if line == "<!-- run" {
+            let steps = lines.by_ref().take_while(|(_, line)| *line != "-->");
+            parts.extend(steps.map(|(at, line)| (at, Part::Step(line.to_owned()))));
+        } else if let Some(kind) = line.strip_prefix("```") {
+            let text: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let text = text.join("\n");
+            parts.push(match kind.split_once(" push ") {
+                None if kind == "http" => (at, Part::Http(text)),
+                Some(("json", platform)) => (at, Part::Push { platform: platform.to_owned(), payload: text }),
+                _ => panic!("line {at}: nothing runs an example of the kind {kind:?}"),
+            });
+        } else {
+            assert!(!line.contains("```"), "line {at}: an example begins at the beginning of a line");
+        }
+    }
+    parts
+}
+
+/// An example, or a part of it: its first line, its headers and its body.
+fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
+    let headers = headers.lines().map(|line| line.split_once(": ").expect("a header is a name and a value"));
+    (first, headers.collect(), body.trim())
+}
+
+/// The system, and the values that the guide's names stand for.
+struct Reader {
+    bench: Bench,
+    tenant: Tenant,
+    names: BTreeMap<String, String>,
+}
+
+impl Reader {
+    async fn new() -> Self {
+        let bench = Bench::start().await;
+        let tenant = bench.tenant("Acme").await;
+        Self { bench, tenant, names: BTreeMap::new() }
+    }
+
+    /// Runs every part, in its order; answers with how many examples it has run.
+    async fn read(&mut self, guide: &str) -> Result<usize, String> {
+        let mut run = 0;
+        for (at, part) in parts(guide) {
+            let outcome = match part {
+                Part::Step(step) => self.step(&step).await,
+                Part::Http(text) => {
+                    run += 1;
+                    self.example(&text).await
+                }
+                Part::Push { platform, payload } => {
+                    run += 1;
+                    self.push(&platform, &payload)
+                }
+            };
+            outcome.map_err(|fault| format!("phones.md, line {at}: {fault}"))?;
+        }
+        Ok(run)
+    }
+
+    /// A text with the values of its names, all of which are known.
+    fn filled(&self, text: &str) -> Result<String, String> {
+        let text = self.known(text);
+        match name_in(&text) {
+            Some((_, name, _)) => Err(format!("nothing is called {name} so far")),
+            None => Ok(text),
+        }
+    }
+
+    /// A text with the values of those of its names that are known.
+    fn known(&self, text: &str) -> String {
+        let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("{{{name}}}"), value);
+        self.names.iter().fold(text.to_owned(), fill)
+    }
+
+    async fn step(&mut self, step: &str) -> Result<(), String> {
+        let step = self.filled(step)?;
+        let (verb, rest) = step.split_once(' ').ok_or("a step has more than one word")?;
+        match verb {
+            "user" => {
+                let user = self.bench.user(&self.tenant, rest).await;
+                let _other = self.names.insert(rest.to_owned(), user);
+            }
+            "phone" => drop(self.bench.register(&self.names["code"], rest).await.expect(201)),
+            "wait" => {
+                let minutes = rest.strip_suffix(" minutes").and_then(|minutes| minutes.parse().ok());
+                self.bench.advance(Duration::minutes(minutes.ok_or("wait is followed by a number of minutes")?));
+            }
+            method => {
+                let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
+                let key = self.tenant.key.clone();
+                let answer = self.send(method, path, &[("authorization", &format!("Bearer {key}"))], body).await?;
+                if !answer.status.is_success() {
+                    return Err(format!("{}: {}", answer.status, answer.text));
+                }
+            }
+        }
+        self.bench.drain().await;
+        self.note_code();
+        Ok(())
+    }
+
+    /// The code in the newest message is what `{code}` stands for.
+    fn note_code(&mut self) {
+        let outbox = self.bench.stack.messaging().outbox();
+        let texts = outbox.iter().filter(|item| item.channel != Channel::Push).filter_map(|item| item.text.clone());
+        let codes = texts.filter_map(|text| {
+            let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/"))?;
+            Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>())
+        });
+        if let Some(code) = codes.into_iter().next() {
+            let _older = self.names.insert("code".to_owned(), code);
+        }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer, String> {
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method} is no method"))?;
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Ok(self.bench.send(request.body(body.as_bytes().to_vec()).map_err(|fault| fault.to_string())?).await)
+    }
+
+    async fn example(&mut self, text: &str) -> Result<(), String> {
+        let (request, response) =
+            text.split_once("\n\nHTTP/1.1 ").ok_or("an example shows a request and its answer")?;
+        let request = self.filled(request)?;
+        let (first, headers, body) = message(&request);
+        let (method, path) = first.split_once(' ').ok_or("a request begins with its method and its path")?;
+        let answer = self.send(method, path, &headers, body).await?;
+        let (status, headers, body) = message(response);
+        let is = format!("{} {}", answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
+        if status != is {
+            return Err(format!("it is answered by {is}: {}", answer.text));
+        }
+        for (name, value) in headers {
+            let is = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            self.same_text(value, is).map_err(|fault| format!("the header {name} {fault}"))?;
+        }
+        match (body, &answer.body) {
+            ("", Value::Null) => Ok(()),
+            ("", _) => Err(format!("the answer has a body that the example does not show: {}", answer.text)),
+            (body, is) => {
+                let body = serde_json::from_str(body).map_err(|fault| format!("the answer is no JSON: {fault}"))?;
+                self.same(&body, is, "the answer").map_err(|fault| format!("{fault}; it is {}", answer.text))
+            }
+        }
+    }
+
+    /// The newest push is to this platform, and the app gets this.
+    fn push(&mut self, platform: &str, payload: &str) -> Result<(), String> {
+        let newest = self.bench.stack.messaging().outbox().into_iter().find(|item| item.channel == Channel::Push);
+        let newest = newest.ok_or("nothing was pushed")?;
+        let is: Value = serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
+        let is = match platform {
+            "ios" => &is,
+            // "Send messages using FCM": what SNS wraps, and what the app gets of it.
+            "android" => &is["fcmV1Message"]["message"]["data"],
+            other => return Err(format!("nothing is pushed to {other}")),
+        };
+        let payload = serde_json::from_str(payload).map_err(|fault| format!("the push is no JSON: {fault}"))?;
+        self.same(&payload, is, "the push")
+    }
+
+    /// Holds what is against what the guide says.
+    fn same(&mut self, said: &Value, is: &Value, place: &str) -> Result<(), String> {
+        match (said, is) {
+            (Value::Object(said), Value::Object(is)) => self.same_fields(said, is, place),
+            (Value::Array(said), Value::Array(is)) if said.len() == is.len() => said
+                .iter()
+                .zip(is)
+                .enumerate()
+                .try_for_each(|(index, (said, is))| self.same(said, is, &format!("{place}[{index}]"))),
+            (Value::String(said), Value::String(is)) => {
+                self.same_text(said, is).map_err(|fault| format!("{place} {fault}"))
+            }
+            (said, is) if said == is => Ok(()),
+            (said, is) => Err(format!("{place} is {is}, not {said}")),
+        }
+    }
+
+    fn same_fields(&mut self, said: &Map<String, Value>, is: &Map<String, Value>, place: &str) -> Result<(), String> {
+        let more = is.keys().find(|name| !said.contains_key(*name)).filter(|_| !said.contains_key(ANY));
+        if let Some(name) = more {
+            return Err(format!("{place} has {name} as well"));
+        }
+        said.iter().filter(|(name, _)| *name != ANY).try_for_each(|(name, said)| match is.get(name) {
+            Some(is) => self.same(said, is, &format!("{place}.{name}")),
+            None => Err(format!("{place} has no {name}")),
+        })
+    }
+
+    fn same_text(&mut self, said: &str, is: &str) -> Result<(), String> {
+        let said = self.known(said);
+        if said == ANY && !is.is_empty() {
+            return Ok(());
+        }
+        let new = name_in(&said).and_then(|(before, name, after)| {
+            Some((name.to_owned(), is.strip_prefix(before)?.strip_suffix(after)?.to_owned()))
+        });
+        match new {
+            Some((name, value)) if !value.is_empty() => drop(self.names.insert(name, value)),
+            _ if said == is => {}
+            _ => return Err(format!("is {is:?}, not {said:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// The first `{name}` of a text, with what is before and after it.
+fn name_in(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(begin) = text[from..].find('{').map(|at| from + at) {
+        let rest = &text[begin + 1..];
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+        if end > 0 && rest[end..].starts_with('}') {
+            return Some((&text[..begin], &rest[..end], &rest[end + 1..]));
+        }
+        from = begin + 1;
+    }
+    None
+}
+
+#[tokio::test]
+async fn every_example_of_the_guide_for_phones_is_answered_as_it_says() {
+    let mut reader = Reader::new().await;
+    let run = reader.read(GUIDE).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(run * 2, GUIDE.lines().filter(|line| line.starts_with("```")).count(), "each example is run");
+}
+
+#[tokio::test]
+async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
+    let example = |said: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {said}\n```");
+    let missing = r#"{"code": "credential_missing", "status": 401, "…": "…"}"#;
+    let cases = [
+        (format!("401 Unauthorized\n\n{missing}"), None),
+        (format!("403 Forbidden\n\n{missing}"), Some("answered by 401")),
+        (format!("401 Unauthorized\nWWW-Authenticate: Basic\n\n{missing}"), Some("the header WWW-Authenticate")),
+        ("401 Unauthorized".to_owned(), Some("does not show")),
+        (r#"401 Unauthorized\n\n{"code": "credential_missing"}"#.replace("\\n", "\n"), Some("as well")),
+        (format!("401 Unauthorized\n\n{}", missing.replace("401", "402")), Some("the answer.status is 401, not 402")),
+        (format!("401 Unauthorized\n\n{}", missing.replace("\"code\"", "\"cod\"")), Some("has no cod")),
+        (format!("401 Unauthorized\n\n{}", missing.replace("_missing", "")), Some("\"credential_missing\", not")),
+    ];
+    let mut reader = Reader::new().await;
+    for (said, fault) in cases {
+        let outcome = reader.read(&example(&said)).await;
+        match fault {
+            None => assert_eq!(outcome, Ok(1), "{said}"),
+            Some(fault) => assert!(outcome.as_ref().is_err_and(|is| is.contains(fault)), "{said}: {outcome:?}"),
+        }
+    }
+    for unknown in ["```json\n{}\n```", "```sh\nls\n```", " ```http\n ```"] {
+        assert!(std::panic::catch_unwind(|| parts(unknown)).is_err(), "{unknown}");
+    }
+    let unnamed = reader.read("```http\nGET /r/{nothing}\n\nHTTP/1.1 200 OK\n```").await;
+    assert_eq!(unnamed, Err("phones.md, line 1: nothing is called nothing so far".to_owned()));
+}
+
+/// Follows a reference within the description.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(to) => document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"),
+        None => value,
+    }
+}
+
+/// What each of a phone's calls may be answered by: status and reply.
+fn replies(document: &Value) -> Vec<(u16, Value)> {
+    let of = |call: &&str| document["paths"][*call]["post"]["responses"].as_object().cloned().expect("it is described");
+    let replies = CALLS.iter().flat_map(of);
+    replies.map(|(status, reply)| (status.parse().unwrap(), resolved(document, &reply).clone())).collect()
+}
+
+/// The words of every `x-extensible-enum`, `enum` and `properties` within a schema; what it refers to is described
+/// elsewhere.
+fn words(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("x-extensible-enum" | "enum", Value::Array(words)) => {
+                        found.extend(words.iter().filter_map(Value::as_str).map(str::to_owned));
+                    }
+                    ("properties", Value::Object(properties)) => found.extend(properties.keys().cloned()),
+                    _ => {}
+                }
+                words(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| words(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other() {
+    let mut described = BTreeSet::new();
+    for (status, reply) in replies(&description()).into_iter().filter(|(status, _)| *status >= 400) {
+        let code = &reply["content"]["application/problem+json"]["schema"]["properties"]["code"]["x-extensible-enum"];
+        let codes = code.as_array().cloned().unwrap_or_else(|| vec![Value::from("–")]);
+        described.extend(codes.into_iter().map(|code| (status, code.as_str().unwrap().to_owned())));
+    }
+    let rows = GUIDE.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let status = cells.next()?.parse::<u16>().ok().filter(|status| StatusCode::from_u16(*status).is_ok())?;
+        Some((status, cells.next()?.trim_matches('`').to_owned()))
+    });
+    let said: Vec<_> = rows.collect();
+    assert_eq!(said.iter().cloned().collect::<BTreeSet<_>>(), described);
+    assert_eq!(said.len(), described.len(), "each once");
+}
+
+#[test]
+fn the_guide_tells_of_every_word_and_field_that_a_phone_sends_or_is_sent() {
+    let document = description();
+    let mut described = BTreeSet::new();
+    for call in CALLS {
+        words(&document["paths"][call]["post"]["requestBody"], &mut described);
+    }
+    for (_, reply) in replies(&document).into_iter().filter(|(status, _)| *status < 400) {
+        words(&reply, &mut described);
+    }
+    let tells = |word: &&String| {
+        ["`", "\""].iter().any(|quote| GUIDE.contains(&format!("{quote}{word}{quote}")))
+            || GUIDE.contains(&format!("`{word},"))
+    };
+    // States that only administrators see: a report's answer shows where a command of the phone's own stands.
+    let others = ["queued", "delivered", "cancel_requested", "canceled", "timed_out", "removed"];
+    let missing: Vec<_> =
+        described.iter().filter(|word| !others.contains(&word.as_str())).filter(|word| !tells(word)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
