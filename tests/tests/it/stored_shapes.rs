@@ -751,10 +751,10 @@ async fn every_kind_of_row_is_documented_pinned_and_stored() {
     assert_eq!(kinds.len(), 47);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
-        assert_eq!(fitting, 1, "rows.rs documents each row by one line: {row}");
+        assert_eq!(fitting, 1, "store.rs documents each row by one line: {row}");
     }
     for kind in &kinds {
-        let name = kind.name.split([',', '[']).next().unwrap().trim().replace('\'', "").replace(' ', "_");
+        let name = kind.name.split([',', '(']).next().unwrap().trim().replace('\'', "").replace(' ', "_");
         let of_kind: Vec<&String> = shapes.iter().filter(|(_, row)| kind.is(row)).map(|(name, _)| name).collect();
         assert!(!of_kind.is_empty(), "{name} is pinned");
         for shape in of_kind {
