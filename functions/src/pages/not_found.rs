@@ -43,10 +43,10 @@ fn allowed(methods: &[&str]) -> String {
     with_head.flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Answers 404.
+/// Answers as [`refuse`] does.
 ///
 /// # Errors
-/// As [`refuse`].
+/// Those of [`refuse`].
 pub async fn handle(_state: &AppState, request: Request) -> Result<Reply, Error> {
     refuse(&request)
 }

@@ -50,9 +50,8 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let pulling = Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
-    let pulling = &pulling;
     let defaults = &state.settings.defaults;
     let clock = state.clock();
     let mut fields = request.http.body()?;

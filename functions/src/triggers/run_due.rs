@@ -53,11 +53,10 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if what is due cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    let pulling = Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
     let defaults = &state.settings.defaults;
-    let pulling = &pulling;
     let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();

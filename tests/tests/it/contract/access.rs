@@ -7,7 +7,6 @@ use domain::models::actor::Actor;
 use domain::models::key::{Key, Makers};
 use domain::models::member::Member;
 use domain::models::token::Token;
-use domain::models::workspace::{Settings, Workspace};
 use domain::permission::{Permission, Role};
 use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use domain::secret::Hash;
@@ -172,22 +171,7 @@ async fn workspaces_and_issuer_keys_are_read_as_kept() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), None);
-    let workspace = Workspace {
-        workspace_id: place.workspace,
-        name: "Here".to_owned(),
-        sandbox: false,
-        created_at: place.now,
-        admin_count: 0,
-        profile_count: 0,
-        default_profile_id: None,
-        settings: Settings::default(),
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
-    };
+    let workspace = place.workspace_row();
     place.put(&workspace).await;
     assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
     let unknown = WorkspaceId(new_id(place.now));

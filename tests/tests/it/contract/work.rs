@@ -16,7 +16,7 @@ use domain::models::invitation::Invitation;
 use domain::models::job::Job;
 use domain::models::restriction;
 use domain::models::user::User;
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::Workspace;
 use domain::secret::Hash;
 use domain::states::CommandState;
 use domain::{Time, UserId};
@@ -137,22 +137,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
     let (running, ended) = (job(&place), Job { due_at: None, ended_at: Some(place.now), ..job(&place) });
     place.put(&Job { due_at: Some(hour(3)), ..running.clone() }).await;
     place.put(&ended).await;
-    let workspace = Workspace {
-        workspace_id: place.workspace,
-        name: "Here".to_owned(),
-        sandbox: false,
-        created_at: place.now,
-        admin_count: 0,
-        profile_count: 0,
-        default_profile_id: None,
-        settings: Settings::default(),
-        silent_rule_at: Some(hour(4)),
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
-    };
+    let workspace = Workspace { silent_rule_at: Some(hour(4)), ..place.workspace_row() };
     place.put(&workspace).await;
     let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
     place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
