@@ -56,6 +56,7 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::thing(&views::command(&command), command.version));
     };
-    table.commit(Commit::changing(event_context.event_id, &canceled.change(&device, &command))).await?;
-    Ok(Reply::thing(&views::command(&canceled.command), command.version + 1))
+    let commit = Commit::changing(event_context.event_id, &canceled.change(&device, &command));
+    let command = table.commit(commit).await?.now(canceled.command);
+    Ok(Reply::thing(&views::command(&command), command.version))
 }

@@ -45,15 +45,15 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
             return Ok(Reply::thing(&views::job(&job), job.version));
         };
-        table.commit(Commit::changing(event_context.event_id, &change)).await?;
+        let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
             && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
-        let after = change.job.as_ref().map_or(&job, |job| &job.after);
-        Ok(Reply::thing(&views::job(after), job.version + 1))
+        let after = committed.now(change.job.map_or(job, |job| job.after));
+        Ok(Reply::thing(&views::job(&after), after.version))
     })
     .await
 }

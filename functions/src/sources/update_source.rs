@@ -57,8 +57,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             TokenChange::Set(token) => commit.keep_source_token(source.source_id, token),
             TokenChange::Forgotten => commit.forget_source_token(source.source_id),
         };
-        table.commit(commit).await?;
-        Ok(Reply::thing(&views::source(&after), source.version + 1))
+        let after = table.commit(commit).await?.now(after);
+        Ok(Reply::thing(&views::source(&after), after.version))
     })
     .await
 }

@@ -41,8 +41,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
             return Ok(Reply::thing(&views::invitation(&before, request.now()), before.version));
         };
-        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::thing(&views::invitation(&after, request.now()), before.version + 1))
+        let committed = table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        let after = committed.now(after);
+        Ok(Reply::thing(&views::invitation(&after, request.now()), after.version))
     })
     .await
 }

@@ -36,10 +36,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         // The version guards the secrets as well, so it goes up whatever else changes.
         let commit =
             Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
-        table.commit(commit).await?;
+        let after = table.commit(commit).await?.now(after);
         let mut view = views::webhook(&after);
         view["secret"] = fresh.into();
-        Ok(Reply::thing(&view, webhook.version + 1))
+        Ok(Reply::thing(&view, after.version))
     })
     .await
 }

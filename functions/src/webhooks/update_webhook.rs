@@ -42,8 +42,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Some((after, event)) = webhook.update(edit, &request.event_context()) else {
             return Ok(Reply::thing(&views::webhook(&webhook), webhook.version));
         };
-        table.commit(Commit::of(&event).edit(&webhook, &after)).await?;
-        Ok(Reply::thing(&views::webhook(&after), webhook.version + 1))
+        let after = table.commit(Commit::of(&event).edit(&webhook, &after)).await?.now(after);
+        Ok(Reply::thing(&views::webhook(&after), after.version))
     })
     .await
 }

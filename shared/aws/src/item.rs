@@ -113,6 +113,8 @@ pub trait Read: DeserializeOwned {
     }
     /// Keeps the row that it was read as.
     fn keep(&mut self, _: Stored) {}
+    /// Makes what the row holds in few bytes into what `serde` reads.
+    fn unpack(_: &mut Item) {}
     /// Takes the version that a commit has given to its row, if it is one that is changed.
     fn set_version(&mut self, _: u64) {}
 }
@@ -159,6 +161,8 @@ pub trait Row: Serialize + Read + Clone {
     fn key(&self) -> Key;
     /// Its version, by which a change is guarded.
     fn version(&self) -> u64;
+    /// Makes what `serde` has written into what the row holds in few bytes.
+    fn pack(&self, _: &mut Item) {}
     /// The attributes by which the indexes find it.
     fn indexes(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -193,6 +197,7 @@ pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 /// The whole row of a thing.
 pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
     let mut item: Item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
+    row.pack(&mut item);
     for (name, _) in R::SETS {
         if let Some(members) = item.remove(*name).map(to_set).filter(|members| !members.is_empty()) {
             item.insert((*name).to_owned(), AttributeValue::Ss(members));
@@ -226,6 +231,7 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     }
     // Nothing of what the row holds may reach a log, so what serde says of it is left out.
     let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", named(&item)));
+    R::unpack(&mut whole);
     let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
     row.keep(Stored::of(item));
     Ok(row)

@@ -70,6 +70,7 @@ pub mod keys;
 pub mod leases;
 pub mod members;
 pub mod messages;
+mod packed;
 pub mod profiles;
 pub mod push_tokens;
 pub mod reindex;

@@ -6,7 +6,7 @@ use domain::models::key::{Key, Makers};
 use domain::models::member::{Identity, Member, accepted};
 use domain::models::token::Token;
 use domain::permission::Permission;
-use domain::rules::access::{Access, Caller, IssuerKeys, Proof, WORKSPACE_HEADERS};
+use domain::rules::access::{Access, Caller, IssuerKeys, NoWorkspace, Proof};
 use domain::rules::context::EventContext;
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
 use domain::{Time, WorkspaceId};
@@ -116,7 +116,7 @@ impl AuthenticatedRequest {
     /// `PermissionsMissing`; `TooLarge`.
     pub fn enter(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
         self.require_somebody()?;
-        let caller = self.proof.caller(named_workspace(&self.request)?)?;
+        let caller = self.proof.caller(named_workspace(&self.request)?).map_err(no_workspace)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
         Ok(AuthorizedRequest { http: self.request, caller })
@@ -130,7 +130,7 @@ impl AuthenticatedRequest {
     pub fn enter_anywhere(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
         self.require_somebody()?;
         let everywhere = match named_workspace(&self.request)? {
-            Some(named) => vec![self.proof.caller(Some(named))?],
+            Some(named) => vec![self.proof.caller(Some(named)).map_err(no_workspace)?],
             None => self.proof.callers(),
         };
         let may = |caller: &Caller| caller.require_any(permissions);
@@ -233,6 +233,20 @@ fn bearer(request: &Request) -> Result<&str, DomainError> {
     let (scheme, credential) =
         header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(DomainError::CredentialInvalid)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(DomainError::CredentialInvalid) }
+}
+
+/// The headers by which a member of several workspaces names the one meant: ours, and that of Seam's clients.
+const WORKSPACE_HEADERS: [&str; 2] = ["x-workspace-id", "seam-workspace"];
+
+fn no_workspace(why: NoWorkspace) -> DomainError {
+    match why {
+        NoWorkspace::NotAMember => DomainError::CredentialInvalid,
+        NoWorkspace::Unnamed => {
+            let [header, seams] = WORKSPACE_HEADERS;
+            let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
+            DomainError::field(header, "missing", detail)
+        }
+    }
 }
 
 fn named_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {

@@ -18,7 +18,7 @@ use domain::models::command::{
 use domain::models::device::DeviceWithCommands;
 use domain::models::device::{
     CONFIG_VERSION, Device, DeviceAttachments, Edit, IDENTIFIER, IdentifierClaim, METADATA_KEY_LENGTH, METADATA_KEYS,
-    METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, VERSION,
+    METADATA_VALUE_LENGTH, MODEL_NAME, NICKNAME, PUSH_TOKEN, PushToken, ServedConfig, VERSION,
 };
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;
@@ -234,7 +234,7 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
         pin_failures: PIN_FAILURES_MOST,
         usage_sequence: Some(SEQUENCE_MOST),
         config: Some("c".repeat(CONFIG_VERSION.max)),
-        served: Some("s".repeat(CONFIG_VERSION.max)),
+        served: Some(ServedConfig::Fetched("s".repeat(CONFIG_VERSION.max))),
         last_login_at: Some(now()),
         blocked: None,
         deleted: None,

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::error::Error;
 use domain::models::command::Command;
-use domain::models::device::DeviceWithCommands;
-use domain::models::device::{Device, DeviceAttachments, DeviceStatus, IdentifierClaim, PushToken, Status, fetched};
+use domain::models::device::{
+    Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, PushToken, ServedConfig, Status,
+};
 use domain::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
 use domain::models::user::User;
 use domain::models::workspace::{Settings, Workspace};
@@ -15,16 +16,32 @@ use domain::rules::registration::RegistrationState;
 use domain::search::Query;
 use domain::secret::{DeviceCredential, Hash};
 use domain::states::Platform;
+use domain::stored::Stored;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
-use crate::item::{IndexRow, Key, Row, from_item, keeps_stored_row};
+use crate::item::{IndexRow, Item, Key, Read, Row, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::invitations::CodeOwner;
 use crate::store::search::Search;
-use crate::store::{attachments, commands, due, invitations, push_tokens, search, users, workspaces};
+use crate::store::{attachments, commands, due, invitations, packed, push_tokens, search, users, workspaces};
 use crate::table::{Table, failure};
 
-keeps_stored_row!(Device, IdentifierClaim);
+keeps_stored_row!(IdentifierClaim);
+
+impl Read for Device {
+    fn stored(&self) -> Option<&Stored> {
+        Some(&self.stored)
+    }
+    fn keep(&mut self, stored: Stored) {
+        self.stored = stored;
+    }
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+    fn unpack(item: &mut Item) {
+        packed::unpack(item);
+    }
+}
 
 /// The list of devices, and the kind of their search words.
 pub const DEVICES: &str = "DEVICE";
@@ -61,6 +78,9 @@ impl Row for Device {
     }
     fn version(&self) -> u64 {
         self.version
+    }
+    fn pack(&self, item: &mut Item) {
+        packed::pack(self, item);
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
         let mut indexes = vec![
@@ -397,7 +417,7 @@ impl Table {
         if let Some(version) = &report.config_version {
             // One that it was told to fetch and has put in place is news, be it the same as before.
             conditions.push("(attribute_not_exists(served) OR served <> :fetched)".to_owned());
-            values.insert(":fetched", fetched(version));
+            values.insert(":fetched", packed::pack_served(&ServedConfig::Fetched(version.clone())));
         }
         let mut numbers = vec![(":epoch", u64::from(credential.epoch))];
         match report.pin_failures {

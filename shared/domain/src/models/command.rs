@@ -28,7 +28,7 @@ use crate::models::actor::Actor;
 use crate::secret::Hash;
 use crate::states::CommandState;
 use crate::stored::Stored;
-use crate::string_enum::{UnknownValue, string_enum};
+use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
 string_enum! {
@@ -383,9 +383,8 @@ impl Command {
     }
 }
 
-/// The last command that a device could not do, or would not, as its row holds it: in few bytes.
+/// The last command that a device could not do, or would not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
 pub struct FailedCommand {
     /// What it was.
     pub kind: CommandKind,
@@ -393,47 +392,8 @@ pub struct FailedCommand {
     pub at: Time,
 }
 
-/// How [`FailedCommand`] writes each kind.
-const LETTERS: [(CommandKind, char); 5] = [
-    (CommandKind::Wipe, 'w'),
-    (CommandKind::Lock, 'l'),
-    (CommandKind::ResetPin, 'p'),
-    (CommandKind::FactoryReset, 'f'),
-    (CommandKind::RefreshConfig, 'c'),
-];
-
-impl From<FailedCommand> for String {
-    fn from(failed: FailedCommand) -> Self {
-        let letter = match (LETTERS.iter().find(|(kind, _)| *kind == failed.kind), failed.kind) {
-            (Some((_, letter)), _) => letter.to_string(),
-            // The letter is all that is known of a kind of another release: see `note`.
-            (None, kind) => kind.to_string(),
-        };
-        format!("{letter}{:x}", failed.at.millis())
-    }
-}
-
-impl TryFrom<String> for FailedCommand {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let read = || {
-            let mut letters = text.chars();
-            let letter = letters.next()?;
-            let known = LETTERS.iter().find(|(_, known)| *known == letter).map(|(kind, _)| *kind);
-            let unknown = || UnknownValue::new(letter.encode_utf8(&mut [0; 4])).map(CommandKind::Unknown);
-            let kind = known.or_else(unknown)?;
-            let millis = i64::from_str_radix(letters.as_str(), 16).ok()?;
-            Some(Self { kind, at: Time::from_millis(millis)? })
-        };
-        read().ok_or("no command and time")
-    }
-}
-
-/// The last wipe of a device that is over, and of which the device has not said that it was done; as its row holds it:
-/// in few bytes.
+/// The last wipe of a device that is over, and of which the device has not said that it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
 pub struct UnconfirmedWipe {
     /// Its identifier.
     pub command_id: CommandId,
@@ -461,29 +421,6 @@ impl UnconfirmedWipe {
         };
         let wipe = Self { command_id: command.command_id, state: command.state, at: command.state_at() };
         (unconfirmed && command.kind.is_wipe(deleted)).then_some(wipe)
-    }
-}
-
-impl From<UnconfirmedWipe> for String {
-    fn from(wipe: UnconfirmedWipe) -> Self {
-        format!("{} {} {:x}", wipe.command_id, wipe.state, wipe.at.millis())
-    }
-}
-
-impl TryFrom<String> for UnconfirmedWipe {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let read = || {
-            let mut parts = text.split(' ');
-            let command_id = CommandId::parse(parts.next()?)?;
-            let state = parts.next()?;
-            let unknown = || UnknownValue::new(state).map(CommandState::Unknown);
-            let state = CommandState::parse(state).or_else(unknown)?;
-            let at = Time::from_millis(i64::from_str_radix(parts.next()?, 16).ok()?)?;
-            Some(Self { command_id, state, at })
-        };
-        read().ok_or("no command, state and time")
     }
 }
 

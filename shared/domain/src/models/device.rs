@@ -145,7 +145,7 @@ impl Device {
     /// The device once its user was deployed to: it may have the configuration, and need not fetch it.
     #[must_use]
     pub fn offered(self) -> Self {
-        Self { served: self.served.or_else(|| Some(OFFERED.to_owned())), ..self }
+        Self { served: self.served.or(Some(ServedConfig::Offered)), ..self }
     }
 
     /// True if it is to download its configuration: it was told to, or was given one, and has not
@@ -158,48 +158,56 @@ impl Device {
     /// True if it was told to download its configuration, and has not put it in place since.
     #[must_use]
     pub fn is_forced(&self) -> bool {
-        self.must_fetch() || self.served.as_deref().is_some_and(|served| served.starts_with(FETCHED))
+        matches!(self.served, Some(ServedConfig::Ordered | ServedConfig::Fetched(_)))
     }
 
     /// True if it was told to download its configuration, and has not fetched it since.
     #[must_use]
     pub fn must_fetch(&self) -> bool {
-        self.served.as_deref() == Some(FORCED)
+        self.served == Some(ServedConfig::Ordered)
     }
 
     /// The device told to download its configuration at its next contact.
     #[must_use]
     pub fn forced(self) -> Self {
-        Self { served: Some(FORCED.to_owned()), ..self }
+        Self { served: Some(ServedConfig::Ordered), ..self }
     }
 
     /// The version that it was last given since it was told to fetch one, if it was.
     #[must_use]
     pub fn given(&self) -> Option<&str> {
-        let served = self.served.as_deref().filter(|served| ![FORCED, OFFERED].contains(served))?;
-        Some(served.strip_prefix(FETCHED).unwrap_or(served))
+        match self.served.as_ref()? {
+            ServedConfig::Offered | ServedConfig::Ordered => None,
+            ServedConfig::Fetched(version) | ServedConfig::Given(version) => Some(version),
+        }
     }
 
     /// The device once it was given a version of its configuration.
     #[must_use]
     pub fn served_with(self, version: &str) -> Self {
-        let served = if self.is_forced() { fetched(version) } else { version.to_owned() };
-        Self { served: Some(served), ..self }
+        let served = if self.is_forced() { ServedConfig::Fetched } else { ServedConfig::Given };
+        Self { served: Some(served(version.to_owned())), ..self }
     }
 
     /// True if that it has a version in place, by its own word, is news: it is the one that it was last given,
     /// and it had another, or was told to fetch this one.
     #[must_use]
     pub fn is_newly_in_place(&self, version: &str) -> bool {
-        let other = self.config.as_deref() != Some(version) || self.served == Some(fetched(version));
+        let other = self.config.as_deref() != Some(version) || self.has_fetched(version);
         other && self.given() == Some(version)
     }
 
     /// The device once it has put a version of its configuration in place.
     #[must_use]
     pub fn with_in_place(self, version: &str) -> Self {
-        let served = if self.served == Some(fetched(version)) { Some(version.to_owned()) } else { self.served };
+        let served =
+            if self.has_fetched(version) { Some(ServedConfig::Given(version.to_owned())) } else { self.served };
         Self { config: Some(version.to_owned()), served, ..self }
+    }
+
+    /// True if it has fetched a version since it was told to, and has not put it in place.
+    fn has_fetched(&self, version: &str) -> bool {
+        matches!(&self.served, Some(ServedConfig::Fetched(fetched)) if fetched == version)
     }
 
     /// Since when it has something to do, as its row says.
@@ -237,15 +245,6 @@ pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 48);
 
 /// A version of a configuration, as phones are told it.
 pub const CONFIG_VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 8);
-
-/// Stands for the version of a configuration that is to be fetched anew, whatever it is.
-const FORCED: &str = "forced";
-
-/// Stands for a version where a configuration may be fetched and none was: see [`Device::may_have_config`].
-const OFFERED: &str = "offered";
-
-/// Stands before the version that was then fetched, until it is in place.
-const FETCHED: char = '!';
 
 /// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
 pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
@@ -383,7 +382,7 @@ pub struct Device {
     /// [`Device::given`], [`Device::forced`], [`Device::offered`]. While it is absent, the device gets no
     /// configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub served: Option<String>,
+    pub served: Option<ServedConfig>,
     /// Its last check-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Time>,
@@ -426,11 +425,18 @@ impl From<&Device> for HeldDevice {
     }
 }
 
-/// What [`Device::served`] holds of a device that was told to fetch its configuration, was given this
-/// version, and has not said that it is in place.
-#[must_use]
-pub fn fetched(version: &str) -> String {
-    format!("{FETCHED}{version}")
+/// How far a device's configuration has come to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServedConfig {
+    /// It may fetch one, and has not: see [`Device::may_have_config`].
+    Offered,
+    /// It was told to fetch one anew, whatever its version, and has not.
+    Ordered,
+    /// It has fetched this version since it was told to, and has not said that it is in place.
+    Fetched(String),
+    /// It was given this version.
+    Given(String),
 }
 
 /// Who holds a device identifier in a workspace.

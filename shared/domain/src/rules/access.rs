@@ -47,6 +47,15 @@ pub struct Caller {
     pub permissions: Permissions,
 }
 
+/// Why somebody who has proved who they are acts in no workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWorkspace {
+    /// They are a member of none, or not of the one that they have named.
+    NotAMember,
+    /// They are a member of several, and have named none.
+    Unnamed,
+}
+
 /// How a caller has proved who they are: all that it takes to say where they act, and what they may do there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Proof {
@@ -64,7 +73,7 @@ impl Proof {
     ///
     /// # Errors
     /// Those of [`Caller::of_member`].
-    pub fn caller(&self, wanted: Option<WorkspaceId>) -> Result<Caller, DomainError> {
+    pub fn caller(&self, wanted: Option<WorkspaceId>) -> Result<Caller, NoWorkspace> {
         match self {
             Self::Key(caller) => Ok(caller.clone()),
             Self::Token(token, memberships) => Caller::of_token(token, memberships, wanted),
@@ -121,20 +130,15 @@ impl Caller {
     /// asked for, or of the only one that they belong to.
     ///
     /// # Errors
-    /// `CredentialInvalid` if the person is no member there; a fault of the workspace header if
-    /// there are several to choose from and none was named.
-    pub fn of_member(found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, DomainError> {
+    /// See [`NoWorkspace`].
+    pub fn of_member(found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, NoWorkspace> {
         let member = match (wanted, found) {
             (Some(wanted), found) => found.iter().find(|member| member.workspace_id == wanted),
             (None, [only]) => Some(only),
             (None, []) => None,
-            (None, _) => {
-                let [header, seams] = WORKSPACE_HEADERS;
-                let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
-                return Err(DomainError::field(header, "missing", detail));
-            }
+            (None, _) => return Err(NoWorkspace::Unnamed),
         };
-        member.map(Self::member).ok_or(DomainError::CredentialInvalid)
+        member.map(Self::member).ok_or(NoWorkspace::NotAMember)
     }
 
     /// The caller that a good token stands for: its person as the member that they are now, with no more
@@ -143,7 +147,7 @@ impl Caller {
     /// # Errors
     /// Those of [`Caller::of_member`]: a workspace that the token does not name is like one that its person is
     /// no member of.
-    pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, DomainError> {
+    pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, NoWorkspace> {
         Ok(Self::of_member(&token.memberships(found), wanted)?.by(token))
     }
 
@@ -186,10 +190,6 @@ impl Caller {
         }
     }
 }
-
-/// The headers by which a member of several workspaces names the one meant: ours, and that of
-/// Seam's clients.
-pub const WORKSPACE_HEADERS: [&str; 2] = ["x-workspace-id", "seam-workspace"];
 
 /// A public key of an OIDC issuer (RFC 7517), of the kinds that access tokens are signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

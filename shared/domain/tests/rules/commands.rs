@@ -506,9 +506,6 @@ fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_
     assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed, "a lock is done");
     let row = fixture.devices[&id].clone();
     assert_eq!(serde_json::from_value::<Device>(json!(row)).unwrap(), row, "its row holds it");
-    for text in ["", "x", &format!("{wipe} failed"), &format!("{wipe} failed x"), &format!("{wipe} lost! 1")] {
-        assert!(UnconfirmedWipe::try_from(text.to_owned()).is_err(), "{text:?}");
-    }
     let anew = fixture.order(id, &command_request(CommandKind::Wipe), 5).unwrap();
     fixture.befall(anew, Trigger::TimeIsUp, 6).unwrap();
     let unconfirmed = Some(UnconfirmedWipe { command_id: anew, state: CommandState::TimedOut, at: at(6) });

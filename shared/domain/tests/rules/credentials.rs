@@ -137,22 +137,6 @@ fn what_is_wrong_is_told_with_since_when() {
 }
 
 #[test]
-fn a_failed_command_is_kept_in_few_bytes_and_read_again() {
-    for kind in CommandKind::ALL {
-        let failed = FailedCommand { kind: *kind, at: at(7) };
-        let text = String::from(failed);
-        assert!(text.len() <= 12, "{text}");
-        assert_eq!(FailedCommand::try_from(text), Ok(failed));
-    }
-    // One of a kind that only another release knows stays what it is.
-    let unknown = FailedCommand::try_from("x19a0b1c2d3e".to_owned()).unwrap();
-    assert_eq!((unknown.kind.to_string(), String::from(unknown)), ("x".to_owned(), "x19a0b1c2d3e".to_owned()));
-    for bad in ["", "w", "X1", "w1g", "w99999999999999999999"] {
-        assert!(FailedCommand::try_from(bad.to_owned()).is_err(), "{bad}");
-    }
-}
-
-#[test]
 fn a_report_is_read_with_every_fault_named() {
     let read = |body| Report::read(fields(body));
     let endpoint = |id: &str, is_active: bool| json!({"endpoint_id": id, "is_active": is_active});

@@ -69,7 +69,7 @@ impl Audit {
             let of_type = self.events.iter().filter(of_device).filter(|event| event.event_type == event_type);
             of_type.filter_map(|event| event.changes.get("config_version")).any(|change| change.after == version)
         };
-        let served = match device.served.as_deref() {
+        let served = match &device.served {
             None => true,
             Some(_) if device.is_forced() => {
                 let forced = |event: &Event| {
