@@ -40,7 +40,7 @@ pub struct Settings {
     pub app: App,
     /// What holds where a workspace has settled nothing.
     pub defaults: Defaults,
-    /// The hosts of the pages that data sets are read from; empty for any of the public internet.
+    /// The hosts of the pages that sources are read from; empty for any of the public internet.
     pub source_hosts: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Data sets that users come from, and syncing with them.
+//! Sources that users come from, and syncing with them.
 
 pub mod create_source;
 pub mod delete_source;
@@ -18,7 +18,7 @@ use domain::models::source::DataSource;
 use domain::states::JobState;
 use lambda::AuthorizedRequest;
 
-/// How data sets are read: what leads outside is made only once it is needed, since it reads the system's
+/// How sources are read: what leads outside is made only once it is needed, since it reads the system's
 /// collection of authorities.
 pub struct Fetcher<'a> {
     /// Makes the way to their pages.
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Fetcher<'_> {
     }
 }
 
-/// The data set that a call's path names, guarded by `If-Match`.
+/// The source that a call's path names, guarded by `If-Match`.
 async fn load_source(table: &Table, request: &AuthorizedRequest) -> Result<DataSource, Error> {
     let id = request.http.path_id("source_id", "source", SourceId::parse)?;
     let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
@@ -41,7 +41,7 @@ async fn load_source(table: &Table, request: &AuthorizedRequest) -> Result<DataS
     Ok(source)
 }
 
-/// True if the data set's last sync is still at work.
+/// True if the source's last sync is still at work.
 pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<bool, Error> {
     let Some(id) = source.job_id else {
         return Ok(false);

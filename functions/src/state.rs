@@ -152,7 +152,7 @@ impl AppState {
         &self.pusher
     }
 
-    /// The way to the pages of data sets.
+    /// The way to the pages of sources.
     ///
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.

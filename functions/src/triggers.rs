@@ -5,7 +5,7 @@ mod deployment_mail;
 mod endpoint;
 mod invitation_mail;
 mod invitation_text;
-mod letter;
+mod email_layout;
 pub mod notify_device;
 pub mod publish_events;
 pub mod purge_deleted;

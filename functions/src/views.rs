@@ -318,7 +318,7 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
     if !item.devices.is_empty() {
         view["devices"] = json!(item.devices);
     }
-    // A row of a data set.
+    // A row of a source.
     if let Some(user_id) = item.user_id {
         view["user_id"] = json!(user_id);
     }
@@ -335,7 +335,7 @@ pub(crate) fn job_item(item: &JobItem) -> Value {
     view
 }
 
-/// A data set: never its token, only whether one is set, and never its URL's query.
+/// A source: never its token, only whether one is set, and never its URL's query.
 pub(crate) fn source(source: &DataSource) -> Value {
     let upload = source.upload.as_ref().map(|upload| {
         json!({

@@ -26,7 +26,7 @@ const GROUPS: &[(&str, &str, &str)] = &[
     ("users", "Users", "The people who hold them."),
     ("profiles", "Profiles", "Settings that many users share."),
     ("deployments", "Deployments", "Bringing each user's configuration onto their phones."),
-    ("sources", "Data sets", "Where users come from, and keeping in step with it."),
+    ("sources", "Sources", "Where users come from, and keeping in step with it."),
     ("jobs", "Jobs", "Work over many users or devices."),
     ("usage", "Usage", "What was used."),
     ("events", "Events", "Who did what, to what, when."),

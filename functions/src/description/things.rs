@@ -62,7 +62,7 @@ pub fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("Profile", "Deployment settings that many users share.", profile()),
         ("ProfileListed", "A profile, as a list shows it.", profile_listed()),
         ("Remark", "Something that is wrong with a device, or that somebody should look at.", remark()),
-        ("Source", "A data set that users come from; never its token, nor its URL's query.", source()),
+        ("Source", "A source that users come from; never its token, nor its URL's query.", source()),
         ("Tally", "How many things came out how.", tally()),
         ("Token", "A personal access token; never the token itself.", token()),
         ("User", "A user, by what their own row tells.", user()),

@@ -67,7 +67,7 @@ const CSV_PART: usize = 1_000;
 /// What is said of each thing.
 const COLUMNS: [&str; 5] = ["id", "outcome", "code", "detail", "at"];
 
-/// What is said beside it of a data set's row: the user, what was done to them, and by name the fields that changed
+/// What is said beside it of a source's row: the user, what was done to them, and by name the fields that changed
 /// or are at fault.
 const COLUMNS_OF_ROWS: [&str; 4] = ["user_id", "change", "fields", "errors"];
 

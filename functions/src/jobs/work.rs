@@ -279,7 +279,7 @@ pub(crate) async fn decided(
     }
 }
 
-/// A sync goes by the rows of its data set: see `sources::sync`.
+/// A sync goes by the rows of its source: see `sources::sync`.
 fn not_by_things() -> Error {
     Error::internal("working on a job", "a sync is not done thing by thing")
 }

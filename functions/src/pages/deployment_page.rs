@@ -33,7 +33,7 @@ pub(crate) fn over(status: InvitationStatus) -> Reply {
 /// The page of a code that is nobody's.
 pub(crate) fn unknown() -> Reply {
     let body = html! {
-        h1 { "There is nothing at this address" }
+        h1 { "Link not found" }
         p { "Please open the link exactly as it was sent to you." }
     };
     frame::page(StatusCode::NOT_FOUND, "Set up the app", &body, &App::default())

@@ -14,14 +14,14 @@ pub(crate) fn open(link: &str, app: &App) -> Result<Reply, Error> {
     let picture = qr::svg(link)?;
     let body = html! {
         h1 { "You are invited" }
-        p { "Use the app on this phone with your invitation." }
+        p { "Set up the app on this device." }
         form method="post" { button type="submit" { "Open the app" } }
         @if let Some(store) = &app.ios_store { a.button href=(store) { "Install it on an iPhone" } }
         @if let Some(store) = &app.android_store { a.button href=(store) { "Install it on Android" } }
-        p.small { "Install it first if it is not there yet, then come back to this page." }
+        p.small { "If the app is not installed yet, install it first, then come back to this page." }
         figure {
             (PreEscaped(picture))
-            figcaption { "For another phone: scan this with its camera." }
+            figcaption { "To set up another phone, scan this with its camera." }
         }
     };
     Ok(kept_by_nobody(frame::page(StatusCode::OK, "Invitation", &body, app)))
@@ -35,7 +35,7 @@ pub(crate) fn over(status: InvitationStatus) -> Reply {
 /// The page of a code that is nobody's.
 pub(crate) fn unknown() -> Reply {
     let body = html! {
-        h1 { "There is no such invitation" }
+        h1 { "Invitation not found" }
         p { "Please open the link exactly as it was sent to you." }
     };
     kept_by_nobody(frame::page(StatusCode::NOT_FOUND, "Invitation", &body, &App::default()))

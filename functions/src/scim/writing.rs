@@ -4,7 +4,7 @@ use aws::{Commit, Table, UsernameClaims};
 use domain::error::{DomainError, Error};
 use domain::models::user::User;
 use domain::rules::lifecycle::require_rename_allowed;
-use domain::rules::provenance::require_no_data_set;
+use domain::rules::provenance::require_no_source;
 use domain::rules::scim::change;
 use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
 use domain::rules::scim::document::{Document, ScimUserRecord, location};
@@ -89,7 +89,7 @@ pub(super) async fn patch(
     changed(table, request, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
 }
 
-/// The user that a path names, as the caller has seen them, if no data set holds them.
+/// The user that a path names, as the caller has seen them, if no source holds them.
 async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
     let person = found(table, request, id).await?;
     require_version(request, &person)?;
@@ -97,7 +97,7 @@ async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> 
         Some(id) => table.source(request.workspace(), id).await?.is_some(),
         None => false,
     };
-    require_no_data_set(&person.user, is_there)?;
+    require_no_source(&person.user, is_there)?;
     Ok(person)
 }
 

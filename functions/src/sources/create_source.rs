@@ -20,19 +20,19 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Set up a data set")
+    OperationDoc::new("Set up a source")
         .detail(
             "Where users come from: a file that is uploaded, a page that is read by HTTPS, or an identity provider \
              that pushes by SCIM. That a schedule may wipe phones needs `users:wipe`.",
         )
         .body_by("kind", &<SourceKind as StringEnum>::all(), |mut fields| drop(read(&mut fields, &[])))
         .once()
-        .answers(201, "The data set.", thing("Source"))
-        .with_header("etag", "The data set's version, for `If-Match`.")
+        .answers(201, "The source.", thing("Source"))
+        .with_header("etag", "The source's version, for `If-Match`.")
         .refuses([DomainError::TooManySources, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Answers 201 with the data set: never its token, only whether one is set. `hosts` are those that the
+/// Answers 201 with the source: never its token, only whether one is set. `hosts` are those that the
 /// deployment calls. That a schedule may wipe phones takes the right to do so.
 ///
 /// # Errors

@@ -16,17 +16,17 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Remove a data set")
+    OperationDoc::new("Remove a source")
         .detail(
-            "Its users stay as they are, and may be taken over by another data set; its token is forgotten, and so is \
+            "Its users stay as they are, and may be taken over by another source; its token is forgotten, and so is \
              what was uploaded.",
         )
         .guarded()
-        .shows("The data set as it was.", thing("Source"))
+        .shows("The source as it was.", thing("Source"))
 }
 
-/// Answers with the data set as it was. Its users stay as they are, and may be taken over by another
-/// data set; its token is forgotten, and so is what was uploaded. A sync at work ends at its next step.
+/// Answers with the source as it was. Its users stay as they are, and may be taken over by another
+/// source; its token is forgotten, and so is what was uploaded. A sync at work ends at its next step.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

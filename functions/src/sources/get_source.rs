@@ -12,10 +12,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a data set").versioned().shows("The data set.", thing("Source"))
+    OperationDoc::new("Get a source").versioned().shows("The source.", thing("Source"))
 }
 
-/// Answers with the data set.
+/// Answers with the source.
 ///
 /// # Errors
 /// `NotFound`.

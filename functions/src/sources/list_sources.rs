@@ -12,10 +12,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List data sets").detail("The newest first.").lists(thing("Source"), |_| ())
+    OperationDoc::new("List sources").detail("The newest first.").lists(thing("Source"), |_| ())
 }
 
-/// Answers with a page of data sets, the newest first.
+/// Answers with a page of sources, the newest first.
 ///
 /// # Errors
 /// Every fault of the query; `CursorInvalid`.

@@ -1,4 +1,4 @@
-//! Usernames handed on within a data set: a row's username is somebody else's, who gives it up by a row of their
+//! Usernames handed on within a source: a row's username is somebody else's, who gives it up by a row of their
 //! own, or has no row any more.
 //!
 //! Whoever is in a row's way is done first, and whoever is in theirs before that, up to a name that is free. Where
@@ -266,7 +266,7 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// The row of a user in the data set, other than one.
+    /// The row of a user in the source, other than one.
     fn row_of<'r>(&self, user: &User, but: &Row, rows: &'r HashMap<KeyHash, Row>) -> Option<&'r Row> {
         let known = &user.provenance;
         let names = match self.source.key {
@@ -278,7 +278,7 @@ impl SyncRun<'_> {
         keys.filter_map(|key| rows.get(&key)).find(|row| row.line != but.line)
     }
 
-    /// The rows of the data set that can be used, by what their users are known by; `None` if their time is over.
+    /// The rows of the source that can be used, by what their users are known by; `None` if their time is over.
     async fn rows_by_key(&self, taken: &StagedImport) -> Result<Option<RowsByKey>, Error> {
         let known = locked(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
         if let Some((_, rows)) = known {
@@ -297,7 +297,7 @@ impl SyncRun<'_> {
         Ok(Some(rows))
     }
 
-    /// True if a user of the data set has no row in it, and nobody has said that they keep their name.
+    /// True if a user of the source has no row in it, and nobody has said that they keep their name.
     async fn may_lose_name(&self, user: &User, taken: &StagedImport) -> Result<bool, Error> {
         let all = matches!(self.job.selection, Selection::Filter(_)) && self.source.kind != SourceKind::Scim;
         let own = user.provenance.source_id == Some(self.source.source_id) && user.deleted.is_none();
@@ -326,7 +326,7 @@ impl SyncRun<'_> {
         Ok(may_vanish)
     }
 
-    /// How many users the data set has, and how many of them have no row.
+    /// How many users the source has, and how many of them have no row.
     async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Error> {
         let (mut users, mut vanishing, mut start) = (0, 0, None);
         loop {

@@ -1,4 +1,4 @@
-//! Taking a data set in: whole or not at all, and then staged until its sync is over.
+//! Taking a source in: whole or not at all, and then staged until its sync is over.
 
 use aws::store::staging::StagedKey;
 use aws::store::staging::StagedKeys;
@@ -39,7 +39,7 @@ pub(crate) struct StagedImport {
     pub nameless: usize,
 }
 
-/// Takes a data set in. What is wrong with it is the inner error, and nothing was taken.
+/// Takes a source in. What is wrong with it is the inner error, and nothing was taken.
 pub(crate) async fn take_in(
     table: &Table,
     syncing: &SyncSettings<'_>,
@@ -61,7 +61,7 @@ pub(crate) async fn take_in(
 }
 
 fn failure_detail(error: &ImportError) -> String {
-    format!("The data set cannot be used: {}.", error.detail)
+    format!("The source cannot be used: {}.", error.detail)
 }
 
 /// What was uploaded, joined.

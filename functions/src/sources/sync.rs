@@ -1,4 +1,4 @@
-//! A sync at work: a data set is taken in whole, its rows are done page by page, then those without a row
+//! A sync at work: a source is taken in whole, its rows are done page by page, then those without a row
 //! are dealt with, and what was staged goes.
 //!
 //! Where it stands is the job's cursor, which moves in the commit that counts a page. What changes a user
@@ -44,7 +44,7 @@ use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
 use crate::users::actions::{UserAction, carried_through, held, prepare, renaming, settings};
 
-/// Users of a data set that are looked at together.
+/// Users of a source that are looked at together.
 const USERS: usize = 100;
 /// Outcomes that are written down in one commit.
 const REPORTS: usize = 50;
@@ -101,7 +101,7 @@ impl SyncCursor {
 impl SyncStep {
     fn what(&self) -> &'static str {
         match self {
-            Self::TakeIn => "taking the data set in",
+            Self::TakeIn => "taking the source in",
             Self::Rows { .. } => "a page of its rows",
             Self::Count { .. } => "counting who has vanished",
             Self::Vanish { .. } => "a page of those who have vanished",
@@ -261,7 +261,7 @@ async fn step(
         return over(table, context, job, source_id, failure).await.map(Some);
     }
     let Some(source) = table.source(job.workspace_id, source_id).await? else {
-        let detail = "The data set was deleted.".to_owned();
+        let detail = "The source was deleted.".to_owned();
         let gone = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
         return moved(table, context, job, &[], &gone).await.map(Some);
     };
@@ -641,7 +641,7 @@ impl SyncRun<'_> {
         Ok(found)
     }
 
-    /// The name by which the data set knows the user of a username, if it is another one.
+    /// The name by which the source knows the user of a username, if it is another one.
     fn known_otherwise<'c>(&self, claimed: &'c ClaimedBySource) -> Option<&'c str> {
         let known = &claimed.by_username.as_ref()?.provenance;
         known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
@@ -699,7 +699,7 @@ impl SyncRun<'_> {
         Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
-    /// Counts who would vanish, as far as there is time. If they are too many, the data set is more likely
+    /// Counts who would vanish, as far as there is time. If they are too many, the source is more likely
     /// wrong than they are gone, and nobody is touched.
     async fn count(
         &self,
@@ -868,7 +868,7 @@ impl SyncRun<'_> {
 
     /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
     fn given_up(&self, id: &str, failure: &Error) -> JobItem {
-        tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a data set failed");
+        tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a source failed");
         JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
     }
 }
@@ -882,7 +882,7 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
     row.value("service_level").map_or(Ok(()), |level| settings.require_level(level))
 }
 
-/// By what a user may be known in a data set.
+/// By what a user may be known in a source.
 fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
     let request = user.provenance.source_id == Some(source.source_id);
     let known = user.provenance.source_username.as_deref().filter(|_| request);

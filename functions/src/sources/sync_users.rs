@@ -31,7 +31,7 @@ const AT_ONCE: usize = 500;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Sync users with a data set")
+    OperationDoc::new("Sync users with a source")
         .detail(
             "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
              changed. What renames users with devices wipes only what the caller may wipe.",

@@ -15,7 +15,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Change a data set")
+    OperationDoc::new("Change a source")
         .detail(
             "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
              is given again. While a sync is at work nothing is changed. Who changes what a schedule may erase needs \
@@ -23,11 +23,11 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
         .versioned()
-        .shows("The data set.", thing("Source"))
+        .shows("The source.", thing("Source"))
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Answers with the data set. A `token` or `every_hours` of `null` is taken away; a page on another host
+/// Answers with the source. A `token` or `every_hours` of `null` is taken away; a page on another host
 /// forgets the token, unless it is given again. While a sync is at work nothing is changed: by another key
 /// or policy its rows would mean something else. Who changes what a schedule may erase needs the right to
 /// erase it.

@@ -8,7 +8,7 @@ use maud::html;
 
 use crate::deployments::redirect;
 use crate::settings::App;
-use crate::triggers::letter::{self, Addressee, EmailLayout, SMALL};
+use crate::triggers::email_layout::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Set up the app on your phone";
 /// What the HTML calls the QR code.
@@ -28,17 +28,17 @@ pub(crate) fn compose(
         return Ok(None);
     };
     let link = redirect::link(public_url, code);
-    let devices = letter::good_for(deployment.devices);
+    let devices = email_layout::good_for(deployment.devices);
     let said = DeploymentText {
         name: name.as_deref(),
         link: &link,
         code,
         devices: &devices,
         until: &deployment.expires_at.day(),
-        stores: &letter::stores(app),
+        stores: &email_layout::stores(app),
     };
     let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
-    letter::message(deployment, to, letter, &link, PICTURE, Some(FILE)).map(Some)
+    email_layout::message(deployment, to, email_layout, &link, PICTURE, Some(FILE)).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.
@@ -62,29 +62,29 @@ fn text(said: &DeploymentText<'_>) -> String {
          Should the app ask for a code, it is this one:\n\n{code}\n\n\
          It sets up {devices} until {until}. Please do not pass it on: whoever has it can use your account.\n\n\
          If you did not expect this message, please tell your administrator.\n",
-        letter::greeting_as_text(*name),
-        letter::stores_as_text(stores)
+        email_layout::greeting_as_text(*name),
+        email_layout::stores_as_text(stores)
     )
 }
 
 fn page(said: &DeploymentText<'_>) -> String {
     let DeploymentText { name, link, code, devices, until, stores } = said;
     let said = html! {
-        (letter::greeting_as_html(*name))
+        (email_layout::greeting_as_html(*name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
-        (letter::button(link, "Set up the app"))
+        (email_layout::button(link, "Set up the app"))
         p { "Install the app if you are asked to, then press once more. The app sets itself up; there is nothing to type." }
-        (letter::stores_as_html(stores))
+        (email_layout::stores_as_html(stores))
         p { "Reading this on a computer? Scan this code with your phone\u{2019}s camera. It is attached as well." }
-        (letter::picture(PICTURE, "QR code that sets up the app"))
+        (email_layout::picture(PICTURE, "QR code that sets up the app"))
         p { "Should the app ask for a code, it is this one:" }
-        (letter::code(code))
+        (email_layout::code(code))
         p style=(SMALL) {
             "It sets up " (devices) " until " (until) ". Please do not pass it on: whoever has it can use your account."
         }
         p style=(SMALL) { "If you did not expect this message, please tell your administrator." }
     };
-    letter::page(SUBJECT, &said)
+    email_layout::page(SUBJECT, &said)
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
         };
         let html = page(&said);
         assert!(html.contains("&lt;i&gt;Bob&lt;/i&gt; &amp; Co") && !html.contains("<i>Bob"));
-        assert!(html.len() < letter::SIZE_LIMIT);
+        assert!(html.len() < email_layout::SIZE_LIMIT);
         let text = text(&said);
         assert!(text.contains("https://e.example/r/abc") && text.contains("https://apps.example/a?b=1&c=2"));
     }

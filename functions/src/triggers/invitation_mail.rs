@@ -7,7 +7,7 @@ use domain::models::user::User;
 use maud::html;
 
 use crate::settings::App;
-use crate::triggers::letter::{self, Addressee, EmailLayout, SMALL};
+use crate::triggers::email_layout::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Your invitation to the app";
 /// What the HTML calls the QR code.
@@ -31,10 +31,10 @@ pub(crate) fn compose(
         code,
         devices: invitation.devices,
         until: &invitation.expires_at.day(),
-        stores: &letter::stores(app),
+        stores: &email_layout::stores(app),
     };
     let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
-    letter::message(invitation, to, letter, &link, PICTURE, None).map(Some)
+    email_layout::message(invitation, to, email_layout, &link, PICTURE, None).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.
@@ -53,29 +53,29 @@ fn text(said: &InvitationText<'_>) -> String {
         "{}you are invited to use the app. Open this link on your phone:\n\n{link}\n\n\
          {}\
          Or enter this code in the app:\n\n{code}\n\n\
-         It is good for {} until {until}. Please do not pass it on.\n\n\
+         This code works for {} until {until}. Please keep it to yourself.\n\n\
          If you did not expect this message, you can ignore it.\n",
-        letter::greeting_as_text(*name),
-        letter::stores_as_text(stores),
-        letter::good_for(*devices)
+        email_layout::greeting_as_text(*name),
+        email_layout::stores_as_text(stores),
+        email_layout::good_for(*devices)
     )
 }
 
 fn page(said: &InvitationText<'_>) -> String {
     let InvitationText { name, link, code, devices, until, stores } = said;
     let said = html! {
-        (letter::greeting_as_html(*name))
+        (email_layout::greeting_as_html(*name))
         p { "you are invited to use the app. Open this message on your phone and press:" }
-        (letter::button(link, "Use the app"))
-        (letter::stores_as_html(stores))
+        (email_layout::button(link, "Use the app"))
+        (email_layout::stores_as_html(stores))
         p { "Reading this on a computer? Scan this code with your phone\u{2019}s camera:" }
-        (letter::picture(PICTURE, "QR code of your invitation"))
+        (email_layout::picture(PICTURE, "QR code of your invitation"))
         p { "Or enter this code in the app:" }
-        (letter::code(code))
-        p style=(SMALL) { "It is good for " (letter::good_for(*devices)) " until " (until) ". Please do not pass it on." }
+        (email_layout::code(code))
+        p style=(SMALL) { "This code works for " (email_layout::good_for(*devices)) " until " (until) ". Please keep it to yourself." }
         p style=(SMALL) { "If you did not expect this message, you can ignore it." }
     };
-    letter::page(SUBJECT, &said)
+    email_layout::page(SUBJECT, &said)
 }
 
 #[cfg(test)]
@@ -97,10 +97,10 @@ mod tests {
     fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
         let html = page(&said(&[]));
         assert!(html.contains("&lt;b&gt;Anna&lt;/b&gt; &amp; Co") && !html.contains("<b>Anna"));
-        assert!(html.contains("3 phones") && html.len() < letter::SIZE_LIMIT);
+        assert!(html.contains("3 phones") && html.len() < email_layout::SIZE_LIMIT);
         assert!(
             crate::pages::qr::png("https://example.com/i/abcdefghijklmnopqrstuv").unwrap().len()
-                < letter::SIZE_LIMIT / 2
+                < email_layout::SIZE_LIMIT / 2
         );
     }
 }

@@ -177,7 +177,7 @@ async fn sync(
     sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
-/// Begins the sync of a data set whose time has come; one that is still at work is waited for until the
+/// Begins the sync of a source whose time has come; one that is still at work is waited for until the
 /// next time.
 async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
     let Some(source) = table.source(due.workspace_id, due.source_id).await? else {

@@ -20,7 +20,7 @@ use crate::users::actions::edited;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a user")
         .detail(
-            "A field of `null` is taken away. Another username is another identity: each of the user's devices is \
+            "`null` removes a field. Another username is another identity: each of the user's devices is \
              ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
              devices that needs `users:wipe`. Made without `deployments:manage`, of a user who was never deployed to or \
              whose e-mail address was changed since, an invitation takes the deployment's place. Another e-mail address \
@@ -39,7 +39,7 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers with the user and their devices. A field of `null` is taken away. Another username is
+/// Answers with the user and their devices. `null` removes a field. Another username is
 /// another identity: each of the user's devices is ordered back to the state before its first
 /// enrolment, and comes back by a new deployment; for a user with devices that needs `users:wipe`.
 /// The profile and the user's own settings need `deployments:manage`.

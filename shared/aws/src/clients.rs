@@ -30,7 +30,7 @@ pub struct Connection {
     pub http: SharedHttpClient,
     /// How to wait between attempts.
     pub sleep: SharedAsyncSleep,
-    /// What carries the calls to the pages of data sets and to webhooks; the real world if not set.
+    /// What carries the calls to the pages of sources and to webhooks; the real world if not set.
     pub outside: Option<SharedHttpConnector>,
     /// How far webhooks lead. Only a program that is written so goes beyond the public internet:
     /// nothing that an operation is told by its environment changes this.

@@ -23,10 +23,10 @@
 //! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with it |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
 //! | when it was given to users | the profile's | `GIVEN` | |
-//! | data set | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
-//! | part of its upload | the data set's | `PART#{upload}#{number}` | time to live |
-//! | its staged rows | the data set's | `STAGED#{job}#{attempt}#{number}` | time to live |
-//! | by what their users are known | the data set's | `KEYS#{job}#{attempt}#{number}` | time to live |
+//! | source | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
+//! | part of its upload | the source's | `PART#{upload}#{number}` | time to live |
+//! | its staged rows | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
+//! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while an earlier secret signs |
 //! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
@@ -42,7 +42,7 @@
 //! | username (user, until deleted) | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
 //! | identity key (user, until deleted) | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id (user, until deleted) | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
-//! | data set's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
+//! | source's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
 //! | profile's name (profile) | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
@@ -54,7 +54,7 @@
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
 //! deployment's code, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer
-//! token of a data set, and `WEBHOOK#{webhook}` the secrets by which a webhook's calls are signed.
+//! token of a source, and `WEBHOOK#{webhook}` the secrets by which a webhook's calls are signed.
 
 pub mod actors;
 pub mod attachments;

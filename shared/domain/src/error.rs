@@ -38,16 +38,16 @@ pub enum DomainError {
     #[error("The body is not valid JSON: {0}.")]
     Malformed(String),
     /// The body is of another media type.
-    #[error("The body must be JSON, and Content-Type must say so.")]
+    #[error("The body must be JSON, with Content-Type: application/json.")]
     ContentType,
     /// The body is larger than [`crate::limits::BODY_LIMIT`].
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
     /// Something in the input breaks a rule; every fault is named.
-    #[error("The request has {} that must be corrected.", plural(.0.len(), "fault"))]
+    #[error("{}", invalid(.0.len()))]
     Invalid(Vec<FieldError>),
     /// No credential was sent, or none of a kind that this operation takes.
-    #[error("This operation needs a credential: Authorization: Bearer …")]
+    #[error("Send a credential: Authorization: Bearer …")]
     CredentialMissing,
     /// The credential is not one of ours, or is not of the kind that this operation takes.
     #[error("The credential is not valid.")]
@@ -59,72 +59,72 @@ pub enum DomainError {
     #[error("The credential has been revoked.")]
     CredentialRevoked,
     /// The device was wiped or registered anew since; it must be registered with a fresh code.
-    #[error("This credential has ended, since the device was wiped or registered anew; register it with a fresh code.")]
+    #[error("This credential has ended because the device was wiped or registered again. Register it with a new code.")]
     ReEnrol,
     /// The caller lacks a permission.
-    #[error("This operation needs the permission {0}.")]
+    #[error("You need the permission {0}.")]
     PermissionMissing(Permission),
     /// The caller lacks each of several permissions, of which one is enough.
-    #[error("This operation needs one of the permissions {}.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("You need one of the permissions {}.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     PermissionsMissing(&'static [Permission]),
     /// A key may only be given what its maker holds.
-    #[error("A key can only be given permissions that its maker holds; {0} is not.")]
+    #[error("You cannot grant {0}, which you do not hold yourself.")]
     PermissionNotHeld(Permission),
     /// What is for a person alone, whom neither a key nor a token stands for.
-    #[error("This is for people who have signed in; neither a key nor a personal access token may do it.")]
+    #[error("Sign in to do this. Keys and personal access tokens cannot.")]
     MemberOnly,
     /// A key would outlive the token that made it.
-    #[error("A personal access token makes no keys; sign in to make one, or use a key.")]
+    #[error("A personal access token cannot create keys. Sign in, or use a key.")]
     TokenMakesNoKeys,
     /// A key that was made by a key that was made by a key, and so on.
     #[error(
-        "This key was made by a key, and that by another, {MAKERS_LIMIT} times over; make the new one by one of these."
+        "This key cannot create keys: it comes from a chain of {MAKERS_LIMIT} keys. Use an earlier one of them, or sign in."
     )]
     TooManyMakers,
     /// So much was made by a member that it cannot end in the commit that removes them.
-    #[error("They made {0} keys and webhooks, more than can end at once; revoke some of them first.")]
+    #[error("This member created {0} keys and webhooks, more than can end at once. Revoke some of them first.")]
     TooManyMade(usize),
     /// What was accepted cannot be declined.
-    #[error("You have accepted this membership; an admin of the workspace can remove you.")]
+    #[error("You have accepted this membership. An admin of the workspace can remove you.")]
     MembershipAccepted,
     /// The workspace has no such thing.
-    #[error("There is no such {0}.")]
+    #[error("{}", not_found(.0))]
     NotFound(&'static str),
     /// No operation has this address.
-    #[error("There is nothing at this address.")]
+    #[error("Not found. Check the address.")]
     RouteNotFound,
     /// The address exists, but not with this method.
-    #[error("This address does not take this method.")]
+    #[error("Method not allowed here.")]
     MethodNotAllowed,
     /// The address takes these methods only.
     #[error("only {0} accepted")]
     OnlyMethods(String),
     /// What was asked for cannot be shown in any of the ways that the caller takes.
-    #[error("This can be shown as {0} only.")]
+    #[error("Available only as {0}.")]
     NotAcceptable(String),
     /// The thing has changed since it was read.
-    #[error("It has changed since it was read; read it again.")]
+    #[error("This has changed since it was read. Read it again, then retry.")]
     VersionMismatch,
     /// No invitation has this code.
-    #[error("The code is not valid.")]
+    #[error("This code is not valid. Check it, or ask for a new invitation.")]
     CodeUnknown,
     /// The code's time is over.
-    #[error("The code has expired; ask for a new invitation.")]
+    #[error("This code has expired. Ask for a new invitation.")]
     CodeExpired,
     /// The code was good for a number of devices, and they are registered.
-    #[error("The code has been used; ask for a new invitation.")]
+    #[error("This code has been used. Ask for a new invitation.")]
     CodeUsed,
     /// A newer invitation has taken its place.
-    #[error("The code is no longer valid; use the newest invitation.")]
+    #[error("A newer invitation has replaced this code. Use the newest message.")]
     CodeSuperseded,
     /// Its invitation was taken back.
-    #[error("The code is no longer valid; ask for a new invitation.")]
+    #[error("This code was revoked. Ask for a new invitation.")]
     CodeRevoked,
     /// An invitation that is over stays as it is.
-    #[error("The invitation is {0}.")]
+    #[error("The invitation is already {0}.")]
     InvitationOver(InvitationStatus),
     /// The user holds as many devices as one may.
-    #[error("The user already has {} devices; delete one first.", .0.len())]
+    #[error("The user already has {} devices. Delete one first.", .0.len())]
     DeviceLimitReached(Vec<HeldDevice>),
     /// Another user holds this device.
     #[error("This device is registered to another user.")]
@@ -136,20 +136,19 @@ pub enum DomainError {
     #[error("This device is deleted.")]
     DeviceDeleted,
     /// There is no app any more that could do it.
-    #[error("This device has been wiped; it must be registered again with a fresh code.")]
+    #[error("This device was wiped. Register it again with a new code.")]
     DeviceErased,
     /// An installation that is told to erase itself does so before it is registered.
-    #[error("This device is told to erase itself; let the app check in and do so first, then use the code again.")]
+    #[error("This device has yet to erase itself. Let the app check in and finish, then use the code again.")]
     ErasurePending,
     /// A command that is over stays as it is.
-    #[error("The command is {0}.")]
+    #[error("{}", command_over(*.0))]
     CommandOver(CommandState),
     /// Before a user is deleted, their phones are to be wiped.
-    #[error("The user has {} that {} never wiped; wipe first, or delete without a wipe and say why.",
-        plural(.0.len(), "device"), if .0.len() == 1 { "was" } else { "were" })]
+    #[error("{}", wipe_first(.0.len()))]
     WipeFirst(Vec<HeldDevice>),
     /// A job that is over stays as it is.
-    #[error("The job is {0}.")]
+    #[error("{}", job_over(*.0))]
     JobOver(JobState),
     /// The user is suspended.
     #[error("The user is suspended.")]
@@ -161,10 +160,10 @@ pub enum DomainError {
     #[error("The user is deleted.")]
     UserDeleted,
     /// The user was taken out of client deployment.
-    #[error("The user is not in client deployment; deploy to them first.")]
+    #[error("The user is not in client deployment. Deploy to them first.")]
     NotDeployed,
     /// The device was enrolled by an invitation, and nobody has deployed to its user since.
-    #[error("This device may not have a configuration: nobody has deployed to its user since it was registered.")]
+    #[error("Nothing has been deployed to this device's user since the device was registered.")]
     DeviceNotDeployed,
     /// An e-mail cannot be sent to a user without an address.
     #[error("The user has no e-mail address.")]
@@ -173,10 +172,10 @@ pub enum DomainError {
     #[error("The user has no mobile number.")]
     MobileMissing,
     /// The operator has named no calling codes.
-    #[error("Texts are off: the operator of this deployment has named no calling codes that they may go to.")]
+    #[error("Texts are off: the operator of this deployment has allowed no calling codes.")]
     TextsOff,
     /// The operator has not named the number's calling code.
-    #[error("Texts do not go to numbers with this calling code.")]
+    #[error("Texts to this calling code are not allowed.")]
     CallingCodeNotAllowed,
     /// As many messages went out as may.
     #[error("{}", too_many(.0))]
@@ -188,26 +187,26 @@ pub enum DomainError {
     #[error("Another user has this user_identity_key.")]
     IdentityKeyTaken,
     // sources
-    /// The user follows another data set, or an identity provider.
-    #[error("The user comes from another data set, or from an identity provider.")]
+    /// The user follows another source, or an identity provider.
+    #[error("The user comes from another source, or from an identity provider.")]
     HeldByOtherSource,
-    /// Another user has this name in the data set, or with the identity provider.
+    /// Another user has this name in the source, or with the identity provider.
     #[error("Another user has this external id.")]
     ExternalIdTaken,
-    /// The rows of this data set are not uploaded.
-    #[error("Nothing is uploaded to this data set.")]
+    /// The rows of this source are not uploaded.
+    #[error("This source takes no uploads.")]
     SourceNotUploaded,
-    /// An identity provider pushes the users of this data set.
-    #[error("An identity provider pushes the users of this data set.")]
+    /// An identity provider pushes the users of this source.
+    #[error("An identity provider manages the users of this source.")]
     SourcePushed,
     /// There is nothing to take in.
-    #[error("No upload is there that is whole and was not used; upload every part first.")]
+    #[error("There is no complete, unused upload. Upload every part first.")]
     NothingUploaded,
-    /// The workspace has as many data sets as it may.
-    #[error("A workspace has at most {SOURCE_LIMIT} data sets.")]
+    /// The workspace has as many sources as it may.
+    #[error("A workspace has at most {SOURCE_LIMIT} sources.")]
     TooManySources,
-    /// A data set is taken in by one job at a time.
-    #[error("The data set's last sync is still at work.")]
+    /// A source is taken in by one job at a time.
+    #[error("A sync of this source is still running.")]
     SyncRunning,
     /// This person is a member already.
     #[error("This person is a member already.")]
@@ -220,19 +219,19 @@ pub enum DomainError {
     #[error("Another profile has this name.")]
     ProfileNameTaken,
     /// Users have this profile.
-    #[error("Users have this profile; give them another one first.")]
+    #[error("Users have this profile. Give them another one first.")]
     ProfileInUse,
     /// Whether users have this profile is known for certain only after a while.
-    #[error("This profile was given to a user within the last two minutes; try again when they are over.")]
+    #[error("This profile was given to a user within the last two minutes. Try again in two minutes.")]
     ProfileJustGiven,
     /// A workspace with profiles has a default.
-    #[error("This profile is the workspace's default; make another one the default first.")]
+    #[error("This is the workspace's default profile. Make another one the default first.")]
     ProfileIsDefault,
     /// The call was made before with this idempotency key, and what it made shows only once.
-    #[error("This was already made, and its secret is shown only once.")]
+    #[error("This was already created; its secret is shown only once.")]
     AlreadyCreated(String),
     /// The idempotency key belongs to a call with another body.
-    #[error("The idempotency key was used with another request.")]
+    #[error("This idempotency key was used with a different request.")]
     IdempotencyMismatch,
     /// The cursor is altered, or belongs to another list.
     #[error("The cursor is not valid for this list.")]
@@ -243,10 +242,10 @@ pub enum DomainError {
     TooManyWebhooks,
     // scim
     /// Something that the protocol knows and that is not offered.
-    #[error("This is not offered here.")]
+    #[error("Not supported here.")]
     NotOffered,
     /// What a server knows is told as a whole (RFC 7644, 4).
-    #[error("This takes no filter: all of it is shown, or none.")]
+    #[error("This does not take a filter.")]
     FilterNotTaken,
     /// What SCIM has a word of its own for.
     #[error("{1}")]
@@ -256,14 +255,54 @@ pub enum DomainError {
 fn too_many(wait: &RetryAfter) -> String {
     match wait.limit {
         MessageLimit::Recipient => {
-            "This recipient gets at most one such message a minute, and five a day; try again later.".to_owned()
+            "One recipient gets at most one such message a minute and five a day. Try again later.".to_owned()
         }
-        MessageLimit::Workspace => "The workspace has sent as many such messages today as it may.".to_owned(),
+        MessageLimit::Workspace => {
+            "The workspace has reached today's limit of such messages. Try again tomorrow.".to_owned()
+        }
     }
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+fn invalid(count: usize) -> String {
+    if count == 1 { "One field is invalid.".to_owned() } else { format!("{count} fields are invalid.") }
+}
+
+/// `user_identity` becomes "User identity not found."
+fn not_found(kind: &str) -> String {
+    let kind = kind.replace('_', " ");
+    let (first, rest) = kind.split_at(kind.len().min(1));
+    format!("{}{rest} not found.", first.to_uppercase())
+}
+
+fn wipe_first(count: usize) -> String {
+    let (devices, them) = if count == 1 {
+        ("1 device of the user was".to_owned(), "it")
+    } else {
+        (format!("{count} devices of the user were"), "them")
+    };
+    format!("{devices} never wiped. Wipe {them} first, or delete without a wipe and give a reason.")
+}
+
+fn command_over(state: CommandState) -> String {
+    let how = match state {
+        CommandState::Succeeded => "has already succeeded",
+        CommandState::Failed => "has already failed",
+        CommandState::Rejected => "was already rejected",
+        CommandState::NotSupported => "is not supported by the app",
+        CommandState::Canceled => "is already canceled",
+        CommandState::TimedOut => "has timed out",
+        CommandState::Removed => "was removed when the device was registered again",
+        state => return format!("The command is {state}."),
+    };
+    format!("The command {how}.")
+}
+
+fn job_over(state: JobState) -> String {
+    match state {
+        JobState::Finished => "The job has already finished.".to_owned(),
+        JobState::Failed => "The job has already failed.".to_owned(),
+        state => format!("The job is {state}."),
+    }
 }
 
 impl DomainError {

@@ -72,7 +72,7 @@ id!(
 );
 
 id!(
-    /// A data set that users come from.
+    /// A source that users come from.
     SourceId
 );
 

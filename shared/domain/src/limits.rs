@@ -7,7 +7,7 @@ pub const DEVICE_LIMIT: usize = 3;
 /// are read for a call by the last of them.
 pub const MAKERS_LIMIT: usize = 4;
 
-/// The most data sets of a workspace.
+/// The most sources of a workspace.
 pub const SOURCE_LIMIT: usize = 20;
 
 /// The most webhooks of a workspace.

@@ -67,7 +67,11 @@ impl TextRule {
         };
         let length = text.chars().count();
         if length < self.min {
-            return Err(("too_short", format!("must have at least {} characters", self.min)));
+            let detail = match self.form {
+                Form::Email => EMAIL_EXPECTED.to_owned(),
+                _ => format!("must have at least {} characters", self.min),
+            };
+            return Err(("too_short", detail));
         }
         let (length, unit) = if self.in_bytes { (text.len(), "bytes of UTF-8") } else { (length, "characters") };
         if length > self.max {
@@ -79,6 +83,8 @@ impl TextRule {
         }
     }
 }
+
+const EMAIL_EXPECTED: &str = "must be an e-mail address such as anna@example.com";
 
 impl Form {
     fn fault(self, text: &str) -> Option<&'static str> {
@@ -95,7 +101,7 @@ impl Form {
         (!ok).then_some(match self {
             Form::Line | Form::Name => "must not hold invisible characters",
             Form::Word => "must not hold spaces or invisible characters",
-            Form::Email => "must be an e-mail address such as anna@example.com",
+            Form::Email => EMAIL_EXPECTED,
             Form::Mobile => phone::MALFORMED,
             Form::Number => "may hold digits, spaces and + * # - ( ) . / only",
             Form::Ascii => "may hold ASCII letters, digits and signs only",

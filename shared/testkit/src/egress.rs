@@ -1,4 +1,4 @@
-//! The world outside: pages that data sets are read from, and webhooks, as a test has them answer.
+//! The world outside: pages that sources are read from, and webhooks, as a test has them answer.
 
 use std::collections::BTreeMap;
 use std::fmt;

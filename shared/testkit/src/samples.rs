@@ -282,7 +282,7 @@ fn user(username: Field) -> [Field; 12] {
     ]
 }
 
-/// What a data set that is read from a page is set up with; what it cannot be without is `needed`.
+/// What a source that is read from a page is set up with; what it cannot be without is `needed`.
 fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     vec![
         needed("name", Line(64)),
@@ -311,7 +311,7 @@ fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     ]
 }
 
-/// A data set that is read from a page.
+/// A source that is read from a page.
 #[must_use]
 pub fn page(name: &str) -> Value {
     json!({

@@ -208,7 +208,7 @@ struct SampleWorkspace {
     deployment: String,
     /// A deployment that may end.
     ending: String,
-    /// A data set, to which a file was uploaded that waits.
+    /// A source, to which a file was uploaded that waits.
     source: String,
     /// A job over users at work, one over devices, and an auto-deploy.
     job: String,
@@ -249,7 +249,7 @@ impl SampleWorkspace {
         let (gone, _credential) = bench.phone(&tenant, &format!("{name}-gone")).await;
         let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
         let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
-        let source = data_set(bench, &tenant, &format!("{name}-people")).await;
+        let source = source(bench, &tenant, &format!("{name}-people")).await;
         let (webhook, delivered) = webhook(bench, &tenant).await;
         bench.drain().await;
         Self {
@@ -375,8 +375,8 @@ async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
     (id, event)
 }
 
-/// A data set, to which a file was uploaded that waits.
-async fn data_set(bench: &Bench, tenant: &Tenant, name: &str) -> String {
+/// A source, to which a file was uploaded that waits.
+async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
     let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
     let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
@@ -563,7 +563,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                     sample.path = format!("/users/{user}/{what}");
                 }
                 if operation == "delete-source" {
-                    sample.path = format!("/sources/{}", data_set(&bench, &house.tenant, &format!("of {who}")).await);
+                    sample.path = format!("/sources/{}", source(&bench, &house.tenant, &format!("of {who}")).await);
                 }
                 if operation == "delete-webhook" {
                     sample.path = format!("/webhooks/{}", webhook(&bench, &house.tenant).await.0);

@@ -56,9 +56,9 @@ struct Target {
     job: String,
     /// The default of two profiles.
     profile: String,
-    /// A data set, to which a file was uploaded that waits.
+    /// A source, to which a file was uploaded that waits.
     source: String,
-    /// A data set that is read from a page.
+    /// A source that is read from a page.
     page: String,
     /// One of two webhooks.
     webhook: String,
@@ -2325,7 +2325,7 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_data_set_is_refused_by_name() {
+async fn what_does_not_fit_a_source_is_refused_by_name() {
     let house = Target::new().await;
     let operations = house.operations();
     let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();

@@ -926,7 +926,7 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
 }
 
 #[test]
-fn the_largest_change_by_a_data_set_is_a_new_identity_of_a_user_who_is_back() {
+fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
     let mapping: serde_json::Map<String, Value> = Field::ALL
         .iter()
         .map(|field| field.as_str())

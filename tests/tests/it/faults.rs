@@ -1197,7 +1197,7 @@ const HOOK: &str = "https://hooks.example.com/";
 /// Where nobody takes anything any more.
 const GONE: &str = "https://gone.example.com/";
 
-/// A data set that is read from a page.
+/// A source that is read from a page.
 fn page_of(g: &Ground) -> Value {
     json!({
         "name": g.name("page"), "kind": "http", "mapping": {"username": "login"}, "format": "json",
@@ -1205,7 +1205,7 @@ fn page_of(g: &Ground) -> Value {
     })
 }
 
-/// A data set that is uploaded.
+/// A source that is uploaded.
 async fn file_of(g: &Ground) -> String {
     let body =
         json!({"name": g.name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
@@ -2199,7 +2199,7 @@ async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_data_set_nothing_is_lost_or_invented() {
+async fn whatever_goes_wrong_with_a_source_nothing_is_lost_or_invented() {
     enumerate(SOURCES, Breadth::Single).await;
 }
 

@@ -431,7 +431,7 @@ async fn the_outcomes_come_as_csv_in_parts_with_the_line_of_names_once() {
     let mut lines: Vec<&str> = whole.text.split_terminator("\r\n").collect();
     assert_eq!(lines.remove(0), "id,outcome,code,detail,at");
     let at = "2026-11-23T08:00:00.002Z";
-    assert_eq!(lines[0], format!("{nobody},failed,user_not_found,There is no such user.,{at}"));
+    assert_eq!(lines[0], format!("{nobody},failed,user_not_found,User not found.,{at}"));
     assert!(lines.contains(&format!("{},changed,,,{at}", many.users[0]).as_str()), "{lines:?}");
 
     // More than a part holds.

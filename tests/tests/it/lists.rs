@@ -1233,7 +1233,7 @@ impl Staff {
             "service_level" => vec!["gold".to_owned()],
             "search" => vec!["quist".to_owned(), "zx".to_owned()],
             "last_seen_before" | "last_login_before" | "until" => vec!["2026-12-01T00:00:00Z".to_owned()],
-            // Nobody is of a data set, and what happened last is no news.
+            // Nobody is of a source, and what happened last is no news.
             "source_id" | "since" | "columns" | "ids" => Vec::new(),
             other => panic!("how is a list filtered by {other}?"),
         }

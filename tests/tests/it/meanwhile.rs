@@ -75,7 +75,7 @@ impl Full {
         // A job that waits likewise.
         let again = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
         let _job = self.post("/users/bulk", again).await.expect(202);
-        // A data set that is read by schedule.
+        // A source that is read by schedule.
         let page = json!({"name": "HR", "kind": "http", "mapping": {"username": "login"}, "every_hours": 6,
             "url": "https://hr.example.com/people", "format": "json"});
         let _source = self.post("/sources", page).await.expect(201);

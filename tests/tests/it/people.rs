@@ -199,7 +199,7 @@ async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
     assert_eq!(house.events("user.network_changed").await.len(), 2);
     for (reason, status, tooltip) in [
         (json!("invalid_number"), "disabled", "Invalid number"),
-        (json!("message_block"), "unable_to_provision", "Message block to remove"),
+        (json!("message_block"), "unable_to_provision", "Remove message block"),
         (Value::Null, "invalid_opt_in_response", "Invalid opt-in response"),
         (Value::Null, "opt_in_response_received", "Opt-in response received"),
     ] {

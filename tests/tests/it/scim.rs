@@ -698,14 +698,14 @@ async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once
 }
 
 #[tokio::test]
-async fn a_user_of_a_data_set_is_changed_by_that_alone_while_it_is_there() {
+async fn a_user_of_a_source_is_changed_by_that_alone_while_it_is_there() {
     let house = Provider::new().await;
     let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"}, "key_field": "external_id"});
     let source = house.bench.post("/sources", &house.tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true");
     let _synced = house.bench.upload(&house.tenant, &path, "login,id\nada,E-1\n").await.expect(202);
     let id = house.get("/Users").await.expect(200).body["Resources"][0].clone();
-    assert_eq!(id.get("externalId"), None, "that is the data set's own");
+    assert_eq!(id.get("externalId"), None, "that is the source's own");
     let user = id["id"].as_str().unwrap();
     let before = rows::everything(&house.bench);
     let put = house.put(&format!("/Users/{user}"), json!({"userName": "eve", "externalId": "00u1"})).await;
@@ -713,7 +713,7 @@ async fn a_user_of_a_data_set_is_changed_by_that_alone_while_it_is_there() {
     let deleted = house.call(Method::DELETE, &format!("/Users/{user}"), &[], None).await;
     for answer in [put, patch, deleted] {
         told(&answer, 409, None);
-        assert!(answer.body["detail"].as_str().unwrap().contains("data set"));
+        assert!(answer.body["detail"].as_str().unwrap().contains("source"));
     }
     assert!(before == rows::everything(&house.bench));
     // Once it is gone they are taken over.

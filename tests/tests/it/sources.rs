@@ -1,4 +1,4 @@
-//! Data sets over HTTP: users come from them and stay in step with them, whatever they answer.
+//! Sources over HTTP: users come from them and stay in step with them, whatever they answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ impl House {
         self.post("/sources", more).await.expect(201).get("source_id")
     }
 
-    /// A data set that is read from a page, with other settings.
+    /// A source that is read from a page, with other settings.
     async fn http(&self, more: Value) -> String {
         let mut body = json!({"name": "HR", "kind": "http", "mapping": mapping(), "url": "https://hr.example.com/people",
             "format": "json", "key_field": "external_id"});
@@ -103,7 +103,7 @@ impl House {
         all.retain(|(_, key), row| {
             let of_job =
                 row["event_type"].as_str().is_some_and(|kind| kind.starts_with("job.") || kind == "source.failed");
-            // The data set's own row says which job was its last.
+            // The source's own row says which job was its last.
             !key.starts_with("JOB#") && !of_job && !key.starts_with("LEASE#") && !key.ends_with(" | SOURCE")
         });
         all
@@ -248,7 +248,7 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
     let job = house.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
         "code": "column_missing",
-        "detail": "The data set cannot be used: the header row lacks these mapped columns: first, login, mail.",
+        "detail": "The source cannot be used: the header row lacks these mapped columns: first, login, mail.",
     });
     assert_eq!((&job["state"], &job["failure"]), (&json!("failed"), &failure));
 }
@@ -419,7 +419,7 @@ async fn a_user_who_was_made_by_hand_is_taken_in_and_keeps_what_was_typed() {
     let stored = house.stored_user("user0001");
     assert_eq!(stored["provenance"]["by_hand"], json!(["first_name", "number"]));
     assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
-    // Another data set does not take the user away, unless theirs is gone.
+    // Another source does not take the user away, unless theirs is gone.
     let other = house.http(json!({"name": "Other"})).await;
     let job = house.synced(&other, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
@@ -451,7 +451,7 @@ async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_renamed_by_hand_stays_the_data_sets_own_and_nobody_is_made_twice() {
+async fn a_user_who_is_renamed_by_hand_stays_the_sources_own_and_nobody_is_made_twice() {
     let house = House::new().await;
     let source = house.csv(json!({"vanish_policy": "delete"})).await;
     let file = "login,mail,first\nada,ada@example.com,Ada\n";
@@ -466,7 +466,7 @@ async fn a_user_who_is_renamed_by_hand_stays_the_data_sets_own_and_nobody_is_mad
     let job = house.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
     assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
     assert_eq!(house.get(&path).await["first_name"], "Adele");
-    // The data set follows: the row of the new name is theirs as well, once the old one is gone.
+    // The source follows: the row of the new name is theirs as well, once the old one is gone.
     let both = "login,mail,first\nada,ada@example.com,Adele\nbea,,Bea\n";
     assert_eq!(outcomes(&house.uploaded(&source, 4, both).await), [told("000003", "failed", "", "username_taken")]);
     let job = house.uploaded(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
@@ -577,7 +577,7 @@ async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_wait
 }
 
 #[tokio::test]
-async fn a_workspace_has_at_most_twenty_data_sets() {
+async fn a_workspace_has_at_most_twenty_sources() {
     let house = House::new().await;
     for n in 0..20 {
         let _source = house.csv(json!({"name": format!("{n}")})).await;
@@ -696,7 +696,7 @@ async fn the_vanished_are_deleted_without_a_wipe_and_the_record_says_so() {
     assert_eq!(outcomes(&job)[0].2, "vanished");
     let deleted = house.events("user.deleted").await;
     assert_eq!((deleted.len(), &deleted[0]["changes"]["without_wipe"]["after"]), (1, &json!(true)));
-    assert!(text(&deleted[0]["private"]["reason"]).contains("data set"));
+    assert!(text(&deleted[0]["private"]["reason"]).contains("source"));
     assert_eq!(house.events("user.vanished").await[0]["user_id"], json!(id));
     // Whoever comes back is somebody new.
     house.pages.show(people(1..=2).to_string());
@@ -863,14 +863,14 @@ fn names(users: &[(usize, &str)]) -> String {
 }
 
 impl House {
-    /// A data set whose users are known by names of its own.
+    /// A source whose users are known by names of its own.
     async fn by_external_id(&self, more: Value) -> String {
         let mut body = json!({"key_field": "external_id", "mapping": {"username": "login", "external_id": "id"}});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.csv(body).await
     }
 
-    /// The usernames of those who are not deleted, by what the data set calls them.
+    /// The usernames of those who are not deleted, by what the source calls them.
     async fn called(&self) -> BTreeMap<String, String> {
         let users = self.all("/users").await;
         let there = users.iter().filter(|user| user["status"] != "deleted");
@@ -963,7 +963,7 @@ async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
         outcomes.map(|(id, _, _, code)| (id, code)).collect::<Vec<_>>()
     };
     let taken = |id: &str| (id.to_owned(), "username_taken".to_owned());
-    // The last of them would get the name of somebody who is not of the data set.
+    // The last of them would get the name of somebody who is not of the source.
     let job = house.uploaded(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003"), taken("000004")]);
     // One of a ring has a name that was set by hand.

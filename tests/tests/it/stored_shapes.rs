@@ -79,7 +79,7 @@ fn kinds() -> Vec<Kind> {
                 "the user's" => "USER#{workspace}#{user}".to_owned(),
                 "the job's" => "JOB#{workspace}#{job}".to_owned(),
                 "the profile's" => "PROFILE#{workspace}#{profile}".to_owned(),
-                "the data set's" => "SOURCE#{workspace}#{source}".to_owned(),
+                "the source's" => "SOURCE#{workspace}#{source}".to_owned(),
                 _ => text(1),
             };
             Kind { name: columns[0].to_owned(), pk, sk: Some(text(2)) }
@@ -89,7 +89,7 @@ fn kinds() -> Vec<Kind> {
     assert!(source.contains("`USER#{workspace}#{user}` a user's secrets"));
     kinds.push(Kind { name: "invitation's code".into(), pk: "INVITATION#{invitation}".into(), sk: None });
     kinds.push(Kind { name: "user's secrets".into(), pk: "USER#{workspace}#{user}".into(), sk: None });
-    kinds.push(Kind { name: "data set's token".into(), pk: "SOURCE#{source}".into(), sk: None });
+    kinds.push(Kind { name: "source's token".into(), pk: "SOURCE#{source}".into(), sk: None });
     kinds.push(Kind { name: "webhook's secrets".into(), pk: "WEBHOOK#{webhook}".into(), sk: None });
     kinds
 }
@@ -539,7 +539,7 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
     bench.drain().await;
 }
 
-/// Data sets: one that is read from a page, one that was uploaded, and one whose sync is at work.
+/// Sources: one that is read from a page, one that was uploaded, and one whose sync is at work.
 async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     bench.advance(Duration::minutes(1));
     let page = json!({
@@ -547,8 +547,8 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
         "url": "https://hr.example.com/people", "token": "a token", "every_hours": 12,
     });
     let _page = bench.post("/sources", &tenant.key, page).await.expect(201);
-    keep("data_set.of_a_page", row(bench, "SOURCE#", "hr.example.com"));
-    keep("data_sets_token", find(bench, SECRETS, |row| row["pk"].as_str().is_some_and(|pk| pk.starts_with("SOURCE#"))));
+    keep("source.of_a_page", row(bench, "SOURCE#", "hr.example.com"));
+    keep("sources_token", find(bench, SECRETS, |row| row["pk"].as_str().is_some_and(|pk| pk.starts_with("SOURCE#"))));
     keep("event.source_created", row(bench, "EVENT#", "source.created"));
     let file = json!({
         "name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"},
@@ -561,14 +561,14 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let job = bench.upload(tenant, &path(1, ""), "login;id\nhal;E-1\n").await.expect(202).get("job_id");
     let job_row = |job: &str, contains: &str| row(bench, &format!("JOB#{}#{job}", tenant.workspace_id), contains);
     keep("outcome_of_a_jobs_thing.of_a_row", job_row(&job, "\"sk\":\"ITEM#"));
-    keep("user.of_a_data_set", row(bench, "USER#", "\"username\":\"hal\""));
-    keep("external_id.in_a_data_set", row(bench, &format!("EXTERNALID#{}#{file}", tenant.workspace_id), ""));
+    keep("user.of_a_source", row(bench, "USER#", "\"username\":\"hal\""));
+    keep("external_id.in_a_source", row(bench, &format!("EXTERNALID#{}#{file}", tenant.workspace_id), ""));
     let hal = row(bench, "USER#", "\"username\":\"hal\"")["user_id"].as_str().unwrap().to_owned();
     let other = json!({"username": "hal-9000"});
     let _renamed = bench.patch(&format!("/users/{hal}"), &tenant.key, other).await.expect(200);
-    keep("user.of_a_data_set_renamed_by_hand", row(bench, "USER#", "\"username\":\"hal-9000\""));
-    keep("data_sets_username", row(bench, "SOURCENAME#", &hal));
-    keep("data_set.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
+    keep("user.of_a_source_renamed_by_hand", row(bench, "USER#", "\"username\":\"hal-9000\""));
+    keep("sources_username", row(bench, "SOURCENAME#", &hal));
+    keep("source.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
     let rows: String = (0..501).map(|n| format!("h{n:03};H-{n}\n")).collect();
     let _waits = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
     let job = bench.post(&format!("/sources/{file}/sync"), &tenant.key, json!({"dry_run": true})).await.expect(202);
@@ -961,7 +961,7 @@ fn what_was_stored_once_is_still_read() {
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
             "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
-            "username" | "external_id" | "identity_key" | "data_sets_username" => {
+            "username" | "external_id" | "identity_key" | "sources_username" => {
                 assert!(row["user_id"].is_string());
             }
             "users_scim_attributes" => same::<ScimAttributes>(&name, &row),
@@ -974,11 +974,11 @@ fn what_was_stored_once_is_still_read() {
             "webhook" => same::<Webhook>(&name, &row),
             "delivery" => same::<Delivery>(&name, &row),
             "webhooks_secrets" => assert_eq!(read::<Secrets>(&name, &row).earlier.len(), 1),
-            "data_set" => same::<DataSource>(&name, &row),
+            "source" => same::<DataSource>(&name, &row),
             "part_of_its_upload" => same::<UploadPart>(&name, &bytes_in(row, "bytes")),
             "its_staged_rows" => same::<StagedRows>(&name, &bytes_in(row, "rows")),
             "by_what_their_users_are_known" => same::<StagedKeys>(&name, &bytes_in(row, "keys")),
-            "data_sets_token" => assert!(row["token"].is_string()),
+            "sources_token" => assert!(row["token"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
             // They say all by their keys.
             "search_word" | "endpoints_holder" | "credentials_holder" => {
@@ -1064,7 +1064,7 @@ const INDEX_ROWS: [&str; 12] = [
     "POINTER#",
 ];
 
-/// A row without what follows from its thing. When a job or a data set is due is its own, and whose a device is, is
+/// A row without what follows from its thing. When a job or a source is due is its own, and whose a device is, is
 /// told by its owner alone.
 fn bare(row: &Value) -> Value {
     let own = |name: &str| match name {

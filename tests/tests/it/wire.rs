@@ -718,7 +718,7 @@ async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
     let _invited = post(format!("/users/{user}/invite"), json!({"channel": "email"})).await.expect(202);
     let _deployed = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
     let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
-    // Whoever is deleted, with a phone, and a data set that is read once a day.
+    // Whoever is deleted, with a phone, and a source that is read once a day.
     let (gone, phones) = bench.person(&tenant, "bob", 1).await;
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
     let _gone = bench.delete(&format!("/users/{gone}"), key).await.expect(200);

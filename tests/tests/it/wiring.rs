@@ -540,7 +540,7 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
         ("scim", vec![put, delete]),
         ("seam-user-identities", vec![delete]),
         ("upload-source-part", vec![put, delete]),
-        // A data set's page is read with its token.
+        // A source's page is read with its token.
         ("create-source", vec![put]),
         ("update-source", vec![put, delete]),
         ("delete-source", vec![delete]),

@@ -79,7 +79,7 @@ pub enum DueRow {
     User(Box<User>),
     /// A workspace whose rule for silent devices is to be applied.
     Workspace(Box<Workspace>),
-    /// A data set that is read by schedule.
+    /// A source that is read by schedule.
     Source(Box<DataSource>),
     /// A webhook with an earlier secret to forget.
     Webhook(Box<Webhook>),

@@ -61,7 +61,7 @@ impl Table {
         Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
     }
 
-    /// The user whom a data set, or an identity provider, calls so.
+    /// The user whom a source, or an identity provider, calls so.
     pub async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
         let claim: Option<Claim> = self.get(&sources::external_id_key(workspace, None, external_id)).await?;
         Ok(claim.map(|claim| claim.user_id))

@@ -19,7 +19,7 @@ use crate::table::Table;
 
 keeps_stored_row!(DataSource);
 
-/// The key of the claim that a user has to their name in their data set, or else with the identity
+/// The key of the claim that a user has to their name in their source, or else with the identity
 /// provider.
 pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
     let source = match user.source {
@@ -31,20 +31,20 @@ pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
     Some(external_id_key(user.workspace_id, source, name))
 }
 
-/// The key of the claim to a name in a data set, or with an identity provider.
+/// The key of the claim to a name in a source, or with an identity provider.
 #[must_use]
 pub fn external_id_key(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
     let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
     Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
-/// The key by which a user is found by the username that their data set knows them by.
+/// The key by which a user is found by the username that their source knows them by.
 pub(crate) fn source_username_claim_key(user: &User) -> Option<Key> {
     let name = user.provenance.source_username.as_deref()?;
     Some(source_username_key(user.workspace_id, user.provenance.source_id?, name))
 }
 
-/// The key of a username that a data set knows a user by who is called otherwise.
+/// The key of a username that a source knows a user by who is called otherwise.
 #[must_use]
 pub fn source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
     Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
@@ -57,22 +57,22 @@ pub fn former_source_username_key(workspace: WorkspaceId, source: SourceId, name
     Some(Key::new(format!("SOURCENAME#{workspace}#{source}#{}", former.as_str()), "CLAIM"))
 }
 
-/// The partition of the users of a data set in the index `source`.
+/// The partition of the users of a source in the index `source`.
 #[must_use]
 pub fn source_users_partition(workspace: WorkspaceId, id: SourceId) -> String {
     format!("{workspace}#{id}")
 }
 
-/// The list of data sets.
+/// The list of sources.
 pub const SOURCES: &str = "SOURCE";
 
-/// The key of a data set.
+/// The key of a source.
 #[must_use]
 pub fn source_key(workspace: WorkspaceId, id: SourceId) -> Key {
     Key::new(format!("SOURCE#{workspace}#{id}"), "SOURCE")
 }
 
-/// The key of a data set's bearer token.
+/// The key of a source's bearer token.
 #[must_use]
 pub fn source_secret_pk(id: SourceId) -> String {
     format!("SOURCE#{id}")
@@ -92,33 +92,33 @@ impl Row for DataSource {
     }
 }
 
-/// Who has a username, and whom a data set calls by a name of its own.
+/// Who has a username, and whom a source calls by a name of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimedBySource {
     /// The user of the username.
     pub by_username: Option<User>,
-    /// The user whom the data set knows by the username, and who is called otherwise.
+    /// The user whom the source knows by the username, and who is called otherwise.
     pub by_source_username: Option<User>,
-    /// The user of the name in the data set.
+    /// The user of the name in the source.
     pub by_external_id: Option<User>,
     /// Who holds the username's claims.
     pub username: Option<UsernameClaims>,
 }
 
 impl Table {
-    /// A data set, as it is now.
+    /// A source, as it is now.
     pub async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
         self.get(&source_key(workspace, id)).await
     }
 
-    /// Data sets by their identifiers; those that are gone are left out.
+    /// Sources by their identifiers; those that are gone are left out.
     pub async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| source_key(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    /// A page of data sets, the newest first.
+    /// A page of sources, the newest first.
     pub async fn list_sources(
         &self,
         workspace: WorkspaceId,
@@ -129,7 +129,7 @@ impl Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// A page of the users of a data set, but for deleted ones.
+    /// A page of the users of a source, but for deleted ones.
     pub async fn users_of_source(
         &self,
         workspace: WorkspaceId,
@@ -141,7 +141,7 @@ impl Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// Whom usernames, and names in a data set, belong to, in the order asked; and whom the data set knows
+    /// Whom usernames, and names in a source, belong to, in the order asked; and whom the source knows
     /// by those usernames.
     pub async fn claimed(
         &self,
@@ -178,7 +178,7 @@ impl Table {
         Ok(claimed.collect())
     }
 
-    /// The bearer token of a data set.
+    /// The bearer token of a source.
     pub async fn source_token(&self, id: SourceId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&source_secret_pk(id)).await?;
         Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
@@ -186,7 +186,7 @@ impl Table {
 }
 
 impl Commit {
-    /// Keeps a data set's bearer token.
+    /// Keeps a source's bearer token.
     #[must_use]
     pub fn keep_source_token(self, id: SourceId, token: &str) -> Self {
         self.put_secret(HashMap::from([
@@ -195,7 +195,7 @@ impl Commit {
         ]))
     }
 
-    /// Forgets a data set's bearer token.
+    /// Forgets a source's bearer token.
     #[must_use]
     pub fn forget_source_token(self, id: SourceId) -> Self {
         self.delete_secret(source_secret_pk(id))

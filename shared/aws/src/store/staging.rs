@@ -37,7 +37,7 @@ pub fn upload_prefix(upload: Uuid) -> String {
 pub struct UploadPart {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// The data set.
+    /// The source.
     pub source_id: SourceId,
     /// The upload.
     pub upload_id: Uuid,
@@ -62,13 +62,13 @@ impl Row for UploadPart {
     }
 }
 
-/// Where one taking in of a data set is staged: a repeat of it has a place of its own, so that two can
+/// Where one taking in of a source is staged: a repeat of it has a place of its own, so that two can
 /// never be mixed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedKey {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// The data set.
+    /// The source.
     pub source_id: SourceId,
     /// The job.
     pub job_id: JobId,
@@ -101,7 +101,7 @@ impl StagedKey {
     }
 }
 
-/// Rows of a data set, until its sync is over.
+/// Rows of a source, until its sync is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StagedRows {
     /// Where.
@@ -127,7 +127,7 @@ impl Row for StagedRows {
     }
 }
 
-/// By what the users of a data set's rows are known, until its sync is over.
+/// By what the users of a source's rows are known, until its sync is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StagedKeys {
     /// Where.
@@ -205,7 +205,7 @@ impl Table {
         self.get(&stage.keys(number)).await
     }
 
-    /// The keys of a page of rows that a data set's syncs need no more: what a job has staged, or the
+    /// The keys of a page of rows that a source's syncs need no more: what a job has staged, or the
     /// parts of an upload.
     pub async fn leavings(
         &self,

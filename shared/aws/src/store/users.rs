@@ -116,7 +116,7 @@ impl Row for User {
             .then(|| sources::external_id_claim_key(self))
             .flatten()
             .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: true });
-        // Not unique: whoever is renamed by hand must not be in a data set's way. It is checked by the user.
+        // Not unique: whoever is renamed by hand must not be in a source's way. It is checked by the user.
         let followed = self
             .deleted
             .is_none()
@@ -157,7 +157,7 @@ pub struct UserFilter {
     pub deployed: Option<bool>,
     /// Those of a profile; deleted users have none.
     pub profile_id: Option<ProfileId>,
-    /// Those who come from a data set; deleted users come from none.
+    /// Those who come from a source; deleted users come from none.
     pub source_id: Option<SourceId>,
     /// Those who hold a device that is to download its configuration, or who hold none.
     pub force_pending: Option<bool>,

@@ -154,21 +154,21 @@ string_enum! {
         UserConfigForced = "user.config_forced",
         /// A user's secrets were set.
         UserSecretsSet = "user.secrets_set",
-        /// A user's data set knows them no more.
+        /// A user's source knows them no more.
         UserVanished = "user.vanished",
-        /// A user's data set knows them again.
+        /// A user's source knows them again.
         UserReappeared = "user.reappeared",
         /// A device was given its configuration.
         DeviceConfigServed = "device.config_served",
         /// A device has put its configuration in place.
         DeviceConfigInstalled = "device.config_installed",
-        /// A data set was set up.
+        /// A source was set up.
         SourceCreated = "source.created",
-        /// A data set was changed.
+        /// A source was changed.
         SourceUpdated = "source.updated",
-        /// A data set was removed; its users stay.
+        /// A source was removed; its users stay.
         SourceDeleted = "source.deleted",
-        /// A data set could not be read, or held garbage.
+        /// A source could not be read, or held garbage.
         SourceFailed = "source.failed",
         /// The first part of an export was given out.
         ExportStarted = "export.started",
@@ -263,7 +263,7 @@ pub struct Event {
     /// The profile that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<ProfileId>,
-    /// The data set that it is about.
+    /// The source that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<SourceId>,
     /// The key that it is about.

@@ -32,7 +32,7 @@ string_enum! {
         Users = "users",
         /// Devices.
         Devices = "devices",
-        /// The rows of a data set that users come from.
+        /// The rows of a source that users come from.
         Sync = "sync",
     }
 }
@@ -187,11 +187,11 @@ string_enum! {
         Created = "created",
         /// They were changed.
         Updated = "updated",
-        /// They were made by hand, and follow the data set from now on.
+        /// They were made by hand, and follow the source from now on.
         Adopted = "adopted",
         /// They had vanished, and are back.
         Reappeared = "reappeared",
-        /// The data set knows them no more.
+        /// The source knows them no more.
         Vanished = "vanished",
     }
 }
@@ -295,7 +295,7 @@ pub struct JobItem {
     /// The devices that the refusal names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceId>,
-    /// The user of a data set's row.
+    /// The user of a source's row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
     /// What was done to that user, or would be.
@@ -304,7 +304,7 @@ pub struct JobItem {
     /// The fields of that user that changed, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Every fault of a data set's row.
+    /// Every fault of a source's row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<RowFault>,
     /// What whoever began the job should look at, although it was done.

@@ -123,7 +123,7 @@ pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, Do
     }
     let status = fields.required_word::<NetworkStatus>("status");
     if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
-        fields.fault("status", "unknown_value", "is a state that only verizon has");
+        fields.fault("status", "unknown_value", "only valid for Verizon");
     }
     let status_at = past(&mut fields, "status_at", now).unwrap_or(now);
     let reason = fields.word("reason");
@@ -208,7 +208,7 @@ pub fn tooltip(provider: &str, network: &Network, now: Time) -> String {
 fn red_reason(network: &Network) -> String {
     match (network.reason, network.status) {
         (Some(NetworkReason::InvalidNumber), _) => "Invalid number".to_owned(),
-        (Some(NetworkReason::MessageBlock), _) => "Message block to remove".to_owned(),
+        (Some(NetworkReason::MessageBlock), _) => "Remove message block".to_owned(),
         // These say nothing of what keeps the number from being provisioned.
         (
             None | Some(NetworkReason::Unknown(_)),

@@ -173,7 +173,7 @@ impl ProfileEdit {
         check_name(&mut fields, name.as_deref());
         for field in ["name", "settings", "default"] {
             if fields.is_null(field) {
-                fields.fault(field, "missing", "cannot be taken away");
+                fields.fault(field, "missing", "cannot be removed");
             }
         }
         let settings = read_settings(&mut fields);

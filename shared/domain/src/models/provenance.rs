@@ -1,6 +1,6 @@
 //! Where a user's data come from, and who may change what of them.
 //!
-//! A user who comes from a data set, or from an identity provider, follows it, but for the fields that
+//! A user who comes from a source, or from an identity provider, follows it, but for the fields that
 //! somebody has set by hand: those stay as they are until they are released. One of them at a time holds
 //! a user; what another says of the user is refused.
 
@@ -14,11 +14,11 @@ use crate::input::Fields;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// What a data set calls a user.
+/// What a source calls a user.
 pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
 string_enum! {
-    /// The fields of a user that a data set can set.
+    /// The fields of a user that a source can set.
     stored Field {
         /// The user's username.
         Username = "username",
@@ -44,29 +44,29 @@ string_enum! {
 /// Who makes an edit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// An admin or a program, who knows better than any data set.
+    /// An admin or a program, who knows better than any source.
     #[default]
     Hand,
-    /// The data set, or the identity provider, that the user comes from.
-    DataSet,
+    /// The source, or the identity provider, that the user comes from.
+    Source,
 }
 
 /// Where a user's data come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The data set; none for a user who was made by hand, or by an identity provider.
+    /// The source; none for a user who was made by hand, or by an identity provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<SourceId>,
-    /// What the data set, or the identity provider, calls the user.
+    /// What the source, or the identity provider, calls the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The username by which the data set knows the user, while somebody has given them another one.
+    /// The username by which the source knows the user, while somebody has given them another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_username: Option<String>,
-    /// The fields that were set by hand, which the data set leaves alone.
+    /// The fields that were set by hand, which the source leaves alone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub by_hand: BTreeSet<Field>,
-    /// When the data set was first found to know the user no more.
+    /// When the source was first found to know the user no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Time>,
 }
@@ -84,13 +84,13 @@ impl Provenance {
 pub enum Holder {
     /// Nobody: they were made by hand.
     Nobody,
-    /// A data set, for as long as it is there.
-    DataSet(SourceId),
+    /// A source, for as long as it is there.
+    Source(SourceId),
     /// An identity provider.
     Provider,
 }
 
-/// Reads `release`: the names of fields that follow the data set again.
+/// Reads `release`: the names of fields that follow the source again.
 pub fn read_release(fields: &mut Fields) -> BTreeSet<Field> {
     let names = fields.texts("release", TextRule::new(Form::Ascii, 1, 64)).unwrap_or_default();
     let mut release = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Data sets that users come from.
+//! Sources that users come from.
 
 pub mod data;
 
@@ -21,10 +21,10 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// A data set's name.
+/// A source's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 
-/// What a data set calls a field of its rows.
+/// What a source calls a field of its rows.
 pub const COLUMN: TextRule = TextRule::new(Form::Line, 1, 128);
 
 /// The bearer token by which a page is read.
@@ -42,14 +42,14 @@ pub const PART_LIMIT: u32 = 64;
 /// How long what was uploaded waits for its sync.
 pub const UPLOAD_KEPT: Duration = Duration::days(2);
 
-/// More of a data set's users than this share, in percent, do not vanish at once, unless it says so.
+/// More of a source's users than this share, in percent, do not vanish at once, unless it says so.
 pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 
-/// What a user's own name is in a data set that has a name of its own for it.
+/// What a user's own name is in a source that has a name of its own for it.
 pub const EXTERNAL_ID_FIELD: &str = "external_id";
 
 string_enum! {
-    /// How a data set's rows come.
+    /// How a source's rows come.
     stored SourceKind {
         /// As a file of comma-separated values that is uploaded.
         Csv = "csv",
@@ -67,13 +67,13 @@ string_enum! {
         /// By the username.
         #[default]
         Username = "username",
-        /// By what the data set calls the user.
+        /// By what the source calls the user.
         ExternalId = "external_id",
     }
 }
 
 string_enum! {
-    /// What becomes of users whom the data set knows no more.
+    /// What becomes of users whom the source knows no more.
     #[derive(Default)]
     stored VanishPolicy {
         /// They are marked.
@@ -108,7 +108,7 @@ string_enum! {
     }
 }
 
-/// The page that a data set is read from.
+/// The page that a source is read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Its address, a URL.
@@ -168,7 +168,7 @@ impl Upload {
     }
 }
 
-/// A data set that users come from.
+/// A source that users come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataSource {
     /// The workspace.
@@ -227,7 +227,7 @@ pub struct DataSource {
     pub stored: Stored,
 }
 
-/// What a data set is set up with. For a change, an outer `None` leaves what is there, an inner one
+/// What a source is set up with. For a change, an outer `None` leaves what is there, an inner one
 /// takes it away.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -247,7 +247,7 @@ pub struct Settings {
     pub renames_may_wipe: Option<bool>,
 }
 
-/// What a change of a data set's token comes to.
+/// What a change of a source's token comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenChange {
     /// It stays as it is.
@@ -259,7 +259,7 @@ pub enum TokenChange {
 }
 
 impl Settings {
-    /// Reads what a new data set of a kind is set up with. `allowed` are the hosts that may be called.
+    /// Reads what a new source of a kind is set up with. `allowed` are the hosts that may be called.
     #[must_use]
     pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
         let settings = Self::read(fields, kind, None, allowed);
@@ -277,13 +277,13 @@ impl Settings {
         settings
     }
 
-    /// Reads how a data set is to be changed. A URL as it is shown, without its query, leaves it as it is.
+    /// Reads how a source is to be changed. A URL as it is shown, without its query, leaves it as it is.
     #[must_use]
     pub fn of_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
         let settings = Self::read(fields, source.kind, source.page.as_ref(), allowed);
         for name in ["name", "mapping", "url", "format"] {
             if fields.is_null(name) {
-                fields.fault(name, "missing", "cannot be taken away");
+                fields.fault(name, "missing", "cannot be removed");
             }
         }
         if fields.is_sent("kind") {
@@ -292,7 +292,7 @@ impl Settings {
         settings
     }
 
-    /// Reads what a data set of a kind can be set up with, of which nothing need be there. `page` is the
+    /// Reads what a source of a kind can be set up with, of which nothing need be there. `page` is the
     /// one that is read now, and `allowed` are the hosts that may be called.
     #[must_use]
     pub fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
@@ -305,7 +305,7 @@ impl Settings {
         };
         match kind {
             SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "does not belong to a data set that an identity provider pushes (kind scim)";
+                let reason = "does not belong to a source that an identity provider pushes (kind scim)";
                 refuse(fields, &["mapping", "key_field", "delimiter"], reason);
             }
             SourceKind::Csv | SourceKind::Http => {
@@ -317,7 +317,7 @@ impl Settings {
         match kind {
             SourceKind::Http => settings.read_page(fields, page, allowed),
             SourceKind::Csv | SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "belongs to a data set that is read from a page (kind http)";
+                let reason = "belongs to a source that is read from a page (kind http)";
                 refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
             }
         }
@@ -367,7 +367,7 @@ fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyFi
     }
 }
 
-/// Reads what a data set calls our fields: an object by our names.
+/// Reads what a source calls our fields: an object by our names.
 fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
     let mut inner = fields.object("mapping")?;
     let mut mapping = BTreeMap::new();
@@ -409,7 +409,7 @@ impl DataSource {
         after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 
-    /// What users of this data set are said to come from.
+    /// What users of this source are said to come from.
     #[must_use]
     pub fn origin(&self) -> Origin {
         match self.kind {
@@ -429,7 +429,7 @@ impl DataSource {
         self.page.as_ref()?.every_hours.map(|hours| now.plus(Duration::hours(hours)))
     }
 
-    /// The data set after a part of an upload has come; a part of another upload than the one at hand
+    /// The source after a part of an upload has come; a part of another upload than the one at hand
     /// begins a new one.
     ///
     /// # Errors
@@ -493,9 +493,9 @@ pub struct SyncRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum SyncAction {
-    /// Brings users in step with a data set.
+    /// Brings users in step with a source.
     Sync {
-        /// The data set.
+        /// The source.
         source_id: SourceId,
         /// The upload that it is taken from.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -106,7 +106,7 @@ pub struct User {
     /// Set while an admin has stopped the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Restriction>,
-    /// Set while what the user comes from has stopped them: a data set that knows them no more, or an
+    /// Set while what the user comes from has stopped them: a source that knows them no more, or an
     /// identity provider. It stands beside what an admin says, and neither lifts the other's, but that
     /// an admin who activates the user lifts both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +233,7 @@ impl NewUser {
         self.profile_id.is_some() || !self.overrides.is_empty()
     }
 
-    /// What the user is to have of a field that a data set can set.
+    /// What the user is to have of a field that a source can set.
     pub(crate) fn field(&self, field: Field) -> Option<&String> {
         match field {
             Field::Username => Some(&self.username),
@@ -285,7 +285,7 @@ pub struct UserEdit {
     pub profile_id: Option<Option<ProfileId>>,
     /// See [`ClientAccount::overrides`].
     pub overrides: Option<Map<String, Value>>,
-    /// The fields that follow the user's data set again.
+    /// The fields that follow the user's source again.
     pub release: BTreeSet<Field>,
     /// Who makes it.
     pub origin: Origin,
@@ -299,7 +299,7 @@ impl UserEdit {
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.text("username", USERNAME);
         if fields.is_null("username") {
-            fields.fault("username", "missing", "cannot be taken away");
+            fields.fault("username", "missing", "cannot be removed");
         }
         check_username(&mut fields, username.as_deref());
         let edit = Self {
@@ -443,7 +443,7 @@ impl User {
         self.suspended.as_ref().or(self.suspended_by_source.as_ref())
     }
 
-    /// What the user has of a field that a data set can set.
+    /// What the user has of a field that a source can set.
     #[must_use]
     pub fn field(&self, field: Field) -> Option<&str> {
         match field {

@@ -251,7 +251,7 @@ impl WorkspaceEdit {
     pub fn read(fields: &mut Fields) -> Self {
         let name = fields.text("name", NAME);
         if fields.is_null("name") {
-            fields.fault("name", "missing", "cannot be taken away");
+            fields.fault("name", "missing", "cannot be removed");
         }
         Self {
             name,

@@ -5,6 +5,7 @@ use chrono::Duration;
 use serde::Serialize;
 
 use crate::clock::Time;
+use crate::models::command::CommandKind;
 use crate::models::device::{Device, DeviceAttachments, SILENT_AFTER_DAYS};
 use crate::models::push::{Push, PushReason};
 use crate::models::workspace::Settings;
@@ -60,11 +61,18 @@ pub fn health(device: &Device, attachments: Option<&DeviceAttachments>, settings
 
 fn failed_command(device: &Device) -> Option<Issue> {
     let failed = device.failed?;
-    let message = format!("The phone could not do the command {}.", failed.kind);
+    let message = format!("{} failed.", spoken(failed.kind));
     Some(Issue { code: "command_failed", message, created_at: failed.at })
 }
 
 /// Only our own app is pushed to.
+/// A kind of command as people say it, such as "Factory reset".
+fn spoken(kind: CommandKind) -> String {
+    let words = kind.as_str().replace('_', " ");
+    let (first, rest) = words.split_at(words.len().min(1));
+    format!("{}{rest}", first.to_uppercase())
+}
+
 fn push(device: &Device) -> Option<Issue> {
     if !device.platform.is_phone() {
         return None;
@@ -72,10 +80,10 @@ fn push(device: &Device) -> Option<Issue> {
     let push = Push::shown(device);
     let why = match push.reason {
         PushReason::EndpointReady | PushReason::EnabledAgain => return None,
-        PushReason::NoToken => "the app has given no token",
-        PushReason::EndpointPending | PushReason::EnablingAgain => "its endpoint is being made",
-        PushReason::PlatformOff => "it is not set up for this platform",
-        PushReason::TokenRefused => "the push service does not take the app's token",
+        PushReason::NoToken => "the app has sent no push token",
+        PushReason::EndpointPending | PushReason::EnablingAgain => "they are being set up",
+        PushReason::PlatformOff => "they are not set up for this platform",
+        PushReason::TokenRefused => "the push service rejected the app's token",
         PushReason::EndpointDisabled | PushReason::DisabledAgain => {
             "the push service says that the app's token no longer works"
         }
@@ -91,7 +99,7 @@ fn push(device: &Device) -> Option<Issue> {
 fn app_version(device: &Device, settings: &Settings) -> Option<Issue> {
     let least = settings.minimum_versions.app.as_deref()?;
     let version = device.app_version.as_deref()?;
-    let message = format!("The app is version {version}; the workspace asks for {least} or newer.");
+    let message = format!("The app is version {version}; the workspace requires {least} or newer.");
     is_older(version, least).then(|| remark_of_version(device, "app_version_too_old", message))
 }
 
@@ -103,7 +111,7 @@ fn os_version(device: &Device, settings: &Settings) -> Option<Issue> {
         Platform::ThirdParty | Platform::Unknown(_) => return None,
     };
     let version = device.os_version.as_str();
-    let message = format!("The operating system is version {version}; the workspace asks for {least} or newer.");
+    let message = format!("The operating system is version {version}; the workspace requires {least} or newer.");
     is_older(version, least).then(|| remark_of_version(device, "os_version_too_old", message))
 }
 
@@ -116,12 +124,12 @@ fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Issue> {
     let days = settings.silent_devices.as_ref().map_or(SILENT_AFTER_DAYS, |rule| rule.after_days);
     // One that has never come is not silent.
     let since = device.last_login_at?.plus(Duration::days(days));
-    let message = format!("The phone has not come for over {days} days.");
+    let message = format!("No check-in for more than {days} days.");
     (since < now).then_some(Issue { code: "silent", message, created_at: since })
 }
 
 fn configuration(device: &Device) -> Option<Issue> {
-    let message = "The phone has not put its newest configuration in place.".to_owned();
+    let message = "Latest configuration not installed.".to_owned();
     let since = device.last_login_at.unwrap_or(device.created_at);
     device.must_download().then_some(Issue { code: "configuration_not_downloaded", message, created_at: since })
 }

@@ -192,7 +192,7 @@ pub fn require_rename_allowed(is_renamed: bool, holds_phones: bool, may_wipe: bo
 /// A user after an edit; `None` if nothing changes. Another username, not only the same in other
 /// capitals, is another identity to the systems around: each of the user's devices is ordered to go
 /// back to the state before its first enrolment, and a new deployment is due. A user who is called
-/// otherwise than their data set calls them is still known to it by its own name.
+/// otherwise than their source calls them is still known to it by its own name.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -256,7 +256,7 @@ pub fn update(
     let mut change = ChangeSet::recorded(event);
     if is_renamed(user, edit) {
         after.deployment_due = true;
-        if let Holder::DataSet(_) = holder(user) {
+        if let Holder::Source(_) = holder(user) {
             let known = user.provenance.source_username.as_ref().unwrap_or(&user.username);
             after.provenance.source_username = known_otherwise(known, &after);
         }
@@ -267,15 +267,15 @@ pub fn update(
     Ok(Some(change))
 }
 
-/// The username by which a data set knows a user, if it is not the user's own.
+/// The username by which a source knows a user, if it is not the user's own.
 pub(crate) fn known_otherwise(known: &str, user: &User) -> Option<String> {
     (unique_username(known) != unique_username(&user.username)).then(|| known.to_owned())
 }
 
-/// The edit without what a data set may not change: the fields that were set by hand.
+/// The edit without what a source may not change: the fields that were set by hand.
 fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     let mut edit = edit.clone();
-    if edit.origin == Origin::DataSet {
+    if edit.origin == Origin::Source {
         for field in &user.provenance.by_hand {
             edit.leave(*field);
         }
@@ -283,7 +283,7 @@ fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     edit
 }
 
-/// The fields that are set by hand once an edit is made, of a user who follows a data set.
+/// The fields that are set by hand once an edit is made, of a user who follows a source.
 fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> {
     let mut held = user.provenance.by_hand.clone();
     if edit.origin == Origin::Hand && user.source.is_followed() {

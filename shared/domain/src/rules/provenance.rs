@@ -12,25 +12,25 @@ use crate::models::user::{Source, User, UserEdit};
 #[must_use]
 pub fn holder(user: &User) -> Holder {
     match user.provenance.source_id {
-        Some(id) => Holder::DataSet(id),
+        Some(id) => Holder::Source(id),
         None if user.source.is_followed() || user.provenance.external_id.is_some() => Holder::Provider,
         None => Holder::Nobody,
     }
 }
 
-/// Lets an identity provider write to a user whom no data set holds. `is_there` tells whether the data
+/// Lets an identity provider write to a user whom no source holds. `is_there` tells whether the data
 /// set that the user comes from still is.
 ///
 /// # Errors
 /// `HeldByOtherSource`.
-pub fn require_no_data_set(user: &User, is_there: bool) -> Result<(), DomainError> {
+pub fn require_no_source(user: &User, is_there: bool) -> Result<(), DomainError> {
     match holder(user) {
-        Holder::DataSet(_) if is_there => Err(DomainError::HeldByOtherSource),
-        Holder::DataSet(_) | Holder::Provider | Holder::Nobody => Ok(()),
+        Holder::Source(_) if is_there => Err(DomainError::HeldByOtherSource),
+        Holder::Source(_) | Holder::Provider | Holder::Nobody => Ok(()),
     }
 }
 
-/// A user as a data set, or an identity provider, takes them over: what they have, and it says otherwise,
+/// A user as a source, or an identity provider, takes them over: what they have, and it says otherwise,
 /// counts as set by hand, so nothing that somebody typed is overwritten.
 #[must_use]
 pub fn taken_over(user: &User, source: Source, source_id: Option<SourceId>, says: &UserEdit) -> User {

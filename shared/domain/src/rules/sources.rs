@@ -17,7 +17,7 @@ use crate::rules::jobs::begin;
 use crate::stored::Stored;
 
 impl DataSource {
-    /// A data set set up; its event. The settings are those that `Settings::require` let pass.
+    /// A source set up; its event. The settings are those that `Settings::require` let pass.
     #[must_use]
     pub fn create(kind: SourceKind, id: SourceId, new: Settings, context: &EventContext) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
@@ -56,13 +56,13 @@ impl DataSource {
         (source, event)
     }
 
-    /// An event about the data set.
+    /// An event about the source.
     #[must_use]
     pub fn event(&self, event_type: EventType, context: &EventContext) -> Event {
         Event { source_id: Some(self.source_id), ..context.event(event_type) }
     }
 
-    /// The data set changed, with its event and what becomes of its token; `None` if nothing changes.
+    /// The source changed, with its event and what becomes of its token; `None` if nothing changes.
     /// A token is for the host that it was given for: with another one it is forgotten.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl DataSource {
         Ok(Some((after, event, token)))
     }
 
-    /// The data set once its schedule pauses, because whoever set it may no longer do what it does.
+    /// The source once its schedule pauses, because whoever set it may no longer do what it does.
     #[must_use]
     pub fn paused(&self, context: &EventContext) -> (Self, Event) {
         let mut event = self.event(EventType::SourceUpdated, context);
@@ -160,7 +160,7 @@ impl DataSource {
         (Self { due_at: None, paused_at: Some(context.at), ..self.clone() }, event)
     }
 
-    /// A sync begun, of all users or of some: the job and the data set that names it. `running` tells
+    /// A sync begun, of all users or of some: the job and the source that names it. `running` tells
     /// whether its last one is still at work.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
-//! Keeping users in step with the data set that they come from: what each row, and each user without a
+//! Keeping users in step with the source that they come from: what each row, and each user without a
 //! row, comes to.
 //!
-//! A row finds its user by the data set's key. What an admin set by hand stays until it is released. A
-//! user who was made by hand is taken into the data set by the first row with their username: what they
-//! have already, and the data set says otherwise, counts as set by hand, so nothing that somebody typed
-//! is overwritten. A user of another data set, or of an identity provider, is left alone. One whom
-//! somebody has renamed by hand is still known by the name that the data set has for them.
+//! A row finds its user by the source's key. What an admin set by hand stays until it is released. A
+//! user who was made by hand is taken into the source by the first row with their username: what they
+//! have already, and the source says otherwise, counts as set by hand, so nothing that somebody typed
+//! is overwritten. A user of another source, or of an identity provider, is left alone. One whom
+//! somebody has renamed by hand is still known by the name that the source has for them.
 
 use crate::error::DomainError;
 use crate::ids::SourceId;
@@ -31,13 +31,13 @@ pub const VANISH_FREELY: u64 = 10;
 pub struct MatchCandidates {
     /// Who has its username.
     pub by_username: Option<User>,
-    /// Whom the data set knows by that username, while somebody has given them another one.
+    /// Whom the source knows by that username, while somebody has given them another one.
     pub by_source_username: Option<User>,
-    /// Whom the data set calls so.
+    /// Whom the source calls so.
     pub by_external_id: Option<User>,
-    /// The data set that holds the user of that username, if it is another one that is still there.
+    /// The source that holds the user of that username, if it is another one that is still there.
     pub other_source: Option<SourceId>,
-    /// True if the data set has a row by the name that it knows the user of that username by, too.
+    /// True if the source has a row by the name that it knows the user of that username by, too.
     pub has_other_row: bool,
 }
 
@@ -46,12 +46,12 @@ pub struct MatchCandidates {
 pub enum MatchedUser {
     /// Somebody new.
     New,
-    /// A user of the data set, or one who was made by hand.
+    /// A user of the source, or one who was made by hand.
     User(Box<User>),
 }
 
 /// Whom a row means. A user whom somebody has renamed by hand is the one of the row by the name that the
-/// data set knows them by; if there is no such row any more, of that by their own.
+/// source knows them by; if there is no such row any more, of that by their own.
 ///
 /// # Errors
 /// `HeldByOtherSource`, `UsernameTaken` or `ExternalIdTaken` if its username, or its name in the data
@@ -78,13 +78,13 @@ pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<
         return Err(DomainError::ExternalIdTaken);
     }
     match holder(user) {
-        Holder::DataSet(id) if id == source.source_id => {
+        Holder::Source(id) if id == source.source_id => {
             if found.has_other_row || named_otherwise(source, user, row) {
                 return Err(DomainError::UsernameTaken);
             }
         }
-        Holder::DataSet(_) if found.other_source.is_none() => {}
-        Holder::DataSet(_) | Holder::Provider => return Err(DomainError::HeldByOtherSource),
+        Holder::Source(_) if found.other_source.is_none() => {}
+        Holder::Source(_) | Holder::Provider => return Err(DomainError::HeldByOtherSource),
         Holder::Nobody => {}
     }
     Ok(MatchedUser::User(Box::new(user.clone())))
@@ -101,7 +101,7 @@ pub fn owner<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a 
     user.filter(|user| user.deleted.is_none())
 }
 
-/// The user who has the username that a row gives to another, or whom the data set knew by it.
+/// The user who has the username that a row gives to another, or whom the source knew by it.
 #[must_use]
 pub fn in_the_way<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let own = owner(source, found).map(|user| user.user_id);
@@ -130,13 +130,13 @@ pub fn gives_up(source: &DataSource, user: &User, row: &Row, username: &str) -> 
     own && other && (!same_username(&user.username, username) || is_renamed(source, user, row))
 }
 
-/// True if a data set may say what a user is called.
+/// True if a source may say what a user is called.
 #[must_use]
 pub fn may_be_renamed(user: &User) -> bool {
     !user.provenance.by_hand.contains(&Field::Username)
 }
 
-/// A user of the data set with a name for the time between, while they and others hand on their names to one
+/// A user of the source with a name for the time between, while they and others hand on their names to one
 /// another, or until they are deleted; `None` if they have it already. It has a space, so that nobody else can
 /// have it, and begins as their own does, so that people know who it is. It is nothing that the user's phones need to
 /// know, and the row's own change follows.
@@ -162,8 +162,8 @@ fn end_of_id(user: &User) -> String {
     user.user_id.to_string()[24..].to_owned()
 }
 
-/// A user of the data set without a row, who loses a username to another user's row: they are called by it, and
-/// by what marks that they have left, and the data set does not know them by it any more; `None` if nothing
+/// A user of the source without a row, who loses a username to another user's row: they are called by it, and
+/// by what marks that they have left, and the source does not know them by it any more; `None` if nothing
 /// changes.
 ///
 /// # Errors
@@ -177,7 +177,7 @@ pub fn leave(
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
     user.require_there()?;
-    let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
+    let mut edit = UserEdit { origin: Origin::Source, ..UserEdit::default() };
     if same_username(&user.username, username) {
         let kept: String = user.username.chars().filter(|c| !c.is_whitespace()).take(LEFT).collect();
         edit.username = Some(format!("{kept}.left-{}", end_of_id(user)));
@@ -202,7 +202,7 @@ pub fn leave(
     Ok(Some(change))
 }
 
-/// A user of the data set, unless the row gives them a username that is somebody else's.
+/// A user of the source, unless the row gives them a username that is somebody else's.
 fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
     let takes_name = !user.provenance.by_hand.contains(&Field::Username);
     if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
@@ -211,7 +211,7 @@ fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, Domai
     Ok(MatchedUser::User(Box::new(user.clone())))
 }
 
-/// True if rows find their users by what the data set calls them, and it calls this one otherwise.
+/// True if rows find their users by what the source calls them, and it calls this one otherwise.
 fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
     let name = user.provenance.external_id.as_deref();
     source.key == KeyField::ExternalId && name.is_some() && name != row.external_id()
@@ -220,7 +220,7 @@ fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
 /// What a row says of its user.
 #[must_use]
 pub fn edit_of(row: &Row) -> UserEdit {
-    let mut edit = UserEdit { origin: Origin::DataSet, ..UserEdit::default() };
+    let mut edit = UserEdit { origin: Origin::Source, ..UserEdit::default() };
     for field in Field::ALL {
         if let Some(value) = row.values.get(field.as_str()) {
             edit.say(*field, value.clone());
@@ -240,7 +240,7 @@ pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, conte
     ChangeSet { user: Some(RowChange::new(user)), ..ChangeSet::recorded(event) }
 }
 
-/// True if the user is not of the data set yet.
+/// True if the user is not of the source yet.
 #[must_use]
 pub fn is_adopted(source: &DataSource, user: &User) -> bool {
     user.provenance.source_id != Some(source.source_id)
@@ -324,14 +324,14 @@ pub fn apply(
     Ok(Some((change, called)))
 }
 
-/// True if a user of the data set has no row in it, and that is news. `keys` are sorted.
+/// True if a user of the source has no row in it, and that is news. `keys` are sorted.
 #[must_use]
 pub fn has_vanished(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
     let of_it = user.provenance.source_id == Some(source.source_id) && user.deleted.is_none();
     of_it && user.provenance.vanished_at.is_none() && !has_row(source, user, keys)
 }
 
-/// True if a user of the data set has a row in it, even one that cannot be used. `keys` are sorted.
+/// True if a user of the source has a row in it, even one that cannot be used. `keys` are sorted.
 #[must_use]
 pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
     let is_there = |name: &KeyHash| keys.binary_search(name).is_ok();
@@ -345,15 +345,15 @@ fn former_names(user: &User) -> impl Iterator<Item = KeyHash> {
     usernames.into_iter().flatten().filter_map(|name| former_key_hash(name))
 }
 
-/// True if a data set has a row of a username. `keys` are sorted.
+/// True if a source has a row of a username. `keys` are sorted.
 #[must_use]
 pub fn has_row_of(username: &str, keys: &[KeyHash]) -> bool {
     let names = [key_hash(KeyField::Username, username), unnamed_hash(username)];
     names.iter().any(|name| keys.binary_search(name).is_ok())
 }
 
-/// By what a user may be known to the rows of their data set: by the username, their own or that which
-/// the data set knows them by, and by what the data set calls them; if that is not known yet, by the
+/// By what a user may be known to the rows of their source: by the username, their own or that which
+/// the source knows them by, and by what the source calls them; if that is not known yet, by the
 /// username of any row.
 fn names_in(source: &DataSource, user: &User) -> Vec<KeyHash> {
     let usernames = [Some(&user.username), user.provenance.source_username.as_ref()];
@@ -367,7 +367,7 @@ fn names_in(source: &DataSource, user: &User) -> Vec<KeyHash> {
     names
 }
 
-/// True if so many of a data set's users would vanish that the data set is more likely wrong than they
+/// True if so many of a source's users would vanish that the source is more likely wrong than they
 /// are gone.
 #[must_use]
 pub fn too_many_vanish(source: &DataSource, vanishing: u64, users: u64) -> bool {
@@ -375,7 +375,7 @@ pub fn too_many_vanish(source: &DataSource, vanishing: u64, users: u64) -> bool 
 }
 
 /// The reason that stands on what the policy has done.
-pub const VANISHED: &str = "the data set that the user comes from knows them no more";
+pub const VANISHED: &str = "no longer in the source that the user comes from";
 
 /// What becomes of a user who vanished, by a policy that leaves them there; `None` if that is so
 /// already. With [`VanishPolicy::Delete`], the deletion stands in the same commit.

@@ -17,15 +17,15 @@ fn a_refusal_says_in_whole_sentences_how_many_of_what() {
     let too_large = format!("The body is larger than {} KiB.", BODY_LIMIT / 1024);
     for (error, sentence) in [
         (DomainError::TooLarge, too_large.as_str()),
-        (DomainError::Invalid(faults(1)), "The request has 1 fault that must be corrected."),
-        (DomainError::Invalid(faults(2)), "The request has 2 faults that must be corrected."),
+        (DomainError::Invalid(faults(1)), "One field is invalid."),
+        (DomainError::Invalid(faults(2)), "2 fields are invalid."),
         (
             DomainError::WipeFirst(devices(1)),
-            "The user has 1 device that was never wiped; wipe first, or delete without a wipe and say why.",
+            "1 device of the user was never wiped. Wipe it first, or delete without a wipe and give a reason.",
         ),
         (
             DomainError::WipeFirst(devices(2)),
-            "The user has 2 devices that were never wiped; wipe first, or delete without a wipe and say why.",
+            "2 devices of the user were never wiped. Wipe them first, or delete without a wipe and give a reason.",
         ),
     ] {
         assert_eq!(error.to_string(), sentence);

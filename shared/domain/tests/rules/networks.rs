@@ -53,7 +53,7 @@ fn a_networks_light_is_the_first_that_fits_and_says_why_and_since_when() {
         (VERIZON, S::OptInSent, None, None, 1, I::Red, "Opt-in sent"),
         (VERIZON, S::InvalidOptInResponse, None, None, 1, I::Red, "Invalid opt-in response"),
         (VERIZON, S::OptInResponseReceived, None, off, 1, I::Red, "Opt-in response received"),
-        (VERIZON, S::UnableToProvision, Some(MessageBlock), None, 1, I::Red, "Message block to remove"),
+        (VERIZON, S::UnableToProvision, Some(MessageBlock), None, 1, I::Red, "Remove message block"),
         (VERIZON, S::UnableToProvision, None, off, 1, I::Red, "Unable to provision"),
         (VERIZON, S::Disabled, None, None, 1, I::Red, "Disabled"),
         (VERIZON, S::Disabled, None, off, 31, I::Red, "Disabled"),

@@ -7,7 +7,7 @@ use domain::models::provenance::Field;
 use domain::models::restriction::Restriction;
 use domain::models::user::{Source, User};
 use domain::rules::lifecycle;
-use domain::rules::provenance::require_no_data_set;
+use domain::rules::provenance::require_no_source;
 use domain::rules::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
 use domain::rules::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
 use domain::rules::scim::filter::{FILTER_LIMIT, Filter, Only};
@@ -853,7 +853,7 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
     assert_eq!((same.kept.as_ref(), events), (None, vec![EventType::UserUpdated]), "they are the provider's now");
     assert_eq!((same.user.source, same.user.provenance.by_hand.len()), (Source::Scim, 0));
     assert_eq!(changed(&same, &Document::of(&same)).1, [], "saying what is so changes nothing");
-    // As with a data set: what somebody typed stays, and what is lacking comes.
+    // As with a source: what somebody typed stays, and what is lacking comes.
     let says = json!({"userName": "other", "name": {"givenName": "Eva", "familyName": "Adler"},
         "phoneNumbers": [{"value": "4711", "type": "work"}]});
     let (taken, _) = changed(&by_hand, &document(says));
@@ -866,14 +866,14 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
 }
 
 #[test]
-fn a_user_of_a_data_set_is_not_the_providers_while_the_data_set_is_there() {
+fn a_user_of_a_source_is_not_the_providers_while_the_source_is_there() {
     let mut person = ScimUserRecord { user: user(), kept: None, updated_at: None };
     person.user.source = Source::Csv;
     person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
     person.user.provenance.external_id = Some("E-1".to_owned());
     person.user.provenance.source_username = Some("adele".to_owned());
-    assert_eq!(require_no_data_set(&person.user, true), Err(DomainError::HeldByOtherSource));
-    assert_eq!(require_no_data_set(&person.user, false), Ok(()));
+    assert_eq!(require_no_source(&person.user, true), Err(DomainError::HeldByOtherSource));
+    assert_eq!(require_no_source(&person.user, false), Ok(()));
     assert_eq!(shown(&person).get("externalId"), None, "it is none of the provider's");
     let (taken, _) = patched(&person, &json!([{"op": "add", "path": "externalId", "value": "E-1"}]));
     let provenance = &taken.user.provenance;

@@ -1,4 +1,4 @@
-//! Data sets: what is read of them, whom a row means, and what becomes of users with and without one.
+//! Sources: what is read of them, whom a row means, and what becomes of users with and without one.
 
 use domain::models::event::{Event, EventType};
 use domain::models::job::ItemChange;
@@ -186,7 +186,7 @@ fn rows_for_the_same_user_are_faults_each_and_say_nothing_of_whom() {
         read.rows.iter().map(|row| (row.line, row.faults.iter().map(|f| f.code.as_str()).collect())).collect();
     let twice = vec!["repeated"];
     assert_eq!(repeated, [(2, twice.clone()), (3, vec![]), (4, twice.clone()), (5, twice), (6, vec![])]);
-    assert_eq!(read.rows[0].faults[0].detail, "stands in other rows as well: 4, 5");
+    assert_eq!(read.rows[0].faults[0].detail, "also appears in rows 4, 5");
     assert!(read.rows[0].values.is_empty(), "what is faulty keeps nothing");
     assert_eq!(read.keys.len(), 3, "and its user has not vanished");
 }
@@ -219,7 +219,7 @@ fn found(user: &User) -> MatchCandidates {
 }
 
 #[test]
-fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
+fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_source() {
     let source = people();
     let line = row(&source, "ada,Ada,,");
     assert_eq!(meant(&source, &line, &MatchCandidates::default()), Ok(MatchedUser::New));
@@ -231,14 +231,14 @@ fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_data_set() {
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
     let held = MatchCandidates { other_source: foreign.provenance.source_id, ..found(&foreign) };
     assert_eq!(meant(&source, &line, &held), Err(DomainError::HeldByOtherSource));
-    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(MatchedUser::User(_))), "the other data set is gone");
+    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(MatchedUser::User(_))), "the other source is gone");
     let mut pushed = user();
     pushed.source = Source::Scim;
     assert_eq!(meant(&source, &line, &found(&pushed)), Err(DomainError::HeldByOtherSource));
     let mut named = user();
     named.provenance.external_id = Some("00u1".to_owned());
     assert_eq!(meant(&source, &line, &found(&named)), Err(DomainError::HeldByOtherSource), "a provider has named them");
-    // By a name of the data set's own.
+    // By a name of the source's own.
     let source = page("");
     let line = rows(&source, r#"[{"login": "ada", "id": "E-1"}]"#).rows.remove(0);
     let named = create(&source, &line, UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after;
@@ -405,7 +405,7 @@ pub fn by_hand(user: &User, username: &str) -> User {
 }
 
 #[test]
-fn a_user_who_is_renamed_by_hand_is_still_known_by_the_data_sets_own_name() {
+fn a_user_who_is_renamed_by_hand_is_still_known_by_the_sources_own_name() {
     let source = people();
     let line = row(&source, "ada,Ada,,");
     let renamed = by_hand(&by_hand(&of_source(&source, "ada,Ada,,"), "bea"), "cleo");
@@ -443,7 +443,7 @@ fn a_user_who_is_renamed_by_hand_is_still_known_by_the_data_sets_own_name() {
 fn whoever_has_any_row_has_not_vanished_by_whatever_name_they_are_known() {
     let by_name = people();
     let old = of_source(&by_name, "ada,Ada,,");
-    // The data set goes by names of its own from now on, and knows none of its users yet.
+    // The source goes by names of its own from now on, and knows none of its users yet.
     let source = DataSource { source_id: by_name.source_id, ..page("") };
     for (text, knows) in [
         (r#"[{"login": "ada", "id": "E-1"}]"#, true),
@@ -517,7 +517,7 @@ fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, DomainError> {
 }
 
 #[test]
-fn a_data_set_takes_what_belongs_to_its_kind_and_names_the_rest() {
+fn a_source_takes_what_belongs_to_its_kind_and_names_the_rest() {
     let mapping = json!({"username": "login"});
     let page = json!({"name": "HR", "mapping": mapping, "url": "https://hr.example.com/", "format": "json",
         "vanish_limit_percent": 40, "vanish_policy": "delete", "every_hours": 6, "delimiter": "semicolon"});
@@ -554,7 +554,7 @@ fn a_data_set_takes_what_belongs_to_its_kind_and_names_the_rest() {
 }
 
 #[test]
-fn the_event_of_an_edit_of_a_data_set_says_which_fields_it_changes() {
+fn the_event_of_an_edit_of_a_source_says_which_fields_it_changes() {
     let source = page("");
     let edited = |body: Value| {
         let mut fields = fields(body);
@@ -615,7 +615,7 @@ fn a_row_that_only_calls_its_user_otherwise_says_so_in_an_event() {
     assert_eq!(change.events[0].changed_fields, ["external_id"]);
     let after = change.user_after().unwrap();
     assert_eq!(after.provenance.external_id.as_deref(), Some("E-2"));
-    // By hand they are called what the data set calls them now.
+    // By hand they are called what the source calls them now.
     let renamed = by_hand(&ada, "bea");
     let (change, _) = apply(&source, &renamed, &[], &line("bea", "E-1"), &new_id, &context(2)).unwrap().unwrap();
     assert_eq!(
@@ -629,7 +629,7 @@ fn a_row_that_only_calls_its_user_otherwise_says_so_in_an_event() {
 }
 
 #[test]
-fn who_is_deleted_has_not_vanished_and_who_is_of_another_data_set_neither() {
+fn who_is_deleted_has_not_vanished_and_who_is_of_another_source_neither() {
     let source = people();
     let ada = of_source(&source, "ada,Ada,,");
     assert!(has_vanished(&source, &ada, &[]));
@@ -641,7 +641,7 @@ fn who_is_deleted_has_not_vanished_and_who_is_of_another_data_set_neither() {
 }
 
 #[test]
-fn a_name_of_the_data_sets_own_keeps_users_of_one_username_apart() {
+fn a_name_of_the_sources_own_keeps_users_of_one_username_apart() {
     let by_id = page("");
     let by_name = DataSource { key: KeyField::Username, ..page("") };
     let line = |source: &DataSource, login: &str, id: Option<&str>| {

@@ -1,4 +1,4 @@
-//! Usernames that a data set hands on from one user to another: who gives one up, and what they are called meanwhile.
+//! Usernames that a source hands on from one user to another: who gives one up, and what they are called meanwhile.
 
 use domain::models::event::EventType;
 use domain::models::provenance::Field;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::common::{context, faults, fields, user};
 use crate::sources::{by_hand, new_id, of_source, page, people, row, rows, types};
 
-/// A data set that calls its users by names of its own.
+/// A source that calls its users by names of its own.
 fn named_set() -> DataSource {
     page("")
 }
@@ -42,7 +42,7 @@ fn deletion() -> lifecycle::Deletion {
 }
 
 #[test]
-fn a_rows_owner_is_whom_its_data_set_knows_by_its_key_and_whoever_else_has_its_name_is_in_the_way() {
+fn a_rows_owner_is_whom_its_source_knows_by_its_key_and_whoever_else_has_its_name_is_in_the_way() {
     let [own, other, former] = [person(1, "ada", "E-1"), person(2, "bea", "E-2"), person(3, "cleo", "E-3")];
     let found = |id: Option<&User>, name: Option<&User>, source_name: Option<&User>| MatchCandidates {
         by_external_id: id.cloned(),
@@ -55,7 +55,7 @@ fn a_rows_owner_is_whom_its_data_set_knows_by_its_key_and_whoever_else_has_its_n
     assert_eq!((owner(&by_id, &all), in_the_way(&by_id, &all)), (Some(&own), Some(&other)));
     assert_eq!((owner(&by_name, &all), in_the_way(&by_name, &all)), (Some(&former), Some(&other)));
     let renamed = found(Some(&own), Some(&own), Some(&former));
-    assert_eq!(in_the_way(&by_id, &renamed), Some(&former), "whom the data set knew by it");
+    assert_eq!(in_the_way(&by_id, &renamed), Some(&former), "whom the source knew by it");
     let nobody = found(Some(&own), Some(&own), None);
     assert_eq!(in_the_way(&by_id, &nobody), None, "nobody is in their own way");
     let left = found(Some(&gone(&own)), Some(&gone(&other)), None);
@@ -75,7 +75,7 @@ fn a_user_gives_up_a_name_that_their_own_row_takes_from_them() {
     let gives = |user: &User, login: &str, name: &str| gives_up(&source, user, &line(login, "E-1"), name);
     assert!(gives(&ada, "bea", "ada") && gives(&ada, "bea", "ADA"));
     assert!(!gives(&ada, "ada", "ada") && !gives(&ada, "ADA", "ada"), "it is still theirs");
-    assert!(gives(&ada, "bea", "cleo"), "they have not got it any more, though the data set knew them by it");
+    assert!(gives(&ada, "bea", "cleo"), "they have not got it any more, though the source knew them by it");
     let held = by_hand(&by_hand(&ada, "other"), "ada");
     assert!(!may_be_renamed(&held) && may_be_renamed(&ada));
     assert!(!gives(&held, "bea", "ada"), "what was set by hand stays");
@@ -126,7 +126,7 @@ fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
     let change = leaves(&ada, "Ada").unwrap().unwrap();
     assert_eq!(change.user_after().unwrap().username, "ada.left-000000000abc");
     assert!(change.user_after().unwrap().provenance.by_hand.is_empty(), "nobody did it by hand");
-    assert_eq!(change.user_after().unwrap().provenance.source_username, None, "the data set does not know them by it");
+    assert_eq!(change.user_after().unwrap().provenance.source_username, None, "the source does not know them by it");
     assert_eq!(
         (types(&change.events), change.events[0].source_id),
         (vec![EventType::UserUpdated], Some(source.source_id))
@@ -153,7 +153,7 @@ fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
 }
 
 #[test]
-fn a_data_set_has_a_row_of_a_username_whatever_its_key() {
+fn a_source_has_a_row_of_a_username_whatever_its_key() {
     let keys = |source: &DataSource, text: &str| -> Vec<KeyHash> { rows(source, text).keys };
     for keys in [
         keys(&people(), "login,first,mail,ext\nada,,,\ncleo,,,\n"),

@@ -200,7 +200,7 @@ fn a_username_is_as_long_as_the_form_that_earlier_releases_keep_has_room() {
 }
 
 #[test]
-fn what_follows_a_data_set_again_is_named_field_by_field() {
+fn what_follows_a_source_again_is_named_field_by_field() {
     let edit = UserEdit::read(fields(json!({"release": ["email", "username", "email"]}))).unwrap();
     assert_eq!(edit.release, [Field::Username, Field::Email].into());
     let wrong = json!({"release": ["email", "shoe_size"], "username": null});

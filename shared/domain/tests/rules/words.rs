@@ -124,7 +124,7 @@ fn a_code_for_an_unknown_purpose_registers_nothing() {
 }
 
 #[test]
-fn who_comes_from_an_unknown_kind_of_data_set_says_so() {
+fn who_comes_from_an_unknown_kind_of_source_says_so() {
     let kind = SourceKind::Unknown(word("ldap"));
     let read: Source = serde_json::from_value(json!(kind)).unwrap();
     assert_eq!(read, Source::Unknown(word("ldap")));

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Place, TestStore, new_id, nothing, walk};
 
-fn data_set(place: &Place<'_>, name: &str) -> DataSource {
+fn source(place: &Place<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
     let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
     let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
@@ -27,10 +27,10 @@ fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -
 }
 
 #[tokio::test]
-async fn a_data_set_comes_with_its_users_and_what_was_uploaded() {
+async fn a_source_comes_with_its_users_and_what_was_uploaded() {
     let store = &TestStore::start().await;
     let mut place = Place::new(store);
-    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    let (one, two) = (source(&place, "one"), source(&place, "two"));
     place.put(&one).await;
     place.later(Duration::seconds(1));
     let two = DataSource { created_at: place.now, ..two };
@@ -76,10 +76,10 @@ async fn a_data_set_comes_with_its_users_and_what_was_uploaded() {
 }
 
 #[tokio::test]
-async fn what_a_data_set_calls_its_users_is_unique_in_it_alone() {
+async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    let (one, two) = (source(&place, "one"), source(&place, "two"));
     let (ada, bob) = (user_of(&place, &one, "ada", "E-1"), user_of(&place, &two, "bob", "E-1"));
     place.put(&ada).await;
     place.put(&bob).await;
@@ -104,10 +104,10 @@ async fn what_a_data_set_calls_its_users_is_unique_in_it_alone() {
 }
 
 #[tokio::test]
-async fn whom_a_data_set_knows_by_another_username_is_found_by_it_there_alone() {
+async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
     let store = &TestStore::start().await;
     let place = Place::new(store);
-    let (one, two) = (data_set(&place, "one"), data_set(&place, "two"));
+    let (one, two) = (source(&place, "one"), source(&place, "two"));
     let mut ada = user_of(&place, &one, "by-hand", "E-1");
     ada.provenance.source_username = Some("Ada".to_owned());
     place.put(&ada).await;

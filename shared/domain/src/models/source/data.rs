@@ -1,4 +1,4 @@
-//! Reading a data set: its rows, each with its faults, or what is wrong with the whole.
+//! Reading a source: its rows, each with its faults, or what is wrong with the whole.
 //!
 //! What is garbage, or only half of what it was, is refused as a whole: nothing is taken from it.
 
@@ -16,7 +16,7 @@ use crate::models::user::NewUser;
 use crate::text::is_blank;
 use crate::username::{former_username, unique_username};
 
-/// The most rows of a data set.
+/// The most rows of a source.
 pub const ROW_LIMIT: usize = 50_000;
 
 /// The most bytes of a page that is read.
@@ -31,7 +31,7 @@ const GROUP_LIMIT: usize = 3 * ROW_LIMIT;
 
 const VALUE_LIMIT: usize = 20 * ROW_LIMIT;
 
-/// What is wrong with a data set as a whole, or why it cannot be had: a stable code and a sentence,
+/// What is wrong with a source as a whole, or why it cannot be had: a stable code and a sentence,
 /// neither of which holds any of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportError {
@@ -66,7 +66,7 @@ impl RowFault {
     }
 }
 
-/// A row of a data set.
+/// A row of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Its line in the file, or its place in the array; from 1.
@@ -74,7 +74,7 @@ pub struct Row {
     /// By what its user is known, if it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyHash>,
-    /// The fields that the data set has, by our names, as users keep them; `None` for an empty one.
+    /// The fields that the source has, by our names, as users keep them; `None` for an empty one.
     /// Nothing of a row with faults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Option<String>>,
@@ -96,7 +96,7 @@ impl Row {
         self.value("username").unwrap_or_default()
     }
 
-    /// What the data set calls the user.
+    /// What the source calls the user.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {
         self.value(EXTERNAL_ID_FIELD)
@@ -121,10 +121,10 @@ impl Row {
     }
 }
 
-/// By what a user is known in a data set: 64 bits of a hash, which say nothing of whom.
+/// By what a user is known in a source: 64 bits of a hash, which say nothing of whom.
 pub type KeyHash = u64;
 
-/// The hash of what a user is known by. Two that fall together by chance (for a full data set, one
+/// The hash of what a user is known by. Two that fall together by chance (for a full source, one
 /// time in ten thousand million) would only keep a vanished user from being noticed.
 #[must_use]
 pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
@@ -141,14 +141,14 @@ pub fn former_key_hash(username: &str) -> Option<KeyHash> {
     former_username(username).map(|former| hash(KeyField::Username.as_str(), &former))
 }
 
-/// A hash among those of a data set, by which they are known to be of usernames as they are compared now. A
-/// data set that an earlier release has begun to take in is without it.
+/// A hash among those of a source, by which they are known to be of usernames as they are compared now. A
+/// source that an earlier release has begun to take in is without it.
 #[must_use]
 pub fn rule_mark() -> KeyHash {
     hash("rule", "rfc8265")
 }
 
-/// The hash by which a row is found to be that of a user of whom it is not known yet what the data set
+/// The hash by which a row is found to be that of a user of whom it is not known yet what the source
 /// calls them.
 #[must_use]
 pub fn unnamed_hash(username: &str) -> KeyHash {
@@ -160,12 +160,12 @@ fn hash(kind: &str, name: &str) -> KeyHash {
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
-/// A data set, read.
+/// A source, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Its rows, those with faults too.
     pub rows: Vec<Row>,
-    /// By what the users of all of them are known, sorted: by the data set's key; of a row with faults,
+    /// By what the users of all of them are known, sorted: by the source's key; of a row with faults,
     /// by any name that it holds; and where that is not the username, by [`unnamed_hash`] too.
     pub keys: Vec<KeyHash>,
     /// How many rows do not tell whose they are: while there are any, nobody can be said to have
@@ -173,7 +173,7 @@ pub struct Rows {
     pub nameless: usize,
 }
 
-/// Reads a data set from what was uploaded, or from its page.
+/// Reads a source from what was uploaded, or from its page.
 ///
 /// # Errors
 /// What is wrong with the whole.
@@ -195,7 +195,7 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
     Ok(checked(source, raw))
 }
 
-/// What a data set comes to whose settings only another release knows.
+/// What a source comes to whose settings only another release knows.
 #[must_use]
 pub fn of_another_release() -> ImportError {
     ImportError::new("unknown_settings", "is set up in a way that this release does not know")
@@ -415,7 +415,8 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
                 let others =
                     same.iter().filter(|other| *other != at).take(10).map(|other| read[*other].0.line.to_string());
                 let others = others.collect::<Vec<_>>().join(", ");
-                let detail = format!("stands in other rows as well: {others}");
+                let rows = if same.len() == 2 { "row" } else { "rows" };
+                let detail = format!("also appears in {rows} {others}");
                 read[*at].0.faults.push(RowFault::new(field.as_str(), "repeated", detail));
             }
         }
@@ -479,7 +480,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     (row, texts)
 }
 
-/// The fields that the data set has, as users keep them.
+/// The fields that the source has, as users keep them.
 fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<&String>) -> BTreeMap<String, Option<String>> {
     let fields = Field::ALL.iter().map(|field| (field.as_str(), new.field(*field)));
     let fields = fields.chain([(EXTERNAL_ID_FIELD, external)]);

@@ -94,7 +94,7 @@ impl ScimUserWrite {
         let external_id = and(external_id, after.faults_since(before));
         let (edit, external_id) = both(UserEdit::read(Fields::of_json(changed)), external_id)?;
         Ok(Self {
-            edit: UserEdit { origin: Origin::DataSet, ..edit },
+            edit: UserEdit { origin: Origin::Source, ..edit },
             external_id: (old.external_id != external_id).then_some(external_id),
             active: new.active.filter(|_| new.active != old.active),
             kept: after.kept(),
@@ -176,7 +176,7 @@ pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Resu
 fn met(user: &User, wanted: &ScimUserWrite) -> User {
     match holder(user) {
         Holder::Provider if user.source == Source::Scim => user.clone(),
-        Holder::Provider | Holder::Nobody | Holder::DataSet(_) => taken_over(user, Source::Scim, None, &wanted.edit),
+        Holder::Provider | Holder::Nobody | Holder::Source(_) => taken_over(user, Source::Scim, None, &wanted.edit),
     }
 }
 

@@ -80,7 +80,7 @@ const IN_USER: [&str; 3] = ["userName", "externalId", "active"];
 impl Document {
     /// A user as far as they can be changed. What Handset itself knows comes before what the
     /// provider once said: somebody may have set it by hand since. `active` is the provider's own word,
-    /// whatever else holds, and a name that a data set has given is none of the provider's.
+    /// whatever else holds, and a name that a source has given is none of the provider's.
     #[must_use]
     pub fn of(person: &ScimUserRecord) -> Self {
         let user = &person.user;

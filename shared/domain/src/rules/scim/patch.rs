@@ -105,7 +105,7 @@ fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) ->
         return Err(read_only(target));
     }
     if op == Operation::Remove && attribute.required {
-        return Err(refuse(ScimType::Mutability, format!("{} cannot be taken away.", attribute.name)));
+        return Err(refuse(ScimType::Mutability, format!("{} cannot be removed.", attribute.name)));
     }
     let at = |home: &mut Map<String, Value>| match (attribute.multi, target.part) {
         (true, _) => several(home, op, target, filter, value),
