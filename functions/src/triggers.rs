@@ -2,10 +2,10 @@
 
 pub mod deliver_webhook;
 mod deployment_mail;
+mod email_layout;
 mod endpoint;
 mod invitation_mail;
 mod invitation_text;
-mod email_layout;
 pub mod notify_device;
 pub mod publish_events;
 pub mod purge_deleted;

@@ -37,8 +37,8 @@ pub(crate) fn compose(
         until: &deployment.expires_at.day(),
         stores: &email_layout::stores(app),
     };
-    let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
-    email_layout::message(deployment, to, email_layout, &link, PICTURE, Some(FILE)).map(Some)
+    let layout = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
+    email_layout::message(deployment, to, layout, &link, PICTURE, Some(FILE)).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.

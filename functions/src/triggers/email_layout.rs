@@ -132,7 +132,7 @@ pub(crate) struct EmailLayout {
 pub(crate) fn message(
     offer: &Invitation,
     to: String,
-    letter: EmailLayout,
+    layout: EmailLayout,
     link: &str,
     inside: &str,
     attached: Option<&str>,
@@ -157,9 +157,9 @@ pub(crate) fn message(
     Ok(Message {
         from: None,
         to,
-        subject: letter.subject.to_owned(),
-        text: letter.text,
-        html: letter.html,
+        subject: layout.subject.to_owned(),
+        text: layout.text,
+        html: layout.html,
         pictures: [within].into_iter().chain(attached.map(|name| picture(None, name))).collect(),
         tags: tags.map(|(name, value)| (name.to_owned(), value)).to_vec(),
     })

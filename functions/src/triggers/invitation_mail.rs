@@ -33,8 +33,8 @@ pub(crate) fn compose(
         until: &invitation.expires_at.day(),
         stores: &email_layout::stores(app),
     };
-    let letter = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
-    email_layout::message(invitation, to, email_layout, &link, PICTURE, None).map(Some)
+    let layout = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
+    email_layout::message(invitation, to, layout, &link, PICTURE, None).map(Some)
 }
 
 /// What the e-mail says, in either of its forms.

@@ -188,7 +188,7 @@ fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_don
             let unconfirmed = device.unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state, wipe.at));
             assert_eq!(unconfirmed, Some((wipe, CommandState::Failed, at(minute))));
             assert!(device.has_pending_command(at(minute)) && device.pending_since() == Some(at(2)));
-            assert!(health(device, None, &Settings::default(), at(minute)).errors[0].message.contains("wipe"));
+            assert!(health(device, None, &Settings::default(), at(minute)).errors[0].message.contains("Wipe"));
             assert!(fixture.user.left_device_ids.contains(&id));
         };
         shows(&fixture, 5);
