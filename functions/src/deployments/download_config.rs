@@ -13,7 +13,7 @@ use crate::description::OperationDoc;
 use crate::description::schema::{any_object, count, nullable, object, text, uuid};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::users::actions::profile_of;
+use crate::profiles::profile_of;
 
 /// What the operation says of itself.
 #[must_use]

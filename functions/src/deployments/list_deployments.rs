@@ -11,7 +11,7 @@ use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
-use crate::users::actions::default_profile;
+use crate::profiles::default_profile;
 use crate::users::list_users;
 use crate::views;
 

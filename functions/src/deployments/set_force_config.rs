@@ -1,13 +1,13 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
 
 use domain::error::{DomainError, Error};
+use domain::rules::deployments::force;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users;
-use crate::users::actions::UserAction;
 
 /// What the operation says of itself.
 #[must_use]
@@ -25,7 +25,5 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    users::perform(table, &request, &UserAction::ForceConfig, defaults).await
+    users::change(state, &request, force).await
 }

@@ -7,19 +7,20 @@ use domain::input::Fields;
 use domain::models::invitation::{Invitation, Warning};
 use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, JobPause, NextPage, Selection, Waiting};
 use domain::models::source::SyncAction;
+use domain::rules::change::ChangeSet;
 use domain::rules::jobs::{cancel, page_done};
 use domain::states::JobState;
 use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
 
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::devices::actions::{self as device_actions, DeviceAction};
+use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::users::actions::{self as user_actions, UserAction};
+use crate::users::actions::UserAction;
 use crate::users::list_users;
 
 /// Things of a page of a filter.
@@ -261,19 +262,21 @@ pub(crate) async fn decided(
     id: &str,
     defaults: &Defaults,
 ) -> Result<Option<PlannedChange>, Error> {
+    let action = ActionContext::new(table, defaults, context.clone());
     match Action::of(job)? {
-        Action::User(action) => {
+        Action::User(wanted) => {
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
             let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
-            let prepared = Box::pin(user_actions::prepare(table, context, &user, &action, defaults)).await?;
-            let warnings = prepared.invitation.iter().flat_map(Invitation::warnings).collect();
-            Ok(prepared.commit.map(|commit| PlannedChange { commit, warnings }))
+            let plan = Box::pin(wanted.decide(&action, &user)).await?;
+            let warnings = plan.new_invitation().into_iter().flat_map(Invitation::warnings).collect();
+            Ok(plan.commit().map(|commit| PlannedChange { commit, warnings }))
         }
-        Action::Device(action) => {
+        Action::Device(wanted) => {
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
-            let whole = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
-            let commit = device_actions::prepare(table, context, whole, &action, defaults).await?.commit;
-            Ok(commit.map(|commit| PlannedChange { commit, warnings: Vec::new() }))
+            let details = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
+            let change = wanted.decide(&action, &details).await?;
+            let commit = |change: &ChangeSet| Commit::changing(action.event.event_id, change);
+            Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(not_by_things()),
     }

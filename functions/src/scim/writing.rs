@@ -6,20 +6,22 @@ use domain::models::user::User;
 use domain::rules::lifecycle::require_rename_allowed;
 use domain::rules::provenance::require_no_source;
 use domain::rules::scim::change;
-use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::rules::scim::change::{DELETED, ScimCreated, ScimUserNew, ScimUserWrite, is_renamed};
 use domain::rules::scim::document::{Document, ScimUserRecord, location};
 use domain::rules::scim::patch;
 use domain::rules::scim::schema::{PATCH_OP, USER};
-use domain::{CommandId, UserId};
+use domain::UserId;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::listing::require_version;
 use super::{body, found, projection, shown, with};
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
+use crate::users::changes::{carry_through, with_username};
+use crate::users::deletion::{self, DeleteRequest};
+use crate::users::edits::{claims_of_new, claims_of_rename};
 
 /// Makes a user: 201, and where they are.
 pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
@@ -33,25 +35,16 @@ pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &st
 }
 
 async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
-    let claims = table.username_claims(request.workspace(), &new.user.username).await?;
-    if claims.are_taken_from(None) {
-        return Err(DomainError::UsernameTaken.into());
-    }
+    let claims = claims_of_new(table, request.workspace(), &new.user.username).await?;
     if let Some(external_id) = &new.external_id {
         require_free(table, request, external_id, None).await?;
     }
     let event_context = request.event_context();
-    let created = change::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context)?;
-    let mut commit = Commit::without_event(event_context.event_id);
-    if let Some((first, others)) = created.events.split_first() {
-        let user = &created.person.user;
-        commit = Commit::of(first).put(user).claim(&claims, user.user_id).keep(None, created.person.kept.as_ref());
-        for (n, event) in others.iter().enumerate() {
-            commit = commit.also(event_context.event_id, n + 1, event);
-        }
-    }
-    table.commit(commit).await?;
-    Ok(created.person)
+    let id = UserId(request.http.id_source.new_id());
+    let ScimCreated { person, change } = change::create(new.clone(), id, &event_context)?;
+    let commit = Commit::changing(event_context.event_id, &change).claim(&claims, id);
+    table.commit(commit.keep(None, person.kept.as_ref())).await?;
+    Ok(person)
 }
 
 /// Lets the provider call a user so if nobody else is called so.
@@ -126,19 +119,19 @@ async fn change_one(
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(table, request, &person.user, &wanted).await?;
-    let phones = held(table, &person.user).await?;
+    let phones = table.phones(person.user.workspace_id, &person.user.device_ids).await?;
     require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
-    let context = RequestContext::of_request(request);
-    let event_context = context.event_context();
-    let new_id = || CommandId(request.http.id_source.new_id());
-    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
+    let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+    let new_id = || action.new_command_id();
+    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &action.event)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
-    let commit = renaming(commit, claims.as_ref(), &person.user);
-    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = committed.now(change.user_after().unwrap_or(&person.user).clone());
-    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
+    let change = carry_through(&action, updated.change).await?;
+    let commit = Commit::changing(action.event.event_id, &change);
+    let commit = with_username(commit, claims.as_ref(), &person.user).keep(person.kept.as_ref(), updated.kept.as_ref());
+    let committed = table.commit(commit).await?;
+    let user = committed.now(change.into_user().unwrap_or(person.user));
+    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
 }
 
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
@@ -163,11 +156,11 @@ pub(super) async fn delete(
     defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
-    let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
         let person = to_be_changed(table, request, id).await?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &person.user, &action, defaults).await?;
-        if let Some(commit) = prepared.commit {
+        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        let plan = deletion::delete(&action, &person.user, &DeleteRequest::without_wipe(DELETED)).await?;
+        if let Some(commit) = plan.commit() {
             table.commit(commit).await?;
         }
         Ok(lambda::scim::empty(StatusCode::NO_CONTENT))

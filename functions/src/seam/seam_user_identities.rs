@@ -16,12 +16,13 @@ use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::state::AppState;
-use crate::users::actions::{UserAction, edited, prepare, require_key_free};
+use crate::users::deletion::{self, DeleteRequest};
+use crate::users::edits::{self, require_key_free};
 
 /// How many a page has unless more or fewer are asked for, and at most.
 const LIMIT: (usize, usize) = (100, 500);
@@ -107,8 +108,9 @@ async fn created(
         IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
     };
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &request.event_context());
-    let commit = Commit::of(&event).put(&user);
+    let event_context = request.event_context();
+    let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
+    let commit = Commit::changing(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
@@ -177,8 +179,8 @@ async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(table, &RequestContext::of_request(request), &user, &edit, defaults).await?;
-        done(table, prepared.commit).await
+        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        done(table, edits::edit(&action, &user, &edit).await?).await
     })
     .await
 }
@@ -190,11 +192,10 @@ async fn delete(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
-    let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &user, &action, defaults).await?;
-        done(table, prepared.commit).await
+        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        done(table, deletion::delete(&action, &user, &DeleteRequest::without_wipe(DELETED)).await?).await
     })
     .await
 }

@@ -30,11 +30,11 @@ use domain::rules::lifecycle;
 use domain::rules::sync as rules;
 use domain::rules::sync::{MatchCandidates, MatchedUser};
 use domain::states::JobState;
-use domain::{CommandId, SourceId, UserId};
+use domain::{SourceId, UserId};
 use lambda::logging::Chain;
 use serde::{Deserialize, Serialize};
 
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
 use crate::jobs::work::{may_go_on, moved_on, stopped};
 use crate::retry::retry_on_conflict;
@@ -42,7 +42,8 @@ use crate::settings::Defaults;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
-use crate::users::actions::{UserAction, carried_through, held, prepare, renaming, settings};
+use crate::users::changes::{carry_through, with_username};
+use crate::users::deletion::{DeleteRequest, delete};
 
 /// Users of a source that are looked at together.
 const USERS: usize = 100;
@@ -382,6 +383,16 @@ impl SyncRun<'_> {
         self.context.at(self.deadline.id_source())
     }
 
+    /// What is done to one user now.
+    fn action(&self) -> ActionContext<'_> {
+        ActionContext::new(self.table, self.syncing.defaults, self.context())
+    }
+
+    /// The devices that a user holds, each with its open commands.
+    async fn phones(&self, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
+        self.table.phones(user.workspace_id, &user.device_ids).await
+    }
+
     /// Does a page of rows. `None` if the time was over before.
     async fn rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
@@ -393,7 +404,7 @@ impl SyncRun<'_> {
         let chosen = self.chosen().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
-        let settings = settings(self.table, self.context).await?;
+        let settings = self.action().settings().await?;
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
@@ -556,18 +567,17 @@ impl SyncRun<'_> {
         if !row.faults.is_empty() {
             return Ok(RowDecision::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
         }
-        let context = self.context();
-        let event_context = context.event_context();
+        let action = self.action();
         let (found, claims) = found;
         let user = match rules::meant(self.source, row, found)? {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
             MatchedUser::New => {
                 require_level(row, settings)?;
-                let change = rules::create(self.source, row, UserId(context.id_source.new_id()), &event_context);
+                let id = UserId(action.request.id_source.new_id());
+                let change = rules::create(self.source, row, id, &action.event);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
-                let commit =
-                    change.events.iter().fold(Commit::without_event(event_context.event_id), Commit::put).put(user);
-                let commit = renaming(commit, claims.as_ref(), user);
+                let commit = Commit::changing(action.event.event_id, &change);
+                let commit = with_username(commit, claims.as_ref(), user);
                 let item = JobItem {
                     user_id: Some(user.user_id),
                     change: Some(ItemChange::Created),
@@ -585,11 +595,11 @@ impl SyncRun<'_> {
             require_level(row, settings)?;
         }
         let phones: Vec<DeviceWithCommands> =
-            if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
+            if rules::concerns_phones(self.source, &user, row) { self.phones(&user).await? } else { Vec::new() };
         let is_renamed = rules::is_renamed(self.source, &user, row);
         lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
-        let new_id = || CommandId(context.id_source.new_id());
-        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &event_context)? else {
+        let new_id = || action.new_command_id();
+        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &action.event)? else {
             return Ok(RowDecision::Nothing);
         };
         let item = JobItem {
@@ -600,9 +610,9 @@ impl SyncRun<'_> {
         };
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
         // On the heap, as in a job: together they are more than a small stack takes.
-        let carried = carried_through(self.table, &context, change, self.syncing.defaults, &event_context);
-        let (_, commit) = Box::pin(carried).await?;
-        let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
+        let change = Box::pin(carry_through(&action, change)).await?;
+        let commit = Commit::changing(action.event.event_id, &change);
+        let commit = with_username(commit, claims.as_ref().filter(|_| renamed), &user);
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
@@ -816,25 +826,20 @@ impl SyncRun<'_> {
 
     /// What the policy does to a user who vanished.
     async fn gone(&self, user: &User) -> Result<Option<Commit>, Error> {
-        let context = self.context();
-        let event_context = context.event_context();
-        match self.source.policy {
+        let action = self.action();
+        let change = match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
-                let phones = if suspends { held(self.table, user).await? } else { Vec::new() };
+                let phones = if suspends { self.phones(user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
-                let change = rules::vanish(self.source, user, &devices, &event_context)?;
-                Ok(change.map(|change| Commit::changing(event_context.event_id, &change)))
+                rules::vanish(self.source, user, &devices, &action.event)?
             }
             VanishPolicy::Delete => {
-                let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
-                let prepared = prepare(self.table, &context, user, &delete, self.syncing.defaults).await?;
-                let mut event = event_context.event(EventType::UserVanished).about_user(user.user_id);
-                event.source_id = Some(self.source.source_id);
-                event.change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
-                Ok(prepared.commit.map(|commit| commit.put(&event)))
+                let plan = delete(&action, user, &DeleteRequest::without_wipe(rules::VANISHED)).await?;
+                plan.change.map(|deletion| rules::vanish_with(deletion, self.source, user, &action.event))
             }
-        }
+        };
+        Ok(change.map(|change| Commit::changing(action.event.event_id, &change)))
     }
 
     fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {

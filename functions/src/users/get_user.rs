@@ -12,7 +12,7 @@ use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::RelatedToUser;
-use crate::users::actions::newest;
+use crate::users::offers::newest;
 use crate::views;
 
 /// What the operation says of itself.

@@ -8,7 +8,7 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::state::AppState;
-use crate::users::actions::read_invite;
+use crate::users::offers::{invite, read_invite};
 use crate::views;
 
 /// What the operation says of itself.
@@ -42,10 +42,9 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let mut fields = request.http.body()?;
-    let action = read_invite(&mut fields);
+    let wanted = &read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::offered(table, &request, &action, defaults, views::invitation).await
+    let decide = |action, user| async move { invite(&action, &user, wanted).await };
+    super::offer(state, &request, decide, views::invitation).await
 }

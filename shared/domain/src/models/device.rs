@@ -511,6 +511,11 @@ pub struct DeviceAttachments {
 }
 
 impl DeviceAttachments {
+    /// What was read of a device, which has no such row until something is attached to it.
+    pub(crate) fn of(device: &Device, read: Option<&Self>) -> Self {
+        read.cloned().unwrap_or_else(|| Self::none(device))
+    }
+
     /// Of a device that nothing belongs to.
     #[must_use]
     pub fn none(device: &Device) -> Self {

@@ -1,13 +1,16 @@
 //! Registering a device with a code.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Time;
 use crate::error::{DomainError, HeldDevice};
 use crate::ids::DeviceId;
 use crate::input::Fields;
 use crate::limits::DEVICE_LIMIT;
 use crate::models::command::{Command, CommandKind, Trigger};
+use crate::models::credential::{Service, ServiceKind};
 use crate::models::device::{
-    Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
+    Device, DeviceAttachments, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
     pending_for,
 };
 use crate::models::event::{Event, EventType};
@@ -128,6 +131,24 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Everything that it changes but the push token. What only makes up for a lost answer changes the device alone,
+    /// which has a new credential.
+    #[must_use]
+    pub fn change(&self) -> ChangeSet {
+        if self.events.is_empty() {
+            return ChangeSet { devices: vec![self.device.clone()], ..ChangeSet::default() };
+        }
+        ChangeSet {
+            events: self.events.clone(),
+            user: Some(self.user.clone()),
+            devices: [&self.device].into_iter().chain(&self.replaced).cloned().collect(),
+            claims: vec![self.claim.clone()],
+            commands: self.removed.clone(),
+            invitations: vec![self.invitation.clone()],
+            ..ChangeSet::default()
+        }
+    }
+
     /// The registration with what is kept of the device's new credential.
     #[must_use]
     pub fn with_credential(mut self, hash: Hash) -> Self {
@@ -360,21 +381,8 @@ fn new_device(
     described(blank, application, context)
 }
 
-/// A simulated phone: it stands where a registered one would, and no app holds its credential.
-#[derive(Clone, Debug)]
-pub struct SimulatedPhone {
-    /// The phone.
-    pub device: Device,
-    /// Its identifier's claim.
-    pub claim: RowChange<IdentifierClaim>,
-    /// Its user, who holds it.
-    pub user: User,
-    /// The event.
-    pub event: Event,
-}
-
-/// Registers a phone that does not exist, for trying things out. `claim` is that of its identifier,
-/// if a phone has or had it.
+/// Registers a phone that does not exist, for trying things out: no app holds its credential. `claim` is that of its
+/// identifier, if a phone has or had it; `services` are the credential services that know it.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a fault of the identifier if a phone of the
@@ -385,8 +393,9 @@ pub fn simulate(
     claim: Option<&IdentifierClaim>,
     application: &RegistrationRequest,
     device_id: DeviceId,
+    services: BTreeMap<ServiceKind, Service>,
     context: &EventContext,
-) -> Result<SimulatedPhone, DomainError> {
+) -> Result<(Device, ChangeSet), DomainError> {
     user.require_usable()?;
     match claim.filter(|claim| claim.held) {
         Some(claim) if claim.user_id == user.user_id => {
@@ -399,12 +408,20 @@ pub fn simulate(
     if user.device_ids.len() >= DEVICE_LIMIT {
         return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
     }
-    let user = user_with(user, device_id, context).after;
+    let user = user_with(user, device_id, context);
     let epoch = claim.map_or(1, |claim| claim.epoch + 1);
-    let device = new_device(&user, application, device_id, epoch, context);
-    let event = context.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
+    let device = new_device(&user.after, application, device_id, epoch, context);
+    let event = context.event(EventType::DeviceRegistered).about_device(device_id, device.user_id);
     let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
-    Ok(SimulatedPhone { claim: RowChange { before: claim.cloned(), after }, device, user, event })
+    let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::none(&device) });
+    let change = ChangeSet {
+        user: Some(user),
+        claims: vec![RowChange { before: claim.cloned(), after }],
+        devices: vec![RowChange::new(device.clone())],
+        attachments: attached.into_iter().map(RowChange::new).collect(),
+        ..ChangeSet::recorded(event)
+    };
+    Ok((device, change))
 }
 
 fn described(mut device: Device, application: &RegistrationRequest, context: &EventContext) -> Device {
