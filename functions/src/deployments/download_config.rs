@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::description::OperationDoc;
 use crate::description::schema::{any_object, count, nullable, object, text, uuid};
+use crate::profiles::profile_of;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::profiles::profile_of;
 
 /// What the operation says of itself.
 #[must_use]

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::description::OperationDoc;
 use crate::description::schema::thing;
 use crate::paging::Paging;
-use crate::state::AppState;
 use crate::profiles::default_profile;
+use crate::state::AppState;
 use crate::users::list_users;
 use crate::views;
 

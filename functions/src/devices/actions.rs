@@ -54,7 +54,11 @@ impl DeviceAction {
     ///
     /// # Errors
     /// Those of the action's rule.
-    pub async fn decide(&self, action: &ActionContext<'_>, details: &DeviceDetails) -> Result<Option<ChangeSet>, Error> {
+    pub async fn decide(
+        &self,
+        action: &ActionContext<'_>,
+        details: &DeviceDetails,
+    ) -> Result<Option<ChangeSet>, Error> {
         Ok(match self {
             Self::Block { reason } => devices::block(&details.device, reason.clone(), &action.event)?,
             Self::Unblock { reason } => devices::unblock(&details.device, reason.clone(), &action.event)?,

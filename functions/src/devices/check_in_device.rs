@@ -9,9 +9,7 @@ use domain::models::device::{Device, DeviceAccess};
 use domain::models::usage::{UsageScope, month};
 use domain::models::user::User;
 use domain::models::workspace::Settings;
-use domain::rules::check_in::{
-    CheckIn, CheckInReport, CheckInState, authenticate, check_in, needs, user_must_follow,
-};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, authenticate, check_in, needs, user_must_follow};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 use serde_json::json;

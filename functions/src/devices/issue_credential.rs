@@ -30,8 +30,6 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::change(state, &request, |details, context| {
-        issue(&details.device, details.attachments.as_ref(), id, context)
-    })
-    .await
+    super::change(state, &request, |details, context| issue(&details.device, details.attachments.as_ref(), id, context))
+        .await
 }

@@ -1,6 +1,7 @@
 //! Users made, changed and deleted.
 
 use aws::{Commit, Table, UsernameClaims};
+use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::user::User;
 use domain::rules::lifecycle::require_rename_allowed;
@@ -10,7 +11,6 @@ use domain::rules::scim::change::{DELETED, ScimCreated, ScimUserNew, ScimUserWri
 use domain::rules::scim::document::{Document, ScimUserRecord, location};
 use domain::rules::scim::patch;
 use domain::rules::scim::schema::{PATCH_OP, USER};
-use domain::UserId;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 

@@ -8,8 +8,8 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::{Edit, NICKNAME};
 use domain::permission::Permission;
-use domain::text::{Form, TextRule};
 use domain::rules::devices;
+use domain::text::{Form, TextRule};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Map, Value, json};
 

@@ -15,8 +15,7 @@ use serde_json::json;
 
 use super::views::{self, SeamViewContext};
 use super::{
-    Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
-    whole,
+    Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
 };
 use crate::commits::commit;
 use crate::context::{ActionContext, RequestContext};

@@ -65,7 +65,8 @@ impl UserAction {
         match self {
             Self::Activate => changes::change(action, user, activate).await,
             Self::Suspend { reason } => {
-                changes::change(action, user, |user, devices, event| suspend(user, devices, reason.clone(), event)).await
+                changes::change(action, user, |user, devices, event| suspend(user, devices, reason.clone(), event))
+                    .await
             }
             Self::Delete(wanted) => delete(action, user, wanted).await,
             Self::LockAndWipe(wanted) => changes::order(action, user, wanted, lock_and_wipe).await,

@@ -43,11 +43,7 @@ pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
 ///
 /// # Errors
 /// `WipeFirst`; `Internal` if the claim of a device is not there.
-pub(crate) async fn delete(
-    action: &ActionContext<'_>,
-    user: &User,
-    wanted: &DeleteRequest,
-) -> Result<UserPlan, Error> {
+pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &DeleteRequest) -> Result<UserPlan, Error> {
     let table = action.table;
     let devices = table.devices(user.workspace_id, &user.device_ids).await?;
     let retention = action.settings().await?.retention(action.defaults.retention);

@@ -52,11 +52,7 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
 ///
 /// # Errors
 /// See [`invitations::invite`]; `TooManyMessages`, `TextsOff`, `CallingCodeNotAllowed`.
-pub(crate) async fn invite(
-    action: &ActionContext<'_>,
-    user: &User,
-    wanted: &InviteRequest,
-) -> Result<UserPlan, Error> {
+pub(crate) async fn invite(action: &ActionContext<'_>, user: &User, wanted: &InviteRequest) -> Result<UserPlan, Error> {
     let previous = newest(action.table, user, Purpose::Invite).await?;
     let wanted = Offer::Invitation { channel: wanted.channel, devices: wanted.devices };
     let change = Box::pin(offer(action, user, wanted, previous)).await?;

@@ -11,12 +11,7 @@ use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 
 /// What is attached to a device changed, and the device's own row only by its version.
-fn attached(
-    device: &Device,
-    before: Option<&DeviceAttachments>,
-    after: DeviceAttachments,
-    event: Event,
-) -> ChangeSet {
+fn attached(device: &Device, before: Option<&DeviceAttachments>, after: DeviceAttachments, event: Event) -> ChangeSet {
     ChangeSet {
         devices: vec![RowChange::from(device.clone(), device.clone())],
         attachments: vec![RowChange { before: before.cloned(), after }],

@@ -485,9 +485,7 @@ fn give(
         let commanded = match enqueue(&following, wanted, new_id(), context) {
             Ok(Enqueued::Queued { result, .. }) => *result,
             // What is wiped, or about to be, needs no further order.
-            Ok(Enqueued::Pending(_)) | Err(_) => {
-                TransitionResult { device, commands: Vec::new(), events: Vec::new() }
-            }
+            Ok(Enqueued::Pending(_)) | Err(_) => TransitionResult { device, commands: Vec::new(), events: Vec::new() },
         };
         change.add(&phone.device, commanded);
     }

@@ -10,8 +10,8 @@ use crate::limits::DEVICE_LIMIT;
 use crate::models::command::{Command, CommandKind, Trigger};
 use crate::models::credential::{Service, ServiceKind};
 use crate::models::device::{
-    Device, DeviceAttachments, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
-    pending_for,
+    Device, DeviceAttachments, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN,
+    VERSION, pending_for,
 };
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{Invitation, Purpose};

@@ -26,7 +26,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, faults, fields, published, user};
+use crate::common::{at, context, faults, fields, invitation_of, published, user};
 use crate::fixture::Fixture;
 
 fn new(number: u128) -> NewInvitation {
@@ -137,13 +137,13 @@ fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
         (DeliveryState::Failed, EventType::DeploymentFailed, false),
         (DeliveryState::Rejected, EventType::DeploymentFailed, false),
     ] {
-        let (after, event) = delivered(&made, news(state), &context(2)).unwrap();
+        let (after, event) = invitation_of(delivered(&made, news(state), &context(2)).unwrap());
         assert_eq!((event.event_type, event.deployment_id), (event_type, Some(made.invitation_id)), "{state}");
         assert_eq!(after.sent_at, went_out.then_some(at(1)), "{state}: deployed is when it went out");
     }
-    let (sent, _) = delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap();
+    let (sent, _) = invitation_of(delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap());
     let later = Delivery { at: at(9), ..news(DeliveryState::Delivered) };
-    assert_eq!(delivered(&sent, later, &context(9)).unwrap().0.sent_at, Some(at(1)));
+    assert_eq!(invitation_of(delivered(&sent, later, &context(9)).unwrap()).0.sent_at, Some(at(1)));
 }
 
 /// A configuration of a user with a salt.

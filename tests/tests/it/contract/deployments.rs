@@ -7,6 +7,7 @@ use chrono::Duration;
 use domain::models::client_account::{ClientAccount, SecretKind};
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
+use domain::rules::change::ChangeSet;
 use domain::rules::{deployments, lifecycle};
 use domain::secret::{Hash, new_code};
 use domain::states::UserStatus;
@@ -28,8 +29,9 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
     };
     let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
         .expect("they have an address");
-    let made = change.invitations.last().expect("one is made").after.clone();
-    let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
+    let change = ChangeSet { code: Some(code), ..change };
+    let made = change.new_invitation().expect("one is made").clone();
+    let commit = Commit::changing(change.events[0].event_id, &change);
     place.table.commit(commit).await.expect("nobody came first");
     (place.read(user).await, made)
 }
@@ -86,8 +88,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
         let change =
             deployments::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
         let change = change.expect("something changes");
-        let after = change.user_after().expect("it is changed").clone();
-        let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
+        let commit = Commit::changing(change.events[0].event_id, &change);
         place.table.commit(commit).await.expect("nobody came first");
     };
     let read = async |of: &User| store.table.user_secrets(place.workspace, of.user_id).await.expect("it answers");
