@@ -190,7 +190,7 @@ async fn offer(
         life: settings.invitation_lifetime(action.defaults.invitation_lifetime),
     };
     let previous = previous.as_ref();
-    let change = match wanted {
+    let mut change = match wanted {
         Offer::Invitation { .. } => invitations::invite(user, previous, new, &action.event)?,
         Offer::Deployment { profile_id, held, .. } => {
             deployments::deploy(user, held, previous, new, profile_id, &action.event)?
@@ -199,11 +199,12 @@ async fn offer(
     if channel == Channel::Sms {
         user.mobile.as_deref().map_or(Ok(()), |number| messages.require_textable(number))?;
     }
-    let counted = match Recipient::of(user, purpose, channel) {
+    change.secrets.code = Some(code);
+    change.counted = match Recipient::of(user, purpose, channel) {
         Some(recipient) => Some(count(action, &recipient, messages.per_day(channel, &settings)).await?),
         None => None,
     };
-    Ok(ChangeSet { code: Some(code), counted, ..change })
+    Ok(change)
 }
 
 /// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once

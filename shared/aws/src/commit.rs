@@ -136,7 +136,7 @@ impl Commit {
         commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
         commit = commit.all(&change.profile).all(&change.job);
         commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
-        if let (Some(code), Some(made)) = (&change.code, change.new_invitation()) {
+        if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
             commit = commit.keep_code(made, code);
         }
         if let Some(counted) = &change.counted {
@@ -150,7 +150,9 @@ impl Commit {
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
                 commit.forget_secrets(before)
             }
-            Some(RowChange { after, .. }) if !change.secrets.is_empty() => commit.keep_secrets(after, &change.secrets),
+            Some(RowChange { after, .. }) if !change.secrets.of_user.is_empty() => {
+                commit.keep_secrets(after, &change.secrets.of_user)
+            }
             _ => commit,
         }
     }

@@ -2,6 +2,7 @@
 //! happened. It is committed whole or not at all.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::models::client_account::SecretKind;
 use crate::models::command::Command;
@@ -59,12 +60,10 @@ pub struct ChangeSet {
     pub commands: Vec<RowChange<Command>>,
     /// Invitations and deployments.
     pub invitations: Vec<RowChange<Invitation>>,
-    /// The code of the invitation or deployment that is made: its message must carry it.
-    pub code: Option<String>,
     /// The message that makes due, counted.
     pub counted: Option<MessageCount>,
-    /// The user's secrets that are set, or removed (`None`).
-    pub secrets: BTreeMap<SecretKind, Option<String>>,
+    /// What the table of secrets keeps of it.
+    pub secrets: SecretChanges,
     /// The profile that the user is given.
     pub profile_grant: Option<ProfileGrant>,
     /// Counts of usage.
@@ -95,9 +94,9 @@ impl ChangeSet {
         all(&mut self.claims, next.claims, |claim| claim.device_identifier.clone());
         all(&mut self.commands, next.commands, |command| command.command_id);
         all(&mut self.invitations, next.invitations, |invitation| invitation.invitation_id);
-        self.code = next.code.or(self.code);
         self.counted = next.counted.or(self.counted);
-        self.secrets.extend(next.secrets);
+        self.secrets.code = next.secrets.code.or(self.secrets.code);
+        self.secrets.of_user.extend(next.secrets.of_user);
         self.profile_grant = next.profile_grant.or(self.profile_grant);
         self.usage.extend(next.usage);
         self.profile = both(self.profile, next.profile);
@@ -166,6 +165,21 @@ fn all<T, K: PartialEq>(first: &mut Vec<RowChange<T>>, next: Vec<RowChange<T>>, 
             Some(first) => first.after = next.after,
             None => first.push(next),
         }
+    }
+}
+
+/// Changes of secrets, of which nothing is printed.
+#[derive(Clone, Default, PartialEq)]
+pub struct SecretChanges {
+    /// The code of the invitation or deployment that is made: its message must carry it.
+    pub code: Option<String>,
+    /// The user's secrets that are set, or removed (`None`).
+    pub of_user: BTreeMap<SecretKind, Option<String>>,
+}
+
+impl fmt::Debug for SecretChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretChanges").finish_non_exhaustive()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::models::invitation::{Invitation, NewInvitation, Purpose};
 use crate::models::profile::Profile;
 use crate::models::profile::schema::check;
 use crate::models::user::User;
-use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
 use crate::rules::invitations::{invite, take_back};
 use crate::secret::Hash;
@@ -216,7 +216,7 @@ pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> R
     }
     Ok(Some(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
-        secrets: edit.clone(),
+        secrets: SecretChanges { of_user: edit.clone(), ..SecretChanges::default() },
         ..ChangeSet::recorded(event)
     }))
 }

@@ -7,7 +7,6 @@ use chrono::Duration;
 use domain::models::client_account::{ClientAccount, SecretKind};
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
-use domain::rules::change::ChangeSet;
 use domain::rules::{deployments, lifecycle};
 use domain::secret::{Hash, new_code};
 use domain::states::UserStatus;
@@ -27,9 +26,9 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+    let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
         .expect("they have an address");
-    let change = ChangeSet { code: Some(code), ..change };
+    change.secrets.code = Some(code);
     let made = change.new_invitation().expect("one is made").clone();
     let commit = Commit::changing(change.events[0].event_id, &change);
     place.table.commit(commit).await.expect("nobody came first");
