@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
              link ends. From this answer on, the devices that the user holds may have the configuration. A warning \
              says if the address that it goes to was changed within the last 7 days.",
         )
-        .body(|mut fields| drop(read_deploy(&mut fields)))
+        .body(|mut fields| _ = read_deploy(&mut fields))
         .once()
         .guarded()
         .answers(202, "The deployment.", thing("Deployment"))

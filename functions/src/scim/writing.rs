@@ -16,10 +16,10 @@ use lambda_http::http::StatusCode;
 
 use super::listing::require_version;
 use super::{body, found, projection, shown, with};
-use crate::context::{ActionContext, RequestContext};
+use crate::context::ActionContext;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
-use crate::users::changes::{carry_through, with_username};
+use crate::state::AppState;
+use crate::users::changes::complete_edit;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{claims_of_new, claims_of_rename};
 
@@ -60,26 +60,19 @@ async fn require_free(
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
     base: &str,
-    defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let given = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
-    changed(table, request, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+    changed(state, request, base, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
-pub(super) async fn patch(
-    table: &Table,
-    request: &AuthorizedRequest,
-    base: &str,
-    defaults: &Defaults,
-    id: &str,
-) -> Result<Reply, Error> {
+pub(super) async fn patch(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     let operations = body(request, PATCH_OP)?;
-    changed(table, request, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+    changed(state, request, base, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no source holds them.
@@ -96,40 +89,37 @@ async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> 
 
 /// Changes a user, and shows them.
 async fn changed(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
     base: &str,
-    defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<Reply, Error> {
     let projection = projection(request)?;
-    let person = retry_on_conflict(table, || change_one(table, request, defaults, id, to)).await?;
+    let person = retry_on_conflict(state.table()?, || change_one(state, request, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
-    defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<ScimUserRecord, Error> {
+    let action = ActionContext::of_request(state, request)?;
+    let table = action.table;
     let person = to_be_changed(table, request, id).await?;
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(table, request, &person.user, &wanted).await?;
     let phones = table.phones(person.user.workspace_id, &person.user.device_ids).await?;
     require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
-    let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
     let new_id = || action.new_command_id();
     let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &action.event)? else {
         return Ok(person);
     };
-    let change = carry_through(&action, updated.change).await?;
-    let commit = Commit::changing(action.event.event_id, &change);
-    let commit = with_username(commit, claims.as_ref(), &person.user).keep(person.kept.as_ref(), updated.kept.as_ref());
-    let committed = table.commit(commit).await?;
+    let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &person.user).await?;
+    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
     let user = committed.now(change.into_user().unwrap_or(person.user));
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
 }
@@ -150,15 +140,11 @@ async fn names_free(
 }
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
-pub(super) async fn delete(
-    table: &Table,
-    request: &AuthorizedRequest,
-    defaults: &Defaults,
-    id: &str,
-) -> Result<Reply, Error> {
+pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &str) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
+        let action = ActionContext::of_request(state, request)?;
         let person = to_be_changed(table, request, id).await?;
-        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
         let plan = deletion::delete(&action, &person.user, &DeleteRequest::without_wipe(DELETED)).await?;
         if let Some(commit) = plan.commit() {
             table.commit(commit).await?;

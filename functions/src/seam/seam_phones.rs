@@ -18,11 +18,10 @@ use super::{
     Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
 };
 use crate::commits::commit;
-use crate::context::{ActionContext, RequestContext};
+use crate::context::ActionContext;
 use crate::devices::actions::delete;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::state::AppState;
 
 /// Answers with a phone, with all of them, or that one is deactivated.
@@ -32,11 +31,10 @@ use crate::state::AppState;
 /// for a change without `devices:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
     match route(&request, "phones") {
         "list" => list(table, &request).await,
         "get" => get(table, &request).await,
-        "deactivate" => deactivate(table, &request, defaults).await,
+        "deactivate" => deactivate(state, &request).await,
         "simulate/create_sandbox_phone" => create_sandbox_phone(table, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
@@ -80,14 +78,15 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
 
 /// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
 /// as long as the phone's row is there.
-async fn deactivate(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let id = whole(fields, id)?;
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let whole = phone(table, request, id).await?;
-        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        let action = ActionContext::of_request(state, request)?;
         let change = delete(&action, &whole, None).await?;
         commit(table, change.as_ref(), &action.event).await?;
         Ok(lambda::seam::ok(json!({})))

@@ -16,10 +16,9 @@ use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::context::{ActionContext, RequestContext};
+use crate::context::ActionContext;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::state::AppState;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{self, require_key_free};
@@ -40,13 +39,12 @@ const USERNAME_LENGTH: usize = 12;
 /// for a change without `users:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
     match route(&request, "user_identities") {
         "create" => create(table, &request).await,
         "get" => get(table, &request).await,
         "list" => list(table, &request).await,
-        "update" => update(table, &request, defaults).await,
-        "delete" => delete(table, &request, defaults).await,
+        "update" => update(state, &request).await,
+        "delete" => delete(state, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
@@ -156,7 +154,8 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
 }
 
 /// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
-async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
@@ -179,7 +178,7 @@ async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        let action = ActionContext::of_request(state, request)?;
         done(table, edits::edit(&action, &user, &edit).await?).await
     })
     .await
@@ -187,14 +186,15 @@ async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
 
 /// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the
 /// user's row is there.
-async fn delete(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn delete(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
-        let action = ActionContext::new(table, defaults, RequestContext::of_request(request));
+        let action = ActionContext::of_request(state, request)?;
         done(table, deletion::delete(&action, &user, &DeleteRequest::without_wipe(DELETED)).await?).await
     })
     .await

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
 use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
-use crate::users::changes::carry_through;
+use crate::users::changes::complete_edit;
 
 /// How many users may hand names on to one another, so that it is known within a run whether they can.
 const CHAIN: usize = 1000;
@@ -369,8 +369,8 @@ impl SyncRun<'_> {
             let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &action.event)? else {
                 return Ok(());
             };
-            let change = carry_through(&action, change).await?;
-            self.table.commit(Commit::changing(action.event.event_id, &change).guarded_by(self.job)).await.map(drop)
+            let (_, commit) = complete_edit(&action, change, None, &user).await?;
+            self.table.commit(commit.guarded_by(self.job)).await.map(drop)
         })
         .await
     }

@@ -31,18 +31,18 @@ use domain::rules::sync as rules;
 use domain::rules::sync::{MatchCandidates, MatchedUser};
 use domain::states::JobState;
 use domain::{SourceId, UserId};
-use lambda::logging::Chain;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::jobs::work::{may_go_on, moved_on, stopped};
+use crate::jobs::work::{given_up, may_go_on, moved_on, read_action, stopped};
+use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
-use crate::users::changes::{carry_through, with_username};
+use crate::users::changes::complete_edit;
 use crate::users::deletion::{DeleteRequest, delete};
 
 /// Users of a source that are looked at together.
@@ -126,19 +126,6 @@ impl SyncStep {
     }
 }
 
-fn position(start: Option<&str>) -> Option<Position> {
-    start.and_then(|start| Position::from_bytes(start.as_bytes()))
-}
-
-fn kept(position: Option<Position>) -> Option<String> {
-    position.map(|position| String::from_utf8_lossy(&position.to_bytes()).into_owned())
-}
-
-/// A sync's action, as its job keeps it.
-pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Error> {
-    serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
-}
-
 /// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
 /// it then stands. A page is not begun to be read in less time than it may take.
 ///
@@ -157,10 +144,7 @@ pub(crate) async fn advance(
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run is at it, or it was stopped.
-        Err(Error::Conflict) => {
-            let now = table.job(job.workspace_id, job.job_id).await?;
-            return Ok(now.ok_or(DomainError::NotFound("job"))?);
-        }
+        Err(Error::Conflict) => return load(table, job.workspace_id, job.job_id).await,
         Err(failure) => return Err(failure),
     };
     let id = job.job_id;
@@ -204,7 +188,7 @@ async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &De
         return Ok(None);
     }
     let SyncCursor { step, tries } = SyncCursor::of(job)?;
-    let SyncAction::Sync { source_id, .. } = action_of(job)?;
+    let SyncAction::Sync { source_id, .. } = read_action(job)?;
     if step == SyncStep::TakeIn && !deadline.has(PULLING) {
         let source = table.source(job.workspace_id, source_id).await?;
         if source.is_some_and(|source| source.kind == SourceKind::Http) {
@@ -237,7 +221,7 @@ async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
 pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
-    let SyncAction::Sync { source_id, upload_id, .. } = action_of(job)?;
+    let SyncAction::Sync { source_id, upload_id, .. } = read_action(job)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
         super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
@@ -255,7 +239,7 @@ async fn step(
     known: &SyncCache,
 ) -> Result<Option<Job>, Error> {
     let context = &context.at(deadline.id_source());
-    let action = action_of(job)?;
+    let action: SyncAction = read_action(job)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {
@@ -310,8 +294,7 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    commit(table, job, change, &event_context).await
 }
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
@@ -342,8 +325,7 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    commit(table, job, change, &event_context).await
 }
 
 /// Everything that a step of a sync has at hand.
@@ -577,7 +559,7 @@ impl SyncRun<'_> {
                 let change = rules::create(self.source, row, id, &action.event);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
                 let commit = Commit::changing(action.event.event_id, &change);
-                let commit = with_username(commit, claims.as_ref(), user);
+                let commit = claims.iter().fold(commit, |commit, claims| commit.claim(claims, id));
                 let item = JobItem {
                     user_id: Some(user.user_id),
                     change: Some(ItemChange::Created),
@@ -609,10 +591,9 @@ impl SyncRun<'_> {
             ..self.item(&line(row), ItemOutcome::Changed)
         };
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
+        let claims = claims.as_ref().filter(|_| renamed);
         // On the heap, as in a job: together they are more than a small stack takes.
-        let change = Box::pin(carry_through(&action, change)).await?;
-        let commit = Commit::changing(action.event.event_id, &change);
-        let commit = with_username(commit, claims.as_ref().filter(|_| renamed), &user);
+        let (_, commit) = Box::pin(complete_edit(&action, change, claims, &user)).await?;
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
@@ -732,7 +713,7 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok((Vec::new(), SyncStep::expired()));
         };
-        let mut start = position(start.as_deref());
+        let mut start = start.as_deref().and_then(Position::from_text);
         loop {
             let page = self.users(start).await?;
             for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
@@ -744,7 +725,10 @@ impl SyncRun<'_> {
                 break;
             }
             if self.deadline.is_over() {
-                return Ok((Vec::new(), SyncStep::Count { taken, start: kept(start), users, vanishing }));
+                return Ok((
+                    Vec::new(),
+                    SyncStep::Count { taken, start: start.map(|at| at.to_text()), users, vanishing },
+                ));
             }
         }
         if rules::too_many_vanish(self.source, vanishing, users) {
@@ -772,7 +756,7 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
-        let page = self.users(position(start.as_deref())).await?;
+        let page = self.users(start.as_deref().and_then(Position::from_text)).await?;
         // Those whom this job has done already have vanished, and show by their outcomes.
         let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
         let gone: Vec<&User> = page.items.iter().filter(gone).collect();
@@ -790,7 +774,7 @@ impl SyncRun<'_> {
             self.note(decided, &mut outcomes, &mut told);
         }
         self.keep_outcomes(&told).await?;
-        let next = match kept(page.next) {
+        let next = match page.next.map(|at| at.to_text()) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },
         };
@@ -871,10 +855,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
     fn given_up(&self, id: &str, failure: &Error) -> JobItem {
-        tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a source failed");
-        JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
+        given_up(self.job, id, &self.context(), failure)
     }
 }
 

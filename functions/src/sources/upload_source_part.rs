@@ -14,7 +14,6 @@ use lambda_http::http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::description::schema::{array, count, flag, nullable, object, uuid};
 use crate::retry::retry_on_conflict;
@@ -58,8 +57,6 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let clock = state.clock();
     let (part, start) = read(&request)?;
     let bytes = request.http.bytes()?;
     let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &request, part, start, bytes)).await?;
@@ -75,7 +72,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(table, None, &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
+        go_on(state, &request, None, job).await?;
     }
     let upload = source.upload.as_ref();
     let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();

@@ -260,7 +260,7 @@ async fn silent_rule(
         return Ok(());
     };
     let itself = RequestContext::of_run(run, id);
-    let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
+    let mut start = workspace.silent_rule_cursor.as_deref().and_then(Position::from_text);
     let mut looked = 0;
     loop {
         let now = deadline.id_source().now;
@@ -294,7 +294,7 @@ async fn silent_rule(
             break;
         }
     }
-    let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
+    let cursor = start.map(|at| at.to_text());
     let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
     unless_changed(
         table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),

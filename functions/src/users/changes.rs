@@ -55,8 +55,7 @@ impl UserPlan {
 
     /// What is to be written, if anything is.
     pub fn commit(&self) -> Option<Commit> {
-        let commit = Commit::changing(self.event_id, self.change.as_ref()?);
-        Some(with_username(commit, self.claims.as_ref(), &self.user))
+        Some(commit(self.event_id, self.change.as_ref()?, self.claims.as_ref(), &self.user))
     }
 
     /// The invitation or deployment that it makes.
@@ -74,12 +73,28 @@ impl UserPlan {
     }
 }
 
-/// A commit that gives a user another username, if there is one.
-pub(crate) fn with_username(commit: Commit, claims: Option<&UsernameClaims>, user: &User) -> Commit {
+fn commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>, user: &User) -> Commit {
+    let commit = Commit::changing(event_id, change);
     match claims {
         Some(claims) => commit.claim(claims, user.user_id),
         None => commit,
     }
+}
+
+/// An edit of a user with what it brings (see [`carry_through`]), and its commit. `claims` are those of the username that
+/// it gives the user, if it gives one.
+///
+/// # Errors
+/// Those of the reads.
+pub(crate) async fn complete_edit(
+    action: &ActionContext<'_>,
+    change: ChangeSet,
+    claims: Option<&UsernameClaims>,
+    user: &User,
+) -> Result<(ChangeSet, Commit), Error> {
+    let change = carry_through(action, change).await?;
+    let commit = commit(action.event.event_id, &change, claims, user);
+    Ok((change, commit))
 }
 
 /// Changes a user by a rule that looks at the devices that they hold.

@@ -19,7 +19,7 @@ pub fn doc() -> OperationDoc {
             "By e-mail or text message, which follows. The code of an older invitation ends. A recipient gets one \
              invitation a minute and five a day by each channel, whoever has the address or number.",
         )
-        .body(|mut fields| drop(read_invite(&mut fields)))
+        .body(|mut fields| _ = read_invite(&mut fields))
         .once()
         .guarded()
         .answers(202, "The invitation.", thing("Invitation"))

@@ -91,7 +91,7 @@ impl ChangeSet {
         all(&mut self.devices, next.devices, |device| device.device_id);
         all(&mut self.attachments, next.attachments, |attachments| attachments.device_id);
         self.push_token = both(self.push_token, next.push_token);
-        all(&mut self.claims, next.claims, |claim| claim.device_identifier.clone());
+        self.claims.extend(next.claims);
         all(&mut self.commands, next.commands, |command| command.command_id);
         all(&mut self.invitations, next.invitations, |invitation| invitation.invitation_id);
         self.counted = next.counted.or(self.counted);

@@ -217,15 +217,33 @@ pub fn register(
         (None, _) => {
             // Of a code that is used up by a user who is at the limit, the limit is the news.
             let usable = found.invitation.require_open(context.at);
-            let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
-            if at_limit && matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
-                return Err(DomainError::DeviceLimitReached(found.held.iter().map(HeldDevice::from).collect()).into());
+            if matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
+                require_below_limit(&found.user, &found.held)?;
             }
             usable?;
             require_not_to_be_erased(device, context.at)?;
             Ok(enrol(found, application, new_ids, context))
         }
     }
+}
+
+/// Lets pass a user who may hold another device beside those that are `held`.
+fn require_below_limit(user: &User, held: &[Device]) -> Result<(), DomainError> {
+    if user.device_ids.len() >= DEVICE_LIMIT {
+        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
+    }
+    Ok(())
+}
+
+/// The enrolment of a new device whose identifier somebody may have held before.
+fn next_epoch(claim: Option<&IdentifierClaim>) -> u32 {
+    claim.map_or(1, |claim| claim.epoch + 1)
+}
+
+/// The claim of a new device's identifier, which somebody may have held before.
+fn claimed(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<IdentifierClaim> {
+    let version = before.map_or(1, |claim| claim.version);
+    RowChange { before: before.cloned(), after: IdentifierClaim { version, ..IdentifierClaim::of(device) } }
 }
 
 /// Lets pass an installation that is not told to erase itself, deleted or not.
@@ -307,14 +325,11 @@ fn enrol(
     new_ids: &NewIds,
     context: &EventContext,
 ) -> Registration {
-    let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
+    let epoch = next_epoch(found.claim.as_ref());
     let user = user_with(&found.user, new_ids.device_id, context);
     let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
     device.enrolment = Some(enrolment(found, context));
-    let claim = IdentifierClaim {
-        version: found.claim.as_ref().map_or(1, |claim| claim.version),
-        ..IdentifierClaim::of(&device)
-    };
+    let claim = claimed(found.claim.as_ref(), &device);
     let event = context.event(EventType::DeviceRegistered).about_device(new_ids.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
     let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
@@ -327,7 +342,7 @@ fn enrol(
     };
     Registration {
         device: RowChange { before: None, after: device },
-        claim: RowChange { before: found.claim.clone(), after: claim },
+        claim,
         user,
         invitation: invitation_used(found, context),
         token: application.token().map(str::to_owned),
@@ -405,18 +420,14 @@ pub fn simulate(
         Some(_) => return Err(DomainError::IdentifierHeld),
         None => {}
     }
-    if user.device_ids.len() >= DEVICE_LIMIT {
-        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
-    }
+    require_below_limit(user, held)?;
     let user = user_with(user, device_id, context);
-    let epoch = claim.map_or(1, |claim| claim.epoch + 1);
-    let device = new_device(&user.after, application, device_id, epoch, context);
+    let device = new_device(&user.after, application, device_id, next_epoch(claim), context);
     let event = context.event(EventType::DeviceRegistered).about_device(device_id, device.user_id);
-    let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
     let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::none(&device) });
     let change = ChangeSet {
         user: Some(user),
-        claims: vec![RowChange { before: claim.cloned(), after }],
+        claims: vec![claimed(claim, &device)],
         devices: vec![RowChange::new(device.clone())],
         attachments: attached.into_iter().map(RowChange::new).collect(),
         ..ChangeSet::recorded(event)
