@@ -7,10 +7,8 @@ mod about;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
-mod glossary;
-pub mod schema;
+mod request_fields;
 #[cfg(test)]
 mod tests;
-pub mod things;
 
-pub use about::{Answer, Body, OperationDoc};
+pub use about::{Answer, Body, MakeSchema, OperationDoc, schema_of};

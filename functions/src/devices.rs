@@ -18,13 +18,16 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
+use std::collections::BTreeMap;
+
 use aws::DeviceDetails;
 use aws::Table;
-use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
+use domain::models::device::Device;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
+use domain::{DeviceId, UserId, WorkspaceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
@@ -32,7 +35,6 @@ use crate::bodies;
 use crate::commits;
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::devices::actions::Order;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -46,9 +48,20 @@ async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<Devic
     Ok(whole)
 }
 
+/// The names of the users of these devices. One who is purged has none.
+pub(crate) async fn user_names(
+    table: &Table,
+    workspace: WorkspaceId,
+    devices: &[Device],
+) -> Result<BTreeMap<UserId, String>, Error> {
+    let ids = devices.iter().map(|device| device.user_id).collect();
+    let users = table.users(workspace, &ids).await?;
+    Ok(users.iter().map(|user| (user.user_id, user.name())).collect())
+}
+
 /// The reply that shows a device.
 fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
-    Reply::thing(&views::device_details(whole, request.now()), whole.device.version)
+    Reply::thing(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
 /// Changes the device that a call's path names by a rule, and shows it; what changes nothing commits nothing.
@@ -87,12 +100,12 @@ pub(crate) async fn commit(
 fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
     OperationDoc::new(summary)
         .detail(
-            "The command is told to the device at its next check-in. Asking again is answered by the command that is \
-             pending.",
+            "The device receives the command at its next check-in. Ordering the same command again answers with the \
+             pending one.",
         )
         .body(|mut fields| drop(CommandRequest::read(kind, &mut fields)))
         .guarded()
-        .answers(202, "The command.", thing("Command"))
+        .answers::<views::Command>(202, "The command.")
         .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
 
@@ -106,7 +119,7 @@ async fn order(state: &AppState, request: &AuthorizedRequest, kind: CommandKind)
         let Order { command, change } = actions::order(&action, &details, &wanted).await?;
         let command = command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
         commit(table, details, change, &action.event).await?;
-        Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
+        Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
     })
     .await
 }

@@ -35,7 +35,7 @@ use domain::rules::context::EventContext;
 use domain::{DeviceId, InvitationId, Time, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::bodies;
 use crate::context::ActionContext;
@@ -85,11 +85,10 @@ impl RelatedToUser {
     }
 
     /// The devices of the user, each with what belongs to it.
-    pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Value {
-        let name = user.name();
+    pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Vec<views::Device> {
         let view = |device: &Device| {
             let known = self.attachments.get(&device.device_id);
-            views::device_with(device, known, Some(&name), &self.settings, now)
+            views::Device::new(device, known, Some(user.name()), &self.settings, now)
         };
         devices.iter().map(view).collect()
     }
@@ -103,8 +102,10 @@ pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result
     if let Some(commit) = plan.commit() {
         user = action.table.commit(commit).await?.now(user);
     }
-    let mut view = views::user(&user, &devices, &left, beside.profile(), now);
-    view["devices"] = beside.devices(&user, &devices, now);
+    let view = views::UserWithDevices {
+        user: views::User::new(&user, &devices, &left, beside.profile(), now),
+        devices: beside.devices(&user, &devices, now),
+    };
     Ok(Reply::thing(&view, user.version))
 }
 
@@ -143,11 +144,11 @@ async fn order(
 
 /// Offers something to the user that a call's path names, and answers 202 with what is offered; the
 /// same call again answers for the same offer.
-pub(crate) async fn offer<'a, F>(
+pub(crate) async fn offer<'a, F, V: Serialize>(
     state: &'a AppState,
     request: &'a AuthorizedRequest,
     decide: impl Fn(ActionContext<'a>, User) -> F,
-    view: impl Fn(&Invitation, Time) -> Value,
+    view: impl Fn(&Invitation, Time) -> V,
 ) -> Result<Reply, Error>
 where
     F: Future<Output = Result<UserPlan, Error>>,

@@ -11,7 +11,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -22,12 +21,12 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Add a member")
         .detail(
-            "A person, as the issuer of their tokens knows them. They can be given only what the caller holds. The \
-             membership counts for nothing until they have accepted it, by their own sign-in.",
+            "Adds a person by the identifier that their issuer has for them. The caller can grant only a role whose \
+             permissions they hold. The membership takes effect once the person has signed in and accepted it.",
         )
         .body(|fields| drop(NewMember::read(fields)))
         .once()
-        .answers(201, "The member.", thing("Member"))
+        .answers::<views::Member>(201, "The member.")
         .refuses([DomainError::PermissionNotHeld(Permission::UsersWipe), DomainError::MemberExists])
 }
 
@@ -110,5 +109,5 @@ async fn attempt(
 }
 
 fn shown(member: &Member) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::member(member))
+    Reply::json(StatusCode::CREATED, &views::Member::from(member))
 }

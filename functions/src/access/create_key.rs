@@ -12,8 +12,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{and, text};
-use crate::description::things;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::makers::while_a_member;
 
@@ -25,12 +23,15 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a key")
         .detail(
-            "The key itself is shown this once, in `key`. It can be given only what its maker holds. One that a key \
-             makes expires no later than that, and ends with it; a personal access token makes none.",
+            "The key itself is shown this once, in `key`. The caller can grant only permissions that they hold. A \
+             key that was created with a key expires no later than that key, and is revoked with it. Personal \
+             access tokens cannot create keys.",
         )
         .body(|fields| drop(NewKey::read(fields, Time::EPOCH)))
+        .field("expires_at", "Time of the expiry; never by default.")
+        .field("permissions", "What the key may do.")
         .once()
-        .answers(201, "The key.", and(things::key(), [("key", text())]))
+        .answers::<views::NewKey>(201, "The key.")
         .refuses([
             DomainError::PermissionNotHeld(Permission::UsersWipe),
             DomainError::TokenMakesNoKeys,
@@ -70,9 +71,8 @@ async fn attempt(
         keys::create(wanted.clone(), id, &secret, &request.caller, maker.as_ref(), &request.event_context())?;
     let commit = while_a_member(table, request, Commit::of(&event).put(&key)).await?;
     table.commit(once.remember(commit, request, &key.key_id.to_string(), forgotten)).await?;
-    let mut view = views::key(&key, &makers, request.now());
-    view["key"] = secret.reveal().into();
-    Ok(Reply::json(StatusCode::CREATED, &view))
+    let view = views::Key::new(&key, &makers, request.now());
+    Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))
 }
 
 /// The key by which the call is made, if it is made by one, and all that the new one will come from.

@@ -13,8 +13,7 @@ use domain::secret::AccessToken;
 use lambda::{PersonRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::description::schema::{and, text};
-use crate::description::{OperationDoc, things};
+use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -24,13 +23,19 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a personal access token")
-        .detail("By it a program may what the person may at that time, in the workspaces that it names, narrowed by `permissions` if they are given. It is shown this once, in `token`.")
+        .detail(
+            "With the token, a program may do what the person may do at the time of each call, in the \
+         workspaces that the token names, narrowed by `permissions` if given. The token is shown this \
+         once, in `token`.",
+        )
         .body(|fields| {
             let nobody = Identity { issuer: String::new(), subject: String::new(), memberships: Vec::new() };
             drop(NewToken::read(fields, &nobody, Time::EPOCH));
         })
+        .field("expires_at", "Time of the expiry, within 366 days.")
+        .field("permissions", "What the token is narrowed to; everything that the person may do by default.")
         .once()
-        .answers(201, "The token.", and(things::token(), [("token", text())]))
+        .answers::<views::NewToken>(201, "The token.")
         .refuses([DomainError::AlreadyCreated(String::new())])
 }
 
@@ -65,7 +70,6 @@ async fn attempt(
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit = Commit::changing(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
-    let mut view = views::token(&token, request.now());
-    view["token"] = secret.reveal().into();
-    Ok(Reply::json(StatusCode::CREATED, &view))
+    let view = views::Token::new(&token, request.now());
+    Ok(Reply::json(StatusCode::CREATED, &views::NewToken { view, token: secret.reveal() }))
 }

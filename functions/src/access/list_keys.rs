@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -13,8 +12,11 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List keys")
-        .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
-        .lists(thing("Key"), |_| ())
+        .detail(
+            "Newest first, including revoked and expired keys. A key that was created with a revoked key is \
+         revoked.",
+        )
+        .lists::<views::Key>(|_| ())
 }
 
 /// Answers with a page of keys, the newest first, revoked and expired ones too.
@@ -26,5 +28,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_keys(request.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = table.makers_of_all(&page.items).await?;
-    paging.reply_named(table, request.workspace(), &page, |key| views::key(key, &makers, request.now())).await
+    paging.reply_named(table, request.workspace(), &page, |key| views::Key::new(key, &makers, request.now())).await
 }

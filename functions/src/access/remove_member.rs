@@ -13,7 +13,6 @@ use domain::rules::members::{Removal, remove};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -23,14 +22,14 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a member")
         .detail(
-            "They may do nothing from this answer on. The last admin stays. The answer shows the keys that they made \
-             and that are good, and their webhooks; with `revoke`, these keys are revoked and these webhooks switched \
-             off together with them.",
+            "The member loses access with this answer. The last admin cannot be removed. The answer lists the valid \
+             keys and the webhooks that the member created; with `revoke`, these keys are revoked and these \
+             webhooks disabled at the same time.",
         )
         .query(|mut fields| {
             let _revoke = read(&mut fields);
         })
-        .shows("The member as they were, with what they made.", thing("MemberRemoved"))
+        .shows::<views::RemovedMember>("The removed member, with what they created.")
         .refuses([DomainError::LastAdmin, DomainError::TooManyMade(MADE_LIMIT + 1)])
 }
 
@@ -83,11 +82,14 @@ async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) ->
 }
 
 fn shown(request: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
-    let mut view = views::member(member);
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
-    let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
-    view["keys"] = keys.collect();
+    let keys =
+        made.keys.iter().map(|key| views::Key::new(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
     let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
-    view["webhooks"] = made.webhooks.iter().map(|w| views::webhook(off(w.webhook_id).unwrap_or(w))).collect();
-    Reply::ok(&view)
+    let webhooks = made.webhooks.iter().map(|webhook| off(webhook.webhook_id).unwrap_or(webhook));
+    Reply::ok(&views::RemovedMember {
+        member: member.into(),
+        keys: keys.collect(),
+        webhooks: webhooks.map(views::Webhook::from).collect(),
+    })
 }

@@ -7,7 +7,6 @@ use domain::{MemberId, TokenId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -15,9 +14,12 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Shut a member's token out")
-        .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
-        .shows("The token.", thing("MemberToken"))
+    OperationDoc::new("Revoke a member's token for this workspace")
+        .detail(
+            "The token does not open this workspace from this answer on. Other workspaces that it opens are \
+         not affected.",
+        )
+        .shows::<views::MemberToken>("The token.")
 }
 
 /// Answers with a member's token, shut out of the workspace: it opens it no more from this answer on, whatever
@@ -39,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             table.commit(Commit::of(&event).edit(&token, &after)).await?;
             token = after;
         }
-        Ok(Reply::ok(&views::member_token(&token, workspace, request.now())))
+        Ok(Reply::ok(&views::MemberToken::new(&token, workspace, request.now())))
     })
     .await
 }

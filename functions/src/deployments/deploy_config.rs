@@ -6,7 +6,6 @@ use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users;
 use crate::users::offers::{deploy, read_deploy};
@@ -17,14 +16,15 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Deploy a user's configuration")
         .detail(
-            "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
-             link ends. From this answer on, the devices that the user holds may have the configuration. A warning \
-             says if the address that it goes to was changed within the last 7 days.",
+            "Sends an e-mail with the link, the QR code and instructions. Deploying again sends it again, and the \
+             older link becomes invalid. From this answer on, the user's devices may download the configuration. A \
+             warning says if the address was changed within the last 7 days.",
         )
         .body(|mut fields| _ = read_deploy(&mut fields))
+        .field("profile_id", "Profile to give to the user; without it, the user keeps theirs.")
         .once()
         .guarded()
-        .answers(202, "The deployment.", thing("Deployment"))
+        .answers::<views::Deployment>(202, "The deployment.")
         .refuses([
             DomainError::UserDeleted,
             DomainError::UserSuspended,
@@ -46,5 +46,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = &read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let decide = |action, user| async move { deploy(&action, &user, wanted).await };
-    users::offer(state, &request, decide, views::deployment).await
+    users::offer(state, &request, decide, views::Deployment::new).await
 }

@@ -7,7 +7,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -15,9 +14,9 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a deployment back")
-        .detail("From this answer on, its link and QR code register nothing.")
-        .shows("The deployment.", thing("Deployment"))
+    OperationDoc::new("Revoke a deployment")
+        .detail("From this answer on, its link and QR code are invalid.")
+        .shows::<views::Deployment>("The deployment.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
@@ -33,7 +32,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let change = revoke(&before, &event_context)?;
         commit(table, change.as_ref(), &event_context).await?;
         let after = change.unwrap_or_default().invitation_after(&before).clone();
-        Ok(Reply::ok(&views::deployment(&after, request.now())))
+        Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })
     .await
 }

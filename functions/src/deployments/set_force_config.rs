@@ -5,17 +5,20 @@ use domain::rules::deployments::force;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Force a user's configuration")
-        .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
+        .detail(
+            "Each of the user's devices downloads the configuration at its next check-in; a push notification \
+         wakes it.",
+        )
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted, DomainError::NotDeployed])
 }
 

@@ -4,23 +4,25 @@ use domain::error::{DomainError, Error};
 use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::json;
 
 use crate::commits::commit;
 use crate::description::OperationDoc;
-use crate::description::schema::{map, object, timestamp, uuid};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Set a user's secrets")
-        .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
+        .detail(
+            "Secrets are written only: they are read back in a configuration alone. `null` removes a secret; \
+         one that is left out stays.",
+        )
         .body(|fields| drop(read_secrets(fields)))
         .versioned()
-        .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(timestamp()))]))
+        .shows::<views::SecretsSet>("The secrets that are set.")
         .refuses([DomainError::UserDeleted])
 }
 
@@ -38,8 +40,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let change = set_secrets(&user, &edit, &event_context)?;
         let committed = commit(table, change.as_ref(), &event_context).await?;
         let after = committed.now(change.and_then(ChangeSet::into_user).unwrap_or(user));
-        let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});
-        Ok(Reply::thing(&view, after.version))
+        Ok(Reply::thing(&views::SecretsSet::from(&after), after.version))
     })
     .await
 }

@@ -8,23 +8,23 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
 use crate::users::changes::UserPlan;
 use crate::users::offers::newest;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a user out of client deployment")
+    OperationDoc::new("Remove a user from client deployment")
         .detail(
-            "The user and their devices stay: the link of an open deployment ends, the secrets and the user's own \
-             settings go, and no phone of theirs gets a configuration until the next deployment.",
+            "The user and their devices stay. The link of an open deployment becomes invalid, the user's secrets \
+             and own settings are removed, and none of their phones gets a configuration until the next deployment.",
         )
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -3,10 +3,10 @@
 use domain::error::DomainError;
 use domain::input::Fields;
 use domain::shape::Shape;
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::description::schema::{list_of, text};
 use crate::paging;
+use crate::views::List;
 
 /// What an operation says of itself, beside its name, its routes and whom it takes.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct OperationDoc {
     pub body: Option<Body>,
     /// The parameters of its query.
     pub query: Shape,
+    /// Fields and parameters that mean something else than in other operations, by name.
+    pub fields: Vec<(&'static str, &'static str)>,
     /// True if it takes an `Idempotency-Key`.
     pub once: bool,
     /// True if it takes an `If-Match`.
@@ -40,6 +42,15 @@ pub enum Body {
     Of(&'static str),
 }
 
+/// Makes the schema of a type.
+pub type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
+
+/// How the schema of a type is made.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> MakeSchema {
+    SchemaGenerator::subschema_for::<T>
+}
+
 /// What an operation answers.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -48,7 +59,7 @@ pub struct Answer {
     /// What it means.
     pub meaning: &'static str,
     /// The bodies, each by its media type; none where there is nothing to show.
-    pub bodies: Vec<(&'static str, Value)>,
+    pub bodies: Vec<(&'static str, MakeSchema)>,
     /// The headers beside those of every reply, each with what it says.
     pub headers: Vec<(&'static str, &'static str)>,
 }
@@ -62,6 +73,7 @@ impl OperationDoc {
             detail: "",
             body: None,
             query: Shape::default(),
+            fields: Vec::new(),
             once: false,
             guarded: false,
             versioned: false,
@@ -100,6 +112,13 @@ impl OperationDoc {
         Self { query: Shape::of(read), ..self }
     }
 
+    /// A field or a parameter means this, and not what it means in other operations.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, meaning: &'static str) -> Self {
+        self.fields.push((name, meaning));
+        self
+    }
+
     /// It takes an `Idempotency-Key`: the same call again makes nothing twice.
     #[must_use]
     pub fn once(self) -> Self {
@@ -120,29 +139,29 @@ impl OperationDoc {
 
     /// It answers with JSON.
     #[must_use]
-    pub fn answers(self, status: u16, meaning: &'static str, schema: Value) -> Self {
-        self.answer(status, meaning, vec![("application/json", schema)])
+    pub fn answers<T: JsonSchema>(self, status: u16, meaning: &'static str) -> Self {
+        self.answer(status, meaning, vec![("application/json", schema_of::<T>())])
     }
 
     /// It answers with 200 and one thing.
     #[must_use]
-    pub fn shows(self, meaning: &'static str, schema: Value) -> Self {
-        self.answers(200, meaning, schema)
+    pub fn shows<T: JsonSchema>(self, meaning: &'static str) -> Self {
+        self.answers::<T>(200, meaning)
     }
 
     /// It answers with a page of a list, and takes `limit` and `cursor` beside the list's own filters.
     #[must_use]
-    pub fn lists(self, item: Value, read: impl FnOnce(&mut Fields)) -> Self {
+    pub fn lists<T: JsonSchema>(self, read: impl FnOnce(&mut Fields)) -> Self {
         let query = |mut fields: Fields| {
             let _paging = paging::parameters(&mut fields, paging::LIMITS);
             read(&mut fields);
         };
-        self.query(query).shows("A page of the list.", list_of(item)).refuses([DomainError::CursorInvalid])
+        self.query(query).shows::<List<T>>("A page of the list.").refuses([DomainError::CursorInvalid])
     }
 
     /// It answers with bodies, each of its media type.
     #[must_use]
-    pub fn answer(mut self, status: u16, meaning: &'static str, bodies: Vec<(&'static str, Value)>) -> Self {
+    pub fn answer(mut self, status: u16, meaning: &'static str, bodies: Vec<(&'static str, MakeSchema)>) -> Self {
         self.answers.push(Answer { status, meaning, bodies, headers: Vec::new() });
         self
     }
@@ -150,7 +169,7 @@ impl OperationDoc {
     /// It answers with a page for a browser.
     #[must_use]
     pub fn page(self, status: u16, meaning: &'static str) -> Self {
-        self.answer(status, meaning, vec![("text/html", text())])
+        self.answer(status, meaning, vec![("text/html", schema_of::<String>())])
     }
 
     /// The last answer has this header too.

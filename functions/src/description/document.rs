@@ -8,43 +8,45 @@ use domain::models::credential::ServiceKind;
 use domain::models::idempotency::IDEMPOTENCY_KEY;
 use domain::models::source::PART_LIMIT;
 use domain::rules::access::Access;
-use domain::shape;
-use lambda::problem::status;
+use domain::shape::{self, uuid};
+use lambda::problem::{Problem, status};
 use lambda_http::http::StatusCode;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform as _};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::description::about::{Answer, Body, OperationDoc};
-use crate::description::glossary::explain;
-use crate::description::schema::{text, thing, uuid};
-use crate::description::things::things;
+use crate::description::about::{Answer, Body, MakeSchema, OperationDoc};
+use crate::description::request_fields::explain;
 use crate::operation::Operation;
 use crate::operations::OPERATIONS;
 
 /// What the groups of operations are about, by the first part of their paths.
 const GROUPS: &[(&str, &str, &str)] = &[
-    ("devices", "Devices", "Phones: what they are, what they may do, what they are told to do."),
-    ("users", "Users", "The people who hold them."),
+    ("devices", "Devices", "Phones: their state, their access and their commands."),
+    ("users", "Users", "The people who hold the devices."),
     ("profiles", "Profiles", "Settings that many users share."),
-    ("deployments", "Deployments", "Bringing each user's configuration onto their phones."),
-    ("sources", "Sources", "Where users come from, and keeping in step with it."),
+    ("deployments", "Deployments", "Configurations for the users' phones."),
+    ("sources", "Sources", "Where users come from, and how they stay in sync."),
     ("jobs", "Jobs", "Work over many users or devices."),
-    ("usage", "Usage", "What was used."),
+    ("usage", "Usage", "Usage in numbers."),
     ("events", "Events", "Who did what, to what, when."),
     ("workspace", "Workspace", "The tenant and its settings."),
     ("keys", "Keys", "Credentials of programs."),
     ("members", "Members", "People who sign in."),
     ("memberships", "Members", "People who sign in."),
-    ("tokens", "Tokens", "Personal access tokens of those who have signed in."),
-    ("webhooks", "Webhooks", "Telling addresses of one's choice what happens."),
-    ("i", "Links", "What is behind the links in messages."),
-    ("r", "Links", "What is behind the links in messages."),
-    ("openapi.json", "Description", "What the API is."),
-    ("docs", "Description", "What the API is."),
-    (".well-known", "Links", "What is behind the links in messages."),
+    ("tokens", "Tokens", "Personal access tokens of people who sign in."),
+    ("webhooks", "Webhooks", "Sending events to URLs."),
+    ("i", "Links", "The links in messages."),
+    ("r", "Links", "The links in messages."),
+    ("openapi.json", "Description", "This description."),
+    ("docs", "Description", "This description."),
+    (".well-known", "Links", "The links in messages."),
 ];
 
 /// The document (OpenAPI 3.1.1) of all operations that are documented.
 pub(crate) fn document() -> Value {
+    let mut generator = generator();
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let Some(doc) = operation.doc else { continue };
@@ -52,7 +54,7 @@ pub(crate) fn document() -> Value {
         for (method, path) in &routes {
             let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
             let id = id_of(operation.name, (*method, *path), &routes);
-            entry[method.to_lowercase()] = described(operation, &doc(), &id, path);
+            entry[method.to_lowercase()] = described(operation, &doc(), &id, path, &mut generator);
         }
     }
     json!({
@@ -61,14 +63,14 @@ pub(crate) fn document() -> Value {
             "title": "Handset",
             "version": env!("CARGO_PKG_VERSION"),
             "description": INTRODUCTION,
-            "contact": {"name": "Whoever runs this deployment"},
+            "contact": {"name": "The operator of this deployment"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "This deployment"}],
         "tags": tags(&paths),
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": schemas(generator),
             "responses": shared_responses(),
             "headers": headers(),
             "parameters": parameters(),
@@ -79,33 +81,32 @@ pub(crate) fn document() -> Value {
 
 fn security_schemes() -> Value {
     let bearer = |description: &str| json!({"type": "http", "scheme": "bearer", "description": description});
-    let mut member = bearer("An access token (OpenID Connect) of a person who is a member of the workspace.");
+    let mut member = bearer("An OpenID Connect access token of a member of the workspace.");
     member["bearerFormat"] = "JWT".into();
     json!({
-        "key": bearer("An API key: `seam_…`, shown once when it is made."),
+        "key": bearer("An API key: `seam_…`, shown once when it is created."),
         "token": bearer(
-            "A personal access token: `seam_at…`. The header `x-workspace-id` names the workspace, unless it opens one alone.",
+            "A personal access token: `seam_at…`. If it opens several workspaces, the header `x-workspace-id` says \
+             which.",
         ),
         "member": member,
-        "device": bearer("A device's own credential, shown once when it is registered."),
+        "device": bearer("The credential of a device, shown once when the device is registered."),
     })
 }
 
 const INTRODUCTION: &str = "Administers a mobile app's people and phones.
 
-Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wrong is told as \
-`application/problem+json` (RFC 9457), whose `code` is stable and whose `errors` name every fault of an input. \
-Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
-guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
-A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
-Replies may have fields, and words (`x-extensible-enum` names the known ones), that a later release has added: take \
-them as they come. \
-Parameters and fields that are not known are refused (422), with the nearest name that is; of what phones send \
-they are ignored. HEAD is answered as GET is, without the body. Bodies have at most 256 KiB.
+Everything is JSON with names in `snake_case`; times are RFC 3339 in UTC. Errors are `application/problem+json` \
+(RFC 9457): `code` is stable, and `errors` names every invalid field of the input. Lists take `limit` and `cursor`, and \
+answer with `items` and `next_cursor`. Where an answer has an `ETag`, `If-Match` guards changes. Calls that create \
+something take an `Idempotency-Key`, which is remembered for a day. A field that is `null` counts as not sent, unless \
+`null` removes its value. Replies may contain fields, and values (`x-extensible-enum` lists the known ones), that a \
+later release has added: accept them. Unknown parameters and fields are refused (422), with the nearest known name; \
+those that phones send are ignored. HEAD is answered like GET, without the body. Bodies have at most 256 KiB.
 
-Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
-`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents \
-describe them.";
+The deployment also speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
+`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), which their own documents \
+describe.";
 
 /// An operation's name; of a further route of it, with the method if that is another one, else with the
 /// end of the path.
@@ -135,18 +136,24 @@ fn tags(paths: &Map<String, Value>) -> Value {
     tags.into()
 }
 
-fn described(operation: &Operation, about: &OperationDoc, id: &str, path: &str) -> Value {
+fn described(
+    operation: &Operation,
+    about: &OperationDoc,
+    id: &str,
+    path: &str,
+    generator: &mut SchemaGenerator,
+) -> Value {
     let mut view = json!({
         "operationId": id,
         "summary": about.summary,
         "description": description(operation, about),
         "tags": [group(path)],
         "parameters": parameters_of(operation, about, path),
-        "responses": responses(operation, about, path),
+        "responses": responses(operation, about, path, generator),
         "security": security(operation.access()),
     });
     if let Some(body) = &about.body {
-        view["requestBody"] = request_body(operation, body);
+        view["requestBody"] = request_body(operation, about, body);
     }
     if let Some(permission) = permission(operation.access()) {
         view["x-permission"] = permission.into();
@@ -188,14 +195,14 @@ fn is_admins(access: Access) -> bool {
     matches!(access, Access::Permission(_) | Access::AnyOf(_))
 }
 
-fn request_body(operation: &Operation, body: &Body) -> Value {
+fn request_body(operation: &Operation, about: &OperationDoc, body: &Body) -> Value {
     match body {
         Body::Json(shape) => {
             if operation.is_strict() {
                 shape.close_all();
             }
             let mut schema = shape.schema();
-            explain(operation.name, &mut schema);
+            explain(&about.fields, &mut schema);
             json!({"required": !shape.required().is_empty(), "content": {"application/json": {"schema": schema}}})
         }
         Body::Of(media_type) => {
@@ -212,10 +219,10 @@ fn names_in(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<Value> {
-    let mut parameters: Vec<Value> = names_in(path).map(path_parameter).collect();
+    let mut parameters: Vec<Value> = names_in(path).map(|name| path_parameter(about, name)).collect();
     let required = about.query.required();
     for (name, schema) in about.query.fields() {
-        parameters.push(parameter("query", operation.name, &name, required.contains(&name), &schema));
+        parameters.push(parameter(about, "query", &name, required.contains(&name), &schema));
     }
     let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     if is_admins(operation.access()) {
@@ -230,20 +237,20 @@ fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec
     parameters
 }
 
-fn path_parameter(name: &str) -> Value {
+fn path_parameter(about: &OperationDoc, name: &str) -> Value {
     let schema = match name {
         "number" => json!({"type": "integer", "minimum": 1, "maximum": PART_LIMIT}),
         "service" => json!({"type": "string", "enum": ServiceKind::all()}),
         "provider" | "code" => text(),
         _ => uuid(),
     };
-    parameter("path", "path", name, true, &schema)
+    parameter(about, "path", name, true, &schema)
 }
 
-/// A parameter with its meaning; `of` is what the glossary knows it by.
-fn parameter(place: &str, of: &str, name: &str, required: bool, schema: &Value) -> Value {
+/// A parameter with its meaning.
+fn parameter(about: &OperationDoc, place: &str, name: &str, required: bool, schema: &Value) -> Value {
     let mut within = json!({"properties": {name: schema}});
-    explain(of, &mut within);
+    explain(&about.fields, &mut within);
     let mut schema = within["properties"][name].take();
     let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
     json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
@@ -260,44 +267,72 @@ fn parameters() -> Value {
         "Workspace": header(
             "x-workspace-id",
             uuid(),
-            "The workspace, for a person who is a member of several. A key belongs to one, and need not say.",
+            "Identifier of the workspace, for a person who is a member of several. A key belongs to one workspace \
+             and need not send it.",
         ),
         "IdempotencyKey": header(
             "idempotency-key",
             shape::text(IDEMPOTENCY_KEY),
-            "A text of the caller's own. The same call again, with the same text, within a day answers for what was \
-             made the first time.",
+            "A text that the caller chooses. Repeating a call with the same text within a day creates nothing \
+             again.",
         ),
         "IfMatch": header(
             "if-match",
             text(),
-            "The `ETag` of the thing as the caller has seen it; if it has changed since, nothing is done.",
+            "The `ETag` that the caller has last seen. If the version has changed since, the call is refused.",
         ),
     })
 }
 
 fn headers() -> Value {
     json!({
-        "RequestId": {"description": "The request, as the audit and the log name it.", "schema": text()},
-        "ETag": {"description": "The thing's version, for `If-Match`.", "schema": text()},
-        "WwwAuthenticate": {"description": "Which kind of credential is taken.", "schema": text()},
-        "RetryAfter": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+        "RequestId": {"description": "Identifier of the request, also in the audit.", "schema": text()},
+        "ETag": {"description": "The version, for `If-Match`.", "schema": text()},
+        "WwwAuthenticate": {"description": "Kind of credential that is accepted.", "schema": text()},
+        "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     })
 }
 
-fn schemas() -> Map<String, Value> {
-    let described = |(name, what, mut schema): (&'static str, &str, Value)| {
-        schema["description"] = what.into();
-        explain(name, &mut schema);
-        (name.to_owned(), schema)
-    };
-    things().into_iter().map(described).collect()
+fn text() -> Value {
+    json!({"type": "string"})
 }
 
-fn responses(operation: &Operation, about: &OperationDoc, path: &str) -> Map<String, Value> {
+/// A generator of the schemas of what replies hold (JSON Schema 2020-12).
+fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator()
+}
+
+/// Takes out of a schema what says more than is promised: how wide our integers are, and where our lines break.
+fn plain(schema: &mut Schema) {
+    let mut each = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("type").is_some_and(|kind| kind.to_string().contains("integer")) {
+            schema.remove("format");
+        }
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            *text = text.replace('\n', " ");
+        }
+    });
+    each.transform(schema);
+}
+
+fn schemas(mut generator: SchemaGenerator) -> Map<String, Value> {
+    // No operation shows it as what it answers with.
+    generator.subschema_for::<Problem>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().filter_map(|schema| schema.try_into().ok()).for_each(plain);
+    schemas
+}
+
+fn responses(
+    operation: &Operation,
+    about: &OperationDoc,
+    path: &str,
+    generator: &mut SchemaGenerator,
+) -> Map<String, Value> {
     let mut responses = Map::new();
     for answer in &about.answers {
-        responses.insert(answer.status.to_string(), answered(operation, about, answer));
+        responses.insert(answer.status.to_string(), answered(about, answer, generator));
     }
     let mut refusals: Vec<DocumentedError> =
         usual(operation, about, path).iter().chain(&about.refusals).map(documented_error).collect();
@@ -320,7 +355,7 @@ fn responses(operation: &Operation, about: &OperationDoc, path: &str) -> Map<Str
 
 fn shared_responses() -> Map<String, Value> {
     let failed = [("internal_error", "Something went wrong on our side.".to_owned())];
-    let mut ours = [("Busy", busy()), ("Failed", failure("A fault of ours:", &failed))];
+    let mut ours = [("Busy", busy()), ("Failed", failure("An error on our side:", &failed))];
     for (_, response) in &mut ours {
         response["content"]["application/json"] = gateways_own();
     }
@@ -343,13 +378,13 @@ type DocumentedError = (u16, String, String);
 fn documented_error(error: &DomainError) -> DocumentedError {
     // What is counted in a refusal's own sentence is not known yet.
     let sentence = match error {
-        DomainError::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
+        DomainError::Invalid(_) => "The input is invalid; `errors` names every invalid field.".to_owned(),
         DomainError::DeviceLimitReached(_) => {
-            "The user already has as many devices as one may; delete one first. `devices` names them.".to_owned()
+            "The user already has the most devices allowed. Delete one first; `devices` names them.".to_owned()
         }
         DomainError::WipeFirst(_) => {
-            "The user has devices that were never wiped; wipe first, or delete without a wipe \
-             and say why. `devices` names them."
+            "The user has devices that were never wiped. Wipe them first, or delete without a wipe and give a \
+             reason. `devices` names them."
                 .to_owned()
         }
         other => other.to_string(),
@@ -457,7 +492,7 @@ fn named_by(part: &str) -> Option<&'static str> {
     NAMED.iter().find(|(name, _)| *name == part).map(|(_, kind)| *kind)
 }
 
-fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Value {
+fn answered(about: &OperationDoc, answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
     if about.versioned {
         headers["etag"] = json!({"$ref": "#/components/headers/ETag"});
@@ -467,9 +502,9 @@ fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Val
     }
     let mut view = json!({"description": answer.meaning, "headers": headers});
     if !answer.bodies.is_empty() {
-        let body = |(media_type, schema): &(&str, Value)| {
-            let mut schema = schema.clone();
-            explain(operation.name, &mut schema);
+        let body = |(media_type, make): &(&str, MakeSchema)| {
+            let mut schema = make(generator);
+            plain(&mut schema);
             ((*media_type).to_owned(), json!({"schema": schema}))
         };
         view["content"] = answer.bodies.iter().map(body).collect::<Map<_, _>>().into();
@@ -481,7 +516,7 @@ fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Val
 fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
     let names: BTreeSet<&str> = codes.iter().map(|(code, _)| *code).collect();
     let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
-    let mut schema = thing("Problem");
+    let mut schema = json!({"$ref": "#/components/schemas/Problem"});
     schema["properties"] = json!({"code": {"x-extensible-enum": names}});
     json!({
         "description": format!("{meaning}\n\n{}", lines.join("\n")),

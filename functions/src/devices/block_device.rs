@@ -6,17 +6,17 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Block a device")
-        .detail("From this answer on, the device is shut out. Blocking a blocked device is the same answer.")
+        .detail("The device is locked out from this answer on. Blocking a blocked device changes nothing.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

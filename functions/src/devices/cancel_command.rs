@@ -10,7 +10,6 @@ use domain::{CommandId, DeviceId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -18,13 +17,13 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a command back")
+    OperationDoc::new("Cancel a command")
         .detail(
-            "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
-             was done. To take back what destroys data needs `users:wipe`.",
+            "The command becomes `canceled` if the device has not received it, else `cancel_requested`: the device \
+             may still carry it out. Cancelling a command that destroys data needs `users:wipe`.",
         )
         .versioned()
-        .shows("The command.", thing("Command"))
+        .shows::<views::Command>("The command.")
         .refuses([
             DomainError::CommandOver(CommandState::Succeeded),
             DomainError::PermissionMissing(Permission::UsersWipe),
@@ -54,9 +53,9 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     }
     let event_context = request.event_context();
     let Some(change) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
-        return Ok(Reply::thing(&views::command(&command), command.version));
+        return Ok(Reply::thing(&views::Command::from(&command), command.version));
     };
     let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
     let command = committed.now(change.command_after(&command).clone());
-    Ok(Reply::thing(&views::command(&command), command.version))
+    Ok(Reply::thing(&views::Command::from(&command), command.version))
 }

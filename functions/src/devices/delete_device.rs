@@ -5,21 +5,21 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::devices::actions::delete;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a device")
         .detail(
-            "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
-             is served until it is over.",
+            "A deletion cannot be undone. The device no longer counts towards the user's limit. Its pending \
+             commands are still served.",
         )
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
 }
 
 /// Answers with the device, status `deleted`, and `purge_after`. The user's slot is free at once;

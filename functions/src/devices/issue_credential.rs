@@ -7,19 +7,19 @@ use domain::rules::credentials::issue;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Issue an access credential to a device")
         .detail(
-            "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
-             several.",
+            "Called by an access system that has put a credential on the phone. A phone holds at most 40 \
+             credentials, and a credential may be on several phones.",
         )
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

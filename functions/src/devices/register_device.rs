@@ -9,10 +9,8 @@ use domain::rules::registration::{NewIds, RefusedRegistration, Registration, Reg
 use domain::secret::{DeviceCredential, Hash, is_code};
 use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;
-use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{object, text, thing};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -22,17 +20,13 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Register a device")
         .detail(
-            "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
-             repeat with the same code and identifier, within 15 minutes and until the first check-in, gives a new one \
-             for the same device, unless the code was taken back or replaced. A code that was refused five times \
-             because another user holds the device is taken back.",
+            "A phone registers with the code of an invitation or a deployment. The credential is shown this once. \
+             Repeating the call with the same code and identifier, within 15 minutes and before the first check-in, \
+             gives a new credential for the same device, unless the code was revoked or replaced. A code that was \
+             refused five times because another user holds the device is revoked.",
         )
         .body(|fields| drop(RegistrationRequest::read(fields)))
-        .answers(
-            201,
-            "The device, and its credential.",
-            object([("device", thing("DeviceSeen")), ("credential", text())]),
-        )
+        .answers::<views::RegisteredDevice>(201, "The device, and its credential.")
         .refuses([
             DomainError::CodeUnknown,
             DomainError::CodeExpired,
@@ -93,9 +87,10 @@ async fn commit(
         commit = with_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;
-    let name = registration.user.after.name();
-    let device = views::device(&registration.device.after, Some(&name), id_source.now);
-    Ok(Reply::json(StatusCode::CREATED, &json!({"device": device, "credential": credential.reveal()})))
+    let user_name = registration.user.after.name();
+    let device = views::DeviceSummary::new(&registration.device.after, Some(user_name), id_source.now);
+    let view = views::RegisteredDevice { device, credential: credential.reveal() };
+    Ok(Reply::json(StatusCode::CREATED, &view))
 }
 
 /// The commit with the push token that the app has sent, or without the one of before.

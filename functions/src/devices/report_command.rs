@@ -12,7 +12,6 @@ use domain::states::CommandState;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
-use crate::description::things::own_command;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -20,13 +19,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Report what became of a command")
-        .detail(
-            "The device's word. A device that is blocked, deleted or wiped may still give it. The same word again is \
-             the same answer.",
-        )
+    OperationDoc::new("Report the result of a command")
+        .detail("Called by the device, even if it is blocked, deleted or wiped. Repeating a report changes nothing.")
         .body(|fields| drop(CommandReport::read(fields)))
-        .shows("Where the command stands.", own_command())
+        .shows::<views::OwnCommand>("The command after the report.")
         .refuses([DomainError::CommandOver(CommandState::Succeeded)])
 }
 
@@ -63,8 +59,8 @@ async fn attempt(
     };
     let event_context = request.event_context(workspace, Actor::Device(device.device_id));
     let Some(change) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
-        return Ok(Reply::ok(&views::own_command(&command)));
+        return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };
     table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(Reply::ok(&views::own_command(change.command_after(&command))))
+    Ok(Reply::ok(&views::OwnCommand::from(change.command_after(&command))))
 }

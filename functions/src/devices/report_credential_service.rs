@@ -7,20 +7,20 @@ use domain::rules::credentials::report;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report what a credential service knows of a device")
         .detail(
-            "It stands for all that the service knows. A problem shows among the device's warnings until a report \
-             without.",
+            "Each report replaces the one before. A problem is shown among the device's warnings until a report \
+             without one.",
         )
         .body(|fields| drop(Report::read(fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

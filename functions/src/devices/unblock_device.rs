@@ -6,17 +6,17 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Unblock a device")
-        .detail("It may do again what its user may.")
+        .detail("The device may be used again, as far as its user may use the app.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

@@ -10,20 +10,17 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a device")
-        .detail(
-            "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
-             is taken away.",
-        )
+        .detail("`null` removes the nickname. Metadata is merged key by key; `null` or `\"\"` removes a key.")
         .body(|fields| drop(read(fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

@@ -11,7 +11,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::jobs::work::{Action, outcomes};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
@@ -23,9 +22,9 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
-        .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
+        .detail("What was done stays done. Cancelling a job needs the permission that starting it needs.")
         .versioned()
-        .shows("The job.", thing("Job"))
+        .shows::<views::Job>("The job.")
         .refuses([DomainError::JobOver(JobState::Finished), DomainError::PermissionMissing(Permission::UsersManage)])
 }
 
@@ -43,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
-            return Ok(Reply::thing(&views::job(&job), job.version));
+            return Ok(Reply::thing(&views::Job::from(&job), job.version));
         };
         let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
@@ -52,7 +51,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
-        Ok(Reply::thing(&views::job(&after), after.version))
+        Ok(Reply::thing(&views::Job::from(&after), after.version))
     })
     .await
 }

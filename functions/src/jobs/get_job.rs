@@ -9,8 +9,7 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
 use crate::actors::with_names;
-use crate::description::OperationDoc;
-use crate::description::schema::{text, thing};
+use crate::description::{OperationDoc, schema_of};
 use crate::jobs::load;
 use crate::jobs::work::Action;
 use crate::paging;
@@ -23,18 +22,18 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a job")
         .detail(
-            "How far it is, and a page of what became of each thing. With `Accept: text/csv` the outcomes come as \
-             comma-separated values in parts, each naming the next by `Link`. Whoever may begin such a job sees it, \
-             and whoever may see what it is about.",
+            "Progress of the job, and a page of outcomes. With `Accept: text/csv`, the outcomes come as \
+             comma-separated values in parts, each with a `Link` to the next. Whoever may start such a job, or read \
+             what it works on, may see it.",
         )
         .query(|mut fields| drop(paging::parameters(&mut fields, paging::LIMITS)))
         .versioned()
         .answer(
             200,
             "The job with a page of outcomes.",
-            vec![("application/json", thing("JobPage")), ("text/csv", text())],
+            vec![("application/json", schema_of::<views::JobPage>()), ("text/csv", schema_of::<String>())],
         )
-        .with_header("link", "Where the next part of the comma-separated values is.")
+        .with_header("link", "Address of the next part of the comma-separated values.")
         .refuses([DomainError::CursorInvalid])
 }
 
@@ -56,9 +55,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
     let page = table.list_job_items(request.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = with_names(table, request.workspace(), views::job(&job)).await?;
-    paging.put_into(&mut view, &page, views::job_item);
-    Ok(Reply::thing(&view, job.version))
+    let view = views::JobPage {
+        job: views::Job::from(&job),
+        items: page.items.iter().map(views::JobItem::from).collect(),
+        next_cursor: paging.next(&page),
+    };
+    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, job.version))
 }
 
 /// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives

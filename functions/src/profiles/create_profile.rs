@@ -11,7 +11,6 @@ use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -21,10 +20,13 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a profile")
-        .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
+        .detail(
+            "The settings must satisfy the schema, if there is one. The first profile of a workspace becomes \
+         its default.",
+        )
         .body(|fields| drop(NewProfile::read(fields)))
         .once()
-        .answers(201, "The profile.", thing("Profile"))
+        .answers::<views::Profile>(201, "The profile.")
         .with_header("etag", "The profile's version, for `If-Match`.")
         .refuses([DomainError::ProfileNameTaken])
 }
@@ -68,5 +70,5 @@ async fn attempt(
 }
 
 fn shown(profile: &Profile, workspace: &Workspace) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::profile(profile, workspace)).versioned(profile.version)
+    Reply::json(StatusCode::CREATED, &views::Profile::new(profile, workspace)).versioned(profile.version)
 }

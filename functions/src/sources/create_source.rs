@@ -11,7 +11,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -20,14 +19,14 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Set up a source")
+    OperationDoc::new("Create a source")
         .detail(
             "Where users come from: a file that is uploaded, a page that is read by HTTPS, or an identity provider \
-             that pushes by SCIM. That a schedule may wipe phones needs `users:wipe`.",
+             that pushes by SCIM. `renames_may_wipe` needs `users:wipe`.",
         )
         .body_by("kind", &<SourceKind as StringEnum>::all(), |mut fields| drop(read(&mut fields, &[])))
         .once()
-        .answers(201, "The source.", thing("Source"))
+        .answers::<views::Source>(201, "The source.")
         .with_header("etag", "The source's version, for `If-Match`.")
         .refuses([DomainError::TooManySources, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
@@ -87,5 +86,5 @@ async fn attempt(
 }
 
 fn shown(source: &DataSource) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::source(source)).versioned(source.version)
+    Reply::json(StatusCode::CREATED, &views::Source::from(source)).versioned(source.version)
 }

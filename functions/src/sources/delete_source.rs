@@ -8,7 +8,6 @@ use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -16,13 +15,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Remove a source")
-        .detail(
-            "Its users stay as they are, and may be taken over by another source; its token is forgotten, and so is \
-             what was uploaded.",
-        )
+    OperationDoc::new("Delete a source")
+        .detail("Its users stay as they are, and another source may take them over. Its token and uploads are deleted.")
         .guarded()
-        .shows("The source as it was.", thing("Source"))
+        .shows::<views::Source>("The source as it was.")
 }
 
 /// Answers with the source as it was. Its users stay as they are, and may be taken over by another
@@ -48,5 +44,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");
         }
     }
-    Ok(Reply::ok(&views::source(&source)))
+    Ok(Reply::ok(&views::Source::from(&source)))
 }

@@ -11,7 +11,6 @@ use lambda_http::http::StatusCode;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::sources::Fetcher;
@@ -27,13 +26,13 @@ const AT_ONCE: usize = 500;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Sync users with a source")
         .detail(
-            "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
-             changed. What renames users with devices wipes only what the caller may wipe.",
+            "All users, or at most 100 that are named. With `dry_run`, nothing is changed and the differences are \
+             reported. Renaming users who have devices wipes these, so it needs `users:wipe`.",
         )
         .body(|mut fields| drop(read(&mut fields)))
         .once()
         .guarded()
-        .answers(202, "The job, as far as it has come.", thing("Job"))
+        .answers::<views::Job>(202, "The job so far.")
         .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
 
@@ -58,7 +57,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
     let job = go_on(state, &request, Some(pulling), job).await?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
+    Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.

@@ -7,7 +7,6 @@ use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,13 +16,13 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a source")
         .detail(
-            "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
-             is given again. While a sync is at work nothing is changed. Who changes what a schedule may erase needs \
+            "`null` removes `token` or `every_hours`. A `url` on another host removes the token, unless it is sent \
+             again. Not possible while a sync is running. Changing what a scheduled sync may wipe needs \
              `users:wipe`.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
         .versioned()
-        .shows("The source.", thing("Source"))
+        .shows::<views::Source>("The source.")
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
@@ -43,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event, token)) = source.update(edit, &request.event_context())? else {
-            return Ok(Reply::thing(&views::source(&source), source.version));
+            return Ok(Reply::thing(&views::Source::from(&source), source.version));
         };
         if source.erases_anew(&after, &token) {
             request.caller.require(Permission::UsersWipe)?;
@@ -58,7 +57,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             TokenChange::Forgotten => commit.forget_source_token(source.source_id),
         };
         let after = table.commit(commit).await?.now(after);
-        Ok(Reply::thing(&views::source(&after), after.version))
+        Ok(Reply::thing(&views::Source::from(&after), after.version))
     })
     .await
 }

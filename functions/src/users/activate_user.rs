@@ -5,19 +5,16 @@ use domain::rules::lifecycle::activate;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Activate a user")
-        .detail(
-            "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
-             before.",
-        )
+        .detail("Lifts a suspension or a lock. The user's devices may be used again, except those that are blocked.")
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -5,23 +5,23 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::deletion::{delete, read_delete};
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a user")
         .detail(
-            "It cannot be undone. Where a device was never wiped, wipe first, or say `without_wipe` with a reason. \
-             Without a body, both are taken from the query.",
+            "A deletion cannot be undone. Wipe the user's devices first, or send `without_wipe` with a reason. \
+             Without a body, both are read from the query.",
         )
         .body(|mut fields| drop(read_delete(&mut fields)))
         .query(|mut fields| drop(read_delete(&mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::WipeFirst(Vec::new())])
 }
 

@@ -6,7 +6,6 @@ use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::offers::{invite, read_invite};
 use crate::views;
@@ -16,13 +15,13 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Invite a user")
         .detail(
-            "By e-mail or text message, which follows. The code of an older invitation ends. A recipient gets one \
-             invitation a minute and five a day by each channel, whoever has the address or number.",
+            "Sends an e-mail or a text message. The code of an older invitation becomes invalid. An address or \
+             number gets at most one invitation a minute and five a day.",
         )
         .body(|mut fields| _ = read_invite(&mut fields))
         .once()
         .guarded()
-        .answers(202, "The invitation.", thing("Invitation"))
+        .answers::<views::Invitation>(202, "The invitation.")
         .refuses([
             DomainError::UserDeleted,
             DomainError::UserSuspended,
@@ -46,5 +45,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = &read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let decide = |action, user| async move { invite(&action, &user, wanted).await };
-    super::offer(state, &request, decide, views::invitation).await
+    super::offer(state, &request, decide, views::Invitation::new).await
 }

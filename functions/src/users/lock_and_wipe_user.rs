@@ -6,20 +6,17 @@ use domain::rules::lifecycle;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Lock a user and wipe their devices")
-        .detail(
-            "Remote Lock & Wipe: the user is locked, and each device that has something to wipe is wiped as soon as \
-             it comes.",
-        )
+        .detail("Remote Lock & Wipe: the user is locked, and each of their devices is wiped at its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::Wipe, &mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

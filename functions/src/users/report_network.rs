@@ -9,7 +9,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -18,10 +17,11 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report a carrier's network of a user")
-        .detail("A report that is older than what is known changes nothing.")
+        .detail("A report that is older than the last one changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
+        .field("reason", "Reason for the status.")
         .versioned()
-        .shows("The network.", thing("Network"))
+        .shows::<views::Network>("The network.")
         .refuses([DomainError::UserDeleted])
 }
 
@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let committed = commit(table, change.as_ref(), &event_context).await?;
         let user = committed.now(change.and_then(ChangeSet::into_user).unwrap_or(user));
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::network(&provider, known, request.now()), user.version))
+        Ok(Reply::thing(&views::Network::new(&provider, known, request.now()), user.version))
     })
     .await
 }

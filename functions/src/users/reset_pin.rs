@@ -6,17 +6,17 @@ use domain::rules::lifecycle;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Reset a user's PIN")
-        .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
+        .detail("Lifts a lock, and each of the user's devices asks for a new PIN after its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -9,7 +9,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::commits::commit;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,10 +16,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take an invitation back")
-        .detail("From this answer on, its code registers nothing.")
+    OperationDoc::new("Revoke an invitation")
+        .detail("Its code is invalid from this answer on.")
         .versioned()
-        .shows("The invitation.", thing("Invitation"))
+        .shows::<views::Invitation>("The invitation.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
@@ -42,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let change = revoke(&before, &event_context)?;
         let committed = commit(table, change.as_ref(), &event_context).await?;
         let after = committed.now(change.unwrap_or_default().invitation_after(&before).clone());
-        Ok(Reply::thing(&views::invitation(&after, request.now()), after.version))
+        Ok(Reply::thing(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await
 }

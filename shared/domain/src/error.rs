@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error as ThisError;
 
@@ -14,7 +15,8 @@ use crate::states::{CommandState, InvitationStatus, JobState, Platform};
 use crate::string_enum::string_enum;
 
 /// A device that a refusal names: enough to tell it from the user's others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct HeldDevice {
     /// The device.
     pub device_id: DeviceId,

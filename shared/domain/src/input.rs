@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -14,14 +15,14 @@ use crate::text::TextRule;
 /// enough that the answer to any other stays far below the 6 MB that Lambda gives back.
 pub const FAULT_LIMIT: usize = 200;
 
-/// One thing that is wrong with an input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An invalid field of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
-    /// The field's name; nested ones by dots; empty when it is the input as a whole.
+    /// Name of the field, with dots for nested ones; empty for the input as a whole.
     pub field: String,
-    /// A stable code that programs read.
+    /// Stable code for programs.
     pub code: &'static str,
-    /// A sentence that people read.
+    /// What is wrong, for people.
     pub detail: String,
 }
 

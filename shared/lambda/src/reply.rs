@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error_format::ErrorFormat;
@@ -45,20 +46,24 @@ pub fn came_by_https(event: &Value) -> bool {
 
 impl Reply {
     /// A reply of JSON, that nobody keeps.
+    ///
+    /// # Panics
+    /// If the body is not JSON: a map with keys other than texts.
     #[must_use]
-    pub fn json(status: StatusCode, body: &Value) -> Self {
-        Self::new(status, "application/json", body.to_string()).with(CACHE_CONTROL, "no-store")
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("a reply's keys are texts");
+        Self::new(status, "application/json", body).with(CACHE_CONTROL, "no-store")
     }
 
     /// A reply with 200 and JSON.
     #[must_use]
-    pub fn ok(body: &Value) -> Self {
+    pub fn ok(body: &impl Serialize) -> Self {
         Self::json(StatusCode::OK, body)
     }
 
     /// A reply with 200 and one thing, with the thing's version as its `ETag`.
     #[must_use]
-    pub fn thing(body: &Value, version: u64) -> Self {
+    pub fn thing(body: &impl Serialize, version: u64) -> Self {
         Self::ok(body).versioned(version)
     }
 

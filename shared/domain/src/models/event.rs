@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -194,11 +195,12 @@ string_enum! {
 }
 
 /// One field's change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct FieldChange {
-    /// What it was.
+    /// Value before.
     pub before: Value,
-    /// What it is.
+    /// Value after.
     pub after: Value,
 }
 

@@ -5,6 +5,7 @@
 //! becomes of a code and of the message that carries it is the same for both.
 
 use chrono::Duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -86,13 +87,13 @@ pub struct Delivery {
 pub const ADDRESS_IS_NEW_FOR: Duration = Duration::days(7);
 
 /// Something that was done, and that whoever did it should look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
-    /// A stable code, which programs read.
+    /// Stable code for programs, such as `address_changed_recently`.
     pub code: String,
-    /// The same for people.
+    /// What it warns of, for people.
     pub detail: String,
-    /// When what it warns of happened.
+    /// Time of what it warns of.
     pub at: Time,
 }
 

@@ -3,6 +3,7 @@
 //! What became of a thing is a row of its own, made in the very commit that changes the thing, and
 //! it can be made once only: whenever a job ends in the middle and goes on, each thing is done once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -155,11 +156,12 @@ pub struct Waiting {
 }
 
 /// Why a job rests: what it has to send may not go out yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct JobPause {
-    /// The limit's stable code.
+    /// Stable code of the limit that was reached.
     pub code: String,
-    /// Time of its end.
+    /// Time at which the job goes on.
     pub until: Time,
 }
 
@@ -172,11 +174,12 @@ impl JobPause {
 }
 
 /// Why a job was stopped by what it works on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct JobFailure {
-    /// A stable code.
+    /// Stable code for programs.
     pub code: String,
-    /// A sentence for people.
+    /// What happened, for people.
     pub detail: String,
 }
 

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -91,11 +92,12 @@ string_enum! {
 }
 
 /// Since when, and why, a webhook is switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Disabled {
-    /// Its time.
+    /// Time of the change.
     pub at: Time,
-    /// The reason.
+    /// Why: `failing`, nothing was taken for five days; `gone`, the receiver answered 410; `by_admin`.
     pub reason: Reason,
 }
 
