@@ -92,7 +92,7 @@ impl ChangeSet {
         all(&mut self.attachments, next.attachments, |attachments| attachments.device_id);
         self.push_token = both(self.push_token, next.push_token);
         self.claims.extend(next.claims);
-        all(&mut self.commands, next.commands, |command| command.command_id);
+        self.commands.extend(next.commands);
         all(&mut self.invitations, next.invitations, |invitation| invitation.invitation_id);
         self.counted = next.counted.or(self.counted);
         self.secrets.code = next.secrets.code.or(self.secrets.code);

@@ -247,6 +247,14 @@ fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_
 }
 
 #[test]
+fn a_user_keeps_in_mind_a_deleted_phone_whose_wipe_is_ordered_anew() {
+    let (mut fixture, id, _) = failed_wipe(true);
+    fixture.user.left_device_ids.clear();
+    fixture.order(id, &command_request(CommandKind::Wipe), 29 * DAY).unwrap();
+    assert_eq!(fixture.user.left_device_ids, BTreeSet::from([id]));
+}
+
+#[test]
 fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for_it() {
     let (mut fixture, id, failed) = failed_wipe(true);
     assert_eq!(fixture.order(id, &command_request(CommandKind::Lock), 10), Err(DomainError::DeviceDeleted));

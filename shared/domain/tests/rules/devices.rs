@@ -6,12 +6,14 @@ use chrono::Duration;
 use domain::CommandId;
 use domain::error::DomainError;
 use domain::models::command::CommandKind;
-use domain::models::device::{Device, DeviceAccess, DeviceStatus, Edit, Erasure, METADATA_KEYS, read_metadata};
+use domain::models::device::{
+    Device, DeviceAccess, DeviceAttachments, DeviceStatus, Edit, Erasure, METADATA_KEYS, read_metadata,
+};
 use domain::models::event::EventType;
 use domain::models::invitation::{Delivery, DeliveryState};
 use domain::models::push::{Push, PushReason};
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
-use domain::rules::devices::{block, delete, edit, purge, unblock};
+use domain::rules::devices::{DeviceToDelete, block, delete, edit, purge, unblock};
 use domain::rules::invitations::{delivered, expire};
 use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
@@ -48,6 +50,21 @@ fn nothing_undoes_a_delete() {
     let leaving = fixture.to_delete(deleted.clone());
     assert_eq!(delete(&leaving, &fixture.user, None, Duration::days(1), &context(2)), None);
     assert_eq!(check_in(deleted, &CheckInReport::default(), &CheckInState::default(), &context(2)), CheckIn::Nothing);
+}
+
+#[test]
+fn the_event_of_a_delete_says_why_and_which_credentials_end() {
+    let mut fixture = Fixture::new(1);
+    let device = fixture.register("phone", 0).unwrap().device.after;
+    let credential = domain::CredentialId(Uuid::from_u128(7));
+    let attachments =
+        DeviceAttachments { credentials: [(credential, at(0))].into(), ..DeviceAttachments::none(&device) };
+    let leaving = DeviceToDelete { attachments: Some(attachments), ..fixture.to_delete(device) };
+    let change = delete(&leaving, &fixture.user, Some("lost".to_owned()), Duration::days(1), &context(1)).unwrap();
+    let event = &change.events[0];
+    assert_eq!(event.private.reason.as_deref(), Some("lost"));
+    assert_eq!(event.changes["acs_credential_ids"].before, json!([credential]));
+    assert!(change.attachments.is_empty(), "they stay with the row until the purge");
 }
 
 #[test]
