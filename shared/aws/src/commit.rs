@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::error::Error;
 use domain::models::event::Event;
-use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
@@ -117,22 +117,41 @@ impl Commit {
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
-        // What is decided for a user's devices rests on the user, so the user's row is part of it
-        // even if it stays as it is.
-        if let Some(RowChange { before: Some(before), after }) = &change.user {
-            commit = commit.bump_version(before, after);
-        }
-        commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
+        commit = match &change.user {
+            // What is decided for a user's devices rests on the user, so the user's row is part of it
+            // even if it stays as it is.
+            Some(RowChange { before: Some(before), after }) => commit.bump_version(before, after),
+            Some(RowChange { before: None, after }) => commit.put(after),
+            None => commit,
+        };
+        commit = commit.all(&change.workspace);
+        commit = change.devices.iter().fold(commit, |commit, device| match &device.before {
+            // A device's version stands for what is attached to it as well.
+            Some(before) if change.attachments.iter().any(|attached| attached.after.device_id == before.device_id) => {
+                commit.bump_version(before, &device.after)
+            }
+            _ => commit.edited(device),
+        });
+        commit = commit.all(&change.attachments).all(&change.push_token).all(&change.claims);
         commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
         commit = commit.all(&change.profile).all(&change.job);
         commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
+        if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
+            commit = commit.keep_code(made, code);
+        }
         if let Some(counted) = &change.counted {
             commit = commit.edited(&counted.to).edited(&counted.today);
+        }
+        if let Some(ProfileGrant { profile, note }) = &change.profile_grant {
+            commit = commit.giving(profile, note.as_ref());
         }
         match &change.user {
             // A user's secrets go with the last that is known of them.
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
                 commit.forget_secrets(before)
+            }
+            Some(RowChange { after, .. }) if !change.secrets.of_user.is_empty() => {
+                commit.keep_secrets(after, &change.secrets.of_user)
             }
             _ => commit,
         }

@@ -91,9 +91,7 @@ impl Table {
 
     /// What became of some things, in their order; those that are not done are left out.
     pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
-        let key = |id: &String| job_item_key(workspace, job, id);
-        let found = self.get_many(ids.iter().map(key)).await?;
-        ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
+        self.rows_with(ids.iter().map(|id| job_item_key(workspace, job, id)).collect()).await
     }
 
     /// A page of what became of a job's things.

@@ -12,7 +12,7 @@ use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, Worksp
 use crate::input::FieldError;
 use crate::models::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe};
 use crate::models::credential::{Service, ServiceKind};
-use crate::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
+use crate::models::push::{Push, PushReason};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::search;
 use crate::secret::Hash;
@@ -511,6 +511,11 @@ pub struct DeviceAttachments {
 }
 
 impl DeviceAttachments {
+    /// What was read of a device, which has no such row until something is attached to it.
+    pub(crate) fn of(device: &Device, read: Option<&Self>) -> Self {
+        read.cloned().unwrap_or_else(|| Self::none(device))
+    }
+
     /// Of a device that nothing belongs to.
     #[must_use]
     pub fn none(device: &Device) -> Self {
@@ -635,16 +640,11 @@ impl Push {
     }
 
     /// The state of a device whose endpoint SNS has disabled, once its app is heard of: the endpoint is to be enabled
-    /// again, as SNS asks at each start of an app ("Setting up an Amazon SNS platform endpoint for mobile
-    /// notifications"). `None` if there is nothing to enable, or if that was in vain less than
-    /// [`ENABLED_AGAIN_AFTER`] ago.
+    /// again. `None` if there is nothing to enable, or not yet: see [`PushReason::enabled_again_after`].
     #[must_use]
     pub fn enabled_again(device: &Device, now: Time) -> Option<Self> {
-        let due = match device.push.reason {
-            PushReason::EndpointDisabled | PushReason::DeliveryFailed => true,
-            PushReason::DisabledAgain => device.push.since <= now.minus(ENABLED_AGAIN_AFTER),
-            _ => false,
-        };
+        let Self { reason, since } = device.push;
+        let due = reason.enabled_again_after().is_some_and(|after| after.is_zero() || since <= now.minus(after));
         let enabling = Self { reason: PushReason::EnablingAgain, since: now };
         (due && device.platform != Platform::ThirdParty).then_some(enabling)
     }

@@ -45,6 +45,19 @@ impl PushReason {
         matches!(self, Self::EndpointReady | Self::EnabledAgain)
     }
 
+    /// How long an endpoint must have been in this state before the next contact of its app enables it again, as SNS
+    /// asks at each start of an app ("Setting up an Amazon SNS platform endpoint for mobile notifications"); `None`
+    /// where there is nothing to enable.
+    #[must_use]
+    pub fn enabled_again_after(self) -> Option<Duration> {
+        match self {
+            Self::EndpointDisabled | Self::DeliveryFailed => Some(Duration::zero()),
+            // It was in vain.
+            Self::DisabledAgain => Some(ENABLED_AGAIN_AFTER),
+            _ => None,
+        }
+    }
+
     /// As it is shown.
     #[must_use]
     pub fn shown(self) -> Self {

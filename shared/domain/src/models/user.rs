@@ -292,6 +292,12 @@ pub struct UserEdit {
 }
 
 impl UserEdit {
+    /// True if it says which configuration the user's phones get.
+    #[must_use]
+    pub fn is_deploying(&self) -> bool {
+        self.profile_id.is_some() || self.overrides.is_some()
+    }
+
     /// Reads an edit: `null` takes a field away.
     ///
     /// # Errors

@@ -26,10 +26,11 @@ async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
         devices: 1,
         life: Duration::days(7),
     };
-    let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+    let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
         .expect("they have an address");
-    let made = change.invitations.last().expect("one is made").after.clone();
-    let commit = Commit::changing(change.events[0].event_id, &change).keep_code(&made, &code);
+    change.secrets.code = Some(code);
+    let made = change.new_invitation().expect("one is made").clone();
+    let commit = Commit::changing(change.events[0].event_id, &change);
     place.table.commit(commit).await.expect("nobody came first");
     (place.read(user).await, made)
 }
@@ -86,8 +87,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
         let change =
             deployments::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
         let change = change.expect("something changes");
-        let after = change.user_after().expect("it is changed").clone();
-        let commit = Commit::changing(change.events[0].event_id, &change).keep_secrets(&after, &edit);
+        let commit = Commit::changing(change.events[0].event_id, &change);
         place.table.commit(commit).await.expect("nobody came first");
     };
     let read = async |of: &User| store.table.user_secrets(place.workspace, of.user_id).await.expect("it answers");

@@ -287,7 +287,7 @@ fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Inv
         life,
     };
     let invited = invite(user, None, new, &place.context()).expect("the user has an address");
-    (invited.invitation, code)
+    (invited.new_invitation().expect("one is made").clone(), code)
 }
 
 fn typed(text: &str) -> Query {
