@@ -1,6 +1,7 @@
 //! No one comes in who does not belong: every operation is called by everyone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use domain::permission::{Permission, Role};
 use domain::rules::access::Access;
@@ -12,6 +13,8 @@ use testkit::oidc::{self, Oidc};
 use testkit::samples::{self, ACS_CREDENTIAL, HOOK, SEAM_UPDATE, SampleRequest, UPLOAD};
 use testkit::{Answer, Bench, Setup, Tenant, rows};
 
+use crate::description::updating_description;
+
 use Permission::{
     DeploymentsManage, DeploymentsRead, DevicesManage, DevicesRead, EventsRead, NetworksReport, UsersManage, UsersRead,
     UsersWipe, WorkspaceManage,
@@ -21,126 +24,12 @@ use Permission::{
 const SEE_JOBS: &[Permission] =
     &[UsersRead, DevicesRead, DeploymentsRead, UsersManage, DevicesManage, DeploymentsManage];
 
-/// Whom each operation takes. It stands here a second time, so that nobody changes it by accident.
-const TABLE: &[(&str, Access)] = &[
-    ("register-device", Access::Code),
-    ("check-in-device", Access::Device),
-    ("list-devices", Access::Permission(DevicesRead)),
-    ("get-device", Access::Permission(DevicesRead)),
-    ("update-device", Access::Permission(DevicesManage)),
-    ("block-device", Access::Permission(DevicesManage)),
-    ("unblock-device", Access::Permission(DevicesManage)),
-    ("delete-device", Access::Permission(DevicesManage)),
-    ("wipe-device", Access::Permission(UsersWipe)),
-    ("lock-device", Access::Permission(DevicesManage)),
-    ("list-commands", Access::Permission(DevicesRead)),
-    ("cancel-command", Access::Permission(DevicesManage)),
-    ("report-command", Access::Device),
-    ("create-user", Access::Permission(UsersManage)),
-    ("get-user", Access::Permission(UsersRead)),
-    ("list-users", Access::Permission(UsersRead)),
-    ("update-user", Access::Permission(UsersManage)),
-    ("activate-user", Access::Permission(UsersManage)),
-    ("suspend-user", Access::Permission(UsersManage)),
-    ("delete-user", Access::Permission(UsersManage)),
-    ("lock-and-wipe-user", Access::Permission(UsersWipe)),
-    ("reset-pin", Access::Permission(UsersManage)),
-    ("invite-user", Access::Permission(UsersManage)),
-    ("list-invitations", Access::Permission(UsersRead)),
-    ("revoke-invitation", Access::Permission(UsersManage)),
-    ("report-network", Access::Permission(NetworksReport)),
-    ("get-usage", Access::Permission(UsersRead)),
-    // scim
-    ("scim", Access::Permission(UsersManage)),
-    // deployments
-    ("deploy-config", Access::Permission(DeploymentsManage)),
-    ("auto-deploy", Access::Permission(DeploymentsManage)),
-    ("set-force-config", Access::Permission(DeploymentsManage)),
-    ("list-deployments", Access::Permission(DeploymentsRead)),
-    ("revoke-deployment", Access::Permission(DeploymentsManage)),
-    ("get-deployment-qr", Access::Permission(DeploymentsManage)),
-    ("set-user-secrets", Access::Permission(DeploymentsManage)),
-    ("undeploy-user", Access::Permission(DeploymentsManage)),
-    ("download-config", Access::Device),
-    ("redirect", Access::Code),
-    ("bulk-users", Access::Permission(UsersManage)),
-    ("bulk-devices", Access::Permission(DevicesManage)),
-    ("get-job", Access::AnyOf(SEE_JOBS)),
-    ("list-jobs", Access::AnyOf(SEE_JOBS)),
-    ("cancel-job", Access::AnyOf(&[UsersManage, DevicesManage, DeploymentsManage])),
-    // profiles
-    ("create-profile", Access::Permission(DeploymentsManage)),
-    ("list-profiles", Access::Permission(DeploymentsRead)),
-    ("get-profile", Access::Permission(DeploymentsRead)),
-    ("update-profile", Access::Permission(DeploymentsManage)),
-    ("delete-profile", Access::Permission(DeploymentsManage)),
-    // exports
-    ("export-users", Access::Permission(UsersRead)),
-    ("export-devices", Access::Permission(DevicesRead)),
-    ("export-events", Access::Permission(EventsRead)),
-    // sources
-    ("create-source", Access::Permission(UsersManage)),
-    ("list-sources", Access::Permission(UsersRead)),
-    ("get-source", Access::Permission(UsersRead)),
-    ("update-source", Access::Permission(UsersManage)),
-    ("delete-source", Access::Permission(UsersManage)),
-    ("upload-source-part", Access::Permission(UsersManage)),
-    ("sync-users", Access::Permission(UsersManage)),
-    ("get-workspace", Access::Permission(UsersRead)),
-    ("update-workspace", Access::Permission(WorkspaceManage)),
-    ("open-invitation", Access::Code),
-    ("list-events", Access::Permission(EventsRead)),
-    ("create-key", Access::Permission(WorkspaceManage)),
-    ("list-keys", Access::Permission(WorkspaceManage)),
-    ("revoke-key", Access::Permission(WorkspaceManage)),
-    ("add-member", Access::Permission(WorkspaceManage)),
-    ("list-members", Access::Permission(WorkspaceManage)),
-    ("remove-member", Access::Permission(WorkspaceManage)),
-    // one's own memberships
-    ("list-memberships", Access::SignedIn),
-    ("accept-membership", Access::SignedIn),
-    ("decline-membership", Access::SignedIn),
-    // personal access tokens
-    ("create-token", Access::Person),
-    ("list-tokens", Access::Person),
-    ("revoke-token", Access::Person),
-    ("list-member-tokens", Access::Permission(WorkspaceManage)),
-    ("revoke-member-token", Access::Permission(WorkspaceManage)),
-    ("create-workspace", Access::Internal),
-    ("app-links", Access::Public),
-    ("get-docs", Access::Public),
-    ("get-openapi", Access::Public),
-    ("not-found", Access::Public),
-    ("publish-events", Access::Internal),
-    ("republish-events", Access::Internal),
-    ("reindex", Access::Internal),
-    ("notify-device", Access::Internal),
-    ("send-message", Access::Internal),
-    ("record-feedback", Access::Internal),
-    ("run-due", Access::Internal),
-    ("purge-deleted", Access::Internal),
-    ("refresh-issuer-keys", Access::Internal),
-    // seam
-    ("issue-credential", Access::Permission(DevicesManage)),
-    ("revoke-credential", Access::Permission(DevicesManage)),
-    ("report-credential-service", Access::Permission(DevicesManage)),
-    ("seam-phones", Access::Permission(DevicesRead)),
-    ("seam-devices", Access::Permission(DevicesRead)),
-    ("seam-events", Access::Permission(EventsRead)),
-    ("seam-user-identities", Access::Permission(UsersRead)),
-    ("seam-workspaces", Access::Permission(UsersRead)),
-    // webhooks
-    ("create-webhook", Access::Permission(WorkspaceManage)),
-    ("list-webhooks", Access::Permission(WorkspaceManage)),
-    ("get-webhook", Access::Permission(WorkspaceManage)),
-    ("update-webhook", Access::Permission(WorkspaceManage)),
-    ("delete-webhook", Access::Permission(WorkspaceManage)),
-    ("rotate-webhook-secret", Access::Permission(WorkspaceManage)),
-    ("list-deliveries", Access::Permission(WorkspaceManage)),
-    ("redeliver", Access::Permission(WorkspaceManage)),
-    ("seam-webhooks", Access::Permission(WorkspaceManage)),
-    ("deliver-webhook", Access::Internal),
-];
+const PERMISSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/permissions.txt");
+
+/// Whom each operation takes.
+fn table() -> impl Iterator<Item = (&'static str, Access)> {
+    functions::OPERATIONS.iter().map(|operation| (operation.name, operation.access()))
+}
 
 /// What each role holds, written out.
 const HELD: [(&str, Role, &[Permission]); 4] = [
@@ -178,12 +67,17 @@ const HELD: [(&str, Role, &[Permission]); 4] = [
     ),
 ];
 
+/// Who may call each operation, so that a change of it shows in a review. `UPDATE_DESCRIPTION=1` writes it anew.
 #[test]
-fn the_permission_table_is_the_one_written_here() {
-    let wanted: BTreeMap<&str, String> = TABLE.iter().map(|(name, access)| (*name, format!("{access:?}"))).collect();
-    let actual = functions::OPERATIONS.iter().map(|operation| (operation.name, format!("{:?}", operation.access())));
-    assert_eq!(actual.collect::<BTreeMap<_, _>>(), wanted);
-    assert_eq!(functions::OPERATIONS.len(), TABLE.len(), "an operation stands in the table once");
+fn the_permissions_that_are_checked_in_are_the_operations_own() {
+    let line = |operation: &Operation| format!("{} {:?}\n", operation.name, operation.access());
+    let lines: BTreeSet<String> = functions::OPERATIONS.iter().map(line).collect();
+    assert_eq!(lines.len(), functions::OPERATIONS.len(), "an operation has one row");
+    let actual: String = lines.into_iter().collect();
+    if updating_description() {
+        fs::write(PERMISSIONS, &actual).unwrap();
+    }
+    assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if it is meant to change, write it anew: see above");
 }
 
 /// A workspace in which every operation has something to do.
@@ -488,8 +382,7 @@ async fn callers(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(St
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
         let all: BTreeSet<Permission> = role.permissions();
-        let used =
-            |permission: &&Permission| TABLE.iter().any(|(_, access)| *access == Access::Permission(**permission));
+        let used = |permission: &&Permission| table().any(|(_, access)| access == Access::Permission(**permission));
         assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
         let _member = oidc::member(bench, &house.tenant, name, name).await;
         callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
@@ -530,9 +423,9 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
         let of = |may: bool| {
-            TABLE.iter().filter_map(move |(operation, access)| match access {
-                Access::Permission(permission) if held.contains(permission) == may => Some(*operation),
-                Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(*operation),
+            table().filter_map(move |(operation, access)| match access {
+                Access::Permission(permission) if held.contains(&permission) == may => Some(operation),
+                Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(operation),
                 _ => None,
             })
         };
@@ -598,7 +491,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
     let mut house = SampleWorkspace::with_token(&bench, &oidc, "people").await;
     let callers = callers(&bench, &oidc, &house).await;
     let of_people: Vec<&str> =
-        TABLE.iter().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| *operation).collect();
+        table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
     let (mut let_in, mut kept_out) = (0, 0);
     for (who, credential, _) in &callers {
         let person = HELD.iter().any(|(name, ..)| name == who);
@@ -620,7 +513,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
     }
     assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
     // So are their memberships.
-    let of_anyone = TABLE.iter().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| *operation);
+    let of_anyone = table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
     for sample in of_anyone.flat_map(|operation| house.samples(operation, "fresh", &house.member)) {
         for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
             refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
@@ -867,7 +760,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
         (Some(shut_out.as_str()), "credential_invalid", "a personal token that was shut out"),
     ];
     let mut calls = 0;
-    for (operation, access) in TABLE.iter().copied() {
+    for (operation, access) in table() {
         let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
         for sample in house.samples(operation, "fresh", &house.member) {
             let before = rows::everything(&bench);
@@ -903,7 +796,7 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
         (Some(token.as_str()), "credential_invalid", "an admin's token"),
         (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
     ];
-    for (operation, access) in TABLE.iter().copied() {
+    for (operation, access) in table() {
         if access != Access::Device {
             continue;
         }
@@ -967,7 +860,7 @@ async fn from_another_workspace_nothing_is_there() {
     assert!(before.len() > 20, "our own rows are looked at");
     let (mut missing, mut lists) = (0, 0);
     for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
-        for (operation, access) in TABLE.iter().copied() {
+        for (operation, access) in table() {
             let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;

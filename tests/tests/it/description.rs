@@ -19,8 +19,9 @@ fn routes_file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi/routes.json")
 }
 
+/// True if whoever runs the tests wants what is generated written anew.
 #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so")]
-fn updating() -> bool {
+pub(crate) fn updating_description() -> bool {
     std::env::var_os("UPDATE_DESCRIPTION").is_some()
 }
 
@@ -38,7 +39,7 @@ fn described(document: &Value) -> Vec<(String, String, Value)> {
 #[test]
 fn the_routes_for_api_gateway_that_are_checked_in_are_the_templates_own() {
     let actual = definition(&template().unwrap());
-    if updating() {
+    if updating_description() {
         fs::write(routes_file(), &actual).unwrap();
     }
     let checked_in = fs::read_to_string(routes_file()).unwrap();

@@ -6,6 +6,7 @@
 //! stream give again what failed, schedules come round. In the end everything must fit together
 //! (`testkit::audit`), and be what it was without the fault.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -387,12 +388,6 @@ static DEVICES: &[Scenario] = &[
             let (device, _credential) = g.phone().await;
             let body = json!({"nickname": "Work phone", "custom_metadata": {"desk": "4"}});
             sampled(&[("device", &device)], &[200]).saying(body)
-        })
-    }),
-    scenario("block-device", "a phone that is there", |g| {
-        Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            sampled(&[("device", &device)], &[200])
         })
     }),
     scenario("unblock-device", "a blocked phone", |g| {
@@ -2033,9 +2028,35 @@ async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
     assert!(wrongs.is_empty(), "{} of {runs} runs went wrong:\n{}", wrongs.len(), wrongs.join("\n"));
 }
 
+/// The operations that have no scenario of their own and need none: their sample is about a phone or a user that is
+/// there, and no more.
+fn scenarios_of_samples() -> Vec<Scenario> {
+    let own: BTreeSet<&str> = AREAS.iter().flat_map(|area| area.iter()).map(|scenario| scenario.operation).collect();
+    let without = functions::OPERATIONS.iter().filter(|of| !of.routes.is_empty() && !own.contains(of.name));
+    without.filter_map(|of| scenario_of_sample(of.name)).collect()
+}
+
+fn scenario_of_sample(operation: &'static str) -> Option<Scenario> {
+    let things = RefCell::new(BTreeSet::new());
+    let _request = samples::of(operation)[0].about(|name| {
+        things.borrow_mut().insert(name.to_owned());
+        String::new()
+    });
+    let things = things.into_inner();
+    let things: Vec<&str> = things.iter().map(String::as_str).collect();
+    let prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go> = match things.as_slice() {
+        ["device"] => |g| Box::pin(async move { sampled(&[("device", &g.phone().await.0)], &[200, 202]) }),
+        ["user"] => |g| Box::pin(async move { sampled(&[("user", &g.user().await)], &[200, 202]) }),
+        _ => return None,
+    };
+    Some(scenario(operation, "as its sample calls it", prepare))
+}
+
 #[test]
 fn every_operation_has_its_scenarios() {
-    let known: BTreeSet<&str> = AREAS.iter().flat_map(|area| area.iter()).map(|scenario| scenario.operation).collect();
+    let of_samples = scenarios_of_samples();
+    let scenarios = AREAS.iter().flat_map(|area| area.iter()).chain(&of_samples);
+    let known: BTreeSet<&str> = scenarios.map(|scenario| scenario.operation).collect();
     let all: BTreeSet<&str> = functions::OPERATIONS.iter().map(|operation| operation.name).collect();
     assert_eq!(known, all);
 }
@@ -2161,6 +2182,11 @@ async fn operations_that_show_things_change_nothing() {
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_device_nothing_is_lost_or_invented() {
     enumerate(DEVICES, Breadth::Single).await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_what_its_sample_tries_nothing_is_lost_or_invented() {
+    enumerate(&scenarios_of_samples(), Breadth::Single).await;
 }
 
 #[tokio::test]
