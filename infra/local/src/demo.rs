@@ -1,9 +1,9 @@
-//! A believable workspace of 200 people whose phones are in all sorts of states, made through the API alone and
-//! always the same.
+//! Demo data: a plausible workspace of 200 people whose phones are in many states, created through the API only
+//! and the same each time.
 //!
-//! Most states need time to have passed. So the demonstration begins weeks ago: each step sets the clock to its
-//! moment, and the last leaves it at the present. A busy machine makes it slow, and nothing else: what was not done
-//! in time is asked for again, and each step waits until what it needs is there.
+//! Most states need time to pass. So the demo begins weeks ago: each step sets the clock to its own time, and
+//! the last one sets it to the present. A busy machine only makes it slower: calls that time out are repeated,
+//! and each step waits until what it needs exists.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,13 +20,13 @@ use crate::api::{Answer, Api};
 use crate::messaging::Channel;
 use crate::stack::{Stack, system_time};
 
-/// How many people there are.
+/// Number of people.
 pub const PEOPLE: usize = 200;
-/// How many calls are under way at once.
+/// Number of concurrent calls.
 const AT_ONCE: usize = 8;
-/// How long the first and the longest pause is before something is tried again.
+/// The first and the longest pause before a retry.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// The least time between two messages of a kind to one person.
+/// The shortest time between two messages of a kind to one person.
 const BETWEEN_MESSAGES: chrono::Duration = chrono::Duration::minutes(2);
 
 const FIRST_NAMES: [&str; 20] = [
@@ -35,7 +35,7 @@ const FIRST_NAMES: [&str; 20] = [
 ];
 const LAST_NAMES: [&str; 10] =
     ["Adler", "Bauer", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Hansen", "Ito", "Jansen"];
-/// Platform, model, version of the system.
+/// Platform, model, OS version.
 const PHONES: [(&str, &str, &str); 8] = [
     ("ios", "iPhone 15", "18.1"),
     ("android", "Pixel 9", "15"),
@@ -47,12 +47,12 @@ const PHONES: [(&str, &str, &str); 8] = [
     ("third_party", "Desk client", "4.2"),
 ];
 
-/// Name and settings of the profiles; the first is the default.
+/// Name and codec of the profiles; the first is the default.
 const PROFILES: [(&str, &str); 2] = [("Office", "opus"), ("Field", "g729")];
 
 const SERVICE_LEVELS: [&str; 3] = ["Basic", "Business", "Regulated"];
 
-/// A clock that can be set: the machine's, and so many milliseconds more or less.
+/// A clock that can be set: the machine's clock with an offset in milliseconds.
 #[derive(Clone, Default)]
 pub struct DemoClock(Arc<AtomicI64>);
 
@@ -68,13 +68,13 @@ impl DemoClock {
         self.0.store(-hours * 3_600_000, Ordering::Relaxed);
     }
 
-    /// Sets it to a moment, unless that is past.
+    /// Sets the clock to a time, unless the time has passed.
     fn set_forward(&self, to: DateTime<Utc>) {
         self.0.fetch_max((to - system_time()).num_milliseconds(), Ordering::Relaxed);
     }
 }
 
-/// What became of a phone in the end.
+/// The final state of a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     NeverSeen,
@@ -84,7 +84,7 @@ enum State {
     Deleted,
 }
 
-/// One phone of one person.
+/// A phone of a person.
 #[derive(Clone, Copy, Debug)]
 struct Phone {
     person: usize,
@@ -126,7 +126,7 @@ impl Phone {
     }
 }
 
-/// How many phones a person has: one in eight has none yet, most have one.
+/// A person's phones: one person in eight has none yet, most have one.
 fn phones(person: usize) -> impl Iterator<Item = Phone> {
     let count = match person % 8 {
         0 => 0,
@@ -159,7 +159,7 @@ fn person(number: usize) -> Value {
     })
 }
 
-/// What was done to a person, if anything.
+/// The action on a person, if any.
 fn person_action(number: usize) -> Option<(&'static str, Value)> {
     match number % 40 {
         4 | 29 => Some(("suspend", json!({ "reason": "On leave" }))),
@@ -169,7 +169,7 @@ fn person_action(number: usize) -> Option<(&'static str, Value)> {
     }
 }
 
-/// What a carrier has reported of a person, if anything.
+/// A carrier's report for a person, if any.
 fn network(number: usize) -> Option<(&'static str, Value)> {
     match number % 10 {
         1 => Some(("verizon", json!({ "status": "opt_in_sent" }))),
@@ -193,10 +193,10 @@ struct Registered {
     credential: String,
 }
 
-/// Makes so many of the workspace's people, at most [`PEOPLE`], and their phones.
+/// Creates this many people, at most [`PEOPLE`], with their phones.
 ///
 /// # Errors
-/// What the API answered that it should not have.
+/// An unexpected response of the API.
 pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
     let admin = Api::of(stack).with(key);
     let outcome = play(stack, admin, clock, people.min(PEOPLE)).await;
@@ -221,7 +221,7 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     let codes = invite(stack, admin, clock, &invited).await?;
 
     clock.set_back(58 * 24);
-    // Phones of one person one after the other, as they come; people side by side.
+    // One person's phones in sequence, different people in parallel.
     let registered = all(0..people, async |number| {
         let mut registered = Vec::new();
         for phone in phones(number) {
@@ -277,8 +277,8 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     Ok(())
 }
 
-/// Invites people until each of them has got a code; answers with whom each went to. Mail that came to nothing goes
-/// out anew.
+/// Invites people until each of them has a code, and returns the codes with their recipients. E-mails that
+/// failed are sent again.
 async fn invite(
     stack: &Stack,
     admin: Api<'_>,
@@ -310,8 +310,8 @@ async fn invite(
     Ok(Vec::new())
 }
 
-/// Brings configurations to some people: those who are on leave or locked get none, and one in five is left out.
-/// Most phones fetch theirs, and most of those put it in place.
+/// Deploys configurations to some people: those on leave or locked get none, and one in five is skipped. Most
+/// phones fetch theirs, and most of those install it.
 async fn deploy(
     stack: &Stack,
     admin: Api<'_>,
@@ -363,7 +363,7 @@ async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Re
     Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
 }
 
-/// Phones check in, each with the report of usage that has this number.
+/// Phones check in, each with a usage report with this sequence number.
 async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequence: usize) -> Result<(), String> {
     all(phones, async |phone| {
         let device = Api::of(stack).with(&phone.credential);
@@ -382,7 +382,7 @@ async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequ
     .map(|_| ())
 }
 
-/// The codes of the invitations in the outbox, with whom they went to.
+/// The codes of the invitations in the outbox, with their recipients.
 fn codes(stack: &Stack) -> Vec<(String, String)> {
     let emails = stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email);
     emails.filter_map(|email| Some((email.to.clone(), code(email.text.as_deref()?)?))).collect()
@@ -395,7 +395,7 @@ pub fn code(text: &str) -> Option<String> {
     after.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next().map(str::to_owned)
 }
 
-/// Does something for each, several at once; the results in order, or the first that went wrong.
+/// Runs something for each item, several at once; returns the results in order, or the first error.
 async fn all<I, T>(
     items: impl IntoIterator<Item = I>,
     each: impl AsyncFn(I) -> Result<T, String>,
@@ -413,8 +413,7 @@ fn text(answer: &Answer, field: &str) -> Result<String, String> {
     answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.complaint())
 }
 
-/// A call that may be made again with the same effect, until it is answered for good: what a machine that is too busy
-/// did not get done in time, or what is to be asked later.
+/// Makes an idempotent call, and repeats it while it times out or is to be retried later.
 async fn call(api: Api<'_>, method: Method, path: &str, once: Option<&str>, body: &Value) -> Answer {
     let mut pauses = pauses();
     loop {
@@ -431,7 +430,7 @@ async fn post(api: Api<'_>, path: &str, body: &Value) -> Answer {
     call(api, Method::POST, path, None, body).await
 }
 
-/// Moves on whatever is to be done until nothing is left: retries happen at their times, to which the clock is set.
+/// Runs everything until nothing is left; the clock is set to the time of each retry.
 async fn settle(stack: &Stack, clock: &DemoClock) {
     let mut pauses = pauses();
     while let Err(error) = stack.settle(|due| clock.set_forward(due)).await {
@@ -440,7 +439,7 @@ async fn settle(stack: &Stack, clock: &DemoClock) {
     }
 }
 
-/// Ever longer pauses.
+/// Increasing pauses.
 fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(PAUSES.0), |pause| Some((*pause * 2).min(PAUSES.1)))
 }

@@ -1,4 +1,4 @@
-//! The template and the published description, as they are checked in.
+//! The checked-in template and API description.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::template::{Place, Template, TemplateError};
 
-/// The template as it was when this was built, of a deployment with these two parameters that have no
-/// defaults: its routes do not hang on them.
+/// The template at build time, with values for the two parameters that have no defaults; the routes do not
+/// depend on them.
 ///
 /// # Errors
 /// What in the template cannot be read.
@@ -17,7 +17,7 @@ pub fn template() -> Result<Template, TemplateError> {
     Template::read(crate::TEMPLATE, &Place::default(), &given)
 }
 
-/// The published description of the API, as it is checked in.
+/// The checked-in API description.
 ///
 /// # Panics
 /// If it is not JSON.

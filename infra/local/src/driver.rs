@@ -1,7 +1,7 @@
-//! What runs operations without a request: the table's stream, topics, queues, logs and schedules.
+//! Runs operations without a request: for the table's stream, topics, queues, logs and schedules.
 //!
-//! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are tried again and end
-//! among the dead letters. All time comes from the clock that is passed in.
+//! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are retried and end in the
+//! dead-letter queue. All time comes from the clock that is passed in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -25,36 +25,36 @@ use crate::queue::{self, Message, Queues, Retry};
 use crate::template::{Function, Pattern, Place, QueueTrigger, StreamTrigger, Template};
 use crate::{Invoke, Now};
 
-/// How many asynchronous runs go on at once.
+/// Number of concurrent asynchronous runs.
 const CONCURRENT_RUNS: usize = 4;
-/// How often the stream is looked at when nothing wakes the driver.
+/// How often the stream is polled when nothing wakes the driver.
 const POLL: Duration = Duration::from_millis(50);
-/// How long Lambda waits before the second and the third attempt of an asynchronous run.
+/// Lambda's delays before the second and the third attempt of an asynchronous run, in seconds.
 const WAITS: [i64; 2] = [60, 120];
-/// How often [`Driver::drain`] tries a batch of the stream that gets nowhere.
+/// How often [`Driver::drain`] tries a batch of the stream that keeps failing.
 const STREAM_TRIES: u32 = 20;
 
-/// What a driver works with.
+/// What a driver needs.
 pub struct DriverOptions {
-    /// What triggers what.
+    /// The functions and their triggers.
     pub template: Arc<Template>,
-    /// Where the template's things are said to be.
+    /// Region, account and stack name.
     pub place: Place,
     /// The database whose streams are read.
     pub database: Database,
     /// Runs an operation.
     pub invoke: Invoke,
-    /// What is published to topics.
+    /// Messages published to topics.
     pub published: UnboundedReceiver<TopicMessage>,
-    /// What is written to logs.
+    /// Lines written to logs.
     pub logged: UnboundedReceiver<LogEntry>,
     /// The time.
     pub now: Now,
-    /// Where the place in the streams is kept, so that a restart goes on from there.
+    /// The file with the positions in the streams, so that a restart continues there.
     pub kept: Option<PathBuf>,
 }
 
-/// Runs operations by the stream, topics, queues and schedules.
+/// Runs operations for the stream, topics, queues and schedules.
 pub struct Driver {
     template: Arc<Template>,
     place: Place,
@@ -65,12 +65,12 @@ pub struct Driver {
     state: Mutex<State>,
     published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
     logged: tokio::sync::Mutex<UnboundedReceiver<LogEntry>>,
-    /// Held by whoever moves things on, so that no batch is worked on twice at once.
+    /// Held while events are processed, so that no batch is processed twice at once.
     moving: tokio::sync::Mutex<()>,
     woken: Notify,
 }
 
-/// What was still to be done at a moment, and where the reading of the streams stood.
+/// A snapshot of pending work and stream positions.
 pub struct Mark(State);
 
 #[derive(Clone)]
@@ -81,7 +81,7 @@ struct State {
     saved: BTreeMap<String, String>,
 }
 
-/// An asynchronous run that waits for its turn.
+/// An asynchronous run that is waiting.
 #[derive(Clone)]
 struct Run {
     operation: String,
@@ -90,22 +90,22 @@ struct Run {
     due: DateTime<Utc>,
 }
 
-/// Where the reading of one table's stream stands.
+/// The position in a table's stream.
 #[derive(Clone, Default)]
 struct Position {
-    /// From where to read on; nothing before the first read.
+    /// Iterator for the next read; `None` before the first read.
     iterator: Option<String>,
-    /// Records that were read and fit the filter.
+    /// Records that were read and match the filter.
     read: VecDeque<Value>,
-    /// How many records the next batch may have: halved after each failure, down to one.
+    /// Limit of the next batch: halved after each failure, down to one record.
     limit: Option<usize>,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
-    /// When to try again after a failure.
+    /// Time of the retry after a failure.
     due: Option<DateTime<Utc>>,
 }
 
-/// A stream whose next records cannot be handled, however often they are tried.
+/// A stream whose next records fail however often they are tried.
 #[derive(Debug)]
 pub struct StreamBlocked {
     /// The table.
@@ -121,7 +121,7 @@ impl std::fmt::Display for StreamBlocked {
 impl std::error::Error for StreamBlocked {}
 
 impl Driver {
-    /// A driver at the beginning of the streams, or where `kept` says.
+    /// A driver that starts at the beginning of the streams, or at the positions in `kept`.
     #[must_use]
     pub fn new(options: DriverOptions) -> Self {
         let saved: BTreeMap<String, String> = options
@@ -152,17 +152,16 @@ impl Driver {
         }
     }
 
-    /// Says that something may have changed, so that it is looked at without waiting.
+    /// Wakes the driver, so that it looks for work without waiting for the next poll.
     pub fn wake(&self) {
         self.woken.notify_one();
     }
 
-    /// Moves everything on until nothing is left: the streams read to their ends, topics, queues and
-    /// asynchronous runs empty, and what other runs have in hand done. With [`Retry::WhenDue`], what waits for its
-    /// next attempt is left waiting.
+    /// Processes everything until nothing is left: the streams are read to their ends, and topics, queues and
+    /// asynchronous runs are empty and finished. With [`Retry::WhenDue`], work that waits for a retry stays.
     ///
     /// # Errors
-    /// When a stream gets nowhere.
+    /// A stream that is blocked.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         loop {
             while self.step(retry).await {
@@ -177,24 +176,24 @@ impl Driver {
         }
     }
 
-    /// True while messages are in hand, by whichever run.
+    /// True while any run has messages in progress.
     fn is_at_work(&self) -> bool {
         let state = self.state();
         self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_at_work(&trigger.queue_arn))
     }
 
-    /// Marks what is still to be done, while nothing is in hand.
+    /// Takes a snapshot of pending work. No work may be in progress.
     #[must_use]
     pub fn mark(&self) -> Mark {
         Mark(self.state().clone())
     }
 
-    /// Has to be done what was to be done then, and nothing else.
+    /// Restores a snapshot of pending work.
     pub fn back_to(&self, mark: &Mark) {
         *self.state() = mark.0.clone();
     }
 
-    /// When the next thing is to be tried that waits for its time; nothing if nothing waits.
+    /// Time of the next retry; `None` if nothing waits.
     #[must_use]
     pub fn next_due(&self) -> Option<DateTime<Utc>> {
         let state = self.state();
@@ -207,7 +206,7 @@ impl Driver {
         runs.chain(streams).chain(queues).min()
     }
 
-    /// Moves things on, promptly, and runs the schedules, until it is dropped.
+    /// Processes events promptly and runs the schedules, until it is dropped.
     pub async fn run(&self) {
         let functions = self.template.functions.iter();
         let schedules =
@@ -221,20 +220,20 @@ impl Driver {
         futures::join!(self.pump(), queues, schedules);
     }
 
-    /// Runs a scheduled operation once, as its schedule would, and gives its reply or why it failed.
+    /// Runs a scheduled operation once, and gives its reply or its error.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
         let reply = (self.invoke)(operation, self.scheduled_event(operation)).await;
         self.wake();
         reply
     }
 
-    /// Runs what runs once a deployment is done.
+    /// Runs the operations that run after a deployment.
     ///
     /// # Errors
-    /// What an operation failed with.
+    /// An operation's error.
     pub async fn deployed(&self) -> Result<(), String> {
         for function in self.template.functions.iter().filter(|function| function.runs_when_deployed) {
             let _answer = (self.invoke)(&function.operation, self.deployed_event()).await?;
@@ -242,14 +241,14 @@ impl Driver {
         Ok(())
     }
 
-    /// The messages in a queue, by its name (`handset-messages-dead-letters`); none if there is no such queue.
+    /// The messages in a queue, by its name (`handset-messages-dead-letters`); empty if there is no such queue.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Vec<Message> {
         let state = self.state();
         state.queues.arn(queue).map(|arn| state.queues.messages(arn)).unwrap_or_default()
     }
 
-    /// The messages in all queues of dead letters.
+    /// The messages in all dead-letter queues.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Message> {
         let of_queues =
@@ -274,7 +273,7 @@ impl Driver {
         }
     }
 
-    /// Each queue by itself, and by several runs at once, so that messages that take their time hold nothing else.
+    /// Each queue has its own concurrent runs, so that slow messages do not delay other queues.
     async fn serve(&self, function: &Function, trigger: &QueueTrigger) {
         loop {
             if !self.queue_step(function, trigger, Retry::WhenDue).await {
@@ -285,13 +284,13 @@ impl Driver {
 
     async fn keep(&self, operation: &str, every: Duration) {
         loop {
-            // Why a run failed is logged where it failed; the next one goes on.
+            // A failed run has logged its error; the next one continues.
             let _ = self.run_schedule(operation).await;
             tokio::time::sleep(every).await;
         }
     }
 
-    /// Moves each thing on by one batch; false if there was nothing to do.
+    /// Processes one batch of each source; false if there was nothing to do.
     async fn step(&self, retry: Retry) -> bool {
         let _moving = self.moving.lock().await;
         let mut moved = self.step_without_queues(retry).await;
@@ -453,7 +452,7 @@ impl Driver {
         true
     }
 
-    /// The next batch; nothing when the stream is at its end, or waits after a failure.
+    /// The next batch; `None` at the end of the stream, or while it waits after a failure.
     fn next_records(&self, trigger: &StreamTrigger, retry: Retry) -> Option<Vec<Value>> {
         let now = (self.now)();
         let mut state = self.state();
@@ -504,8 +503,8 @@ impl Driver {
         streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(table, _)| table.clone())
     }
 
-    /// Keeps the place in the streams, but only when nothing that was read waits anywhere: what waits in
-    /// memory is then read again after a restart, and consumers do not mind a repeat.
+    /// Saves the stream positions, but only when no record waits in memory: after a restart such records are
+    /// read again, and consumers tolerate repeats.
     fn keep_position(&self) {
         let Some(path) = &self.kept else { return };
         let mut state = self.state();
@@ -554,15 +553,15 @@ impl Driver {
         })
     }
 
-    /// A panic elsewhere leaves plain data behind, so a poisoned lock is still good.
+    /// A panic elsewhere leaves plain data behind, so a poisoned lock is usable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Position {
-    /// Passes over what was done of a batch. A batch that failed is tried again from its failure on, after a
-    /// pause, in halves.
+    /// Skips the processed part of a batch. A failed batch is retried from its first failure on, after a pause,
+    /// in halves.
     fn advance(&mut self, done: usize, of: usize, now: DateTime<Utc>) {
         self.read.drain(..done);
         if done == of {
@@ -576,7 +575,7 @@ impl Position {
     }
 }
 
-/// Messages in hand. Those that are not deleted by the end, however it comes, are left in their queue.
+/// Received messages. Those that are not deleted when this is dropped go back to their queue.
 struct Received<'a> {
     driver: &'a Driver,
     arn: &'a str,
@@ -592,14 +591,14 @@ impl Drop for Received<'_> {
     }
 }
 
-/// Which items of a batch failed.
+/// The failed items of a batch.
 enum Failed {
     All,
     These(Vec<String>),
 }
 
 impl Failed {
-    /// As Lambda reads a reply: an error, or a failure without a name, fails the whole batch.
+    /// As Lambda reads a reply: an error, or a failure without an identifier, fails the complete batch.
     fn of(outcome: &Result<Value, String>) -> Self {
         let Ok(reply) = outcome else { return Failed::All };
         let failures = reply["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -620,7 +619,7 @@ fn sequence_number(record: &Value) -> &str {
     record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
 }
 
-/// The event with which SNS runs a function.
+/// The event with which SNS invokes a function.
 fn notification_event(message: &TopicMessage) -> Value {
     let mut notification = envelope(message);
     let attributes = notification["MessageAttributes"].take();
@@ -646,7 +645,7 @@ fn notification_event(message: &TopicMessage) -> Value {
     })
 }
 
-/// What SNS puts into a queue without raw delivery.
+/// The message that SNS puts into a queue without raw delivery.
 fn envelope(message: &TopicMessage) -> Value {
     let attributes: Value = message
         .attributes
@@ -671,7 +670,7 @@ fn envelope(message: &TopicMessage) -> Value {
     envelope
 }
 
-/// Writes beside and renames, so that a crash leaves the old file or the new one.
+/// Writes to a temporary file and renames it, so that a crash leaves the old file or the new one.
 fn save(path: &Path, positions: &BTreeMap<String, String>) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, serde_json::to_vec(positions)?)?;

@@ -1,5 +1,6 @@
-//! HTTP as API Gateway's HTTP APIs speak it: a request becomes an event of payload format 2.0 for the function
-//! of its route, and the function's reply becomes the response. API Gateway's own limits and answers included.
+//! HTTP as API Gateway's HTTP APIs do it: a request becomes an event of payload format 2.0 for its route's
+//! function, and the function's reply becomes the response. Includes API Gateway's own limits and error
+//! responses.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use serde_json::{Map, Value, json};
 use crate::template::{Function, Place, Route};
 use crate::{Invoke, Now, Wait, within};
 
-/// The largest body that API Gateway takes ("Quotas for configuring and running an HTTP API").
+/// The largest request body of API Gateway ("Quotas for configuring and running an HTTP API").
 pub const MOST_BODY: usize = 10 * 1024 * 1024;
-/// The largest event and the largest reply of a synchronous run ("Lambda quotas").
+/// The largest event and the largest reply of a synchronous invocation ("Lambda quotas").
 pub const MOST_PAYLOAD: usize = 6 * 1024 * 1024;
 /// How long API Gateway waits for a function.
 pub const MOST_TIME: Duration = Duration::from_secs(30);
@@ -33,7 +34,7 @@ struct Target {
     operation: String,
 }
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Match {
     /// The route as API Gateway writes it, such as `GET /users/{user_id}`.
@@ -48,7 +49,7 @@ impl Routes {
     /// The routes of all functions.
     ///
     /// # Errors
-    /// Names a route that clashes with another.
+    /// A route that conflicts with another.
     pub fn new(functions: &[Function]) -> Result<Self, String> {
         let mut by_path: BTreeMap<&str, BTreeMap<String, Target>> = BTreeMap::new();
         let mut default = None;
@@ -66,7 +67,7 @@ impl Routes {
         }
         let mut paths = matchit::Router::new();
         for (path, methods) in by_path {
-            // A parameter that takes the rest of the path, as API Gateway and as the router write it.
+            // A parameter for the rest of the path, in API Gateway's syntax and the router's.
             let path = path
                 .strip_suffix("+}")
                 .and_then(|path| path.rsplit_once('{'))
@@ -76,7 +77,7 @@ impl Routes {
         Ok(Self { paths, default })
     }
 
-    /// The most specific route, or else `$default`; of a path whose methods are others, `$default` too.
+    /// The most specific route, or else `$default`, also for a path that only has other methods.
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Match> {
         let found = self.paths.at(path).ok();
@@ -110,18 +111,18 @@ impl Gateway {
         Self { routes, place, invoke, now, scheme: "http", wait }
     }
 
-    /// The same, as something before it has ended TLS, if so.
+    /// The API behind a proxy that terminates TLS, if `by_https`.
     #[must_use]
     pub fn reached_by_https(self, by_https: bool) -> Self {
         Self { scheme: if by_https { "https" } else { "http" }, ..self }
     }
 
-    /// Answers a request that came from `address`.
+    /// Answers a request from `address`.
     pub async fn handle(&self, request: Request<Bytes>, address: &str) -> Response<Bytes> {
         self.answer(&request, address).await.0
     }
 
-    /// As [`Self::handle`], with a line about it: the route, never the path or what was sent.
+    /// As [`Self::handle`], with a log line: the route, never the path or the body.
     pub async fn handle_with_line(&self, request: Request<Bytes>, address: &str) -> (Response<Bytes>, String) {
         let began = Instant::now();
         let (response, found) = self.answer(&request, address).await;
@@ -220,7 +221,7 @@ fn path_of(route_key: &str) -> &str {
     route_key.split_once(' ').map_or(route_key, |(_, path)| path)
 }
 
-/// An answer of API Gateway itself.
+/// A response of API Gateway itself.
 fn own(status: StatusCode, message: &str) -> Response<Bytes> {
     let body = json!({ "message": message }).to_string();
     let mut response = Response::new(Bytes::from(body));
@@ -229,7 +230,7 @@ fn own(status: StatusCode, message: &str) -> Response<Bytes> {
     response
 }
 
-/// As API Gateway's: 15 characters and an equals sign.
+/// In API Gateway's format: 15 characters and an equals sign.
 fn request_id() -> String {
     let random = crate::random_id();
     let mut id: String = BASE64.encode(random.as_bytes()).replace(['+', '/'], "A").chars().take(15).collect();
@@ -237,7 +238,7 @@ fn request_id() -> String {
     id
 }
 
-/// Names in lower case, repeated ones joined by commas; cookies stand elsewhere.
+/// Names in lower case, repeated ones joined by commas; cookies are in a separate list.
 fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Value> {
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != COOKIE) {
@@ -269,7 +270,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Decoded, repeated keys joined by commas.
+/// Decoded; repeated keys joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -286,7 +287,7 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// The body as text if its type says that it is text and it is; else in base64.
+/// The body as text if its type and content are text; else in base64.
 fn body(request: &Request<Bytes>) -> (Option<String>, bool) {
     if request.body().is_empty() {
         return (None, false);
@@ -298,7 +299,7 @@ fn body(request: &Request<Bytes>) -> (Option<String>, bool) {
     }
 }
 
-/// The types that API Gateway hands to a function as they are.
+/// The media types that API Gateway passes to a function as text.
 fn is_text(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.starts_with("text/")
@@ -306,7 +307,7 @@ fn is_text(content_type: &str) -> bool {
         || essence.starts_with("application/") && (essence.ends_with("+json") || essence.ends_with("+xml"))
 }
 
-/// A path percent-decoded. What is no UTF-8 then becomes replacement characters.
+/// A percent-decoded path. Invalid UTF-8 becomes replacement characters.
 fn decoded(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -327,7 +328,7 @@ fn decoded(path: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The reply of a function as a response; `None` if it is none, or too large.
+/// A function's reply as a response; `None` if it is invalid or too large.
 fn response(reply: &Value) -> Option<Response<Bytes>> {
     if reply.to_string().len() > MOST_PAYLOAD {
         return None;

@@ -1,5 +1,5 @@
-//! What is written to log groups that somebody subscribes to, and the event in which CloudWatch Logs hands it on
-//! ("Log group-level subscription filters", CloudWatch Logs User Guide).
+//! Lines for log groups with subscriptions, and the event in which CloudWatch Logs delivers them ("Log
+//! group-level subscription filters", CloudWatch Logs User Guide).
 
 use std::io::Write as _;
 
@@ -23,7 +23,7 @@ pub struct LogEntry {
     pub timestamp: DateTime<Utc>,
 }
 
-/// The event with which CloudWatch Logs runs a function for a line: compressed, as text.
+/// The event with which CloudWatch Logs invokes a function for a line: compressed, as text.
 #[must_use]
 pub fn event(entry: &LogEntry, subscription: &LogSubscription, place: &Place) -> Value {
     let batch = json!({

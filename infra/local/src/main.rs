@@ -1,4 +1,4 @@
-//! `cargo run`: the whole system on this machine.
+//! `cargo run`: the complete system on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,25 +14,25 @@ use local::start_screen::{self, Workspace};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
-/// The local database warns of each condition that does not hold, which is how races are decided.
+/// The local database logs a warning for each failed condition, which is a normal outcome of a race.
 const LOGGED: &str = "warn,dynoxide=error";
 
 /// Handset on this machine: its API with DynamoDB, SNS, SES and API Gateway, in one process.
 #[derive(Parser)]
 struct Arguments {
-    /// Keep everything in this folder, and go on from there next time
+    /// Keep all data in this folder, and continue from it next time
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where the API is reached; 0 takes any port that is free
+    /// Port of the API; 0 for any free port
     #[arg(long, default_value_t = 4750)]
     port: u16,
-    /// Make the people of a CSV file users, and invite them: username,first_name,last_name,email,mobile,number
+    /// Create users from a CSV file and invite them: username,first_name,last_name,email,mobile,number
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
     /// Fill the workspace with 200 people and their phones
     #[arg(long)]
     demo: bool,
-    /// Let webhooks call this machine's own addresses, by http too, to try them out
+    /// Let webhooks call this machine's loopback addresses, also by http
     #[arg(long)]
     allow_loopback: bool,
     /// Print {"url", "key", "workspace_id"} as the first line
@@ -40,8 +40,8 @@ struct Arguments {
     json: bool,
 }
 
-/// What each thread may take for its calls, in bytes: as much as the main thread of a Lambda has, where the default
-/// is a quarter of it, and unoptimised operations take more.
+/// Stack size of each thread in bytes: that of a Lambda function's main thread, since the default is a quarter
+/// of it, and unoptimised operations need more.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
@@ -85,7 +85,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         println!("{}", start_screen::line(&workspace));
     }
     println!("{}", start_screen::screen(&workspace, folder));
-    // One future throughout: what ends us is heard while people are made, and not lost in between.
+    // One future for the complete run, so that a signal is noticed while people are created.
     let mut end = std::pin::pin!(end());
     let ended = tokio::select! {
         filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
@@ -98,7 +98,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     ended
 }
 
-/// Makes what the arguments ask for.
+/// Creates the data that the arguments ask for.
 async fn fill(
     stack: &Stack,
     arguments: &Arguments,
@@ -116,7 +116,7 @@ async fn fill(
     Ok(())
 }
 
-/// Makes the demonstration. Whatever comes of it, the product runs on.
+/// Creates the demo data. If that fails, the system keeps running.
 async fn demonstrate(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
     println!("Making {} people and their phones …", demo::PEOPLE);
     if let Err(error) = demo::make(stack, &workspace.key, clock, demo::PEOPLE).await {
@@ -139,7 +139,7 @@ fn show(imported: &Imported, file: &Path) {
     println!();
 }
 
-/// Ends with Ctrl-C, or when the process is told to.
+/// Waits for Ctrl-C or a signal to end.
 async fn end() -> Result<(), String> {
     #[cfg(unix)]
     {

@@ -1,5 +1,5 @@
-//! The operations, each as its Lambda: its own variables, rights, timeout and connection, made when the stack
-//! starts, as a Lambda is made before its first request.
+//! The operations as Lambda functions: each with its own variables, permissions, timeout and connection,
+//! created when the stack starts, as a Lambda function is initialised before its first request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::template::{Function, Place, Template};
 use crate::{Invoke, Now, Wait, permissions, within};
 
-/// Changes the connection of an operation, named first, before it is used: to inject faults, to count calls, or
-/// to wait by another clock.
+/// Changes the connection of the named operation before it is used: to inject faults, to count calls, or to
+/// wait by another clock.
 pub type Adjust = Arc<dyn Fn(&str, Connection) -> Connection + Send + Sync>;
 
 struct Lambda {
@@ -22,10 +22,10 @@ struct Lambda {
     timeout: std::time::Duration,
 }
 
-/// Makes every operation of the template over a connection to the local services.
+/// Creates every operation of the template over a connection to the local services.
 ///
 /// # Errors
-/// Names an operation that the template has and the program does not, or whose variables are wrong.
+/// An operation that is in the template and not in the program, or whose variables are invalid.
 pub fn operations(
     template: &Template,
     place: &Place,
@@ -51,10 +51,10 @@ pub fn operations(
     }))
 }
 
-/// What one operation of the template has at hand, with no more than its own rights.
+/// The state of one operation of the template, with only its own permissions.
 ///
 /// # Errors
-/// Names an operation that the template has not, or whose variables are wrong.
+/// An operation that is not in the template, or whose variables are invalid.
 pub(crate) fn state(
     name: &str,
     template: &Template,
@@ -84,15 +84,15 @@ fn state_of(function: &Function, place: &Place, connection: &Connection, now: &N
     Ok(AppState::new(settings, Clients::new(connection), Clock::from_fn(Arc::clone(now))))
 }
 
-/// One run, in a task of its own: as on Lambda it goes on when nobody waits for its reply any more, a panic is
-/// a failure of this run alone, and what takes too long is ended.
+/// One run in its own task: as on Lambda it continues when nobody waits for its reply any more, a panic only
+/// fails this run, and a run that takes too long is ended.
 async fn run(lambda: Arc<Lambda>, event: Value, now: Now, wait: Wait) -> Result<Value, String> {
     let (name, timeout) = (lambda.operation.name, lambda.timeout);
     let deadline = now() + chrono::Duration::from_std(timeout).unwrap_or_default();
     let task = async move { functions::invoke(lambda.operation, &lambda.state, event, deadline).await };
     let failure = match tokio::spawn(async move { within(&wait, timeout, task).await }).await {
         Ok(Some(Ok(reply))) => return Ok(reply),
-        // What an operation fails with it has logged itself.
+        // The operation has logged its error itself.
         Ok(Some(Err(error))) => return Err(error.to_string()),
         Ok(None) => format!("timed out after {} s", timeout.as_secs()),
         Err(_) => "panicked".to_owned(),

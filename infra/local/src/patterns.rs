@@ -1,11 +1,11 @@
-//! Event patterns, as SNS filter policies and Lambda's event filters write them.
+//! Event patterns, as in SNS filter policies and Lambda's event filters.
 //!
-//! A pattern is a mapping of names to nested patterns or to lists of conditions, any of which may hold; all
-//! names must fit. Known conditions: a text, `prefix`, `anything-but` (texts) and `exists`.
+//! A pattern maps names to nested patterns or to lists of conditions, of which one must hold; all names must
+//! match. Supported conditions: a text, `prefix`, `anything-but` (texts) and `exists`.
 
 use serde_json::Value;
 
-/// A pattern that was read and is understood.
+/// A parsed pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(Vec<(String, Part)>);
 
@@ -24,17 +24,17 @@ enum Condition {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// Names what is not known here.
+    /// What is not supported.
     pub fn read(written: &Value) -> Result<Self, String> {
         let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is no mapping"))?;
         let parts = entries.iter().map(|(name, part)| Ok((name.clone(), read_part(part)?)));
         parts.collect::<Result<_, String>>().map(Self)
     }
 
-    /// Whether something has the pattern.
+    /// True if a value matches the pattern.
     #[must_use]
     pub fn fits(&self, value: &Value) -> bool {
         self.0.iter().all(|(name, part)| match part {

@@ -1,4 +1,4 @@
-//! People from a CSV file: each made a user and invited by e-mail, through the API.
+//! Imports people from a CSV file: creates each as a user and sends an invitation by e-mail, through the API.
 
 use std::path::Path;
 
@@ -12,25 +12,25 @@ use uuid::Uuid;
 
 use crate::api::{Answer, Api};
 
-/// How many people are worked on at once.
+/// Number of people that are processed at once.
 const AT_ONCE: usize = 4;
-/// The API's fields; a column's heading fits whatever its capitals and punctuation (`First name`, `E-mail`).
+/// The API's fields; a column's heading matches regardless of case and punctuation (`First name`, `E-mail`).
 const FIELDS: [&str; 6] = ["username", "first_name", "last_name", "email", "mobile", "number"];
 
-/// What became of a file.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// How many users were made.
+    /// Number of created users.
     pub made: usize,
-    /// How many were there already.
+    /// Number of users that existed already.
     pub there: usize,
-    /// How many were invited.
+    /// Number of invitations.
     pub invited: usize,
-    /// What was wrong with which line.
+    /// Line numbers and errors.
     pub faults: Vec<(usize, String)>,
 }
 
-/// A person and the line on which they stand.
+/// A person and their line number.
 #[derive(Debug, PartialEq)]
 struct Line {
     number: usize,
@@ -42,14 +42,14 @@ enum Outcome {
     There,
 }
 
-/// Makes and invites the people of a file. Doing it again with the same file makes and sends nothing twice.
+/// Creates and invites the people of a file. Importing the same file again creates and sends nothing twice.
 ///
 /// # Errors
-/// When the file cannot be read, or has no column `username`. A bad line is among the faults.
+/// If the file cannot be read, or has no column `username`. Invalid lines are in the result.
 pub async fn import(api: Api<'_>, path: &Path) -> Result<Imported, String> {
     let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = lines(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    // To the millisecond, as the API tells times.
+    // To the millisecond, the precision of the API.
     let started = api.now().duration_trunc(TimeDelta::milliseconds(1)).map_err(|error| error.to_string())?;
     let outcomes =
         stream::iter(lines).map(|line| async move { (line.number, import_one(api, line.person, started).await) });
@@ -86,7 +86,7 @@ async fn import_one(
     started: DateTime<Utc>,
 ) -> Result<(Outcome, Result<bool, String>), String> {
     let person = person?;
-    // The same person has the same key: a line that failed half-way is taken up, not doubled.
+    // The same person has the same idempotency key: a line that failed half-way is continued, not repeated.
     let key = format!("people-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, person.to_string().as_bytes()));
     let created = api.send(Method::POST, "/users", Some(&key), &person).await;
     if created.body["code"] == "username_taken" {
@@ -132,14 +132,14 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-/// The line of a record that the reader began to read at a byte: line breaks before it come first.
+/// The line of a record that starts at a byte: the reader reports it before the preceding line breaks.
 fn line_number(text: &[u8], byte: u64) -> usize {
     let at = usize::try_from(byte).unwrap_or(text.len()).min(text.len());
     let breaks = text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     1 + text[..at + breaks].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// Some spreadsheets write semicolons.
+/// Some spreadsheets use semicolons.
 fn delimiter(text: &[u8]) -> u8 {
     let heading = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if heading.contains(&b';') && !heading.contains(&b',') { b';' } else { b',' }

@@ -1,5 +1,5 @@
-//! The template's rights, enforced: every call that an operation makes to AWS is checked against its role's
-//! statements, so that a missing right shows on the first local run instead of the first deployment.
+//! Enforces the template's permissions: every call of an operation to AWS is checked against its role's
+//! statements, so that a missing permission shows on the first local run instead of the first deployment.
 
 use std::fmt;
 
@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 use crate::template::{Place, Statement};
 
-/// What a call needs: an action on a resource.
+/// A permission that a call needs: an action on a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Such as `dynamodb:PutItem`.
     pub action: String,
     /// An ARN, or a phone number.
     pub resource: String,
-    /// The partition, where a call of DynamoDB's names one item.
+    /// The partition key, if a DynamoDB call names one item.
     pub partition: Option<String>,
-    /// The address that an e-mail comes from.
+    /// The sender address of an e-mail.
     pub sender: Option<String>,
 }
 
@@ -32,10 +32,10 @@ impl Need {
     }
 }
 
-/// Whether the statements allow everything that is needed; if not, the first that they do not.
+/// Checks that the statements allow everything that is needed.
 ///
 /// # Errors
-/// The need that no statement allows.
+/// The first need that no statement allows.
 pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
     let allows = |statement: &Statement, need: &Need| {
         let partition = need.partition.as_deref().unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'
     }
 }
 
-/// Whether a text has a pattern in which `*` stands for any text and `?` for any character.
+/// True if a text matches a pattern in which `*` stands for any text and `?` for any character.
 pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
@@ -67,10 +67,10 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// A call to AWS as it goes over the wire.
+/// A call to AWS.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// `X-Amz-Target`, with which DynamoDB names the action.
+    /// `X-Amz-Target`, the action of a DynamoDB call.
     pub target: Option<&'a str>,
     /// The path.
     pub path: &'a str,
@@ -78,10 +78,10 @@ pub struct Call<'a> {
     pub body: &'a [u8],
 }
 
-/// What a call needs.
+/// The permissions that a call needs.
 ///
 /// # Errors
-/// Names a call that is not known here.
+/// A call that is not supported here.
 pub fn needs(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
     match call.target {
         Some(target) => dynamodb(target, call.body, place),
@@ -143,13 +143,13 @@ fn sns(body: &[u8]) -> Result<Vec<Need>, String> {
     let resource = match action.as_str() {
         "Publish" | "PublishBatch" => target().or_else(|| field("PhoneNumber")),
         "CreatePlatformEndpoint" => field("PlatformApplicationArn"),
-        // SNS checks these against the application that the endpoint belongs to.
+        // SNS checks these against the endpoint's application.
         "GetEndpointAttributes" | "SetEndpointAttributes" | "DeleteEndpoint" => {
             field("EndpointArn").map(|arn| application_of(&arn))
         }
         _ => None,
     };
-    // A batch needs the right to publish, and has none of its own.
+    // A batch needs the permission to publish, and has none of its own.
     let right = if action == "PublishBatch" { "Publish" } else { &action };
     let resource = resource.ok_or_else(|| format!("SNS's {action} is not known here"))?;
     Ok(vec![Need::new(format!("sns:{right}"), resource)])
@@ -179,7 +179,7 @@ fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
     Ok([Some(identity), set].into_iter().flatten().map(need).collect())
 }
 
-/// The client, but only for calls that the operation's role allows.
+/// The client, restricted to calls that the operation's role allows.
 #[must_use]
 pub fn enforcing(
     client: SharedHttpClient,
@@ -239,7 +239,7 @@ impl Rights {
     }
 }
 
-/// What AWS answers to a call without the right to it.
+/// AWS's response to a call without permission.
 struct Refusal {
     role: String,
     what: String,
@@ -253,8 +253,8 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// In the words of DynamoDB (JSON with a type), of SNS (XML) or of SESv2 (JSON and a header); a client reads
-    /// what is its own, so that XML is for calls that carry neither a target nor a JSON path.
+    /// The response in the format of DynamoDB (JSON with a type), of SNS (XML) or of SESv2 (JSON and a header).
+    /// A call with neither a target nor a JSON path gets XML.
     fn response(&self, dynamodb: bool) -> HttpResponse {
         let message = self.to_string();
         if dynamodb {

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::template;
 
-/// Whether what failed is tried again at once, or when its time comes.
+/// When a failed message is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// At once, as if all waiting were over: for tests.
+    /// Immediately, as if all waiting times had passed: for tests.
     Now,
-    /// When AWS would.
+    /// When AWS would retry.
     WhenDue,
 }
 
@@ -21,11 +21,11 @@ pub enum Retry {
 pub struct Message {
     /// Its identifier.
     pub id: String,
-    /// What was sent.
+    /// The message's body.
     pub body: String,
-    /// Its attributes: their type and value.
+    /// Its attributes: type and value by name.
     pub attributes: BTreeMap<String, (String, String)>,
-    /// When it came.
+    /// When it was sent.
     pub sent_at: DateTime<Utc>,
     /// How often it was received.
     pub receives: u32,
@@ -51,7 +51,7 @@ impl Queues {
         Self(queues.iter().map(|queue| (queue.arn.clone(), empty(queue))).collect())
     }
 
-    /// Puts a message at the end. What is sent to a queue that does not exist is lost, as it is by SNS.
+    /// Appends a message. A message to a queue that does not exist is lost, as with SNS.
     pub fn send(
         &mut self,
         arn: &str,
@@ -66,7 +66,8 @@ impl Queues {
         }
     }
 
-    /// Takes up to `most` messages that may be seen. Those received often enough go to the dead letters instead.
+    /// Receives up to `most` visible messages. Those that were received too often go to the dead-letter queue
+    /// instead.
     pub fn receive(&mut self, arn: &str, most: usize, now: DateTime<Utc>, retry: Retry) -> Vec<Message> {
         let Some(queue) = self.0.get_mut(arn) else { return Vec::new() };
         queue.messages.retain(|message| now - message.sent_at < in_chrono(queue.settings.retention));
@@ -77,14 +78,14 @@ impl Queues {
         received
     }
 
-    /// Removes a message for good.
+    /// Deletes a message.
     pub fn delete(&mut self, arn: &str, id: &str) {
         if let Some(queue) = self.0.get_mut(arn) {
             queue.messages.retain(|message| message.id != id);
         }
     }
 
-    /// Leaves a received message in the queue, to be seen again when its visibility timeout is over.
+    /// Leaves a received message in the queue, to become visible again after its visibility timeout.
     pub fn leave(&mut self, arn: &str, id: &str) {
         let messages = self.0.get_mut(arn).into_iter().flat_map(|queue| queue.messages.iter_mut());
         for message in messages.filter(|message| message.id == id) {
@@ -92,25 +93,25 @@ impl Queues {
         }
     }
 
-    /// True while a message of a queue is being worked on.
+    /// True while a message of a queue is being processed.
     #[must_use]
     pub fn is_at_work(&self, arn: &str) -> bool {
         self.0.get(arn).is_some_and(|queue| queue.messages.iter().any(|message| message.in_flight))
     }
 
-    /// What is in a queue.
+    /// The messages in a queue.
     #[must_use]
     pub fn messages(&self, arn: &str) -> Vec<Message> {
         self.0.get(arn).map(|queue| queue.messages.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// When the next message of a queue may be seen; nothing for an empty queue.
+    /// When the next message of a queue becomes visible; `None` for an empty queue.
     #[must_use]
     pub fn next_visible(&self, arn: &str) -> Option<DateTime<Utc>> {
         self.0.get(arn)?.messages.iter().map(|message| message.visible_at).min()
     }
 
-    /// The queue of a name.
+    /// The ARN of a queue by its name.
     #[must_use]
     pub fn arn(&self, name: &str) -> Option<&str> {
         let found = self.0.values().find(|queue| queue.settings.name == name);
@@ -148,7 +149,7 @@ impl Queue {
     }
 }
 
-/// The event with which Lambda runs a function over a queue's messages.
+/// The event with which Lambda invokes a function for a queue's messages.
 #[must_use]
 pub fn event(arn: &str, region: &str, messages: &[Message]) -> Value {
     let record = |message: &Message| {

@@ -1,5 +1,5 @@
-//! The whole system in one process: the services, the operations over them, the gateway before them and the
-//! driver behind them.
+//! The complete system in one process: the services, the operations that use them, the gateway in front and the
+//! driver behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,34 +49,33 @@ fn because(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
     move |error| StackError(format!("{what}: {error}"))
 }
 
-/// How the stack is to be.
+/// Options of the stack.
 pub struct StackOptions {
-    /// The folder in which everything is kept; without one everything is in memory.
+    /// The folder for all data; `None` for in memory.
     pub data: Option<PathBuf>,
-    /// The port on which the API is reached by HTTP, 0 for any that is free; without one it is reached by
-    /// [`Stack::http`] alone.
+    /// The HTTP port of the API, 0 for any free one; `None` for [`Stack::http`] only.
     pub port: Option<u16>,
-    /// Whether stream, topics, queues and schedules run by themselves; if not, by [`Stack::drain`] and
+    /// True if stream, topics, queues and schedules run by themselves; otherwise by [`Stack::drain`] and
     /// [`Stack::run_schedule`].
     pub driven: bool,
     /// The time.
     pub now: Now,
-    /// What limits of time wait by: the same clock.
+    /// Waits for timeouts, by the same clock.
     pub wait: Wait,
     /// The template's text.
     pub template: String,
-    /// Values of the template's parameters other than the local ones.
+    /// Values of the template's parameters, besides the local ones.
     pub parameters: BTreeMap<String, String>,
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
-    /// How far webhooks lead.
+    /// Which addresses webhooks may have.
     pub webhooks: EgressPolicy,
-    /// Where a line about each request on the socket goes.
+    /// Output for a line about each HTTP request.
     pub shown: Option<Lines>,
 }
 
 impl Default for StackOptions {
-    /// In memory, without a socket, moved on by hand, on the system's clock: for tests.
+    /// In memory, without a socket, driven by hand, on the system's clock: for tests.
     fn default() -> Self {
         Self {
             data: None,
@@ -100,7 +99,7 @@ pub fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// How everything stood at a moment.
+/// A snapshot of the stack.
 pub struct Mark {
     file: PathBuf,
     messages: Value,
@@ -113,7 +112,7 @@ impl Drop for Mark {
     }
 }
 
-/// The system, running. It ends when this is dropped.
+/// The running system. It stops when this is dropped.
 pub struct Stack {
     url: String,
     template: Arc<Template>,
@@ -129,10 +128,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything.
+    /// Starts the system.
     ///
     /// # Errors
-    /// Says what could not be started, and why.
+    /// What could not be started, and why.
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
         let place = Place::default();
         let listener = match options.port {
@@ -147,7 +146,7 @@ impl Stack {
         let template = Template::read(&options.template, &place, &parameters);
         let mut template = template.map_err(|error| StackError(error.to_string()))?;
         if parameters.get("OidcIssuer").is_some_and(|issuer| issuer == tokens::ISSUER) {
-            // It has no keys to ask for.
+            // The local issuer has no keys to fetch.
             let asking = template.functions.iter_mut().filter(|function| function.operation == "refresh-issuer-keys");
             asking.for_each(|function| {
                 function.schedules.clear();
@@ -214,7 +213,7 @@ impl Stack {
         (self.now)()
     }
 
-    /// The template, as it was worked out.
+    /// The resolved template.
     #[must_use]
     pub fn template(&self) -> &Template {
         &self.template
@@ -226,13 +225,13 @@ impl Stack {
         &self.database
     }
 
-    /// What was mailed, texted and pushed.
+    /// The e-mails, texts and pushes that were sent.
     #[must_use]
     pub fn messaging(&self) -> &Messaging {
         &self.messaging
     }
 
-    /// The stream, topics, queues and schedules.
+    /// The driver of the stream, topics, queues and schedules.
     #[must_use]
     pub fn driver(&self) -> &Driver {
         &self.driver
@@ -245,29 +244,29 @@ impl Stack {
         response
     }
 
-    /// Runs an operation with an event, as whoever may by IAM.
+    /// Runs an operation with an event, as a caller with IAM permission can.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn invoke(&self, operation: &str, event: Value) -> Result<Value, String> {
         let reply = (self.invoke)(operation, event).await;
         self.driver.wake();
         reply
     }
 
-    /// Moves on whatever is to be done, until nothing is.
+    /// Processes everything until nothing is left.
     ///
     /// # Errors
-    /// When the table's stream gets nowhere.
+    /// If the table's stream is blocked.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         self.driver.drain(retry).await
     }
 
-    /// Moves on whatever is to be done, setting the clock to each next attempt, until nothing is left or waits:
-    /// all retries happen, at the times at which they would, without the waiting.
+    /// Processes everything, setting the clock to each next attempt, until nothing is left or waits: all
+    /// retries happen at their times, without the waiting.
     ///
     /// # Errors
-    /// When the table's stream gets nowhere.
+    /// If the table's stream is blocked.
     pub async fn settle(&self, set_clock: impl Fn(DateTime<Utc>)) -> Result<(), StreamBlocked> {
         self.drain(Retry::WhenDue).await?;
         while let Some(due) = self.driver.next_due() {
@@ -277,10 +276,10 @@ impl Stack {
         Ok(())
     }
 
-    /// Marks how everything stands, to go back to it. Nothing may be in hand meanwhile.
+    /// Takes a snapshot to return to. No work may be in progress.
     ///
     /// # Errors
-    /// When the tables cannot be copied.
+    /// If the tables cannot be copied.
     pub fn mark(&self) -> Result<Mark, StackError> {
         let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
         let mark = Mark {
@@ -292,11 +291,11 @@ impl Stack {
         Ok(mark)
     }
 
-    /// Has everything stand as it did: tables, messages, and what is still to be done. The clock is the caller's,
-    /// and what operations keep at hand stays there.
+    /// Restores a snapshot: tables, messages and pending work. The caller sets the clock, and values cached by
+    /// operations stay.
     ///
     /// # Errors
-    /// When the tables cannot be copied.
+    /// If the tables cannot be copied.
     pub fn back_to(&self, mark: &Mark) -> Result<(), StackError> {
         let restored = self.database.restore_from(&mark.file.to_string_lossy());
         restored.map_err(|error| because("going back")(&error))?;
@@ -307,23 +306,24 @@ impl Stack {
     /// Runs a scheduled operation once.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
         self.driver.run_schedule(operation).await
     }
 
-    /// Runs what runs once a deployment is done. Nothing on this machine waits for that: its issuer answers nobody.
+    /// Runs the operations that run after a deployment. Nothing on this machine needs them, since the local
+    /// issuer has no keys.
     ///
     /// # Errors
-    /// What an operation failed with.
+    /// An operation's error.
     pub async fn deployed(&self) -> Result<(), String> {
         self.driver.deployed().await
     }
 
-    /// Keeps what is not yet in the folder. To be called before the process ends.
+    /// Saves everything that is not yet in the folder. Must be called before the process ends.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn keep(&self) -> Result<(), StackError> {
         match &self.data {
             Some(folder) => save_messages(&self.messaging, folder),
@@ -348,7 +348,7 @@ impl Stack {
         self.spawn(async move { driver.run().await });
     }
 
-    /// Messages and push endpoints are kept soon after each run of an operation.
+    /// Saves messages and push endpoints soon after each run of an operation.
     fn keep_messages(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
         let messaging = self.messaging.clone();
         self.spawn(async move {
@@ -376,7 +376,7 @@ impl Drop for Stack {
     }
 }
 
-/// What a request on the socket needs.
+/// The state for requests on the socket.
 #[derive(Clone)]
 struct Served {
     gateway: Arc<Gateway>,
@@ -384,10 +384,10 @@ struct Served {
     shown: Option<Lines>,
 }
 
-/// Hands a request from the socket to the gateway.
+/// Passes a request from the socket to the gateway.
 async fn answer(State(served): State<Served>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    // One byte more than the gateway takes, so that it is the gateway that refuses; what is far larger is cut.
+    // One byte more than the gateway accepts, so that the gateway rejects it; what is far larger is cut off.
     let body = axum::body::to_bytes(body, MOST_BODY + 1).await;
     let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MOST_BODY + 1]));
     let (response, line) = served.gateway.handle_with_line(Request::from_parts(head, body), "127.0.0.1").await;
@@ -408,7 +408,7 @@ fn local_url(listener: &TcpListener) -> Result<String, StackError> {
     Ok(format!("http://{address}"))
 }
 
-/// The template's parameters for this machine, unless others are given.
+/// The template's parameters for this machine, except those that are given.
 fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let application = |platform: &str| place.arn("sns", &format!("app/{platform}/handset"));
     let local = [
@@ -435,7 +435,7 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
     parameters
 }
 
-/// The tables, in the folder if there is one.
+/// The database, in the folder if there is one.
 fn database(folder: Option<&Path>, template: &Template) -> Result<Database, StackError> {
     if let Some(folder) = folder {
         make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
@@ -480,7 +480,7 @@ async fn serve_messaging(
     Ok((messaging, url, task.abort_handle()))
 }
 
-/// What the deployed stack's SNS and SES would know.
+/// The initial state of SNS and SES in the deployed stack.
 fn messaging_config(
     template: &Template,
     place: &Place,
@@ -503,7 +503,7 @@ fn messaging_config(
     Ok(MessagingConfig {
         region: place.region.clone(),
         account: place.account.clone(),
-        // As the template asks: the senders, by their addresses and by their domains.
+        // From the template: the senders, by their addresses and their domains.
         verified_senders: ["SenderAddress", "Senders"]
             .iter()
             .filter_map(|name| parameters.get(*name))
@@ -530,7 +530,7 @@ fn event_type(name: &str) -> Result<EventType, StackError> {
     }
 }
 
-/// The services of this machine take any credentials.
+/// A connection to the local services, which accept any credentials.
 fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connection {
     let credentials = aws_credential_types::Credentials::new("local", "local", None, None, "local");
     let mut connection = Connection::new(place.region.clone(), credentials);
@@ -540,7 +540,7 @@ fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connect
     connection
 }
 
-/// Notes that an operation was run.
+/// Records that an operation was run.
 fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
     Arc::new(move |operation, event| {
         let used = Arc::clone(&used);
@@ -560,7 +560,7 @@ fn save_messages(messaging: &Messaging, folder: &Path) -> Result<(), StackError>
     save_private(&path, snapshot.to_string().as_bytes()).map_err(|error| because(&path.display().to_string())(&error))
 }
 
-/// A folder that only this user may look into.
+/// Makes a folder accessible to this user only.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -571,7 +571,8 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only this user may read: beside and renamed, so that a crash leaves the old or the new.
+/// Writes a file that only this user can read, through a temporary file and a rename, so that a crash leaves
+/// the old or the new one.
 ///
 /// # Errors
 /// Those of the file system.

@@ -1,4 +1,4 @@
-//! What `cargo run` says when everything is ready.
+//! The output of `cargo run` when everything is ready.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,24 +8,24 @@ use serde_json::{Value, json};
 
 use crate::stack::{Stack, save_private};
 
-/// The workspace that is there from the start, and its first key.
+/// The initial workspace and its first key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// The workspace.
     pub workspace_id: String,
     /// A key with every permission.
     pub key: String,
-    /// Where the API was last reached.
+    /// The API's last URL.
     #[serde(default)]
     pub url: String,
-    /// Whether the demonstration was made.
+    /// True if the demo data was created.
     #[serde(default)]
     pub demo: bool,
 }
 
 const FILE: &str = "workspace.json";
 
-/// The workspace of the folder, or else a new one.
+/// The workspace in the folder, or else a new one.
 ///
 /// # Errors
 /// What went wrong.
@@ -40,7 +40,7 @@ pub async fn workspace(stack: &Stack, folder: Option<&Path>) -> Result<Workspace
     Ok(workspace)
 }
 
-/// Keeps what is known of the workspace in the folder, for this user's eyes alone.
+/// Saves the workspace in the folder, readable by this user only.
 ///
 /// # Errors
 /// What went wrong.

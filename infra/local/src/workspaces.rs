@@ -1,4 +1,4 @@
-//! `POST /_local/workspaces`: what IAM lets an operator do by running `create-workspace`.
+//! `POST /_local/workspaces`: runs `create-workspace`, as an operator with IAM permission can.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Invoke;
 
-/// The route: `{name, sandbox?}` makes a workspace, and answers 201 with its identifier and its
-/// first key.
+/// The route: `{name, sandbox?}` creates a workspace, and responds with 201, its identifier and its first key.
 pub fn router(invoke: Invoke) -> Router {
     Router::new().route("/_local/workspaces", post(create)).with_state(invoke)
 }

@@ -1,4 +1,4 @@
-//! The commit: everything that a change does, in one `TransactWriteItems`.
+//! Commits: all writes of a change in one `TransactWriteItems`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,10 @@ use uuid::Uuid;
 use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_item, to_whole_item};
 use crate::table::TableNames;
 
-/// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
-/// Transactions).
+/// The most items of a DynamoDB transaction ("Amazon DynamoDB Developer Guide", Transactions).
 pub const ITEM_LIMIT: usize = 100;
 
-/// A change in the making. The first thing that cannot be written down is kept, and refuses the
+/// A commit that is being built. The first item that cannot be written is kept as an error, which fails the
 /// whole commit.
 #[derive(Debug)]
 pub struct Commit {
@@ -24,33 +23,33 @@ pub struct Commit {
     parts: Vec<WriteItem>,
     fault: Option<Error>,
     event_at: Option<usize>,
-    /// When the act was that is on the record.
+    /// Time of the recorded change; `None` without an event.
     at: Option<Time>,
-    /// The versions that the changed rows will have.
+    /// The changed rows' new versions.
     versions: BTreeMap<Key, u64>,
 }
 
-/// A commit as DynamoDB takes it.
+/// A commit as a DynamoDB request.
 #[derive(Debug)]
 pub(crate) struct Transaction {
-    /// By which DynamoDB knows a repeated request.
+    /// Client request token, by which DynamoDB recognises a repeated request.
     pub token: String,
-    /// At most [`ITEM_LIMIT`].
+    /// At most [`ITEM_LIMIT`] items.
     pub items: Vec<TransactWriteItem>,
-    /// Which of the items is the event's.
+    /// Index of the event's item.
     pub event_at: Option<usize>,
-    /// What it will have come to.
+    /// The new versions, for the caller.
     pub committed: Committed,
 }
 
-/// What a commit that was made has come to.
+/// The result of a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
     versions: BTreeMap<Key, u64>,
 }
 
 impl Committed {
-    /// A row of the commit as it is now: with the version that the commit has given it.
+    /// A row of the commit with its new version.
     #[must_use]
     pub fn now<R: Row>(&self, mut row: R) -> R {
         if let Some(version) = self.versions.get(&row.key()) {
@@ -60,7 +59,7 @@ impl Committed {
     }
 }
 
-/// One row's part of a commit, not yet bound to a table.
+/// The write of one row, before the table is known.
 #[derive(Debug)]
 enum WriteItem {
     Put { item: Item, over: PutCondition },
@@ -74,32 +73,32 @@ enum WriteItem {
     DeleteSecret { pk: String },
 }
 
-/// What a row that is put may take the place of.
+/// What a put may replace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PutCondition {
-    /// Nothing.
+    /// Nothing: the row must be absent.
     Nothing,
-    /// Whatever stands there.
+    /// Any row.
     Anything,
-    /// The claim of a user.
+    /// A claim of this user.
     ClaimOf(UserId),
-    /// Nothing, or the claim of a user.
+    /// A claim of this user, or nothing.
     NothingOrClaimOf(UserId),
 }
 
 #[derive(Debug)]
 struct UpdateParts {
     difference: Difference,
-    /// The version that it must have; that it must be there, if it has none.
+    /// The version that the row must have; `None` to require only that it exists.
     version: Option<u64>,
-    /// Sets that grow, each with how many members it must have had fewer than.
+    /// Sets that grow, each with the number of members that it must be below.
     limits: Vec<(String, usize)>,
-    /// Attributes that must be as they were read, although no version tells of their changes.
+    /// Attributes that must be unchanged since the read and are not covered by the version.
     same: Vec<(&'static str, AttributeValue)>,
 }
 
 impl Commit {
-    /// A change that is recorded by an event, whose identifier makes repeating it safe.
+    /// A commit with one event, whose identifier makes repeating it safe.
     #[must_use]
     pub fn of(event: &Event) -> Self {
         let mut commit = Self::without_event(event.event_id);
@@ -108,7 +107,7 @@ impl Commit {
         commit.put(event)
     }
 
-    /// Everything that an act changes. `id` is the act's own; its events are numbered from there.
+    /// A commit of a change set. `id` is the identifier of its first event; further events get the following ones.
     #[must_use]
     pub fn changing(id: EventId, change: &ChangeSet) -> Self {
         let mut commit = Self::without_event(id);
@@ -117,8 +116,8 @@ impl Commit {
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
-        // What is decided for a user's devices rests on the user, so the user's row is part of it
-        // even if it stays as it is.
+        // Rules decide about devices by their user, so the user's row is part of the commit even if it does not
+        // change.
         if let Some(RowChange { before: Some(before), after }) = &change.user {
             commit = commit.bump_version(before, after);
         }
@@ -130,7 +129,7 @@ impl Commit {
             commit = commit.edited(&counted.to).edited(&counted.today);
         }
         match &change.user {
-            // A user's secrets go with the last that is known of them.
+            // Removing the last secret removes the row of secrets.
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
                 commit.forget_secrets(before)
             }
@@ -142,20 +141,19 @@ impl Commit {
         edited.into_iter().fold(self, Self::edited)
     }
 
-    /// Another event of the act whose own is `first`.
+    /// Adds the n-th further event of a change whose first event is `first`.
     #[must_use]
     pub fn also(self, first: EventId, n: usize, event: &Event) -> Self {
         self.put(&Event { event_id: first.nth(n), ..event.clone() })
     }
 
-    /// A change without an event: what a consumer keeps of its own work, and what makes up for a
-    /// lost answer.
+    /// A commit without an event: for a consumer's own bookkeeping and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
         Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None, versions: BTreeMap::new() }
     }
 
-    /// A new row, and its index rows.
+    /// Puts a new row and its index rows; fails if the row exists.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
         self.add_item(to_item(row), PutCondition::Nothing);
@@ -165,16 +163,16 @@ impl Commit {
         self.all_vacant(row.vacant())
     }
 
-    /// A new row, or one that takes the place of whatever stands there: for bookkeeping rows whose
-    /// earlier state has no bearing. Of one that was read, what another release keeps in it stays.
+    /// Puts a row whether or not it exists: for bookkeeping rows whose earlier state does not matter.
+    /// Attributes of other releases are kept if the row was read.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
         self.add_item(to_whole_item(row), PutCondition::Anything);
         self
     }
 
-    /// A changed row, guarded by the version at which it was read; its index rows follow. Nothing
-    /// if nothing changed.
+    /// Writes the changes of a row and its index rows, guarded by the version that was read. Does nothing if
+    /// nothing changed.
     #[must_use]
     pub fn edit<R: Row>(mut self, before: &R, after: &R) -> Self {
         match Difference::between(before, after) {
@@ -188,7 +186,8 @@ impl Commit {
                     self.fault = self.fault.or(Some(Error::internal("committing", "more members than a set may have")));
                     return self;
                 }
-                // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
+                // A set that grows by one must have had fewer members than its limit; by two, fewer than the
+                // limit less one.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| before.version());
@@ -208,8 +207,8 @@ impl Commit {
         keys.into_iter().fold(self, vacant)
     }
 
-    /// A row whose version goes up even if nothing else of it changes: the version stands for more
-    /// than the row.
+    /// As [`Commit::edit`], but increases the version even if nothing else changes, for a row whose version
+    /// guards more than itself.
     #[must_use]
     pub fn bump_version<R: Row>(mut self, before: &R, after: &R) -> Self {
         let parts = self.parts.len();
@@ -221,8 +220,7 @@ impl Commit {
         self
     }
 
-    /// A row made as this release keeps its thing, where an earlier or a later release left it otherwise. Nothing if
-    /// the row stands so already.
+    /// Rewrites a row as this release stores it, if another release stored it differently.
     #[must_use]
     pub(crate) fn restored<R: Row>(self, row: &R) -> Self {
         match Difference::to_restore(row) {
@@ -245,7 +243,7 @@ impl Commit {
         self
     }
 
-    /// A new or changed row.
+    /// Writes a new or changed row.
     #[must_use]
     pub fn edited<R: Row>(self, edited: &RowChange<R>) -> Self {
         match &edited.before {
@@ -254,7 +252,7 @@ impl Commit {
         }
     }
 
-    /// A row removed, guarded by its version, with its index rows.
+    /// Deletes a row, guarded by its version, and its index rows.
     #[must_use]
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Delete { key: row.key().attributes(), version: Some(row.version()) });
@@ -262,36 +260,36 @@ impl Commit {
         self
     }
 
-    /// An index row that is missing.
+    /// Puts a missing index row.
     #[must_use]
     pub(crate) fn with_index_row(mut self, index_row: &IndexRow) -> Self {
         self.put_index_row(index_row);
         self
     }
 
-    /// A row removed by its key, whatever it holds.
+    /// Deletes a row by its key, unconditionally.
     #[must_use]
     pub(crate) fn remove(mut self, key: &Key) -> Self {
         self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
 
-    /// Nothing of this is done if a row, that it does not change, is no longer as it was read.
+    /// Fails the commit if a row that it does not write has changed since the read.
     #[must_use]
     pub fn guarded_by<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version() });
         self
     }
 
-    /// Nothing of this is done if a row is there that was not when it was looked for.
+    /// Fails the commit if a row exists that was absent when it was read.
     #[must_use]
     pub(crate) fn while_absent(mut self, key: &Key) -> Self {
         self.parts.push(WriteItem::CheckAbsent { key: key.attributes() });
         self
     }
 
-    /// Nothing of this is done if an attribute of a row that it changes is no longer as it was
-    /// read: for one that is written without a new version.
+    /// Fails the commit if an attribute of a row that it writes has changed since the read: for attributes that
+    /// are written without a new version.
     #[must_use]
     pub fn while_same<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
         let key = row.key().attributes();
@@ -311,47 +309,47 @@ impl Commit {
         self
     }
 
-    /// A change that cannot be written down, and is refused as a whole.
+    /// Makes the commit fail with an error.
     #[must_use]
     pub(crate) fn faulty(mut self, fault: Error) -> Self {
         self.fault = self.fault.or(Some(fault));
         self
     }
 
-    /// A secret kept.
+    /// Puts a row of secrets.
     #[must_use]
     pub(crate) fn put_secret(mut self, item: Item) -> Self {
         self.parts.push(WriteItem::PutSecret { item });
         self
     }
 
-    /// Some secrets of one row set, or taken away; the others stay.
+    /// Sets or removes some secrets of a row; the others stay.
     #[must_use]
     pub(crate) fn set_secrets(mut self, pk: String, secrets: BTreeMap<&'static str, Option<String>>) -> Self {
         self.parts.push(WriteItem::SetSecrets { pk, secrets });
         self
     }
 
-    /// A secret forgotten.
+    /// Deletes a row of secrets.
     #[must_use]
     pub(crate) fn delete_secret(mut self, pk: String) -> Self {
         self.parts.push(WriteItem::DeleteSecret { pk });
         self
     }
 
-    /// How many items the commit has.
+    /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// True if nothing is to be written.
+    /// True if the commit has no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// A claim put where only this may stand. One that the commit puts there already is that one.
+    /// Puts a claim under a condition. Does nothing if the commit already puts this claim.
     pub(crate) fn put_claim(mut self, claim: &IndexRow, wanted: PutCondition) -> Self {
         let key = claim.key.attributes();
         let own = self.parts.iter_mut().find_map(|part| match part {
@@ -367,7 +365,7 @@ impl Commit {
         self
     }
 
-    /// True if a row is changed by it, or looked at.
+    /// True if the commit writes or checks a row.
     pub(crate) fn concerns(&self, key: &Key) -> bool {
         let wanted = key.attributes();
         self.parts.iter().any(|part| match part {
@@ -381,14 +379,14 @@ impl Commit {
         })
     }
 
-    /// Whatever stands at a key is none of its concern, because somebody has looked at it.
+    /// Removes the requirement that a row is absent, after the caller has checked the row.
     pub(crate) fn not_while_absent(mut self, key: &Key) -> Self {
         let wanted = key.attributes();
         self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == wanted));
         self
     }
 
-    /// A user's claim removed, if it is still theirs.
+    /// Deletes a user's claim, if it is still theirs.
     pub(crate) fn release(mut self, key: &Key, holder: UserId) -> Self {
         self.parts.push(WriteItem::Release { key: key.attributes(), holder });
         self
@@ -407,7 +405,7 @@ impl Commit {
     }
 
     fn edit_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
-        // One that holds something else is put in its own place.
+        // An index row with the same key and other content replaces the old one.
         let stays = |gone: &IndexRow| after.iter().any(|index_row| index_row.key == gone.key);
         for gone in before.difference(after).filter(|gone| !stays(gone)) {
             self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });
@@ -417,7 +415,7 @@ impl Commit {
         }
     }
 
-    /// The transaction that makes it.
+    /// Builds the transaction.
     pub(crate) fn finish(self, names: &TableNames) -> Result<Transaction, Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -436,7 +434,7 @@ const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
 
 impl PutCondition {
-    /// The condition, and who must be the holder.
+    /// The condition expression, and the user that it compares with.
     fn condition(self) -> (Option<String>, Option<UserId>) {
         match self {
             Self::Nothing => (Some(ABSENT.to_owned()), None),
@@ -558,7 +556,7 @@ impl UpdateParts {
         }
         for (at, (name, members)) in add.into_iter().enumerate() {
             if let Some((_, limit)) = self.limits.iter().find(|(set, _)| *set == name) {
-                // The set may grow only to its limit, whatever the code that came here believes.
+                // The set must stay within its limit, whatever the calling code checked.
                 condition.push_str(&format!(" AND (attribute_not_exists(#a{at}) OR size(#a{at}) < :limit{at})"));
                 let limit = AttributeValue::N(limit.to_string());
                 update = update.expression_attribute_values(format!(":limit{at}"), limit);

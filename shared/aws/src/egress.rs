@@ -1,4 +1,4 @@
-//! Calls to the world outside of AWS.
+//! HTTP calls to hosts outside AWS.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -21,7 +21,7 @@ use thiserror::Error as ThisError;
 use crate::clients::Clients;
 use crate::roots;
 
-/// A client for the world outside.
+/// An HTTP client for hosts outside AWS.
 #[derive(Clone, Debug)]
 pub struct EgressClient {
     connector: SharedHttpConnector,
@@ -29,15 +29,15 @@ pub struct EgressClient {
     reach: EgressPolicy,
 }
 
-/// The most bytes that are read of what an issuer answers: a key set has a few thousand.
+/// The most bytes that are read of an issuer's response; a key set has a few thousand.
 pub const ANSWER_LIMIT: usize = 1024 * 1024;
 
 impl EgressClient {
-    /// A client for the pages of the issuer, whose addresses the operator has settled. Clients that were given a
-    /// connector use that.
+    /// A client for the pages of the issuer, whose URLs the operator configures. Uses the clients' connector if
+    /// they have one.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn to_issuer(clients: &Clients) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
@@ -52,20 +52,19 @@ impl EgressClient {
         Ok(Self { connector, sleep: clients.sleep.clone(), reach: EgressPolicy::Public })
     }
 
-    /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
-    /// alone, and to exactly the addresses that were looked at. Clients that were given a connector use
-    /// that.
+    /// A client for URLs of workspaces: only to the public internet, and only to the addresses that were
+    /// checked. Uses the clients' connector if they have one.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn guarded(clients: &Clients) -> Result<Self, Error> {
         Self::reaching(clients, EgressPolicy::Public)
     }
 
-    /// The same, for webhooks: it goes as far as the clients say.
+    /// A client for webhooks, with the clients' egress policy.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn to_webhooks(clients: &Clients) -> Result<Self, Error> {
         Self::reaching(clients, clients.webhooks)
     }
@@ -85,10 +84,10 @@ impl EgressClient {
         Ok(Self { connector, sleep: clients.sleep.clone(), reach })
     }
 
-    /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
+    /// Fetches a page at a workspace's URL by GET, within [`PULL_WITHIN`].
     ///
     /// # Errors
-    /// Why it cannot be had. Nothing of what it answered stands in that.
+    /// The reason of the failure, without any content of the response.
     pub async fn pull(
         &self,
         url: &str,
@@ -107,7 +106,7 @@ impl EgressClient {
         bearer: Option<&str>,
         limit: usize,
     ) -> Result<Vec<u8>, FetchError> {
-        // A host that is an address is not looked up, so it is held to the rule here.
+        // A host that is an IP address is not resolved, so the rule is checked here.
         let _host = read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::get(url).map_err(|_| FetchError::Unreachable)?;
         request.headers_mut().insert("accept", accept);
@@ -119,7 +118,7 @@ impl EgressClient {
         self.whole(request, limit).await
     }
 
-    /// The answer to a request, read to its end.
+    /// The complete response body of a request.
     async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
         let response =
             self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))?;
@@ -140,13 +139,12 @@ impl EgressClient {
         Ok(bytes)
     }
 
-    /// A call of an address that somebody else has typed in, by POST, within [`PULL_WITHIN`]. Redirects are
-    /// not followed: they are answers like any other, whose status says so. Of what is answered only the
-    /// beginning is read, up to `limit` bytes; that it breaks off or stalls after its status makes no
-    /// difference.
+    /// Posts to a workspace's URL, within [`PULL_WITHIN`]. Redirects are not followed but returned as
+    /// responses. Only the first `limit` bytes of the response body are read; a body that breaks off or stalls
+    /// is not an error.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no response.
     pub async fn post(
         &self,
         url: &str,
@@ -167,7 +165,7 @@ impl EgressClient {
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     ) -> Result<HttpResponse, FetchError> {
-        // A host that is an address is not looked up, so it is held to the rule here.
+        // A host that is an IP address is not resolved, so the rule is checked here.
         let _host = self.reach.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| FetchError::Unreachable)?;
@@ -180,18 +178,17 @@ impl EgressClient {
         self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))
     }
 
-    /// Waits, second by second: a longer sleep is a limit to a call's time.
+    /// Waits in steps of a second, since longer sleeps are taken for call timeouts.
     pub async fn wait(&self, seconds: u32) {
         for _ in 0..seconds {
             self.sleep.sleep(Duration::from_secs(1)).await;
         }
     }
 
-    /// A page of the issuer, read by GET within [`PULL_WITHIN`], and no further than its limit; redirects are not
-    /// followed.
+    /// Gets a page of the issuer, within [`PULL_WITHIN`] and up to its size limit; redirects are not followed.
     ///
     /// # Errors
-    /// `Unavailable` if the page does not answer with 200, or with more than [`ANSWER_LIMIT`].
+    /// `Unavailable` if the response is not a 200, or larger than [`ANSWER_LIMIT`].
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
         let mut request = HttpRequest::get(url).map_err(|e| Error::internal("reading a URL", e))?;
         request.headers_mut().insert("accept", "application/json");
@@ -201,50 +198,49 @@ impl EgressClient {
     }
 }
 
-/// How long a page that somebody else has typed in may take, from the first byte sent to the last one
-/// read.
+/// The time limit of a call, from the first byte sent to the last byte read.
 pub const PULL_WITHIN: Duration = Duration::from_secs(15);
 
-/// How long the beginning of what a call is answered may take, after its status.
+/// The time limit for reading the start of a response body, after its status.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a call was answered.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// How the body begins.
+    /// Start of the body.
     pub begins: Vec<u8>,
 }
 
-/// Why a page cannot be had.
+/// Why a page could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum FetchError {
-    /// Its host is, or leads to, an address that is not of the public internet.
+    /// The host is, or resolves to, an address that is not on the public internet.
     #[error("the host does not lead to the public internet")]
     NotPublic,
-    /// Its port is one that another protocol owns.
+    /// The port belongs to another protocol.
     #[error("another protocol owns the port")]
     PortNotAllowed,
     /// The connection could not be made.
     #[error("the host cannot be reached")]
     Unreachable,
-    /// It did not answer, or not to the end, in time.
+    /// There was no response, or not a complete one, within the time limit.
     #[error("it did not answer in time")]
     Never,
-    /// It sends its readers elsewhere.
+    /// The response is a redirect.
     #[error("it answers with a redirect ({0}), which is not followed")]
     Redirected(u16),
-    /// It answers with an error.
+    /// The response has an error status.
     #[error("it answers with status {0}")]
     Status(u16),
-    /// It is larger than what is read.
+    /// The response is larger than the limit.
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
-    /// It ended before it was whole.
+    /// The response ended early.
     #[error("it ended before it was whole")]
     CutOff,
-    /// The bearer token is no header's value.
+    /// The bearer token is not a valid header value.
     #[error("the bearer token cannot be sent")]
     TokenUnsendable,
 }
@@ -266,7 +262,7 @@ impl FetchError {
         }
     }
 
-    /// Why a URL that was taken once is not called any more.
+    /// The error for a stored URL that may no longer be called.
     fn of_url(code: &str) -> Self {
         if code == "port_not_allowed" { Self::PortNotAllowed } else { Self::NotPublic }
     }
@@ -292,13 +288,13 @@ fn context() -> Result<TlsContext, Error> {
     context.map_err(|e| Error::internal("setting up TLS", e))
 }
 
-/// A name leads to an address that is not of the public internet.
+/// A name resolves to an address that is not on the public internet.
 #[derive(Debug, ThisError)]
 #[error("the name leads to an address that is not public")]
 struct NotPublic;
 
-/// Looks names up by the system, and refuses those of which any address is out of reach. The connection
-/// goes to what this answers: nobody looks the name up a second time.
+/// Resolves names by the system's resolver, and rejects those with any address that the policy forbids. The
+/// connection uses these addresses, and does not resolve the name again.
 #[derive(Clone, Debug)]
 struct Resolver(EgressPolicy);
 
@@ -317,7 +313,7 @@ fn checked(addresses: Vec<IpAddr>, reach: EgressPolicy) -> Result<Vec<IpAddr>, R
     if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
 }
 
-/// The beginning of a body; it may be anything, and break off.
+/// The start of a body, which may be of any kind and may break off.
 async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();

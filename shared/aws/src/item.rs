@@ -1,4 +1,4 @@
-//! Rows: what is stored of a thing, and what of it changed.
+//! Rows: how objects are stored as DynamoDB items, and how their changes are computed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -13,7 +13,7 @@ use domain::{Time, WorkspaceId};
 
 use crate::store::devices::fields_of_key;
 
-/// Makes things that are changed remember the row that they were read as.
+/// Implements [`Read`] for objects that remember the row they were read from.
 macro_rules! keeps_stored_row {
     ($($thing:ty),+ $(,)?) => {
         $(impl $crate::item::Read for $thing {
@@ -31,7 +31,7 @@ macro_rules! keeps_stored_row {
 }
 pub(crate) use keeps_stored_row;
 
-/// The attributes of the indexes' keys that follow from a thing's fields. (Some indexes are also ordered by a field,
+/// Index key attributes that are derived from an object's fields. (Some indexes are also sorted by a field,
 /// `created_at`.)
 pub const INDEXED: &[&str] = &[
     "list",
@@ -51,7 +51,7 @@ pub const INDEXED: &[&str] = &[
     "of_type",
 ];
 
-/// A list of a workspace, in the index `created` and those beside it.
+/// The partition of a list of a workspace, in the index `created` and similar ones.
 #[must_use]
 pub fn list_partition(kind: &str, workspace: WorkspaceId) -> String {
     format!("{kind}#{workspace}")
@@ -93,90 +93,87 @@ impl Key {
     }
 }
 
-/// A small row that stands and falls with another one: it keeps a name unique, or makes the other
-/// findable. It is made, and removed, in the commits that change the other.
+/// A small row that exists exactly as long as its main row: it keeps a name unique, or makes the main row
+/// findable. The commits that change the main row also write it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IndexRow {
     /// Its own key.
     pub key: Key,
-    /// What else it holds.
+    /// Its other attributes.
     pub attributes: BTreeMap<&'static str, String>,
-    /// True if only one may exist: a second one is refused by the table itself.
+    /// True if only one may exist: the table itself rejects a second one.
     pub unique: bool,
 }
 
-/// What a row is read as.
+/// An object that is read from a row.
 pub trait Read: DeserializeOwned {
-    /// The row that it was read as, if it is one that is changed.
+    /// The row as read, for objects that can be changed.
     fn stored(&self) -> Option<&Stored> {
         None
     }
-    /// Keeps the row that it was read as.
+    /// Stores the row as read.
     fn keep(&mut self, _: Stored) {}
-    /// Makes what the row holds in few bytes into what `serde` reads.
+    /// Expands compact attributes of the row for `serde`.
     fn unpack(_: &mut Item) {}
-    /// Takes the version that a commit has given to its row, if it is one that is changed.
+    /// Sets the version that a commit has given the row, for objects that can be changed.
     fn set_version(&mut self, _: u64) {}
 }
 
 impl IndexRow {
-    /// The whole row.
+    /// The complete row.
     pub(crate) fn item(&self) -> Item {
         let texts = self.attributes.iter();
         let texts = texts.map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone())));
         self.key.attributes().into_iter().chain(texts).collect()
     }
 
-    /// True if a row holds what it holds.
+    /// True if a stored row has exactly these attributes.
     pub(crate) fn is_in(&self, item: &Item) -> bool {
         self.item().iter().all(|(name, value)| item.get(name) == Some(value))
     }
 }
 
-/// A thing that is stored as a row.
+/// An object that is stored as a row.
 ///
-/// The row's attributes are the fields of the thing, as `serde` writes them, and the attributes of
-/// the indexes, which follow from the fields; of some kinds also [`UPDATED_AT`]. Whatever else another release
-/// keeps in the row stays there when the thing is changed.
+/// The row's attributes are the object's fields as `serde` writes them, and the index attributes that are
+/// derived from them; for some kinds also [`UPDATED_AT`]. Attributes of other releases stay in the row when the
+/// object is changed.
 pub trait Row: Serialize + Read + Clone {
-    /// Fields that are stored as sets of texts, with the most members each may have; the table
-    /// itself refuses more.
+    /// Fields that are stored as string sets, with their largest sizes; the table itself rejects more.
     const SETS: &'static [(&'static str, usize)] = &[];
 
-    /// Fields that hold fields of their own, are always there, and are not written while all of these are empty:
-    /// what another release keeps in one stays, even so.
+    /// Nested objects that are always present, and not written while all their fields are empty. Attributes of
+    /// other releases in them are kept even then.
     const PARTS: &'static [&'static str] = &[];
 
-    /// Fields that its key and its indexes tell, which are not stored once more. See
-    /// [`fields_of_key`].
+    /// Fields that can be derived from the row's keys, so they are not stored again; see [`fields_of_key`].
     const TOLD: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
     const VERSIONED: bool = true;
 
-    /// True if its row says when an act that is on the record last changed it: see [`UPDATED_AT`].
+    /// True if its row records the time of the last change; see [`UPDATED_AT`].
     const DATED: bool = false;
 
     /// Its key.
     fn key(&self) -> Key;
-    /// Its version, by which a change is guarded.
+    /// Its version, for optimistic locking.
     fn version(&self) -> u64;
-    /// Makes what `serde` has written into what the row holds in few bytes.
+    /// Compacts attributes of the row that `serde` has written.
     fn pack(&self, _: &mut Item) {}
-    /// The attributes by which the indexes find it.
+    /// Its index key attributes.
     fn indexes(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
-    /// The rows that stand and fall with it.
+    /// Its index rows.
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
-    /// Rows that an earlier release made in place of index rows: `reindex` removes those that are still there.
+    /// Index rows of an earlier release, which `reindex` removes.
     fn former_index_rows(&self) -> BTreeSet<IndexRow> {
         BTreeSet::new()
     }
-    /// Keys at which nothing may stand where the row is made, or comes to need this: what an earlier release would
-    /// have put there.
+    /// Keys that must be absent when the row comes to need them: an earlier release would have put index rows there.
     fn vacant(&self) -> BTreeSet<Key> {
         BTreeSet::new()
     }
@@ -186,15 +183,14 @@ pub trait Row: Serialize + Read + Clone {
     }
 }
 
-/// The attribute that says when a row's version last went up. It stands beside the thing's own
-/// fields, since no rule asks for it, and not on a row that never was changed, or not since it is
-/// noted.
+/// The attribute with the time of the last version. It is not a field of the object, since no rule needs it,
+/// and absent from rows that were never changed since it was introduced.
 pub(crate) const UPDATED_AT: &str = "updated_at";
 
 /// The attribute of DynamoDB's time to live.
 pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 
-/// The whole row of a thing.
+/// The complete row of an object.
 pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
     let mut item: Item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
     row.pack(&mut item);
@@ -222,14 +218,14 @@ fn to_set(value: AttributeValue) -> Vec<String> {
     }
 }
 
-/// The thing that a row holds.
+/// Reads an object from a row.
 pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     let mut whole = item.clone();
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
     for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
         whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
-    // Nothing of what the row holds may reach a log, so what serde says of it is left out.
+    // The row's content must not reach a log, so serde's message is dropped.
     let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", named(&item)));
     R::unpack(&mut whole);
     let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
@@ -237,22 +233,22 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     Ok(row)
 }
 
-/// A row by its key.
+/// Describes a row by its key.
 fn named(item: &Item) -> String {
     Key::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
 }
 
-/// Notes that a row cannot be read, by its key alone. An alarm counts these lines.
+/// Logs the key of an unreadable row. An alarm counts these lines.
 pub(crate) fn note_unreadable(key: &Key) {
     tracing::error!(row = %key, "a row cannot be read");
 }
 
-/// The row that a thing was read as.
+/// The row as read.
 pub(crate) fn stored<R: Read>(row: &R) -> Option<&Item> {
     row.stored()?.row()
 }
 
-/// The row of a thing, with what another release keeps in the row that it was read as.
+/// The complete row of an object, with attributes of other releases from the row as read.
 pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Error> {
     let item = to_item(row)?;
     let Some(stored) = stored(row) else {
@@ -269,15 +265,15 @@ pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Error> {
     Ok(item)
 }
 
-/// A value that is to be written, with whatever stands in the stored one that this release does not know: what is
-/// in `stored`, but not in `known`, which is the stored value as this release reads it.
+/// The value to write, with the parts of the stored value that this release does not know: those in `stored`
+/// but not in `known`, which is the stored value as this release reads it.
 fn carried(stored: &AttributeValue, known: &AttributeValue, value: AttributeValue) -> AttributeValue {
     if value == *known {
         return stored.clone();
     }
     match (stored, known, value) {
         (AttributeValue::M(stored), AttributeValue::M(known), AttributeValue::M(value)) => {
-            // Of a thing of another type, nothing that was said is true any more.
+            // An entry of another type has nothing in common with the stored one.
             if known.get(TAG) != value.get(TAG) {
                 return AttributeValue::M(value);
             }
@@ -301,11 +297,11 @@ fn carried(stored: &AttributeValue, known: &AttributeValue, value: AttributeValu
     }
 }
 
-/// The field that tells the things of a list's, or a field's, several types apart.
+/// The field that distinguishes the types of a list's entries, or of a field.
 const TAG: &str = "type";
 
-/// Of a list, each entry that stays as it was is the stored one; of one that has as many entries as before, each
-/// other one follows the one in its place.
+/// In a list, unchanged entries keep their stored form. If the length is unchanged, every other entry is merged
+/// with the one at the same position.
 fn carried_list(
     stored: &[AttributeValue],
     known: &[AttributeValue],
@@ -324,21 +320,21 @@ fn carried_list(
     value.into_iter().enumerate().map(&mut carried_entry).collect()
 }
 
-/// True of an attribute that follows from the thing's fields.
+/// True for attributes that are derived from the object's fields.
 fn is_derived(name: &str) -> bool {
     INDEXED.contains(&name) || name == TIME_TO_LIVE
 }
 
-/// What has to be done to a row's attributes to get from one state to another.
+/// The update that takes a row from one state to another.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
     /// Attributes to set.
     pub set: BTreeMap<String, AttributeValue>,
-    /// Attributes to take away.
+    /// Attributes to remove.
     pub remove: BTreeSet<String>,
     /// Members to add to sets.
     pub add: BTreeMap<String, Vec<String>>,
-    /// Members to take from sets.
+    /// Members to remove from sets.
     pub delete: BTreeMap<String, Vec<String>>,
 }
 
@@ -346,7 +342,7 @@ fn is_set<R: Row>(name: &str) -> bool {
     R::SETS.iter().any(|(set, _)| *set == name)
 }
 
-/// What another release keeps in a part that this one empties.
+/// Attributes of other releases in a nested object that this release empties.
 fn rest_of<R: Row>(name: &str, stored: &Item, known: &Item) -> Option<AttributeValue> {
     R::PARTS.contains(&name).then_some(())?;
     let rest = carried(stored.get(name)?, known.get(name)?, AttributeValue::M(Item::new()));
@@ -361,15 +357,14 @@ fn without_version(mut item: Item) -> Item {
 }
 
 impl Difference {
-    /// The difference between two states of a thing, if there is one, against the row as it is stored: what the row
-    /// lacks of what follows from the thing comes with it, and what this release does not know stays. The version
-    /// is not part of it.
+    /// The update between two states of an object, if they differ, applied to the row as stored: missing
+    /// derived attributes are added, and attributes of other releases are kept. The version is not part of it.
     pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Error> {
         let (was, is) = (without_version(to_item(before)?), without_version(to_item(after)?));
         if was == is { Ok(Self::default()) } else { Self::of_stored(before, &was, is) }
     }
 
-    /// What the row of a thing, as it is stored, has to become for the thing to be in it as this release keeps it.
+    /// The update that makes the stored row what this release would store for the object.
     pub fn to_restore<R: Row>(row: &R) -> Result<Self, Error> {
         let item = without_version(to_item(row)?);
         Self::of_stored(row, &item.clone(), item)
@@ -408,7 +403,7 @@ impl Difference {
         Ok(difference)
     }
 
-    /// The difference, and that it is of this time if a row of the kind says so.
+    /// The update with the time of the change, for kinds that record it.
     pub fn at<R: Row>(mut self, time: Option<Time>) -> Self {
         if let Some(time) = time.filter(|_| R::DATED) {
             self.set.insert(UPDATED_AT.to_owned(), AttributeValue::S(time.to_string()));
@@ -416,7 +411,7 @@ impl Difference {
         self
     }
 
-    /// True if nothing has to be done.
+    /// True if there is nothing to update.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.delete.is_empty()
     }
@@ -437,10 +432,10 @@ impl Difference {
     }
 }
 
-/// The event that a record of the table's stream holds, in DynamoDB's own JSON.
+/// The event in a record of the table's stream, given in DynamoDB JSON.
 ///
 /// # Errors
-/// `Internal` if it does not hold one that this release can read. Nothing of what it holds is in the error.
+/// `Internal` if the record has no event that this release can read. The error has none of its content.
 pub fn event_of_image(image: serde_json::Value) -> Result<domain::models::event::Event, Error> {
     let unreadable = || Error::internal("reading a record", "the event cannot be read");
     let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;

@@ -1,4 +1,4 @@
-//! Pages of lists that grow.
+//! Pages of lists.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::item::{Item, Key, Read, from_item, note_unreadable};
 use crate::table::{Table, failure};
 
-/// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
-/// list still goes on.
+/// The most rows that one page examines. With a narrow filter a page may be short or empty although the list
+/// continues.
 const LOOK_LIMIT: usize = 400;
-/// The most rows that are looked up at once.
+/// The most rows of one query.
 const STEP: usize = 100;
 
-/// Where a list goes on: the key of the last row that was looked at.
+/// Where a list continues: the key of the last row that was examined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position(pub(crate) BTreeMap<String, String>);
 
@@ -30,13 +30,13 @@ impl Position {
         self.0.iter().map(|(name, value)| (name.clone(), AttributeValue::S(value.clone()))).collect()
     }
 
-    /// The position in bytes, for a cursor.
+    /// The position as bytes, for a cursor.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The position that a cursor holds.
+    /// The position in a cursor.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
@@ -48,28 +48,28 @@ impl Position {
 pub struct Page<R> {
     /// The rows.
     pub items: Vec<R>,
-    /// Where it goes on; `None` at the end.
+    /// Where the list continues; `None` at the end.
     pub next: Option<Position>,
-    /// How many rows were left out, since they cannot be read; each is in the log.
+    /// Number of rows that were left out because they are unreadable; each is logged.
     pub left_out: usize,
 }
 
-/// Rows in an order: those of one partition of an index, or of the table itself.
+/// An ordered range of rows: a partition of an index or of the table itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// The index; the table itself if not set.
     pub index: Option<&'static str>,
-    /// The partition's attribute and value.
+    /// Attribute and value of the partition key.
     pub partition: (&'static str, String),
-    /// The order's attribute.
+    /// The sort attribute.
     pub order: &'static str,
-    /// Bounds within the order.
+    /// Bounds on the sort attribute.
     pub range: Range,
     /// True for the newest first.
     pub descending: bool,
 }
 
-/// Bounds within an order.
+/// Bounds on a sort attribute.
 #[derive(Clone, Debug)]
 pub(crate) enum Range {
     All,
@@ -79,7 +79,7 @@ pub(crate) enum Range {
 }
 
 impl Source {
-    /// All of a partition of an index, the newest first.
+    /// A complete partition of an index, newest first.
     pub fn newest(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
         Self { index: Some(index), partition, order, range: Range::All, descending: true }
     }
@@ -93,15 +93,14 @@ impl Source {
 }
 
 impl Source {
-    /// The rows of a partition of the table itself whose sort keys begin so, the newest first
-    /// where these hold their time.
+    /// The rows of a partition of the table with a sort key prefix, newest first where sort keys are ordered by time.
     pub fn within(partition: String, prefix: &str) -> Self {
         let range = Range::Prefix(prefix.to_owned());
         Self { index: None, partition: ("pk", partition), order: "sk", range, descending: true }
     }
 }
 
-/// The thing that a row of a list holds, if it can be read: one row must not stop the list.
+/// Reads an object of a list; an unreadable row is logged and skipped, so that it does not break the list.
 pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
     let key = Key::of(&item);
     let row = from_item(item);
@@ -112,7 +111,7 @@ pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
 }
 
 impl Table {
-    /// A page of the rows of a partition of the table itself.
+    /// A page of the rows of a partition of the table.
     pub(crate) async fn rows<R: Read>(
         &self,
         source: &Source,
@@ -125,7 +124,7 @@ impl Table {
         Ok(Page { left_out: looked - items.len(), items, next })
     }
 
-    /// One query's worth of a source: bare items, and where it goes on.
+    /// One query of a source: raw items, and where it continues.
     pub(crate) async fn query(
         &self,
         source: &Source,
@@ -166,8 +165,8 @@ impl Table {
         Ok((output.items.unwrap_or_default(), next))
     }
 
-    /// A page of the rows that a source leads to and that are wanted. `to_row` names the row that
-    /// an item of the source stands for; items of the same row come only once if `wanted` says so.
+    /// A page of the rows that a source leads to and `wanted` accepts. `to_row` gives the key of the row for an
+    /// item of the source; `wanted` must reject repeats if several items lead to one row.
     pub(crate) async fn page<R: Read>(
         &self,
         source: &Source,
@@ -191,7 +190,7 @@ impl Table {
                     continue;
                 };
                 if items.len() == limit {
-                    // One more is there: the page ends before it.
+                    // There is one more row, so the page ends before it.
                     return Ok(Page { items, next: position, left_out });
                 }
                 items.push(row);

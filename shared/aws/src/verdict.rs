@@ -1,24 +1,23 @@
-//! What an error of SES or SNS says of a message.
+//! Classifies errors of SES and SNS for a message.
 
-/// What is to become of a message after an error.
+/// What to do with a message after an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The service is being asked too much, or has paused: the message is tried again.
+    /// The service is throttling or paused: retry.
     Later,
-    /// The service refuses this very message, and would refuse it again. With the reason: the service's own code,
-    /// or [`ACCESS_DENIED`] for each of the codes that mean it.
+    /// The service rejects this message and would reject it again. Contains the reason: the service's code, or
+    /// [`ACCESS_DENIED`] for all codes that mean it.
     Never(String),
-    /// Nobody says what became of the call: it is tried again.
+    /// The outcome is unknown: retry.
     Unknown,
 }
 
-/// The reason of a message that the account or the role has no right to send: from this sender, or at all.
+/// The reason for a message that the account or the role may not send, from this sender or at all.
 const ACCESS_DENIED: &str = "access_denied";
 
-/// Decides by the status and the code of an error ("Common Errors" and `SendEmail` in the SES API v2 reference,
-/// "Common Error Types" and `Publish` in the SNS API reference). A request that is answered by another 4xx is at
-/// fault itself, so that the same one is answered in the same way: it is over, or it would be tried for days while
-/// others wait for their turn.
+/// Classifies an error by its status and code ("Common Errors" and `SendEmail` in the SES API v2 reference,
+/// "Common Error Types" and `Publish` in the SNS API reference). Any other 4xx means that the request itself is
+/// invalid and would fail again, so it is not retried: otherwise it would delay other messages for days.
 pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
     match code {
         Some(
@@ -31,10 +30,10 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "Throttled"
             | "RequestLimitExceeded",
         ) => Verdict::Later,
-        // Too many requests, and a request that did not come in time, whatever they are called (RFC 9110; RFC 6585).
+        // Too many requests, or a request timeout, whatever their codes (RFC 9110; RFC 6585).
         _ if status == 429 => Verdict::Later,
         _ if status == 408 => Verdict::Unknown,
-        // The credentials or the clock of this run: another one has others.
+        // Wrong credentials or a wrong clock of this run, which another run may not have.
         Some(
             "ExpiredToken"
             | "ExpiredTokenException"
@@ -70,7 +69,7 @@ mod tests {
     fn each_error_of_ses_and_sns_ends_its_message_or_lets_it_be_tried_again() {
         let never = |reason: &str| Verdict::Never(reason.to_owned());
         let cases = [
-            // SES: no right to the identity or the configuration set; then those of `SendEmail`.
+            // SES: no permission for the identity or the configuration set; then the codes of `SendEmail`.
             (403, "AccessDeniedException", never("access_denied")),
             (403, "AccessDenied", never("access_denied")),
             (400, "NotAuthorized", never("access_denied")),
@@ -93,7 +92,7 @@ mod tests {
             (429, "Throttled", Verdict::Later),
             (500, "InternalError", Verdict::Unknown),
             (503, "ServiceUnavailable", Verdict::Unknown),
-            // What another run may have better.
+            // Errors that another run may not have.
             (403, "ExpiredTokenException", Verdict::Unknown),
             (403, "SignatureDoesNotMatch", Verdict::Unknown),
             (403, "InvalidClientTokenId", Verdict::Unknown),

@@ -1,4 +1,4 @@
-//! Cursors: where a list goes on.
+//! Opaque cursors for paginated lists.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,11 +8,11 @@ use crate::error::DomainError;
 
 const TAG: usize = 16;
 
-/// A position in a list, bound to the scope (workspace, list and query) in which it was given out.
+/// Encodes a position in a list, bound to the scope (workspace, list and query) in which it was issued.
 ///
-/// The tag is a plain hash: a cursor holds no authority, since whatever position it names is
-/// looked up inside the caller's own workspace. It exists so that a cursor that was altered, or
-/// carried over to another list, is told apart rather than giving a wrong page.
+/// The tag is a plain hash, not a signature: a cursor grants nothing, since the position that it names is
+/// looked up inside the caller's own workspace. The tag only makes an altered cursor, or one of another list,
+/// an error instead of a wrong page.
 #[must_use]
 pub fn seal(scope: &str, position: &[u8]) -> String {
     let mut bytes = tag(scope, position).to_vec();
@@ -20,10 +20,10 @@ pub fn seal(scope: &str, position: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The position that a cursor holds.
+/// Decodes the position in a cursor.
 ///
 /// # Errors
-/// `CursorInvalid` if it was not given out in this scope.
+/// `CursorInvalid` if it was not issued in this scope.
 pub fn open(scope: &str, cursor: &str) -> Result<Vec<u8>, DomainError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| DomainError::CursorInvalid)?;
     match bytes.split_at_checked(TAG) {

@@ -1,4 +1,4 @@
-//! Reading what a caller sends: every fault is found in one go, not only the first.
+//! Parses a caller's input and collects every invalid field, not only the first.
 
 use std::collections::BTreeSet;
 
@@ -10,41 +10,41 @@ use crate::ids::UserId;
 use crate::shape::{Shape, text, timestamp, uuid};
 use crate::text::TextRule;
 
-/// The most faults that are told at once: more than an input made in good faith has, and few
-/// enough that the answer to any other stays far below the 6 MB that Lambda gives back.
+/// The most field errors that one response lists: more than any honest input has, and few enough that the
+/// response stays far below Lambda's 6 MB.
 pub const FAULT_LIMIT: usize = 200;
 
-/// One thing that is wrong with an input.
+/// One invalid field of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// The field's name; nested ones by dots; empty when it is the input as a whole.
+    /// The field's name; nested names are joined by dots; empty for the input as a whole.
     pub field: String,
-    /// A stable code that programs read.
+    /// Stable code for programs.
     pub code: &'static str,
-    /// A sentence that people read.
+    /// Sentence for people.
     pub detail: String,
 }
 
 impl FieldError {
-    /// A fault of a field.
+    /// An error for one field.
     #[must_use]
     pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
         Self { field: field.to_owned(), code, detail: detail.into() }
     }
 }
 
-/// An enumeration that is read from a word.
+/// An enumeration that is parsed from a fixed string.
 pub trait StringEnum: Sized {
-    /// Every word.
+    /// Every value's string.
     fn all() -> Vec<&'static str>;
-    /// The member that a word stands for.
+    /// Parses a value.
     fn read(word: &str) -> Option<Self>;
 }
 
-/// The fields of an input: a JSON object, or the parameters of a query. Each read answers with a
-/// usable value, or notes a fault and answers with `None`; [`Fields::finish`] gives the faults.
-/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end; in
-/// [strict](Fields::strict) ones, and by [`Fields::refuse_others`], they are faults.
+/// The fields of an input: a JSON object or the parameters of a query. Each read gives a valid value, or
+/// records an error and gives `None`; [`Fields::finish`] returns the errors. Unknown fields are ignored, so
+/// that newer apps can talk to an older back end; in [strict](Fields::strict) mode and by
+/// [`Fields::refuse_others`] they are errors.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
@@ -52,7 +52,7 @@ pub struct Fields {
     faults: Vec<FieldError>,
     textual: bool,
     strict: bool,
-    /// What was asked for, where that is all that is wanted to be known.
+    /// Where the reads are recorded when the fields only describe a reader.
     shape: Option<Shape>,
 }
 
@@ -63,15 +63,14 @@ impl Fields {
         Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
     }
 
-    /// Fields that nobody has sent, by which a reader shows what it takes: each read is noted in the
-    /// shape. `values` are what readers make their further reads depend on.
+    /// Empty fields that record in `shape` what a reader asks for. `values` are the fields that the reader's
+    /// further reads depend on.
     #[must_use]
     pub fn noting(shape: &Shape, values: Map<String, Value>) -> Self {
         Self { shape: Some(shape.clone()), ..Self::of_json(values) }
     }
 
-    /// The parameters of a query, decoded, in their order. A repeated one is a fault; one with an
-    /// empty value counts as absent.
+    /// The decoded parameters of a query, in order. A repeated one is an error; an empty one counts as absent.
     #[must_use]
     pub fn of_query(parameters: Vec<(String, String)>) -> Self {
         let mut fields = Self { textual: true, ..Self::of_json(Map::new()) };
@@ -85,40 +84,39 @@ impl Fields {
         fields
     }
 
-    /// Parameters that came in a query or in a JSON body: numbers and booleans may be texts, and an
-    /// array of one text may look like that text.
+    /// Parameters from a query or a JSON body: numbers and booleans may be strings, and a list of one string
+    /// may be that string.
     #[must_use]
     pub fn of_parameters(values: Map<String, Value>) -> Self {
         Self { textual: true, ..Self::of_json(values) }
     }
 
-    /// The same fields, of which none may be left that nobody reads.
+    /// The same fields, with unknown ones as errors.
     #[must_use]
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
     }
 
-    /// Notes a fault that the caller found by a rule of its own, if there are not
-    /// [`FAULT_LIMIT`] already.
+    /// Records an error that the caller found, up to [`FAULT_LIMIT`] of them.
     pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
         if self.faults.len() < FAULT_LIMIT {
             self.faults.push(FieldError::new(field, code, detail));
         }
     }
 
-    /// The faults found, if any.
+    /// Ends the reading.
     ///
     /// # Errors
-    /// All faults that the reads before have found; of strict fields, also those that nobody has read.
+    /// All errors of the reads so far; of strict fields, also each unknown field.
     pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
         self.refuse_others_if_strict();
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
-    /// The fields as they came, for what knows them by names of its own.
+    /// The raw fields, for readers that handle names themselves.
     ///
     /// # Errors
-    /// All faults that were found before.
+    /// All errors found so far.
     pub fn into_values(self) -> Result<Map<String, Value>, Vec<FieldError>> {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
@@ -129,8 +127,7 @@ impl Fields {
         }
     }
 
-    /// Notes a fault of each field that was sent and that nobody has read, with the name that it may have been
-    /// meant to be.
+    /// Records an error for each unknown field, with the closest known name as a suggestion.
     pub fn refuse_others(&mut self) {
         if let Some(shape) = &self.shape {
             shape.close();
@@ -147,18 +144,18 @@ impl Fields {
         }
     }
 
-    /// The names of the fields that were sent and read so far, in the order of their letters.
+    /// The names of the fields that were sent and read so far, sorted.
     #[must_use]
     pub fn used(&self) -> Vec<String> {
         self.asked.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
     }
 
-    /// A value as it came; `null` counts as absent.
+    /// The raw value; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
         self.value_like(name, || json!({}))
     }
 
-    /// A value as it came, of which a reader of its own makes sense; `schema` says what that takes.
+    /// The raw value, for a reader that parses it; `schema` describes what that reader accepts.
     pub fn value_like(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
         self.asked.insert(name.to_owned());
         if let Some(shape) = &self.shape {
@@ -167,14 +164,14 @@ impl Fields {
         self.values.get(name).filter(|value| !value.is_null()).cloned()
     }
 
-    /// True if the field was sent as `null`, which takes a value away.
+    /// True if the field was sent as `null`, which removes a value.
     #[must_use]
     pub fn is_null(&mut self, name: &str) -> bool {
         self.asked.insert(name.to_owned());
         self.values.get(name).is_some_and(Value::is_null)
     }
 
-    /// An object within, that may be there. What is wrong with it is told by [`Fields::faults_of`].
+    /// An optional nested object. Its errors are taken over by [`Fields::faults_of`].
     pub fn object(&mut self, name: &str) -> Option<Self> {
         if let Some(within) = self.shape.as_ref().map(|shape| shape.within(name)) {
             return Some(Self::noting(&within, Map::new()));
@@ -188,7 +185,7 @@ impl Fields {
         }
     }
 
-    /// Takes over the faults of an object within.
+    /// Takes over the errors of a nested object.
     pub fn faults_of(&mut self, name: &str, mut inner: Self) {
         inner.refuse_others_if_strict();
         for fault in inner.faults {
@@ -197,31 +194,31 @@ impl Fields {
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn required_text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         self.required(name, || text(rule))?;
         self.text(name, rule)
     }
 
-    /// A text that may be there.
+    /// An optional text.
     pub fn text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         let raw = self.string(name, || text(rule))?;
         rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
     }
 
-    /// A text that is to be changed: `None` if it was not sent, an inner `None` if it was sent as
-    /// `null`, which takes it away.
+    /// A text that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`, which
+    /// removes it.
     pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
         if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
     }
 
-    /// A word of an enumeration that must be there.
+    /// A required value of an enumeration.
     pub fn required_word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         self.required(name, || words(&W::all()))?;
         self.word(name)
     }
 
-    /// One of several things by its name, which must be there.
+    /// A required choice among named values.
     pub fn required_of<T: Copy>(
         &mut self,
         name: &str,
@@ -231,7 +228,7 @@ impl Fields {
         self.one_of(name, known)
     }
 
-    /// One of several things by its name, which may be there.
+    /// An optional choice among named values.
     pub fn one_of<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
         let raw = self.string(name, || words(&names(known)))?;
         let found = known.iter().find(|(word, _)| *word == raw).copied();
@@ -241,7 +238,7 @@ impl Fields {
         found
     }
 
-    /// A word of an enumeration that may be there.
+    /// An optional value of an enumeration.
     pub fn word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         let raw = self.string(name, || words(&W::all()))?;
         let word = W::read(&raw);
@@ -251,7 +248,7 @@ impl Fields {
         word
     }
 
-    /// A whole number within bounds that may be there.
+    /// An optional integer within bounds.
     pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
         let value = self.value_like(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let number = match &value {
@@ -271,13 +268,13 @@ impl Fields {
         }
     }
 
-    /// A whole number that is to be changed: `None` if it was not sent, an inner `None` if it was
-    /// sent as `null`, which takes it away.
+    /// An integer that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`,
+    /// which removes it.
     pub fn edited_integer(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
         if self.is_null(name) { Some(None) } else { self.integer(name, least, most).map(Some) }
     }
 
-    /// `true` or `false`, that may be there.
+    /// An optional boolean.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         let value = self.value_like(name, || json!({"type": "boolean"}))?;
         let answer = match (&value, self.textual) {
@@ -291,7 +288,7 @@ impl Fields {
         answer
     }
 
-    /// A moment that may be there.
+    /// An optional timestamp.
     pub fn time(&mut self, name: &str) -> Option<Time> {
         let raw = self.string(name, timestamp)?;
         let time = Time::parse(&raw);
@@ -301,7 +298,7 @@ impl Fields {
         time
     }
 
-    /// An identifier that may be there.
+    /// An optional identifier.
     pub fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let raw = self.string(name, uuid)?;
         let id = parse(&raw);
@@ -311,7 +308,7 @@ impl Fields {
         id
     }
 
-    /// An array of texts that may be there.
+    /// An optional list of texts.
     pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
         let items = match self.value_like(name, || json!({"type": "array", "items": text(rule)}))? {
             Value::Array(items) => items,
@@ -333,18 +330,18 @@ impl Fields {
         Some(texts)
     }
 
-    /// The texts of an array that may be there; none if it is not.
+    /// A list of texts; empty if it was not sent.
     pub fn texts_if_sent(&mut self, name: &str, rule: TextRule) -> Vec<String> {
         if self.is_sent(name) || self.shape.is_some() { self.texts(name, rule).unwrap_or_default() } else { Vec::new() }
     }
 
-    /// An array of words of an enumeration that must be there, without repetition.
+    /// A required list of values of an enumeration, without duplicates.
     pub fn required_words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         self.require(name);
         self.words(name)
     }
 
-    /// An array of words of an enumeration that may be there, without repetition.
+    /// An optional list of values of an enumeration, without duplicates.
     pub fn words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
         let value = self.value_like(name, array)?;
@@ -371,19 +368,20 @@ impl Fields {
         Some(words)
     }
 
-    /// Notes a fault if a field was not sent.
+    /// Records an error if a field was not sent.
     pub fn require(&mut self, name: &str) {
         let _sent = self.required(name, || json!({}));
     }
 
-    /// True if a field was sent, of which nothing is read.
+    /// True if a field was sent; its value is not read.
     #[must_use]
     pub fn is_sent(&mut self, name: &str) -> bool {
         self.asked.insert(name.to_owned());
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Identifiers that may be there, each once, at most so many; `instead` says what is to be done for more.
+    /// An optional list of identifiers without duplicates, at most `most`; `instead` tells the caller what to
+    /// do for more.
     pub fn ids(&mut self, name: &str, most: usize, instead: &str) -> Option<Vec<String>> {
         let schema = json!({"type": "array", "minItems": 1, "maxItems": most, "uniqueItems": true, "items": uuid()});
         let value = self.value_like(name, || schema)?;
@@ -430,12 +428,13 @@ impl Fields {
     }
 }
 
-/// The known name that a misspelled one was most likely meant to be: one that a mistake or two away, as a
-/// transposed, wrong, missing or further letter is.
+/// The known name that is closest to a misspelled one, at most two edits (transposed, wrong, missing or extra
+/// letters) away.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let length = name.chars().count();
     let most = (length / 3).min(3);
-    // Names of another length are that far away at least: the work is bounded by the names that are known.
+    // Names whose length differs by more are at least that far away, which bounds the work by the number of
+    // known names.
     let alike = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
     let distances = alike.map(|known| (strsim::osa_distance(name, known), known.as_str()));
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)

@@ -1,4 +1,4 @@
-//! How a failure is told: RFC 9457, `application/problem+json`.
+//! Error responses as `application/problem+json` (RFC 9457).
 
 use domain::error::ScimType;
 use domain::error::{DomainError, Error};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::reply::Reply;
 
-/// The status that stands for a refusal.
+/// The status of a domain error.
 #[must_use]
 pub fn status(error: &DomainError) -> StatusCode {
     match error {
@@ -87,8 +87,8 @@ pub fn status(error: &DomainError) -> StatusCode {
     }
 }
 
-/// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
-/// again: causes are for the log.
+/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their
+/// causes go to the log.
 #[must_use]
 pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
@@ -102,7 +102,7 @@ pub fn reply(failure: &Error, request_id: &str) -> Reply {
     }
 }
 
-/// What a caller is told of a fault of ours.
+/// The response for an internal error.
 #[must_use]
 pub fn internal(request_id: &str) -> Reply {
     let detail = "Something went wrong on our side.";
@@ -134,7 +134,7 @@ fn refused(error: &DomainError, request_id: &str) -> Reply {
     }
 }
 
-/// A refusal for want of a credential says which kind is taken (RFC 9110, section 15.5.2).
+/// A 401 must name the accepted authentication scheme (RFC 9110, section 15.5.2).
 pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
     if reply.status == StatusCode::UNAUTHORIZED {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");

@@ -1,5 +1,4 @@
-//! Whether everything that is stored, was recorded and was sent fits together. To be asked when
-//! nothing waits to be done any more.
+//! Consistency checks over everything that is stored, recorded and sent, for a system without pending work.
 
 mod commands;
 mod deployments;
@@ -37,12 +36,12 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 use crate::rows;
 
-/// What there is of each kind, for comparing one course of things with another.
+/// Counts by kind, to compare one run with another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Events, by type.
+    /// Events by type.
     pub events: BTreeMap<String, usize>,
-    /// Rows, by the first part of their partition.
+    /// Rows by the prefix of their partition key.
     pub rows: BTreeMap<String, usize>,
     /// E-mails sent.
     pub mails: usize,
@@ -52,7 +51,7 @@ pub struct Outline {
     pub pushes: usize,
 }
 
-/// What is left of earlier work outside of the tables.
+/// Objects outside the tables that an earlier test case left behind.
 #[derive(Clone, Debug)]
 pub struct Known {
     endpoints: BTreeSet<String>,
@@ -60,14 +59,14 @@ pub struct Known {
 }
 
 impl Known {
-    /// What there is now.
+    /// The present ones.
     #[must_use]
     pub fn of(bench: &Bench) -> Self {
         Self { endpoints: endpoints(bench), dead_letters: bench.stack.driver().dead_letters().len() }
     }
 }
 
-/// Everything there is.
+/// The data of a system.
 pub struct Audit {
     main: BTreeMap<String, Value>,
     secrets: BTreeMap<String, Value>,
@@ -79,7 +78,7 @@ pub struct Audit {
     jobs: Vec<Job>,
     items: Vec<JobItem>,
     usage: Vec<Usage>,
-    /// The users who were removed for good.
+    /// Users who were purged.
     purged: BTreeSet<UserId>,
     now: Time,
     mailed_codes: Vec<String>,
@@ -91,7 +90,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Reads everything but what was known before.
+    /// Reads everything except what was known before.
     #[must_use]
     pub fn read(bench: &Bench, known: &Known) -> Self {
         let main = rows::all(bench, rows::MAIN);
@@ -121,7 +120,7 @@ impl Audit {
         }
     }
 
-    /// What there is of each kind.
+    /// Counts by kind.
     #[must_use]
     pub fn outline(&self) -> Outline {
         let mut outline = Outline {
@@ -136,7 +135,7 @@ impl Audit {
         let keys = self.main.keys().filter(|key| !key.starts_with("EVENT#"));
         for key in keys.chain(self.secrets.keys()) {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
-            // In how many parts a day's messages are counted is chance; how many they are is told by events.
+            // The number of shards of a day's quota depends on chance; events show the number of messages.
             if kind == "QUOTA" {
                 continue;
             }
@@ -145,7 +144,7 @@ impl Audit {
         outline
     }
 
-    /// Everything that does not fit together.
+    /// All inconsistencies.
     #[must_use]
     pub fn faults(mut self) -> Vec<String> {
         self.workspaces();
@@ -180,7 +179,7 @@ impl Audit {
         self.events.iter().filter(|event| event.event_type == event_type && about(event)).count()
     }
 
-    /// Each message was counted, once, for its workspace and for its recipient.
+    /// Each message was counted once for its workspace and for its recipient.
     fn messages(&mut self) {
         let made = |kind: &Event| matches!(kind.event_type, EventType::UserInvited | EventType::DeploymentStarted);
         let made = self.events.iter().filter(|event| made(event)).count();
@@ -211,7 +210,7 @@ impl Audit {
         }
     }
 
-    /// As soon as a workspace has profiles, one of them is its default; each was made by one event.
+    /// A workspace with profiles has one default; each profile has one event of its creation.
     fn profiles(&mut self, workspace: &Workspace) {
         let all: Vec<Profile> = read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE");
         let ids: BTreeSet<_> =
@@ -229,8 +228,7 @@ impl Audit {
         self.hold(made == ids.len() + gone, format!("{made} profiles were made, {} are there, {gone} gone", ids.len()));
     }
 
-    /// What a workspace has settled is what its events say, and its rule for silent devices is due
-    /// as long as there is one.
+    /// A workspace's settings match its events, and its rule for silent devices is due as long as there is one.
     fn settings(&mut self, workspace: &Workspace) {
         let (at, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
         let goes_on = rule.is_some() && workspace.silent_rule_paused_at.is_none();
@@ -241,7 +239,7 @@ impl Audit {
             event.workspace_id == workspace.workspace_id && event.event_type == EventType::WorkspaceUpdated
         };
         let settled = json!(workspace.settings);
-        // Of addresses and numbers, the record has only that they were changed.
+        // Events contain only that addresses and numbers were changed.
         for name in ["retention_days", "invitation_days", "silent_devices", "pin_limit", "service_levels"] {
             let changes = self.changes(name, about);
             let is = &settled[name];
@@ -296,13 +294,13 @@ impl Audit {
         }
     }
 
-    /// Of what was offered to a user for a purpose, the newest is known, and only it may be open.
+    /// The user's latest invitation for a purpose is the recorded one, and only that one may be open.
     fn newest(&mut self, user: &User, purpose: Purpose) {
         let offered =
             || self.invitations.iter().filter(|offer| offer.user_id == user.user_id && offer.purpose == purpose);
         let (known, forgotten) = match purpose {
             Purpose::Invite | Purpose::Unknown(_) => (user.invitation_id, false),
-            // Whoever was taken out of client deployment has none any more.
+            // A user who was removed from client deployment has none.
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
         let newest = offered().find(|offer| Some(offer.invitation_id) == known);
@@ -319,7 +317,7 @@ impl Audit {
         }
     }
 
-    /// What identity providers say is kept of users who are there.
+    /// SCIM attributes are stored for existing users only.
     fn kept(&mut self) {
         let kept: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
         let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
@@ -341,7 +339,7 @@ impl Audit {
             let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
             let sent: BTreeSet<&String> = self.sent_codes(*channel).iter().collect();
             let foreign = sent.into_iter().filter(|code| !codes.contains(&Hash::of(code))).count();
-            // Whose row is gone cannot be told any more.
+            // Codes of purged rows cannot be matched any more.
             self.hold(foreign <= gone, format!("{foreign} codes sent by {channel} are of no invitation that was made"));
         }
         for invitation in self.invitations.clone() {
@@ -354,7 +352,7 @@ impl Audit {
         );
     }
 
-    /// The codes that were sent in a way.
+    /// The codes that were sent by a channel.
     fn sent_codes(&self, by: By) -> &[String] {
         match by {
             By::Email => &self.mailed_codes,
@@ -431,7 +429,7 @@ impl Audit {
             (count(EventType::DeviceDeleted) == usize::from(device.deleted.is_some()), "device.deleted".to_owned()),
             (is_blocked, format!("blocked: {:?}, its events say {blocked:?}", device.blocked)),
             (confirmed <= enrolled, format!("{confirmed} confirmations of {enrolled} enrolments")),
-            // A device that was kept out from the first may have been wiped all the same.
+            // A device that was barred from the start may have been wiped nevertheless.
             (
                 device.enrolment.is_some() || device.erased.is_some() || confirmed >= 1,
                 "a device is confirmed without its event".to_owned(),
@@ -492,8 +490,7 @@ impl Audit {
         self.hold(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
     }
 
-    /// The rows that stand and fall with others, and the attributes of the indexes, are exactly
-    /// those that follow from the others.
+    /// Index rows and index attributes are exactly those that are derived from the main rows.
     fn index_rows(&mut self) {
         let mut expected = Expected::default();
         expected.add(&self.users);
@@ -538,7 +535,7 @@ impl Audit {
         }
     }
 
-    /// A personal access token has its place, and each workspace knows when it was opened to it and closed.
+    /// A personal access token has its list entry, and each workspace has the events of its start and its end.
     fn access_tokens(&mut self) {
         let tokens: Vec<Token> = read_all(&self.main, |pk, sk| pk.starts_with("TOKEN#") && sk == "TOKEN");
         let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
@@ -560,7 +557,7 @@ impl Audit {
         }
     }
 
-    /// What was published has been done by those who had to.
+    /// Each published event was handled by its consumers.
     fn consumers(&mut self) {
         let leases: Vec<Lease> = read_all(&self.main, |pk, _| pk.starts_with("LEASE#"));
         for event in self.events.clone() {
@@ -587,14 +584,14 @@ impl Audit {
         self.hold(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
     }
 
-    /// What the events say of a field: before and after, each.
+    /// The old and new values of a field in the events.
     fn changes(&self, field: &str, about: impl Fn(&Event) -> bool) -> Vec<(Value, Value)> {
         let changes = self.events.iter().filter(|event| about(event)).filter_map(|event| event.changes.get(field));
         changes.map(|change| (change.before.clone(), change.after.clone())).collect()
     }
 }
 
-/// The attributes of the indexes.
+/// The index key attributes.
 const INDEXES: &[&str] = &[
     "list",
     "created_at",
@@ -614,7 +611,7 @@ const INDEXES: &[&str] = &[
     "of_type",
 ];
 
-/// The event by which an offer of a purpose is made.
+/// The type of the event that creates an invitation of a purpose.
 fn made_by(purpose: Purpose) -> EventType {
     match purpose {
         Purpose::Invite | Purpose::Unknown(_) => EventType::UserInvited,
@@ -622,7 +619,7 @@ fn made_by(purpose: Purpose) -> EventType {
     }
 }
 
-/// The events by which an offer is sent, delivered, found expired, and revoked.
+/// The types of the events for sent, delivered, expired and revoked.
 fn told_of(purpose: Purpose) -> [EventType; 4] {
     use EventType as E;
     match purpose {
@@ -649,8 +646,8 @@ impl Expected {
     }
 }
 
-/// True if the changes, in whatever order, lead from one value to another: each begins where
-/// another ended. Those of one moment have no order of their own.
+/// True if the changes lead from one value to another in some order: each begins where another ended. Changes
+/// with the same time have no order.
 fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
     let mut begins: Vec<String> =
         changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
@@ -660,7 +657,7 @@ fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
     begins == ends
 }
 
-/// The push endpoints that SNS has.
+/// SNS's push endpoints.
 fn endpoints(bench: &Bench) -> BTreeSet<String> {
     let state = bench.stack.messaging().to_json().expect("the state is plain data");
     state["endpoints"].as_object().into_iter().flatten().map(|(arn, _)| arn.clone()).collect()

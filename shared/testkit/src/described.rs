@@ -1,4 +1,4 @@
-//! Every exchange of the tests, held against the published description.
+//! Checks every exchange of the tests against the published description.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -9,10 +9,10 @@ use local::description::{description, template};
 use local::gateway::Routes;
 use serde_json::{Value, json};
 
-/// The description, and what finds its way in it.
+/// The description, and its router.
 struct Described {
     document: Value,
-    /// The document with every object closed: a field that is not described is a fault.
+    /// The document with every object closed, so that an undescribed field is an error.
     closed: Value,
     routes: Routes,
     validators: Mutex<BTreeMap<(String, bool), Arc<Validator>>>,
@@ -27,27 +27,27 @@ static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
     Described { document, closed, routes, validators: Mutex::default() }
 });
 
-/// An exchange.
+/// A request and its response.
 #[derive(Debug)]
 pub struct Exchange<'a> {
-    /// The request's method.
+    /// Method of the request.
     pub method: &'a str,
-    /// The request's path, without its query.
+    /// Path of the request, without its query.
     pub path: &'a str,
-    /// The request's body.
+    /// Body of the request.
     pub sent: &'a [u8],
-    /// The reply's status.
+    /// Status of the response.
     pub status: StatusCode,
-    /// The reply's headers.
+    /// Headers of the response.
     pub headers: &'a HeaderMap,
-    /// The reply's body.
+    /// Body of the response.
     pub body: &'a Value,
-    /// Whether the reply may have fields and words that the description does not name.
+    /// True if the response may have fields and values that the description does not name.
     pub open: bool,
 }
 
-/// What is wrong with an exchange: a reply that the description does not know, or a request that was
-/// taken and that it does not allow. Operations that speak another product's words are not described.
+/// What is wrong with an exchange: a response that is not described, or an accepted request that the
+/// description does not allow. Operations of other products' APIs are not described.
 #[must_use]
 pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
     let described = &*DESCRIBED;
@@ -105,7 +105,7 @@ impl Described {
         if !exchange.status.is_success() || exchange.sent.is_empty() {
             return None;
         }
-        // Nobody reads a body that is not described.
+        // A body that is not described is not read.
         let place = format!("{place}/requestBody/content/application~1json/schema");
         let schema = self.document.pointer(&place)?;
         let mut sent: Value = serde_json::from_slice(exchange.sent).ok()?;
@@ -130,7 +130,7 @@ impl Described {
     }
 }
 
-/// Takes out the fields that are read only with other words of another field.
+/// Removes the fields that are only read with other values of another field.
 fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
     let Some(fields) = sent.as_object_mut() else { return };
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -145,8 +145,8 @@ fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
     }
 }
 
-/// Closes every object that names its fields and does not say that others may be there, and every list of known
-/// words: this release has no others.
+/// Closes every object that names its fields and does not allow others, and every list of known values, since
+/// this release has no others.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

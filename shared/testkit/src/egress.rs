@@ -1,4 +1,4 @@
-//! The world outside: pages that sources are read from, and webhooks, as a test has them answer.
+//! Hosts outside AWS, for sources and webhooks, with responses that tests set.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,15 +19,15 @@ use serde_json::Value;
 pub enum Answers {
     /// With a status, headers and a body.
     With(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Not at all.
+    /// Never.
     Never,
     /// By closing the connection.
     Broken,
-    /// Too late: the process ends while it is read.
+    /// Too late: the process ends while the page is read.
     Ends,
 }
 
-/// What was asked of a page.
+/// A request that a page received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRequest {
     /// Its URL.
@@ -36,12 +36,12 @@ pub struct ReceivedRequest {
     pub authorization: Option<String>,
 }
 
-/// What was sent to an address outside.
+/// A call to a URL outside AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// By which method.
+    /// The method.
     pub method: String,
-    /// The address, a URL.
+    /// The URL.
     pub url: String,
     /// Its headers.
     pub headers: BTreeMap<String, String>,
@@ -50,14 +50,14 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Its body as JSON; `null` if it is none.
+    /// Its body as JSON; `null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
-/// Every page outside.
+/// All pages.
 #[derive(Clone)]
 pub struct Pages(Arc<Mutex<State>>);
 
@@ -89,39 +89,39 @@ impl fmt::Debug for Pages {
 }
 
 impl Pages {
-    /// Has every page answer so from now on.
+    /// Sets the answer of every page.
     pub fn answer(&self, answers: Answers) {
         self.state().answers = answers;
     }
 
-    /// Has one page answer so from now on, whatever the others do.
+    /// Sets the answer of one page, whatever the others do.
     pub fn answer_at(&self, url: &str, answers: Answers) {
         self.state().answers_at.insert(url.to_owned(), answers);
     }
 
-    /// What was sent so far.
+    /// All calls so far.
     #[must_use]
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
     }
 
-    /// Has every page answer with 200 and a body.
+    /// Makes every page answer with 200 and a body.
     pub fn show(&self, body: impl Into<Vec<u8>>) {
         self.answer(Answers::With(200, Vec::new(), body.into()));
     }
 
-    /// What happens while a page is read.
+    /// Sets a function that runs while a page is read.
     pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
         self.state().meanwhile = Box::new(happens);
     }
 
-    /// What was asked so far.
+    /// All requests so far.
     #[must_use]
     pub fn asked(&self) -> Vec<ReceivedRequest> {
         self.state().asked.clone()
     }
 
-    /// Puts these pages outside of every operation, in place of the world. Nobody waits for a page.
+    /// Replaces the network outside AWS by these pages, for every operation and without waiting.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         let pages = self.clone();
@@ -166,8 +166,8 @@ impl HttpConnector for Pages {
     }
 }
 
-/// Waits between attempts take no time, and neither does what a page is given; what AWS is given never
-/// ends, since no call here comes near it.
+/// Makes pauses between attempts and page timeouts take no time; AWS timeouts never end, since no call here
+/// comes near them.
 #[derive(Debug)]
 struct Impatient;
 

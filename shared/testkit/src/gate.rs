@@ -1,4 +1,4 @@
-//! A call that is held up, so that something else happens just before it.
+//! Holds a call up, so that something else can happen just before it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 use crate::connector::{self, Hook};
 use crate::faults::Call;
 
-/// Which call is held up.
+/// The call that is held up.
 struct Held {
     operation: String,
     action: String,
-    /// What stands in it.
+    /// Text that its body contains.
     says: String,
-    /// Told once it is reached.
+    /// Signals that the call was reached.
     reached: oneshot::Sender<()>,
-    /// Told once it may go on.
+    /// Signals that it may go on.
     go_on: oneshot::Receiver<()>,
 }
 
@@ -34,20 +34,20 @@ impl fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// One that is open.
+    /// An open gate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts the gate between each operation and AWS.
+    /// Adds the gate to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// Runs something, and lets something else happen just before the operation's first call of an action that says
-    /// so. Answers with what both came to; the other with `None` if there was no such call.
+    /// Runs one thing, and another just before the operation's first call of an action whose body contains a
+    /// text. Returns both results; `None` for the other if there was no such call.
     pub async fn meanwhile<T, U>(
         &self,
         (operation, action, says): (&str, &str, &str),
@@ -59,7 +59,7 @@ impl Gate {
         *self.held() = Some(Held { operation, action, says, reached, go_on });
         let run = async {
             let outcome = run.await;
-            // If there was no such call, nobody waits for it any more.
+            // Without such a call nobody waits for it.
             *self.held() = None;
             outcome
         };
@@ -74,7 +74,7 @@ impl Gate {
         futures::join!(run, other)
     }
 
-    /// The call that is held up, if it is this one.
+    /// The held-up call, if this is it.
     fn take(&self, operation: &str, request: &HttpRequest) -> Option<Held> {
         let action = Call::of(request).action;
         let says = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());

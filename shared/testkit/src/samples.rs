@@ -1,7 +1,7 @@
-//! A way to call each operation: one table for every test that calls all of them.
+//! Sample requests for each operation: one table for all tests that call every operation.
 //!
-//! What stands in braces in a path or in a text of a body is a thing that the caller names: `{user}` is the identifier
-//! of a user, `{fresh}` a name that nothing has yet. Who may call an operation stands in [`functions::OPERATIONS`].
+//! A name in braces in a path or in a body is filled in by the caller: `{user}` is the identifier of a user,
+//! `{fresh}` a name that is not used yet. [`functions::OPERATIONS`] has the access of each operation.
 
 use std::sync::LazyLock;
 
@@ -10,48 +10,48 @@ use serde_json::{Value, json};
 
 use crate::oidc::ISSUER;
 
-/// What a field takes, and thereby what it does not. Numbers are the most characters, unless it is said otherwise.
+/// What a field accepts, and thereby what it rejects. Numbers are maximum lengths, unless noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A line of text for people.
     Line(usize),
     /// Printable ASCII.
     Ascii(usize),
-    /// What a user is called.
+    /// A username.
     Username,
     /// An e-mail address.
     Email,
     /// A mobile number with its calling code.
     Mobile,
-    /// A number of digits.
+    /// A telephone system's number.
     Number,
     /// An https URL.
     Url(usize),
-    /// One of a set of words.
+    /// A value of an enumeration.
     Word,
     /// Permissions.
     Words,
-    /// A whole number, from the one to the other.
+    /// An integer between two bounds.
     Whole(i64, i64),
     /// True or false.
     Boolean,
-    /// A time that is still to come.
+    /// A future time.
     Future,
-    /// A time that was.
+    /// A past time.
     Past,
     /// Any time.
     Moment,
-    /// An identifier of ours.
+    /// An identifier.
     Id,
-    /// At most a hundred of them, each once.
+    /// Up to a hundred distinct identifiers.
     Ids,
-    /// At most twenty workspaces that somebody is a member of.
+    /// Up to twenty workspaces of which the caller is a member.
     Workspaces,
     /// Names of service levels.
     Levels,
     /// A credential service's endpoints.
     Endpoints,
-    /// What is searched for.
+    /// A search text.
     Search,
     /// A device's custom metadata.
     Metadata,
@@ -76,14 +76,14 @@ use Kind::{
     Past, Pin, Pointer, Search, Settings, Types, Url, Username, Version, Whole, Word, Words, Workspaces,
 };
 
-/// A field of a body, or by a name with a dot one of an object within it.
+/// A field of a body; a name with a dot is a field of a nested object.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
-    /// Whether there must be one.
+    /// True if it is required.
     pub required: bool,
-    /// What it takes.
+    /// What it accepts.
     pub kind: Kind,
 }
 
@@ -95,24 +95,24 @@ const fn may(name: &'static str, kind: Kind) -> Field {
     Field { name, required: false, kind }
 }
 
-/// A way to call an operation.
+/// A sample request of an operation.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The operation's name.
     pub operation: &'static str,
     /// The request's method.
     pub method: Method,
-    /// Its path and query, with the things of the caller's in braces.
+    /// Its path and query, with placeholders in braces.
     pub path: &'static str,
-    /// Its body, with the things of the caller's in braces.
+    /// Its body, with placeholders in braces.
     pub body: Option<Value>,
-    /// What the body may hold; nothing where none is read, or where another sample of the operation says it.
+    /// The fields of the body; empty if there are none, or if another sample of the operation lists them.
     pub fields: Vec<Field>,
-    /// True of another body for a route of which there is a sample already.
+    /// True for a second sample of a route, with another body.
     pub is_variant: bool,
 }
 
-/// A request, ready to be sent by whoever may.
+/// A request without placeholders.
 #[derive(Clone, Debug)]
 pub struct SampleRequest {
     /// Its method.
@@ -124,7 +124,7 @@ pub struct SampleRequest {
 }
 
 impl SampleRequest {
-    /// A request that stands in no table.
+    /// A request that is not in the table.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
         Self { method, path: path.into(), body }
@@ -132,7 +132,7 @@ impl SampleRequest {
 }
 
 impl Sample {
-    /// The request about these things.
+    /// The request with its placeholders filled in.
     pub fn about(&self, thing: impl Fn(&str) -> String) -> SampleRequest {
         SampleRequest {
             method: self.method.clone(),
@@ -150,7 +150,7 @@ impl Sample {
     }
 }
 
-/// A text with things in the place of their names.
+/// A text with its placeholders filled in.
 fn filled(text: &str, thing: &impl Fn(&str) -> String) -> String {
     let mut parts = text.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -172,17 +172,17 @@ fn filled_in(value: &Value, thing: &impl Fn(&str) -> String) -> Value {
     }
 }
 
-/// Every sample.
+/// All samples.
 #[must_use]
 pub fn samples() -> &'static [Sample] {
     static TABLE: LazyLock<Vec<Sample>> = LazyLock::new(table);
     &TABLE
 }
 
-/// The samples of an operation that has a route.
+/// The samples of an operation with a route.
 ///
 /// # Panics
-/// If there are none: every operation is to be called by everyone.
+/// If there are none: every operation needs one.
 #[must_use]
 pub fn of(operation: &str) -> Vec<&'static Sample> {
     let samples: Vec<_> = samples().iter().filter(|sample| sample.operation == operation).collect();
@@ -193,19 +193,19 @@ pub fn of(operation: &str) -> Vec<&'static Sample> {
 /// The identifier of an upload.
 pub const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
 
-/// An access system's credential.
+/// A credential of an access system.
 pub const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 
-/// Where webhooks lead that are told nothing.
+/// URL of webhooks that receive nothing.
 pub const HOOK: &str = "https://hooks.example.com/";
 
-/// Of the changes that Seam's API makes, the one whose route is its own.
+/// The path of Seam's update of a device, which has a route of its own.
 pub const SEAM_UPDATE: &str = "/devices/update";
 
-/// The most that a report of usage adds to a count.
+/// The most that a usage report may add to a count.
 const COUNT_MOST: i64 = 1_000_000_000_000;
 
-/// The most messages of a channel that a workspace may allow itself a day.
+/// The largest daily quota of a channel that a workspace can set.
 const QUOTA_MOST: i64 = 10_000_000;
 
 fn of_method(operation: &'static str, method: Method, path: &'static str, body: Option<Value>) -> Sample {
@@ -236,17 +236,17 @@ fn reason() -> [Field; 1] {
     [may("reason", Line(256))]
 }
 
-/// What may be said with an order.
+/// The optional fields of a command.
 fn order() -> [Field; 2] {
     [may("reason", Line(256)), may("expires_in_days", Whole(1, 365))]
 }
 
-/// What every call over many things takes that are named.
+/// The fields of every bulk call with named objects.
 fn named() -> [Field; 2] {
     [must("ids", Ids), may("dry_run", Boolean)]
 }
 
-/// The filters of users in a body.
+/// The filter fields for users in a body.
 fn user_filter() -> [Field; 12] {
     [
         may("filter", Object),
@@ -264,7 +264,7 @@ fn user_filter() -> [Field; 12] {
     ]
 }
 
-/// What a user is made of; `username` alone must be there, where they are new.
+/// The fields of a user; for a new one only `username` is required.
 fn user(username: Field) -> [Field; 12] {
     [
         username,
@@ -282,7 +282,7 @@ fn user(username: Field) -> [Field; 12] {
     ]
 }
 
-/// What a source that is read from a page is set up with; what it cannot be without is `needed`.
+/// The fields of a source that is fetched from a page; `needed` makes the required ones.
 fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     vec![
         needed("name", Line(64)),
@@ -311,7 +311,7 @@ fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     ]
 }
 
-/// A source that is read from a page.
+/// The body of a source that is fetched from a page.
 #[must_use]
 pub fn page(name: &str) -> Value {
     json!({
@@ -320,7 +320,7 @@ pub fn page(name: &str) -> Value {
     })
 }
 
-/// A webhook that is told nothing.
+/// The body of a webhook that receives nothing.
 #[must_use]
 pub fn hook() -> Value {
     json!({"url": HOOK, "event_types": ["webhook.disabled"]})
@@ -571,7 +571,7 @@ fn sources() -> Vec<Sample> {
     ]
 }
 
-/// Access systems' credentials, and Seam's own API.
+/// Access systems' credentials, and Seam's API.
 fn seam() -> Vec<Sample> {
     let of_device = || json!({"device_id": "{device}"});
     let rename = || json!({"device_id": "{device}", "name": "x"});
@@ -600,7 +600,7 @@ fn seam() -> Vec<Sample> {
     ]
 }
 
-/// Who may come in: keys, members, memberships and personal access tokens.
+/// Access: keys, members, memberships and personal access tokens.
 fn people() -> Vec<Sample> {
     vec![
         post("create-key", "/keys", json!({"name": "{fresh}", "permissions": ["workspace:manage"]})).taking([
@@ -639,7 +639,7 @@ fn people() -> Vec<Sample> {
     ]
 }
 
-/// What anybody may see.
+/// Public pages.
 fn pages() -> Vec<Sample> {
     vec![
         get("open-invitation", "/i/{code}"),

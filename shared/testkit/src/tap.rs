@@ -1,4 +1,4 @@
-//! Every call that leaves for AWS, kept to be looked at, and answered by a test where it wants to.
+//! Records every call that leaves for AWS, and lets a test answer calls.
 
 use aws_credential_types::Credentials;
 use std::fmt;
@@ -17,20 +17,20 @@ use local::operations::Adjust;
 use crate::connector::{self, Hook};
 use crate::faults::{Call, NoWait, Service};
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// The operation that made it.
     pub operation: String,
-    /// What was called.
+    /// The call.
     pub call: Call,
-    /// What was said: JSON, or of SNS each field in a line of its own, `name=value`.
+    /// The body: JSON, or for SNS one `name=value` line per field.
     pub body: String,
 }
 
-/// What a test answers in the place of AWS; `None` to let a call through.
+/// A test's response in place of AWS's; `None` to forward the call.
 type Instead = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
-/// What happens just before a call is made.
+/// Runs just before a call.
 type Before = Box<dyn Fn(&Sent) + Send>;
 
 #[derive(Default)]
@@ -39,7 +39,7 @@ struct Heard {
     before: Option<Before>,
 }
 
-/// Listens to every call. Clones share what they have heard.
+/// Records every call. Clones share the record.
 #[derive(Clone, Default)]
 pub struct Tap {
     heard: Arc<Mutex<Heard>>,
@@ -53,20 +53,20 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
-    /// One that has heard nothing.
+    /// A tap that only records.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that answers some calls itself.
+    /// A tap that answers some calls itself.
     pub fn answering(
         instead: impl Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync + 'static,
     ) -> Self {
         Self { instead: Some(Arc::new(instead)), ..Self::default() }
     }
 
-    /// Clients with nothing behind the tap: what it does not answer breaks off.
+    /// Clients without AWS behind the tap: calls that it does not answer fail.
     #[must_use]
     pub fn alone(&self) -> Clients {
         let credentials = Credentials::new("test", "test", None, None, "test");
@@ -76,25 +76,25 @@ impl Tap {
         Clients::new(&connection)
     }
 
-    /// A way to AWS with the tap before it, for an operation.
+    /// Adds the tap to an operation's HTTP client.
     #[must_use]
     pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
         connector::hooked(self, http, operation)
     }
 
-    /// Puts the tap between each operation and AWS.
+    /// Adds the tap to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// What was heard since the last time.
+    /// The calls since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.heard().sent)
     }
 
-    /// Lets something happen just before each call, from now on.
+    /// Sets a function that runs just before each call.
     pub fn before(&self, happens: impl Fn(&Sent) + Send + 'static) {
         self.heard().before = Some(Box::new(happens));
     }
@@ -130,7 +130,7 @@ impl Hook for Tap {
     }
 }
 
-/// A world without AWS.
+/// An HTTP client without AWS.
 #[derive(Clone, Debug)]
 struct Nothing;
 

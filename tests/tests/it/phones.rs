@@ -1,5 +1,5 @@
-//! The guide for app developers, `infra/docs/phones.md`: each of its examples is run, in its order, and answered as
-//! it says; its tables name every error and every word that a phone may meet.
+//! Tests the guide for app developers, `infra/docs/phones.md`: runs its examples in order and compares the
+//! responses; checks that its tables list every error and value that a phone may get.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,25 @@ use testkit::{Answer, Bench, Tenant};
 
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/docs/phones.md"));
 
-/// Stands for any text; as a field's name, for more fields.
+/// Matches any text; as a field's name, further fields.
 const ANY: &str = "…";
 
-/// The calls that a phone makes.
+/// The operations that a phone calls.
 const CALLS: [&str; 4] =
     ["/devices", "/devices/me/check-in", "/devices/me/commands/{command_id}", "/devices/me/config"];
 
 /// A part of the guide that is run.
 #[derive(Debug, PartialEq)]
 enum Part {
-    /// What happens before the next example.
+    /// A step before the next example.
     Step(String),
-    /// A request and its answer.
+    /// A request and its response.
     Http(String),
-    /// The newest push to a platform.
+    /// The latest push to a platform.
     Push { platform: String, payload: String },
 }
 
-/// What is run of a guide, each part with its line.
+/// The parts of a guide that are run, each with its line number.
 fn parts(guide: &str) -> Vec<(usize, Part)> {
     let mut parts = Vec::new();
     let mut lines = guide.lines().enumerate().map(|(index, line)| (index + 1, line));
@@ -53,7 +53,7 @@ fn parts(guide: &str) -> Vec<(usize, Part)> {
     parts
 }
 
-/// An example, or a part of it: its first line, its headers and its body.
+/// Parses an example, or a part of it: its first line, headers and body.
 fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
@@ -61,7 +61,7 @@ fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     (first, headers.collect(), body.trim())
 }
 
-/// The system, and the values that the guide's names stand for.
+/// The system, and the values of the guide's placeholders.
 struct Reader {
     bench: Bench,
     tenant: Tenant,
@@ -75,7 +75,7 @@ impl Reader {
         Self { bench, tenant, names: BTreeMap::new() }
     }
 
-    /// Runs every part, in its order; answers with how many examples it has run.
+    /// Runs all parts in order, and returns the number of examples.
     async fn read(&mut self, guide: &str) -> Result<usize, String> {
         let mut run = 0;
         for (at, part) in parts(guide) {
@@ -95,7 +95,7 @@ impl Reader {
         Ok(run)
     }
 
-    /// A text with the values of its names, all of which are known.
+    /// A text with the values of its placeholders, all of which must be known.
     fn filled(&self, text: &str) -> Result<String, String> {
         let text = self.known(text);
         match name_in(&text) {
@@ -104,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// A text with the values of those of its names that are known.
+    /// A text with the values of its known placeholders.
     fn known(&self, text: &str) -> String {
         let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("{{{name}}}"), value);
         self.names.iter().fold(text.to_owned(), fill)
@@ -137,7 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The code in the newest message is what `{code}` stands for.
+    /// Sets `{code}` to the code in the latest message.
     fn note_code(&mut self) {
         let outbox = self.bench.stack.messaging().outbox();
         let texts = outbox.iter().filter(|item| item.channel != Channel::Push).filter_map(|item| item.text.clone());
@@ -185,14 +185,14 @@ impl Reader {
         }
     }
 
-    /// The newest push is to this platform, and the app gets this.
+    /// Checks that the latest push is to this platform, and that the app gets this payload.
     fn push(&mut self, platform: &str, payload: &str) -> Result<(), String> {
         let newest = self.bench.stack.messaging().outbox().into_iter().find(|item| item.channel == Channel::Push);
         let newest = newest.ok_or("nothing was pushed")?;
         let is: Value = serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
         let is = match platform {
             "ios" => &is,
-            // "Send messages using FCM": what SNS wraps, and what the app gets of it.
+            // "Send messages using FCM": the message in SNS's wrapper, and the part that the app gets.
             "android" => &is["fcmV1Message"]["message"]["data"],
             other => return Err(format!("nothing is pushed to {other}")),
         };
@@ -200,7 +200,7 @@ impl Reader {
         self.same(&payload, is, "the push")
     }
 
-    /// Holds what is against what the guide says.
+    /// Compares a value with the guide's.
     fn same(&mut self, said: &Value, is: &Value, place: &str) -> Result<(), String> {
         match (said, is) {
             (Value::Object(said), Value::Object(is)) => self.same_fields(said, is, place),
@@ -245,7 +245,7 @@ impl Reader {
     }
 }
 
-/// The first `{name}` of a text, with what is before and after it.
+/// The first `{name}` of a text, with the text before and after it.
 fn name_in(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(begin) = text[from..].find('{').map(|at| from + at) {
@@ -295,7 +295,7 @@ async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
     assert_eq!(unnamed, Err("phones.md, line 1: nothing is called nothing so far".to_owned()));
 }
 
-/// Follows a reference within the description.
+/// Resolves a reference within the description.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(to) => document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"),
@@ -303,15 +303,14 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// What each of a phone's calls may be answered by: status and reply.
+/// The possible responses to a phone's calls: status and body.
 fn replies(document: &Value) -> Vec<(u16, Value)> {
     let of = |call: &&str| document["paths"][*call]["post"]["responses"].as_object().cloned().expect("it is described");
     let replies = CALLS.iter().flat_map(of);
     replies.map(|(status, reply)| (status.parse().unwrap(), resolved(document, &reply).clone())).collect()
 }
 
-/// The words of every `x-extensible-enum`, `enum` and `properties` within a schema; what it refers to is described
-/// elsewhere.
+/// The values of every `x-extensible-enum`, `enum` and `properties` within a schema, without following references.
 fn words(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
@@ -363,7 +362,7 @@ fn the_guide_tells_of_every_word_and_field_that_a_phone_sends_or_is_sent() {
         ["`", "\""].iter().any(|quote| GUIDE.contains(&format!("{quote}{word}{quote}")))
             || GUIDE.contains(&format!("`{word},"))
     };
-    // States that only administrators see: a report's answer shows where a command of the phone's own stands.
+    // States that only administrators see: a report's response has the state of the phone's own command.
     let others = ["queued", "delivered", "cancel_requested", "canceled", "timed_out", "removed"];
     let missing: Vec<_> =
         described.iter().filter(|word| !others.contains(&word.as_str())).filter(|word| !tells(word)).collect();

@@ -1,4 +1,4 @@
-//! The driver over a table, a topic and queues of its own, with operations that do what a test says.
+//! Tests of the driver with a table, a topic and queues, and operations that a test defines.
 
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -88,12 +88,12 @@ struct Bench {
     seconds: Arc<Mutex<i64>>,
 }
 
-/// A driver whose operations reply by `reply`, given the operation, its event and how many runs there were.
+/// A driver whose operations call `reply` with the operation, its event and the number of runs.
 fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static) -> Bench {
     gated(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), reply)
 }
 
-/// The same, whose operations go on only while the gate lets them.
+/// A driver whose operations wait for a gate.
 fn gated(
     gate: Arc<Semaphore>,
     reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static,
@@ -152,7 +152,7 @@ impl Bench {
         self.runs.lock().unwrap().clone()
     }
 
-    /// The keys of the records of every run so far.
+    /// The keys of the records of every run.
     fn batches(&self) -> Vec<Vec<String>> {
         let keys = |event: &Value| event["Records"].as_array().unwrap().iter().map(key).collect();
         self.runs().iter().map(|(_, event)| keys(event)).collect()

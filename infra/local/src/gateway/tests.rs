@@ -1,4 +1,4 @@
-//! Routes, events and responses against what API Gateway documents.
+//! Tests of routes, events and responses against API Gateway's documentation.
 
 use std::sync::{Arc, Mutex};
 
@@ -61,7 +61,7 @@ fn path_parameters_are_decoded() {
     assert_eq!(found.key, "ANY /devices/{device_id}");
 }
 
-/// The event that a request becomes, and the response to `reply`.
+/// The event for a request, and the response for `reply`.
 async fn exchanged(request: Request<Bytes>, reply: Result<Value, String>) -> (Option<Value>, Response<Bytes>) {
     let seen = Arc::new(Mutex::new(None));
     let sink = Arc::clone(&seen);

@@ -1,4 +1,4 @@
-//! The whole of it, small: what the tests of the system build on.
+//! Smoke tests of the system on which other tests build.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -124,7 +124,7 @@ async fn a_restart_finds_everything_again() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A service that takes its time, and now and then does not answer.
+/// A service that is slow, and sometimes does not respond.
 #[derive(Debug)]
 struct Busy<C> {
     client: C,

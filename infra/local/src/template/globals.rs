@@ -1,14 +1,14 @@
-//! A function's properties as SAM completes them: what the function does not say itself, `Globals` say.
+//! Function properties as SAM completes them: properties that a function lacks come from `Globals`.
 
 use serde_json::{Map, Value};
 
 use super::{TemplateError, fault, known, mapping, texts};
 
-/// What means nothing on one machine.
+/// Properties without a meaning on one machine.
 const WITHOUT_MEANING: &[&str] = &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"];
 const MERGED: &[&str] = &["MemorySize", "Timeout", "PermissionsBoundary", "Environment"];
 
-/// What `Globals` say of every function.
+/// The section `Globals` for functions.
 pub(super) struct Globals<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Globals<'a> {
@@ -23,8 +23,8 @@ impl<'a> Globals<'a> {
         Ok(Self(function))
     }
 
-    /// The properties of a function with what it takes from here. A mapping is merged name by name, the function's own
-    /// first; what its `IgnoreGlobals` names is not taken.
+    /// A function's properties with those of `Globals`. Mappings are merged by name, the function's own entries
+    /// first; properties in its `IgnoreGlobals` are not added.
     pub(super) fn complete(&self, function: &Value) -> Result<Value, TemplateError> {
         let ignored = function.get("IgnoreGlobals").map_or_else(|| Ok(Vec::new()), texts)?;
         if let Some(unknown) = ignored.iter().find(|name| !MERGED.contains(&name.as_str())) {

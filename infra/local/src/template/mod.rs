@@ -1,8 +1,8 @@
-//! `template.yaml` as this machine understands it: which operations there are, what triggers each, what each
-//! may do, and which tables, topics and queues there are.
+//! `template.yaml` as this machine uses it: the operations, their triggers and permissions, and the tables,
+//! topics and queues.
 //!
-//! Nothing in the template is passed over in silence: a function, property, trigger or resource type that this
-//! module does not know is an error that names it, so that the local stack never quietly differs from AWS.
+//! Nothing in the template is ignored silently: an unknown function, property, trigger or resource type is an
+//! error that names it, so that the local stack never quietly differs from AWS.
 
 mod globals;
 mod resolve;
@@ -35,14 +35,14 @@ fn fault(what: impl Into<String>) -> TemplateError {
     TemplateError(what.into())
 }
 
-/// Where the stack is said to be: what ARNs and names are made of.
+/// The stack's location, for ARNs and names.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The AWS region.
     pub region: String,
     /// The AWS account.
     pub account: String,
-    /// The stack's name, with which tables and functions begin.
+    /// The stack's name, the prefix of tables' and functions' names.
     pub stack: String,
 }
 
@@ -53,7 +53,7 @@ impl Default for Place {
 }
 
 impl Place {
-    /// The ARN of a thing of this place.
+    /// An ARN in this location.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
         let region = if service == "iam" { "" } else { &self.region };
@@ -61,30 +61,30 @@ impl Place {
     }
 }
 
-/// The template, worked out for one place and one set of parameters.
+/// The template, resolved for one location and one set of parameters.
 #[derive(Debug)]
 pub struct Template {
     /// Every operation, in the template's order.
     pub functions: Vec<Function>,
     /// A `CreateTable` request for every table.
     pub tables: Vec<Value>,
-    /// Every queue, dead letters too.
+    /// Every queue, including dead-letter queues.
     pub queues: Vec<Queue>,
     /// Every topic's ARN.
     pub topics: Vec<String>,
-    /// Queues that receive what is published to topics.
+    /// Queues that receive messages of topics.
     pub subscriptions: Vec<Subscription>,
-    /// Log groups whose lines run operations.
+    /// Log groups whose lines invoke operations.
     pub log_subscriptions: Vec<LogSubscription>,
     /// SES's configuration sets.
     pub configuration_sets: Vec<String>,
-    /// Where a configuration set's events go.
+    /// Destinations of configuration sets' events.
     pub event_destinations: Vec<EventDestination>,
-    /// What the stack tells whoever deploys it.
+    /// The stack's outputs.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// One operation: a Lambda function with its triggers and rights.
+/// An operation: a Lambda function with its triggers and permissions.
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Its name in the template: `BlockDevice`.
@@ -93,25 +93,25 @@ pub struct Function {
     pub operation: String,
     /// Its environment.
     pub variables: BTreeMap<String, String>,
-    /// How long a run may take.
+    /// The function's timeout.
     pub timeout: Duration,
     /// HTTP routes.
     pub routes: Vec<Route>,
-    /// Schedules that are switched on.
+    /// Enabled schedules.
     pub schedules: Vec<Schedule>,
-    /// True if it runs once a deployment of the stack is done.
+    /// True if it runs after each deployment of the stack.
     pub runs_when_deployed: bool,
     /// Streams of tables.
     pub streams: Vec<StreamTrigger>,
-    /// Topics that run it, with their filters.
+    /// Topics that invoke it, with their filters.
     pub topics: Vec<TopicTrigger>,
-    /// Queues that run it.
+    /// Queues that invoke it.
     pub queues: Vec<QueueTrigger>,
-    /// How often an asynchronous run is tried.
+    /// Attempts of an asynchronous run.
     pub attempts: u32,
-    /// The queue's ARN in which an event ends that no attempt could handle.
+    /// ARN of the queue for events whose attempts have all failed.
     pub dead_letters: Option<String>,
-    /// What its role may do.
+    /// The permissions of its role.
     pub statements: Vec<Statement>,
 }
 
@@ -125,7 +125,7 @@ pub enum Route {
         /// The path.
         path: String,
     },
-    /// Whatever no other route takes.
+    /// Any request that no other route matches.
     Default,
 }
 
@@ -140,10 +140,10 @@ impl Route {
     }
 }
 
-/// A run at regular times.
+/// A run at a fixed interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// From one run to the next.
+    /// The interval.
     pub every: Duration,
 }
 
@@ -154,9 +154,9 @@ pub struct StreamTrigger {
     pub table: String,
     /// The stream's ARN.
     pub stream_arn: String,
-    /// How many records a run takes at most.
+    /// The most records of a run.
     pub batch_size: usize,
-    /// Records that fit none of these are passed over; without any, all are taken.
+    /// Records that match none of these are skipped; without filters all are taken.
     pub filters: Vec<Pattern>,
 }
 
@@ -165,7 +165,7 @@ pub struct StreamTrigger {
 pub struct TopicTrigger {
     /// The topic.
     pub topic_arn: String,
-    /// On the message's attributes.
+    /// A filter on the message's attributes.
     pub filter: Option<Pattern>,
 }
 
@@ -174,9 +174,9 @@ pub struct TopicTrigger {
 pub struct QueueTrigger {
     /// The queue.
     pub queue_arn: String,
-    /// How many messages a run takes at most.
+    /// The most messages of a run.
     pub batch_size: usize,
-    /// How many runs there are at once at most.
+    /// The most concurrent runs.
     pub concurrency: usize,
 }
 
@@ -187,18 +187,18 @@ pub struct Queue {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// How long a received message is hidden.
+    /// Visibility timeout: how long a received message is hidden.
     pub visibility: Duration,
     /// How long a message is kept.
     pub retention: Duration,
-    /// Where messages end that keep failing.
+    /// Destination of messages that keep failing.
     pub redrive: Option<Redrive>,
 }
 
-/// Where a queue's failing messages go.
+/// Destination of a queue's failing messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// The queue for dead letters.
+    /// ARN of the dead-letter queue.
     pub to_arn: String,
     /// How often a message is received before it goes there.
     pub most_receives: u32,
@@ -211,20 +211,20 @@ pub struct Subscription {
     pub topic_arn: String,
     /// The queue.
     pub queue_arn: String,
-    /// Whether the message's body is what was published, rather than SNS's envelope of it.
+    /// True if the body is the published message, without SNS's envelope.
     pub raw: bool,
-    /// On the message's attributes.
+    /// A filter on the message's attributes.
     pub filter: Option<Pattern>,
 }
 
-/// Where the events of a configuration set go.
+/// Destination of a configuration set's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDestination {
     /// The configuration set's name.
     pub configuration_set: String,
     /// The topic.
     pub topic_arn: String,
-    /// Which events, such as `BOUNCE`.
+    /// The event types, such as `BOUNCE`.
     pub events: Vec<String>,
 }
 
@@ -235,27 +235,27 @@ pub struct LogSubscription {
     pub name: String,
     /// The log group.
     pub group: String,
-    /// The operation that is run with what is written to the group.
+    /// The operation that is invoked for lines of the group.
     pub operation: String,
 }
 
-/// A right: any of the actions on any of the resources, either with `*` for any text.
+/// A policy statement: any of the actions on any of the resources, with `*` as a wildcard in both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Such as `dynamodb:PutItem`.
     pub actions: Vec<String>,
-    /// ARNs. None if the statement says by [`Self::but`] what it is about.
+    /// ARNs. Empty if the statement uses [`Self::but`].
     pub resources: Vec<String>,
-    /// ARNs, if the statement is about every resource but these (`NotResource`).
+    /// ARNs of `NotResource`: the statement is about all other resources.
     pub but: Vec<String>,
-    /// The partitions of a table that it is about (`dynamodb:LeadingKeys`); none if it is about all.
+    /// Partition keys of a table to which it is restricted (`dynamodb:LeadingKeys`); empty for no restriction.
     pub partitions: Vec<String>,
-    /// The addresses that e-mails may come from (`ses:FromAddress`); none if the statement asks for none.
+    /// Sender addresses to which it is restricted (`ses:FromAddress`); empty for no restriction.
     pub senders: Vec<String>,
 }
 
 impl Statement {
-    /// Whether it is about a resource, of which `fits` says whether a pattern fits it.
+    /// True if it is about a resource; `fits` tests a pattern.
     pub fn covers(&self, fits: impl Fn(&String) -> bool) -> bool {
         self.resources.iter().any(&fits) || (!self.but.is_empty() && !self.but.iter().any(&fits))
     }
@@ -265,7 +265,7 @@ impl Template {
     /// Reads the template's text. Parameters that are not given have their defaults.
     ///
     /// # Errors
-    /// Names what this stack does not know, or what is missing.
+    /// What is not supported, or missing.
     pub fn read(text: &str, place: &Place, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let template = yaml::read(text)?;
         let resolver = Resolver::new(&template, place, parameters)?;
@@ -282,7 +282,7 @@ impl Template {
             outputs: outputs(&template["Outputs"], &resolver)?,
         };
         let globals = Globals::read(&template["Globals"])?;
-        // Functions first: what feeds them may stand before them.
+        // Functions first, since their triggers may precede them.
         let (functions, others): (Vec<_>, Vec<_>) =
             resources.iter().partition(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
         for (name, resource) in functions.into_iter().chain(others) {
@@ -343,7 +343,7 @@ impl Template {
     }
 }
 
-/// Types that mean nothing on one machine, or are read by way of what refers to them.
+/// Resource types without a meaning on one machine, or read through what refers to them.
 const UNUSED: &[&str] = &[
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
@@ -419,7 +419,7 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
                 function.schedules.push(Schedule { every: interval(&text(of, "Schedule")?)? });
             }
         }
-        // The only other events that are known here are those of the stack's own deployment.
+        // The only other supported events are those of the stack's own deployment.
         Some("EventBridgeRule") => {
             known(properties, &["Pattern"])?;
             if properties.get("Pattern").is_none_or(|pattern| pattern["source"] != json!(["aws.cloudformation"])) {
@@ -437,7 +437,7 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
     Ok(())
 }
 
-/// The function's own `Routes`, of which the API's definition is made (see [`crate::definition`]).
+/// The function's own `Routes`, from which the API's definition is generated (see [`crate::definition`]).
 fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
     let Some(metadata) = metadata.as_object() else { return Ok(Vec::new()) };
     known(metadata, &["Routes"])?;
@@ -456,7 +456,7 @@ fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
         .collect()
 }
 
-/// What Lambda itself fetches and hands to the function: a stream or a queue.
+/// A source that Lambda polls for the function: a stream or a queue.
 fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> {
     let properties = mapping(of, "Properties")?;
     let arn = text(of, "EventSourceArn")?;
@@ -509,7 +509,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
     Ok(StreamTrigger { table, stream_arn, batch_size: count(of, "BatchSize")?, filters })
 }
 
-/// Batches are driven here as one that reports its failures; the other way is not built.
+/// Only functions that report partial batch failures are supported.
 fn partial_failures(of: &Value) -> Result<(), TemplateError> {
     if of["FunctionResponseTypes"] == json!(["ReportBatchItemFailures"]) {
         Ok(())
@@ -612,7 +612,7 @@ fn outputs(outputs: &Value, resolver: &Resolver<'_>) -> Result<BTreeMap<String, 
     outputs.map(|(name, output)| Ok((name.clone(), resolver.text(&output["Value"])?))).collect()
 }
 
-/// The table as a request to make it.
+/// The `CreateTable` request for a table.
 fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     let entries = mapping(properties, "Properties")?;
     let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
@@ -631,7 +631,7 @@ fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     Ok(Value::Object(request))
 }
 
-/// One text or a list of them.
+/// A text or a list of texts.
 fn texts(value: &Value) -> Result<Vec<String>, TemplateError> {
     let one = std::slice::from_ref(value);
     value

@@ -1,5 +1,5 @@
-//! CloudFormation's functions, worked out for one machine: parameters have values, conditions are true or
-//! false, and every resource has the name and ARN that it would have been given.
+//! CloudFormation's intrinsic functions, resolved for one machine: parameters have values, conditions are true
+//! or false, and every resource has the name and ARN that it would get.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Place, TemplateError, fault};
 
-/// Works out a template's values.
+/// Resolves the values of a template.
 pub(super) struct Resolver<'a> {
     place: &'a Place,
     parameters: BTreeMap<String, Value>,
@@ -18,7 +18,7 @@ pub(super) struct Resolver<'a> {
 static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
 
 impl<'a> Resolver<'a> {
-    /// A resolver of `template` in which its parameters have the given values, or else their defaults.
+    /// A resolver for `template` with these parameters, or else their defaults.
     pub(super) fn new(
         template: &'a Value,
         place: &'a Place,
@@ -33,12 +33,12 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// The value with its functions worked out. What is `AWS::NoValue` is left out of its list or mapping.
+    /// The resolved value. `AWS::NoValue` is left out of its list or mapping.
     pub(super) fn value(&self, value: &Value) -> Result<Value, TemplateError> {
         self.maybe(value)?.ok_or_else(|| fault("AWS::NoValue where a value is needed"))
     }
 
-    /// As [`Self::value`], for what must come out as text.
+    /// As [`Self::value`], for values that must be text.
     pub(super) fn text(&self, value: &Value) -> Result<String, TemplateError> {
         match self.value(value)? {
             Value::String(text) => Ok(text),
@@ -152,7 +152,7 @@ impl<'a> Resolver<'a> {
         Ok(self.place.arn(service, &resource))
     }
 
-    /// A resource's own name: as the template gives it, or made from the stack's.
+    /// A resource's own name: as given in the template, or made from the stack's name.
     fn name(&self, of: &str) -> Result<String, TemplateError> {
         let properties = &self.resources[of]["Properties"];
         let given = ["TableName", "TopicName", "QueueName", "LogGroupName", "FunctionName", "Name"]
@@ -177,7 +177,7 @@ impl<'a> Resolver<'a> {
             "AWS::Region" => Some(&self.place.region),
             "AWS::AccountId" => Some(&self.place.account),
             "AWS::StackName" => Some(&self.place.stack),
-            // On this machine the name says it all.
+            // On this machine the name is enough.
             "AWS::StackId" => Some(&self.place.stack),
             "AWS::URLSuffix" => Some("amazonaws.com"),
             _ => None,
@@ -227,7 +227,7 @@ impl<'a> Resolver<'a> {
             .ok_or_else(|| misused("Fn::Select", &Value::from(parts)))
     }
 
-    /// Replaces each `${Name}` and `${Name.Attribute}`; `own` are names of the function itself.
+    /// Replaces each `${Name}` and `${Name.Attribute}`; `own` are the variables of the function itself.
     fn substitute(&self, text: &str, own: &Map<String, Value>) -> Result<Value, TemplateError> {
         let mut out = String::new();
         let mut rest = text;
@@ -246,7 +246,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The one entry of a mapping that is a function's call.
+/// The only entry of a mapping that is an intrinsic function.
 fn function(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
     match entries.iter().next() {
         Some((name, argument)) if entries.len() == 1 => {

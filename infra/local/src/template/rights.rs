@@ -1,13 +1,13 @@
-//! What a function may do. SAM makes its role of the function's `Policies`, adds the right to its dead-letter queue and
-//! AWS's own policies for logs and traces, and puts the permissions boundary around all of it.
+//! A function's permissions. SAM builds its role from the function's `Policies`, adds the permission for its
+//! dead-letter queue and AWS's policies for logs and traces, and limits all of it by the permissions boundary.
 
 use serde_json::{Map, Value};
 
 use super::{Resolver, Statement, TemplateError, fault, known, list, mapping, text, texts};
 use crate::permissions::fits;
 
-/// What SAM lets every role do with any resource: AWS's policies `AWSLambdaBasicExecutionRole` and
-/// `AWSXrayWriteOnlyAccess`, which outside of the partition `aws` is `AWSXRayDaemonWriteAccess`.
+/// The permissions that SAM gives every role on any resource: AWS's policies `AWSLambdaBasicExecutionRole` and
+/// `AWSXrayWriteOnlyAccess`, which is `AWSXRayDaemonWriteAccess` outside the partition `aws`.
 const GIVEN_TO_ALL: &[&str] = &[
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
@@ -19,11 +19,11 @@ const GIVEN_TO_ALL: &[&str] = &[
     "xray:GetSamplingStatisticSummaries",
 ];
 
-/// What the function with these properties may do in the end.
+/// The effective permissions of a function with these properties.
 ///
 /// # Errors
-/// Names what is not known here, and a statement of the function's own that goes beyond the boundary: what AWS would
-/// cut silently must not stand there.
+/// What is not supported, and a statement of the function that exceeds the boundary: AWS would cut it silently,
+/// so it must not be in the template.
 pub(super) fn effective(
     properties: &Value,
     all: &Map<String, Value>,
@@ -48,7 +48,7 @@ pub(super) fn effective(
     Ok(own)
 }
 
-/// Without a boundary a role could do more than is written in the template.
+/// Without a boundary a role could have more permissions than the template shows.
 fn boundary(
     properties: &Value,
     all: &Map<String, Value>,
@@ -67,7 +67,7 @@ fn boundary(
     Ok(read)
 }
 
-/// Whether all that a statement allows is within the boundary.
+/// True if everything that a statement allows is within the boundary.
 fn is_within(own: &Statement, boundary: &[Statement]) -> bool {
     own.actions.iter().all(|action| {
         let mut of_action = boundary.iter().filter(|statement| statement.actions.contains(action));
@@ -105,7 +105,7 @@ fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), Templa
     Ok(())
 }
 
-/// The conditions that are known: which partitions a call may be about, and which address an e-mail comes from.
+/// The supported conditions: on partition keys, and on the sender address.
 fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateError> {
     let known_keys = [("ForAllValues:StringLike", "dynamodb:LeadingKeys"), ("StringEquals", "ses:FromAddress")];
     known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
@@ -123,7 +123,7 @@ mod tests {
     use super::super::{Place, Template};
     use super::*;
 
-    /// A function with one statement, and a boundary that lets it read a table and write lines.
+    /// A function with one statement, and a boundary that allows reading a table and writing logs.
     fn read(statement: &str) -> Result<Vec<Statement>, TemplateError> {
         let text = format!(
             "Globals: {{ Function: {{ Timeout: 3, PermissionsBoundary: !Ref Most }} }}\n\

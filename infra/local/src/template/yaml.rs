@@ -1,4 +1,4 @@
-//! The template's text as JSON, with CloudFormation's short forms (`!Ref x`) written out (`{"Ref": x}`).
+//! The template's text as JSON, with CloudFormation's short forms (`!Ref x`) expanded (`{"Ref": x}`).
 
 use saphyr::{LoadableYamlNode, Scalar, Tag, Yaml};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ fn name(key: &Yaml<'_>) -> Result<String, TemplateError> {
     }
 }
 
-/// `!Ref`, `!Condition` and the functions that this stack knows.
+/// `!Ref`, `!Condition` and the supported intrinsic functions.
 fn written_out(tag: &Tag, argument: Value) -> Result<Value, TemplateError> {
     match tag.suffix.as_str() {
         "Ref" | "Condition" => Ok(json!({ tag.suffix.as_str(): argument })),

@@ -43,7 +43,7 @@ impl Read for Device {
     }
 }
 
-/// The list of devices, and the kind of their search words.
+/// The name of the list of devices, and the kind of their search words.
 pub const DEVICES: &str = "DEVICE";
 
 /// The key of a device.
@@ -58,8 +58,8 @@ pub fn owner_partition(workspace: WorkspaceId, id: UserId) -> String {
     format!("{workspace}#{id}")
 }
 
-/// The fields of a device that its row's key and owner tell: with these left out, a row whose
-/// texts are all as long as they may be is still written by one unit.
+/// The fields of a device that are derived from its row's key and owner. Without them, a row whose texts have
+/// their maximum length still takes one write unit.
 #[must_use]
 pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) -> Vec<(&'static str, String)> {
     let fields = || {
@@ -128,28 +128,28 @@ impl Row for IdentifierClaim {
     }
 }
 
-/// Which devices a list shows.
+/// Filter of a list of devices.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceFilter {
-    /// Those of one user, deleted ones too.
+    /// Devices of one user, deleted ones too.
     pub user_id: Option<UserId>,
-    /// Those that are there, or those that are deleted.
+    /// Active or deleted ones.
     pub status: Option<Status>,
-    /// Those that are doing so.
+    /// By status for people.
     pub device_status: Option<DeviceStatus>,
-    /// Those that are blocked, or those that are not.
+    /// Blocked ones, or those that are not.
     pub blocked: Option<bool>,
-    /// Those of a platform.
+    /// By platform.
     pub platform: Option<Platform>,
-    /// Those that pushes reach, or those that they do not.
+    /// Ones that pushes reach, or those that they do not.
     pub push_in_use: Option<bool>,
-    /// Those with a command to do, or those without.
+    /// Ones with a pending command, or those without.
     pub pending_command: Option<bool>,
-    /// Those that were to be wiped and have not said that they are, or the others.
+    /// Ones with an unconfirmed wipe, or those without.
     pub unconfirmed_wipe: Option<bool>,
-    /// Those whose last login was before.
+    /// Ones whose last login was before this time.
     pub last_login_before: Option<Time>,
-    /// Those whose user, model, name or identifier was typed.
+    /// Ones that a search for their user, model, nickname or identifier finds.
     pub search: Option<Query>,
 }
 
@@ -169,7 +169,7 @@ impl DeviceFilter {
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
 
-    /// The narrowest index for what is asked.
+    /// The index with the fewest rows for the filter.
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(DEVICES, workspace));
         if let Some(user) = self.user_id {
@@ -185,7 +185,7 @@ impl DeviceFilter {
             return Source::newest("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_login_before {
-            // The day of the bound is looked at too: the rest of it is decided row by row.
+            // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
             return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
         }
@@ -193,16 +193,17 @@ impl DeviceFilter {
     }
 }
 
-/// What became of noting a login.
+/// The result of [`Table::note_login`].
 #[derive(Debug)]
 pub enum Login {
-    /// It is noted, and nothing else has changed. With the device as it was before.
+    /// The login is recorded, and nothing else has changed. Contains the device as it was before.
     Noted(Box<Device>),
-    /// There is more to do, or the device may not: this is its row, if there is one.
+    /// Nothing was recorded, because there is more to do or the device is barred. Contains the device's row, if
+    /// there is one.
     More(Option<Box<Device>>),
 }
 
-/// A device with what belongs to it.
+/// A device with its related rows.
 #[derive(Clone, Debug)]
 pub struct DeviceDetails {
     /// The device.
@@ -211,7 +212,7 @@ pub struct DeviceDetails {
     pub user: Option<User>,
     /// Its identifier's claim.
     pub claim: Option<IdentifierClaim>,
-    /// What else belongs to it, if anything does.
+    /// Its attachments, if it has any.
     pub attachments: Option<DeviceAttachments>,
     /// Its push token.
     pub token: Option<PushToken>,
@@ -220,7 +221,7 @@ pub struct DeviceDetails {
 }
 
 impl DeviceDetails {
-    /// What its workspace has settled.
+    /// Its workspace's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default()
@@ -228,12 +229,12 @@ impl DeviceDetails {
 }
 
 impl Table {
-    /// A device, as it is now.
+    /// A device.
     pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
         self.get(&device_key(workspace, id)).await
     }
 
-    /// A device with all that belongs to it, as it is now.
+    /// A device with its related rows.
     pub async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
         let Some(device) = self.device(workspace, id).await? else {
             return Ok(None);
@@ -255,7 +256,7 @@ impl Table {
         }))
     }
 
-    /// Devices by their identifiers, in that order; those that are gone are left out.
+    /// Devices in the order of these identifiers; missing ones are left out.
     pub async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -265,7 +266,7 @@ impl Table {
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
-    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    /// As [`Table::devices`], for display only: unreadable rows are left out too.
     pub async fn devices_to_show(
         &self,
         workspace: WorkspaceId,
@@ -276,7 +277,7 @@ impl Table {
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
-    /// A page of devices, the newest first.
+    /// A page of devices, newest first.
     pub async fn list_devices(
         &self,
         workspace: WorkspaceId,
@@ -297,7 +298,7 @@ impl Table {
         }
     }
 
-    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
+    /// Devices with their open commands; missing ones are left out.
     pub async fn phones(
         &self,
         workspace: WorkspaceId,
@@ -320,7 +321,7 @@ impl Table {
         open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
     }
 
-    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
+    /// The wipes that these devices record as ended and unconfirmed: see [`Device::unconfirmed`].
     pub async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
         let key = |device: &Device| {
             let wipe = device.unconfirmed?;
@@ -343,8 +344,7 @@ impl Table {
         devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
     }
 
-    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
-    /// its user is gone.
+    /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
     pub async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
         let user = users::user_key(owner.workspace_id, owner.user_id);
         let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
@@ -372,8 +372,8 @@ impl Table {
         }))
     }
 
-    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
-    /// nothing but the time has changed: in one write, without a read.
+    /// Records a login in one write without a read, if the credential is the device's own, the device is not
+    /// barred, and nothing but the time has changed.
     pub async fn note_login(
         &self,
         credential: &DeviceCredential,
@@ -387,7 +387,7 @@ impl Table {
                 .to_owned(),
             "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
                 .to_owned(),
-            // An endpoint that SNS has disabled is to be enabled again.
+            // A disabled SNS endpoint must be enabled again, which is more than a login.
             "(NOT #push.#reason IN (:disabled, :failed, :again) OR (#push.#reason = :again AND #push.#since > :lately))"
                 .to_owned(),
         ];
@@ -415,7 +415,8 @@ impl Table {
             }
         }
         if let Some(version) = &report.config_version {
-            // One that it was told to fetch and has put in place is news, be it the same as before.
+            // The report of an ordered configuration as installed is a change, even if the version is the same
+            // as before.
             conditions.push("(attribute_not_exists(served) OR served <> :fetched)".to_owned());
             values.insert(":fetched", packed::pack_served(&ServedConfig::Fetched(version.clone())));
         }
@@ -459,7 +460,7 @@ impl Table {
         }
     }
 
-    /// Notes a login of a device that was read and is as it was then. False if it is not.
+    /// Records the login of a device that was read. False if its row has changed since.
     pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = device_key(device.workspace_id, device.device_id);
         let update = self
@@ -482,7 +483,7 @@ impl Table {
         }
     }
 
-    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
+    /// Moves a user's "last seen" time forward, never back. Does nothing if the user is missing.
     pub async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
         let update = self
             .client
@@ -504,7 +505,7 @@ impl Table {
     }
 }
 
-/// What a login writes: attributes that nothing else writes, so the version stays.
+/// The update for a login: these attributes are written by nothing else, so the version stays.
 const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
 
 fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {

@@ -20,7 +20,7 @@ impl Read for Event {
     }
 }
 
-/// The partition of a day's events.
+/// The partition of the events of a day.
 #[must_use]
 pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
     format!("EVENT#{workspace}#{day}")
@@ -67,20 +67,20 @@ impl Row for Event {
     }
 }
 
-/// Which events a list shows: those in a span of time.
+/// Filter of a list of events, within a time range.
 #[derive(Clone, Debug)]
 pub struct EventFilter {
-    /// About a device.
+    /// About this device.
     pub device_id: Option<DeviceId>,
-    /// About a user.
+    /// About this user.
     pub user_id: Option<UserId>,
-    /// Of a type.
+    /// Of this type.
     pub event_type: Option<EventType>,
-    /// From this moment on.
+    /// From this time on.
     pub since: Time,
-    /// Up to this moment.
+    /// Up to this time.
     pub until: Time,
-    /// True for the oldest first; only of a device, a user or a type.
+    /// True for oldest first; only for events of a device, a user or a type.
     pub oldest_first: bool,
 }
 
@@ -91,7 +91,7 @@ impl EventFilter {
             && self.event_type.is_none_or(|kind| event.event_type == kind)
     }
 
-    /// The identifiers of the span: they hold their time, so their order is the events' order.
+    /// The range of identifiers for the time range: identifiers begin with their time.
     fn range(&self) -> Range {
         Range::Between(timed_uuid(self.since, [0; 10]).to_string(), timed_uuid(self.until, [0xff; 10]).to_string())
     }
@@ -110,11 +110,11 @@ impl EventFilter {
     }
 }
 
-/// The most days that one page looks at.
+/// The most days that one page examines.
 const DAYS_LOOKED_AT: usize = 31;
 
 impl Table {
-    /// A page of events, the newest first.
+    /// A page of events, newest first.
     pub async fn list_events(
         &self,
         workspace: WorkspaceId,
@@ -128,9 +128,9 @@ impl Table {
         }
     }
 
-    /// Events by their identifiers, in their order; those that are not there are left out.
+    /// Events in the order of these identifiers; missing ones are left out.
     pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
-        // An identifier that holds no time is no event's.
+        // An identifier without a time belongs to no event.
         let key = |id: &EventId| Some(event_key(workspace, *id, id.time()?));
         let keys: Vec<Key> = ids.iter().filter_map(key).collect();
         let found = self.get_many(keys.clone()).await?;

@@ -1,4 +1,4 @@
-//! Jobs, and the outcome of each of their things.
+//! Jobs, and the outcomes of their objects.
 
 use domain::error::Error;
 use domain::models::job::{Job, JobItem, KEPT};
@@ -13,10 +13,10 @@ keeps_stored_row!(Job);
 
 impl Read for JobItem {}
 
-/// The list of jobs.
+/// The name of the list of jobs.
 pub const JOBS: &str = "JOB";
 
-/// The first part of the sort key of what became of a job's thing.
+/// Prefix of the sort key of an outcome.
 pub const ITEM: &str = "ITEM#";
 
 /// The key of a job.
@@ -42,7 +42,7 @@ impl Row for Job {
     }
 }
 
-/// The key of what became of a job's thing.
+/// The key of an outcome.
 #[must_use]
 pub fn job_item_key(workspace: WorkspaceId, job_id: JobId, id: &str) -> Key {
     Key::new(job_key(workspace, job_id).pk, format!("{ITEM}{id}"))
@@ -61,12 +61,12 @@ impl Row for JobItem {
 }
 
 impl Table {
-    /// A job, as it is now.
+    /// A job.
     pub async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
         self.get(&job_key(workspace, id)).await
     }
 
-    /// A page of jobs, the newest first.
+    /// A page of jobs, newest first.
     pub async fn list_jobs(
         &self,
         workspace: WorkspaceId,
@@ -77,7 +77,7 @@ impl Table {
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// A job as it is now, and what became of one thing.
+    /// A job, and the outcome of one object.
     pub async fn job_and_item(
         &self,
         workspace: WorkspaceId,
@@ -89,14 +89,14 @@ impl Table {
         Ok((found.row(&job)?, found.row(&item)?))
     }
 
-    /// What became of some things, in their order; those that are not done are left out.
+    /// The outcomes of some objects in the same order; objects without one are left out.
     pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
         let key = |id: &String| job_item_key(workspace, job, id);
         let found = self.get_many(ids.iter().map(key)).await?;
         ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
     }
 
-    /// A page of what became of a job's things.
+    /// A page of a job's outcomes.
     pub async fn list_job_items(
         &self,
         workspace: WorkspaceId,

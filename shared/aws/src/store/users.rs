@@ -23,7 +23,7 @@ use crate::table::Table;
 
 keeps_stored_row!(User);
 
-/// The list of users, and the kind of their search words.
+/// The name of the list of users, and the kind of their search words.
 pub const USERS: &str = "USER";
 
 /// The key of a user.
@@ -32,7 +32,7 @@ pub fn user_key(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(format!("USER#{workspace}#{id}"), "USER")
 }
 
-/// The user whose row has a key.
+/// Parses the user in the key of a user's row.
 #[must_use]
 pub fn user_of_key(key: &Key) -> Option<UserId> {
     UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
@@ -44,14 +44,14 @@ pub fn username_key(workspace: WorkspaceId, username: &str) -> Key {
     Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
 }
 
-/// The key under which an earlier release has made a username's claim, if it is another one. Whoever holds
-/// it may be called otherwise: their own row tells.
+/// The key that an earlier release used for a username's claim, if it is different. Its user may have another
+/// username, which that user's row tells.
 #[must_use]
 pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<Key> {
     former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
 }
 
-/// The claim of a user to their username.
+/// The claim row of a user's username.
 pub(crate) fn username_claim(user: &User) -> IndexRow {
     IndexRow {
         key: username_key(user.workspace_id, &user.username),
@@ -63,7 +63,7 @@ pub(crate) fn username_claim(user: &User) -> IndexRow {
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::limits::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
-    // Identity providers ask for it.
+    // Identity providers ask for the time of the last change.
     const DATED: bool = true;
 
     fn key(&self) -> Key {
@@ -103,7 +103,7 @@ impl Row for User {
     }
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.user_id.to_string();
-        // A deleted user's name is free for another.
+        // A deleted user's name is free.
         let claim = self.deleted.is_none().then(|| username_claim(self));
         let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| IndexRow {
             key: identity_claim_key(self.workspace_id, name),
@@ -116,7 +116,7 @@ impl Row for User {
             .then(|| sources::external_id_claim_key(self))
             .flatten()
             .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: true });
-        // Not unique: whoever is renamed by hand must not be in a source's way. It is checked by the user.
+        // Not unique, so that a user renamed by hand does not block a source's new user. The users' rows decide.
         let followed = self
             .deleted
             .is_none()
@@ -132,36 +132,36 @@ impl Row for User {
     }
 }
 
-/// The key of the claim to the key by which programs know a user.
+/// The key of the claim of an identity key.
 #[must_use]
 pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> Key {
     Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
-/// Which users a list shows.
+/// Filter of a list of users.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// Those who stand so.
+    /// By status.
     pub status: Option<UserStatus>,
-    /// Those of a service level.
+    /// By service level.
     pub service_level: Option<String>,
-    /// Those whose networks' most pressing light is this.
+    /// By the most urgent light of their networks.
     pub network_indicator: Option<Indicator>,
-    /// Those who were last seen before.
+    /// Ones that were last seen before this time.
     pub last_seen_before: Option<Time>,
-    /// Those of whom a device has something to do, held or left behind; or those of whom none has.
+    /// Ones with a pending command on any device, deleted ones too; or those without.
     pub pending_command: Option<bool>,
-    /// Those of whom a device was to be wiped, held or left behind, and has not said that it is; or those of whom none.
+    /// Ones with an unconfirmed wipe on any device, deleted ones too; or those without.
     pub unconfirmed_wipe: Option<bool>,
-    /// Those who have a deployment, or who have none; deleted users are neither.
+    /// Ones with a deployment, or those without; deleted users are neither.
     pub deployed: Option<bool>,
-    /// Those of a profile; deleted users have none.
+    /// By profile; deleted users have none.
     pub profile_id: Option<ProfileId>,
-    /// Those who come from a source; deleted users come from none.
+    /// By source; deleted users have none.
     pub source_id: Option<SourceId>,
-    /// Those who hold a device that is to download its configuration, or who hold none.
+    /// Ones with a device that was told to download its configuration, or those without.
     pub force_pending: Option<bool>,
-    /// Those whose name, username, number or address was typed.
+    /// Ones that a search for their name, username, number or address finds.
     pub search: Option<Query>,
 }
 
@@ -190,14 +190,14 @@ impl UserFilter {
             && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
-    /// The narrowest index for what is asked, but for a search and for pending commands.
+    /// The index with the fewest rows for the filter, apart from searches and pending commands.
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(USERS, workspace));
         if self.status == Some(UserStatus::Deleted) {
             return Source::newest("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_seen_before {
-            // The day of the bound is looked at too: the rest of it is decided row by row.
+            // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
             return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
         }
@@ -224,19 +224,19 @@ impl UserFilter {
     }
 }
 
-/// A user, with the devices that they hold.
+/// A user with their devices.
 #[derive(Clone, Debug)]
 pub struct UserWithDevices {
     /// The user.
     pub user: User,
     /// The devices.
     pub devices: Vec<Device>,
-    /// The deleted ones that were left behind: see [`User::left_device_ids`].
+    /// Deleted devices without a confirmed wipe: see [`User::left_device_ids`].
     pub left: Vec<Device>,
 }
 
 impl UserWithDevices {
-    /// A user, with those of the devices that are theirs.
+    /// A user, with those of the devices that belong to the user.
     #[must_use]
     pub fn of(user: User, devices: &[Device]) -> Self {
         let among = |ids: &BTreeSet<DeviceId>| {
@@ -245,24 +245,24 @@ impl UserWithDevices {
         Self { devices: among(&user.device_ids), left: among(&user.left_device_ids), user }
     }
 
-    /// The devices that the user holds, and those that were left behind.
+    /// The devices, and the deleted ones without a confirmed wipe.
     pub fn known(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().chain(&self.left)
     }
 }
 
 impl Table {
-    /// A user, as they are now.
+    /// A user.
     pub async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
         self.get(&user_key(workspace, id)).await
     }
 
-    /// Who has a username of the workspace.
+    /// The claims of a username.
     pub async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
         Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
     }
 
-    /// The user whom programs know by a key.
+    /// The user with an identity key.
     pub async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
         #[derive(Deserialize)]
         struct Claim {
@@ -273,14 +273,14 @@ impl Table {
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    /// Users by their identifiers; those that are gone are left out.
+    /// Users by identifier; missing ones are left out.
     pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
         let keys: Vec<Key> = ids.iter().map(|id| user_key(workspace, *id)).collect();
         let found = self.get_many(keys.clone()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
-    /// A page of users: the newest first, or by the word that was found.
+    /// A page of users: newest first, or by the word that a search found.
     pub async fn list_users(
         &self,
         workspace: WorkspaceId,
@@ -319,7 +319,7 @@ impl Table {
         Ok(users.into_iter().map(person).collect())
     }
 
-    /// Users by what was typed.
+    /// A page of a search for users.
     async fn users_found(
         &self,
         workspace: WorkspaceId,
@@ -348,9 +348,9 @@ impl Table {
         self.page(&source, limit, start, to_row, wanted).await
     }
 
-    /// Users by the devices that have something to do. A user with several such devices is listed
-    /// by the first of them that the list comes upon, the one that has waited the shortest: should it
-    /// be done before the list goes on, the user shows once more rather than not at all.
+    /// A page of users with pending commands, by the devices that have them. A user with several such devices
+    /// is listed at the first one in the list, the one that has waited the shortest. If that command ends
+    /// before the next page, the user is listed a second time rather than not at all.
     async fn users_pending(
         &self,
         workspace: WorkspaceId,

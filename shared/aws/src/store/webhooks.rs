@@ -15,10 +15,10 @@ keeps_stored_row!(Delivery, Webhook);
 
 impl Read for Secrets {}
 
-/// The first part of a webhook's sort key.
+/// Prefix of a webhook's sort key.
 pub const WEBHOOK: &str = "WEBHOOK#";
 
-/// The first part of a delivery's sort key.
+/// Prefix of a delivery's sort key.
 pub const DELIVERY: &str = "DELIVERY#";
 
 /// The partition of a workspace's webhooks.
@@ -79,12 +79,12 @@ impl Row for Delivery {
 }
 
 impl Table {
-    /// A webhook, as it is now.
+    /// A webhook.
     pub async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
         self.get(&webhook_key(workspace, id)).await
     }
 
-    /// A page of a workspace's webhooks, as they are now, the newest first.
+    /// A page of a workspace's webhooks, newest first.
     pub async fn list_webhooks(
         &self,
         workspace: WorkspaceId,
@@ -94,12 +94,12 @@ impl Table {
         self.rows(&Source::within(webhooks_partition(workspace), WEBHOOK), limit, start).await
     }
 
-    /// What signs a webhook's calls.
+    /// The secrets that sign a webhook's calls.
     pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
         self.get_secret(&webhook_secrets_pk(id)).await?.map(from_item).transpose()
     }
 
-    /// The delivery of an event to a webhook, as it is now.
+    /// The delivery of an event to a webhook.
     pub async fn delivery(
         &self,
         workspace: WorkspaceId,
@@ -109,7 +109,7 @@ impl Table {
         self.get(&delivery_key(workspace, id, event)).await
     }
 
-    /// A page of a webhook's deliveries, that of the newest event first.
+    /// A page of a webhook's deliveries, by event, newest first.
     pub async fn list_deliveries(
         &self,
         workspace: WorkspaceId,
@@ -122,7 +122,7 @@ impl Table {
 }
 
 impl Commit {
-    /// Keeps what signs a webhook's calls, in the place of what did before.
+    /// Replaces the secrets that sign a webhook's calls.
     #[must_use]
     pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
         let item = serde_dynamo::to_item(secrets).map_err(|e| Error::internal("writing a secret", e));
@@ -136,7 +136,7 @@ impl Commit {
         }
     }
 
-    /// Forgets what signs a webhook's calls.
+    /// Deletes the secrets that sign a webhook's calls.
     #[must_use]
     pub fn forget_webhook_secrets(self, id: WebhookId) -> Self {
         self.delete_secret(webhook_secrets_pk(id))

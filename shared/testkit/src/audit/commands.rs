@@ -1,4 +1,4 @@
-//! Commands: each has exactly the events of its history, and its device's row says the same of it.
+//! Commands: each has exactly the events of its history, and the copy in its device's row matches.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl Audit {
         self.hold(users == Some(command.user_id), "a command is of a device that is gone, or of another user");
     }
 
-    /// What a device's row says of its commands is what their own rows say.
+    /// The copies of commands in a device's row match the commands' own rows.
     fn orders_of(&mut self, device: &Device) {
         let own: Vec<Command> =
             self.commands.iter().filter(|command| command.device_id == device.device_id).cloned().collect();
@@ -107,18 +107,18 @@ impl Audit {
     }
 }
 
-/// True for a wipe of which the device has said that it could not, or would not.
+/// True for a failed or rejected wipe.
 fn may_be_told_again(command: &Command) -> bool {
     command.kind == CommandKind::Wipe && matches!(command.state, CommandState::Failed | CommandState::Rejected)
 }
 
-/// True for what then happens without a new state.
+/// True for an event of a further delivery, which has no new state.
 fn told_again(last: Option<CommandState>) -> bool {
     matches!(last, Some(CommandState::Delivered | CommandState::Deferred))
 }
 
-/// True if the command has ended the enrolment that the device has now: it was meant for it, was
-/// done, and the device had not been enrolled anew before.
+/// True if the command ended the device's present enrolment: it was created for that enrolment and was carried
+/// out, and the device was not enrolled again before.
 fn erases(command: &Command, device: &Device) -> bool {
     command.kind.is_destructive()
         && command.state == CommandState::Succeeded

@@ -1,5 +1,5 @@
-//! Client deployment: what users and their phones know of configurations is what was recorded, and
-//! secrets stand where they must, and nowhere else.
+//! Client deployment: users' and phones' data about configurations match the events, and secrets are stored
+//! only where they belong.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ impl Audit {
         }
     }
 
-    /// Which secrets are set is known, and the secrets themselves stand in their own table.
+    /// The recorded secrets of a user exist in the table of secrets, and nowhere else.
     fn secrets_of(&mut self, user: &User) {
         let key = aws::store::secrets::user_secrets_pk(user.workspace_id, user.user_id);
         let kept = self.secrets.get(&key).and_then(|row| row.as_object()).into_iter().flatten();
@@ -62,7 +62,7 @@ impl Audit {
         self.hold(untold.is_empty(), format!("secrets were set without their event: {untold:?}"));
     }
 
-    /// A phone was given what it says it was, and has in place what it has said.
+    /// A phone's served and installed versions match its events.
     fn configuration(&mut self, device: &Device) {
         let of_device = |event: &&Event| event.device_id == Some(device.device_id);
         let told = |event_type: EventType, version: &str| {

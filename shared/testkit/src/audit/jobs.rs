@@ -1,4 +1,4 @@
-//! Jobs: each thing has one outcome, and what was done to it was done once.
+//! Jobs: each object has one outcome, and was changed once.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ impl Audit {
         }
     }
 
-    /// A sync's outcomes are of what changed or failed only, and each has happened once.
+    /// A sync has outcomes for changes and failures only, and each happened once.
     fn sync(&mut self, job: &Job) {
         let about = |event: &Event| event.job_id == Some(job.job_id);
         let is = |state| usize::from(job.state == state);
@@ -123,7 +123,7 @@ impl Audit {
     }
 }
 
-/// The events by which a job's action names itself; each thing that it changes has one of them.
+/// The event types by which a job's action is recognised; each changed object has one such event.
 fn main_events(job: &Job) -> Vec<EventType> {
     let one = match (job.kind, job.action["action"].as_str().unwrap_or_default()) {
         (JobKind::Users, "activate") => EventType::UserActivated,

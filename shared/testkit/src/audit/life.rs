@@ -1,4 +1,4 @@
-//! Users' lives, networks and usage, and what is left of those who are purged.
+//! Users' lifecycle, networks and usage, and what remains of purged users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,8 +59,8 @@ impl Audit {
         }
     }
 
-    /// A user's state stands on the rows of the devices that they hold, and of those that were
-    /// deleted with them. A device that was deleted before is kept out by its own end.
+    /// A user's status is copied to the rows of their devices, and of those that were deleted with them. A
+    /// device that was deleted before has its own deletion.
     fn copies(&mut self, user: &User) {
         let status = user.status();
         let of_user = self.devices.iter().filter(|device| device.user_id == user.user_id);
@@ -103,7 +103,7 @@ impl Audit {
         }
     }
 
-    /// Of a user who is purged, nothing is left but what the record says of everyone.
+    /// Nothing remains of a purged user except events without personal data.
     fn gone(&mut self, id: UserId) {
         let purged = self.count(EventType::UserPurged, |event| event.user_id == Some(id));
         self.hold(purged == 1, format!("a user has {purged} user.purged"));
@@ -115,7 +115,7 @@ impl Audit {
         self.hold(left.is_empty(), format!("of a purged user is left: {left:?}"));
     }
 
-    /// What the months count, a user's and the workspace's, is what the phones have reported.
+    /// The monthly counts of users and workspaces match the phones' reports.
     pub(super) fn usage(&mut self) {
         let (mut users, mut shards) = (Sums::new(), Sums::new());
         let reports = self.events.iter().filter(|event| event.event_type == EventType::UserUsageReported);
@@ -125,7 +125,7 @@ impl Audit {
             let count = |sums: &mut Sums, of: UsageScope| {
                 add(sums.entry((event.workspace_id, key(of), month(event.created_at))).or_default(), &counts);
             };
-            // A purged user's own counts are gone; the workspace's stay.
+            // A purged user's own counts are deleted; the workspace's stay.
             if !self.purged.contains(&user) {
                 count(&mut users, UsageScope::User(user));
             }
@@ -147,14 +147,14 @@ fn provider(report: &Event) -> Option<&str> {
     report.changes.get("provider")?.after.as_str()
 }
 
-/// Counts by workspace, whose, and month.
+/// Counts by workspace, scope and month.
 type Sums = BTreeMap<(WorkspaceId, String, String), Counts>;
 
 fn key(of: UsageScope) -> String {
     json!(of).to_string()
 }
 
-/// What a report added.
+/// The counts of a report.
 fn reported(event: &Event) -> Counts {
     let count = |kind: &UsageKind| Some((*kind, event.changes.get(kind.as_str())?.after.as_u64()?));
     UsageKind::ALL.iter().filter_map(count).collect()

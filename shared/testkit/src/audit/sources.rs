@@ -1,4 +1,4 @@
-//! Sources: a token is kept of those that say so, and nothing of a sync outlives it.
+//! Sources: a token is stored exactly for those that record one, and nothing of a sync outlives it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Webhooks: each has its secrets, and whatever one wants was delivered to it, or given up.
+//! Webhooks: each has its secrets, and each event for it was delivered or given up.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys.
+//! Access: workspaces, keys, members, personal access tokens, the issuer's keys.
 
 use aws::Commit;
 use aws::store::tokens::TokenPlace;
@@ -137,7 +137,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
         store.table.commit(commit).await.expect("it is made");
         tokens.push(token);
     }
-    // The newest comes first.
+    // Newest first.
     tokens.reverse();
     let table = &store.table;
     let list = async |subject: &str, workspace, limit, start| {
@@ -159,7 +159,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
     assert_eq!(first.items, tokens[..2]);
     let rest = list(&subject, None, 2, first.next).await;
     assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
-    // A place whose token went first leads nowhere.
+    // A list entry whose token was deleted first is skipped.
     let gone = Commit::without_event(EventId(new_id(place.now))).delete(&tokens[0]);
     store.table.commit(gone).await.expect("it goes");
     assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);

@@ -1,4 +1,4 @@
-//! Commands, by their device.
+//! A device's commands.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ async fn commands_and_invitations_come_newest_first_and_alone() {
     for limit in [1, 2, 100] {
         let page =
             |start| async move { place.table.list_commands(place.workspace, device.device_id, limit, start).await };
-        // Newer ones come between the pages, and older ones change.
+        // Newer commands are added between the pages, and older ones change.
         let mut changes = commands.iter().rev();
         let found = walk(page, || {
             let newer = command(place, device, CommandKind::Lock, CommandState::Queued);

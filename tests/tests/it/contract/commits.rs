@@ -1,4 +1,4 @@
-//! What a commit promises of the rows that it writes.
+//! The guarantees of a commit for the rows that it writes.
 
 use std::collections::BTreeMap;
 
@@ -64,17 +64,17 @@ async fn what_changes_nothing_writes_nothing_and_a_touch_counts() {
     assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
 }
 
-/// The row of a thing as it is stored.
+/// The stored row of an object.
 fn row_of<R: Row>(store: &Store, thing: &R) -> serde_json::Value {
     rows::all(&store.bench, rows::MAIN).remove(&thing.key().to_string()).expect("the row is there")
 }
 
-/// Puts a row of a user in place of what stands there.
+/// Replaces the stored row of a user.
 fn put_user(store: &Store, row: &serde_json::Value) {
     rows::put(&store.bench, rows::MAIN, row, &["device_ids"]);
 }
 
-/// As rows are that were stored before an index was there, or that a release has changed that does not know it.
+/// For rows that were stored before an index existed, or changed by a release that does not know it.
 #[tokio::test]
 async fn an_edit_brings_back_what_follows_from_the_thing() {
     let store = &TestStore::start().await;
@@ -124,7 +124,7 @@ async fn what_another_release_keeps_in_a_row_stays() {
     row["client"]["tomorrow"] = json!(["client"]);
     row["networks"][VERIZON]["tomorrow"] = "network".into();
     put_user(store, &row);
-    // Each of what stands beside something unknown is changed.
+    // Each value next to an unknown one is changed.
     let read = place.read(&user).await;
     assert_eq!(read, user);
     let mut after = read.clone();
@@ -143,7 +143,7 @@ async fn what_another_release_keeps_in_a_row_stays() {
         (&now["networks"][VERIZON]["tomorrow"], &now["networks"][VERIZON]["status"]),
         (&json!("network"), &json!("disabled"))
     );
-    // What is taken away goes whole, also by whoever read the row before the last change of their own.
+    // A removed value goes completely, even if its last change came after the read.
     let stale = User { version: read.version + 1, ..after };
     place.edit(&stale, &User { suspended: None, number: None, ..stale.clone() }).await;
     let now = row_of(store, &user);
@@ -230,7 +230,7 @@ async fn a_commit_rests_on_what_it_was_decided_by() {
     let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
     lost(store.table.commit(commit).await, "bob is gone");
     assert_eq!(place.read(&ada).await, ada);
-    // What is written without a new version.
+    // Attributes that are written without a new version.
     let mut user = ada;
     let device = place.device(&mut user, "phone").await;
     let first = place.now.plus(Duration::hours(1));
@@ -243,7 +243,7 @@ async fn a_commit_rests_on_what_it_was_decided_by() {
     store.table.commit(rename()).await.expect("no version tells of it");
 }
 
-/// Without it, that no read is stale would say nothing.
+/// Shows that the check for stale reads sees every kind of read.
 #[tokio::test]
 async fn each_way_to_read_is_heard() {
     let store = &TestStore::start().await;

@@ -15,7 +15,7 @@ use testkit::rows;
 
 use super::{Place, TestStore, invited, letters, new_id, nothing, typed, walk};
 
-/// A user's new deployment, stored with its code, and the user as they then are.
+/// A user's new deployment, stored with its code, and the user after it.
 async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
     let code = new_code(letters);
     let new = NewInvitation {
@@ -60,7 +60,7 @@ async fn the_newest_deployments_of_many_users_come_at_once() {
     let place = Place::new(store);
     let mut users = Vec::new();
     let mut expected = BTreeMap::new();
-    // More than one batch takes.
+    // More than one batch holds.
     for number in 0..102 {
         let user = place.user(&format!("user{number}")).await;
         users.push(user);
@@ -117,7 +117,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
     );
     set(&[(SecretKind::PbxSipPassword, None), (SecretKind::VoicemailPin, None)]).await;
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
-    // They go with the user, too.
+    // They are deleted with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
     let change =

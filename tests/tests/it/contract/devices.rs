@@ -1,4 +1,4 @@
-//! Devices: the limit that the table holds, registration, logins, lists and what belongs to each.
+//! Devices: the limit that the table enforces, registration, logins, lists and attachments.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{Place, TestStore, claim, invited, letters, lost, new_id, nothing, typed, walk};
 
-/// The rule would have refused: here nobody asks it, and the row is known as it is.
+/// The rule would have rejected it; here the write skips the rule and has current versions.
 #[tokio::test]
 async fn a_fourth_device_is_refused_by_the_table() {
     let store = &TestStore::start().await;
@@ -239,7 +239,7 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
     let place = Place::new(store);
     let mut anna = place.user("anna").await;
     let mut bob = place.user("bob").await;
-    // Found by its own word, by its user's, and by both.
+    // Found by the device's word, by its user's, and by both.
     let devices = [
         place.device(&mut bob, "anna-s-old").await,
         place.device(&mut anna, "red").await,
@@ -258,7 +258,7 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
             assert_eq!((found.len(), once.len()), (expected, expected), "{text}, pages of {limit}");
         }
     }
-    // What comes and goes between the pages neither repeats the others nor hides them.
+    // Devices that come and go between the pages cause neither repeats nor gaps.
     let filter = DeviceFilter { search: Some(typed("anna")), ..DeviceFilter::default() };
     let filter = &filter;
     let page = |start| async move { place.table.list_devices(place.workspace, filter, 1, start, place.now).await };

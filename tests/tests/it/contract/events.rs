@@ -1,4 +1,4 @@
-//! Events, and who acted in them.
+//! Events and their actors.
 
 use std::collections::BTreeMap;
 

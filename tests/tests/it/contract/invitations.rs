@@ -1,4 +1,4 @@
-//! Invitations: their codes, and the texts that carried them.
+//! Invitations: their codes, and the texts that contain them.
 
 use aws::Commit;
 use aws::store::invitations::CodeOwner;

@@ -1,4 +1,4 @@
-//! How many messages went to whom.
+//! Counts of messages.
 
 use aws::Commit;
 use chrono::Duration;
@@ -42,7 +42,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     assert_eq!(to.map(|to| to.at.len()), Some(2));
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [2]);
     assert_eq!(today.one_more(&parts, &[3]), None, "the part has its share");
-    // Of another kind, of another day, of another workspace.
+    // Another kind, another day, another workspace.
     let (deployed, tomorrow) = (recipient(&place, Purpose::Deploy), quota(&place, "2026-11-24"));
     let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));
     for (recipient, quota) in [(deployed, tomorrow), elsewhere] {

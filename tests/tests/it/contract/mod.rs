@@ -1,5 +1,5 @@
-//! The store's contract: what each kind of row is promised, case by case, on the embedded DynamoDB, over HTTP, by
-//! the real SDK. A file for each thing; a case has a system of its own, and in it workspaces of its own.
+//! The store's contract: the guarantees for each kind of row, case by case, on the embedded DynamoDB, over
+//! HTTP, by the real SDK. One file per kind; each case has its own system and its own workspaces.
 
 mod access;
 mod commands;
@@ -47,8 +47,8 @@ use testkit::rows;
 use testkit::wire::Store;
 use uuid::Uuid;
 
-/// The store of one case: a system of its own. In its end, none of the reads that were made through it may have
-/// missed what was written before.
+/// The store of one case: a system of its own. When it is dropped, it checks that no read could have missed an
+/// earlier write.
 struct TestStore(Store);
 
 impl TestStore {
@@ -75,7 +75,7 @@ impl Drop for TestStore {
     }
 }
 
-/// A case's own workspace, where time stands until it is moved and identifiers never repeat.
+/// A case's own workspace, with a clock that is moved by hand and identifiers that never repeat.
 struct Place<'a> {
     store: &'a Store,
     table: &'a Table,
@@ -83,7 +83,7 @@ struct Place<'a> {
     now: Time,
 }
 
-/// Counts, so that no two identifiers are the same.
+/// The next identifier.
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
 fn new_id(now: Time) -> Uuid {
@@ -92,7 +92,7 @@ fn new_id(now: Time) -> Uuid {
     timed_uuid(now, bytes)
 }
 
-/// A new name of a key or a token.
+/// A new short part of a key or a token.
 fn short() -> String {
     format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed))
 }
@@ -110,7 +110,7 @@ impl<'a> Place<'a> {
         Self { store, table: &store.table, workspace: WorkspaceId(new_id(now)), now }
     }
 
-    /// The row of the workspace, which is not put yet.
+    /// The row of the workspace, which is not stored yet.
     fn workspace_row(&self) -> Workspace {
         Workspace {
             workspace_id: self.workspace,
@@ -208,7 +208,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A device of a user, and the user with it.
+    /// Stores a new device of a user, and updates the user.
     async fn device(&self, user: &mut User, identifier: &str) -> Device {
         let device = self.new_device(user.user_id, identifier);
         let mut after = user.clone();
@@ -232,7 +232,7 @@ impl<'a> Place<'a> {
         self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("nobody came first");
     }
 
-    /// How many rows are in this workspace, events too.
+    /// Number of rows in this workspace, including events.
     fn rows(&self) -> usize {
         let workspace = self.workspace.to_string();
         rows::all(&self.store.bench, rows::MAIN).iter().filter(|(key, _)| key.contains(&workspace)).count()
@@ -248,7 +248,7 @@ fn lost<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
     drop(result);
 }
 
-/// Every item of a list, by pages of a size; `between` is done after each page.
+/// All items of a list, by pages of a size; `between` runs after each page.
 async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
 where
     P: Future<Output = Result<Page<T>, Error>>,
@@ -262,7 +262,7 @@ where
         let Some(next) = found.next else {
             return items;
         };
-        // What a cursor holds is the position in bytes.
+        // A cursor contains the position as bytes.
         start = Some(Position::from_bytes(&next.to_bytes()).expect("a position survives its cursor"));
         between().await;
     }
@@ -271,7 +271,7 @@ where
 
 async fn nothing() {}
 
-/// True if a user of the place is called so.
+/// True if a user of the workspace has this username.
 async fn is_taken(place: &Place<'_>, username: &str) -> bool {
     place.table.username_claims(place.workspace, username).await.expect("it answers").are_taken_from(None)
 }
@@ -342,7 +342,7 @@ fn open(command: &Command) -> OpenCommand {
     }
 }
 
-/// Gives a device of a user these open commands.
+/// Stores open commands of a user's device.
 async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
     let commit = Commit::without_event(place.id()).edit(device, &after);

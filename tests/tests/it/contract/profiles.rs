@@ -21,7 +21,7 @@ fn profile(place: &Place<'_>, name: &str) -> Profile {
         workspace_id: place.workspace,
         profile_id: ProfileId(new_id(place.now)),
         name: name.to_owned(),
-        // What DynamoDB by itself does not keep.
+        // JSON that DynamoDB's own types cannot store.
         settings: json!({"": 1e200, "deep": [[[{"a": u64::MAX}]]], "none": null})
             .as_object()
             .cloned()
@@ -49,7 +49,7 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
         table.commit(change(Commit::without_event(EventId(new_id(place.now))))).await
     };
     assert_eq!(read().await, Some((office.clone(), None)));
-    // For the first time, and then again: whoever has read the time before removes nothing.
+    // For the first time, and then again: a delete with the earlier time fails.
     let mut before = None;
     for minutes in [0, 5] {
         let noted = given(&office, before.as_ref(), place.now.plus(Duration::minutes(minutes))).expect("it is due");
@@ -60,7 +60,7 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
         assert_eq!((&profile, now.as_ref().map(|note| note.given_at)), (&office, Some(noted.after.given_at)));
         before = now;
     }
-    // Of two that note it at once, one starts over; what is noted already is not in the way.
+    // Of two concurrent records one starts over; an existing record is reused.
     let late = given(&office, None, place.now).expect("nobody has noted it");
     let second = commit(&|commit| commit.giving(&office, Some(&late))).await;
     assert!(matches!(second, Err(Error::Conflict)), "{second:?}");
@@ -94,7 +94,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     assert_eq!(page.items, std::slice::from_ref(&field));
     let page = table.list_profiles(here, 1, page.next).await.expect("it answers");
     assert_eq!((page.items, page.next), (vec![office.clone()], None));
-    // Its name is taken until it has another.
+    // Its name is taken until it has another one.
     let taken = async |name: &str| table.profile_name_taken(here, name).await.expect("it answers");
     assert!(taken("BURO").await && taken("field").await && !taken("Office").await);
     assert!(!table.profile_name_taken(other.workspace, "Büro").await.expect("it answers"));
@@ -103,7 +103,7 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     place.remove(&field).await;
     assert!(!taken("Field").await);
     assert_eq!(names(here).await, [(office.profile_id, "Office".to_owned())].into());
-    // It is used by those who are not deleted.
+    // It is in use while users who are not deleted have it.
     let used = async || table.profile_is_used(here, office.profile_id).await.expect("it answers");
     assert!(!used().await);
     let mut user = place.new_user("ada");

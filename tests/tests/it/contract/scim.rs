@@ -1,4 +1,4 @@
-//! What identity providers see.
+//! Users as SCIM shows them.
 
 use aws::Commit;
 use chrono::Duration;
@@ -49,11 +49,11 @@ async fn identity_providers_see_who_is_not_deleted() {
         None,
         "in its own capitals"
     );
-    // One external id is one user's.
+    // An external id belongs to one user.
     let mut twin = place.new_user("twin");
     twin.provenance.external_id = Some("00ada".to_owned());
     lost(store.table.commit(Commit::without_event(place.id()).put(&twin)).await, "the external id is taken");
-    // Nothing is kept from then on, or something else.
+    // Later changes remove or replace the attributes.
     let other =
         ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
     store.table.commit(Commit::without_event(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
@@ -61,7 +61,7 @@ async fn identity_providers_see_who_is_not_deleted() {
     assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
     store.table.commit(Commit::without_event(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
     assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
-    // When an act that is on the record last changed them is known.
+    // The time of the last recorded change is returned.
     let bobs = async || store.table.scim_user(workspace, bob.user_id).await.expect("it is read").expect("it is there");
     assert_eq!(bobs().await.updated_at, None, "they never were");
     let named = User { number: Some("7".to_owned()), ..bob.clone() };
@@ -74,7 +74,7 @@ async fn identity_providers_see_who_is_not_deleted() {
         Commit::of(&place.context().event(EventType::UserUpdated)).bump_version(&changed.user, &changed.user);
     store.table.commit(bump_version).await.expect("nobody came first");
     assert_eq!(bobs().await.updated_at, Some(place.now));
-    // Who is deleted is seen no more, and what they were called is free.
+    // A deleted user is no longer shown, and the username is free.
     let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
     place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read"), Some(vec![ada.user_id, bob.user_id]));

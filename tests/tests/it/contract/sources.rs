@@ -1,4 +1,4 @@
-//! Data sources, their users, and what a sync stages.
+//! Sources, their users, and what a sync stages.
 
 use aws::store::staging;
 use aws::{Commit, StagedRowsOf};
@@ -56,7 +56,7 @@ async fn a_source_comes_with_its_users_and_what_was_uploaded() {
         let page = |start| async move { place.table.users_of_source(place.workspace, id, limit, start).await };
         assert_eq!(walk(page, nothing).await, users);
     }
-    // Parts come in the order of their numbers, those of another upload not at all.
+    // Parts come in the order of their numbers, without those of another upload.
     let (upload, other) = (new_id(place.now), new_id(place.now));
     for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
         let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
@@ -67,7 +67,7 @@ async fn a_source_comes_with_its_users_and_what_was_uploaded() {
     let page = |start| async move { place.table.upload_parts(place.workspace, id, upload, start).await };
     let parts = walk(page, nothing).await;
     assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
-    // A token is kept and forgotten.
+    // A token is stored and deleted.
     let keep = Commit::without_event(place.id()).keep_source_token(id, "a token");
     place.table.commit(keep).await.expect("it is kept");
     assert_eq!(place.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
@@ -96,7 +96,7 @@ async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
     let claimed: Vec<_> = claimed.iter().map(|c| (whom(&c.by_username), whom(&c.by_external_id))).collect();
     let ada_there = || Some("ada".to_owned());
     assert_eq!(claimed, [(ada_there(), None), (None, ada_there()), (Some("bob".to_owned()), None)]);
-    // Another name, and what was theirs is free.
+    // After a rename the former name is free.
     let mut renamed = ada.clone();
     renamed.provenance.external_id = Some("E-3".to_owned());
     place.table.commit(Commit::without_event(place.id()).edit(&ada, &renamed)).await.expect("it is free");
@@ -119,7 +119,7 @@ async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
     let there = Some("by-hand".to_owned());
     assert_eq!((known(&one, "ADA").await, known(&two, "ada").await), (there.clone(), None));
     assert_eq!(known(&one, "by-hand").await, None, "by their own name they are found by that");
-    // Another one who is known so comes in nobody's way, and whoever is called so again is not known so.
+    // Another user known by the name is no conflict, and a user who takes the name again is no longer known by it.
     let mut eve = user_of(&place, &one, "eve", "E-2");
     eve.provenance.source_username = Some("ada".to_owned());
     place.put(&eve).await;

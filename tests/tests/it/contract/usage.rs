@@ -1,4 +1,4 @@
-//! Usage, by month.
+//! Usage per month.
 
 use aws::Commit;
 use domain::UserId;
@@ -6,7 +6,7 @@ use domain::models::usage::{TOTAL_SHARDS, UsageKind, UsageScope};
 
 use super::{Place, TestStore, new_id, usage};
 
-/// The most months of usage that are told.
+/// The most months of usage that are shown.
 const MONTHS: usize = 24;
 
 #[tokio::test]

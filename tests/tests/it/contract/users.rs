@@ -1,4 +1,4 @@
-//! Users: their names, how they are listed, found and filtered.
+//! Users: their names, lists, searches and filters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use testkit::rows;
 
 use super::{Place, TestStore, command, give, is_taken, lost, new_id, nothing, open, typed, walk};
 
-/// A user made as the operations make one.
+/// Creates a user as the operations do.
 async fn named(place: &Place<'_>, username: &str) -> Result<User, Error> {
     let user = place.new_user(username);
     let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
@@ -59,7 +59,7 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
     let _same_name_elsewhere = other.user("jose.pena").await;
 }
 
-/// A user whose claim stands where an earlier release has put it.
+/// A user whose claim is under an earlier release's key.
 async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) -> User {
     let user = place.user(username).await;
     let bench = &place.store.bench;
@@ -78,11 +78,11 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
     assert!(is_taken(&place, "JOS\u{c9}").await && !is_taken(&place, "jose").await);
     let ids = store.table.ids_of_username(place.workspace, "jos\u{e9}").await.expect("it is read");
     assert_eq!(ids, [jose.user_id].into());
-    // Whoever writes without a look is refused by the table.
+    // A write without a look-up is rejected by the table.
     let again = place.new_user("JOSE\u{301}");
     let unseen = Commit::of(&place.context().event(EventType::UserCreated)).put(&again);
     lost(store.table.commit(unseen).await, "one who is called so holds the former claim");
-    // Another name of the same letters is free, under the same former key and under that very key.
+    // Another name with the same letters is free, both with the same former key and as that very key.
     let other = named(&place, "jos\u{ea}").await.expect("nobody is called so");
     let claims = store.table.username_claims(place.workspace, "jose").await.expect("it answers");
     let plain = place.new_user("jose");
@@ -101,7 +101,7 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
         assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
         lost(named(&place, name).await.map(drop), "each is taken");
     }
-    // Renamed to the name under whose key their claim stands; renamed away; deleted; and gone.
+    // Renamed to the name whose key has their claim; renamed away; deleted; and purged.
     let zoe = of_an_earlier_release(&place, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
     let claims = store.table.username_claims(place.workspace, "zoe").await.expect("it answers");
@@ -148,7 +148,7 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
         let mut made = Vec::new();
         for at in 0..23 {
             made.push(place.user(&format!("user-{at:02}")).await);
-            // Several of one moment: the page's end may fall between them.
+            // Several at the same time, so that a page may end between them.
             if at % 3 == 0 {
                 place.later(Duration::seconds(1));
             }
@@ -249,7 +249,7 @@ async fn user_filters_keep_what_they_say() {
     for user in &people {
         place.put(user).await;
     }
-    // One who has left, and whose phone could not wipe itself.
+    // A deleted user whose phone could not wipe itself.
     let gone = || Some(restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
     let leaver = User { deleted: gone(), ..place.new_user("leaver") };
     let phone = Device { deleted: gone(), ..place.new_device(leaver.user_id, "left") };
@@ -324,7 +324,7 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
         users.push(user);
         waiting.push(devices);
     }
-    // Their phones stand mixed in the index.
+    // Their phones are mixed in the index.
     for at in 0..3 {
         for devices in &mut waiting {
             let lock = command(&place, &devices[at], CommandKind::Lock, CommandState::Queued);
@@ -343,7 +343,7 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
         assert_eq!((found.len(), &ids), (3, &wanted), "pages of {limit}");
         assert!(found.iter().all(|person| person.devices.len() == 3), "each with all their phones");
     }
-    // What ends between the pages neither repeats a user nor hides another.
+    // Commands that end between the pages cause neither repeats nor gaps.
     let page = |start| async move { place.table.list_users(place.workspace, filter, 1, start, place.now).await };
     let mut done = waiting[2].iter();
     let found = walk(page, || {

@@ -1,4 +1,4 @@
-//! What is due, who works on it, and calls that are remembered.
+//! Due work, leases, and idempotency records.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
         place.put(&token).await;
         tokens.push(token);
     }
-    // The one of the middle cannot be read.
+    // The one in the middle is unreadable.
     let broken = push_tokens::push_token_key(place.workspace, tokens[20].device_id);
     let mut row =
         rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
