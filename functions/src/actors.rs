@@ -4,6 +4,7 @@ use aws::Table;
 use domain::WorkspaceId;
 use domain::error::Error;
 use domain::models::actor::Actor;
+use serde::Serialize;
 use serde_json::Value;
 
 /// The fields that hold an actor.
@@ -19,8 +20,10 @@ const SENT: [&str; 6] = ["changes", "custom_metadata", "filter", "overrides", "p
 pub(crate) async fn name_actors(
     table: &Table,
     workspace: WorkspaceId,
-    mut views: Vec<Value>,
+    views: impl IntoIterator<Item = impl Serialize>,
 ) -> Result<Vec<Value>, Error> {
+    let views: Result<Vec<Value>, _> = views.into_iter().map(serde_json::to_value).collect();
+    let mut views = views.map_err(|e| Error::internal("writing a view", e))?;
     let mut actors = Vec::new();
     for view in &mut views {
         each_actor(view, &mut |held| actors.extend(serde_json::from_value::<Actor>(held.clone())));
@@ -40,8 +43,8 @@ pub(crate) async fn name_actors(
 ///
 /// # Errors
 /// As reading rows.
-pub(crate) async fn with_names(table: &Table, workspace: WorkspaceId, view: Value) -> Result<Value, Error> {
-    Ok(name_actors(table, workspace, vec![view]).await?.pop().unwrap_or_default())
+pub(crate) async fn with_names(table: &Table, workspace: WorkspaceId, view: impl Serialize) -> Result<Value, Error> {
+    Ok(name_actors(table, workspace, [view]).await?.pop().unwrap_or_default())
 }
 
 fn each_actor(value: &mut Value, found: &mut impl FnMut(&mut Value)) {

@@ -8,9 +8,7 @@ mod about;
 mod document;
 #[cfg(test)]
 mod glossary;
-pub mod schema;
 #[cfg(test)]
 mod tests;
-pub mod things;
 
-pub use about::{Answer, Body, OperationDoc};
+pub use about::{Answer, Body, MakeSchema, OperationDoc, schema_of};

@@ -18,20 +18,21 @@ pub mod unblock_device;
 pub mod update_device;
 pub mod wipe_device;
 
+use std::collections::BTreeMap;
+
 use aws::DeviceDetails;
 use aws::{Commit, Table};
-use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
 use domain::rules::context::EventContext;
+use domain::{DeviceId, UserId, WorkspaceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
@@ -45,9 +46,20 @@ async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<Devic
     Ok(whole)
 }
 
+/// The names of the users of these devices. One who is purged has none.
+pub(crate) async fn user_names(
+    table: &Table,
+    workspace: WorkspaceId,
+    devices: &[Device],
+) -> Result<BTreeMap<UserId, String>, Error> {
+    let ids = devices.iter().map(|device| device.user_id).collect();
+    let users = table.users(workspace, &ids).await?;
+    Ok(users.iter().map(|user| (user.user_id, user.name())).collect())
+}
+
 /// The reply that shows a device.
 fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
-    Reply::thing(&views::device_details(whole, request.now()), whole.device.version)
+    Reply::thing(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing
@@ -71,7 +83,7 @@ fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
         )
         .body(|mut fields| drop(CommandRequest::read(kind, &mut fields)))
         .guarded()
-        .answers(202, "The command.", thing("Command"))
+        .answers::<views::Command>(202, "The command.")
         .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
 
@@ -84,7 +96,7 @@ async fn command(
 ) -> Result<Reply, Error> {
     let prepared = done(table, request, action, defaults).await?;
     let command = prepared.command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &views::command(&command)))
+    Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
 }
 
 /// Changes what belongs to the device that a call's path names, and shows it; what changes nothing

@@ -18,8 +18,7 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::description::OperationDoc;
-use crate::description::schema::text;
+use crate::description::{OperationDoc, schema_of};
 use crate::paging::{self, Paging};
 use crate::retry::retry_on_conflict;
 
@@ -58,7 +57,7 @@ fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mu
              without either, all are given out. A parameter that is not known is refused.",
         )
         .query(query)
-        .answer(200, "A part of the file.", vec![("text/csv", text())])
+        .answer(200, "A part of the file.", vec![("text/csv", schema_of::<String>())])
         .with_header("link", "Where the next part is, unless this was the last.")
         .with_header("content-disposition", "The file's name.")
         .refuses([DomainError::CursorInvalid])

@@ -6,10 +6,12 @@ use domain::cursor;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use lambda::Reply;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actors::name_actors;
 use crate::authenticated::Authenticated;
+use crate::views::List;
 
 /// The most items of a page.
 const LIMIT_MOST: i64 = 100;
@@ -61,33 +63,26 @@ impl Paging {
     }
 
     /// The reply of a page.
-    pub fn reply<T>(&self, page: &Page<T>, view: impl Fn(&T) -> Value) -> Reply {
-        self.list(page, &page.items.iter().map(view).collect::<Vec<_>>())
+    pub fn reply<'p, T, V: Serialize>(&self, page: &'p Page<T>, view: impl Fn(&'p T) -> V) -> Reply {
+        self.list(page, page.items.iter().map(view).collect())
     }
 
     /// The same, with the names of those who did what is shown.
     ///
     /// # Errors
     /// As reading rows.
-    pub async fn reply_named<T>(
+    pub async fn reply_named<'p, T, V: Serialize>(
         &self,
         table: &Table,
         workspace: WorkspaceId,
-        page: &Page<T>,
-        view: impl Fn(&T) -> Value,
+        page: &'p Page<T>,
+        view: impl Fn(&'p T) -> V,
     ) -> Result<Reply, Error> {
-        let items = name_actors(table, workspace, page.items.iter().map(view).collect()).await?;
-        Ok(self.list(page, &items))
+        Ok(self.list(page, name_actors(table, workspace, page.items.iter().map(view)).await?))
     }
 
-    fn list<T>(&self, page: &Page<T>, items: &[Value]) -> Reply {
-        Reply::ok(&json!({"items": items, "next_cursor": self.next(page)}))
-    }
-
-    /// Puts a page into what is shown.
-    pub fn put_into<T>(&self, shown: &mut Value, page: &Page<T>, view: impl Fn(&T) -> Value) {
-        shown["items"] = page.items.iter().map(view).collect();
-        shown["next_cursor"] = json!(self.next(page));
+    fn list<T>(&self, page: &Page<T>, items: Vec<impl Serialize>) -> Reply {
+        Reply::ok(&List { items, next_cursor: self.next(page) })
     }
 
     /// The cursor of the page after this one.

@@ -28,7 +28,7 @@ use domain::models::workspace::Settings;
 use domain::{DeviceId, InvitationId, Time, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::context::RequestContext;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
@@ -77,11 +77,10 @@ impl RelatedToUser {
     }
 
     /// The devices of the user, each with what belongs to it.
-    pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Value {
-        let name = user.name();
+    pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Vec<views::Device> {
         let view = |device: &Device| {
             let known = self.attachments.get(&device.device_id);
-            views::device_with(device, known, Some(&name), &self.settings, now)
+            views::Device::new(device, known, Some(user.name()), &self.settings, now)
         };
         devices.iter().map(view).collect()
     }
@@ -98,8 +97,10 @@ pub(crate) async fn committed(
         prepared.user = table.commit(commit).await?.now(prepared.user);
     }
     let PlannedUser { user, devices, left, .. } = &prepared;
-    let mut view = views::user(user, devices, left, beside.profile(), request.now());
-    view["devices"] = beside.devices(user, devices, request.now());
+    let view = views::UserWithDevices {
+        user: views::User::new(user, devices, left, beside.profile(), request.now()),
+        devices: beside.devices(user, devices, request.now()),
+    };
     Ok(Reply::thing(&view, user.version))
 }
 
@@ -121,12 +122,12 @@ pub(crate) async fn perform(
 
 /// Offers something to the user that a call's path names, and answers 202 with what is offered; the
 /// same call again answers for the same offer.
-pub(crate) async fn offered(
+pub(crate) async fn offered<V: Serialize>(
     table: &Table,
     request: &AuthorizedRequest,
     action: &UserAction,
     defaults: &Defaults,
-    view: impl Fn(&Invitation, Time) -> Value,
+    view: impl Fn(&Invitation, Time) -> V,
 ) -> Result<Reply, Error> {
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
     let once = IdempotencyKey::of(request)?;

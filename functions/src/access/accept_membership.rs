@@ -9,7 +9,6 @@ use domain::rules::members;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -19,7 +18,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Accept a membership")
         .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
-        .shows("The membership.", thing("Membership"))
+        .shows::<views::Membership>("The membership.")
 }
 
 /// Answers with the membership, which counts from this answer on.
@@ -41,14 +40,14 @@ pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> 
         let (workspace, member) = load_membership(table, request, id).await?;
         let Some((after, accepted, event)) = members::accept(&workspace, &member, &request.event_context(&member))
         else {
-            return Ok(Reply::ok(&views::membership(&member, Some(&workspace))));
+            return Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))));
         };
         let mut commit = Commit::of(&event).edit(&member, &accepted);
         if after != workspace {
             commit = commit.edit(&workspace, &after);
         }
         table.commit(commit).await?;
-        Ok(Reply::ok(&views::membership(&accepted, Some(&workspace))))
+        Ok(Reply::ok(&views::Membership::new(&accepted, Some(&workspace))))
     })
     .await
 }

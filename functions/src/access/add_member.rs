@@ -11,7 +11,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -27,7 +26,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|fields| drop(NewMember::read(fields)))
         .once()
-        .answers(201, "The member.", thing("Member"))
+        .answers::<views::Member>(201, "The member.")
         .refuses([DomainError::PermissionNotHeld(Permission::UsersWipe), DomainError::MemberExists])
 }
 
@@ -110,5 +109,5 @@ async fn attempt(
 }
 
 fn shown(member: &Member) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::member(member))
+    Reply::json(StatusCode::CREATED, &views::Member::from(member))
 }

@@ -12,8 +12,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{and, text};
-use crate::description::things;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::makers::while_a_member;
 
@@ -30,7 +28,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|fields| drop(NewKey::read(fields, Time::EPOCH)))
         .once()
-        .answers(201, "The key.", and(things::key(), [("key", text())]))
+        .answers::<views::NewKey>(201, "The key.")
         .refuses([
             DomainError::PermissionNotHeld(Permission::UsersWipe),
             DomainError::TokenMakesNoKeys,
@@ -70,9 +68,8 @@ async fn attempt(
         keys::create(wanted.clone(), id, &secret, &request.caller, maker.as_ref(), &request.event_context())?;
     let commit = while_a_member(table, request, Commit::of(&event).put(&key)).await?;
     table.commit(once.remember(commit, request, &key.key_id.to_string(), forgotten)).await?;
-    let mut view = views::key(&key, &makers, request.now());
-    view["key"] = secret.reveal().into();
-    Ok(Reply::json(StatusCode::CREATED, &view))
+    let view = views::Key::new(&key, &makers, request.now());
+    Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))
 }
 
 /// The key by which the call is made, if it is made by one, and all that the new one will come from.

@@ -13,8 +13,7 @@ use domain::secret::AccessToken;
 use lambda::{PersonRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::description::schema::{and, text};
-use crate::description::{OperationDoc, things};
+use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -30,7 +29,7 @@ pub fn doc() -> OperationDoc {
             drop(NewToken::read(fields, &nobody, Time::EPOCH));
         })
         .once()
-        .answers(201, "The token.", and(things::token(), [("token", text())]))
+        .answers::<views::NewToken>(201, "The token.")
         .refuses([DomainError::AlreadyCreated(String::new())])
 }
 
@@ -65,7 +64,6 @@ async fn attempt(
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit = Commit::changing(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
-    let mut view = views::token(&token, request.now());
-    view["token"] = secret.reveal().into();
-    Ok(Reply::json(StatusCode::CREATED, &view))
+    let view = views::Token::new(&token, request.now());
+    Ok(Reply::json(StatusCode::CREATED, &views::NewToken { view, token: secret.reveal() }))
 }

@@ -8,7 +8,6 @@ use lambda::{PersonRequest, Reply};
 
 use crate::access::accept_membership::load_membership;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -18,7 +17,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Decline a membership")
         .detail("One that was not accepted. It is gone, until the workspace adds the person again.")
-        .shows("The membership as it was.", thing("Membership"))
+        .shows::<views::Membership>("The membership as it was.")
         .refuses([DomainError::MembershipAccepted])
 }
 
@@ -33,7 +32,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
         let (workspace, member) = load_membership(table, &request, id).await?;
         let event = decline(&member, &request.event_context(&member))?;
         table.commit(Commit::of(&event).delete(&member)).await?;
-        Ok(Reply::ok(&views::membership(&member, Some(&workspace))))
+        Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))))
     })
     .await
 }

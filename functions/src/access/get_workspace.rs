@@ -5,14 +5,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get the workspace").versioned().shows("The workspace.", thing("Workspace"))
+    OperationDoc::new("Get the workspace").versioned().shows::<views::Workspace>("The workspace.")
 }
 
 /// Answers with the caller's workspace and what holds in it.
@@ -24,6 +23,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let defaults = &state.settings.defaults;
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     request.http.check_version(workspace.version)?;
-    let view = with_names(table, request.workspace(), views::workspace(&workspace, defaults)).await?;
+    let view = with_names(table, request.workspace(), views::Workspace::new(&workspace, defaults)).await?;
     Ok(Reply::thing(&view, workspace.version))
 }

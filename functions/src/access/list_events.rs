@@ -7,7 +7,6 @@ use domain::{DeviceId, Time, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -23,7 +22,7 @@ pub fn doc() -> OperationDoc {
             "Who did what, when, from where, to what: the newest first, in a span from `since` (90 days ago) to \
              `until` (now).",
         )
-        .lists(thing("Event"), |fields| {
+        .lists::<views::Event>(|fields| {
             let _filter = read(fields, Time::EPOCH);
         })
 }
@@ -37,7 +36,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let (paging, filter) = Paging::read(&request, |fields| read(fields, request.now()))?;
     let page = table.list_events(request.workspace(), &filter, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, request.workspace(), &page, views::event).await
+    paging.reply_named(table, request.workspace(), &page, views::Event::from).await
 }
 
 /// Reads the filters of the list, which are also those of an export.

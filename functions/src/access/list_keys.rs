@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -14,7 +13,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List keys")
         .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
-        .lists(thing("Key"), |_| ())
+        .lists::<views::Key>(|_| ())
 }
 
 /// Answers with a page of keys, the newest first, revoked and expired ones too.
@@ -26,5 +25,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_keys(request.workspace(), paging.limit, paging.start.clone()).await?;
     let makers = table.makers_of_all(&page.items).await?;
-    paging.reply_named(table, request.workspace(), &page, |key| views::key(key, &makers, request.now())).await
+    paging.reply_named(table, request.workspace(), &page, |key| views::Key::new(key, &makers, request.now())).await
 }

@@ -5,7 +5,6 @@ use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -15,7 +14,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a member's tokens")
         .detail("Those that were made for this workspace, the newest first; of other workspaces nothing is told.")
-        .lists(thing("MemberToken"), |_| ())
+        .lists::<views::MemberToken>(|_| ())
 }
 
 /// Answers with a page of a member's tokens that were made for the workspace, the newest first; those that are over
@@ -31,5 +30,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let member = table.member_by_id(workspace, id).await?.ok_or(DomainError::NotFound("member"))?;
     let (issuer, subject) = (&member.issuer, &member.subject);
     let page = table.list_tokens(issuer, subject, Some(workspace), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, workspace, &page, |token| views::member_token(token, workspace, request.now())).await
+    paging.reply_named(table, workspace, &page, |token| views::MemberToken::new(token, workspace, request.now())).await
 }

@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -12,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List members").detail("The newest first.").lists(thing("Member"), |_| ())
+    OperationDoc::new("List members").detail("The newest first.").lists::<views::Member>(|_| ())
 }
 
 /// Answers with a page of members, the newest first.
@@ -23,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_members(request.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, request.workspace(), &page, views::member).await
+    paging.reply_named(table, request.workspace(), &page, views::Member::from).await
 }

@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -14,7 +13,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own memberships")
         .detail("Those that wait to be accepted too, of whatever workspaces.")
-        .lists(thing("Membership"), |_| ())
+        .lists::<views::Membership>(|_| ())
 }
 
 /// Answers with a page of the person's own memberships, those that wait to be accepted too.
@@ -30,6 +29,6 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     let workspaces = table.workspaces(&ids).await?;
     Ok(paging.reply(&page, |member| {
         let workspace = workspaces.iter().find(|workspace| workspace.workspace_id == member.workspace_id);
-        views::membership(member, workspace)
+        views::Membership::new(member, workspace)
     }))
 }

@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -14,7 +13,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own tokens")
         .detail("The newest first; those that are over too, for a while.")
-        .lists(thing("Token"), |_| ())
+        .lists::<views::Token>(|_| ())
 }
 
 /// Answers with a page of the person's own tokens, the newest first; those that are over too, for a while.
@@ -26,5 +25,5 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let (issuer, subject) = (&request.person.issuer, &request.person.subject);
     let page = table.list_tokens(issuer, subject, None, paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, |token| views::token(token, request.now())))
+    Ok(paging.reply(&page, |token| views::Token::new(token, request.now())))
 }

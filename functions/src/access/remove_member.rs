@@ -13,7 +13,6 @@ use domain::rules::members::{Removal, remove};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -30,7 +29,7 @@ pub fn doc() -> OperationDoc {
         .query(|mut fields| {
             let _revoke = read(&mut fields);
         })
-        .shows("The member as they were, with what they made.", thing("MemberRemoved"))
+        .shows::<views::RemovedMember>("The member as they were, with what they made.")
         .refuses([DomainError::LastAdmin, DomainError::TooManyMade(MADE_LIMIT + 1)])
 }
 
@@ -83,11 +82,14 @@ async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) ->
 }
 
 fn shown(request: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
-    let mut view = views::member(member);
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
-    let keys = made.keys.iter().map(|key| views::key(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
-    view["keys"] = keys.collect();
+    let keys =
+        made.keys.iter().map(|key| views::Key::new(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
     let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
-    view["webhooks"] = made.webhooks.iter().map(|w| views::webhook(off(w.webhook_id).unwrap_or(w))).collect();
-    Reply::ok(&view)
+    let webhooks = made.webhooks.iter().map(|webhook| off(webhook.webhook_id).unwrap_or(webhook));
+    Reply::ok(&views::RemovedMember {
+        member: member.into(),
+        keys: keys.collect(),
+        webhooks: webhooks.map(views::Webhook::from).collect(),
+    })
 }

@@ -7,7 +7,6 @@ use domain::rules::keys::revoke;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,7 +16,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a key")
         .detail("It opens nothing from this answer on, and neither does any key that it made.")
-        .shows("The key.", thing("Key"))
+        .shows::<views::Key>("The key.")
 }
 
 /// Answers with the key, revoked: it opens nothing from this answer on, and neither does any key that it made.
@@ -34,7 +33,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             key = revoked;
         }
         let makers = table.makers_of(&key).await?;
-        Ok(Reply::ok(&views::key(&key, &makers, request.now())))
+        Ok(Reply::ok(&views::Key::new(&key, &makers, request.now())))
     })
     .await
 }

@@ -7,7 +7,6 @@ use domain::{MemberId, TokenId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,7 +16,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Shut a member's token out")
         .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
-        .shows("The token.", thing("MemberToken"))
+        .shows::<views::MemberToken>("The token.")
 }
 
 /// Answers with a member's token, shut out of the workspace: it opens it no more from this answer on, whatever
@@ -39,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             table.commit(Commit::of(&event).edit(&token, &after)).await?;
             token = after;
         }
-        Ok(Reply::ok(&views::member_token(&token, workspace, request.now())))
+        Ok(Reply::ok(&views::MemberToken::new(&token, workspace, request.now())))
     })
     .await
 }

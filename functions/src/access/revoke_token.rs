@@ -8,7 +8,6 @@ use domain::rules::tokens::revoke;
 use lambda::{PersonRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -18,7 +17,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke one's own token")
         .detail("It opens nothing from this answer on.")
-        .shows("The token.", thing("Token"))
+        .shows::<views::Token>("The token.")
 }
 
 /// Answers with the person's own token, revoked: it opens nothing from this answer on.
@@ -38,7 +37,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
             table.commit(commit.edit(&token, &revoked)).await?;
             token = revoked;
         }
-        Ok(Reply::ok(&views::token(&token, request.now())))
+        Ok(Reply::ok(&views::Token::new(&token, request.now())))
     })
     .await
 }

@@ -2,17 +2,15 @@
 
 use aws::DeviceFilter;
 use aws::{Commit, Table};
-use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::device::Status;
+use domain::models::device::{Device, Status};
 use domain::models::workspace::{SilentRule, Workspace, WorkspaceEdit};
 use domain::rules::workspaces::update;
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
+use crate::devices::user_names;
 use crate::retry::retry_on_conflict;
 use crate::settings::{Defaults, Settings};
 use crate::state::AppState;
@@ -33,7 +31,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(read(&mut fields)))
         .versioned()
-        .shows("The workspace.", json!({"anyOf": [thing("Workspace"), thing("WorkspaceTried")]}))
+        .shows::<views::ChangedWorkspace>("The workspace.")
 }
 
 /// Answers with the workspace; a setting of `null` goes back to what the deployment says. With
@@ -61,12 +59,17 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             return Ok(would_be(table, &request, &after, defaults).await?.versioned(version));
         }
         let Some((after, event)) = changed else {
-            return Ok(Reply::thing(&views::workspace(&before, defaults), before.version));
+            return Ok(changed_to(&before, defaults));
         };
         let after = table.commit(Commit::of(&event).edit(&before, &after)).await?.now(after);
-        Ok(Reply::thing(&views::workspace(&after, defaults), after.version))
+        Ok(changed_to(&after, defaults))
     })
     .await
+}
+
+fn changed_to(workspace: &Workspace, defaults: &Defaults) -> Reply {
+    let view = views::ChangedWorkspace::Changed(views::Workspace::new(workspace, defaults));
+    Reply::thing(&view, workspace.version)
 }
 
 fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {
@@ -80,22 +83,20 @@ async fn would_be(
     after: &Workspace,
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let mut view = views::workspace(after, defaults);
-    view["preview"] = match &after.settings.silent_devices {
+    let preview = match &after.settings.silent_devices {
         Some(rule) => preview(table, request, rule).await?,
-        None => json!({"devices": [], "more": false}),
+        None => views::SilentDevices::default(),
     };
-    Ok(Reply::ok(&view))
+    let workspace = views::Workspace::new(after, defaults);
+    Ok(Reply::ok(&views::ChangedWorkspace::Preview(views::WorkspacePreview { workspace, preview })))
 }
 
-async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) -> Result<Value, Error> {
+async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) -> Result<views::SilentDevices, Error> {
     let filter = silent(rule, request.now());
     let page = table.list_devices(request.workspace(), &filter, PREVIEW, None, request.now()).await?;
-    let ids = page.items.iter().map(|device| device.user_id).collect::<std::collections::BTreeSet<UserId>>();
-    let users = table.users(request.workspace(), &ids).await?;
-    let shown = |device| views::device(device, views::name_of(&users, device.user_id).as_deref(), request.now());
-    let devices: Vec<Value> = page.items.iter().map(shown).collect();
-    Ok(json!({"devices": devices, "more": page.next.is_some()}))
+    let names = user_names(table, request.workspace(), &page.items).await?;
+    let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());
+    Ok(views::SilentDevices { devices: page.items.iter().map(view).collect(), more: page.next.is_some() })
 }
 
 /// The devices that the rule befalls: those that are there, are not blocked, and have not come for

@@ -6,7 +6,6 @@ use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::read_deploy;
 use crate::users::offered;
@@ -24,7 +23,7 @@ pub fn doc() -> OperationDoc {
         .body(|mut fields| drop(read_deploy(&mut fields)))
         .once()
         .guarded()
-        .answers(202, "The deployment.", thing("Deployment"))
+        .answers::<views::Deployment>(202, "The deployment.")
         .refuses([
             DomainError::UserDeleted,
             DomainError::UserSuspended,
@@ -47,5 +46,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let action = read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    offered(table, &request, &action, defaults, views::deployment).await
+    offered(table, &request, &action, defaults, views::Deployment::new).await
 }

@@ -7,13 +7,12 @@ use domain::rules::check_in::authenticate;
 use domain::rules::deployments::{configuration, serve};
 use domain::secret::new_code;
 use lambda::{Reply, Request, device_credential};
-use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{any_object, count, nullable, object, text, uuid};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::actions::profile_of;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -24,14 +23,7 @@ pub fn doc() -> OperationDoc {
              told to fetch the configuration, since it was registered. Secrets are included, and nobody may keep the \
              answer. The app puts it in place and says so at its next check-in.",
         )
-        .shows(
-            "The configuration.",
-            object([
-                ("config_version", text()),
-                ("profile", nullable(object([("profile_id", uuid()), ("name", text()), ("revision", count())]))),
-                ("settings", any_object()),
-            ]),
-        )
+        .shows::<views::PhoneConfiguration>("The configuration.")
         .refuses([
             DomainError::DeviceBlocked,
             DomainError::UserSuspended,
@@ -63,10 +55,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         if let Some(change) = serve(&device, &user, &config, &event_context)? {
             table.commit(Commit::changing(event_context.event_id, &change)).await?;
         }
-        let profile = profile.map(
-            |profile| json!({"profile_id": profile.profile_id, "name": profile.name, "revision": profile.revision}),
-        );
-        Ok(Reply::ok(&json!({"config_version": config.version, "profile": profile, "settings": config.settings})))
+        Ok(Reply::ok(&views::PhoneConfiguration::new(config, profile.as_ref())))
     })
     .await
 }

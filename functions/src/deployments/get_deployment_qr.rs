@@ -6,8 +6,7 @@ use domain::rules::deployments::qr_shown;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, StatusCode};
 
-use crate::description::OperationDoc;
-use crate::description::schema::text;
+use crate::description::{OperationDoc, schema_of};
 use crate::pages::qr;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -20,7 +19,11 @@ const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a deployment's QR code")
         .detail("For a phone that is at hand. Whoever sees it can register a phone, so showing it is on the record.")
-        .answer(200, "The QR code, by `Accept`.", TYPES.iter().map(|media_type| (*media_type, text())).collect())
+        .answer(
+            200,
+            "The QR code, by `Accept`.",
+            TYPES.iter().map(|media_type| (*media_type, schema_of::<String>())).collect(),
+        )
         .refuses([
             DomainError::NotAcceptable(TYPES.join(" or ")),
             DomainError::CodeExpired,

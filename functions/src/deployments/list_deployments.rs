@@ -1,14 +1,10 @@
 //! `GET /deployments`: who has been deployed what, and how far it has got.
 
-use aws::UserWithDevices;
 use domain::error::Error;
-use domain::models::invitation::Invitation;
 use domain::models::user::User;
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::users::actions::default_profile;
@@ -24,7 +20,7 @@ pub fn doc() -> OperationDoc {
              with the profile that holds for them, their newest deployment and what became of it. Deleted users are not \
              among them.",
         )
-        .lists(thing("Deployed"), |fields| drop(list_users::read(fields)))
+        .lists::<views::DeployedUser>(|fields| drop(list_users::read(fields)))
 }
 
 /// Answers with a page of users, the newest first, each with the profile that holds for them, their newest deployment
@@ -46,35 +42,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let names = table.profile_names(request.workspace(), &ids).await?;
     Ok(paging.reply(&page, |person| {
         let profile = holding(&person.user).and_then(|id| names.get(&id)).map(String::as_str);
-        shown(person, deployments.get(&person.user.user_id), profile, &request)
+        views::DeployedUser::new(person, deployments.get(&person.user.user_id), profile, request.now())
     }))
-}
-
-fn shown(
-    person: &UserWithDevices,
-    deployment: Option<&Invitation>,
-    profile: Option<&str>,
-    request: &AuthorizedRequest,
-) -> Value {
-    let user = &person.user;
-    let client = &user.client;
-    json!({
-        "user_id": user.user_id,
-        "username": user.username,
-        "profile_id": client.profile_id,
-        "profile": profile,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "number": user.number,
-        "sip_user_name": client.sip_user_name,
-        "service_account": client.service_account,
-        "email": user.email,
-        "secrets": client.secrets,
-        "deployed_at": deployment.and_then(|deployment| deployment.sent_at),
-        "served_at": client.served_at,
-        "downloaded_at": client.downloaded_at,
-        "removed_at": client.removed_at,
-        "force_pending": person.devices.iter().any(domain::models::device::Device::is_forced),
-        "deployment": deployment.map(|deployment| views::deployment(deployment, request.now())),
-    })
 }

@@ -7,7 +7,6 @@ use domain::states::InvitationStatus;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,7 +16,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Take a deployment back")
         .detail("From this answer on, its link and QR code register nothing.")
-        .shows("The deployment.", thing("Deployment"))
+        .shows::<views::Deployment>("The deployment.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
@@ -30,10 +29,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let before = super::load_deployment(table, &request).await?;
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
-            return Ok(Reply::ok(&views::deployment(&before, request.now())));
+            return Ok(Reply::ok(&views::Deployment::new(&before, request.now())));
         };
         table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        Ok(Reply::ok(&views::deployment(&after, request.now())))
+        Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })
     .await
 }

@@ -4,10 +4,10 @@ use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users;
 use crate::users::actions::UserAction;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Force a user's configuration")
         .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted, DomainError::NotDeployed])
 }
 

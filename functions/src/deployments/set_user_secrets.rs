@@ -4,13 +4,12 @@ use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{map, object, timestamp, uuid};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -19,7 +18,7 @@ pub fn doc() -> OperationDoc {
         .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
         .body(|fields| drop(read_secrets(fields)))
         .versioned()
-        .shows("Which are set, each since when.", object([("user_id", uuid()), ("secrets", map(timestamp()))]))
+        .shows::<views::SecretsSet>("The secrets that are set.")
         .refuses([DomainError::UserDeleted])
 }
 
@@ -40,8 +39,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             let commit = Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit);
             after = table.commit(commit).await?.now(after);
         }
-        let view = json!({"user_id": after.user_id, "secrets": after.client.secrets});
-        Ok(Reply::thing(&view, after.version))
+        Ok(Reply::thing(&views::SecretsSet::from(&after), after.version))
     })
     .await
 }

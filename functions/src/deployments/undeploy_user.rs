@@ -8,11 +8,11 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
 use crate::users::actions::{PlannedUser, newest};
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn doc() -> OperationDoc {
              settings go, and no phone of theirs gets a configuration until the next deployment.",
         )
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

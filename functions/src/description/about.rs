@@ -3,10 +3,10 @@
 use domain::error::DomainError;
 use domain::input::Fields;
 use domain::shape::Shape;
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::description::schema::{list_of, text};
 use crate::paging;
+use crate::views::List;
 
 /// What an operation says of itself, beside its name, its routes and whom it takes.
 #[derive(Clone, Debug)]
@@ -40,6 +40,15 @@ pub enum Body {
     Of(&'static str),
 }
 
+/// Makes the schema of a type.
+pub type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
+
+/// How the schema of a type is made.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> MakeSchema {
+    SchemaGenerator::subschema_for::<T>
+}
+
 /// What an operation answers.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -48,7 +57,7 @@ pub struct Answer {
     /// What it means.
     pub meaning: &'static str,
     /// The bodies, each by its media type; none where there is nothing to show.
-    pub bodies: Vec<(&'static str, Value)>,
+    pub bodies: Vec<(&'static str, MakeSchema)>,
     /// The headers beside those of every reply, each with what it says.
     pub headers: Vec<(&'static str, &'static str)>,
 }
@@ -120,29 +129,29 @@ impl OperationDoc {
 
     /// It answers with JSON.
     #[must_use]
-    pub fn answers(self, status: u16, meaning: &'static str, schema: Value) -> Self {
-        self.answer(status, meaning, vec![("application/json", schema)])
+    pub fn answers<T: JsonSchema>(self, status: u16, meaning: &'static str) -> Self {
+        self.answer(status, meaning, vec![("application/json", schema_of::<T>())])
     }
 
     /// It answers with 200 and one thing.
     #[must_use]
-    pub fn shows(self, meaning: &'static str, schema: Value) -> Self {
-        self.answers(200, meaning, schema)
+    pub fn shows<T: JsonSchema>(self, meaning: &'static str) -> Self {
+        self.answers::<T>(200, meaning)
     }
 
     /// It answers with a page of a list, and takes `limit` and `cursor` beside the list's own filters.
     #[must_use]
-    pub fn lists(self, item: Value, read: impl FnOnce(&mut Fields)) -> Self {
+    pub fn lists<T: JsonSchema>(self, read: impl FnOnce(&mut Fields)) -> Self {
         let query = |mut fields: Fields| {
             let _paging = paging::parameters(&mut fields, paging::LIMITS);
             read(&mut fields);
         };
-        self.query(query).shows("A page of the list.", list_of(item)).refuses([DomainError::CursorInvalid])
+        self.query(query).shows::<List<T>>("A page of the list.").refuses([DomainError::CursorInvalid])
     }
 
     /// It answers with bodies, each of its media type.
     #[must_use]
-    pub fn answer(mut self, status: u16, meaning: &'static str, bodies: Vec<(&'static str, Value)>) -> Self {
+    pub fn answer(mut self, status: u16, meaning: &'static str, bodies: Vec<(&'static str, MakeSchema)>) -> Self {
         self.answers.push(Answer { status, meaning, bodies, headers: Vec::new() });
         self
     }
@@ -150,7 +159,7 @@ impl OperationDoc {
     /// It answers with a page for a browser.
     #[must_use]
     pub fn page(self, status: u16, meaning: &'static str) -> Self {
-        self.answer(status, meaning, vec![("text/html", text())])
+        self.answer(status, meaning, vec![("text/html", schema_of::<String>())])
     }
 
     /// The last answer has this header too.

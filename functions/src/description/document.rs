@@ -8,15 +8,16 @@ use domain::models::credential::ServiceKind;
 use domain::models::idempotency::IDEMPOTENCY_KEY;
 use domain::models::source::PART_LIMIT;
 use domain::rules::access::Access;
-use domain::shape;
-use lambda::problem::status;
+use domain::shape::{self, uuid};
+use lambda::problem::{Problem, status};
 use lambda_http::http::StatusCode;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform as _};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::description::about::{Answer, Body, OperationDoc};
+use crate::description::about::{Answer, Body, MakeSchema, OperationDoc};
 use crate::description::glossary::explain;
-use crate::description::schema::{text, thing, uuid};
-use crate::description::things::things;
 use crate::operation::Operation;
 use crate::operations::OPERATIONS;
 
@@ -45,6 +46,7 @@ const GROUPS: &[(&str, &str, &str)] = &[
 
 /// The document (OpenAPI 3.1.1) of all operations that are documented.
 pub(crate) fn document() -> Value {
+    let mut generator = generator();
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let Some(doc) = operation.doc else { continue };
@@ -52,7 +54,7 @@ pub(crate) fn document() -> Value {
         for (method, path) in &routes {
             let entry = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
             let id = id_of(operation.name, (*method, *path), &routes);
-            entry[method.to_lowercase()] = described(operation, &doc(), &id, path);
+            entry[method.to_lowercase()] = described(operation, &doc(), &id, path, &mut generator);
         }
     }
     json!({
@@ -68,7 +70,7 @@ pub(crate) fn document() -> Value {
         "tags": tags(&paths),
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": schemas(generator),
             "responses": shared_responses(),
             "headers": headers(),
             "parameters": parameters(),
@@ -135,14 +137,20 @@ fn tags(paths: &Map<String, Value>) -> Value {
     tags.into()
 }
 
-fn described(operation: &Operation, about: &OperationDoc, id: &str, path: &str) -> Value {
+fn described(
+    operation: &Operation,
+    about: &OperationDoc,
+    id: &str,
+    path: &str,
+    generator: &mut SchemaGenerator,
+) -> Value {
     let mut view = json!({
         "operationId": id,
         "summary": about.summary,
         "description": description(operation, about),
         "tags": [group(path)],
         "parameters": parameters_of(operation, about, path),
-        "responses": responses(operation, about, path),
+        "responses": responses(operation, about, path, generator),
         "security": security(operation.access()),
     });
     if let Some(body) = &about.body {
@@ -285,19 +293,46 @@ fn headers() -> Value {
     })
 }
 
-fn schemas() -> Map<String, Value> {
-    let described = |(name, what, mut schema): (&'static str, &str, Value)| {
-        schema["description"] = what.into();
-        explain(name, &mut schema);
-        (name.to_owned(), schema)
-    };
-    things().into_iter().map(described).collect()
+fn text() -> Value {
+    json!({"type": "string"})
 }
 
-fn responses(operation: &Operation, about: &OperationDoc, path: &str) -> Map<String, Value> {
+/// A generator of the schemas of what replies hold (JSON Schema 2020-12).
+fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator()
+}
+
+/// Takes out of a schema what says more than is promised: how wide our integers are, and where our lines break.
+fn plain(schema: &mut Schema) {
+    let mut each = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("type").is_some_and(|kind| kind.to_string().contains("integer")) {
+            schema.remove("format");
+        }
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            *text = text.replace('\n', " ");
+        }
+    });
+    each.transform(schema);
+}
+
+fn schemas(mut generator: SchemaGenerator) -> Map<String, Value> {
+    // No operation shows it as what it answers with.
+    generator.subschema_for::<Problem>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().filter_map(|schema| schema.try_into().ok()).for_each(plain);
+    schemas
+}
+
+fn responses(
+    operation: &Operation,
+    about: &OperationDoc,
+    path: &str,
+    generator: &mut SchemaGenerator,
+) -> Map<String, Value> {
     let mut responses = Map::new();
     for answer in &about.answers {
-        responses.insert(answer.status.to_string(), answered(operation, about, answer));
+        responses.insert(answer.status.to_string(), answered(about, answer, generator));
     }
     let mut refusals: Vec<DocumentedError> =
         usual(operation, about, path).iter().chain(&about.refusals).map(documented_error).collect();
@@ -457,7 +492,7 @@ fn named_by(part: &str) -> Option<&'static str> {
     NAMED.iter().find(|(name, _)| *name == part).map(|(_, kind)| *kind)
 }
 
-fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Value {
+fn answered(about: &OperationDoc, answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
     if about.versioned {
         headers["etag"] = json!({"$ref": "#/components/headers/ETag"});
@@ -467,9 +502,9 @@ fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Val
     }
     let mut view = json!({"description": answer.meaning, "headers": headers});
     if !answer.bodies.is_empty() {
-        let body = |(media_type, schema): &(&str, Value)| {
-            let mut schema = schema.clone();
-            explain(operation.name, &mut schema);
+        let body = |(media_type, make): &(&str, MakeSchema)| {
+            let mut schema = make(generator);
+            plain(&mut schema);
             ((*media_type).to_owned(), json!({"schema": schema}))
         };
         view["content"] = answer.bodies.iter().map(body).collect::<Map<_, _>>().into();
@@ -481,7 +516,7 @@ fn answered(operation: &Operation, about: &OperationDoc, answer: &Answer) -> Val
 fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
     let names: BTreeSet<&str> = codes.iter().map(|(code, _)| *code).collect();
     let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
-    let mut schema = thing("Problem");
+    let mut schema = json!({"$ref": "#/components/schemas/Problem"});
     schema["properties"] = json!({"code": {"x-extensible-enum": names}});
     json!({
         "description": format!("{meaning}\n\n{}", lines.join("\n")),

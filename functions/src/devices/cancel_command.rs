@@ -10,7 +10,6 @@ use domain::{CommandId, DeviceId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -24,7 +23,7 @@ pub fn doc() -> OperationDoc {
              was done. To take back what destroys data needs `users:wipe`.",
         )
         .versioned()
-        .shows("The command.", thing("Command"))
+        .shows::<views::Command>("The command.")
         .refuses([
             DomainError::CommandOver(CommandState::Succeeded),
             DomainError::PermissionMissing(Permission::UsersWipe),
@@ -54,9 +53,9 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     }
     let event_context = request.event_context();
     let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
-        return Ok(Reply::thing(&views::command(&command), command.version));
+        return Ok(Reply::thing(&views::Command::from(&command), command.version));
     };
     let commit = Commit::changing(event_context.event_id, &canceled.change(&device, &command));
     let command = table.commit(commit).await?.now(canceled.command);
-    Ok(Reply::thing(&views::command(&command), command.version))
+    Ok(Reply::thing(&views::Command::from(&command), command.version))
 }

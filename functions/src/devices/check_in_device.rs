@@ -5,7 +5,7 @@ use aws::{Commit, Table};
 use domain::Time;
 use domain::error::Error;
 use domain::models::actor::Actor;
-use domain::models::device::{Device, DeviceAccess, PushToken};
+use domain::models::device::{Device, PushToken};
 use domain::models::usage::{UsageScope, month};
 use domain::models::user::User;
 use domain::models::workspace::Settings;
@@ -15,12 +15,11 @@ use domain::rules::check_in::{
 };
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
-use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::description::things::checked_in;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -31,7 +30,7 @@ pub fn doc() -> OperationDoc {
              configuration.",
         )
         .body(|fields| drop(CheckInReport::read(fields)))
-        .shows("What the device may and must do.", checked_in())
+        .shows::<views::CheckInResult>("What the device may and must do.")
 }
 
 /// Answers with what the device may do, and what it must do. When nothing but the time has
@@ -142,11 +141,5 @@ async fn follow(table: &Table, before: &Device, request: &Request) -> Result<(),
 
 /// What a device is told: what it was to be told when it came, and what it may do by now.
 fn reply(came: &Device, device: &Device, now: Time) -> Reply {
-    let commands = came.commands.iter().filter(|open| open.is_served(now));
-    let commands: Vec<_> = commands
-        .map(|open| json!({"command_id": open.command_id, "kind": open.kind, "expires_at": open.expires_at}))
-        .collect();
-    Reply::ok(
-        &json!({"access": device.access(), "commands": commands, "download_config": device.access() == DeviceAccess::Allowed && device.must_download()}),
-    )
+    Reply::ok(&views::CheckInResult::new(came, device, now))
 }

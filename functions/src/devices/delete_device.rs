@@ -4,9 +4,9 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn doc() -> OperationDoc {
              is served until it is over.",
         )
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
 }
 
 /// Answers with the device, status `deleted`, and `purge_after`. The user's slot is free at once;

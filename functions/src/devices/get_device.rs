@@ -5,14 +5,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a device").versioned().shows("The device.", thing("Device"))
+    OperationDoc::new("Get a device").versioned().shows::<views::Device>("The device.")
 }
 
 /// Answers with the device and its custom metadata.
@@ -22,6 +21,6 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let whole = super::load_device(table, &request).await?;
-    let view = with_names(table, request.workspace(), views::device_details(&whole, request.now())).await?;
+    let view = with_names(table, request.workspace(), views::Device::of(&whole, request.now())).await?;
     Ok(Reply::thing(&view, whole.device.version))
 }

@@ -5,7 +5,6 @@ use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -15,7 +14,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a device's commands")
         .detail("The newest first, each with its history.")
-        .lists(thing("Command"), |_| ())
+        .lists::<views::Command>(|_| ())
 }
 
 /// Answers with a page of the device's commands, the newest first, each with its history.
@@ -28,5 +27,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     table.device(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
     let page = table.list_commands(request.workspace(), id, paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, request.workspace(), &page, views::command).await
+    paging.reply_named(table, request.workspace(), &page, views::Command::from).await
 }

@@ -11,7 +11,7 @@ use domain::{DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
+use crate::devices::user_names;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -24,7 +24,7 @@ pub fn doc() -> OperationDoc {
             "The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until \
              they are purged.",
         )
-        .lists(thing("DeviceListed"), |fields| drop(read(fields)))
+        .lists::<views::DeviceListItem>(|fields| drop(read(fields)))
 }
 
 /// Answers with a page of devices, the newest first, deleted ones too until they are purged.
@@ -36,15 +36,14 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, filter) = Paging::read(&request, read)?;
     let start = paging.start.clone();
     let page = table.list_devices(request.workspace(), &filter, paging.limit, start, request.now()).await?;
-    let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
-    let users = table.users(request.workspace(), &ids).await?;
+    let names = user_names(table, request.workspace(), &page.items).await?;
     let devices: BTreeSet<DeviceId> = page.items.iter().map(|device| device.device_id).collect();
     let attachments = table.attachments_to_show(request.workspace(), &devices).await?;
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let view = |device: &Device| {
-        let name = views::name_of(&users, device.user_id);
+        let name = names.get(&device.user_id).cloned();
         let known = attachments.get(&device.device_id);
-        views::device_with_health(device, known, name.as_deref(), &workspace.settings, request.now())
+        views::DeviceListItem::new(device, known, name, &workspace.settings, request.now())
     };
     paging.reply_named(table, request.workspace(), &page, view).await
 }

@@ -10,10 +10,8 @@ use domain::rules::registration::{NewIds, RefusedRegistration, Registration, Reg
 use domain::secret::{DeviceCredential, Hash, is_code};
 use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;
-use serde_json::json;
 
 use crate::description::OperationDoc;
-use crate::description::schema::{object, text, thing};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -29,11 +27,7 @@ pub fn doc() -> OperationDoc {
              because another user holds the device is taken back.",
         )
         .body(|fields| drop(RegistrationRequest::read(fields)))
-        .answers(
-            201,
-            "The device, and its credential.",
-            object([("device", thing("DeviceSeen")), ("credential", text())]),
-        )
+        .answers::<views::RegisteredDevice>(201, "The device, and its credential.")
         .refuses([
             DomainError::CodeUnknown,
             DomainError::CodeExpired,
@@ -110,9 +104,10 @@ async fn commit(
         commit = with_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;
-    let name = registration.user.after.name();
-    let device = views::device(&registration.device.after, Some(&name), id_source.now);
-    Ok(Reply::json(StatusCode::CREATED, &json!({"device": device, "credential": credential.reveal()})))
+    let user_name = registration.user.after.name();
+    let device = views::DeviceSummary::new(&registration.device.after, Some(user_name), id_source.now);
+    let view = views::RegisteredDevice { device, credential: credential.reveal() };
+    Ok(Reply::json(StatusCode::CREATED, &view))
 }
 
 /// The commit with the push token that the app has sent, or without the one of before.

@@ -12,7 +12,6 @@ use domain::states::CommandState;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
-use crate::description::things::own_command;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -26,7 +25,7 @@ pub fn doc() -> OperationDoc {
              the same answer.",
         )
         .body(|fields| drop(CommandReport::read(fields)))
-        .shows("Where the command stands.", own_command())
+        .shows::<views::OwnCommand>("The command after the report.")
         .refuses([DomainError::CommandOver(CommandState::Succeeded)])
 }
 
@@ -63,8 +62,8 @@ async fn attempt(
     };
     let event_context = request.event_context(workspace, Actor::Device(device.device_id));
     let Some(said) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
-        return Ok(Reply::ok(&views::own_command(&command)));
+        return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };
     table.commit(Commit::changing(event_context.event_id, &said.change(&device, &command))).await?;
-    Ok(Reply::ok(&views::own_command(&said.command)))
+    Ok(Reply::ok(&views::OwnCommand::from(&said.command)))
 }

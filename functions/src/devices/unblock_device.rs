@@ -5,9 +5,9 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::devices::actions::DeviceAction;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn doc() -> OperationDoc {
         .detail("It may do again what its user may.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

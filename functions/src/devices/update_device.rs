@@ -12,9 +12,9 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|fields| drop(read(fields)))
         .versioned()
-        .shows("The device.", thing("Device"))
+        .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }
 

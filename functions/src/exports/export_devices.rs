@@ -1,12 +1,9 @@
 //! `GET /devices/export`: the administration view as comma-separated values.
 
-use std::collections::BTreeMap;
-
 use aws::{Page, Table};
+use domain::DeviceId;
 use domain::error::Error;
 use domain::models::device::Device;
-use domain::models::user::User;
-use domain::{DeviceId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::Value;
 
@@ -14,6 +11,7 @@ use super::{ExportKind, ExportRequest};
 use crate::actors::name_actors;
 use crate::description::OperationDoc;
 use crate::devices::list_devices;
+use crate::devices::user_names;
 use crate::state::AppState;
 use crate::views;
 
@@ -83,9 +81,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 /// Devices as the list shows them.
 async fn shown(table: &Table, request: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
-    let ids = devices.iter().map(|device| device.user_id).collect();
-    let users = table.users(request.workspace(), &ids).await?;
-    let names: BTreeMap<UserId, String> = users.iter().map(|user| (user.user_id, User::name(user))).collect();
-    let view = |device: &Device| views::device(device, names.get(&device.user_id).map(String::as_str), request.now());
-    name_actors(table, request.workspace(), devices.iter().map(view).collect()).await
+    let names = user_names(table, request.workspace(), devices).await?;
+    let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());
+    name_actors(table, request.workspace(), devices.iter().map(view)).await
 }

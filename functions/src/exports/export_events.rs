@@ -66,14 +66,14 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = ExportRequest::read(&request, &EVENTS, is_id, |fields| list_events::read(fields, request.now()))?;
     if let Some(ids) = wanted.ids(EventId::parse) {
         let events = table.events(request.workspace(), &ids).await?;
-        let views = name_actors(table, request.workspace(), events.iter().map(views::event).collect()).await?;
+        let views = name_actors(table, request.workspace(), events.iter().map(views::Event::from)).await?;
         return wanted.named(table, &request, &views).await;
     }
     let page = |limit, start| {
         let (request, filter) = (&request, &wanted.filter);
         async move {
             let page = table.list_events(request.workspace(), filter, limit, start).await?;
-            let items = name_actors(table, request.workspace(), page.items.iter().map(views::event).collect()).await?;
+            let items = name_actors(table, request.workspace(), page.items.iter().map(views::Event::from)).await?;
             Ok(Page { items, next: page.next, left_out: page.left_out })
         }
     };

@@ -116,7 +116,7 @@ async fn shown(table: &Table, request: &AuthorizedRequest, people: &[UserWithDev
     let names = list_users::profile_names(table, request, people).await?;
     let view =
         |person: &UserWithDevices| list_users::shown(person, used.get(&person.user.user_id).copied(), &names, request);
-    name_actors(table, request.workspace(), people.iter().map(view).collect()).await
+    name_actors(table, request.workspace(), people.iter().map(view)).await
 }
 
 fn user_of(row: &Usage) -> Option<UserId> {

@@ -12,7 +12,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::jobs::work::{Action, outcomes};
 use crate::retry::retry_on_conflict;
 use crate::sources::sync::forget;
@@ -25,7 +24,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
         .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
         .versioned()
-        .shows("The job.", thing("Job"))
+        .shows::<views::Job>("The job.")
         .refuses([DomainError::JobOver(JobState::Finished), DomainError::PermissionMissing(Permission::UsersManage)])
 }
 
@@ -43,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
-            return Ok(Reply::thing(&views::job(&job), job.version));
+            return Ok(Reply::thing(&views::Job::from(&job), job.version));
         };
         let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
@@ -53,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
         let after = committed.now(change.job.map_or(job, |job| job.after));
-        Ok(Reply::thing(&views::job(&after), after.version))
+        Ok(Reply::thing(&views::Job::from(&after), after.version))
     })
     .await
 }

@@ -9,8 +9,7 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue};
 
 use crate::actors::with_names;
-use crate::description::OperationDoc;
-use crate::description::schema::{text, thing};
+use crate::description::{OperationDoc, schema_of};
 use crate::jobs::work::Action;
 use crate::paging;
 use crate::paging::Paging;
@@ -31,7 +30,7 @@ pub fn doc() -> OperationDoc {
         .answer(
             200,
             "The job with a page of outcomes.",
-            vec![("application/json", thing("JobPage")), ("text/csv", text())],
+            vec![("application/json", schema_of::<views::JobPage>()), ("text/csv", schema_of::<String>())],
         )
         .with_header("link", "Where the next part of the comma-separated values is.")
         .refuses([DomainError::CursorInvalid])
@@ -55,9 +54,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
     }
     let page = table.list_job_items(request.workspace(), id, paging.limit, paging.start.clone()).await?;
-    let mut view = with_names(table, request.workspace(), views::job(&job)).await?;
-    paging.put_into(&mut view, &page, views::job_item);
-    Ok(Reply::thing(&view, job.version))
+    let view = views::JobPage {
+        job: views::Job::from(&job),
+        items: page.items.iter().map(views::JobItem::from).collect(),
+        next_cursor: paging.next(&page),
+    };
+    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, job.version))
 }
 
 /// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives

@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::jobs::work::Action;
 use crate::paging::Paging;
 use crate::state::AppState;
@@ -15,7 +14,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List jobs")
         .detail("The newest first, as far as the caller may see them.")
-        .lists(thing("Job"), |_| ())
+        .lists::<views::Job>(|_| ())
 }
 
 /// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.
@@ -27,5 +26,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let mut page = table.list_jobs(request.workspace(), paging.limit, paging.start.clone()).await?;
     page.items.retain(|job| Action::of(job).is_ok_and(|action| action.require_seen_by(&request.caller).is_ok()));
-    paging.reply_named(table, request.workspace(), &page, views::job).await
+    paging.reply_named(table, request.workspace(), &page, views::Job::from).await
 }

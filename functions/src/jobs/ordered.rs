@@ -13,12 +13,11 @@ use domain::states::JobState;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::jobs::work::{PlannedChange, advance, decided};
 
@@ -62,14 +61,13 @@ impl BulkOperation {
 
     /// What the operation says of itself; `actions` are the names of those that it knows.
     pub fn doc(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
-        let outcome = || json!({"anyOf": [thing("JobDone"), thing("DryRun")]});
         let read = |mut fields: Fields| drop(self.read(&mut fields));
         let about = OperationDoc::new(summary).once();
         let about = if actions.is_empty() { about.body(read) } else { about.body_by("action", actions, read) };
         about
-            .shows("Every thing that was named is done, or would be.", outcome())
-            .answers(207, "Some of the things that were named could not be done.", outcome())
-            .answers(202, "The job, as far as it has come; the schedule goes on with it.", thing("JobDone"))
+            .shows::<views::BulkResult>("Every thing that was named is done, or would be.")
+            .answers::<views::BulkResult>(207, "Some of the things that were named could not be done.")
+            .answers::<views::JobResult>(202, "The job, as far as it has come; the schedule goes on with it.")
     }
 }
 
@@ -193,9 +191,7 @@ async fn tried(
         tally.count(item.outcome);
         items.push(item);
     }
-    let items: Vec<Value> = items.iter().map(views::job_item).collect();
-    let view = json!({"job_id": null, "dry_run": true, "progress": views::tally(tally), "items": items});
-    Ok(Reply::json(status(tally), &view))
+    Ok(Reply::json(status(tally), &views::BulkResult::DryRun(views::DryRun::new(tally, &items))))
 }
 
 fn status(tally: Tally) -> StatusCode {
@@ -203,12 +199,11 @@ fn status(tally: Tally) -> StatusCode {
 }
 
 async fn shown(table: &Table, job: &Job) -> Result<Reply, Error> {
-    let mut view = views::job(job);
+    let result = |items| views::BulkResult::Job(Box::new(views::JobResult { job: job.into(), items }));
     let Selection::Ids(ids) = &job.selection else {
-        return Ok(Reply::json(StatusCode::ACCEPTED, &view));
+        return Ok(Reply::json(StatusCode::ACCEPTED, &result(None)));
     };
     let items = table.job_items(job.workspace_id, job.job_id, ids).await?;
-    view["items"] = items.iter().map(views::job_item).collect();
     let status = if job.state == JobState::Running { StatusCode::ACCEPTED } else { status(job.tally) };
-    Ok(Reply::json(status, &view))
+    Ok(Reply::json(status, &result(Some(items.iter().map(views::JobItem::from).collect()))))
 }

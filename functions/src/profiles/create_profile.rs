@@ -11,7 +11,6 @@ use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -24,7 +23,7 @@ pub fn doc() -> OperationDoc {
         .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
         .body(|fields| drop(NewProfile::read(fields)))
         .once()
-        .answers(201, "The profile.", thing("Profile"))
+        .answers::<views::Profile>(201, "The profile.")
         .with_header("etag", "The profile's version, for `If-Match`.")
         .refuses([DomainError::ProfileNameTaken])
 }
@@ -68,5 +67,5 @@ async fn attempt(
 }
 
 fn shown(profile: &Profile, workspace: &Workspace) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::profile(profile, workspace)).versioned(profile.version)
+    Reply::json(StatusCode::CREATED, &views::Profile::new(profile, workspace)).versioned(profile.version)
 }

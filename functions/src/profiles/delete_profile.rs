@@ -8,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -19,7 +18,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a profile")
         .detail("The default goes only as the last one.")
         .guarded()
-        .shows("The profile as it was.", thing("Profile"))
+        .shows::<views::Profile>("The profile as it was.")
         .refuses([DomainError::ProfileInUse, DomainError::ProfileJustGiven, DomainError::ProfileIsDefault])
 }
 
@@ -43,5 +42,5 @@ async fn attempt(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Er
     let is_used = table.profile_is_used(request.workspace(), profile.profile_id).await?;
     let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &request.event_context())?;
     table.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
-    Ok(Reply::ok(&views::profile(&profile, &before)))
+    Ok(Reply::ok(&views::Profile::new(&profile, &before)))
 }

@@ -5,14 +5,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a profile").versioned().shows("The profile.", thing("Profile"))
+    OperationDoc::new("Get a profile").versioned().shows::<views::Profile>("The profile.")
 }
 
 /// Answers with the profile, its settings and its schema.
@@ -23,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let profile = super::load_profile(table, &request).await?;
     let workspace = workspace(table, &request).await?;
-    Ok(Reply::thing(&views::profile(&profile, &workspace), profile.version))
+    Ok(Reply::thing(&views::Profile::new(&profile, &workspace), profile.version))
 }

@@ -5,7 +5,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::workspace;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -15,7 +14,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List profiles")
         .detail("The newest first: all but their settings and schemas.")
-        .lists(thing("ProfileListed"), |_| ())
+        .lists::<views::ProfileListItem>(|_| ())
 }
 
 /// Answers with a page of profiles, the newest first: all but their settings and schemas.
@@ -27,5 +26,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_profiles(request.workspace(), paging.limit, paging.start.clone()).await?;
     let workspace = workspace(table, &request).await?;
-    Ok(paging.reply(&page, |profile| views::listed_profile(profile, &workspace)))
+    Ok(paging.reply(&page, |profile| views::ProfileListItem::new(profile, &workspace)))
 }

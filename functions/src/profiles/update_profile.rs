@@ -8,7 +8,6 @@ use lambda::{AuthorizedRequest, Reply};
 
 use super::{displaced, load_profile, workspace};
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -23,7 +22,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|fields| drop(ProfileEdit::read(fields)))
         .versioned()
-        .shows("The profile.", thing("Profile"))
+        .shows::<views::Profile>("The profile.")
         .refuses([DomainError::ProfileNameTaken, DomainError::ProfileIsDefault])
 }
 
@@ -44,7 +43,7 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit)
     let profile = load_profile(table, request).await?;
     let before = workspace(table, request).await?;
     let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
-        return Ok(Reply::thing(&views::profile(&profile, &before), profile.version));
+        return Ok(Reply::thing(&views::Profile::new(&profile, &before), profile.version));
     };
     let after = changed.profile;
     if is_renamed(&profile, &after) && table.profile_name_taken(request.workspace(), &after.name).await? {
@@ -55,5 +54,5 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit)
         commit = commit.bump_version(&old, &old);
     }
     let after = table.commit(commit).await?.now(after);
-    Ok(Reply::thing(&views::profile(&after, &changed.workspace), after.version))
+    Ok(Reply::thing(&views::Profile::new(&after, &changed.workspace), after.version))
 }

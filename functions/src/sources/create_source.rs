@@ -11,7 +11,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -27,7 +26,7 @@ pub fn doc() -> OperationDoc {
         )
         .body_by("kind", &<SourceKind as StringEnum>::all(), |mut fields| drop(read(&mut fields, &[])))
         .once()
-        .answers(201, "The source.", thing("Source"))
+        .answers::<views::Source>(201, "The source.")
         .with_header("etag", "The source's version, for `If-Match`.")
         .refuses([DomainError::TooManySources, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
@@ -87,5 +86,5 @@ async fn attempt(
 }
 
 fn shown(source: &DataSource) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::source(source)).versioned(source.version)
+    Reply::json(StatusCode::CREATED, &views::Source::from(source)).versioned(source.version)
 }

@@ -8,7 +8,6 @@ use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -22,7 +21,7 @@ pub fn doc() -> OperationDoc {
              what was uploaded.",
         )
         .guarded()
-        .shows("The source as it was.", thing("Source"))
+        .shows::<views::Source>("The source as it was.")
 }
 
 /// Answers with the source as it was. Its users stay as they are, and may be taken over by another
@@ -48,5 +47,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");
         }
     }
-    Ok(Reply::ok(&views::source(&source)))
+    Ok(Reply::ok(&views::Source::from(&source)))
 }

@@ -5,14 +5,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a source").versioned().shows("The source.", thing("Source"))
+    OperationDoc::new("Get a source").versioned().shows::<views::Source>("The source.")
 }
 
 /// Answers with the source.
@@ -22,6 +21,6 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let source = super::load_source(table, &request).await?;
-    let view = with_names(table, request.workspace(), views::source(&source)).await?;
+    let view = with_names(table, request.workspace(), views::Source::from(&source)).await?;
     Ok(Reply::thing(&view, source.version))
 }

@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -12,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List sources").detail("The newest first.").lists(thing("Source"), |_| ())
+    OperationDoc::new("List sources").detail("The newest first.").lists::<views::Source>(|_| ())
 }
 
 /// Answers with a page of sources, the newest first.
@@ -23,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_sources(request.workspace(), paging.limit, paging.start.clone()).await?;
-    paging.reply_named(table, request.workspace(), &page, views::source).await
+    paging.reply_named(table, request.workspace(), &page, views::Source::from).await
 }

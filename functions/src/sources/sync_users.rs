@@ -14,7 +14,6 @@ use lambda_http::http::StatusCode;
 use crate::context::RequestContext;
 use crate::deadline::Deadline;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::settings::Defaults;
@@ -39,7 +38,7 @@ pub fn doc() -> OperationDoc {
         .body(|mut fields| drop(read(&mut fields)))
         .once()
         .guarded()
-        .answers(202, "The job, as far as it has come.", thing("Job"))
+        .answers::<views::Job>(202, "The job, as far as it has come.")
         .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
 
@@ -67,7 +66,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
     let job =
         go_on(table, Some(pulling), &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &views::job(&job)))
+    Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.

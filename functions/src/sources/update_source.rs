@@ -7,7 +7,6 @@ use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -23,7 +22,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
         .versioned()
-        .shows("The source.", thing("Source"))
+        .shows::<views::Source>("The source.")
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
@@ -43,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let edit = Settings::of_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event, token)) = source.update(edit, &request.event_context())? else {
-            return Ok(Reply::thing(&views::source(&source), source.version));
+            return Ok(Reply::thing(&views::Source::from(&source), source.version));
         };
         if source.erases_anew(&after, &token) {
             request.caller.require(Permission::UsersWipe)?;
@@ -58,7 +57,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             TokenChange::Forgotten => commit.forget_source_token(source.source_id),
         };
         let after = table.commit(commit).await?.now(after);
-        Ok(Reply::thing(&views::source(&after), after.version))
+        Ok(Reply::thing(&views::Source::from(&after), after.version))
     })
     .await
 }

@@ -11,15 +11,14 @@ use domain::rules::change::ChangeSet;
 use domain::{JobId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::{array, count, flag, nullable, object, uuid};
 use crate::retry::retry_on_conflict;
 use crate::sources::sync_users::go_on;
 use crate::state::AppState;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -34,18 +33,7 @@ pub fn doc() -> OperationDoc {
             let _part = read_query(&mut fields);
         })
         .guarded()
-        .answers(
-            202,
-            "How far the upload is.",
-            object([
-                ("source_id", uuid()),
-                ("upload_id", uuid()),
-                ("parts", array(count())),
-                ("missing", array(count())),
-                ("complete", flag()),
-                ("job_id", nullable(uuid())),
-            ]),
-        )
+        .answers::<views::UploadProgress>(202, "How far the upload is.")
         .refuses([DomainError::SourceNotUploaded, DomainError::SyncRunning])
 }
 
@@ -77,19 +65,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         // Nothing is called outside: the rows are here.
         go_on(table, None, &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
     }
-    let upload = source.upload.as_ref();
-    let parts = upload.map(|upload| upload.parts.clone()).unwrap_or_default();
-    let last = upload.and_then(|upload| upload.last);
-    let missing: Vec<u32> = (1..=last.or(parts.last().copied()).unwrap_or(0)).filter(|n| !parts.contains(n)).collect();
-    let view = json!({
-        "source_id": source.source_id,
-        "upload_id": part.upload_id,
-        "parts": parts,
-        "missing": missing,
-        "complete": upload.is_some_and(domain::models::source::Upload::is_whole),
-        "job_id": upload.and_then(|upload| upload.job_id),
-    });
-    Ok(Reply::json(StatusCode::ACCEPTED, &view))
+    let progress = views::UploadProgress::new(&source, part.upload_id);
+    Ok(Reply::json(StatusCode::ACCEPTED, &progress))
 }
 
 fn read_query(fields: &mut Fields) -> (Option<Uuid>, bool, bool) {

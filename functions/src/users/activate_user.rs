@@ -4,9 +4,9 @@ use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::UserAction;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn doc() -> OperationDoc {
              before.",
         )
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -11,7 +11,6 @@ use lambda_http::http::StatusCode;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 
 use crate::state::AppState;
@@ -25,7 +24,7 @@ pub fn doc() -> OperationDoc {
         .detail("The profile and the user's own settings need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
         .once()
-        .answers(201, "The user.", thing("User"))
+        .answers::<views::User>(201, "The user.")
         .with_header("etag", "The user's version, for `If-Match`.")
         .refuses([
             DomainError::UsernameTaken,
@@ -87,5 +86,5 @@ async fn attempt(
 }
 
 fn shown(user: &User, request: &AuthorizedRequest) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::user(user, &[], &[], None, request.now())).versioned(user.version)
+    Reply::json(StatusCode::CREATED, &views::User::new(user, &[], &[], None, request.now())).versioned(user.version)
 }

@@ -3,11 +3,8 @@
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::description::schema::{array, object, text, thing};
-use crate::description::things::counts;
 use crate::state::AppState;
 use crate::views;
 
@@ -19,7 +16,7 @@ pub fn doc() -> OperationDoc {
             "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
              user, or of the whole workspace.",
         )
-        .shows("The counts.", object([("months", array(counts([("month", text())]))), ("totals", thing("Counts"))]))
+        .shows::<views::Usage>("The counts.")
 }
 
 /// Answers with `{months, totals}`: the counts of each month that has any, the newest first, of at
@@ -36,15 +33,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
         table.user_usage(request.workspace(), id).await?
     };
-    let mut totals = domain::models::usage::Counts::new();
-    for counts in months.values() {
-        domain::models::usage::add(&mut totals, counts);
-    }
-    let shown = |(month, counts): (&String, &domain::models::usage::Counts)| {
-        let mut view = views::counts(counts);
-        view["month"] = Value::String(month.clone());
-        view
-    };
-    let months: Vec<Value> = months.iter().rev().map(shown).collect();
-    Ok(Reply::ok(&json!({"months": months, "totals": views::counts(&totals)})))
+    Ok(Reply::ok(&views::Usage::new(&months)))
 }

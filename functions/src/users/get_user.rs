@@ -5,11 +5,9 @@ use domain::error::Error;
 use domain::models::invitation::Purpose;
 use domain::models::usage::{UsageScope, month};
 use lambda::{AuthorizedRequest, Reply};
-use serde_json::json;
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::RelatedToUser;
 use crate::users::actions::newest;
@@ -24,7 +22,7 @@ pub fn doc() -> OperationDoc {
              are set, and what they have used this month.",
         )
         .versioned()
-        .shows("The user.", thing("UserWhole"))
+        .shows::<views::UserDetails>("The user.")
 }
 
 /// Answers with the user, the devices that they hold, their newest invitation and deployment, their
@@ -37,16 +35,18 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let user = super::load_user(table, &request).await?;
     let id = user.user_id;
     let known = table.devices_to_show(request.workspace(), &user.known_device_ids()).await?;
-    let UserWithDevices { user, devices, left } = UserWithDevices::of(user, &known);
+    let person = UserWithDevices::of(user, &known);
     let used = table.usage_to_show(request.workspace(), &[UsageScope::User(id)], &month(request.now())).await?;
-    let invitation = newest(table, &user, Purpose::Invite).await?;
-    let beside = RelatedToUser::read(table, &user, &devices).await?;
-    let mut view = views::user_with_usage(&user, &devices, &left, beside.profile(), used.first(), request.now());
-    view["overrides"] = json!(user.client.overrides);
-    view["secrets"] = json!(user.client.secrets);
-    view["devices"] = beside.devices(&user, &devices, request.now());
-    let deployment = newest(table, &user, Purpose::Deploy).await?;
-    view["deployment"] = json!(deployment.map(|deployment| views::deployment(&deployment, request.now())));
-    view["invitation"] = json!(invitation.map(|invitation| views::invitation(&invitation, request.now())));
-    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, user.version))
+    let invitation = newest(table, &person.user, Purpose::Invite).await?;
+    let beside = RelatedToUser::read(table, &person.user, &person.devices).await?;
+    let deployment = newest(table, &person.user, Purpose::Deploy).await?;
+    let view = views::UserDetails {
+        user: views::UserListItem::new(&person, beside.profile(), used.first(), request.now()),
+        devices: beside.devices(&person.user, &person.devices, request.now()),
+        overrides: person.user.client.overrides.clone(),
+        secrets: views::secrets(&person.user),
+        deployment: deployment.map(|deployment| views::Deployment::new(&deployment, request.now())),
+        invitation: invitation.map(|invitation| views::Invitation::new(&invitation, request.now())),
+    };
+    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, person.user.version))
 }

@@ -6,7 +6,6 @@ use domain::error::{MessageLimit, RetryAfter};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::read_invite;
 use crate::views;
@@ -22,7 +21,7 @@ pub fn doc() -> OperationDoc {
         .body(|mut fields| drop(read_invite(&mut fields)))
         .once()
         .guarded()
-        .answers(202, "The invitation.", thing("Invitation"))
+        .answers::<views::Invitation>(202, "The invitation.")
         .refuses([
             DomainError::UserDeleted,
             DomainError::UserSuspended,
@@ -47,5 +46,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let action = read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::offered(table, &request, &action, defaults, views::invitation).await
+    super::offered(table, &request, &action, defaults, views::Invitation::new).await
 }

@@ -6,7 +6,6 @@ use domain::models::invitation::Purpose;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -16,7 +15,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
         .detail("The newest first, never with a code.")
-        .lists(thing("Invitation"), |_| ())
+        .lists::<views::Invitation>(|_| ())
 }
 
 /// Answers with a page of the user's invitations, the newest first, never with a code.
@@ -30,5 +29,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
     let mut page = table.list_invitations(request.workspace(), id, paging.limit, paging.start.clone()).await?;
     page.items.retain(|invitation| invitation.purpose == Purpose::Invite);
-    Ok(paging.reply(&page, |invitation| views::invitation(invitation, request.now())))
+    Ok(paging.reply(&page, |invitation| views::Invitation::new(invitation, request.now())))
 }

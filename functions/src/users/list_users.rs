@@ -13,7 +13,6 @@ use domain::{ProfileId, SourceId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -26,7 +25,7 @@ pub fn doc() -> OperationDoc {
             "The newest first, or those that `search` finds by the beginnings of their words; each with what they \
              have used this month.",
         )
-        .lists(thing("UserListed"), |fields| drop(read(fields)))
+        .lists::<views::UserListItem>(|fields| drop(read(fields)))
 }
 
 /// Answers with a page of users: the newest first, or those that were typed; each with what was
@@ -65,9 +64,9 @@ pub(crate) fn shown(
     used: Option<&Usage>,
     names: &BTreeMap<ProfileId, String>,
     request: &AuthorizedRequest,
-) -> serde_json::Value {
+) -> views::UserListItem {
     let profile = person.user.client.profile_id.and_then(|id| names.get(&id)).map(String::as_str);
-    views::user_with_usage(&person.user, &person.devices, &person.left, profile, used, request.now())
+    views::UserListItem::new(person, profile, used, request.now())
 }
 
 /// Reads the filters of the list, which are also those of a bulk call.

@@ -6,9 +6,9 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::UserAction;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(CommandRequest::read(CommandKind::Wipe, &mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

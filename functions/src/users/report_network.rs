@@ -8,7 +8,6 @@ use domain::rules::networks;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -20,7 +19,7 @@ pub fn doc() -> OperationDoc {
         .detail("A report that is older than what is known changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
         .versioned()
-        .shows("The network.", thing("Network"))
+        .shows::<views::Network>("The network.")
         .refuses([DomainError::UserDeleted])
 }
 
@@ -39,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             user = table.commit(Commit::of(&event).edit(&user, &after)).await?.now(after);
         }
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::network(&provider, known, request.now()), user.version))
+        Ok(Reply::thing(&views::Network::new(&provider, known, request.now()), user.version))
     })
     .await
 }

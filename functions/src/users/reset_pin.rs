@@ -6,9 +6,9 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::UserAction;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn doc() -> OperationDoc {
         .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -9,7 +9,6 @@ use domain::{InvitationId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -20,7 +19,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Take an invitation back")
         .detail("From this answer on, its code registers nothing.")
         .versioned()
-        .shows("The invitation.", thing("Invitation"))
+        .shows::<views::Invitation>("The invitation.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
@@ -39,11 +38,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         request.http.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
-            return Ok(Reply::thing(&views::invitation(&before, request.now()), before.version));
+            return Ok(Reply::thing(&views::Invitation::new(&before, request.now()), before.version));
         };
         let committed = table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
         let after = committed.now(after);
-        Ok(Reply::thing(&views::invitation(&after, request.now()), after.version))
+        Ok(Reply::thing(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await
 }

@@ -5,9 +5,9 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::users::actions::UserAction;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn doc() -> OperationDoc {
         .detail("From this answer on, all of the user's devices are shut out; their own blocks stay as they are.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
 

@@ -9,11 +9,11 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::state::AppState;
 use crate::users::actions::edited;
+use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|fields| drop(UserEdit::read(fields)))
         .versioned()
-        .shows("The user, with the devices that they hold.", thing("UserWithDevices"))
+        .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([
             DomainError::UserDeleted,
             DomainError::UsernameTaken,

@@ -7,8 +7,7 @@ use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::description::schema::{and, text};
-use crate::description::{OperationDoc, things};
+use crate::description::OperationDoc;
 use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::views;
@@ -23,7 +22,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public)))
         .once()
-        .answers(201, "The webhook, and its secret.", and(things::webhook(), [("secret", text())]))
+        .answers::<views::WebhookWithSecret>(201, "The webhook, and its secret.")
         .with_header("etag", "The webhook's version, for `If-Match`.")
         .refuses([
             DomainError::TooManyWebhooks,
@@ -47,7 +46,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let once = IdempotencyKey::of(&request)?;
     let (webhook, secret) =
         once.retry_on_conflict(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
-    let mut view = views::webhook(&webhook);
-    view["secret"] = secret.into();
+    let view = views::WebhookWithSecret { webhook: (&webhook).into(), secret };
     Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))
 }

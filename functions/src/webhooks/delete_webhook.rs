@@ -6,7 +6,6 @@ use domain::models::event::EventType;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,7 +16,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a webhook")
         .detail("It is told nothing more, not even what was to be tried again.")
         .guarded()
-        .shows("The webhook as it was.", thing("Webhook"))
+        .shows::<views::Webhook>("The webhook as it was.")
 }
 
 /// Answers with the webhook as it was. It is told nothing more, not even what was to be tried again, and
@@ -31,7 +30,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let webhook = super::load_webhook(table, &request).await?;
         let event = webhook.event(EventType::WebhookDeleted, &request.event_context());
         table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
-        Ok(Reply::ok(&views::webhook(&webhook)))
+        Ok(Reply::ok(&views::Webhook::from(&webhook)))
     })
     .await
 }

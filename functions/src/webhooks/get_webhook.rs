@@ -5,14 +5,13 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::actors::with_names;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a webhook").versioned().shows("The webhook.", thing("Webhook"))
+    OperationDoc::new("Get a webhook").versioned().shows::<views::Webhook>("The webhook.")
 }
 
 /// Answers with the webhook; never with what signs its calls.
@@ -22,6 +21,6 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let webhook = super::load_webhook(table, &request).await?;
-    let view = with_names(table, request.workspace(), views::webhook(&webhook)).await?;
+    let view = with_names(table, request.workspace(), views::Webhook::from(&webhook)).await?;
     Ok(Reply::thing(&view, webhook.version))
 }

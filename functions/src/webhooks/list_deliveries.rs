@@ -4,7 +4,6 @@ use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
@@ -14,7 +13,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a webhook's deliveries")
         .detail("That of the newest event first, for 30 days: status and first bytes of the last reply, and when the next attempt is due.")
-        .lists(thing("WebhookDelivery"), |_| ())
+        .lists::<views::WebhookDelivery>(|_| ())
 }
 
 /// Answers with a page of what became of deliveries, that of the newest event first: status and first
@@ -28,5 +27,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let webhook = super::named(table, &request).await?;
     let page =
         table.list_deliveries(request.workspace(), webhook.webhook_id, paging.limit, paging.start.clone()).await?;
-    Ok(paging.reply(&page, views::delivery))
+    Ok(paging.reply(&page, views::WebhookDelivery::from))
 }

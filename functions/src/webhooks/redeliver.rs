@@ -7,7 +7,6 @@ use lambda::{AuthorizedRequest, Reply};
 use super::calling::{CallOptions, call, record};
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::state::AppState;
 use crate::views;
 
@@ -17,7 +16,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Deliver an event again")
         .detail("The call is made at once, even if it succeeded before or the webhook is switched off. After a failure all goes on as it would have.")
         .guarded()
-        .shows("The delivery.", thing("WebhookDelivery"))
+        .shows::<views::WebhookDelivery>("The delivery.")
 }
 
 /// Makes the call at once, even if it succeeded before or the webhook is switched off, and answers with
@@ -39,5 +38,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     // What becomes of the webhook by that is Handset's own doing.
     let context = RequestContext::of_request(&request).itself();
     let delivery = record(table, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
-    Ok(Reply::ok(&views::delivery(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
+    Ok(Reply::ok(&views::WebhookDelivery::from(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

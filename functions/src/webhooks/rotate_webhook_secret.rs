@@ -5,8 +5,7 @@ use domain::error::{DomainError, Error};
 use domain::models::webhook::new_secret;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::description::schema::{and, text};
-use crate::description::{OperationDoc, things};
+use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -17,7 +16,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Rotate a webhook's secret")
         .detail("The new secret is shown this once. The one before signs beside it for 24 hours.")
         .versioned()
-        .shows("The webhook, and its new secret.", and(things::webhook(), [("secret", text())]))
+        .shows::<views::WebhookWithSecret>("The webhook, and its new secret.")
 }
 
 /// Answers with the webhook and, in `secret`, its new secret, which is shown this once. The one before
@@ -37,8 +36,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let commit =
             Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
         let after = table.commit(commit).await?.now(after);
-        let mut view = views::webhook(&after);
-        view["secret"] = fresh.into();
+        let view = views::WebhookWithSecret { webhook: (&after).into(), secret: fresh };
         Ok(Reply::thing(&view, after.version))
     })
     .await

@@ -8,7 +8,6 @@ use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
-use crate::description::schema::thing;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
@@ -20,7 +19,7 @@ pub fn doc() -> OperationDoc {
         .detail("`enabled` switches it on again, or off; what happened while it was off is not made up for.")
         .body(|mut fields| drop(Edit::read(&mut fields, EgressPolicy::Public)))
         .versioned()
-        .shows("The webhook.", thing("Webhook"))
+        .shows::<views::Webhook>("The webhook.")
         .refuses([DomainError::PermissionMissing(Permission::EventsRead)])
 }
 
@@ -40,10 +39,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event)) = webhook.update(edit, &request.event_context()) else {
-            return Ok(Reply::thing(&views::webhook(&webhook), webhook.version));
+            return Ok(Reply::thing(&views::Webhook::from(&webhook), webhook.version));
         };
         let after = table.commit(Commit::of(&event).edit(&webhook, &after)).await?.now(after);
-        Ok(Reply::thing(&views::webhook(&after), after.version))
+        Ok(Reply::thing(&views::Webhook::from(&after), after.version))
     })
     .await
 }

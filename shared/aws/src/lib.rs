@@ -22,7 +22,7 @@ pub use commit::{Commit, Committed};
 /// Which addresses webhooks may have.
 pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
-pub use item::{INDEXED, Key, Row, event_of_image};
+pub use item::{INDEXED, Key, Read, Row, event_of_image, from_json, to_json};
 pub use list::{Page, Position};
 pub use mail::{MailError, Mailer, Message, Picture};
 pub use push::{PushError, Pusher, Wake};

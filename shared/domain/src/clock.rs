@@ -1,8 +1,10 @@
 //! Timestamps, always in UTC with millisecond precision.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A timestamp in UTC, to the millisecond. Written as RFC 3339 with exactly three decimals, so that sorting the
@@ -59,6 +61,20 @@ impl Time {
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.checked_sub_signed(duration).unwrap_or(DateTime::<Utc>::MIN_UTC))
+    }
+}
+
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
     }
 }
 

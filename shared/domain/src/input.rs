@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,7 @@ use crate::text::TextRule;
 /// response stays far below Lambda's 6 MB.
 pub const FAULT_LIMIT: usize = 200;
 
+<<<<<<< HEAD
 /// One invalid field of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -22,6 +24,16 @@ pub struct FieldError {
     /// Stable code for programs.
     pub code: &'static str,
     /// Sentence for people.
+=======
+/// An invalid field of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldError {
+    /// Name of the field, with dots for nested ones; empty for the input as a whole.
+    pub field: String,
+    /// Stable code for programs.
+    pub code: &'static str,
+    /// What is wrong, for people.
+>>>>>>> next
     pub detail: String,
 }
 

@@ -82,6 +82,19 @@ macro_rules! string_enum {
             }
         }
 
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                // A later release may have others, which whoever reads replies has to take as well.
+                schemars::json_schema!({"type": "string", "x-extensible-enum": Self::ALL})
+            }
+        }
+
         impl $crate::input::StringEnum for $name {
             fn all() -> Vec<&'static str> {
                 Self::ALL.iter().map(|member| member.as_str()).collect()

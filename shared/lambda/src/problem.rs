@@ -1,9 +1,13 @@
 //! Error responses as `application/problem+json` (RFC 9457).
 
-use domain::error::ScimType;
-use domain::error::{DomainError, Error};
+use domain::Time;
+use domain::error::{DomainError, Error, HeldDevice, ScimType};
+use domain::input::FieldError;
+use domain::permission::Permission;
+use domain::states::InvitationStatus;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::reply::Reply;
 
@@ -87,47 +91,136 @@ pub fn status(error: &DomainError) -> StatusCode {
     }
 }
 
+<<<<<<< HEAD
 /// The response for an error. Other errors than domain errors only tell the caller whether to retry: their
 /// causes go to the log.
+=======
+/// Why a request failed (RFC 9457).
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the code tells problems apart.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The HTTP status in words.
+    title: &'static str,
+    /// The HTTP status.
+    #[schemars(extend("minimum" = 400, "maximum" = 599))]
+    status: u16,
+    /// Stable code for programs.
+    code: String,
+    /// What happened, for people.
+    detail: String,
+    /// Identifier of the request, as `x-request-id` has it.
+    request_id: String,
+    /// Every invalid field of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<FieldError>")]
+    errors: Option<Vec<FieldError>>,
+    /// Devices that prevent it: those that count towards the user's limit, or that were never wiped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<HeldDevice>")]
+    devices: Option<Vec<HeldDevice>>,
+    /// What the first call with this idempotency key created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    id: Option<String>,
+    /// Current state of the command or the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    state: Option<String>,
+    /// Current status of the invitation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "InvitationStatus")]
+    invitation_status: Option<InvitationStatus>,
+    /// The permission that is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Permission")]
+    permission: Option<Permission>,
+    /// Permissions, one of which is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Permission>")]
+    permissions: Option<&'static [Permission]>,
+    /// Earliest time for another try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    retry_at: Option<Time>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>, request_id: &str) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            request_id: request_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The problem of a refusal, with the data that its kind of refusal carries.
+    fn of(error: &DomainError, request_id: &str) -> Self {
+        let problem = Self::new(status(error), error.code(), error.to_string(), request_id);
+        match error {
+            DomainError::Invalid(errors) => Self { errors: Some(errors.clone()), ..problem },
+            DomainError::DeviceLimitReached(devices) | DomainError::WipeFirst(devices) => {
+                Self { devices: Some(devices.clone()), ..problem }
+            }
+            DomainError::AlreadyCreated(id) => Self { id: Some(id.clone()), ..problem },
+            DomainError::CommandOver(state) => Self { state: Some(state.to_string()), ..problem },
+            DomainError::JobOver(state) => Self { state: Some(state.to_string()), ..problem },
+            DomainError::InvitationOver(status) => Self { invitation_status: Some(*status), ..problem },
+            DomainError::TooManyMessages(wait) => Self { retry_at: Some(wait.until), ..problem },
+            DomainError::PermissionMissing(permission) | DomainError::PermissionNotHeld(permission) => {
+                Self { permission: Some(*permission), ..problem }
+            }
+            DomainError::PermissionsMissing(permissions) => Self { permissions: Some(permissions), ..problem },
+            _ => problem,
+        }
+    }
+
+    fn reply(&self) -> Reply {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut reply = Reply::json(status, self);
+        for (name, value) in &mut reply.headers {
+            if name == "content-type" {
+                *value = HeaderValue::from_static("application/problem+json");
+            }
+        }
+        reply
+    }
+}
+
+/// The reply to a caller whose request failed. A failure that is not a refusal shows no cause, which is for the log
+/// alone.
+>>>>>>> next
 #[must_use]
 pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
         Error::Refused(error) => refused(error, request_id),
         Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
-            let reply = problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id, json!({}));
-            reply.with(HeaderName::from_static("retry-after"), "1")
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id);
+            problem.reply().with(HeaderName::from_static("retry-after"), "1")
         }
         Error::Internal { .. } => internal(request_id),
     }
 }
 
+<<<<<<< HEAD
 /// The response for an internal error.
+=======
+/// The reply to a caller whose request failed by a fault of ours.
+>>>>>>> next
 #[must_use]
 pub fn internal(request_id: &str) -> Reply {
     let detail = "Something went wrong on our side.";
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id, json!({}))
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id).reply()
 }
 
 fn refused(error: &DomainError, request_id: &str) -> Reply {
-    let more = match error {
-        DomainError::Invalid(faults) => json!({"errors": faults}),
-        DomainError::DeviceLimitReached(devices) | DomainError::WipeFirst(devices) => {
-            json!({"devices": devices})
-        }
-        DomainError::AlreadyCreated(id) => json!({"id": id}),
-        DomainError::CommandOver(state) => json!({"state": state}),
-        DomainError::InvitationOver(status) => json!({"invitation_status": status}),
-        DomainError::JobOver(state) => json!({"state": state}),
-        DomainError::TooManyMessages(wait) => json!({"retry_at": wait.until}),
-        DomainError::PermissionMissing(permission) | DomainError::PermissionNotHeld(permission) => {
-            json!({"permission": permission.as_str()})
-        }
-        DomainError::PermissionsMissing(permissions) => json!({"permissions": permissions}),
-        _ => json!({}),
-    };
-    let status = status(error);
-    let reply = with_what_is_asked(problem(status, &error.code(), &error.to_string(), request_id, more));
+    let reply = with_what_is_asked(Problem::of(error, request_id).reply());
     match error {
         DomainError::TooManyMessages(wait) => reply.retry_after(wait.seconds),
         _ => reply,
@@ -138,27 +231,6 @@ fn refused(error: &DomainError, request_id: &str) -> Reply {
 pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
     if reply.status == StatusCode::UNAUTHORIZED {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
-    }
-    reply
-}
-
-fn problem(status: StatusCode, code: &str, detail: &str, request_id: &str, more: Value) -> Reply {
-    let mut body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "code": code,
-        "detail": detail,
-        "request_id": request_id,
-    });
-    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-        body.extend(more);
-    }
-    let mut reply = Reply::json(status, &body);
-    for (name, value) in &mut reply.headers {
-        if name == "content-type" {
-            *value = HeaderValue::from_static("application/problem+json");
-        }
     }
     reply
 }

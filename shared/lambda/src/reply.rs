@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error_format::ErrorFormat;
@@ -44,20 +45,24 @@ pub fn came_by_https(event: &Value) -> bool {
 
 impl Reply {
     /// A JSON reply that must not be cached.
+    ///
+    /// # Panics
+    /// If the body cannot be JSON: a map whose keys are not texts.
     #[must_use]
-    pub fn json(status: StatusCode, body: &Value) -> Self {
-        Self::new(status, "application/json", body.to_string()).with(CACHE_CONTROL, "no-store")
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("a reply's keys are texts");
+        Self::new(status, "application/json", body).with(CACHE_CONTROL, "no-store")
     }
 
     /// A 200 reply with JSON.
     #[must_use]
-    pub fn ok(body: &Value) -> Self {
+    pub fn ok(body: &impl Serialize) -> Self {
         Self::json(StatusCode::OK, body)
     }
 
     /// A 200 reply with one object, and its version as `ETag`.
     #[must_use]
-    pub fn thing(body: &Value, version: u64) -> Self {
+    pub fn thing(body: &impl Serialize, version: u64) -> Self {
         Self::ok(body).versioned(version)
     }
 

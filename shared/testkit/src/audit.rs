@@ -12,7 +12,7 @@ use aws::store::tokens::token_place_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use aws::Row;
+use aws::{Read, Row};
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::{Event, EventType};
@@ -30,7 +30,6 @@ use domain::rules::scim::document::ScimAttributes;
 use domain::secret::Hash;
 use domain::{Time, UserId};
 use local::messaging::{Channel, OutboxItem};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
@@ -674,9 +673,7 @@ fn code(text: &str) -> String {
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
-fn read_all<R: DeserializeOwned>(rows: &BTreeMap<String, Value>, is: impl Fn(&str, &str) -> bool) -> Vec<R> {
+fn read_all<R: Read>(rows: &BTreeMap<String, Value>, is: impl Fn(&str, &str) -> bool) -> Vec<R> {
     let wanted = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| is(pk, sk)));
-    wanted
-        .map(|(key, row)| serde_json::from_value(rows::whole(row.clone())).unwrap_or_else(|e| panic!("{key}: {e}")))
-        .collect()
+    wanted.map(|(key, row)| aws::from_json(row.clone()).unwrap_or_else(|e| panic!("{key}: {e}"))).collect()
 }

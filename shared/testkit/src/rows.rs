@@ -101,13 +101,10 @@ pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
     };
-    let mut row = serde_json::to_value(thing).expect("a thing is JSON");
-    for (name, value) in thing.indexes() {
-        row[name] = value.into();
-    }
+    let row = aws::to_json(thing).expect("a thing is a row");
     let index_rows = thing.index_rows().into_iter();
     let index_rows = index_rows.map(|index_row| keyed(json!(index_row.attributes), index_row.key));
-    [keyed(row, thing.key())].into_iter().chain(index_rows).collect()
+    [row].into_iter().chain(index_rows).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does, but without stream records.

@@ -223,9 +223,8 @@ fn populate(house: &Metered, from: usize, to: usize, template: (&Value, &Value))
     let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
     let mut made = Vec::new();
     for number in from..to {
-        let mut user: domain::models::user::User = serde_json::from_value(template.0.clone()).unwrap();
-        let mut device: domain::models::device::Device =
-            serde_json::from_value(rows::whole(template.1.clone())).unwrap();
+        let mut user: domain::models::user::User = aws::from_json(template.0.clone()).unwrap();
+        let mut device: domain::models::device::Device = aws::from_json(template.1.clone()).unwrap();
         user.workspace_id = workspace;
         user.user_id = UserId(id(2 * number));
         user.username = format!("person{number:05}");

@@ -92,12 +92,8 @@ const ENDPOINT: &str =
 
 /// The size of a row as DynamoDB counts it ("Item sizes and formats", same guide).
 fn bytes<R: Row>(row: &R) -> usize {
-    let fields = serde_json::to_value(row).unwrap();
-    let stored = fields.as_object().unwrap().iter().filter(|(name, _)| !R::TOLD.contains(&name.as_str()));
-    let stored: usize = stored.map(|(name, value)| name.len() + value_bytes(value)).sum();
-    let indexes: usize = row.indexes().iter().map(|(name, value)| name.len() + value.len()).sum();
-    let key = row.key();
-    stored + indexes + "pk".len() + key.pk.len() + "sk".len() + key.sk.len()
+    let row = aws::to_json(row).unwrap();
+    row.as_object().unwrap().iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
 }
 
 fn value_bytes(value: &Value) -> usize {

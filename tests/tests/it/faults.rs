@@ -659,7 +659,7 @@ static PEOPLE: &[Scenario] = &[
     scenario("create-workspace", "with an identifier of the invoker's own", |g| {
         Box::pin(async move {
             let id = format!("0190f3c4-7b5e-7a11-8c1d-{:012x}", g.run);
-            Go::Invoke { event: json!({"name": "Second", "workspace_id": id}), ends: &["already made"] }
+            Go::Invoke { event: json!({"name": "Second", "workspace_id": id}), ends: &["already created"] }
         })
     }),
 ];
@@ -1238,7 +1238,7 @@ static SCHEDULES: &[Scenario] = &[
             let key = format!("DEVICE#{}#{device} | PUSH", g.tenant.workspace_id);
             let mut token = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the token's row");
             token["token"] = json!(g.name("newer"));
-            let row: domain::models::device::PushToken = serde_json::from_value(token.clone()).unwrap();
+            let row: domain::models::device::PushToken = aws::from_json(token.clone()).unwrap();
             let due = domain::models::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
             for (name, value) in aws::Row::indexes(&due) {
                 token[name] = json!(value);

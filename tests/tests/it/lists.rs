@@ -1186,14 +1186,14 @@ impl Staff {
     fn many_more(&self, user: &str, device: &str) {
         let Fleet { bench, tenant, .. } = &self.0;
         let stored = rows::all(bench, rows::MAIN);
-        let row = |key: &str| rows::whole(stored[key].clone());
+        let row = |key: &str| stored[key].clone();
         let workspace = &tenant.workspace_id;
-        let user: User = serde_json::from_value(row(&format!("USER#{workspace}#{user} | USER"))).unwrap();
-        let device: Device = serde_json::from_value(row(&format!("DEVICE#{workspace}#{device} | DEVICE"))).unwrap();
+        let user: User = aws::from_json(row(&format!("USER#{workspace}#{user} | USER"))).unwrap();
+        let device: Device = aws::from_json(row(&format!("DEVICE#{workspace}#{device} | DEVICE"))).unwrap();
         let event = stored
             .values()
             .find(|row| row["event_type"] == "device.confirmed" && row["device_id"] == *self.0.devices["used"]);
-        let event: Event = serde_json::from_value(rows::whole(event.unwrap().clone())).unwrap();
+        let event: Event = aws::from_json(event.unwrap().clone()).unwrap();
         let mut made = Vec::new();
         for number in 0..MANY {
             let at = Time::from(bench.now()).plus(Duration::milliseconds(i64::try_from(number).unwrap()));

@@ -473,7 +473,7 @@ impl Slow {
         let is = |key: &str, row: &Value| key.contains(part) || key.starts_with("EVENT#") && row["event_type"] == part;
         let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
-        let like = |number| change(id(number), serde_json::from_value(rows::whole(row.clone())).unwrap());
+        let like = |number| change(id(number), aws::from_json(row.clone()).unwrap());
         let made: Vec<Value> = (0..count).flat_map(|number| rows::of_thing(&like(number))).collect();
         rows::fill(&self.bench, rows::MAIN, &made, &["device_ids"]);
     }

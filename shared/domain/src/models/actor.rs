@@ -35,18 +35,41 @@ struct WrittenActor {
     id: Option<Value>,
 }
 
+impl Actor {
+    /// The kinds of actor that this release knows.
+    pub const KINDS: [&str; 6] = ["key", "member", "device", "invitation", "deployment", "system"];
+
+    /// Kind of actor, one of [`Actor::KINDS`] or of another release.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Member(_) => "member",
+            Self::Device(_) => "device",
+            Self::Invitation(_) => "invitation",
+            Self::Deployment(_) => "deployment",
+            Self::System => "system",
+            Self::Unknown(kind, _) => kind.as_str(),
+        }
+    }
+
+    /// Identifier of the actor; Handset itself has none.
+    #[must_use]
+    pub const fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Key(id) => Some(id.0),
+            Self::Member(id) => Some(id.0),
+            Self::Device(id) => Some(id.0),
+            Self::Invitation(id) | Self::Deployment(id) => Some(id.0),
+            Self::System => None,
+            Self::Unknown(_, id) => *id,
+        }
+    }
+}
+
 impl From<Actor> for WrittenActor {
     fn from(actor: Actor) -> Self {
-        let (kind, id) = match actor {
-            Actor::Key(id) => ("key", Some(id.0)),
-            Actor::Member(id) => ("member", Some(id.0)),
-            Actor::Device(id) => ("device", Some(id.0)),
-            Actor::Invitation(id) => ("invitation", Some(id.0)),
-            Actor::Deployment(id) => ("deployment", Some(id.0)),
-            Actor::System => ("system", None),
-            Actor::Unknown(kind, id) => (kind.as_str(), id),
-        };
-        Self { kind: kind.to_owned(), id: id.map(|id| id.to_string().into()) }
+        Self { kind: actor.kind().to_owned(), id: actor.id().map(|id| id.to_string().into()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -193,12 +194,22 @@ string_enum! {
     }
 }
 
+<<<<<<< HEAD
 /// The change of one field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Old value.
     pub before: Value,
     /// New value.
+=======
+/// One field's change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct FieldChange {
+    /// Value before.
+    pub before: Value,
+    /// Value after.
+>>>>>>> next
     pub after: Value,
 }
 

@@ -3,6 +3,7 @@
 //! The outcome of an object is its own row, written once, in the same commit that changes the object. So a job
 //! that is interrupted and resumed handles each object exactly once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -154,12 +155,22 @@ pub struct Waiting {
     pub until: Time,
 }
 
+<<<<<<< HEAD
 /// A job's pause for a message limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobPause {
     /// Stable code of the limit.
     pub code: String,
     /// End of the pause.
+=======
+/// Why a job rests: what it has to send may not go out yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct JobPause {
+    /// Stable code of the limit that was reached.
+    pub code: String,
+    /// Time at which the job goes on.
+>>>>>>> next
     pub until: Time,
 }
 
@@ -171,12 +182,22 @@ impl JobPause {
     }
 }
 
+<<<<<<< HEAD
 /// Why a job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFailure {
     /// Stable code for programs.
     pub code: String,
     /// Sentence for people.
+=======
+/// Why a job was stopped by what it works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct JobFailure {
+    /// Stable code for programs.
+    pub code: String,
+    /// What happened, for people.
+>>>>>>> next
     pub detail: String,
 }
 

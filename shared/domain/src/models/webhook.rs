@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -89,12 +90,18 @@ string_enum! {
     }
 }
 
+<<<<<<< HEAD
 /// Since when and why a webhook is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+=======
+/// Since when, and why, a webhook is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+>>>>>>> next
 pub struct Disabled {
     /// Time of the change.
     pub at: Time,
-    /// The reason.
+    /// Why: `failing`, nothing was taken for five days; `gone`, the receiver answered 410; `by_admin`.
     pub reason: Reason,
 }
 

@@ -2,6 +2,7 @@
 //! since when.
 
 use chrono::Duration;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Time;
@@ -11,14 +12,14 @@ use crate::models::push::{Push, PushReason};
 use crate::models::workspace::Settings;
 use crate::states::Platform;
 
-/// One thing that is wrong, or to look after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Something that is wrong with a device, or that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Issue {
-    /// A stable code that programs read.
+    /// Stable code for programs.
     pub code: &'static str,
-    /// A sentence that people read; it holds nothing personal.
+    /// What it is, for people. Holds nothing personal.
     pub message: String,
-    /// Since when, as far as it is known.
+    /// Start of it, as far as it is known.
     pub created_at: Time,
 }
 
