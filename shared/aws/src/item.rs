@@ -233,10 +233,7 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     Ok(row)
 }
 
-<<<<<<< HEAD
-/// Describes a row by its key.
-=======
-/// The row of a thing, in plain JSON.
+/// The row of an object, in plain JSON.
 ///
 /// # Errors
 /// `Internal` if it cannot be written.
@@ -244,16 +241,15 @@ pub fn to_json<R: Row>(row: &R) -> Result<serde_json::Value, Error> {
     serde_dynamo::from_item(to_item(row)?).map_err(|e| Error::internal("writing a row", e))
 }
 
-/// The thing that a row in plain JSON holds.
+/// Reads an object from a row in plain JSON.
 ///
 /// # Errors
-/// `Internal` if it cannot be read. Nothing of what it holds is in the error.
+/// `Internal` if it is unreadable. The error has none of its content.
 pub fn from_json<R: Read>(row: serde_json::Value) -> Result<R, Error> {
     from_item(serde_dynamo::to_item(row).map_err(|_| Error::internal("reading a row", "it is no object"))?)
 }
 
-/// A row by its key.
->>>>>>> next
+/// Describes a row by its key.
 fn named(item: &Item) -> String {
     Key::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
 }

@@ -14,14 +14,9 @@ use crate::permission::Permission;
 use crate::states::{CommandState, InvitationStatus, JobState, Platform};
 use crate::string_enum::string_enum;
 
-<<<<<<< HEAD
 /// A device that an error names, with enough to distinguish it from the user's others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-=======
-/// A device that a refusal names: enough to tell it from the user's others.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(inline)]
->>>>>>> next
 pub struct HeldDevice {
     /// The device.
     pub device_id: DeviceId,

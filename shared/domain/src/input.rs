@@ -15,16 +15,6 @@ use crate::text::TextRule;
 /// response stays far below Lambda's 6 MB.
 pub const FAULT_LIMIT: usize = 200;
 
-<<<<<<< HEAD
-/// One invalid field of an input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// The field's name; nested names are joined by dots; empty for the input as a whole.
-    pub field: String,
-    /// Stable code for programs.
-    pub code: &'static str,
-    /// Sentence for people.
-=======
 /// An invalid field of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
@@ -33,7 +23,6 @@ pub struct FieldError {
     /// Stable code for programs.
     pub code: &'static str,
     /// What is wrong, for people.
->>>>>>> next
     pub detail: String,
 }
 

@@ -91,10 +91,6 @@ pub fn status(error: &DomainError) -> StatusCode {
     }
 }
 
-<<<<<<< HEAD
-/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their
-/// causes go to the log.
-=======
 /// Why a request failed (RFC 9457).
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Problem {
@@ -159,7 +155,7 @@ impl Problem {
         }
     }
 
-    /// The problem of a refusal, with the data that its kind of refusal carries.
+    /// The problem of a domain error, with the fields of its kind of error.
     fn of(error: &DomainError, request_id: &str) -> Self {
         let problem = Self::new(status(error), error.code(), error.to_string(), request_id);
         match error {
@@ -192,9 +188,8 @@ impl Problem {
     }
 }
 
-/// The reply to a caller whose request failed. A failure that is not a refusal shows no cause, which is for the log
-/// alone.
->>>>>>> next
+/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their causes go
+/// to the log.
 #[must_use]
 pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
@@ -208,11 +203,7 @@ pub fn reply(failure: &Error, request_id: &str) -> Reply {
     }
 }
 
-<<<<<<< HEAD
 /// The response for an internal error.
-=======
-/// The reply to a caller whose request failed by a fault of ours.
->>>>>>> next
 #[must_use]
 pub fn internal(request_id: &str) -> Reply {
     let detail = "Something went wrong on our side.";

@@ -194,22 +194,13 @@ string_enum! {
     }
 }
 
-<<<<<<< HEAD
 /// The change of one field.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FieldChange {
-    /// Old value.
-    pub before: Value,
-    /// New value.
-=======
-/// One field's change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct FieldChange {
     /// Value before.
     pub before: Value,
     /// Value after.
->>>>>>> next
     pub after: Value,
 }
 

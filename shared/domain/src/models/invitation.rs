@@ -86,21 +86,12 @@ pub struct Delivery {
 /// For this long after a change of a user's address or number, deployments to it carry a warning.
 pub const ADDRESS_IS_NEW_FOR: Duration = Duration::days(7);
 
-<<<<<<< HEAD
 /// A warning to the person who made a change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Warning {
-    /// Stable code for programs.
-    pub code: String,
-    /// Sentence for people.
-=======
-/// Something that was done, and that whoever did it should look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// Stable code for programs, such as `address_changed_recently`.
     pub code: String,
     /// What it warns of, for people.
->>>>>>> next
     pub detail: String,
     /// Time of what it warns of.
     pub at: Time,

@@ -155,22 +155,13 @@ pub struct Waiting {
     pub until: Time,
 }
 
-<<<<<<< HEAD
 /// A job's pause for a message limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobPause {
-    /// Stable code of the limit.
-    pub code: String,
-    /// End of the pause.
-=======
-/// Why a job rests: what it has to send may not go out yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct JobPause {
     /// Stable code of the limit that was reached.
     pub code: String,
     /// Time at which the job goes on.
->>>>>>> next
     pub until: Time,
 }
 
@@ -182,22 +173,13 @@ impl JobPause {
     }
 }
 
-<<<<<<< HEAD
 /// Why a job failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobFailure {
-    /// Stable code for programs.
-    pub code: String,
-    /// Sentence for people.
-=======
-/// Why a job was stopped by what it works on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct JobFailure {
     /// Stable code for programs.
     pub code: String,
     /// What happened, for people.
->>>>>>> next
     pub detail: String,
 }
 

@@ -90,14 +90,9 @@ string_enum! {
     }
 }
 
-<<<<<<< HEAD
 /// Since when and why a webhook is disabled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-=======
-/// Since when, and why, a webhook is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
->>>>>>> next
 pub struct Disabled {
     /// Time of the change.
     pub at: Time,
