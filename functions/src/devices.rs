@@ -59,7 +59,7 @@ pub(crate) async fn user_names(
 
 /// The reply that shows a device.
 fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
-    Reply::thing(&views::Device::of(whole, request.now()), whole.device.version)
+    Reply::ok_versioned(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
 /// Does something to the device that a call's path names, and shows it; what changes nothing
@@ -109,7 +109,7 @@ async fn attachments(
 ) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
         let mut whole = load_device(table, request).await?;
-        let none = DeviceAttachments::none(&whole.device);
+        let none = DeviceAttachments::empty(&whole.device);
         let before = whole.attachments.as_ref().unwrap_or(&none);
         if let Some((after, event)) = change(&whole.device, before, &request.event_context())? {
             let device = whole.device.clone();
@@ -129,15 +129,15 @@ async fn committed(
     event: &Event,
 ) -> Result<DeviceDetails, Error> {
     // The device's version stands for the whole, so it goes up with what belongs to it too.
-    let commit = Commit::of(event).bump_version(&whole.device, &device);
+    let commit = Commit::with_event(event).bump_version(&whole.device, &device);
     let commit = match &whole.attachments {
         Some(before) => commit.edit(before, &after),
-        None if after == DeviceAttachments::none(&device) => commit,
+        None if after == DeviceAttachments::empty(&device) => commit,
         None => commit.put(&after),
     };
     let committed = table.commit(commit).await?;
-    let (device, after) = (committed.now(device), committed.now(after));
-    let attachments = whole.attachments.is_some() || after != DeviceAttachments::none(&device);
+    let (device, after) = (committed.with_new_version(device), committed.with_new_version(after));
+    let attachments = whole.attachments.is_some() || after != DeviceAttachments::empty(&device);
     Ok(DeviceDetails { device, attachments: attachments.then_some(after), ..whole })
 }
 
@@ -152,7 +152,7 @@ async fn done(
         let mut prepared =
             actions::prepare(table, &RequestContext::of_request(request), whole, action, defaults).await?;
         if let Some(commit) = prepared.commit.take() {
-            prepared.whole.device = table.commit(commit).await?.now(prepared.whole.device);
+            prepared.whole.device = table.commit(commit).await?.with_new_version(prepared.whole.device);
         }
         Ok(prepared)
     })

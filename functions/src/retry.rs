@@ -16,7 +16,7 @@ where
 {
     for round in 0..ATTEMPTS {
         match attempt().await {
-            Err(Error::Conflict) => table.pause(round).await,
+            Err(Error::Conflict) => table.backoff(round).await,
             answer => return answer,
         }
     }

@@ -94,14 +94,14 @@ pub(crate) async fn committed(
 ) -> Result<Reply, Error> {
     let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
     if let Some(commit) = prepared.commit.take() {
-        prepared.user = table.commit(commit).await?.now(prepared.user);
+        prepared.user = table.commit(commit).await?.with_new_version(prepared.user);
     }
     let PlannedUser { user, devices, left, .. } = &prepared;
     let view = views::UserWithDevices {
         user: views::User::new(user, devices, left, beside.profile(), request.now()),
         devices: beside.devices(user, devices, request.now()),
     };
-    Ok(Reply::thing(&view, user.version))
+    Ok(Reply::ok_versioned(&view, user.version))
 }
 
 /// Does something to the user that a call's path names, and shows them; what changes nothing

@@ -31,7 +31,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
             return Ok(Reply::ok(&views::Deployment::new(&before, request.now())));
         };
-        table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
+        table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await?;
         Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })
     .await

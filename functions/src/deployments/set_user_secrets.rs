@@ -36,10 +36,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let mut after = user.clone();
         if let Some(change) = set_secrets(&user, &edit, &event_context)? {
             after = change.user_after().unwrap_or(&user).clone();
-            let commit = Commit::changing(event_context.event_id, &change).keep_secrets(&after, &edit);
-            after = table.commit(commit).await?.now(after);
+            let commit = Commit::from_changes(event_context.event_id, &change).update_user_secrets(&after, &edit);
+            after = table.commit(commit).await?.with_new_version(after);
         }
-        Ok(Reply::thing(&views::SecretsSet::from(&after), after.version))
+        Ok(Reply::ok_versioned(&views::SecretsSet::from(&after), after.version))
     })
     .await
 }

@@ -52,7 +52,7 @@ impl DeviceAction {
 
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
-        let (name, read) = fields.required_of("action", NAMED)?;
+        let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
@@ -115,7 +115,7 @@ impl PlannedDevice {
         if let Some(edited) = change.devices.first() {
             whole.device.clone_from(&edited.after);
         }
-        Self { commit: Some(Commit::changing(event_context.event_id, &change)), whole, command }
+        Self { commit: Some(Commit::from_changes(event_context.event_id, &change)), whole, command }
     }
 }
 
@@ -161,10 +161,11 @@ async fn ordered(
     wanted: &CommandRequest,
     event_context: &EventContext,
 ) -> Result<PlannedDevice, Error> {
-    let phone = DeviceWithCommands { open: table.open_commands(&whole.device).await?, device: whole.device.clone() };
+    let phone =
+        DeviceWithCommands { open_commands: table.open_commands(&whole.device).await?, device: whole.device.clone() };
     match order(&phone, wanted, CommandId(context.id_source.new_id()), event_context)? {
         EnqueueResult::Pending(id) => {
-            let command = phone.open.into_iter().find(|command| command.command_id == id);
+            let command = phone.open_commands.into_iter().find(|command| command.command_id == id);
             Ok(PlannedDevice { commit: None, whole, command })
         }
         EnqueueResult::Queued(commanded) => {
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn an_action_is_kept_under_the_name_that_it_was_given_by() {
         for (name, read) in NAMED {
-            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+            assert_eq!(json!(read(&mut Fields::from_json(Map::new())))["action"], *name);
         }
     }
 }

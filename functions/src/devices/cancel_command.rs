@@ -53,9 +53,9 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     }
     let event_context = request.event_context();
     let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
-        return Ok(Reply::thing(&views::Command::from(&command), command.version));
+        return Ok(Reply::ok_versioned(&views::Command::from(&command), command.version));
     };
-    let commit = Commit::changing(event_context.event_id, &canceled.change(&device, &command));
-    let command = table.commit(commit).await?.now(canceled.command);
-    Ok(Reply::thing(&views::Command::from(&command), command.version))
+    let commit = Commit::from_changes(event_context.event_id, &canceled.change(&device, &command));
+    let command = table.commit(commit).await?.with_new_version(canceled.command);
+    Ok(Reply::ok_versioned(&views::Command::from(&command), command.version))
 }

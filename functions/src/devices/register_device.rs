@@ -66,7 +66,7 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
         Ok(registration) => commit(table, request, &owner, registration).await,
         Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
-                table.commit(Commit::changing(event_context.event_id, &change)).await?;
+                table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
             }
             Err(error.into())
         }
@@ -84,15 +84,15 @@ async fn commit(
     let credential = DeviceCredential::new(id_source.random, owner.workspace_id, id, epoch);
     let registration = registration.with_credential(credential.hash());
     let recorded = ChangeSet { events: registration.events.clone(), ..ChangeSet::default() };
-    let mut commit = Commit::changing(id_source.event_id(), &recorded)
-        .edited(&registration.device)
-        .edited(&registration.claim)
-        .edited(&registration.invitation);
+    let mut commit = Commit::from_changes(id_source.event_id(), &recorded)
+        .apply(&registration.device)
+        .apply(&registration.claim)
+        .apply(&registration.invitation);
     if let Some(replaced) = &registration.replaced {
-        commit = commit.edited(replaced);
+        commit = commit.apply(replaced);
     }
     for removed in &registration.removed {
-        commit = commit.edited(removed);
+        commit = commit.apply(removed);
     }
     // Even where the user's row stays as it is, the registration rests on it.
     commit = match &registration.user.before {
@@ -100,7 +100,7 @@ async fn commit(
         _ => commit,
     };
     if !registration.events.is_empty() {
-        commit = commit.forget_code(&registration.invitation.after);
+        commit = commit.delete_code(&registration.invitation.after);
         commit = with_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;
@@ -123,7 +123,7 @@ async fn with_token(
         None => None,
     };
     let token = registration.token.clone();
-    let after = token.map(|token| PushToken::given(device, token, before.as_ref(), request.id_source.now));
+    let after = token.map(|token| PushToken::new_for(device, token, before.as_ref(), request.id_source.now));
     Ok(match (before, after) {
         (Some(before), Some(after)) => commit.edit(&before, &after),
         (Some(before), None) => commit.delete(&before),

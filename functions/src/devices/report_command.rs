@@ -64,6 +64,6 @@ async fn attempt(
     let Some(said) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };
-    table.commit(Commit::changing(event_context.event_id, &said.change(&device, &command))).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &said.change(&device, &command))).await?;
     Ok(Reply::ok(&views::OwnCommand::from(&said.command)))
 }

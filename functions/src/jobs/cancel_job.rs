@@ -42,17 +42,17 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
-            return Ok(Reply::thing(&views::Job::from(&job), job.version));
+            return Ok(Reply::ok_versioned(&views::Job::from(&job), job.version));
         };
-        let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
+        let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
         if job.kind == JobKind::Sync
             && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
-        let after = committed.now(change.job.map_or(job, |job| job.after));
-        Ok(Reply::thing(&views::Job::from(&after), after.version))
+        let after = committed.with_new_version(change.job.map_or(job, |job| job.after));
+        Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))
     })
     .await
 }

@@ -66,7 +66,11 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
     step: impl Fn(Job) -> F,
 ) -> Result<Job, Error> {
     let mut done = 0;
-    while job.state == JobState::Running && done < most && !deadline.is_over() && !job.rests(deadline.id_source().now) {
+    while job.state == JobState::Running
+        && done < most
+        && !deadline.is_over()
+        && !job.is_paused(deadline.id_source().now)
+    {
         done += size(&job);
         match step(job.clone()).await {
             Ok(Some(after)) => job = after,
@@ -96,7 +100,7 @@ pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) 
     let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
     };
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
@@ -140,7 +144,7 @@ async fn page(
         Some(cursor) if waiting.len() < PAGE => {
             Some(NextPage { waiting, ..next_page(table, &context, job, cursor).await? })
         }
-        cursor => NextPage::of_waiting(waiting, cursor.clone()),
+        cursor => NextPage::from_waiting(waiting, cursor.clone()),
     };
     turned(table, &context, job, &outcomes, next).await
 }
@@ -155,8 +159,8 @@ async fn turned(
 ) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, next, &event_context);
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(Some(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after))))
+    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    Ok(Some(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after))))
 }
 
 /// What came of one thing.
@@ -200,10 +204,10 @@ async fn thing(
         Err(failure) => return Err(failure),
     };
     let alone = || Commit::without_event(context.event_context().event_id);
-    match table.commit(commit.unwrap_or_else(alone).put(&item).guarded_by(job)).await {
+    match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
         Err(failure @ Error::Internal { .. }) => {
             let item = given_up(job, id, context, &failure);
-            table.commit(alone().put(&item).guarded_by(job)).await?;
+            table.commit(alone().put(&item).require_unchanged(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
         outcome => outcome.map(|_| ItemResult::Came(item.outcome)),
@@ -293,19 +297,19 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
         "" => None,
         at => Position::from_bytes(at.as_bytes()),
     };
-    let mut fields = Fields::of_json(filter.clone());
+    let mut fields = Fields::from_json(filter.clone());
     let (workspace, now) = (job.workspace_id, context.now());
-    let (ids, next, left_out) = match job.kind {
+    let (ids, next, unreadable) = match job.kind {
         JobKind::Users => {
             let page = table.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.left_out)
+            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Devices => {
             let page = table.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.left_out)
+            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),
     };
     let cursor = next.map(|next| String::from_utf8_lossy(&next.to_bytes()).into_owned());
-    Ok(NextPage { ids, left_out, cursor, ..NextPage::default() })
+    Ok(NextPage { ids, unreadable, cursor, ..NextPage::default() })
 }

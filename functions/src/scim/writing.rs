@@ -34,7 +34,7 @@ pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &st
 
 async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
     let claims = table.username_claims(request.workspace(), &new.user.username).await?;
-    if claims.are_taken_from(None) {
+    if claims.are_taken_by_other(None) {
         return Err(DomainError::UsernameTaken.into());
     }
     if let Some(external_id) = &new.external_id {
@@ -45,9 +45,12 @@ async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> 
     let mut commit = Commit::without_event(event_context.event_id);
     if let Some((first, others)) = created.events.split_first() {
         let user = &created.person.user;
-        commit = Commit::of(first).put(user).claim(&claims, user.user_id).keep(None, created.person.kept.as_ref());
+        commit = Commit::with_event(first)
+            .put(user)
+            .claim_username(&claims, user.user_id)
+            .put_scim_attributes(None, created.person.kept.as_ref());
         for (n, event) in others.iter().enumerate() {
-            commit = commit.also(event_context.event_id, n + 1, event);
+            commit = commit.with_further_event(event_context.event_id, n + 1, event);
         }
     }
     table.commit(commit).await?;
@@ -136,8 +139,8 @@ async fn change_one(
     };
     let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
     let commit = renaming(commit, claims.as_ref(), &person.user);
-    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = committed.now(change.user_after().unwrap_or(&person.user).clone());
+    let committed = table.commit(commit.put_scim_attributes(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    let user = committed.with_new_version(change.user_after().unwrap_or(&person.user).clone());
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
 }
 

@@ -355,7 +355,10 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await.map(drop)
+            self.table
+                .commit(Commit::from_changes(event_context.event_id, &change).require_unchanged(self.job))
+                .await
+                .map(drop)
         })
         .await
     }
@@ -373,7 +376,7 @@ impl SyncRun<'_> {
             };
             let (_, commit) =
                 carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
-            self.table.commit(commit.guarded_by(self.job)).await.map(drop)
+            self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
         })
         .await
     }

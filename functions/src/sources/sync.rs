@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use aws::{ClaimedBySource, StagedRowsOf};
-use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
+use aws::{Commit, FETCH_TIMEOUT, Position, Table, UsernameClaims};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::models::device::DeviceWithCommands;
@@ -49,7 +49,7 @@ const USERS: usize = 100;
 /// Outcomes that are written down in one commit.
 const REPORTS: usize = 50;
 /// What reading a page may take.
-const PULLING: Duration = Duration::milliseconds(PULL_WITHIN.as_millis() as i64);
+const PULLING: Duration = Duration::milliseconds(FETCH_TIMEOUT.as_millis() as i64);
 /// How many runs may begin at the same step and be ended there.
 const TRIES: u8 = 3;
 
@@ -309,8 +309,8 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
@@ -341,8 +341,8 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// Everything that a step of a sync has at hand.
@@ -537,7 +537,7 @@ impl SyncRun<'_> {
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
             return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
-        match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
+        match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
             outcome => outcome.map(|_| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
@@ -613,7 +613,7 @@ impl SyncRun<'_> {
             .filter(|row| row.faults.is_empty())
             .map(|row| (row.username().to_owned(), row.external_id().map(str::to_owned)))
             .collect();
-        let claimed = self.table.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
+        let claimed = self.table.find_claimed(self.job.workspace_id, self.source.source_id, &names).await?;
         let other = |claimed: &ClaimedBySource| {
             let user = claimed.by_username.as_ref()?;
             user.provenance.source_id.filter(|id| *id != self.source.source_id)
@@ -657,7 +657,7 @@ impl SyncRun<'_> {
     /// Writes down what is only told of. The same things are told the same way if this is done again.
     async fn keep_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::without_event(self.context().event_context().event_id).guarded_by(self.job);
+            let commit = Commit::without_event(self.context().event_context().event_id).require_unchanged(self.job);
             self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
@@ -824,14 +824,14 @@ impl SyncRun<'_> {
                 let phones = if suspends { held(self.table, user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
                 let change = rules::vanish(self.source, user, &devices, &event_context)?;
-                Ok(change.map(|change| Commit::changing(event_context.event_id, &change)))
+                Ok(change.map(|change| Commit::from_changes(event_context.event_id, &change)))
             }
             VanishPolicy::Delete => {
                 let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
                 let prepared = prepare(self.table, &context, user, &delete, self.syncing.defaults).await?;
-                let mut event = event_context.event(EventType::UserVanished).about_user(user.user_id);
+                let mut event = event_context.event(EventType::UserVanished).with_user(user.user_id);
                 event.source_id = Some(self.source.source_id);
-                event.change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
+                event.add_change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
                 Ok(prepared.commit.map(|commit| commit.put(&event)))
             }
         }
@@ -879,7 +879,7 @@ fn line(row: &Row) -> String {
 }
 
 fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
-    row.value("service_level").map_or(Ok(()), |level| settings.require_level(level))
+    row.value("service_level").map_or(Ok(()), |level| settings.require_service_level(level))
 }
 
 /// By what a user may be known in a source.

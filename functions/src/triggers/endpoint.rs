@@ -42,7 +42,7 @@ pub(crate) async fn settle(
     };
     let settled = PushToken { mend_at: None, ..token.clone() };
     let commit = match &changed {
-        Some((after, event)) => Commit::of(event).edit(&device, after),
+        Some((after, event)) => Commit::with_event(event).edit(&device, after),
         None => Commit::without_event(run.id_source.event_id()),
     };
     table.commit(commit.edit(&token, &settled)).await.map(drop)

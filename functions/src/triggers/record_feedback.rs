@@ -77,7 +77,7 @@ async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Er
         return Ok(());
     };
     match delivered(&before, report.news.clone(), &run.event_context(report.workspace)) {
-        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await.map(drop),
+        Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
         None => Ok(()),
     }
 }
@@ -91,7 +91,7 @@ async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Er
         return Ok(());
     };
     match delivered(&before, report.news.clone(), &run.event_context(owner.workspace_id)) {
-        Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await.map(drop),
+        Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
         None => Ok(()),
     }
 }
@@ -157,7 +157,7 @@ async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport)
             };
             let event_context = run.event_context(workspace);
             match reported(&before, &report.endpoint, report.at, reason, &event_context) {
-                Some((after, event)) => table.commit(Commit::of(&event).edit(&before, &after)).await.map(drop),
+                Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
                 None => Ok(()),
             }
         })

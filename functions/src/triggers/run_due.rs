@@ -14,7 +14,7 @@ use domain::models::invitation::Invitation;
 use domain::models::job::{Job, JobKind};
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
-use domain::models::workspace::{SilentAction, SilentRule, Workspace, silent_rule_applied};
+use domain::models::workspace::{SilentAction, SilentRule, Workspace, after_silent_rule_run};
 use domain::permission::Permission;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::commands::apply;
@@ -187,9 +187,9 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
         return Ok(None);
     }
     let itself = RequestContext::of_run(run, source.workspace_id);
-    let Some(context) = in_name_of(table, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+    let Some(context) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
         let (paused, event) = source.paused(&itself.event_context());
-        table.commit(Commit::of(&event).edit(&source, &paused)).await?;
+        table.commit(Commit::with_event(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
     let event_context = context.event_context();
@@ -205,7 +205,7 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
         may_wipe: source.renames_may_wipe,
     };
     let (after, change) = source.begin_sync(wanted, false, &event_context)?;
-    table.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
@@ -237,9 +237,9 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
         return Ok(());
     }
     let event_context = run.event_context(workspace);
-    match apply(&device, &command, Trigger::TimeIsUp, None, &event_context)? {
+    match apply(&device, &command, Trigger::Expired, None, &event_context)? {
         Some(over) => {
-            table.commit(Commit::changing(event_context.event_id, &over.change(&device, &command))).await.map(drop)
+            table.commit(Commit::from_changes(event_context.event_id, &over.change(&device, &command))).await.map(drop)
         }
         None => Ok(()),
     }
@@ -258,8 +258,8 @@ async fn silent_rule(
     let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
-    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
-    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
+    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
+    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !is_paused) else {
         return Ok(());
     };
     let itself = RequestContext::of_run(run, id);
@@ -271,7 +271,7 @@ async fn silent_rule(
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
-            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await.map(drop));
+            return unless_changed(table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(drop));
         };
         let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
@@ -298,7 +298,7 @@ async fn silent_rule(
         }
     }
     let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
-    let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
+    let rested = after_silent_rule_run(&workspace, cursor, run.id_source.now);
     unless_changed(
         table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
     )
@@ -365,7 +365,9 @@ async fn quieted(
     match prepare(table, context, whole, &action, defaults).await {
         Ok(prepared) => {
             if let Some(commit) = prepared.commit {
-                table.commit(commit.while_same(&before, "last_login_at").guarded_by(workspace)).await?;
+                table
+                    .commit(commit.require_attribute_unchanged(&before, "last_login_at").require_unchanged(workspace))
+                    .await?;
             }
             Ok(Quieted::Done)
         }
@@ -382,7 +384,7 @@ async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
     };
     match expire(&before, &run.event_context(before.workspace_id)) {
         Some((after, event)) => {
-            table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await.map(drop)
+            table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await.map(drop)
         }
         None => Ok(()),
     }

@@ -77,9 +77,9 @@ async fn one(
     if deadline.is_over() {
         return Err(Error::unavailable("this run", "its time is over"));
     }
-    let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+    let take = || table.take_lease(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
     let lease = match retry_on_conflict(table, take).await? {
-        LeaseOutcome::Yes(lease) => lease,
+        LeaseOutcome::Acquired(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
         LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this message")),
     };
@@ -90,10 +90,10 @@ async fn one(
             None => None,
         };
         let commit = match &news {
-            Some((before, after, event)) => Commit::of(event).edit(before, after),
+            Some((before, after, event)) => Commit::with_event(event).edit(before, after),
             None => Commit::without_event(run.id_source.event_id()),
         };
-        table.commit(commit.done(&lease, run.id_source.now)).await.map(drop)
+        table.commit(commit.complete_lease(&lease, run.id_source.now)).await.map(drop)
     })
     .await
 }
@@ -174,7 +174,7 @@ async fn by_text(post: &MessageSender<'_>, user: &User, code: &str, settings: &S
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
-    if let Err(error) = post.policy.require_textable(number) {
+    if let Err(error) = post.policy.require_texts_allowed(number) {
         return Ok(Outcome::Failed(error.code()));
     }
     match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {

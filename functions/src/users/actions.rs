@@ -70,7 +70,7 @@ impl UserAction {
 
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
-        let (name, read) = fields.required_of("action", NAMED)?;
+        let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
@@ -91,14 +91,14 @@ pub(crate) fn read_delete(fields: &mut Fields) -> UserAction {
     let without_wipe = fields.boolean("without_wipe").unwrap_or(false);
     let reason = fields.text("reason", REASON);
     if without_wipe && reason.is_none() && !fields.is_sent("reason") {
-        fields.fault("reason", "missing", "is required to delete without a wipe");
+        fields.add_error("reason", "missing", "is required to delete without a wipe");
     }
     UserAction::Delete { without_wipe, reason }
 }
 
 /// Reads how a user is to be invited.
 pub(crate) fn read_invite(fields: &mut Fields) -> UserAction {
-    let channel = fields.required_word("channel").unwrap_or(Channel::Email);
+    let channel = fields.required_enum("channel").unwrap_or(Channel::Email);
     let most = i64::try_from(DEVICE_LIMIT).unwrap_or(i64::MAX);
     let devices = fields.integer("devices", 1, most).unwrap_or(1);
     UserAction::Invite { channel, devices: u32::try_from(devices).unwrap_or(1) }
@@ -135,7 +135,7 @@ pub(crate) async fn prepare(
     let (phones, devices) = match action {
         // Nobody holds the phones of a user who is deleted.
         UserAction::LockAndWipe(_) if user.deleted.is_some() => {
-            (table.phones(user.workspace_id, &user.left_device_ids).await?, Vec::new())
+            (table.devices_with_commands(user.workspace_id, &user.left_device_ids).await?, Vec::new())
         }
         UserAction::LockAndWipe(_) | UserAction::ResetPin(_) => {
             let phones = held(table, user).await?;
@@ -219,7 +219,7 @@ impl PlannedUser {
     /// What a change comes to, for a user who held these devices, or had left them behind.
     pub fn of(change: Option<ChangeSet>, event_context: &EventContext, user: &User, devices: Vec<Device>) -> Self {
         let Some(change) = change else {
-            let UserWithDevices { user, devices, left } = UserWithDevices::of(user.clone(), &devices);
+            let UserWithDevices { user, devices, left_behind: left } = UserWithDevices::of(user.clone(), &devices);
             return Self { commit: None, user, devices, left, invitation: None };
         };
         let after = change.user_after().unwrap_or(user).clone();
@@ -228,14 +228,20 @@ impl PlannedUser {
             found.cloned().unwrap_or(device)
         };
         let devices: Vec<Device> = devices.into_iter().map(changed).collect();
-        let UserWithDevices { user, devices, left } = UserWithDevices::of(after, &devices);
-        Self { commit: Some(Commit::changing(event_context.event_id, &change)), user, devices, left, invitation: None }
+        let UserWithDevices { user, devices, left_behind: left } = UserWithDevices::of(after, &devices);
+        Self {
+            commit: Some(Commit::from_changes(event_context.event_id, &change)),
+            user,
+            devices,
+            left,
+            invitation: None,
+        }
     }
 }
 
 /// The devices that a user holds, each with its open commands.
 pub(crate) async fn held(table: &Table, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
-    table.phones(user.workspace_id, &user.device_ids).await
+    table.devices_with_commands(user.workspace_id, &user.device_ids).await
 }
 
 /// What the workspace has settled.
@@ -251,7 +257,7 @@ async fn delete(
     wanted: &Deletion,
     event_context: &EventContext,
 ) -> Result<Option<ChangeSet>, Error> {
-    let claims = table.claims(devices).await?;
+    let claims = table.identifier_claims(devices).await?;
     let wipes = table.unconfirmed_wipes(devices).await?;
     let claimed = |device: &Device| {
         let claim = claims.iter().find(|claim| claim.device_id == device.device_id)?.clone();
@@ -297,7 +303,9 @@ pub(crate) type Named = (Profile, Option<ProfileAssignment>);
 /// A commit that gives a profile to a user, only while the profile is as it was read.
 pub(crate) fn giving(commit: Commit, profile: Option<&Named>, event_context: &EventContext) -> Commit {
     match profile {
-        Some((profile, before)) => commit.giving(profile, given(profile, before.as_ref(), event_context.at).as_ref()),
+        Some((profile, before)) => {
+            commit.guard_profile_assignment(profile, given(profile, before.as_ref(), event_context.at).as_ref())
+        }
         None => commit,
     }
 }
@@ -314,7 +322,7 @@ pub(crate) async fn named_profile(
     let Some(id) = id else {
         return Ok(None);
     };
-    match table.profile_and_given(context.workspace_id, id).await? {
+    match table.profile_and_assignment(context.workspace_id, id).await? {
         Some(found) => Ok(Some(found)),
         None => Err(DomainError::field("profile_id", "unknown_value", "there is no such profile").into()),
     }
@@ -374,9 +382,9 @@ impl Offered {
 
     /// The change as a commit, which keeps the code.
     fn commit(&self, event_context: &EventContext, change: &ChangeSet) -> Commit {
-        let commit = Commit::changing(event_context.event_id, change);
+        let commit = Commit::from_changes(event_context.event_id, change);
         match self.invitation() {
-            Some(made) => commit.keep_code(made, &self.code),
+            Some(made) => commit.put_code(made, &self.code),
             None => commit,
         }
     }
@@ -414,7 +422,7 @@ async fn offer(
         purpose,
         channel,
         devices,
-        life,
+        lifetime: life,
     };
     let previous = previous.as_ref();
     let mut change = match wanted {
@@ -424,7 +432,7 @@ async fn offer(
         }
     };
     if channel == Channel::Sms {
-        user.mobile.as_deref().map_or(Ok(()), |number| defaults.messages.require_textable(number))?;
+        user.mobile.as_deref().map_or(Ok(()), |number| defaults.messages.require_texts_allowed(number))?;
     }
     if let Some(recipient) = Recipient::of(user, purpose, channel) {
         let per_day = defaults.messages.per_day(channel, &settings);
@@ -445,14 +453,14 @@ async fn counted(
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
     let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
     let first = context.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
-    let (sent, today) = table.sent_before(recipient, &quota, &[first]).await?;
+    let (sent, today) = table.message_counts(recipient, &quota, &[first]).await?;
     let to = RecipientHistory::one_more(sent, recipient, now)?;
     if let Some(today) = quota.one_more(&today, &[first]) {
         return Ok(MessageCount { to, today });
     }
     let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
-    let (_, today) = table.sent_before(recipient, &quota, &all).await?;
-    let today = quota.one_more(&today, &all).ok_or_else(|| quota.reached(now))?;
+    let (_, today) = table.message_counts(recipient, &quota, &all).await?;
+    let today = quota.one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
     Ok(MessageCount { to, today })
 }
 
@@ -470,7 +478,7 @@ pub(crate) async fn edited(
     defaults: &Defaults,
 ) -> Result<PlannedUser, Error> {
     if let Some(Some(level)) = &edit.service_level {
-        settings(table, context).await?.require_level(level)?;
+        settings(table, context).await?.require_service_level(level)?;
     }
     let named = named_profile(table, context, edit.profile_id.flatten()).await?;
     let claims = claims_of_rename(table, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
@@ -508,13 +516,17 @@ pub(crate) async fn claims_of_rename(
         return Ok(None);
     };
     let claims = table.username_claims(user.workspace_id, username).await?;
-    if claims.are_taken_from(Some(user.user_id)) { Err(DomainError::UsernameTaken.into()) } else { Ok(Some(claims)) }
+    if claims.are_taken_by_other(Some(user.user_id)) {
+        Err(DomainError::UsernameTaken.into())
+    } else {
+        Ok(Some(claims))
+    }
 }
 
 /// A commit that gives a user another username, if there is one.
 pub(crate) fn renaming(commit: Commit, claims: Option<&UsernameClaims>, user: &User) -> Commit {
     match claims {
-        Some(claims) => commit.claim(claims, user.user_id),
+        Some(claims) => commit.claim_username(claims, user.user_id),
         None => commit,
     }
 }
@@ -558,7 +570,7 @@ pub(crate) async fn carried_through(
         change.user.as_mut().map(|user| &mut user.after).filter(|after| after.is_deployment_due(event_context.at));
     let due = due.map(|after| {
         let due = after.clone();
-        after.nothing_is_due();
+        after.clear_due_deployment();
         due
     });
     let offered = match due {
@@ -576,7 +588,7 @@ pub(crate) async fn carried_through(
         None => None,
     };
     let Some(offered) = offered else {
-        let commit = Commit::changing(event_context.event_id, &change);
+        let commit = Commit::from_changes(event_context.event_id, &change);
         return Ok((change, commit));
     };
     let change = change.then(offered.change.clone());
@@ -607,7 +619,7 @@ async fn offered_after_rename(
         Purpose::Unknown(_) => return Ok(None),
     };
     let mut user = due.clone();
-    user.nothing_is_due();
+    user.clear_due_deployment();
     // The change may have taken it back.
     let changed = |previous: Invitation| {
         let edited = change.invitations.iter().map(|RowChange { after, .. }| after);
@@ -625,7 +637,7 @@ mod tests {
     #[test]
     fn an_action_is_kept_under_the_name_that_it_was_given_by() {
         for (name, read) in NAMED {
-            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+            assert_eq!(json!(read(&mut Fields::from_json(Map::new())))["action"], *name);
         }
     }
 }

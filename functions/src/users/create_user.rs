@@ -42,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let new = NewUser::read(request.http.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
-    if new.is_deploying() {
+    if new.sets_configuration() {
         request.caller.require(Permission::DeploymentsManage)?;
     }
     let once = IdempotencyKey::of(&request)?;
@@ -65,26 +65,30 @@ async fn attempt(
     };
     let context = RequestContext::of_request(request);
     if let Some(level) = &new.service_level {
-        settings(table, &context).await?.require_level(level)?;
+        settings(table, &context).await?.require_service_level(level)?;
     }
     let claims = table.username_claims(request.workspace(), &new.username).await?;
-    if claims.are_taken_from(None) {
+    if claims.are_taken_by_other(None) {
         return Err(DomainError::UsernameTaken.into());
     }
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let named = named_profile(table, &context, new.profile_id).await?;
     let event_context = request.event_context();
     let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
-    if new.is_deploying()
+    if new.sets_configuration()
         && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
-    let commit = giving(Commit::of(&event).put(&user).claim(&claims, user.user_id), named.as_ref(), &event_context);
+    let commit = giving(
+        Commit::with_event(&event).put(&user).claim_username(&claims, user.user_id),
+        named.as_ref(),
+        &event_context,
+    );
     table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user, request))
 }
 
 fn shown(user: &User, request: &AuthorizedRequest) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::User::new(user, &[], &[], None, request.now())).versioned(user.version)
+    Reply::json(StatusCode::CREATED, &views::User::new(user, &[], &[], None, request.now())).with_etag(user.version)
 }

@@ -76,7 +76,7 @@ async fn pressed(
 ) -> Result<Reply, Error> {
     let event_context = request.event_context(invitation.workspace_id, invitation.actor());
     let (opened, event) = open(invitation, &event_context);
-    table.commit(Commit::of(&event).edit(invitation, &opened)).await?;
+    table.commit(Commit::with_event(&event).edit(invitation, &opened)).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| DomainError::RouteNotFound)?;
     let mut reply =

@@ -35,10 +35,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let mut user = super::load_user(table, &request).await?;
         if let Some((after, event)) = networks::reported(&user, &provider, &report, &request.event_context())? {
-            user = table.commit(Commit::of(&event).edit(&user, &after)).await?.now(after);
+            user = table.commit(Commit::with_event(&event).edit(&user, &after)).await?.with_new_version(after);
         }
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::Network::new(&provider, known, request.now()), user.version))
+        Ok(Reply::ok_versioned(&views::Network::new(&provider, known, request.now()), user.version))
     })
     .await
 }

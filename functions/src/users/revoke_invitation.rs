@@ -38,11 +38,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         request.http.check_version(before.version)?;
         let Some((after, event)) = revoke(&before, &request.event_context())? else {
-            return Ok(Reply::thing(&views::Invitation::new(&before, request.now()), before.version));
+            return Ok(Reply::ok_versioned(&views::Invitation::new(&before, request.now()), before.version));
         };
-        let committed = table.commit(Commit::of(&event).edit(&before, &after).forget_code(&after)).await?;
-        let after = committed.now(after);
-        Ok(Reply::thing(&views::Invitation::new(&after, request.now()), after.version))
+        let committed = table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await?;
+        let after = committed.with_new_version(after);
+        Ok(Reply::ok_versioned(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await
 }

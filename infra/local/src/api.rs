@@ -26,13 +26,13 @@ pub struct Answer {
 impl<'a> Api<'a> {
     /// A client without a credential.
     #[must_use]
-    pub fn of(stack: &'a Stack) -> Self {
+    pub fn anonymous(stack: &'a Stack) -> Self {
         Self { stack, credential: None }
     }
 
     /// The client with a credential.
     #[must_use]
-    pub fn with(self, credential: &'a str) -> Self {
+    pub fn with_credential(self, credential: &'a str) -> Self {
         Self { credential: Some(credential), ..self }
     }
 
@@ -73,7 +73,7 @@ impl<'a> Api<'a> {
 impl Answer {
     /// The error for people: all invalid fields, or else the detail.
     #[must_use]
-    pub fn complaint(&self) -> String {
+    pub fn error_text(&self) -> String {
         let fault = |fault: &Value| Some(format!("{} {}", fault["field"].as_str()?, fault["detail"].as_str()?));
         let faults: Vec<String> = self.body["errors"].as_array().into_iter().flatten().filter_map(fault).collect();
         match (faults.is_empty(), self.body["detail"].as_str()) {

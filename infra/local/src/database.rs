@@ -98,13 +98,13 @@ fn make_tables(database: &Database, template: &Template) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Place;
+    use crate::template::StackLocation;
 
     #[test]
     fn the_end_of_a_stream_is_found_by_an_index() {
         let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let template = Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap();
+        let template = Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap();
         let file = std::env::temp_dir().join(format!("handset-test-{}.sqlite", crate::random_id()));
         prepare(&file, &template).unwrap();
         prepare(&file, &template).unwrap();

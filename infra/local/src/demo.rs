@@ -106,9 +106,9 @@ impl Phone {
         }
     }
 
-    fn application(self, code: &str) -> Value {
+    fn registration_body(self, code: &str) -> Value {
         let (platform, model, system) = PHONES[self.number() % PHONES.len()];
-        let mut application = json!({
+        let mut registration_body = json!({
             "code": code,
             "device_identifier": format!("demo-{:05}", self.number()),
             "platform": platform,
@@ -117,12 +117,12 @@ impl Phone {
             "app_version": "3.4.0",
         });
         if platform != "third_party" && !self.number().is_multiple_of(5) {
-            application["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
+            registration_body["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
         }
         if self.nth == 1 {
-            application["nickname"] = json!("Spare");
+            registration_body["nickname"] = json!("Spare");
         }
-        application
+        registration_body
     }
 }
 
@@ -197,18 +197,18 @@ struct Registered {
 ///
 /// # Errors
 /// An unexpected response of the API.
-pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
-    let admin = Api::of(stack).with(key);
-    let outcome = play(stack, admin, clock, people.min(PEOPLE)).await;
+pub async fn create(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
+    let admin = Api::anonymous(stack).with_credential(key);
+    let outcome = run_steps(stack, admin, clock, people.min(PEOPLE)).await;
     clock.set_back(0);
     outcome
 }
 
-async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
+async fn run_steps(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
     clock.set_back(60 * 24);
     let levels = json!({ "service_levels": SERVICE_LEVELS });
     expect(&call(admin, Method::PATCH, "/workspace", None, &levels).await)?;
-    let users = all(0..people, async |number| {
+    let users = for_each(0..people, async |number| {
         let once = format!("demo-user-{number}");
         let created = call(admin, Method::POST, "/users", Some(&once), &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
@@ -222,7 +222,7 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
 
     clock.set_back(58 * 24);
     // One person's phones in sequence, different people in parallel.
-    let registered = all(0..people, async |number| {
+    let registered = for_each(0..people, async |number| {
         let mut registered = Vec::new();
         for phone in phones(number) {
             registered.push(register(stack, phone, &codes).await?);
@@ -239,18 +239,18 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
 
     clock.set_back(9 * 24);
     let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
-    all(lost, async |phone| {
+    for_each(lost, async |phone| {
         expect(&call(admin, Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
     })
     .await?;
     clock.set_back(3 * 24);
     let doubtful = registered.iter().filter(|phone| phone.phone.state() == State::Blocked);
-    all(doubtful, async |phone| {
+    for_each(doubtful, async |phone| {
         let reason = json!({ "reason": "Reported lost" });
         expect(&post(admin, &format!("/devices/{}/block", phone.device_id), &reason).await)
     })
     .await?;
-    all(&users, async |(number, user_id)| {
+    for_each(&users, async |(number, user_id)| {
         if let Some((provider, report)) = network(*number) {
             let path = format!("/users/{user_id}/networks/{provider}");
             expect(&call(admin, Method::PUT, &path, None, &report).await)?;
@@ -298,7 +298,7 @@ async fn invite(
             pause(&mut pauses).await;
             clock.set_forward(stack.now() + BETWEEN_MESSAGES);
         }
-        all(without, async |(number, user_id)| {
+        for_each(without, async |(number, user_id)| {
             let once = format!("demo-invitation-{number}-{round}");
             let invitation = json!({ "channel": "email", "devices": 3 });
             let path = format!("/users/{user_id}/invite");
@@ -328,7 +328,7 @@ async fn deploy(
         profiles.push(text(&made, "profile_id")?);
     }
     let chosen = users.iter().filter(|(number, _)| number % 5 != 0 && person_action(*number).is_none());
-    all(chosen, async |(number, user_id)| {
+    for_each(chosen, async |(number, user_id)| {
         let account = json!({ "sip_user_name": username(*number), "service_account": "main" });
         expect(&call(admin, Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
         let profile = json!({ "profile_id": profiles[number % PROFILES.len()] });
@@ -341,8 +341,8 @@ async fn deploy(
         let (phone, person) = (registered.phone, registered.phone.person);
         phone.state() == State::InUse && person % 5 != 0 && person_action(person).is_none() && phone.number() % 6 != 0
     });
-    all(in_use, async |registered| {
-        let device = Api::of(stack).with(&registered.credential);
+    for_each(in_use, async |registered| {
+        let device = Api::anonymous(stack).with_credential(&registered.credential);
         let version = text(&post(device, "/devices/me/config", &json!({})).await, "config_version")?;
         if registered.phone.number() % 6 == 1 {
             return Ok(());
@@ -357,16 +357,16 @@ async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Re
     let address = address(phone.person);
     let code = codes.iter().find(|(to, _)| *to == address).map(|(_, code)| code.as_str());
     let code = code.ok_or_else(|| format!("{address} got no invitation"))?;
-    let answer = post(Api::of(stack), "/devices", &phone.application(code)).await;
+    let answer = post(Api::anonymous(stack), "/devices", &phone.registration_body(code)).await;
     let device = Answer { status: answer.status, body: answer.body["device"].clone() };
-    let device_id = text(&device, "device_id").map_err(|_| answer.complaint())?;
+    let device_id = text(&device, "device_id").map_err(|_| answer.error_text())?;
     Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
 }
 
 /// Phones check in, each with a usage report with this sequence number.
 async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequence: usize) -> Result<(), String> {
-    all(phones, async |phone| {
-        let device = Api::of(stack).with(&phone.credential);
+    for_each(phones, async |phone| {
+        let device = Api::anonymous(stack).with_credential(&phone.credential);
         let messages = phone.phone.number() * 7 % 50 + sequence;
         let usage = json!({
             "sequence": sequence,
@@ -396,7 +396,7 @@ pub fn code(text: &str) -> Option<String> {
 }
 
 /// Runs something for each item, several at once; returns the results in order, or the first error.
-async fn all<I, T>(
+async fn for_each<I, T>(
     items: impl IntoIterator<Item = I>,
     each: impl AsyncFn(I) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
@@ -406,11 +406,11 @@ async fn all<I, T>(
 }
 
 fn expect(answer: &Answer) -> Result<(), String> {
-    if answer.status.is_success() { Ok(()) } else { Err(answer.complaint()) }
+    if answer.status.is_success() { Ok(()) } else { Err(answer.error_text()) }
 }
 
 fn text(answer: &Answer, field: &str) -> Result<String, String> {
-    answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.complaint())
+    answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.error_text())
 }
 
 /// Makes an idempotent call, and repeats it while it times out or is to be retried later.
@@ -458,10 +458,10 @@ mod tests {
     fn everybody_has_a_name_of_their_own_and_every_state_occurs() {
         let names: BTreeSet<String> = (0..PEOPLE).map(username).collect();
         assert_eq!(names.len(), PEOPLE);
-        let all: Vec<Phone> = (0..PEOPLE).flat_map(phones).collect();
-        assert_eq!(all.len(), 275);
+        let for_each: Vec<Phone> = (0..PEOPLE).flat_map(phones).collect();
+        assert_eq!(for_each.len(), 275);
         for state in [State::NeverSeen, State::InUse, State::Silent, State::Blocked, State::Deleted] {
-            assert!(all.iter().filter(|phone| phone.state() == state).count() >= 5, "{state:?}");
+            assert!(for_each.iter().filter(|phone| phone.state() == state).count() >= 5, "{state:?}");
         }
         assert!((0..PEOPLE).filter(|number| number % 16 == 0).all(|number| phones(number).count() == 0));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::template::{Place, Template, TemplateError};
+use crate::template::{StackLocation, Template, TemplateError};
 
 /// The template at build time, with values for the two parameters that have no defaults; the routes do not
 /// depend on them.
@@ -14,7 +14,7 @@ use crate::template::{Place, Template, TemplateError};
 pub fn template() -> Result<Template, TemplateError> {
     let given = [("PublicUrl", "https://phones.example"), ("SenderAddress", "phones@phones.example")];
     let given: BTreeMap<String, String> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Template::read(crate::TEMPLATE, &Place::default(), &given)
+    Template::read(crate::TEMPLATE, &StackLocation::default(), &given)
 }
 
 /// The checked-in API description.

@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::logs::{self, LogEntry};
 use crate::messaging::TopicMessage;
 use crate::queue::{self, Message, Queues, Retry};
-use crate::template::{Function, Pattern, Place, QueueTrigger, StreamTrigger, Template};
+use crate::template::{Function, Pattern, QueueTrigger, StackLocation, StreamTrigger, Template};
 use crate::{Invoke, Now};
 
 /// Number of concurrent asynchronous runs.
@@ -39,7 +39,7 @@ pub struct DriverOptions {
     /// The functions and their triggers.
     pub template: Arc<Template>,
     /// Region, account and stack name.
-    pub place: Place,
+    pub location: StackLocation,
     /// The database whose streams are read.
     pub database: Database,
     /// Runs an operation.
@@ -51,22 +51,22 @@ pub struct DriverOptions {
     /// The time.
     pub now: Now,
     /// The file with the positions in the streams, so that a restart continues there.
-    pub kept: Option<PathBuf>,
+    pub positions_file: Option<PathBuf>,
 }
 
 /// Runs operations for the stream, topics, queues and schedules.
 pub struct Driver {
     template: Arc<Template>,
-    place: Place,
+    location: StackLocation,
     database: Database,
     invoke: Invoke,
     now: Now,
-    kept: Option<PathBuf>,
+    positions_file: Option<PathBuf>,
     state: Mutex<State>,
     published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
     logged: tokio::sync::Mutex<UnboundedReceiver<LogEntry>>,
     /// Held while events are processed, so that no batch is processed twice at once.
-    moving: tokio::sync::Mutex<()>,
+    processing: tokio::sync::Mutex<()>,
     woken: Notify,
 }
 
@@ -121,11 +121,11 @@ impl std::fmt::Display for StreamBlocked {
 impl std::error::Error for StreamBlocked {}
 
 impl Driver {
-    /// A driver that starts at the beginning of the streams, or at the positions in `kept`.
+    /// A driver that starts at the beginning of the streams, or at the positions in `positions_file`.
     #[must_use]
     pub fn new(options: DriverOptions) -> Self {
         let saved: BTreeMap<String, String> = options
-            .kept
+            .positions_file
             .as_ref()
             .and_then(|path| std::fs::read(path).ok())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -139,15 +139,15 @@ impl Driver {
         };
         Self {
             template: options.template,
-            place: options.place,
+            location: options.location,
             database: options.database,
             invoke: options.invoke,
             now: options.now,
-            kept: options.kept,
+            positions_file: options.positions_file,
             state: Mutex::new(state),
             published: tokio::sync::Mutex::new(options.published),
             logged: tokio::sync::Mutex::new(options.logged),
-            moving: tokio::sync::Mutex::new(()),
+            processing: tokio::sync::Mutex::new(()),
             woken: Notify::new(),
         }
     }
@@ -165,11 +165,11 @@ impl Driver {
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         loop {
             while self.step(retry).await {
-                if let Some(table) = self.blocked() {
+                if let Some(table) = self.blocked_table() {
                     return Err(StreamBlocked { table });
                 }
             }
-            if !self.is_at_work() {
+            if !self.is_busy() {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
@@ -177,9 +177,9 @@ impl Driver {
     }
 
     /// True while any run has messages in progress.
-    fn is_at_work(&self) -> bool {
+    fn is_busy(&self) -> bool {
         let state = self.state();
-        self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_at_work(&trigger.queue_arn))
+        self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_busy(&trigger.queue_arn))
     }
 
     /// Takes a snapshot of pending work. No work may be in progress.
@@ -189,7 +189,7 @@ impl Driver {
     }
 
     /// Restores a snapshot of pending work.
-    pub fn back_to(&self, mark: &Mark) {
+    pub fn restore(&self, mark: &Mark) {
         *self.state() = mark.0.clone();
     }
 
@@ -211,13 +211,14 @@ impl Driver {
         let functions = self.template.functions.iter();
         let schedules =
             functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
-        let schedules = schedules.map(|(function, schedule)| self.keep(&function.operation, schedule.every));
+        let schedules =
+            schedules.map(|(function, schedule)| self.run_schedule_loop(&function.operation, schedule.every));
         let queues = self.triggers(|function| &function.queues).flat_map(|(function, trigger)| {
             let runs = trigger.concurrency.min(CONCURRENT_RUNS);
             (0..runs).map(move |_| self.serve(function, trigger))
         });
         let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
-        futures::join!(self.pump(), queues, schedules);
+        futures::join!(self.process_promptly(), queues, schedules);
     }
 
     /// Runs a scheduled operation once, and gives its reply or its error.
@@ -234,7 +235,7 @@ impl Driver {
     ///
     /// # Errors
     /// An operation's error.
-    pub async fn deployed(&self) -> Result<(), String> {
+    pub async fn run_after_deployment(&self) -> Result<(), String> {
         for function in self.template.functions.iter().filter(|function| function.runs_when_deployed) {
             let _answer = (self.invoke)(&function.operation, self.deployed_event()).await?;
         }
@@ -258,13 +259,13 @@ impl Driver {
         of_queues.chain(of_runs).flat_map(|arn| state.queues.messages(arn)).collect()
     }
 
-    async fn pump(&self) {
+    async fn process_promptly(&self) {
         loop {
-            let moving = self.moving.lock().await;
+            let processing = self.processing.lock().await;
             let moved = self.step_without_queues(Retry::WhenDue).await;
-            drop(moving);
+            drop(processing);
             if !moved {
-                self.keep_position();
+                self.save_positions();
                 tokio::select! {
                     () = self.woken.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
@@ -282,7 +283,7 @@ impl Driver {
         }
     }
 
-    async fn keep(&self, operation: &str, every: Duration) {
+    async fn run_schedule_loop(&self, operation: &str, every: Duration) {
         loop {
             // A failed run has logged its error; the next one continues.
             let _ = self.run_schedule(operation).await;
@@ -292,7 +293,7 @@ impl Driver {
 
     /// Processes one batch of each source; false if there was nothing to do.
     async fn step(&self, retry: Retry) -> bool {
-        let _moving = self.moving.lock().await;
+        let _moving = self.processing.lock().await;
         let mut moved = self.step_without_queues(retry).await;
         for (function, trigger) in self.triggers(|function| &function.queues) {
             moved |= self.queue_step(function, trigger, retry).await;
@@ -333,7 +334,7 @@ impl Driver {
         let attributes: Value =
             message.attributes.iter().map(|(name, (_, value))| (name.clone(), json!(value))).collect();
         let fits = |topic: &str, filter: &Option<Pattern>| {
-            topic == message.topic_arn && filter.as_ref().is_none_or(|filter| filter.fits(&attributes))
+            topic == message.topic_arn && filter.as_ref().is_none_or(|filter| filter.matches(&attributes))
         };
         let now = (self.now)();
         let mut state = self.state();
@@ -365,7 +366,7 @@ impl Driver {
             let subscriptions = self.template.log_subscriptions.iter();
             let runs = subscriptions.filter(|subscription| subscription.group == entry.group).map(|subscription| Run {
                 operation: subscription.operation.clone(),
-                event: logs::event(&entry, subscription, &self.place),
+                event: logs::event(&entry, subscription, &self.location),
                 tries: 0,
                 due,
             });
@@ -389,7 +390,7 @@ impl Driver {
         let outcomes: Vec<_> = outcomes.buffer_unordered(CONCURRENT_RUNS).collect().await;
         for (run, outcome) in outcomes {
             if let Err(error) = outcome {
-                self.try_again(run, &error);
+                self.retry_later(run, &error);
             }
         }
         true
@@ -404,7 +405,7 @@ impl Driver {
         due
     }
 
-    fn try_again(&self, mut run: Run, error: &str) {
+    fn retry_later(&self, mut run: Run, error: &str) {
         let Some(function) = self.template.function(&run.operation) else { return };
         let now = (self.now)();
         run.tries += 1;
@@ -428,9 +429,9 @@ impl Driver {
             return false;
         }
         let received = Received { driver: self, arn, messages };
-        let event = queue::event(arn, &self.place.region, &received.messages);
+        let event = queue::event(arn, &self.location.region, &received.messages);
         let outcome = (self.invoke)(&function.operation, event).await;
-        let failed = Failed::of(&outcome);
+        let failed = FailedItems::of(&outcome);
         let mut state = self.state();
         for message in received.messages.iter().filter(|message| !failed.holds(&message.id)) {
             state.queues.delete(arn, &message.id);
@@ -443,7 +444,7 @@ impl Driver {
     async fn stream_step(&self, function: &Function, trigger: &StreamTrigger, retry: Retry) -> bool {
         let Some(records) = self.next_records(trigger, retry) else { return false };
         let outcome = (self.invoke)(&function.operation, json!({ "Records": records })).await;
-        let failed = Failed::of(&outcome);
+        let failed = FailedItems::of(&outcome);
         let done = records.iter().take_while(|record| !failed.holds(sequence_number(record))).count();
         let now = (self.now)();
         let mut state = self.state();
@@ -460,15 +461,15 @@ impl Driver {
         if retry == Retry::WhenDue && position.due.is_some_and(|due| due > now) {
             return None;
         }
-        while position.read.is_empty() && self.read_on(trigger, position) {}
+        while position.read.is_empty() && self.read_next_page(trigger, position) {}
         let most = position.limit.unwrap_or(trigger.batch_size);
         let records: Vec<Value> = position.read.iter().take(most).cloned().collect();
         (!records.is_empty()).then_some(records)
     }
 
     /// Reads the next page of the stream; false when there is none.
-    fn read_on(&self, trigger: &StreamTrigger, position: &mut Position) -> bool {
-        let iterator = position.iterator.clone().or_else(|| self.beginning(&trigger.table));
+    fn read_next_page(&self, trigger: &StreamTrigger, position: &mut Position) -> bool {
+        let iterator = position.iterator.clone().or_else(|| self.start_iterator(&trigger.table));
         let Some(iterator) = iterator else { return false };
         let request = GetRecordsRequest { shard_iterator: iterator, limit: None };
         let Ok(page) = self.database.get_records(request) else { return false };
@@ -476,16 +477,16 @@ impl Driver {
         position.iterator = page.next_shard_iterator;
         let records = page.records.iter().filter_map(|record| serde_json::to_value(record).ok());
         let wanted = records
-            .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.fits(record)));
+            .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.matches(record)));
         position.read.extend(wanted.map(|mut record| {
             record["eventSourceARN"] = json!(trigger.stream_arn);
-            record["awsRegion"] = json!(self.place.region);
+            record["awsRegion"] = json!(self.location.region);
             record
         }));
         found
     }
 
-    fn beginning(&self, table: &str) -> Option<String> {
+    fn start_iterator(&self, table: &str) -> Option<String> {
         let request = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
         let stream = self.database.list_streams(request).ok()?.streams.into_iter().next()?;
         let request = GetShardIteratorRequest {
@@ -497,7 +498,7 @@ impl Driver {
         self.database.get_shard_iterator(request).ok()?.shard_iterator
     }
 
-    fn blocked(&self) -> Option<String> {
+    fn blocked_table(&self) -> Option<String> {
         let state = self.state();
         let mut streams = state.streams.iter();
         streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(table, _)| table.clone())
@@ -505,8 +506,8 @@ impl Driver {
 
     /// Saves the stream positions, but only when no record waits in memory: after a restart such records are
     /// read again, and consumers tolerate repeats.
-    fn keep_position(&self) {
-        let Some(path) = &self.kept else { return };
+    fn save_positions(&self) {
+        let Some(path) = &self.positions_file else { return };
         let mut state = self.state();
         let waiting = !state.runs.is_empty()
             || state.streams.values().any(|position| !position.read.is_empty())
@@ -524,30 +525,30 @@ impl Driver {
     }
 
     fn scheduled_event(&self, operation: &str) -> Value {
-        let name = format!("rule/{}-{operation}", self.place.stack);
+        let name = format!("rule/{}-{operation}", self.location.stack);
         json!({
             "version": "0",
             "id": crate::random_id().to_string(),
             "detail-type": "Scheduled Event",
             "source": "aws.events",
-            "account": self.place.account,
+            "account": self.location.account,
             "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
-            "region": self.place.region,
-            "resources": [self.place.arn("events", &name)],
+            "region": self.location.region,
+            "resources": [self.location.arn("events", &name)],
             "detail": {},
         })
     }
 
     fn deployed_event(&self) -> Value {
-        let stack = self.place.arn("cloudformation", &format!("stack/{}/local", self.place.stack));
+        let stack = self.location.arn("cloudformation", &format!("stack/{}/local", self.location.stack));
         json!({
             "version": "0",
             "id": crate::random_id().to_string(),
             "detail-type": "CloudFormation Stack Status Change",
             "source": "aws.cloudformation",
-            "account": self.place.account,
+            "account": self.location.account,
             "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
-            "region": self.place.region,
+            "region": self.location.region,
             "resources": [stack],
             "detail": {"stack-id": stack, "status-details": {"status": "CREATE_COMPLETE"}},
         })
@@ -586,31 +587,31 @@ impl Drop for Received<'_> {
     fn drop(&mut self) {
         let mut state = self.driver.state();
         for message in &self.messages {
-            state.queues.leave(self.arn, &message.id);
+            state.queues.return_message(self.arn, &message.id);
         }
     }
 }
 
 /// The failed items of a batch.
-enum Failed {
+enum FailedItems {
     All,
     These(Vec<String>),
 }
 
-impl Failed {
+impl FailedItems {
     /// As Lambda reads a reply: an error, or a failure without an identifier, fails the complete batch.
     fn of(outcome: &Result<Value, String>) -> Self {
-        let Ok(reply) = outcome else { return Failed::All };
+        let Ok(reply) = outcome else { return FailedItems::All };
         let failures = reply["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
         let name =
             |failure: &Value| failure["itemIdentifier"].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-        failures.iter().map(name).collect::<Option<_>>().map_or(Failed::All, Failed::These)
+        failures.iter().map(name).collect::<Option<_>>().map_or(FailedItems::All, FailedItems::These)
     }
 
     fn holds(&self, name: &str) -> bool {
         match self {
-            Failed::All => true,
-            Failed::These(names) => names.iter().any(|failed| failed == name),
+            FailedItems::All => true,
+            FailedItems::These(names) => names.iter().any(|failed| failed == name),
         }
     }
 }

@@ -12,15 +12,15 @@ use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, SET_COOK
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::template::{Function, Place, Route};
+use crate::template::{Function, Route, StackLocation};
 use crate::{Invoke, Now, Wait, within};
 
 /// The largest request body of API Gateway ("Quotas for configuring and running an HTTP API").
-pub const MOST_BODY: usize = 10 * 1024 * 1024;
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// The largest event and the largest reply of a synchronous invocation ("Lambda quotas").
-pub const MOST_PAYLOAD: usize = 6 * 1024 * 1024;
+pub const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 /// How long API Gateway waits for a function.
-pub const MOST_TIME: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The routes of the HTTP API.
 pub struct Routes {
@@ -86,7 +86,7 @@ impl Routes {
             .and_then(|found| Some((found.value.get(method).or_else(|| found.value.get("ANY"))?, &found.params)));
         let (target, parameters) = match exact {
             Some((target, params)) => {
-                (target, params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect())
+                (target, params.iter().map(|(name, value)| (name.to_owned(), percent_decode(value))).collect())
             }
             None => (self.default.as_ref()?, BTreeMap::new()),
         };
@@ -97,7 +97,7 @@ impl Routes {
 /// The HTTP API.
 pub struct Gateway {
     routes: Routes,
-    place: Place,
+    location: StackLocation,
     invoke: Invoke,
     now: Now,
     scheme: &'static str,
@@ -107,13 +107,13 @@ pub struct Gateway {
 impl Gateway {
     /// An API that runs the operations of its routes.
     #[must_use]
-    pub fn new(routes: Routes, place: Place, invoke: Invoke, now: Now, wait: Wait) -> Self {
-        Self { routes, place, invoke, now, scheme: "http", wait }
+    pub fn new(routes: Routes, location: StackLocation, invoke: Invoke, now: Now, wait: Wait) -> Self {
+        Self { routes, location, invoke, now, scheme: "http", wait }
     }
 
     /// The API behind a proxy that terminates TLS, if `by_https`.
     #[must_use]
-    pub fn reached_by_https(self, by_https: bool) -> Self {
+    pub fn behind_https(self, by_https: bool) -> Self {
         Self { scheme: if by_https { "https" } else { "http" }, ..self }
     }
 
@@ -144,22 +144,22 @@ impl Gateway {
     }
 
     async fn respond(&self, request: &Request<Bytes>, found: Option<&Match>, address: &str) -> Response<Bytes> {
-        let Some(found) = found else { return own(StatusCode::NOT_FOUND, "Not Found") };
-        if request.body().len() > MOST_BODY {
-            return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        let Some(found) = found else { return gateway_response(StatusCode::NOT_FOUND, "Not Found") };
+        if request.body().len() > MAX_BODY {
+            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let id = request_id();
         let event = self.event(request, found, address, &id);
-        if event.to_string().len() > MOST_PAYLOAD {
-            return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        if event.to_string().len() > MAX_PAYLOAD {
+            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let run = (self.invoke)(&found.operation, event);
-        let mut response = match within(&self.wait, MOST_TIME, run).await {
-            None => own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        let mut response = match within(&self.wait, TIMEOUT, run).await {
+            None => gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
             Some(reply) => reply
                 .ok()
                 .and_then(|reply| response(&reply))
-                .unwrap_or_else(|| own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
+                .unwrap_or_else(|| gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
         };
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("apigw-requestid"), id);
@@ -169,7 +169,7 @@ impl Gateway {
 
     fn event(&self, request: &Request<Bytes>, found: &Match, address: &str, id: &str) -> Value {
         let now = (self.now)();
-        let path = decoded(request.uri().path());
+        let path = percent_decode(request.uri().path());
         let query = request.uri().query().unwrap_or_default();
         let host = text(request.headers(), &HOST);
         let mut event = json!({
@@ -179,7 +179,7 @@ impl Gateway {
             "rawQueryString": query,
             "headers": headers(request.headers(), address, self.scheme),
             "requestContext": {
-                "accountId": self.place.account,
+                "accountId": self.location.account,
                 "apiId": "local",
                 "domainName": host,
                 "domainPrefix": host.split('.').next(),
@@ -222,7 +222,7 @@ fn path_of(route_key: &str) -> &str {
 }
 
 /// A response of API Gateway itself.
-fn own(status: StatusCode, message: &str) -> Response<Bytes> {
+fn gateway_response(status: StatusCode, message: &str) -> Response<Bytes> {
     let body = json!({ "message": message }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -242,7 +242,7 @@ fn request_id() -> String {
 fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Value> {
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != COOKIE) {
-        let values: Vec<String> = headers.get_all(name).iter().map(lossy).collect();
+        let values: Vec<String> = headers.get_all(name).iter().map(to_lossy_text).collect();
         joined.insert(name.as_str().to_owned(), json!(values.join(",")));
     }
     let forwarded = [("x-forwarded-for", address), ("x-forwarded-proto", scheme)];
@@ -252,16 +252,16 @@ fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Valu
     joined
 }
 
-fn lossy(value: &HeaderValue) -> String {
+fn to_lossy_text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
-    headers.get(name).map(lossy).unwrap_or_default()
+    headers.get(name).map(to_lossy_text).unwrap_or_default()
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let all: Vec<String> = headers.get_all(COOKIE).iter().map(lossy).collect();
+    let all: Vec<String> = headers.get_all(COOKIE).iter().map(to_lossy_text).collect();
     all.iter()
         .flat_map(|line| line.split(';'))
         .map(str::trim)
@@ -308,7 +308,7 @@ fn is_text(content_type: &str) -> bool {
 }
 
 /// A percent-decoded path. Invalid UTF-8 becomes replacement characters.
-fn decoded(path: &str) -> String {
+fn percent_decode(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -330,11 +330,11 @@ fn decoded(path: &str) -> String {
 
 /// A function's reply as a response; `None` if it is invalid or too large.
 fn response(reply: &Value) -> Option<Response<Bytes>> {
-    if reply.to_string().len() > MOST_PAYLOAD {
+    if reply.to_string().len() > MAX_PAYLOAD {
         return None;
     }
     if reply.get("statusCode").is_none() {
-        return Some(inferred(reply));
+        return Some(infer_response(reply));
     }
     let status = u16::try_from(reply["statusCode"].as_u64()?).ok()?;
     let body = reply["body"].as_str().unwrap_or_default();
@@ -355,7 +355,7 @@ fn response(reply: &Value) -> Option<Response<Bytes>> {
 }
 
 /// A reply without a status is a body, sent as JSON with 200.
-fn inferred(reply: &Value) -> Response<Bytes> {
+fn infer_response(reply: &Value) -> Response<Bytes> {
     let body = reply.as_str().map_or_else(|| reply.to_string(), str::to_owned);
     let mut response = Response::new(Bytes::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

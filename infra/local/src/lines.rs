@@ -17,7 +17,7 @@ pub struct Lines(SyncSender<Vec<u8>>);
 impl Lines {
     /// Starts to write to an output.
     #[must_use]
-    pub fn to(mut output: impl Write + Send + 'static) -> Self {
+    pub fn writing_to(mut output: impl Write + Send + 'static) -> Self {
         let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
         // The thread ends with the last sender, or when the output is closed.
         thread::spawn(move || {
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_an_output_that_is_full() {
         let (open, closed) = std::sync::mpsc::channel();
-        let lines = Lines::to(Full(closed));
+        let lines = Lines::writing_to(Full(closed));
         for number in 0..5 * WAITING {
             lines.line(&number.to_string());
         }

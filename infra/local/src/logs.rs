@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::template::{LogSubscription, Place};
+use crate::template::{LogSubscription, StackLocation};
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub struct LogEntry {
 
 /// The event with which CloudWatch Logs invokes a function for a line: compressed, as text.
 #[must_use]
-pub fn event(entry: &LogEntry, subscription: &LogSubscription, place: &Place) -> Value {
+pub fn event(entry: &LogEntry, subscription: &LogSubscription, location: &StackLocation) -> Value {
     let batch = json!({
         "messageType": "DATA_MESSAGE",
-        "owner": place.account,
+        "owner": location.account,
         "logGroup": entry.group,
         "logStream": "local",
         "subscriptionFilters": [subscription.name],

@@ -15,7 +15,7 @@ use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 /// The local database logs a warning for each failed condition, which is a normal outcome of a race.
-const LOGGED: &str = "warn,dynoxide=error";
+const LOG_FILTER: &str = "warn,dynoxide=error";
 
 /// Handset on this machine: its API with DynamoDB, SNS, SES and API Gateway, in one process.
 #[derive(Parser)]
@@ -46,7 +46,7 @@ const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
     match Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
-        Ok(runtime) => runtime.block_on(started()),
+        Ok(runtime) => runtime.block_on(start_and_run()),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -54,9 +54,9 @@ fn main() -> ExitCode {
     }
 }
 
-async fn started() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    let log = Lines::to(std::io::stderr());
+async fn start_and_run() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let log = Lines::writing_to(std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || log.clone()).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,9 +73,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let options = StackOptions {
         data: arguments.data.clone(),
         port: Some(arguments.port),
-        driven: true,
+        automatic: true,
         now: clock.now(),
-        shown: Some(Lines::to(std::io::stdout())),
+        request_log: Some(Lines::writing_to(std::io::stdout())),
         webhooks: if arguments.allow_loopback { EgressPolicy::Loopback } else { EgressPolicy::Public },
         ..StackOptions::default()
     };
@@ -86,15 +86,15 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     }
     println!("{}", start_screen::screen(&workspace, folder));
     // One future for the complete run, so that a signal is noticed while people are created.
-    let mut end = std::pin::pin!(end());
+    let mut wait_for_end = std::pin::pin!(wait_for_end());
     let ended = tokio::select! {
         filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
-            Ok(()) => end.await,
+            Ok(()) => wait_for_end.await,
             Err(error) => Err(error),
         },
-        ended = &mut end => ended,
+        ended = &mut wait_for_end => ended,
     };
-    stack.keep().map_err(|error| error.to_string())?;
+    stack.save().map_err(|error| error.to_string())?;
     ended
 }
 
@@ -107,40 +107,40 @@ async fn fill(
     folder: Option<&Path>,
 ) -> Result<(), String> {
     if arguments.demo && !workspace.demo {
-        demonstrate(stack, workspace, clock, folder).await;
+        create_demo(stack, workspace, clock, folder).await;
     }
     if let Some(file) = &arguments.people {
-        let imported = people::import(Api::of(stack).with(&workspace.key), file).await?;
-        show(&imported, file);
+        let imported = people::import(Api::anonymous(stack).with_credential(&workspace.key), file).await?;
+        print_import(&imported, file);
     }
     Ok(())
 }
 
 /// Creates the demo data. If that fails, the system keeps running.
-async fn demonstrate(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
+async fn create_demo(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
     println!("Making {} people and their phones …", demo::PEOPLE);
-    if let Err(error) = demo::make(stack, &workspace.key, clock, demo::PEOPLE).await {
+    if let Err(error) = demo::create(stack, &workspace.key, clock, demo::PEOPLE).await {
         tracing::error!(error, "the demonstration is not complete");
         return;
     }
     println!("There they are: {}/devices\n", workspace.url);
     workspace.demo = true;
-    if let Err(error) = start_screen::keep(workspace, folder) {
+    if let Err(error) = start_screen::save(workspace, folder) {
         tracing::error!(error, "it is not kept that the demonstration was made");
     }
 }
 
-fn show(imported: &Imported, file: &Path) {
-    let Imported { made, there, invited, faults } = imported;
-    println!("{}: {made} users made, {there} already there, {invited} invited by e-mail", file.display());
-    for (line, fault) in faults {
-        println!("{}:{line}: {fault}", file.display());
+fn print_import(imported: &Imported, file: &Path) {
+    let Imported { created, existing, invited, errors } = imported;
+    println!("{}: {created} users created, {existing} already exist, {invited} invited by e-mail", file.display());
+    for (line, error) in errors {
+        println!("{}:{line}: {error}", file.display());
     }
     println!();
 }
 
 /// Waits for Ctrl-C or a signal to end.
-async fn end() -> Result<(), String> {
+async fn wait_for_end() -> Result<(), String> {
     #[cfg(unix)]
     {
         let mut told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())

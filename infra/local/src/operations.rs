@@ -9,7 +9,7 @@ use functions::{AppState, Clock, Operation, Settings};
 use futures::FutureExt;
 use serde_json::Value;
 
-use crate::template::{Function, Place, Template};
+use crate::template::{Function, StackLocation, Template};
 use crate::{Invoke, Now, Wait, permissions, within};
 
 /// Changes the connection of the named operation before it is used: to inject faults, to count calls, or to
@@ -28,20 +28,21 @@ struct Lambda {
 /// An operation that is in the template and not in the program, or whose variables are invalid.
 pub fn operations(
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     connection: &Connection,
     adjust: Option<&Adjust>,
     now: &Now,
     wait: &Wait,
 ) -> Result<Invoke, String> {
     let made = template.functions.iter().map(|function| {
-        let rights = permissions::enforcing(connection.http.clone(), &function.operation, &function.statements, place);
+        let rights =
+            permissions::with_permissions(connection.http.clone(), &function.operation, &function.statements, location);
         let mut own = connection.clone();
         own.http = rights;
         if let Some(adjust) = adjust {
             own = adjust(&function.operation, own);
         }
-        Ok((function.operation.clone(), Arc::new(lambda(function, place, &own, now)?)))
+        Ok((function.operation.clone(), Arc::new(lambda(function, location, &own, now)?)))
     });
     let lambdas: BTreeMap<String, Arc<Lambda>> = made.collect::<Result<_, String>>()?;
     let (now, wait) = (Arc::clone(now), Arc::clone(wait));
@@ -58,26 +59,31 @@ pub fn operations(
 pub(crate) fn state(
     name: &str,
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     connection: &Connection,
     now: &Now,
 ) -> Result<AppState, String> {
     let function = template.function(name).ok_or_else(|| format!("the template has no operation {name}"))?;
     let mut own = connection.clone();
-    own.http = permissions::enforcing(connection.http.clone(), name, &function.statements, place);
-    state_of(function, place, &own, now)
+    own.http = permissions::with_permissions(connection.http.clone(), name, &function.statements, location);
+    state_of(function, location, &own, now)
 }
 
-fn lambda(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<Lambda, String> {
+fn lambda(function: &Function, location: &StackLocation, connection: &Connection, now: &Now) -> Result<Lambda, String> {
     let name = &function.operation;
     let operation = functions::operation(name).ok_or_else(|| format!("the program has no operation {name}"))?;
-    Ok(Lambda { operation, state: state_of(function, place, connection, now)?, timeout: function.timeout })
+    Ok(Lambda { operation, state: state_of(function, location, connection, now)?, timeout: function.timeout })
 }
 
-fn state_of(function: &Function, place: &Place, connection: &Connection, now: &Now) -> Result<AppState, String> {
+fn state_of(
+    function: &Function,
+    location: &StackLocation,
+    connection: &Connection,
+    now: &Now,
+) -> Result<AppState, String> {
     let name = &function.operation;
     let variable = |variable: &str| match variable {
-        "AWS_REGION" => Some(place.region.clone()),
+        "AWS_REGION" => Some(location.region.clone()),
         other => function.variables.get(other).cloned(),
     };
     let settings = Settings::from_variables(variable).map_err(|error| format!("{name}: {error}"))?;

@@ -36,16 +36,16 @@ impl Pattern {
 
     /// True if a value matches the pattern.
     #[must_use]
-    pub fn fits(&self, value: &Value) -> bool {
+    pub fn matches(&self, value: &Value) -> bool {
         self.0.iter().all(|(name, part)| match part {
-            Part::Nested(pattern) => pattern.fits(&value[name]),
-            Part::AnyOf(conditions) => conditions.iter().any(|condition| condition.holds(value.get(name))),
+            Part::Nested(pattern) => pattern.matches(&value[name]),
+            Part::AnyOf(conditions) => conditions.iter().any(|condition| condition.matches_condition(value.get(name))),
         })
     }
 }
 
 impl Condition {
-    fn holds(&self, value: Option<&Value>) -> bool {
+    fn matches_condition(&self, value: Option<&Value>) -> bool {
         let text = value.and_then(Value::as_str);
         match self {
             Condition::Is(expected) => text == Some(expected),
@@ -93,19 +93,19 @@ mod tests {
             &json!({"event_type": ["user.invited", {"prefix": "device."}], "of": [{"anything-but": ["x"]}]}),
         )
         .unwrap();
-        assert!(pattern.fits(&json!({"event_type": "device.blocked", "of": "y"})));
-        assert!(pattern.fits(&json!({"event_type": "user.invited", "of": "y"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.created", "of": "y"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.invited", "of": "x"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.invited"})), "an absent attribute is not anything but");
+        assert!(pattern.matches(&json!({"event_type": "device.blocked", "of": "y"})));
+        assert!(pattern.matches(&json!({"event_type": "user.invited", "of": "y"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.created", "of": "y"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.invited", "of": "x"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.invited"})), "an absent attribute is not anything but");
     }
 
     #[test]
     fn nested_and_absent() {
         let pattern = Pattern::read(&json!({"a": {"b": [{"exists": false}, "c"]}})).unwrap();
-        assert!(pattern.fits(&json!({"a": {}})));
-        assert!(pattern.fits(&json!({"a": {"b": "c"}})));
-        assert!(!pattern.fits(&json!({"a": {"b": "d"}})));
+        assert!(pattern.matches(&json!({"a": {}})));
+        assert!(pattern.matches(&json!({"a": {"b": "c"}})));
+        assert!(!pattern.matches(&json!({"a": {"b": "d"}})));
     }
 
     #[test]

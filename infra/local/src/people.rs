@@ -21,13 +21,13 @@ const FIELDS: [&str; 6] = ["username", "first_name", "last_name", "email", "mobi
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// Number of created users.
-    pub made: usize,
+    pub created: usize,
     /// Number of users that existed already.
-    pub there: usize,
+    pub existing: usize,
     /// Number of invitations.
     pub invited: usize,
     /// Line numbers and errors.
-    pub faults: Vec<(usize, String)>,
+    pub errors: Vec<(usize, String)>,
 }
 
 /// A person and their line number.
@@ -56,25 +56,25 @@ pub async fn import(api: Api<'_>, path: &Path) -> Result<Imported, String> {
     let mut imported = Imported::default();
     let mut outcomes = outcomes.buffered(AT_ONCE);
     while let Some((line, outcome)) = outcomes.next().await {
-        imported.note(line, outcome);
+        imported.add(line, outcome);
     }
     Ok(imported)
 }
 
 impl Imported {
-    fn note(&mut self, line: usize, outcome: Result<(Outcome, Result<bool, String>), String>) {
+    fn add(&mut self, line: usize, outcome: Result<(Outcome, Result<bool, String>), String>) {
         match outcome {
             Ok((made, invited)) => {
                 match made {
-                    Outcome::Made => self.made += 1,
-                    Outcome::There => self.there += 1,
+                    Outcome::Made => self.created += 1,
+                    Outcome::There => self.existing += 1,
                 }
                 match invited {
                     Ok(invited) => self.invited += usize::from(invited),
-                    Err(fault) => self.faults.push((line, format!("not invited: {fault}"))),
+                    Err(fault) => self.errors.push((line, format!("not invited: {fault}"))),
                 }
             }
-            Err(fault) => self.faults.push((line, fault)),
+            Err(fault) => self.errors.push((line, fault)),
         }
     }
 }
@@ -93,7 +93,7 @@ async fn import_one(
         return Ok((Outcome::There, Ok(false)));
     }
     let user_id = created.body["user_id"].as_str().filter(|_| created.status.is_success());
-    let user_id = user_id.ok_or_else(|| created.complaint())?;
+    let user_id = user_id.ok_or_else(|| created.error_text())?;
     let created_at = created.body["created_at"].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
     let outcome = if created_at.is_some_and(|time| time < started) { Outcome::There } else { Outcome::Made };
     let user = api.send(Method::GET, &format!("/users/{user_id}"), None, &Value::Null).await;
@@ -108,7 +108,7 @@ async fn invite(api: Api<'_>, user_id: &str) -> Result<bool, String> {
     match answer.status {
         status if status.is_success() => Ok(true),
         StatusCode::CONFLICT if answer.body["code"] == "already_created" => Ok(false),
-        _ => Err(answer.complaint()),
+        _ => Err(answer.error_text()),
     }
 }
 

@@ -73,7 +73,7 @@ impl Queues {
         queue.messages.retain(|message| now - message.sent_at < in_chrono(queue.settings.retention));
         let (received, dead) = queue.receive(most, now, retry);
         if let Some(redrive) = queue.settings.redrive.clone() {
-            self.bury(&redrive.to_arn, dead);
+            self.move_to_dead_letters(&redrive.to_arn, dead);
         }
         received
     }
@@ -86,7 +86,7 @@ impl Queues {
     }
 
     /// Leaves a received message in the queue, to become visible again after its visibility timeout.
-    pub fn leave(&mut self, arn: &str, id: &str) {
+    pub fn return_message(&mut self, arn: &str, id: &str) {
         let messages = self.0.get_mut(arn).into_iter().flat_map(|queue| queue.messages.iter_mut());
         for message in messages.filter(|message| message.id == id) {
             message.in_flight = false;
@@ -95,7 +95,7 @@ impl Queues {
 
     /// True while a message of a queue is being processed.
     #[must_use]
-    pub fn is_at_work(&self, arn: &str) -> bool {
+    pub fn is_busy(&self, arn: &str) -> bool {
         self.0.get(arn).is_some_and(|queue| queue.messages.iter().any(|message| message.in_flight))
     }
 
@@ -118,7 +118,7 @@ impl Queues {
         found.map(|queue| queue.settings.arn.as_str())
     }
 
-    fn bury(&mut self, arn: &str, dead: Vec<Message>) {
+    fn move_to_dead_letters(&mut self, arn: &str, dead: Vec<Message>) {
         if let Some(queue) = self.0.get_mut(arn) {
             queue.messages.extend(dead);
         }
@@ -127,7 +127,7 @@ impl Queues {
 
 impl Queue {
     fn receive(&mut self, most: usize, now: DateTime<Utc>, retry: Retry) -> (Vec<Message>, Vec<Message>) {
-        let often_enough = self.settings.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.most_receives);
+        let often_enough = self.settings.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.max_receives);
         let hidden_until = now + in_chrono(self.settings.visibility);
         let (mut received, mut dead) = (Vec::new(), Vec::new());
         self.messages.retain_mut(|message| {
@@ -207,7 +207,7 @@ mod tests {
             retention: Duration::from_secs(345_600),
             redrive,
         };
-        let redrive = template::Redrive { to_arn: DEAD.into(), most_receives: 2 };
+        let redrive = template::Redrive { to_arn: DEAD.into(), max_receives: 2 };
         Queues::new(&[queue(ARN, Some(redrive)), queue(DEAD, None)])
     }
 
@@ -222,7 +222,7 @@ mod tests {
         let first = queues.receive(ARN, 10, at(0), Retry::WhenDue);
         assert_eq!(first[0].receives, 1);
         assert!(queues.receive(ARN, 10, at(500), Retry::Now).is_empty(), "it is being worked on");
-        queues.leave(ARN, &first[0].id);
+        queues.return_message(ARN, &first[0].id);
         assert!(queues.receive(ARN, 10, at(179), Retry::WhenDue).is_empty());
         assert_eq!(queues.receive(ARN, 10, at(180), Retry::WhenDue)[0].receives, 2);
         queues.delete(ARN, &first[0].id);
@@ -235,7 +235,7 @@ mod tests {
         queues.send(ARN, "one".into(), BTreeMap::new(), at(0));
         for _ in 0..2 {
             let received = queues.receive(ARN, 10, at(0), Retry::Now);
-            queues.leave(ARN, &received[0].id);
+            queues.return_message(ARN, &received[0].id);
         }
         assert!(queues.receive(ARN, 10, at(0), Retry::Now).is_empty());
         assert_eq!(queues.messages(DEAD)[0].body, "one");

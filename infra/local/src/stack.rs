@@ -24,12 +24,12 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::driver::{Driver, DriverOptions, StreamBlocked};
-use crate::gateway::{Gateway, MOST_BODY, Routes};
+use crate::gateway::{Gateway, MAX_BODY, Routes};
 use crate::lines::Lines;
 use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging, MessagingConfig};
 use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
-use crate::template::{Place, Template};
+use crate::template::{StackLocation, Template};
 use crate::tokens::{self, Operator};
 use crate::{Invoke, Now, Wait};
 
@@ -45,7 +45,7 @@ impl std::fmt::Display for StackError {
 
 impl std::error::Error for StackError {}
 
-fn because(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
+fn start_error(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
     move |error| StackError(format!("{what}: {error}"))
 }
 
@@ -57,7 +57,7 @@ pub struct StackOptions {
     pub port: Option<u16>,
     /// True if stream, topics, queues and schedules run by themselves; otherwise by [`Stack::drain`] and
     /// [`Stack::run_schedule`].
-    pub driven: bool,
+    pub automatic: bool,
     /// The time.
     pub now: Now,
     /// Waits for timeouts, by the same clock.
@@ -71,7 +71,7 @@ pub struct StackOptions {
     /// Which addresses webhooks may have.
     pub webhooks: EgressPolicy,
     /// Output for a line about each HTTP request.
-    pub shown: Option<Lines>,
+    pub request_log: Option<Lines>,
 }
 
 impl Default for StackOptions {
@@ -80,14 +80,14 @@ impl Default for StackOptions {
         Self {
             data: None,
             port: None,
-            driven: false,
+            automatic: false,
             now: Arc::new(system_time),
             wait: Arc::new(|time| tokio::time::sleep(time).boxed()),
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
             webhooks: EgressPolicy::Public,
-            shown: None,
+            request_log: None,
         }
     }
 }
@@ -133,7 +133,7 @@ impl Stack {
     /// # Errors
     /// What could not be started, and why.
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
-        let place = Place::default();
+        let location = StackLocation::default();
         let listener = match options.port {
             Some(port) => Some(listen(port).await?),
             None => None,
@@ -142,8 +142,8 @@ impl Stack {
             Some(listener) => local_url(listener)?,
             None => "http://127.0.0.1".to_owned(),
         };
-        let parameters = local_parameters(&url, &place, options.parameters);
-        let template = Template::read(&options.template, &place, &parameters);
+        let parameters = local_parameters(&url, &location, options.parameters);
+        let template = Template::read(&options.template, &location, &parameters);
         let mut template = template.map_err(|error| StackError(error.to_string()))?;
         if parameters.get("OidcIssuer").is_some_and(|issuer| issuer == tokens::ISSUER) {
             // The local issuer has no keys to fetch.
@@ -160,43 +160,44 @@ impl Stack {
         let (dynamodb_url, task) = serve_database(&database).await?;
         tasks.push(task);
         let (messaging, messaging_url, task) =
-            serve_messaging(&template, &place, &parameters, &options.now, options.data.as_deref()).await?;
+            serve_messaging(&template, &location, &parameters, &options.now, options.data.as_deref()).await?;
         tasks.push(task);
 
-        let mut connection = connection(&place, &dynamodb_url, &messaging_url);
+        let mut connection = connection(&location, &dynamodb_url, &messaging_url);
         connection.webhooks = options.webhooks;
-        let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now, &options.wait);
+        let invoke =
+            operations(&template, &location, &connection, options.adjust.as_ref(), &options.now, &options.wait);
         let used = Arc::new(AtomicBool::new(false));
-        let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));
+        let invoke = recording_use(invoke.map_err(StackError)?, Arc::clone(&used));
 
-        let operator = Operator::new(&template, &place, &connection, &options.now).map_err(StackError)?;
+        let operator = Operator::new(&template, &location, &connection, &options.now).map_err(StackError)?;
 
         let driver = Arc::new(Driver::new(DriverOptions {
             template: Arc::clone(&template),
-            place: place.clone(),
+            location: location.clone(),
             database: database.clone(),
             invoke: Arc::clone(&invoke),
             published: messaging.topic_messages(),
             logged: messaging.log_entries(),
             now: Arc::clone(&options.now),
-            kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
+            positions_file: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;
         let by_https = parameters.get("PublicUrl").is_some_and(|url| url.starts_with("https://"));
-        let gateway = Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now), options.wait);
-        let gateway = Arc::new(gateway.reached_by_https(by_https));
+        let gateway = Gateway::new(routes, location, Arc::clone(&invoke), Arc::clone(&options.now), options.wait);
+        let gateway = Arc::new(gateway.behind_https(by_https));
 
         let (now, data) = (options.now, options.data);
         let mut stack =
             Self { url, template, database, messaging, gateway, driver, invoke, operator, now, data, tasks };
         if let Some(listener) = listener {
-            stack.serve(listener, options.shown);
+            stack.serve(listener, options.request_log);
         }
-        if options.driven {
-            stack.drive();
+        if options.automatic {
+            stack.start_driver();
         }
         if let Some(folder) = stack.data.clone() {
-            stack.keep_messages(folder, used);
+            stack.save_messages_regularly(folder, used);
         }
         Ok(stack)
     }
@@ -283,11 +284,13 @@ impl Stack {
     pub fn mark(&self) -> Result<Mark, StackError> {
         let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
         let mark = Mark {
-            messages: self.messaging.to_json().map_err(|error| because("marking messages")(&error))?,
+            messages: self.messaging.to_json().map_err(|error| start_error("marking messages")(&error))?,
             waiting: self.driver.mark(),
             file,
         };
-        self.database.vacuum_into(&mark.file.to_string_lossy()).map_err(|error| because("marking tables")(&error))?;
+        self.database
+            .vacuum_into(&mark.file.to_string_lossy())
+            .map_err(|error| start_error("marking tables")(&error))?;
         Ok(mark)
     }
 
@@ -296,11 +299,11 @@ impl Stack {
     ///
     /// # Errors
     /// If the tables cannot be copied.
-    pub fn back_to(&self, mark: &Mark) -> Result<(), StackError> {
+    pub fn restore(&self, mark: &Mark) -> Result<(), StackError> {
         let restored = self.database.restore_from(&mark.file.to_string_lossy());
-        restored.map_err(|error| because("going back")(&error))?;
-        self.driver.back_to(&mark.waiting);
-        self.messaging.back_to(mark.messages.clone()).map_err(|error| because("going back")(&error))
+        restored.map_err(|error| start_error("going back")(&error))?;
+        self.driver.restore(&mark.waiting);
+        self.messaging.restore(mark.messages.clone()).map_err(|error| start_error("going back")(&error))
     }
 
     /// Runs a scheduled operation once.
@@ -316,23 +319,23 @@ impl Stack {
     ///
     /// # Errors
     /// An operation's error.
-    pub async fn deployed(&self) -> Result<(), String> {
-        self.driver.deployed().await
+    pub async fn run_after_deployment(&self) -> Result<(), String> {
+        self.driver.run_after_deployment().await
     }
 
     /// Saves everything that is not yet in the folder. Must be called before the process ends.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn keep(&self) -> Result<(), StackError> {
+    pub fn save(&self) -> Result<(), StackError> {
         match &self.data {
             Some(folder) => save_messages(&self.messaging, folder),
             None => Ok(()),
         }
     }
 
-    fn serve(&mut self, listener: TcpListener, shown: Option<Lines>) {
-        let shared = Served { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), shown };
+    fn serve(&mut self, listener: TcpListener, request_log: Option<Lines>) {
+        let shared = SocketState { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), request_log };
         let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
         let router = router.merge(crate::workspaces::router(Arc::clone(&self.invoke)));
         let router = router.merge(self.operator.clone().router());
@@ -343,13 +346,13 @@ impl Stack {
         });
     }
 
-    fn drive(&mut self) {
+    fn start_driver(&mut self) {
         let driver = Arc::clone(&self.driver);
         self.spawn(async move { driver.run().await });
     }
 
     /// Saves messages and push endpoints soon after each run of an operation.
-    fn keep_messages(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
+    fn save_messages_regularly(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
         let messaging = self.messaging.clone();
         self.spawn(async move {
             loop {
@@ -378,20 +381,20 @@ impl Drop for Stack {
 
 /// The state for requests on the socket.
 #[derive(Clone)]
-struct Served {
+struct SocketState {
     gateway: Arc<Gateway>,
     driver: Arc<Driver>,
-    shown: Option<Lines>,
+    request_log: Option<Lines>,
 }
 
 /// Passes a request from the socket to the gateway.
-async fn answer(State(served): State<Served>, request: Request<Body>) -> Response<Body> {
+async fn answer(State(served): State<SocketState>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     // One byte more than the gateway accepts, so that the gateway rejects it; what is far larger is cut off.
-    let body = axum::body::to_bytes(body, MOST_BODY + 1).await;
-    let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MOST_BODY + 1]));
+    let body = axum::body::to_bytes(body, MAX_BODY + 1).await;
+    let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MAX_BODY + 1]));
     let (response, line) = served.gateway.handle_with_line(Request::from_parts(head, body), "127.0.0.1").await;
-    if let Some(lines) = &served.shown {
+    if let Some(lines) = &served.request_log {
         lines.line(&line);
     }
     served.driver.wake();
@@ -400,17 +403,17 @@ async fn answer(State(served): State<Served>, request: Request<Body>) -> Respons
 
 async fn listen(port: u16) -> Result<TcpListener, StackError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).await.map_err(|error| because(&format!("port {port}"))(&error))
+    TcpListener::bind(address).await.map_err(|error| start_error(&format!("port {port}"))(&error))
 }
 
 fn local_url(listener: &TcpListener) -> Result<String, StackError> {
-    let address = listener.local_addr().map_err(|error| because("the API's address")(&error))?;
+    let address = listener.local_addr().map_err(|error| start_error("the API's address")(&error))?;
     Ok(format!("http://{address}"))
 }
 
 /// The template's parameters for this machine, except those that are given.
-fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let application = |platform: &str| place.arn("sns", &format!("app/{platform}/handset"));
+fn local_parameters(url: &str, location: &StackLocation, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let application = |platform: &str| location.arn("sns", &format!("app/{platform}/handset"));
     let local = [
         ("PublicUrl", url.to_owned()),
         ("SenderAddress", "phones@handset.example".into()),
@@ -438,9 +441,9 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
 /// The database, in the folder if there is one.
 fn database(folder: Option<&Path>, template: &Template) -> Result<Database, StackError> {
     if let Some(folder) = folder {
-        make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
+        make_private(folder).map_err(|error| start_error(&folder.display().to_string())(&error))?;
     }
-    crate::database::open(folder, template).map_err(|error| because("the database")(&error))
+    crate::database::open(folder, template).map_err(|error| start_error("the database")(&error))
 }
 
 async fn serve_database(database: &Database) -> Result<(String, AbortHandle), StackError> {
@@ -457,20 +460,20 @@ async fn serve_database(database: &Database) -> Result<(String, AbortHandle), St
 
 async fn serve_messaging(
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     parameters: &BTreeMap<String, String>,
     now: &Now,
     folder: Option<&Path>,
 ) -> Result<(Messaging, String, AbortHandle), StackError> {
     let listener = listen(0).await?;
     let url = local_url(&listener)?;
-    let config = messaging_config(template, place, parameters, now, &url)?;
+    let config = messaging_config(template, location, parameters, now, &url)?;
     let kept = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
     let messaging = match kept {
         Some(bytes) => serde_json::from_slice(&bytes).and_then(|snapshot| Messaging::from_json(config, snapshot)),
         None => Ok(Messaging::new(config)),
     };
-    let messaging = messaging.map_err(|error| because("messages.json")(&error))?;
+    let messaging = messaging.map_err(|error| start_error("messages.json")(&error))?;
     let router = messaging.router();
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -483,7 +486,7 @@ async fn serve_messaging(
 /// The initial state of SNS and SES in the deployed stack.
 fn messaging_config(
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     parameters: &BTreeMap<String, String>,
     now: &Now,
     url: &str,
@@ -501,8 +504,8 @@ fn messaging_config(
     let applications = ["IosPlatformApplicationArn", "AndroidPlatformApplicationArn"];
     let applications = applications.iter().filter_map(|name| parameters.get(*name)).filter(|arn| !arn.is_empty());
     Ok(MessagingConfig {
-        region: place.region.clone(),
-        account: place.account.clone(),
+        region: location.region.clone(),
+        account: location.account.clone(),
         // From the template: the senders, by their addresses and their domains.
         verified_senders: ["SenderAddress", "Senders"]
             .iter()
@@ -531,9 +534,9 @@ fn event_type(name: &str) -> Result<EventType, StackError> {
 }
 
 /// A connection to the local services, which accept any credentials.
-fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connection {
+fn connection(location: &StackLocation, dynamodb_url: &str, messaging_url: &str) -> Connection {
     let credentials = aws_credential_types::Credentials::new("local", "local", None, None, "local");
-    let mut connection = Connection::new(place.region.clone(), credentials);
+    let mut connection = Connection::new(location.region.clone(), credentials);
     connection.dynamodb_endpoint = Some(dynamodb_url.to_owned());
     connection.sns_endpoint = Some(messaging_url.to_owned());
     connection.sesv2_endpoint = Some(messaging_url.to_owned());
@@ -541,7 +544,7 @@ fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connect
 }
 
 /// Records that an operation was run.
-fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
+fn recording_use(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
     Arc::new(move |operation, event| {
         let used = Arc::clone(&used);
         let run = invoke(operation, event);
@@ -556,8 +559,9 @@ fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
 
 fn save_messages(messaging: &Messaging, folder: &Path) -> Result<(), StackError> {
     let path = folder.join("messages.json");
-    let snapshot = messaging.to_json().map_err(|error| because("messages.json")(&error))?;
-    save_private(&path, snapshot.to_string().as_bytes()).map_err(|error| because(&path.display().to_string())(&error))
+    let snapshot = messaging.to_json().map_err(|error| start_error("messages.json")(&error))?;
+    save_private(&path, snapshot.to_string().as_bytes())
+        .map_err(|error| start_error(&path.display().to_string())(&error))
 }
 
 /// Makes a folder accessible to this user only.

@@ -36,7 +36,7 @@ pub async fn workspace(stack: &Stack, folder: Option<&Path>) -> Result<Workspace
         None => new_workspace(stack).await?,
     };
     workspace.url = stack.url().to_owned();
-    keep(&workspace, folder)?;
+    save(&workspace, folder)?;
     Ok(workspace)
 }
 
@@ -44,7 +44,7 @@ pub async fn workspace(stack: &Stack, folder: Option<&Path>) -> Result<Workspace
 ///
 /// # Errors
 /// What went wrong.
-pub fn keep(workspace: &Workspace, folder: Option<&Path>) -> Result<(), String> {
+pub fn save(workspace: &Workspace, folder: Option<&Path>) -> Result<(), String> {
     let Some(folder) = folder else { return Ok(()) };
     let written = json!(workspace).to_string();
     save_private(&folder.join(FILE), written.as_bytes()).map_err(|error| format!("{FILE}: {error}"))

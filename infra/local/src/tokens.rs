@@ -24,14 +24,14 @@ use serde_json::{Map, Value, json};
 
 use crate::Now;
 use crate::operations::state;
-use crate::template::{Place, Template};
+use crate::template::{StackLocation, Template};
 
 /// The local issuer, unless a real one is configured. It has no keys.
 pub(crate) const ISSUER: &str = "https://this-machine.example";
 /// The operator's subject.
 const SUBJECT: &str = "operator";
 /// Default lifetime of a token.
-const LIFE: TimeDelta = TimeDelta::days(30);
+const DEFAULT_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// The operator of this machine.
 #[derive(Clone)]
@@ -49,8 +49,13 @@ impl Operator {
     ///
     /// # Errors
     /// What the template lacks.
-    pub fn new(template: &Template, place: &Place, connection: &Connection, now: &Now) -> Result<Self, String> {
-        let state = |name| state(name, template, place, connection, now);
+    pub fn new(
+        template: &Template,
+        location: &StackLocation,
+        connection: &Connection,
+        now: &Now,
+    ) -> Result<Self, String> {
+        let state = |name| state(name, template, location, connection, now);
         let handlers = Handlers {
             add_member: state("add-member")?,
             accept_membership: state("accept-membership")?,
@@ -70,17 +75,17 @@ impl Operator {
     ///
     /// # Errors
     /// Those of `create-token`.
-    pub async fn token(&self, mut wanted: Map<String, Value>) -> Result<Value, Error> {
-        let ids = wanted.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
+    pub async fn token(&self, mut body: Map<String, Value>) -> Result<Value, Error> {
+        let ids = body.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
         for id in ids.iter().filter_map(|id| WorkspaceId::parse(id.as_str()?)) {
             self.join(id).await?;
         }
-        let expires_at = ((self.0.now)() + LIFE).to_rfc3339();
+        let expires_at = ((self.0.now)() + DEFAULT_LIFETIME).to_rfc3339();
         for (name, value) in [("name", "made on this machine"), ("expires_at", &expires_at)] {
-            wanted.entry(name).or_insert_with(|| json!(value));
+            body.entry(name).or_insert_with(|| json!(value));
         }
         let state = &self.0.create_token;
-        let http = request("create-token", state, &Value::Object(wanted))?;
+        let http = request("create-token", state, &Value::Object(body))?;
         let issuer = self.issuer().to_owned();
         let memberships = accepted(state.table()?.memberships(&issuer, SUBJECT).await?);
         let person = Identity { issuer, subject: SUBJECT.to_owned(), memberships };
@@ -113,8 +118,8 @@ impl Operator {
     }
 }
 
-async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String, Value>>) -> Response {
-    match operator.token(wanted).await {
+async fn create(State(operator): State<Operator>, Json(body): Json<Map<String, Value>>) -> Response {
+    match operator.token(body).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(failure) => {
             let told = ErrorFormat::Problem.reply(&failure, "");

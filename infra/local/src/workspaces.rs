@@ -14,8 +14,8 @@ pub fn router(invoke: Invoke) -> Router {
     Router::new().route("/_local/workspaces", post(create)).with_state(invoke)
 }
 
-async fn create(State(invoke): State<Invoke>, Json(wanted): Json<Value>) -> Response {
-    match invoke("create-workspace", wanted).await {
+async fn create(State(invoke): State<Invoke>, Json(body): Json<Value>) -> Response {
+    match invoke("create-workspace", body).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"detail": error}))).into_response(),
     }

@@ -30,7 +30,7 @@ pub struct Connection {
     /// Timer for the pauses between attempts.
     pub sleep: SharedAsyncSleep,
     /// Connector for calls to sources and webhooks; the network if not set.
-    pub outside: Option<SharedHttpConnector>,
+    pub egress: Option<SharedHttpConnector>,
     /// Which addresses webhooks may have. Only code can set more than the public internet: no environment
     /// variable changes it.
     pub webhooks: EgressPolicy,
@@ -55,7 +55,7 @@ impl Connection {
             sesv2_endpoint: None,
             http: http_client(roots::amazon()),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
-            outside: None,
+            egress: None,
             webhooks: EgressPolicy::Public,
         }
     }
@@ -126,7 +126,7 @@ impl Clients {
             sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
-            outside: connection.outside.clone(),
+            outside: connection.egress.clone(),
             webhooks: connection.webhooks,
         }
     }

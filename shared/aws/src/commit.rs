@@ -9,7 +9,7 @@ use domain::rules::change::{ChangeSet, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
-use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_item, to_whole_item};
+use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_full_item, to_item};
 use crate::table::TableNames;
 
 /// The most items of a DynamoDB transaction ("Amazon DynamoDB Developer Guide", Transactions).
@@ -51,7 +51,7 @@ pub struct Committed {
 impl Committed {
     /// A row of the commit with its new version.
     #[must_use]
-    pub fn now<R: Row>(&self, mut row: R) -> R {
+    pub fn with_new_version<R: Row>(&self, mut row: R) -> R {
         if let Some(version) = self.versions.get(&row.key()) {
             row.set_version(*version);
         }
@@ -62,7 +62,7 @@ impl Committed {
 /// The write of one row, before the table is known.
 #[derive(Debug)]
 enum WriteItem {
-    Put { item: Item, over: PutCondition },
+    Put { item: Item, condition: PutCondition },
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
     Release { key: Item, holder: UserId },
@@ -77,13 +77,13 @@ enum WriteItem {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PutCondition {
     /// Nothing: the row must be absent.
-    Nothing,
+    Absent,
     /// Any row.
-    Anything,
+    Any,
     /// A claim of this user.
     ClaimOf(UserId),
     /// A claim of this user, or nothing.
-    NothingOrClaimOf(UserId),
+    AbsentOrClaimOf(UserId),
 }
 
 #[derive(Debug)]
@@ -100,7 +100,7 @@ struct UpdateParts {
 impl Commit {
     /// A commit with one event, whose identifier makes repeating it safe.
     #[must_use]
-    pub fn of(event: &Event) -> Self {
+    pub fn with_event(event: &Event) -> Self {
         let mut commit = Self::without_event(event.event_id);
         commit.event_at = Some(0);
         commit.at = Some(event.created_at);
@@ -109,7 +109,7 @@ impl Commit {
 
     /// A commit of a change set. `id` is the identifier of its first event; further events get the following ones.
     #[must_use]
-    pub fn changing(id: EventId, change: &ChangeSet) -> Self {
+    pub fn from_changes(id: EventId, change: &ChangeSet) -> Self {
         let mut commit = Self::without_event(id);
         commit.event_at = (!change.events.is_empty()).then_some(0);
         commit.at = change.events.first().map(|event| event.created_at);
@@ -121,29 +121,29 @@ impl Commit {
         if let Some(RowChange { before: Some(before), after }) = &change.user {
             commit = commit.bump_version(before, after);
         }
-        commit = commit.all(&change.workspace).all(&change.devices).all(&change.claims);
-        commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
-        commit = commit.all(&change.profile).all(&change.job);
-        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
+        commit = commit.edit_all(&change.workspace).edit_all(&change.devices).edit_all(&change.claims);
+        commit = commit.edit_all(&change.commands).edit_all(&change.invitations).edit_all(&change.usage);
+        commit = commit.edit_all(&change.profile).edit_all(&change.job);
+        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code(&invitation.after));
         if let Some(counted) = &change.counted {
-            commit = commit.edited(&counted.to).edited(&counted.today);
+            commit = commit.apply(&counted.to).apply(&counted.today);
         }
         match &change.user {
             // Removing the last secret removes the row of secrets.
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
-                commit.forget_secrets(before)
+                commit.delete_user_secrets(before)
             }
             _ => commit,
         }
     }
 
-    fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a RowChange<R>>) -> Self {
-        edited.into_iter().fold(self, Self::edited)
+    fn edit_all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a RowChange<R>>) -> Self {
+        edited.into_iter().fold(self, Self::apply)
     }
 
     /// Adds the n-th further event of a change whose first event is `first`.
     #[must_use]
-    pub fn also(self, first: EventId, n: usize, event: &Event) -> Self {
+    pub fn with_further_event(self, first: EventId, n: usize, event: &Event) -> Self {
         self.put(&Event { event_id: first.nth(n), ..event.clone() })
     }
 
@@ -156,18 +156,18 @@ impl Commit {
     /// Puts a new row and its index rows; fails if the row exists.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_item(row), PutCondition::Nothing);
+        self.add_item(to_item(row), PutCondition::Absent);
         for index_row in row.index_rows() {
             self.put_index_row(&index_row);
         }
-        self.all_vacant(row.vacant())
+        self.all_absent(row.required_absent())
     }
 
     /// Puts a row whether or not it exists: for bookkeeping rows whose earlier state does not matter.
     /// Attributes of other releases are kept if the row was read.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_whole_item(row), PutCondition::Anything);
+        self.add_item(to_full_item(row), PutCondition::Any);
         self
     }
 
@@ -195,16 +195,17 @@ impl Commit {
                 let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
                 self.parts.push(WriteItem::Update { key: before.key().attributes(), update });
                 self.edit_index_rows(&before.index_rows(), &after.index_rows());
-                let known = before.vacant();
-                return self.all_vacant(after.vacant().into_iter().filter(|key| !known.contains(key)));
+                let known = before.required_absent();
+                return self.all_absent(after.required_absent().into_iter().filter(|key| !known.contains(key)));
             }
         }
         self
     }
 
-    fn all_vacant(self, keys: impl IntoIterator<Item = Key>) -> Self {
-        let vacant = |commit: Self, key: Key| if commit.concerns(&key) { commit } else { commit.while_absent(&key) };
-        keys.into_iter().fold(self, vacant)
+    fn all_absent(self, keys: impl IntoIterator<Item = Key>) -> Self {
+        let required_absent =
+            |commit: Self, key: Key| if commit.includes_key(&key) { commit } else { commit.require_absent(&key) };
+        keys.into_iter().fold(self, required_absent)
     }
 
     /// As [`Commit::edit`], but increases the version even if nothing else changes, for a row whose version
@@ -222,7 +223,7 @@ impl Commit {
 
     /// Rewrites a row as this release stores it, if another release stored it differently.
     #[must_use]
-    pub(crate) fn restored<R: Row>(self, row: &R) -> Self {
+    pub(crate) fn restore_row<R: Row>(self, row: &R) -> Self {
         match Difference::to_restore(row) {
             Ok(difference) if difference.is_empty() => self,
             difference => self.with_difference(row, difference),
@@ -245,7 +246,7 @@ impl Commit {
 
     /// Writes a new or changed row.
     #[must_use]
-    pub fn edited<R: Row>(self, edited: &RowChange<R>) -> Self {
+    pub fn apply<R: Row>(self, edited: &RowChange<R>) -> Self {
         match &edited.before {
             Some(before) => self.edit(before, &edited.after),
             None => self.put(&edited.after),
@@ -276,14 +277,14 @@ impl Commit {
 
     /// Fails the commit if a row that it does not write has changed since the read.
     #[must_use]
-    pub fn guarded_by<R: Row>(mut self, row: &R) -> Self {
+    pub fn require_unchanged<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version() });
         self
     }
 
     /// Fails the commit if a row exists that was absent when it was read.
     #[must_use]
-    pub(crate) fn while_absent(mut self, key: &Key) -> Self {
+    pub(crate) fn require_absent(mut self, key: &Key) -> Self {
         self.parts.push(WriteItem::CheckAbsent { key: key.attributes() });
         self
     }
@@ -291,7 +292,7 @@ impl Commit {
     /// Fails the commit if an attribute of a row that it writes has changed since the read: for attributes that
     /// are written without a new version.
     #[must_use]
-    pub fn while_same<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
+    pub fn require_attribute_unchanged<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
         let key = row.key().attributes();
         match to_item(row) {
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
@@ -311,7 +312,7 @@ impl Commit {
 
     /// Makes the commit fail with an error.
     #[must_use]
-    pub(crate) fn faulty(mut self, fault: Error) -> Self {
+    pub(crate) fn fail_with(mut self, fault: Error) -> Self {
         self.fault = self.fault.or(Some(fault));
         self
     }
@@ -353,20 +354,20 @@ impl Commit {
     pub(crate) fn put_claim(mut self, claim: &IndexRow, wanted: PutCondition) -> Self {
         let key = claim.key.attributes();
         let own = self.parts.iter_mut().find_map(|part| match part {
-            WriteItem::Put { item, over } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
-                Some(over)
+            WriteItem::Put { item, condition } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
+                Some(condition)
             }
             _ => None,
         });
         match own {
-            Some(over) => *over = wanted,
-            None => self.parts.push(WriteItem::Put { item: claim.item(), over: wanted }),
+            Some(condition) => *condition = wanted,
+            None => self.parts.push(WriteItem::Put { item: claim.item(), condition: wanted }),
         }
         self
     }
 
     /// True if the commit writes or checks a row.
-    pub(crate) fn concerns(&self, key: &Key) -> bool {
+    pub(crate) fn includes_key(&self, key: &Key) -> bool {
         let wanted = key.attributes();
         self.parts.iter().any(|part| match part {
             WriteItem::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
@@ -380,28 +381,28 @@ impl Commit {
     }
 
     /// Removes the requirement that a row is absent, after the caller has checked the row.
-    pub(crate) fn not_while_absent(mut self, key: &Key) -> Self {
+    pub(crate) fn drop_require_absent(mut self, key: &Key) -> Self {
         let wanted = key.attributes();
         self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == wanted));
         self
     }
 
     /// Deletes a user's claim, if it is still theirs.
-    pub(crate) fn release(mut self, key: &Key, holder: UserId) -> Self {
+    pub(crate) fn delete_claim_of(mut self, key: &Key, holder: UserId) -> Self {
         self.parts.push(WriteItem::Release { key: key.attributes(), holder });
         self
     }
 
-    fn add_item(&mut self, item: Result<Item, Error>, over: PutCondition) {
+    fn add_item(&mut self, item: Result<Item, Error>, condition: PutCondition) {
         match item {
-            Ok(item) => self.parts.push(WriteItem::Put { item, over }),
+            Ok(item) => self.parts.push(WriteItem::Put { item, condition }),
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
     }
 
     fn put_index_row(&mut self, index_row: &IndexRow) {
-        let over = if index_row.unique { PutCondition::Nothing } else { PutCondition::Anything };
-        self.parts.push(WriteItem::Put { item: index_row.item(), over });
+        let condition = if index_row.unique { PutCondition::Absent } else { PutCondition::Any };
+        self.parts.push(WriteItem::Put { item: index_row.item(), condition });
     }
 
     fn edit_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
@@ -437,10 +438,10 @@ impl PutCondition {
     /// The condition expression, and the user that it compares with.
     fn condition(self) -> (Option<String>, Option<UserId>) {
         match self {
-            Self::Nothing => (Some(ABSENT.to_owned()), None),
-            Self::Anything => (None, None),
+            Self::Absent => (Some(ABSENT.to_owned()), None),
+            Self::Any => (None, None),
             Self::ClaimOf(holder) => (Some(HELD.to_owned()), Some(holder)),
-            Self::NothingOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
+            Self::AbsentOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
         }
     }
 }
@@ -450,8 +451,8 @@ impl WriteItem {
         let item = TransactWriteItem::builder();
         let broken = |e| Error::internal("building a commit", e);
         Ok(match self {
-            WriteItem::Put { item: row, over } => {
-                let (condition, holder) = over.condition();
+            WriteItem::Put { item: row, condition } => {
+                let (condition, holder) = condition.condition();
                 let put =
                     Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
                 let put = match holder {

@@ -26,11 +26,11 @@ use crate::roots;
 pub struct EgressClient {
     connector: SharedHttpConnector,
     sleep: SharedAsyncSleep,
-    reach: EgressPolicy,
+    policy: EgressPolicy,
 }
 
 /// The most bytes that are read of an issuer's response; a key set has a few thousand.
-pub const ANSWER_LIMIT: usize = 1024 * 1024;
+pub const RESPONSE_LIMIT: usize = 1024 * 1024;
 
 impl EgressClient {
     /// A client for the pages of the issuer, whose URLs the operator configures. Uses the clients' connector if
@@ -38,7 +38,7 @@ impl EgressClient {
     ///
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
-    pub fn to_issuer(clients: &Clients) -> Result<Self, Error> {
+    pub fn for_issuer(clients: &Clients) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -49,7 +49,7 @@ impl EgressClient {
                     .build(),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone(), reach: EgressPolicy::Public })
+        Ok(Self { connector, sleep: clients.sleep.clone(), policy: EgressPolicy::Public })
     }
 
     /// A client for URLs of workspaces: only to the public internet, and only to the addresses that were
@@ -57,19 +57,19 @@ impl EgressClient {
     ///
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
-    pub fn guarded(clients: &Clients) -> Result<Self, Error> {
-        Self::reaching(clients, EgressPolicy::Public)
+    pub fn for_workspace_urls(clients: &Clients) -> Result<Self, Error> {
+        Self::with_policy(clients, EgressPolicy::Public)
     }
 
     /// A client for webhooks, with the clients' egress policy.
     ///
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
-    pub fn to_webhooks(clients: &Clients) -> Result<Self, Error> {
-        Self::reaching(clients, clients.webhooks)
+    pub fn for_webhooks(clients: &Clients) -> Result<Self, Error> {
+        Self::with_policy(clients, clients.webhooks)
     }
 
-    fn reaching(clients: &Clients, reach: EgressPolicy) -> Result<Self, Error> {
+    fn with_policy(clients: &Clients, policy: EgressPolicy) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -78,28 +78,30 @@ impl EgressClient {
                     .proxy_config(ProxyConfig::disabled())
                     .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
                     .tls_context(context()?)
-                    .build_with_resolver(Resolver(reach)),
+                    .build_with_resolver(Resolver(policy)),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone(), reach })
+        Ok(Self { connector, sleep: clients.sleep.clone(), policy })
     }
 
-    /// Fetches a page at a workspace's URL by GET, within [`PULL_WITHIN`].
+    /// Fetches a page at a workspace's URL by GET, within [`FETCH_TIMEOUT`].
     ///
     /// # Errors
     /// The reason of the failure, without any content of the response.
-    pub async fn pull(
+    pub async fn fetch(
         &self,
         url: &str,
         accept: &'static str,
         bearer: Option<&str>,
         limit: usize,
     ) -> Result<Vec<u8>, FetchError> {
-        let pulled = self.pulled(url, accept, bearer, limit);
-        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never))
+        let fetch_checked = self.fetch_checked(url, accept, bearer, limit);
+        Timeout::new(Box::pin(fetch_checked), self.sleep.sleep(FETCH_TIMEOUT))
+            .await
+            .unwrap_or(Err(FetchError::TimedOut))
     }
 
-    async fn pulled(
+    async fn fetch_checked(
         &self,
         url: &str,
         accept: &'static str,
@@ -113,13 +115,13 @@ impl EgressClient {
         request.headers_mut().insert("user-agent", "handset");
         if let Some(bearer) = bearer {
             let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
-            let _before = sent.map_err(|_| FetchError::TokenUnsendable)?;
+            let _before = sent.map_err(|_| FetchError::InvalidToken)?;
         }
-        self.whole(request, limit).await
+        self.read_body(request, limit).await
     }
 
     /// The complete response body of a request.
-    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
+    async fn read_body(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
         let response =
             self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))?;
         let status = response.status().as_u16();
@@ -134,12 +136,12 @@ impl EgressClient {
         }
         let bytes = read_within(response.into_body(), limit).await?;
         if length.is_some_and(|length| length != bytes.len()) {
-            return Err(FetchError::CutOff);
+            return Err(FetchError::Truncated);
         }
         Ok(bytes)
     }
 
-    /// Posts to a workspace's URL, within [`PULL_WITHIN`]. Redirects are not followed but returned as
+    /// Posts to a workspace's URL, within [`FETCH_TIMEOUT`]. Redirects are not followed but returned as
     /// responses. Only the first `limit` bytes of the response body are read; a body that breaks off or stalls
     /// is not an error.
     ///
@@ -152,21 +154,22 @@ impl EgressClient {
         body: Vec<u8>,
         limit: usize,
     ) -> Result<Answer, FetchError> {
-        let answered = Timeout::new(Box::pin(self.answered(url, headers, body)), self.sleep.sleep(PULL_WITHIN));
-        let response = answered.await.unwrap_or(Err(FetchError::Never))?;
+        let post_checked =
+            Timeout::new(Box::pin(self.post_checked(url, headers, body)), self.sleep.sleep(FETCH_TIMEOUT));
+        let response = post_checked.await.unwrap_or(Err(FetchError::TimedOut))?;
         let status = response.status().as_u16();
-        let begun = Timeout::new(Box::pin(beginning(response.into_body(), limit)), self.sleep.sleep(READ_WITHIN));
-        Ok(Answer { status, begins: begun.await.unwrap_or_default() })
+        let begun = Timeout::new(Box::pin(read_start(response.into_body(), limit)), self.sleep.sleep(BODY_TIMEOUT));
+        Ok(Answer { status, body_start: begun.await.unwrap_or_default() })
     }
 
-    async fn answered(
+    async fn post_checked(
         &self,
         url: &str,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     ) -> Result<HttpResponse, FetchError> {
         // A host that is an IP address is not resolved, so the rule is checked here.
-        let _host = self.reach.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
+        let _host = self.policy.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| FetchError::Unreachable)?;
         request.set_uri(url).map_err(|_| FetchError::Unreachable)?;
@@ -185,24 +188,25 @@ impl EgressClient {
         }
     }
 
-    /// Gets a page of the issuer, within [`PULL_WITHIN`] and up to its size limit; redirects are not followed.
+    /// Gets a page of the issuer, within [`FETCH_TIMEOUT`] and up to its size limit; redirects are not followed.
     ///
     /// # Errors
-    /// `Unavailable` if the response is not a 200, or larger than [`ANSWER_LIMIT`].
+    /// `Unavailable` if the response is not a 200, or larger than [`RESPONSE_LIMIT`].
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
         let mut request = HttpRequest::get(url).map_err(|e| Error::internal("reading a URL", e))?;
         request.headers_mut().insert("accept", "application/json");
-        let read = self.whole(request, ANSWER_LIMIT);
-        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never));
+        let read = self.read_body(request, RESPONSE_LIMIT);
+        let read =
+            Timeout::new(Box::pin(read), self.sleep.sleep(FETCH_TIMEOUT)).await.unwrap_or(Err(FetchError::TimedOut));
         read.map_err(|fault| Error::unavailable("the issuer", fault))
     }
 }
 
 /// The time limit of a call, from the first byte sent to the last byte read.
-pub const PULL_WITHIN: Duration = Duration::from_secs(15);
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The time limit for reading the start of a response body, after its status.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +214,7 @@ pub struct Answer {
     /// The status.
     pub status: u16,
     /// Start of the body.
-    pub begins: Vec<u8>,
+    pub body_start: Vec<u8>,
 }
 
 /// Why a page could not be fetched.
@@ -227,7 +231,7 @@ pub enum FetchError {
     Unreachable,
     /// There was no response, or not a complete one, within the time limit.
     #[error("it did not answer in time")]
-    Never,
+    TimedOut,
     /// The response is a redirect.
     #[error("it answers with a redirect ({0}), which is not followed")]
     Redirected(u16),
@@ -239,10 +243,10 @@ pub enum FetchError {
     TooLarge(usize),
     /// The response ended early.
     #[error("it ended before it was whole")]
-    CutOff,
+    Truncated,
     /// The bearer token is not a valid header value.
     #[error("the bearer token cannot be sent")]
-    TokenUnsendable,
+    InvalidToken,
 }
 
 impl FetchError {
@@ -253,12 +257,12 @@ impl FetchError {
             Self::NotPublic => "not_public",
             Self::PortNotAllowed => "port_not_allowed",
             Self::Unreachable => "unreachable",
-            Self::Never => "no_answer",
+            Self::TimedOut => "no_answer",
             Self::Redirected(_) => "redirected",
             Self::Status(_) => "error_status",
             Self::TooLarge(_) => "too_large",
-            Self::CutOff => "cut_off",
-            Self::TokenUnsendable => "token_unsendable",
+            Self::Truncated => "cut_off",
+            Self::InvalidToken => "token_unsendable",
         }
     }
 
@@ -275,12 +279,12 @@ impl FetchError {
             }
             cause = error.source();
         }
-        if timed_out { Self::Never } else { Self::Unreachable }
+        if timed_out { Self::TimedOut } else { Self::Unreachable }
     }
 }
 
 fn settings() -> HttpConnectorSettings {
-    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
+    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(FETCH_TIMEOUT).build()
 }
 
 fn context() -> Result<TlsContext, Error> {
@@ -300,21 +304,21 @@ struct Resolver(EgressPolicy);
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        let (name, reach) = (name.to_owned(), self.0);
+        let (name, policy) = (name.to_owned(), self.0);
         DnsFuture::new(async move {
             let look_up = move || (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
             let found = tokio::task::spawn_blocking(look_up).await.map_err(ResolveDnsError::new)?;
-            checked(found.map_err(ResolveDnsError::new)?, reach)
+            check_addresses(found.map_err(ResolveDnsError::new)?, policy)
         })
     }
 }
 
-fn checked(addresses: Vec<IpAddr>, reach: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
-    if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
+fn check_addresses(addresses: Vec<IpAddr>, policy: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    if policy.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
 }
 
 /// The start of a body, which may be of any kind and may break off.
-async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
+async fn read_start(body: SdkBody, limit: usize) -> Vec<u8> {
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while bytes.len() < limit {
@@ -330,7 +334,7 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError>
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| FetchError::CutOff)?;
+        let chunk = chunk.map_err(|_| FetchError::Truncated)?;
         if bytes.len() + chunk.len() > limit {
             return Err(FetchError::TooLarge(limit));
         }
@@ -343,9 +347,9 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError>
 mod tests {
     use super::*;
 
-    fn found(reach: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+    fn found(policy: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let found = runtime.block_on(Resolver(reach).resolve_dns(name));
+        let found = runtime.block_on(Resolver(policy).resolve_dns(name));
         found.map_err(|error| FetchError::of(&error, false))
     }
 

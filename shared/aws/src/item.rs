@@ -20,7 +20,7 @@ macro_rules! keeps_stored_row {
             fn stored(&self) -> Option<&domain::stored::Stored> {
                 Some(&self.stored)
             }
-            fn keep(&mut self, stored: domain::stored::Stored) {
+            fn set_stored(&mut self, stored: domain::stored::Stored) {
                 self.stored = stored;
             }
             fn set_version(&mut self, version: u64) {
@@ -112,7 +112,7 @@ pub trait Read: DeserializeOwned {
         None
     }
     /// Stores the row as read.
-    fn keep(&mut self, _: Stored) {}
+    fn set_stored(&mut self, _: Stored) {}
     /// Expands compact attributes of the row for `serde`.
     fn unpack(_: &mut Item) {}
     /// Sets the version that a commit has given the row, for objects that can be changed.
@@ -147,13 +147,13 @@ pub trait Row: Serialize + Read + Clone {
     const PARTS: &'static [&'static str] = &[];
 
     /// Fields that can be derived from the row's keys, so they are not stored again; see [`fields_of_key`].
-    const TOLD: &'static [&'static str] = &[];
+    const KEY_FIELDS: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
     const VERSIONED: bool = true;
 
     /// True if its row records the time of the last change; see [`UPDATED_AT`].
-    const DATED: bool = false;
+    const HAS_UPDATED_AT: bool = false;
 
     /// Its key.
     fn key(&self) -> Key;
@@ -174,7 +174,7 @@ pub trait Row: Serialize + Read + Clone {
         BTreeSet::new()
     }
     /// Keys that must be absent when the row comes to need them: an earlier release would have put index rows there.
-    fn vacant(&self) -> BTreeSet<Key> {
+    fn required_absent(&self) -> BTreeSet<Key> {
         BTreeSet::new()
     }
     /// When DynamoDB may remove it, in seconds since 1970.
@@ -199,7 +199,7 @@ pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
             item.insert((*name).to_owned(), AttributeValue::Ss(members));
         }
     }
-    for name in R::TOLD {
+    for name in R::KEY_FIELDS {
         item.remove(*name);
     }
     item.extend(row.key().attributes());
@@ -226,10 +226,10 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
         whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
     }
     // The row's content must not reach a log, so serde's message is dropped.
-    let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", named(&item)));
+    let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", describe_key(&item)));
     R::unpack(&mut whole);
     let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
-    row.keep(Stored::of(item));
+    row.set_stored(Stored::of(item));
     Ok(row)
 }
 
@@ -250,12 +250,12 @@ pub fn from_json<R: Read>(row: serde_json::Value) -> Result<R, Error> {
 }
 
 /// Describes a row by its key.
-fn named(item: &Item) -> String {
+fn describe_key(item: &Item) -> String {
     Key::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
 }
 
 /// Logs the key of an unreadable row. An alarm counts these lines.
-pub(crate) fn note_unreadable(key: &Key) {
+pub(crate) fn log_unreadable(key: &Key) {
     tracing::error!(row = %key, "a row cannot be read");
 }
 
@@ -265,14 +265,14 @@ pub(crate) fn stored<R: Read>(row: &R) -> Option<&Item> {
 }
 
 /// The complete row of an object, with attributes of other releases from the row as read.
-pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Error> {
+pub(crate) fn to_full_item<R: Row>(row: &R) -> Result<Item, Error> {
     let item = to_item(row)?;
     let Some(stored) = stored(row) else {
         return Ok(item);
     };
     let known = to_item(&from_item::<R>(stored.clone())?)?;
     let AttributeValue::M(mut item) =
-        carried(&AttributeValue::M(stored.clone()), &AttributeValue::M(known), AttributeValue::M(item))
+        merge_unknown(&AttributeValue::M(stored.clone()), &AttributeValue::M(known), AttributeValue::M(item))
     else {
         return Err(Error::internal("writing a row", "a row is a map"));
     };
@@ -283,7 +283,7 @@ pub(crate) fn to_whole_item<R: Row>(row: &R) -> Result<Item, Error> {
 
 /// The value to write, with the parts of the stored value that this release does not know: those in `stored`
 /// but not in `known`, which is the stored value as this release reads it.
-fn carried(stored: &AttributeValue, known: &AttributeValue, value: AttributeValue) -> AttributeValue {
+fn merge_unknown(stored: &AttributeValue, known: &AttributeValue, value: AttributeValue) -> AttributeValue {
     if value == *known {
         return stored.clone();
     }
@@ -293,21 +293,21 @@ fn carried(stored: &AttributeValue, known: &AttributeValue, value: AttributeValu
             if known.get(TAG) != value.get(TAG) {
                 return AttributeValue::M(value);
             }
-            let carried_field = |(name, value): (String, AttributeValue)| {
+            let merged_field = |(name, value): (String, AttributeValue)| {
                 let value = match (stored.get(&name), known.get(&name)) {
-                    (Some(stored), Some(known)) => carried(stored, known, value),
+                    (Some(stored), Some(known)) => merge_unknown(stored, known, value),
                     _ => value,
                 };
                 (name, value)
             };
             let unknown = stored.iter().filter(|(name, _)| !known.contains_key(*name));
             let unknown = unknown.map(|(name, value)| (name.clone(), value.clone()));
-            AttributeValue::M(unknown.chain(value.into_iter().map(carried_field)).collect())
+            AttributeValue::M(unknown.chain(value.into_iter().map(merged_field)).collect())
         }
         (AttributeValue::L(stored), AttributeValue::L(known), AttributeValue::L(value))
             if stored.len() == known.len() =>
         {
-            AttributeValue::L(carried_list(stored, known, value))
+            AttributeValue::L(merge_unknown_list(stored, known, value))
         }
         (_, _, value) => value,
     }
@@ -318,22 +318,22 @@ const TAG: &str = "type";
 
 /// In a list, unchanged entries keep their stored form. If the length is unchanged, every other entry is merged
 /// with the one at the same position.
-fn carried_list(
+fn merge_unknown_list(
     stored: &[AttributeValue],
     known: &[AttributeValue],
     value: Vec<AttributeValue>,
 ) -> Vec<AttributeValue> {
     let same_length = value.len() == known.len();
     let mut taken = BTreeSet::new();
-    let mut carried_entry = |(at, entry): (usize, AttributeValue)| {
+    let mut merged_entry = |(at, entry): (usize, AttributeValue)| {
         let same = (0..known.len()).find(|other| known[*other] == entry && !taken.contains(other));
         if let Some(same) = same {
             taken.insert(same);
             return stored[same].clone();
         }
-        if same_length { carried(&stored[at], &known[at], entry) } else { entry }
+        if same_length { merge_unknown(&stored[at], &known[at], entry) } else { entry }
     };
-    value.into_iter().enumerate().map(&mut carried_entry).collect()
+    value.into_iter().enumerate().map(&mut merged_entry).collect()
 }
 
 /// True for attributes that are derived from the object's fields.
@@ -359,9 +359,9 @@ fn is_set<R: Row>(name: &str) -> bool {
 }
 
 /// Attributes of other releases in a nested object that this release empties.
-fn rest_of<R: Row>(name: &str, stored: &Item, known: &Item) -> Option<AttributeValue> {
+fn unknown_rest_of<R: Row>(name: &str, stored: &Item, known: &Item) -> Option<AttributeValue> {
     R::PARTS.contains(&name).then_some(())?;
-    let rest = carried(stored.get(name)?, known.get(name)?, AttributeValue::M(Item::new()));
+    let rest = merge_unknown(stored.get(name)?, known.get(name)?, AttributeValue::M(Item::new()));
     rest.as_m().is_ok_and(|rest| !rest.is_empty()).then_some(rest)
 }
 
@@ -377,16 +377,16 @@ impl Difference {
     /// derived attributes are added, and attributes of other releases are kept. The version is not part of it.
     pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Error> {
         let (was, is) = (without_version(to_item(before)?), without_version(to_item(after)?));
-        if was == is { Ok(Self::default()) } else { Self::of_stored(before, &was, is) }
+        if was == is { Ok(Self::default()) } else { Self::from_stored(before, &was, is) }
     }
 
     /// The update that makes the stored row what this release would store for the object.
     pub fn to_restore<R: Row>(row: &R) -> Result<Self, Error> {
         let item = without_version(to_item(row)?);
-        Self::of_stored(row, &item.clone(), item)
+        Self::from_stored(row, &item.clone(), item)
     }
 
-    fn of_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Error> {
+    fn from_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Error> {
         let (stored, known) = match stored(before) {
             Some(stored) => (stored.clone(), to_item(&from_item::<R>(stored.clone())?)?),
             None => (was.clone(), was.clone()),
@@ -396,7 +396,7 @@ impl Difference {
         for name in was.keys().chain(stale).filter(|name| !is.contains_key(*name)) {
             if is_set::<R>(name) {
                 difference.set_changed(name, was.get(name), None);
-            } else if let Some(rest) = rest_of::<R>(name, &stored, &known) {
+            } else if let Some(rest) = unknown_rest_of::<R>(name, &stored, &known) {
                 difference.set.insert(name.clone(), rest);
             } else {
                 difference.remove.insert(name.clone());
@@ -408,7 +408,7 @@ impl Difference {
                 difference.set_changed(&name, was.get(&name), Some(&value));
             } else if changed {
                 let value = match (stored.get(&name), known.get(&name)) {
-                    (Some(stored), Some(known)) if !is_derived(&name) => carried(stored, known, value),
+                    (Some(stored), Some(known)) if !is_derived(&name) => merge_unknown(stored, known, value),
                     _ => value,
                 };
                 difference.set.insert(name, value);
@@ -421,7 +421,7 @@ impl Difference {
 
     /// The update with the time of the change, for kinds that record it.
     pub fn at<R: Row>(mut self, time: Option<Time>) -> Self {
-        if let Some(time) = time.filter(|_| R::DATED) {
+        if let Some(time) = time.filter(|_| R::HAS_UPDATED_AT) {
             self.set.insert(UPDATED_AT.to_owned(), AttributeValue::S(time.to_string()));
         }
         self

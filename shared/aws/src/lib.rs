@@ -21,7 +21,7 @@ pub use clients::{Clients, Connection};
 pub use commit::{Commit, Committed};
 /// Which addresses webhooks may have.
 pub use domain::egress::EgressPolicy;
-pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
+pub use egress::{Answer, EgressClient, FETCH_TIMEOUT, FetchError};
 pub use item::{INDEXED, Key, Read, Row, event_of_image, from_json, to_json};
 pub use list::{Page, Position};
 pub use mail::{MailError, Mailer, Message, Picture};

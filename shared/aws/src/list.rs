@@ -7,12 +7,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::{DomainError, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, Read, from_item, note_unreadable};
-use crate::table::{Table, failure};
+use crate::item::{Item, Key, Read, from_item, log_unreadable};
+use crate::table::{Table, service_error};
 
 /// The most rows that one page examines. With a narrow filter a page may be short or empty although the list
 /// continues.
-const LOOK_LIMIT: usize = 400;
+const SCAN_LIMIT: usize = 400;
 /// The most rows of one query.
 const STEP: usize = 100;
 
@@ -51,7 +51,7 @@ pub struct Page<R> {
     /// Where the list continues; `None` at the end.
     pub next: Option<Position>,
     /// Number of rows that were left out because they are unreadable; each is logged.
-    pub left_out: usize,
+    pub unreadable: usize,
 }
 
 /// An ordered range of rows: a partition of an index or of the table itself.
@@ -80,7 +80,7 @@ pub(crate) enum Range {
 
 impl Source {
     /// A complete partition of an index, newest first.
-    pub fn newest(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
+    pub fn newest_first(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
         Self { index: Some(index), partition, order, range: Range::All, descending: true }
     }
 
@@ -94,7 +94,7 @@ impl Source {
 
 impl Source {
     /// The rows of a partition of the table with a sort key prefix, newest first where sort keys are ordered by time.
-    pub fn within(partition: String, prefix: &str) -> Self {
+    pub fn in_partition(partition: String, prefix: &str) -> Self {
         let range = Range::Prefix(prefix.to_owned());
         Self { index: None, partition: ("pk", partition), order: "sk", range, descending: true }
     }
@@ -105,7 +105,7 @@ pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
     let key = Key::of(&item);
     let row = from_item(item);
     if let (Err(_), Some(key)) = (&row, &key) {
-        note_unreadable(key);
+        log_unreadable(key);
     }
     row.ok()
 }
@@ -121,7 +121,7 @@ impl Table {
         let (items, next) = self.query(source, limit, start.as_ref()).await?;
         let looked = items.len();
         let items: Vec<R> = items.into_iter().filter_map(readable).collect();
-        Ok(Page { left_out: looked - items.len(), items, next })
+        Ok(Page { unreadable: looked - items.len(), items, next })
     }
 
     /// One query of a source: raw items, and where it continues.
@@ -159,7 +159,7 @@ impl Table {
         }
         let output = query.key_condition_expression(condition).send().await.map_err(|e| {
             let invalid = start.is_some() && e.code() == Some("ValidationException");
-            if invalid { DomainError::CursorInvalid.into() } else { failure("listing rows", e) }
+            if invalid { DomainError::CursorInvalid.into() } else { service_error("listing rows", e) }
         })?;
         let next = output.last_evaluated_key.map(|key| Position::of(&key, &source.key_attributes()));
         Ok((output.items.unwrap_or_default(), next))
@@ -177,30 +177,30 @@ impl Table {
     ) -> Result<Page<R>, Error> {
         let mut items = Vec::new();
         let mut position = start;
-        let (mut looked, mut left_out) = (0, 0);
-        while looked < LOOK_LIMIT {
+        let (mut looked, mut unreadable) = (0, 0);
+        while looked < SCAN_LIMIT {
             let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
             looked += candidates.len();
             let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
             let found = self.get_many(keys.iter().flatten().cloned()).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
                 let row = key.as_ref().and_then(|key| found.readable::<R>(key));
-                left_out += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
+                unreadable += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
                 let Some(row) = row.filter(|row| wanted(candidate, row)) else {
                     continue;
                 };
                 if items.len() == limit {
                     // There is one more row, so the page ends before it.
-                    return Ok(Page { items, next: position, left_out });
+                    return Ok(Page { items, next: position, unreadable });
                 }
                 items.push(row);
                 position = Some(Position::of(candidate, &source.key_attributes()));
             }
             position = next;
             if position.is_none() || items.len() == limit {
-                return Ok(Page { items, next: position, left_out });
+                return Ok(Page { items, next: position, unreadable });
             }
         }
-        Ok(Page { items, next: position, left_out })
+        Ok(Page { items, next: position, unreadable })
     }
 }

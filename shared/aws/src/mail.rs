@@ -124,8 +124,8 @@ fn mail_error(error: SdkError<SendEmailError>) -> MailError {
         _ => Verdict::Unknown,
     };
     match verdict {
-        Verdict::Later => MailError::Throttled(Box::new(error)),
-        Verdict::Never(reason) => MailError::Refused(reason),
+        Verdict::Retry => MailError::Throttled(Box::new(error)),
+        Verdict::Refused(reason) => MailError::Refused(reason),
         Verdict::Unknown => MailError::Unknown(Box::new(error)),
     }
 }

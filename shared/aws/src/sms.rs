@@ -79,8 +79,8 @@ fn sms_error(error: SdkError<PublishError>) -> SmsError {
     };
     let code = service.err().code();
     match verdict(service.raw().status().as_u16(), code) {
-        Verdict::Later => SmsError::Throttled(code.unwrap_or("no code").to_owned().into()),
-        Verdict::Never(reason) => SmsError::Refused(reason),
+        Verdict::Retry => SmsError::Throttled(code.unwrap_or("no code").to_owned().into()),
+        Verdict::Refused(reason) => SmsError::Refused(reason),
         Verdict::Unknown => SmsError::Unknown(code.unwrap_or("no code").to_owned().into()),
     }
 }

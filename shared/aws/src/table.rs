@@ -11,7 +11,7 @@ use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
-use crate::item::{Item, Key, Read, from_item, note_unreadable};
+use crate::item::{Item, Key, Read, from_item, log_unreadable};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -31,14 +31,14 @@ pub struct Table {
 }
 
 /// How often a commit with an unknown outcome is sent again; the SDK makes three attempts each time.
-const UNKNOWN_OUTCOME_REPEATS: u32 = 3;
+const UNKNOWN_OUTCOME_RETRIES: u32 = 3;
 /// How often the unprocessed keys of a batch are requested again.
-const BATCH_REPEATS: u32 = 6;
+const BATCH_RETRIES: u32 = 6;
 /// The most keys of a DynamoDB batch.
 const BATCH_LIMIT: usize = 100;
 
 /// DynamoDB's error codes for throttling.
-const THROTTLES: [&str; 4] =
+const THROTTLING_ERRORS: [&str; 4] =
     ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "Throttling"];
 
 impl Table {
@@ -61,7 +61,7 @@ impl Table {
 
     async fn get_item(&self, table: &str, key: Item) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
-        let output = get.send().await.map_err(|e| failure("reading a row", e))?;
+        let output = get.send().await.map_err(|e| service_error("reading a row", e))?;
         Ok(output.item)
     }
 
@@ -79,11 +79,11 @@ impl Table {
 
     async fn get_chunk(&self, keys: &[Key], found: &mut BatchResult) -> Result<(), Error> {
         let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
-        for attempt in 0..BATCH_REPEATS {
+        for attempt in 0..BATCH_RETRIES {
             let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let request = request.map_err(|e| Error::internal("reading rows", e))?;
             let batch = self.client.batch_get_item().request_items(&self.names.main, request);
-            let output = batch.send().await.map_err(|e| failure("reading rows", e))?;
+            let output = batch.send().await.map_err(|e| service_error("reading rows", e))?;
             let items = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
             found.extend(items);
             let unprocessed = output.unprocessed_keys.unwrap_or_default().remove(&self.names.main);
@@ -91,7 +91,7 @@ impl Table {
             if left.is_empty() {
                 return Ok(());
             }
-            self.pause(attempt).await;
+            self.backoff(attempt).await;
         }
         Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
     }
@@ -117,10 +117,10 @@ impl Table {
                 Outcome::Conflict => return Err(Error::Conflict),
                 Outcome::Refused => return Err(Error::internal("committing", error)),
                 Outcome::Throttled => return Err(Error::unavailable("DynamoDB", error)),
-                Outcome::Unknown if repeat == UNKNOWN_OUTCOME_REPEATS => {
+                Outcome::Unknown if repeat == UNKNOWN_OUTCOME_RETRIES => {
                     return Err(Error::unavailable("DynamoDB", error));
                 }
-                Outcome::Unknown => self.pause(repeat).await,
+                Outcome::Unknown => self.backoff(repeat).await,
             }
             repeat += 1;
         }
@@ -128,7 +128,7 @@ impl Table {
 
     /// Waits before another attempt: a random part of at most 25 ms, doubled for each further attempt, so that
     /// concurrent callers do not collide again.
-    pub async fn pause(&self, attempt: u32) {
+    pub async fn backoff(&self, attempt: u32) {
         let most = 25_u64 << attempt.min(6);
         let mut random = [0; 8];
         // Without a random number it waits the full time, which is slower but safe.
@@ -153,7 +153,7 @@ impl BatchResult {
 
     /// The object with this key, if it was found and is readable: for lists, which one unreadable row must not break.
     pub fn readable<R: Read>(&self, key: &Key) -> Option<R> {
-        self.row(key).inspect_err(|_| note_unreadable(key)).ok().flatten()
+        self.row(key).inspect_err(|_| log_unreadable(key)).ok().flatten()
     }
 
     /// The object with this key, if it was found.
@@ -188,7 +188,7 @@ impl Outcome {
             return Self::of_reasons(canceled.cancellation_reasons(), event_at);
         }
         match service.meta().code() {
-            Some(code) if THROTTLES.contains(&code) => Self::Throttled,
+            Some(code) if THROTTLING_ERRORS.contains(&code) => Self::Throttled,
             Some("TransactionConflictException") => Self::Conflict,
             Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => {
                 Self::Unknown
@@ -214,14 +214,14 @@ impl Outcome {
 }
 
 /// The error of any other call: `Unavailable` if a retry may help, else `Internal`.
-pub(crate) fn failure<E>(what: &'static str, error: SdkError<E>) -> Error
+pub(crate) fn service_error<E>(what: &'static str, error: SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let ours = match &error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(service) => {
-            let throttled = service.err().code().is_some_and(|code| THROTTLES.contains(&code));
+            let throttled = service.err().code().is_some_and(|code| THROTTLING_ERRORS.contains(&code));
             !throttled && service.raw().status().is_client_error()
         }
         _ => false,

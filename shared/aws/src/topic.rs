@@ -49,7 +49,7 @@ impl Topic for TopicPublisher {
         let mut batch: Vec<(usize, String, &Event)> = Vec::new();
         let mut bytes = 0;
         for (at, event) in events.iter().enumerate() {
-            let message = event.public().to_string();
+            let message = event.to_public_json().to_string();
             let full = batch.len() == BATCH || bytes + message.len() + ATTRIBUTE_BYTES > BATCH_BYTES;
             if full && !batch.is_empty() {
                 failed.extend(self.publish_batch(&batch).await?);

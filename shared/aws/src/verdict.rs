@@ -4,10 +4,10 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The service is throttling or paused: retry.
-    Later,
+    Retry,
     /// The service rejects this message and would reject it again. Contains the reason: the service's code, or
     /// [`ACCESS_DENIED`] for all codes that mean it.
-    Never(String),
+    Refused(String),
     /// The outcome is unknown: retry.
     Unknown,
 }
@@ -29,9 +29,9 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "Throttling"
             | "Throttled"
             | "RequestLimitExceeded",
-        ) => Verdict::Later,
+        ) => Verdict::Retry,
         // Too many requests, or a request timeout, whatever their codes (RFC 9110; RFC 6585).
-        _ if status == 429 => Verdict::Later,
+        _ if status == 429 => Verdict::Retry,
         _ if status == 408 => Verdict::Unknown,
         // Wrong credentials or a wrong clock of this run, which another run may not have.
         Some(
@@ -55,8 +55,8 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "AuthorizationErrorException"
             | "NotAuthorized"
             | "UnauthorizedOperation",
-        ) => Verdict::Never(ACCESS_DENIED.to_owned()),
-        Some(code) if (400..500).contains(&status) => Verdict::Never(code.to_owned()),
+        ) => Verdict::Refused(ACCESS_DENIED.to_owned()),
+        Some(code) if (400..500).contains(&status) => Verdict::Refused(code.to_owned()),
         Some(_) => Verdict::Unknown,
     }
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_error_of_ses_and_sns_ends_its_message_or_lets_it_be_tried_again() {
-        let never = |reason: &str| Verdict::Never(reason.to_owned());
+        let never = |reason: &str| Verdict::Refused(reason.to_owned());
         let cases = [
             // SES: no permission for the identity or the configuration set; then the codes of `SendEmail`.
             (403, "AccessDeniedException", never("access_denied")),
@@ -79,17 +79,17 @@ mod tests {
             (400, "MessageRejected", never("MessageRejected")),
             (404, "NotFoundException", never("NotFoundException")),
             (400, "ValidationException", never("ValidationException")),
-            (400, "LimitExceededException", Verdict::Later),
-            (400, "SendingPausedException", Verdict::Later),
-            (429, "TooManyRequestsException", Verdict::Later),
+            (400, "LimitExceededException", Verdict::Retry),
+            (400, "SendingPausedException", Verdict::Retry),
+            (429, "TooManyRequestsException", Verdict::Retry),
             (500, "InternalServiceErrorException", Verdict::Unknown),
             // SNS.
             (403, "AuthorizationError", never("access_denied")),
             (403, "AuthorizationErrorException", never("access_denied")),
             (400, "InvalidParameter", never("InvalidParameter")),
             (400, "OptedOut", never("OptedOut")),
-            (400, "Throttling", Verdict::Later),
-            (429, "Throttled", Verdict::Later),
+            (400, "Throttling", Verdict::Retry),
+            (429, "Throttled", Verdict::Retry),
             (500, "InternalError", Verdict::Unknown),
             (503, "ServiceUnavailable", Verdict::Unknown),
             // Errors that another run may not have.

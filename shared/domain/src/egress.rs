@@ -67,7 +67,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// The "bad ports" of the Fetch standard (WHATWG, "Port blocking"): ports of other protocols, whose servers may
 /// take an HTTP request for commands of their own.
-const OF_OTHER_PROTOCOLS: [u16; 82] = [
+const BLOCKED_PORTS: [u16; 82] = [
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
     111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
     540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
@@ -99,11 +99,11 @@ impl EgressPolicy {
     /// As [`read_url`].
     pub fn read_url(self, url: &str) -> Result<Host, (&'static str, String)> {
         if self == Self::Loopback {
-            let found = read_host(&secure(url));
+            let found = parse_host(&to_https(url));
             if let Ok(host) = found
                 && host.is_loopback()
             {
-                return host.at_its_own_port();
+                return host.with_allowed_port();
             }
         }
         read_url(url)
@@ -117,9 +117,9 @@ impl EgressPolicy {
 /// `too_long`, `invalid_format`, `not_public` for an address that is not on the public internet, or
 /// `port_not_allowed` for a port of another protocol.
 pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
-    let host = read_host(url)?;
+    let host = parse_host(url)?;
     if host.is_public() {
-        host.at_its_own_port()
+        host.with_allowed_port()
     } else {
         Err(("not_public", "must not be an address of a private network".to_owned()))
     }
@@ -128,27 +128,27 @@ pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
 /// The host of a URL, whether or not it may be called.
 #[must_use]
 pub fn host_of(url: &str) -> Option<Host> {
-    read_host(&secure(url)).ok()
+    parse_host(&to_https(url)).ok()
 }
 
 /// True for a base URL at which the product itself can be reached: https, or http on a loopback address, and
 /// nothing after the host.
 #[must_use]
-pub fn is_own_address(url: &str) -> bool {
-    let secured = secure(url);
-    let host = read_host(&secured).ok().filter(|_| !secured["https://".len()..].contains(['/', '?']));
-    host.is_some_and(|host| *secured == *url || host.is_loopback())
+pub fn is_base_url(url: &str) -> bool {
+    let https = to_https(url);
+    let host = parse_host(&https).ok().filter(|_| !https["https://".len()..].contains(['/', '?']));
+    host.is_some_and(|host| *https == *url || host.is_loopback())
 }
 
 /// The URL with https instead of http.
-fn secure(url: &str) -> Cow<'_, str> {
+fn to_https(url: &str) -> Cow<'_, str> {
     match url.strip_prefix("http://") {
         Some(rest) => Cow::Owned(format!("https://{rest}")),
         None => Cow::Borrowed(url),
     }
 }
 
-fn read_host(url: &str) -> Result<Host, (&'static str, String)> {
+fn parse_host(url: &str) -> Result<Host, (&'static str, String)> {
     let invalid = |detail: &str| Err(("invalid_format", detail.to_owned()));
     if url.len() > URL_LIMIT {
         return Err(("too_long", format!("must have at most {URL_LIMIT} bytes")));
@@ -217,8 +217,8 @@ impl Host {
     }
 
     /// The host, unless its port belongs to another protocol.
-    fn at_its_own_port(self) -> Result<Self, (&'static str, String)> {
-        if OF_OTHER_PROTOCOLS.contains(&self.port) {
+    fn with_allowed_port(self) -> Result<Self, (&'static str, String)> {
+        if BLOCKED_PORTS.contains(&self.port) {
             return Err(("port_not_allowed", format!("must not use port {}, which another protocol owns", self.port)));
         }
         Ok(self)
@@ -397,7 +397,7 @@ mod tests {
                 "{port}"
             );
         }
-        assert!(OF_OTHER_PROTOCOLS.is_sorted());
+        assert!(BLOCKED_PORTS.is_sorted());
         assert_eq!(host_of("https://Example.com:25/x").map(|host| host.name).as_deref(), Some("example.com"));
     }
 
@@ -411,7 +411,7 @@ mod tests {
             "http://localhost",
             "http://[::1]:4750",
         ] {
-            assert!(is_own_address(good), "{good}");
+            assert!(is_base_url(good), "{good}");
         }
         for bad in [
             "http://phones.example.com",
@@ -426,7 +426,7 @@ mod tests {
             "https://a@phones.example.com",
             "http://127.0.0.1@phones.example.com",
         ] {
-            assert!(!is_own_address(bad), "{bad}");
+            assert!(!is_base_url(bad), "{bad}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::text::TextRule;
 
 /// The most field errors that one response lists: more than any honest input has, and few enough that the
 /// response stays far below Lambda's 6 MB.
-pub const FAULT_LIMIT: usize = 200;
+pub const FIELD_ERROR_LIMIT: usize = 200;
 
 /// An invalid field of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -45,7 +45,7 @@ pub trait StringEnum: Sized {
 /// The fields of an input: a JSON object or the parameters of a query. Each read gives a valid value, or
 /// records an error and gives `None`; [`Fields::finish`] returns the errors. Unknown fields are ignored, so
 /// that newer apps can talk to an older back end; in [strict](Fields::strict) mode and by
-/// [`Fields::refuse_others`] they are errors.
+/// [`Fields::deny_unknown`] they are errors.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
@@ -60,24 +60,24 @@ pub struct Fields {
 impl Fields {
     /// The fields of a JSON object.
     #[must_use]
-    pub fn of_json(values: Map<String, Value>) -> Self {
+    pub fn from_json(values: Map<String, Value>) -> Self {
         Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
     }
 
     /// Empty fields that record in `shape` what a reader asks for. `values` are the fields that the reader's
     /// further reads depend on.
     #[must_use]
-    pub fn noting(shape: &Shape, values: Map<String, Value>) -> Self {
-        Self { shape: Some(shape.clone()), ..Self::of_json(values) }
+    pub fn recording(shape: &Shape, values: Map<String, Value>) -> Self {
+        Self { shape: Some(shape.clone()), ..Self::from_json(values) }
     }
 
     /// The decoded parameters of a query, in order. A repeated one is an error; an empty one counts as absent.
     #[must_use]
-    pub fn of_query(parameters: Vec<(String, String)>) -> Self {
-        let mut fields = Self { textual: true, ..Self::of_json(Map::new()) };
+    pub fn from_query(parameters: Vec<(String, String)>) -> Self {
+        let mut fields = Self { textual: true, ..Self::from_json(Map::new()) };
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
-                fields.fault(&name, "repeated", "must be given once only");
+                fields.add_error(&name, "repeated", "must be given once only");
             } else {
                 fields.values.insert(name, if value.is_empty() { Value::Null } else { Value::String(value) });
             }
@@ -88,8 +88,8 @@ impl Fields {
     /// Parameters from a query or a JSON body: numbers and booleans may be strings, and a list of one string
     /// may be that string.
     #[must_use]
-    pub fn of_parameters(values: Map<String, Value>) -> Self {
-        Self { textual: true, ..Self::of_json(values) }
+    pub fn from_parameters(values: Map<String, Value>) -> Self {
+        Self { textual: true, ..Self::from_json(values) }
     }
 
     /// The same fields, with unknown ones as errors.
@@ -98,9 +98,9 @@ impl Fields {
         Self { strict: true, ..self }
     }
 
-    /// Records an error that the caller found, up to [`FAULT_LIMIT`] of them.
-    pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
-        if self.faults.len() < FAULT_LIMIT {
+    /// Records an error that the caller found, up to [`FIELD_ERROR_LIMIT`] of them.
+    pub fn add_error(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        if self.faults.len() < FIELD_ERROR_LIMIT {
             self.faults.push(FieldError::new(field, code, detail));
         }
     }
@@ -110,7 +110,7 @@ impl Fields {
     /// # Errors
     /// All errors of the reads so far; of strict fields, also each unknown field.
     pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
-        self.refuse_others_if_strict();
+        self.deny_unknown_if_strict();
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
@@ -122,45 +122,45 @@ impl Fields {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
 
-    fn refuse_others_if_strict(&mut self) {
+    fn deny_unknown_if_strict(&mut self) {
         if self.strict {
-            self.refuse_others();
+            self.deny_unknown();
         }
     }
 
     /// Records an error for each unknown field, with the closest known name as a suggestion.
-    pub fn refuse_others(&mut self) {
+    pub fn deny_unknown(&mut self) {
         if let Some(shape) = &self.shape {
             shape.close();
         }
         let others = self.values.keys().filter(|name| !self.asked.contains(*name));
-        let others: Vec<String> = others.take(FAULT_LIMIT).cloned().collect();
+        let others: Vec<String> = others.take(FIELD_ERROR_LIMIT).cloned().collect();
         for name in others {
             let detail = match nearest(&name, &self.asked) {
                 Some(known) => format!("unknown field (did you mean `{known}`?)"),
                 None => "unknown field".to_owned(),
             };
-            self.fault(&name, "unknown_field", detail);
+            self.add_error(&name, "unknown_field", detail);
             self.asked.insert(name);
         }
     }
 
     /// The names of the fields that were sent and read so far, sorted.
     #[must_use]
-    pub fn used(&self) -> Vec<String> {
+    pub fn read_names(&self) -> Vec<String> {
         self.asked.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
     }
 
     /// The raw value; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
-        self.value_like(name, || json!({}))
+        self.value_with_schema(name, || json!({}))
     }
 
     /// The raw value, for a reader that parses it; `schema` describes what that reader accepts.
-    pub fn value_like(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
+    pub fn value_with_schema(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
         self.asked.insert(name.to_owned());
         if let Some(shape) = &self.shape {
-            shape.note(name, schema());
+            shape.record_field(name, schema());
         }
         self.values.get(name).filter(|value| !value.is_null()).cloned()
     }
@@ -172,26 +172,26 @@ impl Fields {
         self.values.get(name).is_some_and(Value::is_null)
     }
 
-    /// An optional nested object. Its errors are taken over by [`Fields::faults_of`].
+    /// An optional nested object. Its errors are taken over by [`Fields::take_errors_of`].
     pub fn object(&mut self, name: &str) -> Option<Self> {
-        if let Some(within) = self.shape.as_ref().map(|shape| shape.within(name)) {
-            return Some(Self::noting(&within, Map::new()));
+        if let Some(within) = self.shape.as_ref().map(|shape| shape.nested(name)) {
+            return Some(Self::recording(&within, Map::new()));
         }
         match self.value(name)? {
-            Value::Object(values) => Some(Self { strict: self.strict, ..Self::of_json(values) }),
+            Value::Object(values) => Some(Self { strict: self.strict, ..Self::from_json(values) }),
             _ => {
-                self.fault(name, "wrong_type", "must be an object");
+                self.add_error(name, "wrong_type", "must be an object");
                 None
             }
         }
     }
 
     /// Takes over the errors of a nested object.
-    pub fn faults_of(&mut self, name: &str, mut inner: Self) {
-        inner.refuse_others_if_strict();
+    pub fn take_errors_of(&mut self, name: &str, mut inner: Self) {
+        inner.deny_unknown_if_strict();
         for fault in inner.faults {
             let field = if fault.field.is_empty() { name.to_owned() } else { format!("{name}.{}", fault.field) };
-            self.fault(&field, fault.code, fault.detail);
+            self.add_error(&field, fault.code, fault.detail);
         }
     }
 
@@ -204,54 +204,54 @@ impl Fields {
     /// An optional text.
     pub fn text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         let raw = self.string(name, || text(rule))?;
-        rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
+        rule.read(&raw).map_err(|(code, detail)| self.add_error(name, code, detail)).ok()
     }
 
     /// A text that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`, which
     /// removes it.
-    pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
+    pub fn text_edit(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
         if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
     }
 
     /// A required value of an enumeration.
-    pub fn required_word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
+    pub fn required_enum<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         self.required(name, || words(&W::all()))?;
-        self.word(name)
+        self.enum_value(name)
     }
 
     /// A required choice among named values.
-    pub fn required_of<T: Copy>(
+    pub fn required_choice<T: Copy>(
         &mut self,
         name: &str,
         known: &'static [(&'static str, T)],
     ) -> Option<(&'static str, T)> {
         self.required(name, || words(&names(known)))?;
-        self.one_of(name, known)
+        self.choice(name, known)
     }
 
     /// An optional choice among named values.
-    pub fn one_of<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
+    pub fn choice<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
         let raw = self.string(name, || words(&names(known)))?;
         let found = known.iter().find(|(word, _)| *word == raw).copied();
         if found.is_none() {
-            self.fault(name, "unknown_value", format!("must be one of {}", names(known).join(", ")));
+            self.add_error(name, "unknown_value", format!("must be one of {}", names(known).join(", ")));
         }
         found
     }
 
     /// An optional value of an enumeration.
-    pub fn word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
+    pub fn enum_value<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         let raw = self.string(name, || words(&W::all()))?;
         let word = W::read(&raw);
         if word.is_none() {
-            self.fault(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
+            self.add_error(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
         }
         word
     }
 
     /// An optional integer within bounds.
     pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
-        let value = self.value_like(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
+        let value = self.value_with_schema(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let number = match &value {
             Value::String(text) if self.textual => text.parse().ok(),
             other => other.as_i64(),
@@ -259,11 +259,11 @@ impl Fields {
         match number {
             Some(number) if (least..=most).contains(&number) => Some(number),
             Some(_) => {
-                self.fault(name, "out_of_range", format!("must be from {least} to {most}"));
+                self.add_error(name, "out_of_range", format!("must be from {least} to {most}"));
                 None
             }
             None => {
-                self.fault(name, "wrong_type", "must be a whole number");
+                self.add_error(name, "wrong_type", "must be a whole number");
                 None
             }
         }
@@ -271,20 +271,20 @@ impl Fields {
 
     /// An integer that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`,
     /// which removes it.
-    pub fn edited_integer(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
+    pub fn integer_edit(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
         if self.is_null(name) { Some(None) } else { self.integer(name, least, most).map(Some) }
     }
 
     /// An optional boolean.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        let value = self.value_like(name, || json!({"type": "boolean"}))?;
+        let value = self.value_with_schema(name, || json!({"type": "boolean"}))?;
         let answer = match (&value, self.textual) {
             (Value::Bool(answer), _) => Some(*answer),
             (Value::String(text), true) => text.parse().ok(),
             _ => None,
         };
         if answer.is_none() {
-            self.fault(name, "wrong_type", "must be true or false");
+            self.add_error(name, "wrong_type", "must be true or false");
         }
         answer
     }
@@ -294,7 +294,7 @@ impl Fields {
         let raw = self.string(name, timestamp)?;
         let time = Time::parse(&raw);
         if time.is_none() {
-            self.fault(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
+            self.add_error(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
         }
         time
     }
@@ -304,18 +304,18 @@ impl Fields {
         let raw = self.string(name, uuid)?;
         let id = parse(&raw);
         if id.is_none() {
-            self.fault(name, "invalid_format", "must be a UUID in lower case with hyphens");
+            self.add_error(name, "invalid_format", "must be a UUID in lower case with hyphens");
         }
         id
     }
 
     /// An optional list of texts.
     pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
-        let items = match self.value_like(name, || json!({"type": "array", "items": text(rule)}))? {
+        let items = match self.value_with_schema(name, || json!({"type": "array", "items": text(rule)}))? {
             Value::Array(items) => items,
             only @ Value::String(_) if self.textual => vec![only],
             _ => {
-                self.fault(name, "wrong_type", "must be an array of texts");
+                self.add_error(name, "wrong_type", "must be an array of texts");
                 return None;
             }
         };
@@ -325,36 +325,36 @@ impl Fields {
                 item.as_str().ok_or(("wrong_type", "must be a text".to_owned())).and_then(|text| rule.read(text));
             match read {
                 Ok(text) => texts.push(text),
-                Err((code, detail)) => self.fault(&format!("{name}.{at}"), code, detail),
+                Err((code, detail)) => self.add_error(&format!("{name}.{at}"), code, detail),
             }
         }
         Some(texts)
     }
 
     /// A list of texts; empty if it was not sent.
-    pub fn texts_if_sent(&mut self, name: &str, rule: TextRule) -> Vec<String> {
+    pub fn texts_or_empty(&mut self, name: &str, rule: TextRule) -> Vec<String> {
         if self.is_sent(name) || self.shape.is_some() { self.texts(name, rule).unwrap_or_default() } else { Vec::new() }
     }
 
     /// A required list of values of an enumeration, without duplicates.
-    pub fn required_words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    pub fn required_enum_list<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         self.require(name);
-        self.words(name)
+        self.enum_list(name)
     }
 
     /// An optional list of values of an enumeration, without duplicates.
-    pub fn words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    pub fn enum_list<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
-        let value = self.value_like(name, array)?;
+        let value = self.value_with_schema(name, array)?;
         let Value::Array(items) = value else {
-            self.fault(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of texts");
             return None;
         };
         let mut words = Vec::new();
         for (at, item) in items.iter().enumerate() {
             match item.as_str().and_then(W::read) {
                 Some(word) => words.push(word),
-                None => self.fault(
+                None => self.add_error(
                     &format!("{name}.{at}"),
                     "unknown_value",
                     format!("must be one of {}", W::all().join(", ")),
@@ -362,7 +362,7 @@ impl Fields {
             }
         }
         if items.is_empty() {
-            self.fault(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must name at least one");
         }
         words.sort();
         words.dedup();
@@ -385,44 +385,44 @@ impl Fields {
     /// do for more.
     pub fn ids(&mut self, name: &str, most: usize, instead: &str) -> Option<Vec<String>> {
         let schema = json!({"type": "array", "minItems": 1, "maxItems": most, "uniqueItems": true, "items": uuid()});
-        let value = self.value_like(name, || schema)?;
+        let value = self.value_with_schema(name, || schema)?;
         let ids: Option<Vec<String>> =
             value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
         let Some(ids) = ids else {
-            self.fault(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of texts");
             return None;
         };
         if ids.is_empty() {
-            self.fault(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must name at least one");
         }
         if ids.len() > most {
-            self.fault(name, "too_many", format!("must be at most {most}; {instead} for more"));
+            self.add_error(name, "too_many", format!("must be at most {most}; {instead} for more"));
         }
         if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-            self.fault(name, "repeated", "must name each thing once");
+            self.add_error(name, "repeated", "must name each thing once");
         }
         for (at, _) in ids.iter().enumerate().filter(|(_, id)| UserId::parse(id).is_none()) {
-            self.fault(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+            self.add_error(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
         }
         Some(ids)
     }
 
     fn required(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
-        let value = self.value_like(name, schema);
+        let value = self.value_with_schema(name, schema);
         if let Some(shape) = &self.shape {
             shape.require(name);
         }
         if value.is_none() {
-            self.fault(name, "missing", "is required");
+            self.add_error(name, "missing", "is required");
         }
         value
     }
 
     fn string(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<String> {
-        match self.value_like(name, schema)? {
+        match self.value_with_schema(name, schema)? {
             Value::String(text) => Some(text),
             _ => {
-                self.fault(name, "wrong_type", "must be a text");
+                self.add_error(name, "wrong_type", "must be a text");
                 None
             }
         }
@@ -465,7 +465,7 @@ mod tests {
         let Value::Object(body) = serde_json::json!({"a": 1, "b": "too long", "d": "x", "n": null}) else {
             unreachable!()
         };
-        let mut fields = Fields::of_json(body);
+        let mut fields = Fields::from_json(body);
         assert_eq!(fields.required_text("a", NAME), None);
         assert_eq!(fields.required_text("b", NAME), None);
         assert_eq!(fields.required_text("c", NAME), None);
@@ -478,10 +478,10 @@ mod tests {
     #[test]
     fn fields_that_nobody_has_read_are_faults_only_where_that_is_wanted() {
         let Value::Object(body) = serde_json::json!({"a": "x", "typo": "x"}) else { unreachable!() };
-        let mut fields = Fields::of_json(body);
+        let mut fields = Fields::from_json(body);
         let _read = (fields.text("a", NAME), fields.text("b", NAME));
         assert!(fields.faults.is_empty());
-        fields.refuse_others();
+        fields.deny_unknown();
         assert_eq!(faults(fields), [("typo".to_owned(), "unknown_field")]);
     }
 
@@ -494,12 +494,12 @@ mod tests {
             let _name = fields.text("first_name", NAME);
             if let Some(mut rule) = fields.object("rule") {
                 let _on = rule.boolean("on");
-                fields.faults_of("rule", rule);
+                fields.take_errors_of("rule", rule);
             }
             fields.finish()
         };
-        assert_eq!(read(Fields::of_json(body.clone())), Ok(()));
-        let found = read(Fields::of_json(body).strict()).unwrap_err();
+        assert_eq!(read(Fields::from_json(body.clone())), Ok(()));
+        let found = read(Fields::from_json(body).strict()).unwrap_err();
         let found: Vec<_> = found.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
         let expected = [
             ("rule.onn", "unknown field (did you mean `on`?)"),
@@ -507,7 +507,7 @@ mod tests {
             ("zzz", "unknown field"),
         ];
         assert_eq!(found, expected);
-        let query = Fields::of_query(vec![("blcoked".to_owned(), String::new())]).strict();
+        let query = Fields::from_query(vec![("blcoked".to_owned(), String::new())]).strict();
         assert_eq!(faults(query), [("blcoked".to_owned(), "unknown_field")]);
     }
 
@@ -530,9 +530,9 @@ mod tests {
     #[test]
     fn a_field_that_is_taken_away_by_null_is_known() {
         let Value::Object(body) = serde_json::json!({"a": null, "b": null}) else { unreachable!() };
-        let mut fields = Fields::of_json(body);
-        assert_eq!((fields.edited_text("a", NAME), fields.edited_text("c", NAME)), (Some(None), None));
-        fields.refuse_others();
+        let mut fields = Fields::from_json(body);
+        assert_eq!((fields.text_edit("a", NAME), fields.text_edit("c", NAME)), (Some(None), None));
+        fields.deny_unknown();
         assert_eq!(faults(fields), [("b".to_owned(), "unknown_field")]);
     }
 
@@ -540,7 +540,7 @@ mod tests {
     fn a_query_gives_numbers_and_booleans_as_text() {
         let pairs = [("limit", "50"), ("blocked", "true"), ("empty", ""), ("x", "1"), ("x", "2")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let mut fields = Fields::of_query(pairs);
+        let mut fields = Fields::from_query(pairs);
         assert_eq!(fields.integer("limit", 1, 100), Some(50));
         assert_eq!(fields.boolean("blocked"), Some(true));
         assert_eq!(fields.value("empty"), None);
@@ -549,18 +549,18 @@ mod tests {
 
     fn of(body: Value) -> Fields {
         let Value::Object(body) = body else { unreachable!() };
-        Fields::of_json(body)
+        Fields::from_json(body)
     }
 
     #[test]
     fn the_fields_that_were_sent_and_read_are_named_and_null_is_not_sent() {
         let mut fields = of(json!({"b": "x", "a": 1, "n": null, "unread": 1}));
         let _read = (fields.text("b", NAME), fields.integer("a", 0, 3), fields.text("n", NAME), fields.text("c", NAME));
-        assert_eq!(fields.used(), ["a", "b"]);
+        assert_eq!(fields.read_names(), ["a", "b"]);
         assert_eq!(["a", "n", "c"].map(|name| fields.is_sent(name)), [true, false, false]);
         assert_eq!(Value::from(fields.into_values().unwrap()), json!({"b": "x", "a": 1, "n": null, "unread": 1}));
         let mut faulty = of(json!({"a": "x"}));
-        faulty.fault("a", "taken", "is taken");
+        faulty.add_error("a", "taken", "is taken");
         assert_eq!(faulty.into_values(), Err(vec![FieldError::new("a", "taken", "is taken")]));
     }
 
@@ -596,7 +596,7 @@ mod tests {
         use crate::permission::Permission as P;
         let read = |sent: Value| {
             let mut fields = of(json!({"words": sent}));
-            let words = fields.required_words::<P>("words");
+            let words = fields.required_enum_list::<P>("words");
             (
                 words,
                 fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
@@ -618,7 +618,7 @@ mod tests {
     #[test]
     fn texts_come_as_an_array_and_in_parameters_as_one_text_too() {
         let read = |mut fields: Fields| {
-            let texts = fields.texts_if_sent("t", NAME);
+            let texts = fields.texts_or_empty("t", NAME);
             (
                 texts,
                 fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
@@ -626,7 +626,7 @@ mod tests {
         };
         let parameters = |sent: Value| {
             let Value::Object(values) = json!({"t": sent}) else { unreachable!() };
-            Fields::of_parameters(values)
+            Fields::from_parameters(values)
         };
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let fault = |field: &str, code| vec![(field.to_owned(), code)];
@@ -639,7 +639,7 @@ mod tests {
         assert_eq!(read(parameters(json!(7))), (vec![], fault("t", "wrong_type")));
         assert_eq!(read(of(json!({"t": ["a", 7]}))), (texts(&["a"]), fault("t.1", "wrong_type")));
         assert_eq!(read(of(json!({"t": ["too long"]}))), (vec![], fault("t.0", "too_long")));
-        let shape = Shape::of(|mut fields| drop(fields.texts_if_sent("t", NAME)));
+        let shape = Shape::of(|mut fields| drop(fields.texts_or_empty("t", NAME)));
         let item = json!({"type": "string", "minLength": 1, "maxLength": 5});
         assert_eq!(
             shape.fields(),
@@ -658,7 +658,7 @@ mod tests {
             (read, faults(fields).into_iter().map(|(field, _)| field).collect::<Vec<_>>().join(""))
         };
         let Value::Object(values) = sent.clone() else { unreachable!() };
-        assert_eq!(read(Fields::of_parameters(values)), ((Some(7), Some(true)), "xyt".to_owned()));
+        assert_eq!(read(Fields::from_parameters(values)), ((Some(7), Some(true)), "xyt".to_owned()));
         assert_eq!(read(of(sent)), ((None, None), "nbxyt".to_owned()));
         let mut bounds = of(json!({"low": 0, "least": 1, "most": 3, "high": 4}));
         let read = ["low", "least", "most", "high"].map(|name| bounds.integer(name, 1, 3));
@@ -669,7 +669,7 @@ mod tests {
     #[test]
     fn no_more_faults_are_told_than_an_answer_holds() {
         let mut fields = of(json!({}));
-        (0..FAULT_LIMIT + 5).for_each(|n| fields.fault(&n.to_string(), "taken", "is taken"));
-        assert_eq!(faults(fields).len(), FAULT_LIMIT);
+        (0..FIELD_ERROR_LIMIT + 5).for_each(|n| fields.add_error(&n.to_string(), "taken", "is taken"));
+        assert_eq!(faults(fields).len(), FIELD_ERROR_LIMIT);
     }
 }

@@ -30,7 +30,7 @@ impl Shape {
     #[must_use]
     pub fn of(read: impl FnOnce(Fields)) -> Self {
         let shape = Self::default();
-        read(Fields::noting(&shape, Map::new()));
+        read(Fields::recording(&shape, Map::new()));
         shape
     }
 
@@ -44,7 +44,7 @@ impl Shape {
         for word in words {
             let one = Self::default();
             let sent = Map::from_iter([(field.to_owned(), Value::from(*word))]);
-            read(Fields::noting(&one, sent));
+            read(Fields::recording(&one, sent));
             if one.is_closed() {
                 all.close();
             }
@@ -67,7 +67,7 @@ impl Shape {
     }
 
     /// Records a field; an existing record stays.
-    pub fn note(&self, name: &str, schema: Value) {
+    pub fn record_field(&self, name: &str, schema: Value) {
         let mut fields = self.lock();
         let property = fields.entry(name.to_owned()).or_default();
         if property.schema.as_object().is_none_or(Map::is_empty) {
@@ -97,7 +97,7 @@ impl Shape {
 
     /// The shape of a nested object.
     #[must_use]
-    pub fn within(&self, name: &str) -> Self {
+    pub fn nested(&self, name: &str) -> Self {
         self.lock().entry(name.to_owned()).or_default().within.get_or_insert_default().clone()
     }
 
@@ -216,8 +216,8 @@ mod tests {
             let _count = fields.integer("count", 1, 3);
             if let Some(mut rule) = fields.object("rule") {
                 let _on = rule.boolean("on");
-                rule.refuse_others();
-                fields.faults_of("rule", rule);
+                rule.deny_unknown();
+                fields.take_errors_of("rule", rule);
             }
             // A second read adds nothing.
             let _again = fields.value("name");
@@ -242,7 +242,7 @@ mod tests {
     fn what_depends_on_a_word_is_shown_for_each() {
         const KINDS: &[(&str, bool)] = &[("a", true), ("b", false)];
         let shape = Shape::of_each("kind", &["a", "b"], |mut fields| {
-            if fields.required_of("kind", KINDS).is_some_and(|(_, is_a)| is_a) {
+            if fields.required_choice("kind", KINDS).is_some_and(|(_, is_a)| is_a) {
                 let _only_of_a = fields.required_text("x", NAME);
             }
         });

@@ -24,8 +24,8 @@ const UCS2_UNITS: Room = Room { alone: 70, of_several: 67 };
 pub fn segments(text: &str) -> usize {
     let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
     match septets {
-        Some(sizes) => packed(&sizes, &SEPTETS),
-        None => packed(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), &UCS2_UNITS),
+        Some(sizes) => pack_into_segments(&sizes, &SEPTETS),
+        None => pack_into_segments(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), &UCS2_UNITS),
     }
 }
 
@@ -34,7 +34,7 @@ fn septets(character: char) -> Option<usize> {
     if BASIC.contains(character) { Some(1) } else { EXTENSION.contains(character).then_some(2) }
 }
 
-fn packed(sizes: &[usize], room: &Room) -> usize {
+fn pack_into_segments(sizes: &[usize], room: &Room) -> usize {
     if sizes.iter().sum::<usize>() <= room.alone {
         return 1;
     }

@@ -117,7 +117,7 @@ const WORD_LIMIT: usize = 64;
 /// The most unknown strings that a process interns. They are never freed, and a release adds only a few.
 const WORDS_LIMIT: usize = 1_000;
 
-static MET: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+static INTERNED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 impl UnknownValue {
     /// The string.
@@ -134,7 +134,7 @@ impl UnknownValue {
         if word.is_empty() || word.len() > WORD_LIMIT || !word.bytes().all(is_letter) {
             return None;
         }
-        let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(word) = met.get(word) {
             return Some(Self(word));
         }

@@ -90,11 +90,11 @@ impl Form {
     fn fault(self, text: &str) -> Option<&'static str> {
         let ok = match self {
             Form::Line => !text.chars().any(is_invisible),
-            Form::Name => !text.chars().any(is_unseen),
-            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_unseen(c)),
+            Form::Name => !text.chars().any(is_invisible_in_name),
+            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_invisible_in_name(c)),
             Form::Email => is_email(text),
             Form::Mobile => is_mobile(text),
-            Form::Number if phone::are_several(text) => return Some(phone::SEVERAL),
+            Form::Number if phone::has_several(text) => return Some(phone::SEVERAL),
             Form::Number => text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c)),
             Form::Ascii => text.chars().all(|c| c.is_ascii_graphic() || c == ' '),
         };
@@ -135,11 +135,11 @@ pub fn looks_like_link(text: &str) -> bool {
         '/' | '\\' => text.get(at + 1) == Some(c),
         _ => false,
     };
-    text.iter().enumerate().any(begins_link) || text.iter().filter(|c| c.is_ascii_digit()).count() > DIGITS_OF_A_NAME
+    text.iter().enumerate().any(begins_link) || text.iter().filter(|c| c.is_ascii_digit()).count() > NAME_DIGITS_LIMIT
 }
 
 /// More digits than this count as a telephone number, whatever separates them.
-const DIGITS_OF_A_NAME: usize = 6;
+const NAME_DIGITS_LIMIT: usize = 6;
 
 /// Invisible characters and those that change the writing direction (Unicode's property Bidi_Control): with
 /// them one name could pass for another.
@@ -151,7 +151,7 @@ fn is_invisible(c: char) -> bool {
 /// Characters that are invisible in a name: Unicode's property Default_Ignorable_Code_Point
 /// (DerivedCoreProperties.txt, version 16), line separators, and blanks that Unicode classifies as letters or
 /// symbols.
-fn is_unseen(c: char) -> bool {
+fn is_invisible_in_name(c: char) -> bool {
     is_invisible(c)
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
@@ -163,13 +163,13 @@ fn is_unseen(c: char) -> bool {
 /// True for a character that prints nothing: white space, control characters and invisible ones.
 #[must_use]
 pub fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || is_unseen(c)
+    c.is_whitespace() || c.is_control() || is_invisible_in_name(c)
 }
 
 /// True if a text has several telephone numbers where one is expected.
 #[must_use]
-pub fn are_several_numbers(text: &str) -> bool {
-    phone::are_several(text)
+pub fn has_several_numbers(text: &str) -> bool {
+    phone::has_several(text)
 }
 
 fn is_email(text: &str) -> bool {
@@ -332,7 +332,7 @@ mod tests {
             ("030 1234567 / 030 7654321", true),
             ("+49 170 1234567 +49 171 7654321", true),
         ] {
-            assert_eq!((read(Form::Number, text).is_err(), are_several_numbers(text)), (several, several), "{text}");
+            assert_eq!((read(Form::Number, text).is_err(), has_several_numbers(text)), (several, several), "{text}");
         }
         let told = TextRule::new(Form::Number, 1, 64).read("030 1234567 / 030 7654321");
         assert_eq!(told, Err(("invalid_format", phone::SEVERAL.to_owned())));

@@ -3,7 +3,7 @@
 /// The media type that an `Accept` header prefers; the first of several with equal preference. `None` if it
 /// accepts none of them.
 #[must_use]
-pub fn best(accept: &str, forms: &[&'static str]) -> Option<&'static str> {
+pub fn best_match(accept: &str, forms: &[&'static str]) -> Option<&'static str> {
     let mut best = None;
     for form in forms {
         let quality = quality(accept, form);
@@ -59,7 +59,7 @@ mod tests {
             ("", None),
         ];
         for (accept, expected) in cases {
-            assert_eq!(best(accept, &forms), expected, "{accept}");
+            assert_eq!(best_match(accept, &forms), expected, "{accept}");
         }
     }
 }

@@ -95,9 +95,9 @@ impl MultiWorkspaceRequest {
     /// The request in the one workspace that is selected.
     ///
     /// # Errors
-    /// As [`AuthenticatedRequest::enter`].
-    pub fn enter(self) -> Result<AuthorizedRequest, DomainError> {
-        self.request.enter(self.permissions)
+    /// As [`AuthenticatedRequest::authorize`].
+    pub fn select_workspace(self) -> Result<AuthorizedRequest, DomainError> {
+        self.request.authorize(self.permissions)
     }
 }
 
@@ -114,9 +114,9 @@ impl AuthenticatedRequest {
     /// # Errors
     /// `CredentialInvalid` if they have no access to it; an invalid workspace header; `PermissionMissing`,
     /// `PermissionsMissing`; `TooLarge`.
-    pub fn enter(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
-        self.require_somebody()?;
-        let caller = self.proof.caller(named_workspace(&self.request)?).map_err(no_workspace)?;
+    pub fn authorize(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
+        self.require_membership()?;
+        let caller = self.proof.caller(selected_workspace(&self.request)?).map_err(no_workspace_error)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
         Ok(AuthorizedRequest { http: self.request, caller })
@@ -126,11 +126,14 @@ impl AuthenticatedRequest {
     /// if none is selected.
     ///
     /// # Errors
-    /// As [`AuthenticatedRequest::enter`].
-    pub fn enter_anywhere(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
-        self.require_somebody()?;
-        let everywhere = match named_workspace(&self.request)? {
-            Some(named) => vec![self.proof.caller(Some(named)).map_err(no_workspace)?],
+    /// As [`AuthenticatedRequest::authorize`].
+    pub fn authorize_in_any_workspace(
+        self,
+        permissions: &'static [Permission],
+    ) -> Result<MultiWorkspaceRequest, DomainError> {
+        self.require_membership()?;
+        let everywhere = match selected_workspace(&self.request)? {
+            Some(named) => vec![self.proof.caller(Some(named)).map_err(no_workspace_error)?],
             None => self.proof.callers(),
         };
         let may = |caller: &Caller| caller.require_any(permissions);
@@ -146,9 +149,9 @@ impl AuthenticatedRequest {
     ///
     /// # Errors
     /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
-    pub fn member(self) -> Result<PersonRequest, DomainError> {
-        self.require_somebody()?;
-        self.signed_in()
+    pub fn authorize_member(self) -> Result<PersonRequest, DomainError> {
+        self.require_membership()?;
+        self.authorize_person()
     }
 
     /// Authorizes the caller if they are a signed-in person, even without any membership: they accept
@@ -156,9 +159,9 @@ impl AuthenticatedRequest {
     ///
     /// # Errors
     /// `MemberOnly`; `TooLarge`.
-    pub fn signed_in(self) -> Result<PersonRequest, DomainError> {
+    pub fn authorize_person(self) -> Result<PersonRequest, DomainError> {
         if !matches!(self.proof, Proof::Person(_)) {
-            self.require_somebody()?;
+            self.require_membership()?;
         }
         let person = self.proof.person()?;
         self.request.check_size()?;
@@ -166,7 +169,7 @@ impl AuthenticatedRequest {
     }
 
     /// Rejects a person without memberships, and a token that gives access to none of its person's memberships.
-    fn require_somebody(&self) -> Result<(), DomainError> {
+    fn require_membership(&self) -> Result<(), DomainError> {
         if self.proof.callers().is_empty() { Err(DomainError::CredentialInvalid) } else { Ok(()) }
     }
 }
@@ -199,11 +202,11 @@ pub async fn authenticate(
     let presented = bearer(&request)?;
     let now = request.id_source.now;
     let proof = if let Some(key) = ApiKey::parse(presented) {
-        let key = Key::proved(principals.key(&key.short).await?, &key, now)?;
+        let key = Key::authenticate(principals.key(&key.short).await?, &key, now)?;
         let makers = principals.makers_of(&key).await?;
         Proof::Key(Caller::of_key(key, &makers, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
-        let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
+        let token = Token::authenticate(principals.token(&token.short).await?, &token, now)?;
         // A personal access token replaces signing in, so it ends when its issuer is no longer trusted.
         let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(DomainError::CredentialInvalid)?;
         let memberships = accepted(principals.memberships(&token.issuer, &token.subject).await?);
@@ -236,7 +239,7 @@ fn bearer(request: &Request) -> Result<&str, DomainError> {
 /// The headers that select a workspace for a member of several: ours, and that of Seam's clients.
 const WORKSPACE_HEADERS: [&str; 2] = ["x-workspace-id", "seam-workspace"];
 
-fn no_workspace(why: NoWorkspace) -> DomainError {
+fn no_workspace_error(why: NoWorkspace) -> DomainError {
     match why {
         NoWorkspace::NotAMember => DomainError::CredentialInvalid,
         NoWorkspace::Unnamed => {
@@ -247,7 +250,7 @@ fn no_workspace(why: NoWorkspace) -> DomainError {
     }
 }
 
-fn named_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
+fn selected_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
     let Some(text) = WORKSPACE_HEADERS.iter().find_map(|name| request.header(name)) else {
         return Ok(None);
     };

@@ -20,6 +20,6 @@ pub use caller::{
     device_credential,
 };
 pub use error_format::ErrorFormat;
-pub use reply::{Reply, came_by_https};
+pub use reply::{Reply, is_https};
 pub use request::{IdSource, Request};
-pub use token::read_issuer_keys;
+pub use token::parse_issuer_keys;

@@ -193,7 +193,7 @@ impl Problem {
 #[must_use]
 pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
-        Error::Refused(error) => refused(error, request_id),
+        Error::Refused(error) => domain_error_reply(error, request_id),
         Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id);
@@ -210,16 +210,16 @@ pub fn internal(request_id: &str) -> Reply {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id).reply()
 }
 
-fn refused(error: &DomainError, request_id: &str) -> Reply {
-    let reply = with_what_is_asked(Problem::of(error, request_id).reply());
+fn domain_error_reply(error: &DomainError, request_id: &str) -> Reply {
+    let reply = with_authenticate_header(Problem::of(error, request_id).reply());
     match error {
-        DomainError::TooManyMessages(wait) => reply.retry_after(wait.seconds),
+        DomainError::TooManyMessages(wait) => reply.with_retry_after(wait.seconds),
         _ => reply,
     }
 }
 
 /// A 401 must name the accepted authentication scheme (RFC 9110, section 15.5.2).
-pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
+pub(crate) fn with_authenticate_header(reply: Reply) -> Reply {
     if reply.status == StatusCode::UNAUTHORIZED {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error_format::ErrorFormat;
 
 /// The largest body of a list, by [`wire_size`]: Lambda returns at most 6 MB ("Lambda quotas").
-pub const LIST_MOST: usize = 5_000_000;
+pub const LIST_BODY_LIMIT: usize = 5_000_000;
 
 /// The size of a text in a reply: the body becomes a string in the JSON that Lambda returns, in which each
 /// quotation mark and backslash takes two bytes.
@@ -34,12 +34,12 @@ const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Browsers use https only for a year (RFC 6797). Subdomains are not included, since they may belong to others.
-const HTTPS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// True if a request came over https, according to API Gateway, which terminates TLS itself and overwrites this
 /// header.
 #[must_use]
-pub fn came_by_https(event: &Value) -> bool {
+pub fn is_https(event: &Value) -> bool {
     event["headers"]["x-forwarded-proto"].as_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
@@ -62,8 +62,8 @@ impl Reply {
 
     /// A 200 reply with one object, and its version as `ETag`.
     #[must_use]
-    pub fn thing(body: &impl Serialize, version: u64) -> Self {
-        Self::ok(body).versioned(version)
+    pub fn ok_versioned(body: &impl Serialize, version: u64) -> Self {
+        Self::ok(body).with_etag(version)
     }
 
     /// An HTML page.
@@ -81,7 +81,7 @@ impl Reply {
 
     /// Adds a version as `ETag`.
     #[must_use]
-    pub fn versioned(mut self, version: u64) -> Self {
+    pub fn with_etag(mut self, version: u64) -> Self {
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
             self.headers.push((HeaderName::from_static("etag"), tag));
         }
@@ -90,7 +90,7 @@ impl Reply {
 
     /// Adds `Retry-After` in seconds.
     #[must_use]
-    pub fn retry_after(mut self, seconds: i64) -> Self {
+    pub fn with_retry_after(mut self, seconds: i64) -> Self {
         self.headers.push((HeaderName::from_static("retry-after"), HeaderValue::from(seconds)));
         self
     }
@@ -104,7 +104,7 @@ impl Reply {
 
     /// Adds `Allow`: the methods of the address, such as `GET, HEAD`.
     #[must_use]
-    pub fn allowing(mut self, methods: &str) -> Self {
+    pub fn with_allow(mut self, methods: &str) -> Self {
         if let Ok(methods) = HeaderValue::from_str(methods) {
             self.headers.push((HeaderName::from_static("allow"), methods));
         }
@@ -120,12 +120,12 @@ impl Reply {
     /// Adds security headers: no content sniffing, https only once a request came over https, and no caching.
     /// Only a reply that depends on no credential and no code may be cached.
     #[must_use]
-    pub fn protected(self, by_https: bool, may_be_kept: bool) -> Self {
+    pub fn with_security_headers(self, by_https: bool, may_be_kept: bool) -> Self {
         let says = self.headers.iter().any(|(name, _)| *name == CACHE_CONTROL);
         let mut reply =
             self.set(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
         if by_https {
-            reply = reply.set(HeaderName::from_static("strict-transport-security"), HTTPS_ALONE);
+            reply = reply.set(HeaderName::from_static("strict-transport-security"), HSTS);
         }
         if says && may_be_kept { reply } else { reply.set(CACHE_CONTROL, NO_STORE) }
     }
@@ -139,7 +139,7 @@ impl Reply {
     /// The reply as API Gateway expects it (payload format 2.0). Every reply has the request's identifier in
     /// `x-request-id`, and in the header of the operation's error format.
     #[must_use]
-    pub fn into_event(self, error_format: ErrorFormat, request_id: &str) -> Value {
+    pub fn into_response_event(self, error_format: ErrorFormat, request_id: &str) -> Value {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
             headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());

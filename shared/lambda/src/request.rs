@@ -161,7 +161,7 @@ impl Request {
     /// # Errors
     /// See [`Request::query_pairs`].
     pub fn query(&self) -> Result<Fields, DomainError> {
-        Ok(self.as_strict(Fields::of_query(self.query_pairs()?)))
+        Ok(self.as_strict(Fields::from_query(self.query_pairs()?)))
     }
 
     /// The body as fields: a JSON object without repeated names. An empty body is an empty object.
@@ -171,7 +171,7 @@ impl Request {
     pub fn body(&self) -> Result<Fields, DomainError> {
         self.check_size()?;
         if self.body.is_empty() {
-            return Ok(self.as_strict(Fields::of_json(serde_json::Map::new())));
+            return Ok(self.as_strict(Fields::from_json(serde_json::Map::new())));
         }
         let malformed = |e: serde_json::Error| {
             DomainError::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
@@ -180,9 +180,9 @@ impl Request {
         let Value::Object(fields) = value else {
             return Err(DomainError::field("", "wrong_type", "the body must be a JSON object"));
         };
-        let mut fields = self.as_strict(Fields::of_json(fields));
+        let mut fields = self.as_strict(Fields::from_json(fields));
         for name in repeated {
-            fields.fault(&name, "repeated", "must be given once only");
+            fields.add_error(&name, "repeated", "must be given once only");
         }
         Ok(fields)
     }

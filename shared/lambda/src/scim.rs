@@ -34,7 +34,7 @@ fn bare(status: StatusCode, body: String) -> Reply {
 #[must_use]
 pub(crate) fn reply(failure: &Error) -> Reply {
     match failure {
-        Error::Refused(error) => refused(error),
+        Error::Refused(error) => domain_error_reply(error),
         Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
             let reply = error_reply(StatusCode::SERVICE_UNAVAILABLE, None, detail);
@@ -50,7 +50,7 @@ pub(crate) fn internal() -> Reply {
     error_reply(StatusCode::INTERNAL_SERVER_ERROR, None, "Something went wrong on our side.")
 }
 
-fn refused(error: &DomainError) -> Reply {
+fn domain_error_reply(error: &DomainError) -> Reply {
     let (status, scim_type) = match error {
         DomainError::Invalid(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidValue)),
         DomainError::Malformed(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidSyntax)),
@@ -64,7 +64,7 @@ fn refused(error: &DomainError) -> Reply {
         DomainError::Invalid(faults) => faults.iter().map(render).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    problem::with_what_is_asked(error_reply(status, scim_type, &detail))
+    problem::with_authenticate_header(error_reply(status, scim_type, &detail))
 }
 
 /// A field error as a sentence.

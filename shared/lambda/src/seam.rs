@@ -34,7 +34,7 @@ pub fn parameters(request: &Request) -> Result<Fields, DomainError> {
         require_json(request)?;
         values.extend(request.body()?.into_values().map_err(DomainError::Invalid)?);
     }
-    Ok(Fields::of_parameters(values))
+    Ok(Fields::from_parameters(values))
 }
 
 fn require_json(request: &Request) -> Result<(), DomainError> {
@@ -97,7 +97,7 @@ pub(crate) fn internal(request_id: &str) -> Reply {
 /// The response for a domain error outside of Seam's own operations, with the header that contains the
 /// request's identifier.
 #[must_use]
-pub fn refused(error: &DomainError, request_id: &str) -> Reply {
+pub fn domain_error_reply(error: &DomainError, request_id: &str) -> Reply {
     let mut reply = render(error, request_id);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         reply.headers.push((HeaderName::from_static(REQUEST_ID), id));
@@ -119,24 +119,24 @@ fn render(error: &DomainError, request_id: &str) -> Reply {
         | DomainError::UserDeleted
         | DomainError::DeviceDeleted => invalid(&[FieldError::new("", "invalid", error.to_string())], request_id),
         DomainError::NotFound(kind) => {
-            let message = format!("{} not found", spoken(kind));
+            let message = format!("{} not found", sentence_name(kind));
             error_reply(StatusCode::NOT_FOUND, &error.code(), &message, request_id, &json!({}))
         }
         DomainError::OnlyMethods(methods) => {
             let status = problem::status(error);
             let reply = error_reply(status, &error.code(), &error.to_string(), request_id, &json!({}));
-            reply.allowing(methods)
+            reply.with_allow(methods)
         }
         other => {
             let status = problem::status(other);
             let reply = error_reply(status, &error_type(status, other), &other.to_string(), request_id, &json!({}));
-            problem::with_what_is_asked(reply)
+            problem::with_authenticate_header(reply)
         }
     }
 }
 
 /// A kind of object at the start of a sentence: `user_identity` is `User identity`.
-fn spoken(kind: &str) -> String {
+fn sentence_name(kind: &str) -> String {
     let mut letters = kind.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).map(|letter| if letter == '_' { ' ' } else { letter }).collect()
@@ -150,7 +150,7 @@ fn error_type(status: StatusCode, error: &DomainError) -> String {
 }
 
 /// The depth of nested errors: a field, and the fields within it. Deeper names are joined into the last level.
-const NESTED: usize = 3;
+const MAX_DEPTH: usize = 3;
 
 /// The errors of a field, and of the fields within it.
 #[derive(Default)]
@@ -173,7 +173,7 @@ fn invalid(faults: &[FieldError], request_id: &str) -> Reply {
     let mut tree = Errors::default();
     for fault in faults {
         let mut node = &mut tree;
-        for part in fault.field.splitn(NESTED, '.').filter(|part| !part.is_empty()) {
+        for part in fault.field.splitn(MAX_DEPTH, '.').filter(|part| !part.is_empty()) {
             node = node.within.entry(part.to_owned()).or_default();
         }
         let said = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };

@@ -181,7 +181,7 @@ impl JwtVerifier for RingVerifier {
 /// Parses the keys of a key set (RFC 7517) that can verify access tokens: RSA keys and EC keys on P-256 that
 /// have a key id and are not for encryption. Others are skipped.
 #[must_use]
-pub fn read_issuer_keys(set: &Value) -> Vec<IssuerKey> {
+pub fn parse_issuer_keys(set: &Value) -> Vec<IssuerKey> {
     let keys = set.get("keys").and_then(Value::as_array);
     keys.into_iter().flatten().filter_map(issuer_key).collect()
 }

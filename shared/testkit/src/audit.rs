@@ -3,7 +3,7 @@
 mod commands;
 mod deployments;
 mod jobs;
-mod life;
+mod lifecycle;
 mod sources;
 mod webhooks;
 
@@ -145,14 +145,14 @@ impl Audit {
 
     /// All inconsistencies.
     #[must_use]
-    pub fn faults(mut self) -> Vec<String> {
+    pub fn inconsistencies(mut self) -> Vec<String> {
         self.workspaces();
         self.keys_and_members();
         self.users();
-        self.kept();
+        self.scim_attributes();
         self.invitations();
         self.devices();
-        self.lives();
+        self.lifecycles();
         self.deployments();
         self.commands();
         self.usage();
@@ -168,7 +168,7 @@ impl Audit {
         self.wrong
     }
 
-    fn hold(&mut self, holds: bool, what: impl Display) {
+    fn check(&mut self, holds: bool, what: impl Display) {
         if !holds {
             self.wrong.push(what.to_string());
         }
@@ -184,16 +184,16 @@ impl Audit {
         let made = self.events.iter().filter(|event| made(event)).count();
         let days: Vec<DailyCount> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
         let counted: u32 = days.iter().map(|day| day.count).sum();
-        self.hold(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
+        self.check(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
         let recipients: Vec<RecipientHistory> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
         let changes: u64 = recipients.iter().map(|recipient| recipient.version).sum();
-        self.hold(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
+        self.check(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
     }
 
     fn workspaces(&mut self) {
         let workspaces: Vec<Workspace> = read_all(&self.main, |pk, _| pk.starts_with("WORKSPACE#"));
         let made = self.count(EventType::WorkspaceCreated, |_| true);
-        self.hold(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
+        self.check(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         for workspace in workspaces {
             let id = workspace.workspace_id;
@@ -202,7 +202,7 @@ impl Audit {
             let admins = here.filter(|member| member.role.as_str() == "admin").count();
             self.profiles(&workspace);
             let counted = workspace.admin_count;
-            self.hold(
+            self.check(
                 usize::try_from(counted) == Ok(admins),
                 format!("{counted} admins are counted, {admins} are there"),
             );
@@ -215,25 +215,28 @@ impl Audit {
         let ids: BTreeSet<_> =
             all.iter().filter(|of| of.workspace_id == workspace.workspace_id).map(|of| of.profile_id).collect();
         let counted = workspace.profile_count;
-        self.hold(
+        self.check(
             usize::try_from(counted) == Ok(ids.len()),
             format!("{counted} profiles are counted of {}", ids.len()),
         );
         let default = workspace.default_profile_id;
         let right = default.map_or(ids.is_empty(), |id| ids.contains(&id));
-        self.hold(right, "the default profile is not there");
+        self.check(right, "the default profile is not there");
         let about = |event: &Event| event.workspace_id == workspace.workspace_id;
         let (made, gone) = (self.count(EventType::ProfileCreated, about), self.count(EventType::ProfileDeleted, about));
-        self.hold(made == ids.len() + gone, format!("{made} profiles were made, {} are there, {gone} gone", ids.len()));
+        self.check(
+            made == ids.len() + gone,
+            format!("{made} profiles were made, {} are there, {gone} gone", ids.len()),
+        );
     }
 
     /// A workspace's settings match its events, and its rule for silent devices is due as long as there is one.
     fn settings(&mut self, workspace: &Workspace) {
         let (at, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
         let goes_on = rule.is_some() && workspace.silent_rule_paused_at.is_none();
-        self.hold(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
+        self.check(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
         let by = workspace.silent_rule_by;
-        self.hold(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
+        self.check(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
         let about = |event: &Event| {
             event.workspace_id == workspace.workspace_id && event.event_type == EventType::WorkspaceUpdated
         };
@@ -242,11 +245,11 @@ impl Audit {
         for name in ["retention_days", "invitation_days", "silent_devices", "pin_limit", "service_levels"] {
             let changes = self.changes(name, about);
             let is = &settled[name];
-            self.hold(follows(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
+            self.check(is_chain(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
         }
         for name in ["sender", "sms_sender"] {
             let told = self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
-            self.hold(settled[name].is_null() || told, format!("{name} was changed without its event"));
+            self.check(settled[name].is_null() || told, format!("{name} was changed without its event"));
         }
     }
 
@@ -256,37 +259,43 @@ impl Audit {
             let about = |event: &Event| event.key_id == Some(key.key_id);
             let made = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
             let revoked = self.count(EventType::KeyRevoked, about);
-            self.hold(made == 1, format!("a key was made by {made} events"));
-            self.hold(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
+            self.check(made == 1, format!("a key was made by {made} events"));
+            self.check(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
         }
         let made = self.count(EventType::KeyCreated, |_| true) + self.count(EventType::WorkspaceCreated, |_| true);
-        self.hold(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
+        self.check(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         let ids: BTreeSet<_> = self.events.iter().filter_map(|event| event.member_id).collect();
         for id in ids {
             let added = self.count(EventType::MemberAdded, |event| event.member_id == Some(id));
             let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
             let there = members.iter().filter(|member| member.member_id == id).count();
-            self.hold(
+            self.check(
                 added == 1 && removed + there == 1,
                 format!("a member: {added} added, {removed} removed, {there} there"),
             );
         }
         let added = self.count(EventType::MemberAdded, |_| true);
-        self.hold(members.len() <= added, "a member is there that nobody added");
+        self.check(members.len() <= added, "a member is there that nobody added");
     }
 
     fn users(&mut self) {
         let created = self.count(EventType::UserCreated, |_| true);
         let (there, purged) = (self.users.len(), self.purged.len());
-        self.hold(created == there + purged, format!("{created} users were created, {there} are there, {purged} gone"));
+        self.check(
+            created == there + purged,
+            format!("{created} users were created, {there} are there, {purged} gone"),
+        );
         for user in self.users.clone() {
             let id = user.user_id;
             let created = self.count(EventType::UserCreated, |event| event.user_id == Some(id));
-            self.hold(created == 1, format!("a user has {created} user.created"));
+            self.check(created == 1, format!("a user has {created} user.created"));
             let there = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
             let there: BTreeSet<_> = there.map(|device| device.device_id).collect();
-            self.hold(there == user.device_ids, format!("a user holds {:?}, and there are {there:?}", user.device_ids));
+            self.check(
+                there == user.device_ids,
+                format!("a user holds {:?}, and there are {there:?}", user.device_ids),
+            );
             for purpose in Purpose::ALL {
                 self.newest(&user, *purpose);
             }
@@ -305,48 +314,53 @@ impl Audit {
         let newest = offered().find(|offer| Some(offer.invitation_id) == known);
         let there = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
         let superseded = known.is_some() && newest.is_none_or(|newest| newest.superseded_at.is_some());
-        let open = offered().filter(|offer| offer.keeps_code()).count();
+        let open = offered().filter(|offer| offer.needs_code()).count();
         let checks = [
             (there, format!("a user's newest {purpose} is not there")),
             (!superseded, format!("a user's newest {purpose} is superseded")),
             (open <= 1, format!("{open} of a user's {purpose} are open at once")),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
     /// SCIM attributes are stored for existing users only.
-    fn kept(&mut self) {
-        let kept: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
-        let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
-        self.hold(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
+    fn scim_attributes(&mut self) {
+        let scim_attributes: Vec<ScimAttributes> =
+            read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        let nobodys =
+            scim_attributes.iter().filter(|row| !self.users.iter().any(|user| user.user_id == row.user_id)).count();
+        self.check(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
     }
 
     fn invitations(&mut self) {
         for purpose in Purpose::ALL {
-            let made = made_by(*purpose);
+            let made = creation_event(*purpose);
             let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
             let (offered, gone) = (self.count(made, |_| true), self.count(made, of_gone));
             let there = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
-            self.hold(offered == there + gone, format!("{offered} {made}, {there} there, {gone} gone"));
+            self.check(offered == there + gone, format!("{offered} {made}, {there} there, {gone} gone"));
         }
         let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
-        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(made_by(*purpose), of_gone)).sum();
+        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(creation_event(*purpose), of_gone)).sum();
         for channel in By::ALL {
             let invitations = self.invitations.iter().filter(|invitation| invitation.channel == *channel);
             let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
             let sent: BTreeSet<&String> = self.sent_codes(*channel).iter().collect();
             let foreign = sent.into_iter().filter(|code| !codes.contains(&Hash::of(code))).count();
             // Codes of purged rows cannot be matched any more.
-            self.hold(foreign <= gone, format!("{foreign} codes sent by {channel} are of no invitation that was made"));
+            self.check(
+                foreign <= gone,
+                format!("{foreign} codes sent by {channel} are of no invitation that was made"),
+            );
         }
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
         let codes = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
-        self.hold(
-            codes == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+        self.check(
+            codes == self.invitations.iter().filter(|invitation| invitation.needs_code()).count(),
             "a code is kept of an invitation that is not there",
         );
     }
@@ -367,35 +381,38 @@ impl Audit {
             Purpose::Invite | Purpose::Unknown(_) => event.invitation_id == Some(id),
             Purpose::Deploy => event.deployment_id == Some(id),
         };
-        let [sent_event, delivered_event, expired_event, revoked_event] = told_of(purpose);
+        let [sent_event, delivered_event, expired_event, revoked_event] = outcome_events(purpose);
         let is =
             |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
-        let kept = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
+        let has_code = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
         let sent = self.sent_codes(invitation.channel);
-        let copies = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let codes = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
         let changes = self.changes("delivery", about);
-        let delivery = follows(&json!("queued"), &changes, &json!(invitation.delivery.state));
+        let delivery = is_chain(&json!("queued"), &changes, &json!(invitation.delivery.state));
         let expired = usize::from(invitation.expired_at.is_some());
         let revoked = usize::from(invitation.revoked_at.is_some());
         let failed = invitation.delivery.state == DeliveryState::Failed;
         let checks = [
-            is(self.count(made_by(purpose), about), 1, "made"),
+            is(self.count(creation_event(purpose), about), 1, "made"),
             is(self.count(EventType::InvitationOpened, about), invitation.opened as usize, "invitation.opened"),
             is(self.count(expired_event, about), expired, "expired"),
             is(self.count(revoked_event, about), revoked, "revoked"),
             is(self.count(sent_event, about).max(1), 1, "sent"),
             is(self.count(delivered_event, about).max(1), 1, "delivered"),
             is(registered, invitation.used as usize, "registrations with an invitation"),
-            (kept == invitation.keeps_code(), format!("kept: {kept}, to be kept: {}", invitation.keeps_code())),
+            (
+                has_code == invitation.needs_code(),
+                format!("code stored: {has_code}, needed: {}", invitation.needs_code()),
+            ),
             (invitation.sent_at.is_some() || failed, "a message went out at no time".to_owned()),
-            (copies > 0 || failed, "an invitation's message was never sent".to_owned()),
+            (codes > 0 || failed, "an invitation's message was never sent".to_owned()),
             (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
             (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
@@ -405,7 +422,7 @@ impl Audit {
         let there: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
         for id in ids.difference(&there) {
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == Some(*id));
-            self.hold(purged == 1, format!("a device is gone, with {purged} device.purged"));
+            self.check(purged == 1, format!("a device is gone, with {purged} device.purged"));
         }
         for device in self.devices.clone() {
             self.device(&device);
@@ -420,11 +437,11 @@ impl Audit {
         let confirmed = count(EventType::DeviceConfirmed);
         let blocked = self.changes("blocked", about);
         let status = self.changes("status", |event| about(event) && event.event_type == EventType::DeviceDeleted);
-        let is_blocked = follows(&json!(false), &blocked, &json!(device.blocked.is_some()));
+        let is_blocked = is_chain(&json!(false), &blocked, &json!(device.blocked.is_some()));
         let checks = [
             (count(EventType::DeviceRegistered) == 1, "a device has not one device.registered".to_owned()),
             (count(EventType::DevicePurged) == 0, "a purged device is there".to_owned()),
-            (follows(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
+            (is_chain(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
             (count(EventType::DeviceDeleted) == usize::from(device.deleted.is_some()), "device.deleted".to_owned()),
             (is_blocked, format!("blocked: {:?}, its events say {blocked:?}", device.blocked)),
             (confirmed <= enrolled, format!("{confirmed} confirmations of {enrolled} enrolments")),
@@ -440,7 +457,7 @@ impl Audit {
             ),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
@@ -457,13 +474,13 @@ impl Audit {
                             && claim.epoch == device.epoch
                             && claim.user_id == device.user_id))
             });
-            self.hold(right, format!("the claim of a device's identifier: {claim:?}"));
-            self.hold(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
-            self.hold(newest || device.replaced, "a replaced device does not know it");
+            self.check(right, format!("the claim of a device's identifier: {claim:?}"));
+            self.check(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
+            self.check(newest || device.replaced, "a replaced device does not know it");
         }
         for claim in claims {
             let there = self.devices.iter().any(|device| device.device_id == claim.device_id);
-            self.hold(there, "an identifier is claimed by a device that is gone");
+            self.check(there, "an identifier is claimed by a device that is gone");
         }
     }
 
@@ -472,21 +489,21 @@ impl Audit {
         for device in self.devices.clone() {
             let token = tokens.iter().find(|token| token.device_id == device.device_id);
             let hash = token.map(|token| Hash::of(&token.token));
-            self.hold(hash == device.push_token_hash, "a device's token is not the one that its row knows");
+            self.check(hash == device.push_token_hash, "a device's token is not the one that its row knows");
             let settled = token.is_none_or(|token| token.mend_at.is_none());
-            self.hold(settled, "a token's endpoint is not settled");
+            self.check(settled, "a token's endpoint is not settled");
         }
         let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
         let metadata: Vec<DeviceAttachments> =
             read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
         let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
             + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
-        self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));
+        self.check(lost == 0, format!("{lost} rows are of devices that are gone"));
         let held: BTreeSet<String> = self.devices.iter().filter_map(|device| device.push_endpoint.clone()).collect();
         let alone: Vec<_> = self.endpoints.difference(&held).cloned().collect();
-        self.hold(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
+        self.check(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
         let gone: Vec<_> = held.difference(&self.endpoints).cloned().collect();
-        self.hold(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
+        self.check(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
     }
 
     /// Index rows and index attributes are exactly those that are derived from the main rows.
@@ -523,13 +540,13 @@ impl Audit {
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
         let missing: Vec<_> = expected.index_rows.difference(&there).cloned().collect();
         let surplus: Vec<_> = there.difference(&expected.index_rows).cloned().collect();
-        self.hold(missing.is_empty(), format!("missing: {missing:?}"));
-        self.hold(surplus.is_empty(), format!("of nobody: {surplus:?}"));
+        self.check(missing.is_empty(), format!("missing: {missing:?}"));
+        self.check(surplus.is_empty(), format!("of nobody: {surplus:?}"));
         for (key, indexes) in expected.indexes {
             let row = self.main.get(&key).cloned().unwrap_or_default();
             for name in INDEXES {
                 let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
-                self.hold(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+                self.check(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
             }
         }
     }
@@ -538,17 +555,17 @@ impl Audit {
     fn access_tokens(&mut self) {
         let tokens: Vec<Token> = read_all(&self.main, |pk, sk| pk.starts_with("TOKEN#") && sk == "TOKEN");
         let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
-        self.hold(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
+        self.check(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
         for token in tokens {
             let key = token_place_key(&token.issuer, &token.subject, token.token_id);
-            self.hold(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
+            self.check(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
             for workspace in &token.workspace_ids {
                 let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
                 let types: Vec<EventType> = self.events.iter().filter(of).map(|event| event.event_type).collect();
                 let count = |kind| types.iter().filter(|found| **found == kind).count();
-                let ended = token.revoked_at.is_some() || !token.opens(*workspace);
+                let ended = token.revoked_at.is_some() || !token.gives_access_to(*workspace);
                 let recorded = (count(EventType::TokenCreated), count(EventType::TokenRevoked));
-                self.hold(
+                self.check(
                     recorded == (1, usize::from(ended)),
                     format!("a token was made and ended {recorded:?} times"),
                 );
@@ -575,12 +592,12 @@ impl Audit {
             let done = leases
                 .iter()
                 .any(|lease| lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some());
-            self.hold(done, format!("{consumer} has not done a {}", event.event_type));
+            self.check(done, format!("{consumer} has not done a {}", event.event_type));
         }
         let events: BTreeSet<_> = self.events.iter().map(|event| event.event_id).collect();
         let foreign = leases.iter().filter(|lease| !events.contains(&lease.event_id)).count();
-        self.hold(foreign == 0, format!("{foreign} events were published that were never committed"));
-        self.hold(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
+        self.check(foreign == 0, format!("{foreign} events were published that were never committed"));
+        self.check(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
     }
 
     /// The old and new values of a field in the events.
@@ -611,7 +628,7 @@ const INDEXES: &[&str] = &[
 ];
 
 /// The type of the event that creates an invitation of a purpose.
-fn made_by(purpose: Purpose) -> EventType {
+fn creation_event(purpose: Purpose) -> EventType {
     match purpose {
         Purpose::Invite | Purpose::Unknown(_) => EventType::UserInvited,
         Purpose::Deploy => EventType::DeploymentStarted,
@@ -619,7 +636,7 @@ fn made_by(purpose: Purpose) -> EventType {
 }
 
 /// The types of the events for sent, delivered, expired and revoked.
-fn told_of(purpose: Purpose) -> [EventType; 4] {
+fn outcome_events(purpose: Purpose) -> [EventType; 4] {
     use EventType as E;
     match purpose {
         Purpose::Invite | Purpose::Unknown(_) => {
@@ -647,7 +664,7 @@ impl Expected {
 
 /// True if the changes lead from one value to another in some order: each begins where another ended. Changes
 /// with the same time have no order.
-fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
+fn is_chain(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
     let mut begins: Vec<String> =
         changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
     let mut ends: Vec<String> = changes.iter().map(|(_, after)| after.to_string()).chain([first.to_string()]).collect();

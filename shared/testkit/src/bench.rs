@@ -143,18 +143,18 @@ impl Setup {
 }
 
 /// The only cacheable pages: they are the same for everybody.
-const MAY_BE_KEPT: [&str; 4] =
+const CACHEABLE: [&str; 4] =
     ["/docs", "/openapi.json", "/.well-known/apple-app-site-association", "/.well-known/assetlinks.json"];
 
 /// A required header that a response lacks; the gateway's own responses have no `x-request-id`.
-fn lacking(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+fn missing_header(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let says = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     let lacks = |name: &str, wanted: &str| {
         let said: Vec<&str> = says(name);
         (said != [wanted]).then(|| format!("{name} is {said:?}"))
     };
     let _ours = headers.get("x-request-id")?;
-    let kept = if MAY_BE_KEPT.contains(&path) { None } else { lacks("cache-control", "no-store") };
+    let kept = if CACHEABLE.contains(&path) { None } else { lacks("cache-control", "no-store") };
     // RFC 9110, section 15.5.2.
     let asked = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
     lacks("x-content-type-options", "nosniff").or(kept).or(asked)
@@ -203,7 +203,7 @@ impl Bench {
     }
 
     /// A function that moves the clock forward, to be called during an operation.
-    pub fn mover(&self, by: Duration) -> impl Fn() + Send + 'static {
+    pub fn clock_advancer(&self, by: Duration) -> impl Fn() + Send + 'static {
         let clock = Arc::clone(&self.clock);
         move || clock.send_modify(|now| *now += by)
     }
@@ -220,8 +220,8 @@ impl Bench {
     }
 
     /// Restores a snapshot, at a later time, so that values cached by operations have expired.
-    pub fn back_to(&self, mark: &Mark, later: Duration) {
-        self.stack.back_to(&mark.stack).expect("the system goes back");
+    pub fn restore(&self, mark: &Mark, later: Duration) {
+        self.stack.restore(&mark.stack).expect("the system goes back");
         self.set_clock(mark.now + later);
     }
 
@@ -258,10 +258,10 @@ impl Bench {
             body: &body,
             open: self.open.load(Ordering::Relaxed),
         };
-        if let Some(fault) = described::fault(&exchange) {
+        if let Some(fault) = described::violation(&exchange) {
             panic!("outside of the description: {fault}");
         }
-        if let Some(fault) = lacking(&path, parts.status, &parts.headers) {
+        if let Some(fault) = missing_header(&path, parts.status, &parts.headers) {
             panic!("{method} {path}: {fault}");
         }
         Answer { status: parts.status, headers: parts.headers, text, body }
@@ -278,7 +278,7 @@ impl Bench {
     }
 
     /// A POST with an idempotency key.
-    pub async fn post_once(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
+    pub async fn post_idempotent(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
         let request = Request::builder().method(Method::POST).uri(path);
         let request = request.header("authorization", format!("Bearer {key}")).header("idempotency-key", once);
         self.send(request.body(body.to_string().into_bytes()).expect("the request is one")).await
@@ -295,7 +295,7 @@ impl Bench {
     }
 
     /// A POST that sends a message: a minute later if the recipient's limit requires it.
-    pub async fn post_when_it_may(&self, path: &str, key: &str, body: Value) -> Answer {
+    pub async fn post_after_message_limit(&self, path: &str, key: &str, body: Value) -> Answer {
         let answer = self.post(path, key, body.clone()).await;
         if answer.status != StatusCode::TOO_MANY_REQUESTS {
             return answer;
@@ -343,7 +343,7 @@ impl Bench {
     pub async fn invite(&self, tenant: &Tenant, user: &str, devices: u32) -> String {
         let body = json!({"channel": "email", "devices": devices});
         let path = format!("/users/{user}/invite");
-        let _invitation = self.post_when_it_may(&path, &tenant.key, body).await.expect(202);
+        let _invitation = self.post_after_message_limit(&path, &tenant.key, body).await.expect(202);
         self.drain().await;
         self.newest_code().expect("an e-mail with a code was sent")
     }
@@ -375,7 +375,7 @@ impl Bench {
 
     /// The body of a phone's registration.
     #[must_use]
-    pub fn application(code: &str, identifier: &str) -> Value {
+    pub fn registration_body(code: &str, identifier: &str) -> Value {
         json!({
             "code": code,
             "device_identifier": identifier,
@@ -389,7 +389,7 @@ impl Bench {
 
     /// Registers a phone.
     pub async fn register(&self, code: &str, identifier: &str) -> Answer {
-        self.call(Method::POST, "/devices", None, Some(&Self::application(code, identifier))).await
+        self.call(Method::POST, "/devices", None, Some(&Self::registration_body(code, identifier))).await
     }
 
     /// Creates a user with a registered phone, and returns the device's identifier and credential.
@@ -403,7 +403,12 @@ impl Bench {
 
     /// Creates a user with registered phones, and returns the user's identifier and each phone's identifier and
     /// credential.
-    pub async fn person(&self, tenant: &Tenant, username: &str, phones: u32) -> (String, Vec<(String, String)>) {
+    pub async fn user_with_phones(
+        &self,
+        tenant: &Tenant,
+        username: &str,
+        phones: u32,
+    ) -> (String, Vec<(String, String)>) {
         let user = self.user(tenant, username).await;
         let code = self.invite(tenant, &user, phones).await;
         let mut registered = Vec::new();
@@ -416,13 +421,13 @@ impl Bench {
     }
 
     /// Reports a device's result of a command.
-    pub async fn report(&self, credential: &str, command: &str, result: &str) -> Answer {
+    pub async fn report_command(&self, credential: &str, command: &str, result: &str) -> Answer {
         let path = format!("/devices/me/commands/{command}");
         self.call(Method::POST, &path, Some(credential), Some(&json!({"result": result}))).await
     }
 
     /// All items of a list, page by page, in order.
-    pub async fn all(&self, tenant: &Tenant, list: &str) -> Vec<Value> {
+    pub async fn list_all(&self, tenant: &Tenant, list: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
             let separator = if list.contains('?') { '&' } else { '?' };
@@ -448,11 +453,11 @@ impl Bench {
 
     /// A check-in without changes.
     pub async fn check_in(&self, credential: &str) -> Answer {
-        self.report_in(credential, json!({})).await
+        self.check_in_with(credential, json!({})).await
     }
 
     /// A check-in with changes.
-    pub async fn report_in(&self, credential: &str, news: Value) -> Answer {
+    pub async fn check_in_with(&self, credential: &str, news: Value) -> Answer {
         self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&news)).await
     }
 
@@ -468,7 +473,7 @@ impl Bench {
     }
 
     /// Creates a command for a device, such as `lock`, and returns its identifier.
-    pub async fn order(&self, tenant: &Tenant, device: &str, what: &str) -> String {
+    pub async fn create_command(&self, tenant: &Tenant, device: &str, what: &str) -> String {
         let path = format!("/devices/{device}/{what}");
         self.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
     }
@@ -476,7 +481,7 @@ impl Bench {
     /// Starts a deployment, sends its e-mail, and returns its identifier and its code.
     pub async fn deploy(&self, tenant: &Tenant, user: &str) -> (String, String) {
         let path = format!("/users/{user}/deploy");
-        let made = self.post_when_it_may(&path, &tenant.key, json!({})).await.expect(202);
+        let made = self.post_after_message_limit(&path, &tenant.key, json!({})).await.expect(202);
         self.drain().await;
         (made.get("deployment_id"), self.newest_deployment_code().expect("an e-mail with a code was sent"))
     }

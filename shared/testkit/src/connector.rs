@@ -17,7 +17,7 @@ pub trait Hook: Clone + Send + Sync + 'static {
 }
 
 /// Adds a hook to an operation's HTTP client.
-pub fn hooked(hook: &impl Hook, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
+pub fn with_hook(hook: &impl Hook, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
     SharedHttpClient::new(Hooked { next: http, hook: hook.clone(), operation: operation.to_owned() })
 }
 
@@ -25,7 +25,7 @@ pub fn hooked(hook: &impl Hook, http: SharedHttpClient, operation: &str) -> Shar
 pub fn adjust(hook: &impl Hook) -> Adjust {
     let hook = hook.clone();
     Arc::new(move |operation, mut connection| {
-        connection.http = hooked(&hook, connection.http, operation);
+        connection.http = with_hook(&hook, connection.http, operation);
         connection
     })
 }

@@ -10,7 +10,7 @@ use local::gateway::Routes;
 use serde_json::{Value, json};
 
 /// The description, and its router.
-struct Described {
+struct Description {
     document: Value,
     /// The document with every object closed, so that an undescribed field is an error.
     closed: Value,
@@ -18,13 +18,13 @@ struct Described {
     validators: Mutex<BTreeMap<(String, bool), Arc<Validator>>>,
 }
 
-static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
+static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| {
     let template = template().expect("the template is one");
     let document = description();
     let mut closed = document.clone();
     close(&mut closed);
     let routes = Routes::new(&template.functions).expect("the routes are clear");
-    Described { document, closed, routes, validators: Mutex::default() }
+    Description { document, closed, routes, validators: Mutex::default() }
 });
 
 /// A request and its response.
@@ -49,8 +49,8 @@ pub struct Exchange<'a> {
 /// What is wrong with an exchange: a response that is not described, or an accepted request that the
 /// description does not allow. Operations of other products' APIs are not described.
 #[must_use]
-pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
-    let described = &*DESCRIBED;
+pub fn violation(exchange: &Exchange<'_>) -> Option<String> {
+    let described = &*DESCRIPTION;
     let found = described.routes.find(exchange.method, exchange.path)?;
     let path = found.key.split_once(' ')?.1;
     let place = format!("/paths/{}/{}", escaped(path), exchange.method.to_lowercase());
@@ -60,7 +60,7 @@ pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
     fault.map(|fault| format!("{at}: {fault}"))
 }
 
-impl Described {
+impl Description {
     fn reply_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
         let place = format!("{place}/responses/{}", exchange.status.as_u16());
         let Some(mut reply) = self.document.pointer(&place) else {
@@ -109,7 +109,7 @@ impl Described {
         let place = format!("{place}/requestBody/content/application~1json/schema");
         let schema = self.document.pointer(&place)?;
         let mut sent: Value = serde_json::from_slice(exchange.sent).ok()?;
-        leave_out_what_is_not_read(schema, &mut sent);
+        remove_unread_fields(schema, &mut sent);
         let fault = self.validated(&place, &self.document, &sent)?;
         Some(format!("a request was taken: {fault}"))
     }
@@ -131,7 +131,7 @@ impl Described {
 }
 
 /// Removes the fields that are only read with other values of another field.
-fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
+fn remove_unread_fields(schema: &Value, sent: &mut Value) {
     let Some(fields) = sent.as_object_mut() else { return };
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let others = property["x-with"].as_object().into_iter().flatten();

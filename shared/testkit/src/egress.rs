@@ -22,9 +22,9 @@ pub enum Answers {
     /// Never.
     Never,
     /// By closing the connection.
-    Broken,
+    ConnectionClosed,
     /// Too late: the process ends while the page is read.
-    Ends,
+    ProcessEnds,
 }
 
 /// A request that a page received.
@@ -106,7 +106,7 @@ impl Pages {
     }
 
     /// Makes every page answer with 200 and a body.
-    pub fn show(&self, body: impl Into<Vec<u8>>) {
+    pub fn answer_ok(&self, body: impl Into<Vec<u8>>) {
         self.answer(Answers::With(200, Vec::new(), body.into()));
     }
 
@@ -117,7 +117,7 @@ impl Pages {
 
     /// All requests so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<ReceivedRequest> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state().asked.clone()
     }
 
@@ -126,7 +126,7 @@ impl Pages {
     pub fn adjust(&self) -> Adjust {
         let pages = self.clone();
         Arc::new(move |_, mut connection| {
-            connection.outside = Some(SharedHttpConnector::new(pages.clone()));
+            connection.egress = Some(SharedHttpConnector::new(pages.clone()));
             connection.sleep = SharedAsyncSleep::new(Impatient);
             connection
         })
@@ -152,8 +152,8 @@ impl HttpConnector for Pages {
         (state.meanwhile)();
         match state.answers_at.get(request.uri()).unwrap_or(&state.answers).clone() {
             Answers::Never => HttpConnectorFuture::new(std::future::pending()),
-            Answers::Ends => resume_unwind(Box::new("the process ended")),
-            Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
+            Answers::ProcessEnds => resume_unwind(Box::new("the process ended")),
+            Answers::ConnectionClosed => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
             Answers::With(status, headers, body) => {
                 let status = StatusCode::try_from(status).expect("a status that a test has written");
                 let mut response = HttpResponse::new(status, body.into());
@@ -173,7 +173,7 @@ struct Impatient;
 
 impl AsyncSleep for Impatient {
     fn sleep(&self, duration: Duration) -> Sleep {
-        if duration < Duration::from_secs(2) || duration == aws::PULL_WITHIN {
+        if duration < Duration::from_secs(2) || duration == aws::FETCH_TIMEOUT {
             Sleep::new(tokio::task::yield_now())
         } else {
             Sleep::new(std::future::pending())

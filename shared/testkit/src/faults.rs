@@ -171,7 +171,7 @@ impl Fault {
 
     /// True if the process ends.
     #[must_use]
-    pub fn ends_the_run(self) -> bool {
+    pub fn ends_process(self) -> bool {
         matches!(self, Self::DropBefore | Self::DropAfter)
     }
 
@@ -202,7 +202,7 @@ fn end_of_process() -> ! {
 
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lasting {
+pub enum FaultDuration {
     /// One call.
     Once,
     /// This many consecutive calls; the SDK makes three attempts.
@@ -221,19 +221,19 @@ pub struct Strike {
     /// The fault.
     pub fault: Fault,
     /// Its duration.
-    pub lasting: Lasting,
+    pub duration: FaultDuration,
 }
 
 /// Every point at which a process can end: before each call, and after each write.
 #[must_use]
-pub fn ends(calls: &[Call]) -> Vec<Strike> {
+pub fn process_ends(calls: &[Call]) -> Vec<Strike> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
     for call in calls {
         let nth = nth.entry(&call.action).or_default();
         *nth += 1;
         for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, lasting: Lasting::Once });
+            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
         }
     }
     ends
@@ -244,7 +244,7 @@ struct Plan {
     operation: String,
     strike: Option<Strike>,
     calls: Vec<Call>,
-    struck: Vec<Call>,
+    failed_calls: Vec<Call>,
     /// Number of calls that are still to fail.
     left: usize,
 }
@@ -254,20 +254,20 @@ impl Plan {
     fn next(&mut self, call: &Call) -> Option<Fault> {
         self.calls.push(call.clone());
         let strike = self.strike.as_ref()?;
-        if self.struck.is_empty() {
+        if self.failed_calls.is_empty() {
             let nth = self.calls.iter().filter(|earlier| earlier.action == call.action).count();
             if call.action != strike.action || nth != strike.nth {
                 return None;
             }
-            self.left = match strike.lasting {
-                Lasting::Once => 1,
-                Lasting::Calls(calls) => calls,
-                Lasting::Outage => usize::MAX,
+            self.left = match strike.duration {
+                FaultDuration::Once => 1,
+                FaultDuration::Calls(calls) => calls,
+                FaultDuration::Outage => usize::MAX,
             };
         }
         let fault = strike.fault.at(call)?;
         self.left = self.left.checked_sub(1)?;
-        self.struck.push(call.clone());
+        self.failed_calls.push(call.clone());
         Some(fault)
     }
 }
@@ -292,9 +292,9 @@ impl Faults {
     /// Adds the faults to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let hooked = connector::adjust(self);
+        let with_hook = connector::adjust(self);
         Arc::new(move |operation, connection| {
-            let mut connection = hooked(operation, connection);
+            let mut connection = with_hook(operation, connection);
             connection.sleep = SharedAsyncSleep::new(NoWait);
             connection
         })
@@ -308,13 +308,13 @@ impl Faults {
     /// Ends an outage.
     pub fn end_outage(&self) {
         let mut plan = self.plan();
-        plan.strike.take_if(|strike| strike.lasting == Lasting::Outage);
+        plan.strike.take_if(|strike| strike.duration == FaultDuration::Outage);
     }
 
     /// True if the fault ends the run.
     #[must_use]
-    pub fn end_the_run(&self) -> bool {
-        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_the_run())
+    pub fn ends_run(&self) -> bool {
+        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_process())
     }
 
     /// The calls of the watched operation.
@@ -325,8 +325,8 @@ impl Faults {
 
     /// Those of them that failed.
     #[must_use]
-    pub fn struck(&self) -> Vec<Call> {
-        self.plan().struck.clone()
+    pub fn failed_calls(&self) -> Vec<Call> {
+        self.plan().failed_calls.clone()
     }
 
     fn next(&self, operation: &str, call: &Call) -> Option<Fault> {

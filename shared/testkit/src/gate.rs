@@ -12,20 +12,20 @@ use crate::connector::{self, Hook};
 use crate::faults::Call;
 
 /// The call that is held up.
-struct Held {
+struct HeldCall {
     operation: String,
     action: String,
     /// Text that its body contains.
-    says: String,
+    body_contains: String,
     /// Signals that the call was reached.
     reached: oneshot::Sender<()>,
     /// Signals that it may go on.
-    go_on: oneshot::Receiver<()>,
+    resume: oneshot::Receiver<()>,
 }
 
 /// Holds up one call of an operation. Clones share it.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<Mutex<Option<Held>>>);
+pub struct Gate(Arc<Mutex<Option<HeldCall>>>);
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,13 +50,13 @@ impl Gate {
     /// text. Returns both results; `None` for the other if there was no such call.
     pub async fn meanwhile<T, U>(
         &self,
-        (operation, action, says): (&str, &str, &str),
+        (operation, action, body_contains): (&str, &str, &str),
         run: impl Future<Output = T>,
         other: impl Future<Output = U>,
     ) -> (T, Option<U>) {
-        let ((reached, is_reached), (may_go_on, go_on)) = (oneshot::channel(), oneshot::channel());
-        let [operation, action, says] = [operation, action, says].map(str::to_owned);
-        *self.held() = Some(Held { operation, action, says, reached, go_on });
+        let ((reached, is_reached), (may_go_on, resume)) = (oneshot::channel(), oneshot::channel());
+        let [operation, action, body_contains] = [operation, action, body_contains].map(str::to_owned);
+        *self.held() = Some(HeldCall { operation, action, body_contains, reached, resume });
         let run = async {
             let outcome = run.await;
             // Without such a call nobody waits for it.
@@ -75,14 +75,16 @@ impl Gate {
     }
 
     /// The held-up call, if this is it.
-    fn take(&self, operation: &str, request: &HttpRequest) -> Option<Held> {
+    fn take(&self, operation: &str, request: &HttpRequest) -> Option<HeldCall> {
         let action = Call::of(request).action;
-        let says = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
-        let is = |held: &mut Held| held.operation == operation && held.action == action && says.contains(&held.says);
+        let body_contains = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        let is = |held: &mut HeldCall| {
+            held.operation == operation && held.action == action && body_contains.contains(&held.body_contains)
+        };
         self.held().take_if(is)
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+    fn held(&self) -> MutexGuard<'_, Option<HeldCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,7 +97,7 @@ impl Hook for Gate {
         let next = next.clone();
         HttpConnectorFuture::new(async move {
             if held.reached.send(()).is_ok() {
-                let _ = held.go_on.await;
+                let _ = held.resume.await;
             }
             next.call(request).await
         })

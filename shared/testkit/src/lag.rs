@@ -16,7 +16,7 @@ use crate::bench::Bench;
 use crate::connector::{self, Hook};
 
 /// Counts snapshots in this process, for file names.
-static NOTED: AtomicUsize = AtomicUsize::new(0);
+static SNAPSHOTS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Default)]
 struct State {
@@ -49,8 +49,8 @@ impl Lag {
     }
 
     /// Takes a snapshot of the indexes.
-    pub fn note(&self, bench: &Bench) {
-        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), NOTED.fetch_add(1, Ordering::Relaxed));
+    pub fn take_snapshot(&self, bench: &Bench) {
+        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), SNAPSHOTS.fetch_add(1, Ordering::Relaxed));
         let file = std::env::temp_dir().join(name);
         let path = file.to_string_lossy();
         let before = Database::memory().expect("a database is made");
@@ -64,7 +64,7 @@ impl Lag {
     }
 
     /// Makes every index answer from the snapshot, or from the present state.
-    pub fn set(&self, is_behind: bool) {
+    pub fn set_behind(&self, is_behind: bool) {
         self.state().is_behind = is_behind;
     }
 

@@ -18,7 +18,7 @@ pub struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Lines {
     /// Collects this thread's log lines by a filter, in the product's format, until the guard is dropped.
     #[must_use]
-    pub fn of(filter: &str) -> (Self, DefaultGuard) {
+    pub fn capture(filter: &str) -> (Self, DefaultGuard) {
         LazyLock::force(&SECOND);
         let lines = Self::default();
         let writer = lines.clone();

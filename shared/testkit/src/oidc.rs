@@ -64,18 +64,18 @@ impl Oidc {
 
     /// A system that trusts this issuer.
     pub async fn bench(&self) -> Bench {
-        self.bench_of(Setup::new()).await
+        self.bench_with(Setup::new()).await
     }
 
     /// A system with other settings that trusts this issuer.
-    pub async fn bench_of(&self, setup: Setup) -> Bench {
+    pub async fn bench_with(&self, setup: Setup) -> Bench {
         let bench = setup.issuer().start().await;
-        self.trusted_by(&bench);
+        self.publish_keys_to(&bench);
         bench
     }
 
     /// Stores the issuer's keys in a system.
-    pub fn trusted_by(&self, bench: &Bench) {
+    pub fn publish_keys_to(&self, bench: &Bench) {
         let keys = self.keys(bench.now());
         let mut row = serde_json::to_value(&keys).expect("keys are JSON");
         row["pk"] = "ISSUER".into();
@@ -99,7 +99,7 @@ impl Oidc {
     }
 
     /// Makes the issuer's pages show its keys and their URL.
-    pub fn shown_by(&self, pages: &Pages, now: DateTime<Utc>) {
+    pub fn publish_on(&self, pages: &Pages, now: DateTime<Utc>) {
         let mut keys = json!({"keys": self.keys(now).keys});
         keys["keys"][1]["crv"] = "P-256".into();
         let show = |url, body: Value| pages.answer_at(url, Answers::With(200, Vec::new(), body.to_string().into()));
@@ -135,7 +135,7 @@ impl Oidc {
 
     /// A token with these claims and the header for the key.
     #[must_use]
-    pub fn token_of(&self, claims: &Value, signer: Signer) -> String {
+    pub fn sign_claims(&self, claims: &Value, signer: Signer) -> String {
         let header = match signer {
             Signer::Rsa => json!({"alg": "RS256", "typ": "at+jwt", "kid": RSA}),
             Signer::Ec => json!({"alg": "ES256", "typ": "at+jwt", "kid": EC}),
@@ -146,7 +146,7 @@ impl Oidc {
     /// A valid token for a person, for the next hour.
     #[must_use]
     pub fn token(&self, subject: &str, now: DateTime<Utc>) -> String {
-        self.token_of(&Self::claims(subject, now), Signer::Ec)
+        self.sign_claims(&Self::claims(subject, now), Signer::Ec)
     }
 }
 
@@ -165,22 +165,22 @@ pub fn message(header: &Value, claims: &Value) -> String {
 
 /// Adds a person to a workspace by its key, accepts for them if the system has an issuer, and returns the
 /// membership's identifier.
-pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
-    let member = added(bench, tenant, subject, role).await;
+pub async fn add_accepted_member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+    let member = add_member(bench, tenant, subject, role).await;
     let accepted = accept(bench, tenant, subject).await;
     assert!([200, 401].contains(&accepted.status.as_u16()), "{}", accepted.text);
     member
 }
 
 /// Adds a person to a workspace by its key, and returns the identifier of the pending membership.
-pub async fn added(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+pub async fn add_member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
     let body = json!({"issuer": ISSUER, "subject": subject, "role": role});
     bench.post("/members", &tenant.key, body).await.expect(201).get("member_id")
 }
 
 /// Accepts a membership for a person. All issuers in tests share the RSA key.
 pub async fn accept(bench: &Bench, tenant: &Tenant, subject: &str) -> Answer {
-    let token = Oidc::new().token_of(&Oidc::claims(subject, bench.now()), Signer::Rsa);
+    let token = Oidc::new().sign_claims(&Oidc::claims(subject, bench.now()), Signer::Rsa);
     bench.call(Method::POST, &format!("/memberships/{}/accept", tenant.workspace_id), Some(&token), None).await
 }
 

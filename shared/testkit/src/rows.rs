@@ -20,12 +20,12 @@ pub const SECRETS: &str = "handset-secrets";
 /// Every row of a table as plain JSON, by `{pk} | {sk}`; sets are sorted arrays.
 #[must_use]
 pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
-    of(bench.stack.database(), table)
+    all_in(bench.stack.database(), table)
 }
 
 /// As [`all`], without a running system.
 #[must_use]
-pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
+pub fn all_in(database: &Database, table: &str) -> BTreeMap<String, Value> {
     let mut items = Vec::new();
     let mut from = None;
     loop {
@@ -50,7 +50,7 @@ pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
 
 /// A row with the fields that its key contains.
 #[must_use]
-pub fn whole(mut row: Value) -> Value {
+pub fn with_key_fields(mut row: Value) -> Value {
     let text = |name: &str| row[name].as_str();
     for (name, value) in aws::store::devices::fields_of_key(text("pk"), text("sk"), text("owner")) {
         if row[name].is_null() {
@@ -96,7 +96,7 @@ pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
 }
 
 /// An object's row and its index rows, as plain JSON.
-pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
+pub fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
     let keyed = |mut row: Value, key: Key| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
@@ -108,7 +108,7 @@ pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
 }
 
 /// Puts many rows into a table at once, as [`put`] does, but without stream records.
-pub fn fill(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
+pub fn put_many(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
     let items = rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("a row is an item"));
     let options = ImportOptions::default();
     let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");

@@ -29,12 +29,12 @@ pub struct Sent {
 }
 
 /// A test's response in place of AWS's; `None` to forward the call.
-type Instead = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
+type Answerer = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
 /// Runs just before a call.
 type Before = Box<dyn Fn(&Sent) + Send>;
 
 #[derive(Default)]
-struct Heard {
+struct TapState {
     sent: Vec<Sent>,
     before: Option<Before>,
 }
@@ -42,8 +42,8 @@ struct Heard {
 /// Records every call. Clones share the record.
 #[derive(Clone, Default)]
 pub struct Tap {
-    heard: Arc<Mutex<Heard>>,
-    instead: Option<Arc<Instead>>,
+    state: Arc<Mutex<TapState>>,
+    instead: Option<Arc<Answerer>>,
 }
 
 impl fmt::Debug for Tap {
@@ -68,18 +68,18 @@ impl Tap {
 
     /// Clients without AWS behind the tap: calls that it does not answer fail.
     #[must_use]
-    pub fn alone(&self) -> Clients {
+    pub fn clients_without_aws(&self) -> Clients {
         let credentials = Credentials::new("test", "test", None, None, "test");
         let mut connection = Connection::new("eu-central-1".to_owned(), credentials);
         connection.sleep = SharedAsyncSleep::new(NoWait);
-        connection.http = self.in_front_of(SharedHttpClient::new(Nothing), "");
+        connection.http = self.in_front_of(SharedHttpClient::new(NoAws), "");
         Clients::new(&connection)
     }
 
     /// Adds the tap to an operation's HTTP client.
     #[must_use]
     pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
-        connector::hooked(self, http, operation)
+        connector::with_hook(self, http, operation)
     }
 
     /// Adds the tap to each operation's connection.
@@ -91,24 +91,24 @@ impl Tap {
     /// The calls since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Sent> {
-        std::mem::take(&mut self.heard().sent)
+        std::mem::take(&mut self.state().sent)
     }
 
     /// Sets a function that runs just before each call.
     pub fn before(&self, happens: impl Fn(&Sent) + Send + 'static) {
-        self.heard().before = Some(Box::new(happens));
+        self.state().before = Some(Box::new(happens));
     }
 
-    fn hear(&self, sent: Sent) {
-        let mut heard = self.heard();
-        if let Some(before) = &heard.before {
+    fn record(&self, sent: Sent) {
+        let mut state = self.state();
+        if let Some(before) = &state.before {
             before(&sent);
         }
-        heard.sent.push(sent);
+        state.sent.push(sent);
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, TapState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +122,7 @@ impl Hook for Tap {
         };
         let sent = Sent { operation: operation.to_owned(), call, body };
         let instead = self.instead.as_ref().and_then(|instead| instead(&sent));
-        self.hear(sent);
+        self.record(sent);
         match instead {
             Some(answer) => HttpConnectorFuture::ready(answer),
             None => next.call(request),
@@ -132,15 +132,15 @@ impl Hook for Tap {
 
 /// An HTTP client without AWS.
 #[derive(Clone, Debug)]
-struct Nothing;
+struct NoAws;
 
-impl HttpClient for Nothing {
+impl HttpClient for NoAws {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(Self)
     }
 }
 
-impl HttpConnector for Nothing {
+impl HttpConnector for NoAws {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::ready(Err(ConnectorError::io("nothing is there".into())))
     }

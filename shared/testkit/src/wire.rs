@@ -58,7 +58,7 @@ impl Meter {
     }
 
     /// Records the consumption in a response, and passes the response on.
-    async fn account(
+    async fn record_consumption(
         &self,
         operation: String,
         action: &str,
@@ -106,7 +106,7 @@ impl Store {
         own.sleep = SharedAsyncSleep::new(NoWait);
         let tap = Tap::new();
         let table = table(&Connection { http: tap.in_front_of(own.http.clone(), ""), ..own.clone() });
-        own.http = connector::hooked(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
+        own.http = connector::with_hook(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
         Self { bench, table, forgetful: self::table(&own), tap }
     }
 }
@@ -147,7 +147,7 @@ impl Hook for Wire {
         let (next, meter, operation) = (next.clone(), self.meter.clone(), operation.to_owned());
         HttpConnectorFuture::new(async move {
             let response = next.call(request).await?;
-            meter.account(operation, target.rsplit('.').next().unwrap_or_default(), response).await
+            meter.record_consumption(operation, target.rsplit('.').next().unwrap_or_default(), response).await
         })
     }
 }

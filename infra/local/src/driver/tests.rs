@@ -98,7 +98,7 @@ fn gated(
     gate: Arc<Semaphore>,
     reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static,
 ) -> Bench {
-    let template = Arc::new(Template::read(TEMPLATE, &Place::default(), &BTreeMap::new()).unwrap());
+    let template = Arc::new(Template::read(TEMPLATE, &StackLocation::default(), &BTreeMap::new()).unwrap());
     let database = Database::memory().unwrap();
     database.create_table(serde_json::from_value(template.tables[0].clone()).unwrap()).unwrap();
     let (publish, published) = unbounded_channel();
@@ -119,13 +119,13 @@ fn gated(
     });
     let driver = Driver::new(DriverOptions {
         template,
-        place: Place::default(),
+        location: StackLocation::default(),
         database: database.clone(),
         invoke,
         published,
         logged,
         now: Arc::new(move || DateTime::from_timestamp(1_800_000_000 + *clock.lock().unwrap(), 0).unwrap()),
-        kept: None,
+        positions_file: None,
     });
     Bench { driver, database, publish, log, runs, seconds }
 }
@@ -295,21 +295,21 @@ async fn a_restart_goes_on_where_everything_was_done() {
     let folder = std::env::temp_dir().join(format!("handset-driver-{}", crate::random_id()));
     std::fs::create_dir_all(&folder).unwrap();
     let first = bench(|_, _, _| nothing());
-    let driver = Driver { kept: Some(folder.join("streams.json")), ..first.driver };
+    let driver = Driver { positions_file: Some(folder.join("streams.json")), ..first.driver };
     let request = json!({ "TableName": "things", "Item": { "pk": { "S": "E1" } } });
     first.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
     driver.drain(Retry::Now).await.unwrap();
-    driver.keep_position();
+    driver.save_positions();
     let (_, published) = unbounded_channel();
     let again = Driver::new(DriverOptions {
         template: Arc::clone(&driver.template),
-        place: Place::default(),
+        location: StackLocation::default(),
         database: first.database.clone(),
         invoke: Arc::clone(&driver.invoke),
         published,
         logged: unbounded_channel().1,
         now: Arc::clone(&driver.now),
-        kept: driver.kept.clone(),
+        positions_file: driver.positions_file.clone(),
     });
     again.drain(Retry::Now).await.unwrap();
     assert_eq!(first.runs.lock().unwrap().len(), 1, "nothing is published twice");

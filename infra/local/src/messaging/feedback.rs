@@ -67,7 +67,7 @@ impl EventDestination {
 
 /// What happens to an e-mail at its recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     Delivered,
     Bounced,
     Suppressed,
@@ -75,14 +75,14 @@ enum Fate {
 }
 
 /// The mailbox simulator's addresses have the outcome in their name, with any `+label`.
-fn fate(recipient: &str) -> Fate {
+fn outcome(recipient: &str) -> Outcome {
     let address = bare(recipient).to_lowercase();
     let mailbox = address.strip_suffix(SIMULATOR).unwrap_or_default();
     match mailbox.split('+').next() {
-        Some("bounce") => Fate::Bounced,
-        Some("suppressionlist") => Fate::Suppressed,
-        Some("complaint") => Fate::Complained,
-        _ => Fate::Delivered,
+        Some("bounce") => Outcome::Bounced,
+        Some("suppressionlist") => Outcome::Suppressed,
+        Some("complaint") => Outcome::Complained,
+        _ => Outcome::Delivered,
     }
 }
 
@@ -114,16 +114,16 @@ fn events(messaging: &Messaging, mail: &Mail) -> Vec<(EventType, Value)> {
         return vec![(EventType::Reject, json!({"reason": "Bad content"}))];
     }
     let time = aws_time(messaging.now());
-    let with = |fates: &[Fate]| -> Vec<String> {
+    let with = |fates: &[Outcome]| -> Vec<String> {
         let recipients = mail.recipients().map(bare);
-        let chosen = recipients.filter(|recipient| fates.contains(&fate(recipient)));
+        let chosen = recipients.filter(|recipient| fates.contains(&outcome(recipient)));
         chosen.map(str::to_owned).collect()
     };
     // A recipient who complains has received it first.
-    let delivered = with(&[Fate::Delivered, Fate::Complained]);
-    let bounced = with(&[Fate::Bounced]);
-    let suppressed = with(&[Fate::Suppressed]);
-    let complained = with(&[Fate::Complained]);
+    let delivered = with(&[Outcome::Delivered, Outcome::Complained]);
+    let bounced = with(&[Outcome::Bounced]);
+    let suppressed = with(&[Outcome::Suppressed]);
+    let complained = with(&[Outcome::Complained]);
     let mut events = vec![(EventType::Send, json!({}))];
     if !delivered.is_empty() {
         events.push((EventType::Delivery, delivery(&time, &delivered)));

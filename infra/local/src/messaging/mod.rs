@@ -114,19 +114,19 @@ impl State {
 struct Feed<T> {
     sender: UnboundedSender<T>,
     /// The receiving end, until somebody takes it.
-    untaken: Option<UnboundedReceiver<T>>,
+    receiver: Option<UnboundedReceiver<T>>,
 }
 
 impl<T> Feed<T> {
     fn new() -> Self {
         let (sender, receiver) = unbounded_channel();
-        Self { sender, untaken: Some(receiver) }
+        Self { sender, receiver: Some(receiver) }
     }
 
     /// Takes the receiving end: the first call gets everything that was sent before, a later one what is sent
     /// from then on.
     fn take(&mut self) -> UnboundedReceiver<T> {
-        if let Some(receiver) = self.untaken.take() {
+        if let Some(receiver) = self.receiver.take() {
             return receiver;
         }
         let (sender, receiver) = unbounded_channel();
@@ -175,7 +175,7 @@ impl Messaging {
     ///
     /// # Errors
     /// If the snapshot was not made by [`Self::to_json`].
-    pub fn back_to(&self, snapshot: serde_json::Value) -> serde_json::Result<()> {
+    pub fn restore(&self, snapshot: serde_json::Value) -> serde_json::Result<()> {
         *self.state() = serde_json::from_value(snapshot)?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::{Messaging, aws_time, new_id};
 
 /// A token with this prefix belongs to an app that was removed: the first push to it is accepted, fails, and
 /// disables its endpoint.
-const STALE: &str = "stale-";
+const STALE_TOKEN_PREFIX: &str = "stale-";
 /// "less than 2KB": `CreatePlatformEndpoint`; error messages say 2048 bytes.
 const CUSTOM_USER_DATA_LIMIT: usize = 2048;
 /// The largest payload of APNs and FCM.
@@ -192,7 +192,7 @@ pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
         enabled: changes.enabled.unwrap_or(true),
         custom_user_data: custom_user_data.filter(|data| !data.is_empty()),
     };
-    if let Some((arn, existing)) = holder(&state.endpoints, application, &endpoint.token) {
+    if let Some((arn, existing)) = find_by_token(&state.endpoints, application, &endpoint.token) {
         return if *existing == endpoint { Ok(Some(text("EndpointArn", arn))) } else { Err(token_taken(arn)) };
     }
     let arn = endpoint_arn(&state.endpoints, &endpoint);
@@ -201,7 +201,7 @@ pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
 }
 
 /// The application's endpoint with the token; each application has its own tokens.
-fn holder<'a>(
+fn find_by_token<'a>(
     endpoints: &'a BTreeMap<String, Endpoint>,
     application: &str,
     token: &str,
@@ -263,7 +263,7 @@ pub(super) fn set_attributes(messaging: &Messaging, form: &Form) -> Outcome {
         if after == *before {
             return Ok(None);
         }
-        match holder(&state.endpoints, &after.application, &after.token) {
+        match find_by_token(&state.endpoints, &after.application, &after.token) {
             Some((other, _)) if other != arn => return Err(token_taken(other)),
             _ => {}
         }
@@ -307,7 +307,7 @@ pub(super) fn publish(messaging: &Messaging, arn: &str, message: &Message<'_>) -
             return Err(Fault::sns("EndpointDisabled", "Endpoint is disabled"));
         }
         let payload = payload(platform_and_name(&endpoint.application).0, message)?;
-        let is_stale = endpoint.token.starts_with(STALE);
+        let is_stale = endpoint.token.starts_with(STALE_TOKEN_PREFIX);
         endpoint.enabled = !is_stale;
         let application = is_stale.then(|| endpoint.application.clone());
         let item = OutboxItem::bare(Channel::Push, arn, payload, messaging.now());

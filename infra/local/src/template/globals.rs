@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{TemplateError, fault, known, mapping, texts};
+use super::{TemplateError, mapping, require_known, template_error, texts};
 
 /// Properties without a meaning on one machine.
-const WITHOUT_MEANING: &[&str] = &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"];
+const IGNORED: &[&str] = &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"];
 const MERGED: &[&str] = &["MemorySize", "Timeout", "PermissionsBoundary", "Environment"];
 
 /// The section `Globals` for functions.
@@ -15,10 +15,10 @@ impl<'a> Globals<'a> {
     /// Reads the section `Globals`.
     pub(super) fn read(section: &'a Value) -> Result<Self, TemplateError> {
         let Some(section) = section.as_object() else { return Ok(Self(None)) };
-        known(section, &["Function"])?;
+        require_known(section, &["Function"])?;
         let function = section.get("Function").and_then(Value::as_object);
         if let Some(function) = function {
-            known(function, &[WITHOUT_MEANING, MERGED].concat())?;
+            require_known(function, &[IGNORED, MERGED].concat())?;
         }
         Ok(Self(function))
     }
@@ -28,7 +28,7 @@ impl<'a> Globals<'a> {
     pub(super) fn complete(&self, function: &Value) -> Result<Value, TemplateError> {
         let ignored = function.get("IgnoreGlobals").map_or_else(|| Ok(Vec::new()), texts)?;
         if let Some(unknown) = ignored.iter().find(|name| !MERGED.contains(&name.as_str())) {
-            return Err(fault(format!("IgnoreGlobals: {unknown} is not known here")));
+            return Err(template_error(format!("IgnoreGlobals: {unknown} is not known here")));
         }
         let mut properties = mapping(&function["Properties"], "Properties")?.clone();
         for (name, global) in self.0.into_iter().flatten() {

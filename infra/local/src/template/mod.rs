@@ -31,13 +31,13 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-fn fault(what: impl Into<String>) -> TemplateError {
+fn template_error(what: impl Into<String>) -> TemplateError {
     TemplateError(what.into())
 }
 
 /// The stack's location, for ARNs and names.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct StackLocation {
     /// The AWS region.
     pub region: String,
     /// The AWS account.
@@ -46,13 +46,13 @@ pub struct Place {
     pub stack: String,
 }
 
-impl Default for Place {
+impl Default for StackLocation {
     fn default() -> Self {
         Self { region: "us-east-1".into(), account: "000000000000".into(), stack: "handset".into() }
     }
 }
 
-impl Place {
+impl StackLocation {
     /// An ARN in this location.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
@@ -201,7 +201,7 @@ pub struct Redrive {
     /// ARN of the dead-letter queue.
     pub to_arn: String,
     /// How often a message is received before it goes there.
-    pub most_receives: u32,
+    pub max_receives: u32,
 }
 
 /// A queue's subscription to a topic.
@@ -244,10 +244,10 @@ pub struct LogSubscription {
 pub struct Statement {
     /// Such as `dynamodb:PutItem`.
     pub actions: Vec<String>,
-    /// ARNs. Empty if the statement uses [`Self::but`].
+    /// ARNs. Empty if the statement uses [`Self::not_resources`].
     pub resources: Vec<String>,
     /// ARNs of `NotResource`: the statement is about all other resources.
-    pub but: Vec<String>,
+    pub not_resources: Vec<String>,
     /// Partition keys of a table to which it is restricted (`dynamodb:LeadingKeys`); empty for no restriction.
     pub partitions: Vec<String>,
     /// Sender addresses to which it is restricted (`ses:FromAddress`); empty for no restriction.
@@ -257,7 +257,7 @@ pub struct Statement {
 impl Statement {
     /// True if it is about a resource; `fits` tests a pattern.
     pub fn covers(&self, fits: impl Fn(&String) -> bool) -> bool {
-        self.resources.iter().any(&fits) || (!self.but.is_empty() && !self.but.iter().any(&fits))
+        self.resources.iter().any(&fits) || (!self.not_resources.is_empty() && !self.not_resources.iter().any(&fits))
     }
 }
 
@@ -266,9 +266,13 @@ impl Template {
     ///
     /// # Errors
     /// What is not supported, or missing.
-    pub fn read(text: &str, place: &Place, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+    pub fn read(
+        text: &str,
+        location: &StackLocation,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Self, TemplateError> {
         let template = yaml::read(text)?;
-        let resolver = Resolver::new(&template, place, parameters)?;
+        let resolver = Resolver::new(&template, location, parameters)?;
         let resources = mapping(&template["Resources"], "Resources")?;
         let mut read = Self {
             functions: Vec::new(),
@@ -286,7 +290,7 @@ impl Template {
         let (functions, others): (Vec<_>, Vec<_>) =
             resources.iter().partition(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
         for (name, resource) in functions.into_iter().chain(others) {
-            let within = |error: TemplateError| fault(format!("{name}: {}", error.0));
+            let within = |error: TemplateError| template_error(format!("{name}: {}", error.0));
             read.resource(name, resource, resources, &globals, &resolver).map_err(within)?;
         }
         Ok(read)
@@ -306,7 +310,7 @@ impl Template {
         globals: &Globals<'_>,
         resolver: &Resolver<'_>,
     ) -> Result<(), TemplateError> {
-        let kind = resource["Type"].as_str().ok_or_else(|| fault("no Type"))?;
+        let kind = resource["Type"].as_str().ok_or_else(|| template_error("no Type"))?;
         let is_made = resource["Condition"].as_str().map_or(Ok(true), |condition| resolver.condition(condition))?;
         if UNUSED.contains(&kind) || !is_made {
             return Ok(());
@@ -323,7 +327,7 @@ impl Template {
                 let fed = resource["Properties"]["FunctionName"]["Ref"].as_str();
                 let function = self.functions.iter_mut().find(|function| Some(function.name.as_str()) == fed);
                 let function =
-                    function.ok_or_else(|| fault("FunctionName is no !Ref to a function of the template"))?;
+                    function.ok_or_else(|| template_error("FunctionName is no !Ref to a function of the template"))?;
                 add_source(function, &properties)?;
             }
             "AWS::DynamoDB::Table" => self.tables.push(create_table(&properties)?),
@@ -337,7 +341,7 @@ impl Template {
             "AWS::SES::ConfigurationSetEventDestination" => {
                 self.event_destinations.push(event_destination(&properties)?);
             }
-            other => return Err(fault(format!("the resource type {other} is not known here"))),
+            other => return Err(template_error(format!("the resource type {other} is not known here"))),
         }
         Ok(())
     }
@@ -363,9 +367,9 @@ fn function(
     properties: &Value,
     statements: Vec<Statement>,
 ) -> Result<Function, TemplateError> {
-    known(mapping(resource, name)?, &["Type", "IgnoreGlobals", "Metadata", "Properties"])?;
+    require_known(mapping(resource, name)?, &["Type", "IgnoreGlobals", "Metadata", "Properties"])?;
     let entries = mapping(properties, "Properties")?;
-    known(
+    require_known(
         entries,
         &[
             "FunctionName",
@@ -396,14 +400,14 @@ fn function(
         statements,
     };
     if let Some(config) = entries.get("EventInvokeConfig") {
-        known(mapping(config, "EventInvokeConfig")?, &["MaximumRetryAttempts"])?;
+        require_known(mapping(config, "EventInvokeConfig")?, &["MaximumRetryAttempts"])?;
         function.attempts = 1 + small(number(config, "MaximumRetryAttempts")?)?;
     }
     if let Some(queue) = entries.get("DeadLetterQueue") {
         function.dead_letters = Some(text(queue, "TargetArn")?);
     }
     for (event, trigger) in properties["Events"].as_object().into_iter().flatten() {
-        let within = |error: TemplateError| fault(format!("{event}: {}", error.0));
+        let within = |error: TemplateError| template_error(format!("{event}: {}", error.0));
         add_trigger(&mut function, trigger).map_err(within)?;
     }
     Ok(function)
@@ -414,25 +418,25 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
     let of = &trigger["Properties"];
     match trigger["Type"].as_str() {
         Some("Schedule") => {
-            known(properties, &["Schedule", "State"])?;
+            require_known(properties, &["Schedule", "State"])?;
             if properties.get("State").is_none_or(|state| state == "ENABLED") {
                 function.schedules.push(Schedule { every: interval(&text(of, "Schedule")?)? });
             }
         }
         // The only other supported events are those of the stack's own deployment.
         Some("EventBridgeRule") => {
-            known(properties, &["Pattern"])?;
+            require_known(properties, &["Pattern"])?;
             if properties.get("Pattern").is_none_or(|pattern| pattern["source"] != json!(["aws.cloudformation"])) {
-                return Err(fault("the pattern of events is not known here".to_owned()));
+                return Err(template_error("the pattern of events is not known here".to_owned()));
             }
             function.runs_when_deployed = true;
         }
         Some("SNS") => {
-            known(properties, &["Topic", "FilterPolicy"])?;
+            require_known(properties, &["Topic", "FilterPolicy"])?;
             let filter = properties.get("FilterPolicy").map(pattern).transpose()?;
             function.topics.push(TopicTrigger { topic_arn: text(of, "Topic")?, filter });
         }
-        other => return Err(fault(format!("the trigger {other:?} is not known here"))),
+        other => return Err(template_error(format!("the trigger {other:?} is not known here"))),
     }
     Ok(())
 }
@@ -440,7 +444,7 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
 /// The function's own `Routes`, from which the API's definition is generated (see [`crate::definition`]).
 fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
     let Some(metadata) = metadata.as_object() else { return Ok(Vec::new()) };
-    known(metadata, &["Routes"])?;
+    require_known(metadata, &["Routes"])?;
     let written = metadata.get("Routes").map_or_else(|| Ok(Vec::new()), texts)?;
     written
         .into_iter()
@@ -451,7 +455,7 @@ fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
             {
                 Ok(Route::On { method: method.to_owned(), path: path.to_owned() })
             }
-            _ => Err(fault(format!("the route {key:?} is neither a method with a path nor $default"))),
+            _ => Err(template_error(format!("the route {key:?} is neither a method with a path nor $default"))),
         })
         .collect()
 }
@@ -465,7 +469,7 @@ fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> 
         return Ok(());
     }
     let names = ["FunctionName", "EventSourceArn", "BatchSize", "FunctionResponseTypes", "ScalingConfig"];
-    known(properties, &names)?;
+    require_known(properties, &names)?;
     partial_failures(of)?;
     let concurrency = match properties.get("ScalingConfig") {
         Some(scaling) => count(scaling, "MaximumConcurrency")?,
@@ -476,7 +480,7 @@ fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> 
 }
 
 fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Result<StreamTrigger, TemplateError> {
-    known(
+    require_known(
         properties,
         &[
             "FunctionName",
@@ -494,7 +498,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
         json!({ "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": -1, "BisectBatchOnFunctionError": true });
     for (name, value) in expected.as_object().into_iter().flatten() {
         if properties.get(name) != Some(value) {
-            return Err(fault(format!("{name} other than {value} is not known here")));
+            return Err(template_error(format!("{name} other than {value} is not known here")));
         }
     }
     let table = stream_arn.split('/').nth(1).unwrap_or_default().to_owned();
@@ -503,7 +507,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
         .iter()
         .map(|filter| {
             let written = text(filter, "Pattern")?;
-            pattern(&serde_json::from_str(&written).map_err(|error| fault(format!("Pattern: {error}")))?)
+            pattern(&serde_json::from_str(&written).map_err(|error| template_error(format!("Pattern: {error}")))?)
         })
         .collect::<Result<_, _>>()?;
     Ok(StreamTrigger { table, stream_arn, batch_size: count(of, "BatchSize")?, filters })
@@ -514,17 +518,17 @@ fn partial_failures(of: &Value) -> Result<(), TemplateError> {
     if of["FunctionResponseTypes"] == json!(["ReportBatchItemFailures"]) {
         Ok(())
     } else {
-        Err(fault("FunctionResponseTypes is not [ReportBatchItemFailures]"))
+        Err(template_error("FunctionResponseTypes is not [ReportBatchItemFailures]"))
     }
 }
 
 fn pattern(written: &Value) -> Result<Pattern, TemplateError> {
-    Pattern::read(written).map_err(fault)
+    Pattern::read(written).map_err(template_error)
 }
 
 /// `rate(5 minutes)` as a duration.
 fn interval(schedule: &str) -> Result<Duration, TemplateError> {
-    let unknown = || fault(format!("the schedule {schedule} is not known here"));
+    let unknown = || template_error(format!("the schedule {schedule} is not known here"));
     let rate = schedule.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(unknown)?;
     let (number, unit) = rate.split_once(' ').ok_or_else(unknown)?;
     let seconds = match unit.trim_end_matches('s') {
@@ -544,13 +548,13 @@ fn variables(environment: &Value) -> Result<BTreeMap<String, String>, TemplateEr
 
 fn queue(resolver: &Resolver<'_>, name: &str, properties: &Value) -> Result<Queue, TemplateError> {
     let entries = mapping(properties, "Properties")?;
-    known(
+    require_known(
         entries,
         &["QueueName", "SqsManagedSseEnabled", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"],
     )?;
     let redrive = entries.get("RedrivePolicy").map(|policy| {
-        let most_receives = small(number(policy, "maxReceiveCount")?)?;
-        Ok(Redrive { to_arn: text(policy, "deadLetterTargetArn")?, most_receives })
+        let max_receives = small(number(policy, "maxReceiveCount")?)?;
+        Ok(Redrive { to_arn: text(policy, "deadLetterTargetArn")?, max_receives })
     });
     let visibility = entries.get("VisibilityTimeout").map_or(Ok(30), |_| number(properties, "VisibilityTimeout"))?;
     Ok(Queue {
@@ -564,9 +568,9 @@ fn queue(resolver: &Resolver<'_>, name: &str, properties: &Value) -> Result<Queu
 
 fn subscription(properties: &Value) -> Result<Subscription, TemplateError> {
     let entries = mapping(properties, "Properties")?;
-    known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
+    require_known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
     if properties["Protocol"] != "sqs" {
-        return Err(fault(format!("a subscription by {} is not known here", properties["Protocol"])));
+        return Err(template_error(format!("a subscription by {} is not known here", properties["Protocol"])));
     }
     Ok(Subscription {
         topic_arn: text(properties, "TopicArn")?,
@@ -582,9 +586,9 @@ fn log_subscription(
     properties: &Value,
     all: &Map<String, Value>,
 ) -> Result<LogSubscription, TemplateError> {
-    known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
+    require_known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
     if properties["FilterPattern"] != "" {
-        return Err(fault("a FilterPattern other than of everything is not known here"));
+        return Err(template_error("a FilterPattern other than of everything is not known here"));
     }
     let destination = text(properties, "DestinationArn")?;
     let is_destination = |function: &str, resource: &Value| {
@@ -592,14 +596,15 @@ fn log_subscription(
             && resolver.text(&json!({ "Fn::GetAtt": [function, "Arn"] })).is_ok_and(|arn| arn == destination)
     };
     let function = all.iter().find(|(function, resource)| is_destination(function, resource));
-    let (_, function) = function.ok_or_else(|| fault(format!("{destination} is none of the template's functions")))?;
+    let (_, function) =
+        function.ok_or_else(|| template_error(format!("{destination} is none of the template's functions")))?;
     let operation = text(&function["Properties"], "Handler")?;
     Ok(LogSubscription { name: name.to_owned(), group: text(properties, "LogGroupName")?, operation })
 }
 
 fn event_destination(properties: &Value) -> Result<EventDestination, TemplateError> {
     let of = &properties["EventDestination"];
-    known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
+    require_known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
     Ok(EventDestination {
         configuration_set: text(properties, "ConfigurationSetName")?,
         topic_arn: text(&of["SnsDestination"], "TopicARN")?,
@@ -618,7 +623,7 @@ fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
     let without_meaning =
         ["PointInTimeRecoverySpecification", "SSESpecification", "StreamSpecification", "TimeToLiveSpecification"];
-    known(entries, &[taken.as_slice(), &without_meaning].concat())?;
+    require_known(entries, &[taken.as_slice(), &without_meaning].concat())?;
     let mut request: Map<String, Value> = entries
         .iter()
         .filter(|(name, _)| taken.contains(&name.as_str()))
@@ -638,7 +643,9 @@ fn texts(value: &Value) -> Result<Vec<String>, TemplateError> {
         .as_array()
         .map_or(one, Vec::as_slice)
         .iter()
-        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| fault(format!("{item} where a text is needed"))))
+        .map(|item| {
+            item.as_str().map(str::to_owned).ok_or_else(|| template_error(format!("{item} where a text is needed")))
+        })
         .collect()
 }
 
@@ -647,12 +654,12 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn mapping<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, TemplateError> {
-    value.as_object().ok_or_else(|| fault(format!("{what} is missing")))
+    value.as_object().ok_or_else(|| template_error(format!("{what} is missing")))
 }
 
-fn known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
+fn require_known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
     match entries.keys().find(|key| !names.contains(&key.as_str())) {
-        Some(unknown) => Err(fault(format!("{unknown} is not known here"))),
+        Some(unknown) => Err(template_error(format!("{unknown} is not known here"))),
         None => Ok(()),
     }
 }
@@ -661,20 +668,20 @@ fn text(of: &Value, name: &str) -> Result<String, TemplateError> {
     match &of[name] {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(fault(format!("{name} is {other}, where a text is needed"))),
+        other => Err(template_error(format!("{name} is {other}, where a text is needed"))),
     }
 }
 
 fn number(of: &Value, name: &str) -> Result<u64, TemplateError> {
-    of[name].as_u64().ok_or_else(|| fault(format!("{name} is {}, where a number is needed", of[name])))
+    of[name].as_u64().ok_or_else(|| template_error(format!("{name} is {}, where a number is needed", of[name])))
 }
 
 fn count(of: &Value, name: &str) -> Result<usize, TemplateError> {
-    usize::try_from(number(of, name)?).map_err(|_| fault(format!("{name} is too large")))
+    usize::try_from(number(of, name)?).map_err(|_| template_error(format!("{name} is too large")))
 }
 
 fn small(number: u64) -> Result<u32, TemplateError> {
-    u32::try_from(number).map_err(|_| fault(format!("{number} is too large")))
+    u32::try_from(number).map_err(|_| template_error(format!("{number} is too large")))
 }
 
 #[cfg(test)]
@@ -682,7 +689,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Template, TemplateError> {
-        Template::read(text, &Place::default(), &BTreeMap::new())
+        Template::read(text, &StackLocation::default(), &BTreeMap::new())
     }
 
     fn own() -> Template {
@@ -692,7 +699,7 @@ mod tests {
     fn with<const N: usize>(more: [(&str, &str); N]) -> Template {
         let given = [("PublicUrl", "http://127.0.0.1:4750"), ("SenderAddress", "phones@example.com")];
         let given = given.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap()
+        Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap()
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Command>, Error> {
-        let source = Source::within(devices::device_key(workspace, device).pk, COMMAND);
+        let source = Source::in_partition(devices::device_key(workspace, device).pk, COMMAND);
         self.rows(&source, limit, start).await
     }
 }

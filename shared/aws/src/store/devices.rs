@@ -8,7 +8,7 @@ use domain::models::command::Command;
 use domain::models::device::{
     Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, PushToken, ServedConfig, Status,
 };
-use domain::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
+use domain::models::push::{Push, PushReason, RE_ENABLE_INTERVAL};
 use domain::models::user::User;
 use domain::models::workspace::{Settings, Workspace};
 use domain::rules::check_in::CheckInReport;
@@ -24,7 +24,7 @@ use crate::list::{Page, Position, Range, Source};
 use crate::store::invitations::CodeOwner;
 use crate::store::search::Search;
 use crate::store::{attachments, commands, due, invitations, packed, push_tokens, search, users, workspaces};
-use crate::table::{Table, failure};
+use crate::table::{Table, service_error};
 
 keeps_stored_row!(IdentifierClaim);
 
@@ -32,7 +32,7 @@ impl Read for Device {
     fn stored(&self) -> Option<&Stored> {
         Some(&self.stored)
     }
-    fn keep(&mut self, stored: Stored) {
+    fn set_stored(&mut self, stored: Stored) {
         self.stored = stored;
     }
     fn set_version(&mut self, version: u64) {
@@ -71,7 +71,7 @@ pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) ->
 }
 
 impl Row for Device {
-    const TOLD: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
+    const KEY_FIELDS: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
 
     fn key(&self) -> Key {
         device_key(self.workspace_id, self.device_id)
@@ -154,18 +154,18 @@ pub struct DeviceFilter {
 }
 
 impl DeviceFilter {
-    pub(crate) fn keeps(&self, device: &Device, now: Time) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
+    pub(crate) fn matches(&self, device: &Device, now: Time) -> bool {
+        fn matches_or_any<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
             wanted.is_none_or(|wanted| wanted == actual)
         }
-        is(self.user_id.as_ref(), &device.user_id)
-            && is(self.status.as_ref(), &device.status())
-            && is(self.device_status.as_ref(), &device.device_status(now))
-            && is(self.blocked.as_ref(), &device.blocked.is_some())
-            && is(self.platform.as_ref(), &device.platform)
-            && is(self.push_in_use.as_ref(), &Push::shown(device).reason.in_use())
-            && is(self.pending_command.as_ref(), &device.has_pending_command(now))
-            && is(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
+        matches_or_any(self.user_id.as_ref(), &device.user_id)
+            && matches_or_any(self.status.as_ref(), &device.status())
+            && matches_or_any(self.device_status.as_ref(), &device.device_status(now))
+            && matches_or_any(self.blocked.as_ref(), &device.blocked.is_some())
+            && matches_or_any(self.platform.as_ref(), &device.platform)
+            && matches_or_any(self.push_in_use.as_ref(), &Push::for_display(device).reason.in_use())
+            && matches_or_any(self.pending_command.as_ref(), &device.has_pending_command(now))
+            && matches_or_any(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
 
@@ -173,34 +173,34 @@ impl DeviceFilter {
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(DEVICES, workspace));
         if let Some(user) = self.user_id {
-            return Source::newest("owned", ("owner", owner_partition(workspace, user)), "created_at");
+            return Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at");
         }
         if self.pending_command == Some(true) {
-            return Source::newest("pending", list, "pending_since");
+            return Source::newest_first("pending", list, "pending_since");
         }
         if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
-            return Source::newest("blocked", list, "blocked_at");
+            return Source::newest_first("blocked", list, "blocked_at");
         }
         if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
-            return Source::newest("deleted", list, "deleted_at");
+            return Source::newest_first("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_login_before {
             // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
         }
-        Source::newest("created", list, "created_at")
+        Source::newest_first("created", list, "created_at")
     }
 }
 
-/// The result of [`Table::note_login`].
+/// The result of [`Table::record_login`].
 #[derive(Debug)]
 pub enum Login {
     /// The login is recorded, and nothing else has changed. Contains the device as it was before.
-    Noted(Box<Device>),
+    Recorded(Box<Device>),
     /// Nothing was recorded, because there is more to do or the device is barred. Contains the device's row, if
     /// there is one.
-    More(Option<Box<Device>>),
+    NotRecorded(Option<Box<Device>>),
 }
 
 /// A device with its related rows.
@@ -293,13 +293,13 @@ impl Table {
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, device| filter.keeps(device, now)).await
+                self.page(&source, limit, start, Key::of, |_, device| filter.matches(device, now)).await
             }
         }
     }
 
     /// Devices with their open commands; missing ones are left out.
-    pub async fn phones(
+    pub async fn devices_with_commands(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
@@ -310,7 +310,7 @@ impl Table {
         let phone = |device: Device| {
             let open =
                 open_command_keys(&device).filter_map(|key| found.row(&key).transpose()).collect::<Result<_, _>>()?;
-            Ok(DeviceWithCommands { device, open })
+            Ok(DeviceWithCommands { device, open_commands: open })
         };
         devices.into_iter().map(phone).collect()
     }
@@ -333,12 +333,16 @@ impl Table {
     }
 
     /// The claim of an identifier.
-    pub async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
+    pub async fn identifier_claim(
+        &self,
+        workspace: WorkspaceId,
+        identifier: &str,
+    ) -> Result<Option<IdentifierClaim>, Error> {
         self.get(&identifier_claim_key(workspace, identifier)).await
     }
 
     /// The claims of devices' identifiers.
-    pub async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
+    pub async fn identifier_claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
         let key = |device: &Device| identifier_claim_key(device.workspace_id, &device.device_identifier);
         let found = self.get_many(devices.iter().map(key)).await?;
         devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
@@ -374,7 +378,7 @@ impl Table {
 
     /// Records a login in one write without a read, if the credential is the device's own, the device is not
     /// barred, and nothing but the time has changed.
-    pub async fn note_login(
+    pub async fn record_login(
         &self,
         credential: &DeviceCredential,
         report: &CheckInReport,
@@ -395,7 +399,7 @@ impl Table {
             (":disabled", PushReason::EndpointDisabled.to_string()),
             (":failed", PushReason::DeliveryFailed.to_string()),
             (":again", PushReason::DisabledAgain.to_string()),
-            (":lately", now.minus(ENABLED_AGAIN_AFTER).to_string()),
+            (":lately", now.minus(RE_ENABLE_INTERVAL).to_string()),
             (":hash", credential.hash().as_str().to_owned()),
             (":inactive", "inactive".to_owned()),
             (":active", "active".to_owned()),
@@ -452,16 +456,18 @@ impl Table {
             update = update.expression_attribute_values(name, AttributeValue::N(number.to_string()));
         }
         match update.send().await {
-            Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
+            Ok(output) => Ok(Login::Recorded(Box::new(from_item(output.attributes.unwrap_or_default())?))),
             Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => more(error.into_service_error()),
-                _ => Err(failure("noting a login", error)),
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    login_not_recorded(error.into_service_error())
+                }
+                _ => Err(service_error("noting a login", error)),
             },
         }
     }
 
     /// Records the login of a device that was read. False if its row has changed since.
-    pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
+    pub async fn record_login_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = device_key(device.workspace_id, device.device_id);
         let update = self
             .client
@@ -479,12 +485,12 @@ impl Table {
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                 Ok(false)
             }
-            Err(error) => Err(failure("noting a login", error)),
+            Err(error) => Err(service_error("noting a login", error)),
         }
     }
 
     /// Moves a user's "last seen" time forward, never back. Does nothing if the user is missing.
-    pub async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
+    pub async fn record_last_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
         let update = self
             .client
             .update_item()
@@ -498,7 +504,7 @@ impl Table {
             .expression_attribute_values(":day", AttributeValue::S(now.day()));
         match update.send().await {
             Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(failure("noting when a user was seen", error))
+                Err(service_error("noting when a user was seen", error))
             }
             _ => Ok(()),
         }
@@ -512,11 +518,11 @@ fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
     device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))
 }
 
-fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
+fn login_not_recorded(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
     use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
     let E::ConditionalCheckFailedException(refused) = error else {
         return Err(Error::internal("noting a login", error));
     };
     let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
-    Ok(Login::More(device.map(Box::new)))
+    Ok(Login::NotRecorded(device.map(Box::new)))
 }

@@ -15,7 +15,7 @@ impl Read for Event {
     fn stored(&self) -> Option<&Stored> {
         Some(&self.stored)
     }
-    fn keep(&mut self, stored: Stored) {
+    fn set_stored(&mut self, stored: Stored) {
         self.stored = stored;
     }
 }
@@ -85,7 +85,7 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    fn keeps(&self, event: &Event) -> bool {
+    fn matches(&self, event: &Event) -> bool {
         self.device_id.is_none_or(|id| event.device_id == Some(id))
             && self.user_id.is_none_or(|id| event.user_id == Some(id))
             && self.event_type.is_none_or(|kind| event.event_type == kind)
@@ -123,7 +123,7 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
         match filter.source(workspace) {
-            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.keeps(event)).await,
+            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.matches(event)).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
     }
@@ -146,7 +146,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
-        let (mut items, mut left_out) = (Vec::new(), 0);
+        let (mut items, mut unreadable) = (Vec::new(), 0);
         let mut day =
             start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
         let mut within = start.filter(|start| start.0.contains_key("pk"));
@@ -164,13 +164,13 @@ impl Table {
             });
             let page = self.page(&source, limit - items.len(), start, Key::of, |_, _: &Event| true).await?;
             items.extend(page.items);
-            left_out += page.left_out;
+            unreadable += page.unreadable;
             if let Some(mut next) = page.next {
                 next.0.insert("day".to_owned(), day.day());
-                return Ok(Page { items, next: Some(next), left_out });
+                return Ok(Page { items, next: Some(next), unreadable });
             }
             if day.day() <= filter.since.day() {
-                return Ok(Page { items, next: None, left_out });
+                return Ok(Page { items, next: None, unreadable });
             }
             day = day.minus(Duration::days(1));
             if items.len() == limit {
@@ -178,7 +178,7 @@ impl Table {
             }
         }
         let next = Position([("day".to_owned(), day.day())].into());
-        Ok(Page { items, next: Some(next), left_out })
+        Ok(Page { items, next: Some(next), unreadable })
     }
 }
 

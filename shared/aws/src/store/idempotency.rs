@@ -53,7 +53,7 @@ impl Row for IdempotencyRow {
 
 impl Table {
     /// The record under a partition key from [`idempotency_pk`].
-    pub async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
+    pub async fn idempotency_record(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
         self.get(&Key::new(pk, IDEMPOTENCY)).await
     }
 }
@@ -62,7 +62,7 @@ impl Commit {
     /// Puts an idempotency record in the commit of the call. Of two concurrent calls one fails. With
     /// `forgotten`, it replaces an expired record.
     #[must_use]
-    pub fn remember(self, call: &IdempotencyRow, forgotten: bool) -> Self {
+    pub fn put_idempotency_record(self, call: &IdempotencyRow, forgotten: bool) -> Self {
         if forgotten { self.replace(call) } else { self.put(call) }
     }
 }

@@ -67,7 +67,7 @@ impl Row for Invitation {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        if !self.keeps_code() {
+        if !self.needs_code() {
             return Vec::new();
         }
         due::due_attributes(&self.key(), self.expires_at)
@@ -99,7 +99,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Invitation>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, INVITATION);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, INVITATION);
         self.rows(&source, limit, start).await
     }
 
@@ -164,15 +164,15 @@ pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) 
 impl Commit {
     /// Stores an invitation's code until it ends.
     #[must_use]
-    pub fn keep_code(self, invitation: &Invitation, code: &str) -> Self {
+    pub fn put_code(self, invitation: &Invitation, code: &str) -> Self {
         let item = invitation_secret(invitation.invitation_id, code, invitation.expires_at);
         self.put_secret(item)
     }
 
     /// Deletes an invitation's code once it is not needed any more.
     #[must_use]
-    pub fn forget_code(self, invitation: &Invitation) -> Self {
-        if invitation.keeps_code() {
+    pub fn delete_code(self, invitation: &Invitation) -> Self {
+        if invitation.needs_code() {
             return self;
         }
         self.delete_secret(invitation_secret_pk(invitation.invitation_id))

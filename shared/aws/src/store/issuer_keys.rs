@@ -4,7 +4,7 @@ use domain::error::Error;
 use domain::rules::access::IssuerKeys;
 
 use crate::item::{Key, Read, Row, to_item};
-use crate::table::{Table, failure};
+use crate::table::{Table, service_error};
 
 impl Read for IssuerKeys {}
 
@@ -30,9 +30,9 @@ impl Table {
     }
 
     /// Replaces the issuer's keys.
-    pub async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
+    pub async fn put_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
         let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
-        put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
+        put.send().await.map_err(|e| service_error("keeping the issuer's keys", e))?;
         Ok(())
     }
 }

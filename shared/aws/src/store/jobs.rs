@@ -1,7 +1,7 @@
 //! Jobs, and the outcomes of their objects.
 
 use domain::error::Error;
-use domain::models::job::{Job, JobItem, KEPT};
+use domain::models::job::{Job, JobItem, RETENTION};
 use domain::{JobId, WorkspaceId};
 
 use crate::item::{Key, Read, Row, keeps_stored_row};
@@ -38,7 +38,7 @@ impl Row for Job {
         indexes
     }
     fn time_to_live(&self) -> Option<i64> {
-        self.ended_at.map(|ended| ended.plus(KEPT).seconds())
+        self.ended_at.map(|ended| ended.plus(RETENTION).seconds())
     }
 }
 
@@ -56,7 +56,7 @@ impl Row for JobItem {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(KEPT).seconds())
+        Some(self.at.plus(RETENTION).seconds())
     }
 }
 
@@ -73,7 +73,8 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Job>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
@@ -104,7 +105,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<JobItem>, Error> {
-        let source = Source { descending: false, ..Source::within(job_key(workspace, job).pk, ITEM) };
+        let source = Source { descending: false, ..Source::in_partition(job_key(workspace, job).pk, ITEM) };
         self.rows(&source, limit, start).await
     }
 }

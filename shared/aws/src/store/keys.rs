@@ -101,7 +101,8 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<ApiKey>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
@@ -114,8 +115,9 @@ impl Table {
     }
 
     /// All keys of a workspace that an actor created directly, newest first.
-    pub async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+    pub async fn keys_created_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
             let made = |_: &Item, key: &ApiKey| key.created_by.actor == maker;

@@ -48,13 +48,13 @@ impl Row for Lease {
 }
 
 /// How long the record that an event was handled is kept: longer than a message can be delivered again.
-const REMEMBER: Duration = Duration::days(15);
+const RECORD_RETENTION: Duration = Duration::days(15);
 
 /// The result of asking for a lease.
 #[derive(Debug)]
 pub enum LeaseOutcome {
     /// The consumer has the lease.
-    Yes(Lease),
+    Acquired(Lease),
     /// The event was handled before.
     Done,
     /// Another run has the lease.
@@ -64,7 +64,7 @@ pub enum LeaseOutcome {
 impl Table {
     /// Takes a lease for a duration. `Conflict` if another run was faster; asking again tells whether that one
     /// has it.
-    pub async fn take(
+    pub async fn take_lease(
         &self,
         consumer: &str,
         event: EventId,
@@ -84,7 +84,7 @@ impl Table {
             event_id: event,
             held_until: now.plus(hold),
             done_at: None,
-            forget_at: now.plus(REMEMBER),
+            forget_at: now.plus(RECORD_RETENTION),
             version: before.as_ref().map_or(1, |lease| lease.version),
         };
         let commit = Commit::without_event(new_id);
@@ -93,14 +93,14 @@ impl Table {
             None => commit.put(&lease),
         };
         Table::commit(self, commit).await?;
-        Ok(LeaseOutcome::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
+        Ok(LeaseOutcome::Acquired(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
     }
 }
 
 impl Commit {
     /// Records that the consumer has handled the event, in the commit of the outcome.
     #[must_use]
-    pub fn done(self, lease: &Lease, now: Time) -> Self {
+    pub fn complete_lease(self, lease: &Lease, now: Time) -> Self {
         self.edit(lease, &Lease { done_at: Some(now), ..lease.clone() })
     }
 }

@@ -109,7 +109,8 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Member>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 }

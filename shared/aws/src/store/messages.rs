@@ -51,7 +51,7 @@ impl Row for DailyCount {
 
 impl Table {
     /// The messages of a kind to a recipient, and some shards of a day; empty shards are left out.
-    pub async fn sent_before(
+    pub async fn message_counts(
         &self,
         recipient: &Recipient,
         quota: &DailyQuota,

@@ -90,7 +90,7 @@ impl Table {
     }
 
     /// A profile and its last assignment.
-    pub async fn profile_and_given(
+    pub async fn profile_and_assignment(
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
@@ -109,13 +109,13 @@ impl Table {
         ids: &BTreeSet<ProfileId>,
     ) -> Result<BTreeMap<ProfileId, String>, Error> {
         #[derive(Deserialize)]
-        struct Called {
+        struct ProfileLabel {
             name: String,
         }
-        impl Read for Called {}
+        impl Read for ProfileLabel {}
         let key = |id: &ProfileId| profile_label_key(workspace, *id);
         let found = self.get_many(ids.iter().map(key)).await?;
-        let named = |id: &ProfileId| Some((*id, found.readable::<Called>(&key(id))?.name));
+        let named = |id: &ProfileId| Some((*id, found.readable::<ProfileLabel>(&key(id))?.name));
         Ok(ids.iter().filter_map(named).collect())
     }
 
@@ -127,12 +127,12 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Profile>, Error> {
         let source =
-            Source::newest("created", ("list", crate::item::list_partition(PROFILES, workspace)), "created_at");
+            Source::newest_first("created", ("list", crate::item::list_partition(PROFILES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
     /// True if a profile of the workspace has this name, whatever its case and accents.
-    pub async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
+    pub async fn is_profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Claim {}
         impl Read for Claim {}
@@ -140,9 +140,9 @@ impl Table {
     }
 
     /// True if a user who is not deleted has this profile.
-    pub async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
+    pub async fn is_profile_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
         let partition = ("of_profile", profile_users_partition(workspace, id));
-        let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
+        let (users, _) = self.query(&Source::newest_first("profile", partition, "created_at"), 1, None).await?;
         Ok(!users.is_empty())
     }
 }
@@ -151,10 +151,10 @@ impl Commit {
     /// Guards the assignment of a profile to a user: fails the commit if the profile was changed or deleted
     /// since it was read. `noted` is the record of the assignment, if one is due.
     #[must_use]
-    pub fn giving(self, profile: &Profile, noted: Option<&RowChange<ProfileAssignment>>) -> Self {
-        let commit = self.guarded_by(profile);
+    pub fn guard_profile_assignment(self, profile: &Profile, noted: Option<&RowChange<ProfileAssignment>>) -> Self {
+        let commit = self.require_unchanged(profile);
         match noted {
-            Some(noted) => commit.edited(noted),
+            Some(noted) => commit.apply(noted),
             None => commit,
         }
     }
@@ -165,7 +165,7 @@ impl Commit {
         let commit = self.delete(profile);
         match given {
             Some(given) => commit.delete(given),
-            None => commit.while_absent(&profile_assignment_key(profile.workspace_id, profile.profile_id)),
+            None => commit.require_absent(&profile_assignment_key(profile.workspace_id, profile.profile_id)),
         }
     }
 }

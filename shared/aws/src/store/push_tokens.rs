@@ -20,7 +20,7 @@ pub fn endpoint_partition(endpoint: &str) -> String {
 
 /// Parses the device in the sort key of an endpoint's device.
 #[must_use]
-pub fn endpoint_holder_of(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
+pub fn parse_endpoint_holder(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
     let (workspace, device) = sk.split_once('#')?;
     Some((WorkspaceId::parse(workspace)?, DeviceId::parse(device)?))
 }
@@ -62,6 +62,6 @@ impl Table {
             descending: false,
         };
         let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
-        Ok(items.iter().filter_map(Key::of).filter_map(|key| endpoint_holder_of(&key.sk)).collect())
+        Ok(items.iter().filter_map(Key::of).filter_map(|key| parse_endpoint_holder(&key.sk)).collect())
     }
 }

@@ -21,12 +21,12 @@ use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Item, Key, Row, from_item, note_unreadable};
+use crate::item::{IndexRow, Item, Key, Row, from_item, log_unreadable};
 use crate::list::Position;
-use crate::table::{BatchResult, Table, failure};
+use crate::table::{BatchResult, Table, service_error};
 
 /// The most attempts for a row that keeps changing.
-const LOOKS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
 /// Rows of the table as they are stored.
 #[derive(Debug)]
@@ -48,13 +48,13 @@ pub struct StoredRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {
     /// The row is as this release stores it, or is of a kind that never changes.
-    AsItIs,
+    Unchanged,
     /// The row was written.
     Written,
     /// The row is unreadable and stays as it is.
     Unreadable,
     /// A unique name of the row's object belongs to another object. Everything else was written.
-    NameHeld,
+    NameTaken,
 }
 
 impl StoredRow {
@@ -99,8 +99,8 @@ impl StoredRow {
     fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Error> {
         let row: R = from_item(self.item.clone())?;
         Ok(Plan {
-            restored: Commit::without_event(id).restored(&row),
-            guarded: Commit::without_event(id).guarded_by(&row),
+            restored: Commit::without_event(id).restore_row(&row),
+            guarded: Commit::without_event(id).require_unchanged(&row),
             index_rows: row.index_rows(),
             former: row.former_index_rows(),
         })
@@ -149,7 +149,7 @@ impl Table {
         #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
         let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
-        let output = scan.send().await.map_err(|e| failure("looking at every row", e))?;
+        let output = scan.send().await.map_err(|e| service_error("looking at every row", e))?;
         let rows = output.items.unwrap_or_default().into_iter();
         let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
@@ -168,8 +168,8 @@ impl Table {
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, plan) in rows.iter().zip(plans) {
             outcomes.push(match plan {
-                None => Restored::AsItIs,
-                Some(plan) => self.carry_out(&row.key, plan, &found, &new_id).await?,
+                None => Restored::Unchanged,
+                Some(plan) => self.restore_row(&row.key, plan, &found, &new_id).await?,
             });
         }
         Ok(outcomes)
@@ -177,7 +177,7 @@ impl Table {
 }
 
 impl Table {
-    async fn carry_out(
+    async fn restore_row(
         &self,
         key: &Key,
         plan: Result<Plan, Error>,
@@ -186,9 +186,9 @@ impl Table {
     ) -> Result<Restored, Error> {
         let mut plan = plan;
         let mut again = None;
-        for look in 0..LOOKS {
+        for look in 0..MAX_ATTEMPTS {
             let Ok(planned) = plan else {
-                note_unreadable(key);
+                log_unreadable(key);
                 return Ok(Restored::Unreadable);
             };
             let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
@@ -196,18 +196,18 @@ impl Table {
             match if written { self.commit(commit).await.map(drop) } else { Ok(()) } {
                 Ok(()) if held => {
                     tracing::warn!(row = %key, "a name is held by another thing");
-                    return Ok(Restored::NameHeld);
+                    return Ok(Restored::NameTaken);
                 }
                 Ok(()) if written => return Ok(Restored::Written),
-                Ok(()) => return Ok(Restored::AsItIs),
-                Err(Error::Conflict) => self.pause(look).await,
+                Ok(()) => return Ok(Restored::Unchanged),
+                Err(Error::Conflict) => self.backoff(look).await,
                 Err(failure) => return Err(failure),
             }
             // The row has changed in the meantime, so it is read again.
             let now = self.get_many([key.clone()]).await?.item(key).cloned();
             let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(new_id()));
             let Some(next) = next else {
-                return Ok(Restored::AsItIs);
+                return Ok(Restored::Unchanged);
             };
             if let Ok(next) = &next {
                 again = Some(self.get_many(next.keys()).await?);

@@ -44,11 +44,11 @@ impl Read for Claim {}
 
 /// The attribute of a user's row that is not part of the user: see [`crate::item::UPDATED_AT`].
 #[derive(Deserialize)]
-struct Dated {
+struct LastChange {
     updated_at: Option<Time>,
 }
 
-impl Read for Dated {}
+impl Read for LastChange {}
 
 impl Table {
     /// A user who is not deleted, with the SCIM attributes and the time of the last change.
@@ -70,8 +70,8 @@ impl Table {
     /// The users who are not deleted, oldest first, from two indexes only; `None` if there are more than
     /// `most`, counting those deleted within the retention time.
     pub async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
-        let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
-        let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
+        let Some(all) = self.ids_in_index(workspace, "created", "created_at", most).await? else { return Ok(None) };
+        let Some(deleted) = self.ids_in_index(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
         let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
         Ok(Some(all.into_iter().filter(|id| !deleted.contains(id)).collect()))
     }
@@ -91,7 +91,7 @@ impl Table {
         for [key, kept] in ids.iter().map(of) {
             let user: Option<User> = found.readable(&key);
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
-                let dated: Option<Dated> = found.readable(&key);
+                let dated: Option<LastChange> = found.readable(&key);
                 let updated_at = dated.and_then(|dated| dated.updated_at);
                 people.push(ScimUserRecord { user, kept: found.readable(&kept), updated_at });
             }
@@ -107,7 +107,7 @@ impl Table {
 
 impl Table {
     /// The users of an index, from its keys only; `None` if there are more than `most`.
-    async fn indexed(
+    async fn ids_in_index(
         &self,
         workspace: WorkspaceId,
         index: &'static str,
@@ -140,7 +140,7 @@ impl Table {
 impl Commit {
     /// Writes a user's SCIM attributes.
     #[must_use]
-    pub fn keep(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
+    pub fn put_scim_attributes(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
         match (before, after) {
             (None, None) => self,
             (None, Some(after)) => self.put(after),

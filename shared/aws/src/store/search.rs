@@ -117,7 +117,7 @@ impl Table {
                 place = Place { sk, taken, ..place };
                 for device in devices.into_iter().filter(|device| taken.is_none_or(|taken| device.device_id > taken)) {
                     if items.len() == limit {
-                        return Ok(Page { items, next: Some(place.position()), left_out: 0 });
+                        return Ok(Page { items, next: Some(place.position()), unreadable: 0 });
                     }
                     place.taken = Some(device.device_id);
                     items.push(device);
@@ -127,10 +127,10 @@ impl Table {
                 // The last entry is read again, and its devices up to the position are skipped.
                 (Some(_), _) => {}
                 (None, false) => place = Place { by_user: true, ..Place::default() },
-                (None, true) => return Ok(Page { items, next: None, left_out: 0 }),
+                (None, true) => return Ok(Page { items, next: None, unreadable: 0 }),
             }
         }
-        Ok(Page { items, next: Some(place.position()), left_out: 0 })
+        Ok(Page { items, next: Some(place.position()), unreadable: 0 })
     }
 
     /// The matching devices by the sort key of the word that led to them.
@@ -167,8 +167,8 @@ impl Table {
                 let first = search.query.first_match(&device.search_words()).map(str::to_owned);
                 if first.as_deref() == Some(word) { vec![device] } else { vec![] }
             };
-            let means = |device: &&Device| search.means(device, users.get(&device.user_id));
-            Some((sk.clone(), candidates.into_iter().filter(means).cloned().collect()))
+            let matches = |device: &&Device| search.matches(device, users.get(&device.user_id));
+            Some((sk.clone(), candidates.into_iter().filter(matches).cloned().collect()))
         };
         Ok(sks.iter().filter_map(wanted).collect())
     }
@@ -211,9 +211,9 @@ impl Search<'_> {
     }
 
     /// True if each word of the search begins a word of the device or of its user.
-    fn means(&self, device: &Device, user: Option<&User>) -> bool {
+    fn matches(&self, device: &Device, user: Option<&User>) -> bool {
         let mut words = device.search_words();
         words.extend(user.map(User::search_words).unwrap_or_default());
-        self.query.matches(&words) && self.filter.keeps(device, self.now)
+        self.query.matches(&words) && self.filter.matches(device, self.now)
     }
 }

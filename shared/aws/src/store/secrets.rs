@@ -26,10 +26,10 @@ impl Table {
 }
 
 impl Commit {
-    /// Sets or removes secrets of a user; `user` is the user after the edit. [`Commit::changing`] removes the
+    /// Sets or removes secrets of a user; `user` is the user after the edit. [`Commit::from_changes`] removes the
     /// row with the last secret.
     #[must_use]
-    pub fn keep_secrets(self, user: &User, edit: &SecretsEdit) -> Self {
+    pub fn update_user_secrets(self, user: &User, edit: &SecretsEdit) -> Self {
         if user.client.secrets.is_empty() {
             return self;
         }
@@ -39,7 +39,7 @@ impl Commit {
 
     /// Deletes a user's secrets, if there are any.
     #[must_use]
-    pub fn forget_secrets(self, user: &User) -> Self {
+    pub fn delete_user_secrets(self, user: &User) -> Self {
         if user.client.secrets.is_empty() {
             return self;
         }

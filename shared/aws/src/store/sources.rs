@@ -124,7 +124,8 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<DataSource>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
@@ -136,12 +137,12 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<User>, Error> {
-        let source = Source::newest("source", ("of_source", source_users_partition(workspace, id)), "created_at");
+        let source = Source::newest_first("source", ("of_source", source_users_partition(workspace, id)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
     /// The users that rows of a source may belong to, by username and external id, in the order of the input.
-    pub async fn claimed(
+    pub async fn find_claimed(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -186,7 +187,7 @@ impl Table {
 impl Commit {
     /// Stores a source's bearer token.
     #[must_use]
-    pub fn keep_source_token(self, id: SourceId, token: &str) -> Self {
+    pub fn put_source_token(self, id: SourceId, token: &str) -> Self {
         self.put_secret(HashMap::from([
             ("pk".to_owned(), AttributeValue::S(source_secret_pk(id))),
             ("token".to_owned(), AttributeValue::S(token.to_owned())),
@@ -195,7 +196,7 @@ impl Commit {
 
     /// Deletes a source's bearer token.
     #[must_use]
-    pub fn forget_source_token(self, id: SourceId) -> Self {
+    pub fn delete_source_token(self, id: SourceId) -> Self {
         self.delete_secret(source_secret_pk(id))
     }
 }

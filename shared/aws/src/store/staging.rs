@@ -1,7 +1,7 @@
 //! Uploads of sources, and the rows that a sync stages.
 
 use domain::error::Error;
-use domain::models::source::UPLOAD_KEPT;
+use domain::models::source::UPLOAD_RETENTION;
 use domain::models::source::data::KeyHash;
 use domain::{JobId, SourceId, Time, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ impl Row for UploadPart {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
@@ -122,7 +122,7 @@ impl Row for StagedRows {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
@@ -162,7 +162,7 @@ impl Row for StagedKeys {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
@@ -176,7 +176,7 @@ pub enum StagedRowsOf {
 }
 
 /// The most rows that one commit deletes.
-const LEAVINGS: usize = 90;
+const DELETE_LIMIT: usize = 90;
 
 /// How many parts one query reads: a response of DynamoDB has at most one mebibyte.
 const PARTS: usize = 4;
@@ -190,7 +190,7 @@ impl Table {
         upload: Uuid,
         start: Option<Position>,
     ) -> Result<Page<UploadPart>, Error> {
-        let within = Source::within(sources::source_key(workspace, source).pk, &upload_prefix(upload));
+        let within = Source::in_partition(sources::source_key(workspace, source).pk, &upload_prefix(upload));
         self.rows(&Source { descending: false, ..within }, PARTS, start).await
     }
 
@@ -205,7 +205,7 @@ impl Table {
     }
 
     /// The keys of a page of staged rows or upload parts, to delete them.
-    pub async fn leavings(
+    pub async fn staged_row_keys(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -218,8 +218,8 @@ impl Table {
             StagedRowsOf::Upload(upload) => vec![upload_prefix(*upload)],
         };
         for prefix in prefixes {
-            let within = Source::within(sources::source_key(workspace, source).pk, &prefix);
-            let (items, _) = self.query(&within, LEAVINGS, None).await?;
+            let within = Source::in_partition(sources::source_key(workspace, source).pk, &prefix);
+            let (items, _) = self.query(&within, DELETE_LIMIT, None).await?;
             let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
             if !keys.is_empty() {
                 return Ok(keys);
@@ -232,7 +232,7 @@ impl Table {
 impl Commit {
     /// Deletes rows by key, unconditionally.
     #[must_use]
-    pub fn clear(self, leavings: &[Key]) -> Self {
-        leavings.iter().fold(self, Self::remove)
+    pub fn delete_rows(self, keys: &[Key]) -> Self {
+        keys.iter().fold(self, Self::remove)
     }
 }

@@ -41,7 +41,7 @@ impl Row for Token {
         self.version
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.expires_at.plus(token::KEPT).seconds())
+        Some(self.expires_at.plus(token::RETENTION).seconds())
     }
 }
 
@@ -68,7 +68,7 @@ impl TokenPlace {
             pk: tokens_partition(&token.issuer, &token.subject),
             token_id: token.token_id,
             short: token.short.clone(),
-            kept_until: token.expires_at.plus(token::KEPT),
+            kept_until: token.expires_at.plus(token::RETENTION),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Table {
 
 impl Table {
     /// A person's token by its identifier.
-    pub async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
+    pub async fn person_token(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
         let place: Option<TokenPlace> = self.get(&token_place_key(issuer, subject, id)).await?;
         match place {
             Some(place) => self.get(&token_key(&place.short)).await,

@@ -65,20 +65,20 @@ impl Table {
 
     /// A user's counts by month, for the latest [`MONTHS`] with usage.
     pub async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, USAGE);
         Ok(by_month(self.rows(&source, MONTHS, None).await?.items))
     }
 
     /// Up to `limit` rows of a user's usage. `Internal` if one of them is unreadable.
     pub async fn usage_rows(&self, workspace: WorkspaceId, user: UserId, limit: usize) -> Result<Vec<Usage>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, USAGE);
         let page = self.rows(&source, limit, None).await?;
-        if page.left_out > 0 { Err(left_out()) } else { Ok(page.items) }
+        if page.unreadable > 0 { Err(unreadable_row()) } else { Ok(page.items) }
     }
 
     /// The workspace's counts by month, for the latest [`MONTHS`] with usage.
     pub async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Error> {
-        let source = Source { range: Range::All, ..Source::within(workspace_usage_partition(workspace), "") };
+        let source = Source { range: Range::All, ..Source::in_partition(workspace_usage_partition(workspace), "") };
         let rows = self.rows::<Usage>(&source, MONTHS * usize::from(TOTAL_SHARDS), None).await?.items;
         let mut months = by_month(rows);
         // The last month that was read may be incomplete.
@@ -90,7 +90,7 @@ impl Table {
 }
 
 /// The error for an unreadable row in a list that must be complete.
-fn left_out() -> Error {
+fn unreadable_row() -> Error {
     Error::internal("reading every row", "some cannot be read")
 }
 

@@ -31,7 +31,7 @@ struct Claim {
 
 impl Claim {
     /// The user who has the claim, unless the user no longer exists.
-    fn there(&self) -> Option<&User> {
+    fn existing_holder(&self) -> Option<&User> {
         self.user.as_ref().filter(|user| user.deleted.is_none())
     }
 }
@@ -50,12 +50,12 @@ impl UsernameClaims {
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         let called = |user: &&User| same_username(&user.username, &self.username);
-        [Some(&self.own), self.former.as_ref()].into_iter().flatten().filter_map(Claim::there).find(called)
+        [Some(&self.own), self.former.as_ref()].into_iter().flatten().filter_map(Claim::existing_holder).find(called)
     }
 
     /// True if another user has the username.
     #[must_use]
-    pub fn are_taken_from(&self, user: Option<UserId>) -> bool {
+    pub fn are_taken_by_other(&self, user: Option<UserId>) -> bool {
         self.user().is_some_and(|holder| Some(holder.user_id) != user)
     }
 }
@@ -64,9 +64,9 @@ impl Commit {
     /// Claims a username for a user whom this commit creates or renames. A claim of an earlier release under
     /// the same key is moved.
     #[must_use]
-    pub fn claim(self, claims: &UsernameClaims, user: UserId) -> Self {
+    pub fn claim_username(self, claims: &UsernameClaims, user: UserId) -> Self {
         // The other user keeps the name: the table rejects this commit.
-        if claims.are_taken_from(Some(user)) {
+        if claims.are_taken_by_other(Some(user)) {
             return self;
         }
         let mut commit = self;
@@ -74,14 +74,14 @@ impl Commit {
             let attributes = BTreeMap::from([("user_id", user.to_string())]);
             let own = IndexRow { key: claims.own.key.clone(), attributes, unique: true };
             commit = commit.put_claim(&own, PutCondition::ClaimOf(holder));
-            if let Some(other) = claims.own.there().filter(|other| other.user_id != user) {
-                commit = commit.moved(other);
+            if let Some(other) = claims.own.existing_holder().filter(|other| other.user_id != user) {
+                commit = commit.put_moved_claim(other);
             }
         }
         match &claims.former {
             Some(Claim { key, holder: Some(holder), .. }) => {
-                let commit = commit.not_while_absent(key);
-                if *holder == user && !commit.concerns(key) { commit.release(key, user) } else { commit }
+                let commit = commit.drop_require_absent(key);
+                if *holder == user && !commit.includes_key(key) { commit.delete_claim_of(key, user) } else { commit }
             }
             Some(Claim { holder: None, .. }) | None => commit,
         }
@@ -89,23 +89,23 @@ impl Commit {
 
     /// Moves a user's claim from an earlier release's key to its proper key; does nothing if it is there already.
     #[must_use]
-    pub fn reclaim(self, claims: &UsernameClaims, user: &User) -> Self {
+    pub fn move_username_claim(self, claims: &UsernameClaims, user: &User) -> Self {
         match &claims.former {
             Some(former) if former.holder == Some(user.user_id) && user.deleted.is_none() => {
-                self.moved(user).release(&former.key, user.user_id)
+                self.put_moved_claim(user).delete_claim_of(&former.key, user.user_id)
             }
             Some(_) | None => self,
         }
     }
 
     /// Puts a user's claim at its proper key, if the user still has the username.
-    fn moved(self, user: &User) -> Self {
+    fn put_moved_claim(self, user: &User) -> Self {
         let claim = users::username_claim(user);
-        if self.concerns(&claim.key) {
+        if self.includes_key(&claim.key) {
             return self;
         }
-        let commit = self.put_claim(&claim, PutCondition::NothingOrClaimOf(user.user_id));
-        if commit.concerns(&user.key()) { commit } else { commit.guarded_by(user) }
+        let commit = self.put_claim(&claim, PutCondition::AbsentOrClaimOf(user.user_id));
+        if commit.includes_key(&user.key()) { commit } else { commit.require_unchanged(user) }
     }
 }
 

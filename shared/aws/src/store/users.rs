@@ -64,7 +64,7 @@ impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::limits::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for the time of the last change.
-    const DATED: bool = true;
+    const HAS_UPDATED_AT: bool = true;
 
     fn key(&self) -> Key {
         user_key(self.workspace_id, self.user_id)
@@ -126,7 +126,7 @@ impl Row for User {
         let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
         words.chain(claim).chain(known).chain(external).chain(followed).collect()
     }
-    fn vacant(&self) -> BTreeSet<Key> {
+    fn required_absent(&self) -> BTreeSet<Key> {
         let former = || former_username_key(self.workspace_id, &self.username);
         self.deleted.is_none().then(former).flatten().into_iter().collect()
     }
@@ -166,25 +166,25 @@ pub struct UserFilter {
 }
 
 impl UserFilter {
-    fn keeps(&self, user: &User, now: Time) -> bool {
+    fn matches(&self, user: &User, now: Time) -> bool {
         self.status.is_none_or(|status| status == user.status())
             && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
             && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
             && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
-            && self.keeps_deployed(user)
+            && self.matches_deployed(user)
     }
 
-    fn keeps_deployed(&self, user: &User) -> bool {
+    fn matches_deployed(&self, user: &User) -> bool {
         let there = user.deleted.is_none();
         self.deployed.is_none_or(|wanted| there && wanted == user.client.deployment_id.is_some())
             && self.profile_id.is_none_or(|wanted| there && user.client.profile_id == Some(wanted))
             && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
     }
 
-    fn keeps_with(&self, person: &UserWithDevices, now: Time) -> bool {
-        let pending = || person.known().any(|device| device.has_pending_command(now));
-        let unconfirmed = || person.known().any(|device| device.unconfirmed_wipe().is_some());
-        let forced = || person.devices.iter().any(Device::is_forced);
+    fn matches_with_devices(&self, person: &UserWithDevices, now: Time) -> bool {
+        let pending = || person.all_devices().any(|device| device.has_pending_command(now));
+        let unconfirmed = || person.all_devices().any(|device| device.unconfirmed_wipe().is_some());
+        let forced = || person.devices.iter().any(Device::is_download_ordered);
         self.pending_command.is_none_or(|wanted| wanted == pending())
             && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
             && self.force_pending.is_none_or(|wanted| wanted == forced())
@@ -194,33 +194,33 @@ impl UserFilter {
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(USERS, workspace));
         if self.status == Some(UserStatus::Deleted) {
-            return Source::newest("deleted", list, "deleted_at");
+            return Source::newest_first("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_seen_before {
             // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
         }
         if let Some(id) = self.source_id {
-            return Source::newest(
+            return Source::newest_first(
                 "source",
                 ("of_source", sources::source_users_partition(workspace, id)),
                 "created_at",
             );
         }
         if let Some(id) = self.profile_id {
-            return Source::newest(
+            return Source::newest_first(
                 "profile",
                 ("of_profile", profiles::profile_users_partition(workspace, id)),
                 "created_at",
             );
         }
         match self.deployed {
-            Some(true) => return Source::newest("deployed", list, "deployed"),
-            Some(false) => return Source::newest("not-deployed", list, "not_deployed"),
+            Some(true) => return Source::newest_first("deployed", list, "deployed"),
+            Some(false) => return Source::newest_first("not-deployed", list, "not_deployed"),
             None => {}
         }
-        Source::newest("created", list, "created_at")
+        Source::newest_first("created", list, "created_at")
     }
 }
 
@@ -232,7 +232,7 @@ pub struct UserWithDevices {
     /// The devices.
     pub devices: Vec<Device>,
     /// Deleted devices without a confirmed wipe: see [`User::left_device_ids`].
-    pub left: Vec<Device>,
+    pub left_behind: Vec<Device>,
 }
 
 impl UserWithDevices {
@@ -242,12 +242,12 @@ impl UserWithDevices {
         let among = |ids: &BTreeSet<DeviceId>| {
             devices.iter().filter(|device| ids.contains(&device.device_id)).cloned().collect::<Vec<_>>()
         };
-        Self { devices: among(&user.device_ids), left: among(&user.left_device_ids), user }
+        Self { devices: among(&user.device_ids), left_behind: among(&user.left_device_ids), user }
     }
 
     /// The devices, and the deleted ones without a confirmed wipe.
-    pub fn known(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().chain(&self.left)
+    pub fn all_devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().chain(&self.left_behind)
     }
 }
 
@@ -290,24 +290,24 @@ impl Table {
         now: Time,
     ) -> Result<Page<UserWithDevices>, Error> {
         let page = match &filter.search {
-            Some(query) => self.users_found(workspace, query, filter, limit, start, now).await?,
+            Some(query) => self.search_users(workspace, query, filter, limit, start, now).await?,
             None if filter.pending_command == Some(true) => {
-                self.users_pending(workspace, filter, limit, start, now).await?
+                self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, user| filter.keeps(user, now)).await?
+                self.page(&source, limit, start, Key::of, |_, user| filter.matches(user, now)).await?
             }
         };
-        let mut people = self.people(workspace, page.items).await?;
-        people.retain(|person| filter.keeps_with(person, now));
-        Ok(Page { items: people, next: page.next, left_out: page.left_out })
+        let mut with_devices = self.with_devices(workspace, page.items).await?;
+        with_devices.retain(|person| filter.matches_with_devices(person, now));
+        Ok(Page { items: with_devices, next: page.next, unreadable: page.unreadable })
     }
 }
 
 impl Table {
-    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
-        let ids = users.iter().flat_map(User::known_device_ids).collect();
+    async fn with_devices(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
+        let ids = users.iter().flat_map(User::all_device_ids).collect();
         let mut known = BTreeMap::<UserId, Vec<Device>>::new();
         for device in self.devices_to_show(workspace, &ids).await? {
             known.entry(device.user_id).or_default().push(device);
@@ -320,7 +320,7 @@ impl Table {
     }
 
     /// A page of a search for users.
-    async fn users_found(
+    async fn search_users(
         &self,
         workspace: WorkspaceId,
         query: &Query,
@@ -343,7 +343,9 @@ impl Table {
         let wanted = |item: &Item, user: &User| {
             let words = user.search_words();
             let found_by = Key::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
-            query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && filter.keeps(user, now)
+            query.first_match(&words).map(str::to_owned) == found_by
+                && query.matches(&words)
+                && filter.matches(user, now)
         };
         self.page(&source, limit, start, to_row, wanted).await
     }
@@ -351,7 +353,7 @@ impl Table {
     /// A page of users with pending commands, by the devices that have them. A user with several such devices
     /// is listed at the first one in the list, the one that has waited the shortest. If that command ends
     /// before the next page, the user is listed a second time rather than not at all.
-    async fn users_pending(
+    async fn users_with_pending_commands(
         &self,
         workspace: WorkspaceId,
         filter: &UserFilter,
@@ -363,17 +365,17 @@ impl Table {
         let page = self.list_devices(workspace, &pending, limit, start, now).await?;
         let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
         let users = self.users(workspace, &ids).await?;
-        let people = self.people(workspace, users).await?;
+        let with_devices = self.with_devices(workspace, users).await?;
         let stands_for = |person: &&UserWithDevices, device: &Device| {
-            let pending = person.known().filter(|device| device.has_pending_command(now));
+            let pending = person.all_devices().filter(|device| device.has_pending_command(now));
             let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
             first.map(|first| first.device_id) == Some(device.device_id)
         };
         let user_of = |device: &Device| {
-            let person = people.iter().find(|person| person.user.user_id == device.user_id);
-            person.filter(|person| stands_for(person, device) && filter.keeps(&person.user, now))
+            let person = with_devices.iter().find(|person| person.user.user_id == device.user_id);
+            person.filter(|person| stands_for(person, device) && filter.matches(&person.user, now))
         };
         let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
-        Ok(Page { items, next: page.next, left_out: page.left_out })
+        Ok(Page { items, next: page.next, unreadable: page.unreadable })
     }
 }

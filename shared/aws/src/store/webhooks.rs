@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
-use domain::models::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
+use domain::models::webhook::{Delivery, RETENTION as DELIVERY_RETENTION, Secrets, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 
 use crate::commit::Commit;
@@ -74,7 +74,7 @@ impl Row for Delivery {
         self.next_at.map(|at| due::due_call_attributes(&self.key(), at)).unwrap_or_default()
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.created_at.plus(DELIVERY_KEPT).seconds())
+        Some(self.created_at.plus(DELIVERY_RETENTION).seconds())
     }
 }
 
@@ -91,7 +91,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Webhook>, Error> {
-        self.rows(&Source::within(webhooks_partition(workspace), WEBHOOK), limit, start).await
+        self.rows(&Source::in_partition(webhooks_partition(workspace), WEBHOOK), limit, start).await
     }
 
     /// The secrets that sign a webhook's calls.
@@ -117,14 +117,14 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Delivery>, Error> {
-        self.rows(&Source::within(deliveries_partition(workspace, id), DELIVERY), limit, start).await
+        self.rows(&Source::in_partition(deliveries_partition(workspace, id), DELIVERY), limit, start).await
     }
 }
 
 impl Commit {
     /// Replaces the secrets that sign a webhook's calls.
     #[must_use]
-    pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
+    pub fn put_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
         let item = serde_dynamo::to_item(secrets).map_err(|e| Error::internal("writing a secret", e));
         match item {
             Ok(item) => {
@@ -132,13 +132,13 @@ impl Commit {
                 item.insert("pk".to_owned(), AttributeValue::S(webhook_secrets_pk(id)));
                 self.put_secret(item)
             }
-            Err(fault) => self.faulty(fault),
+            Err(fault) => self.fail_with(fault),
         }
     }
 
     /// Deletes the secrets that sign a webhook's calls.
     #[must_use]
-    pub fn forget_webhook_secrets(self, id: WebhookId) -> Self {
+    pub fn delete_webhook_secrets(self, id: WebhookId) -> Self {
         self.delete_secret(webhook_secrets_pk(id))
     }
 }

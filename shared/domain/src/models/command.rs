@@ -11,7 +11,7 @@
 //! | `failed`, `rejected` of a wipe of a deleted device | again, once a day | the result; `succeeded`, late | counted | refused | `timed_out` | `removed` |
 //! | `removed` | not delivered | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
 //!
-//! [`step`] implements this table, and nothing else changes a command's state. A device cannot be replaced
+//! [`transition`] implements this table, and nothing else changes a command's state. A device cannot be replaced
 //! while a wipe or a factory reset is pending on it: see `rules::registration::register`. Deleting a user
 //! deletes their devices, so a deleted user's wipe is a wipe of a deleted device. Such a wipe is delivered
 //! again until another one replaces it: see [`Command::again_at`]. A factory reset of a deleted device counts
@@ -69,10 +69,10 @@ impl CommandKind {
 }
 
 /// The fewest and the most days that a command is valid.
-pub const LIFE_DAYS: (i64, i64) = (1, 365);
+pub const VALID_DAYS: (i64, i64) = (1, 365);
 
 /// How often a failed wipe of a deleted device is delivered again.
-pub const AGAIN_AFTER: Duration = Duration::days(1);
+pub const REDELIVERY_INTERVAL: Duration = Duration::days(1);
 
 /// A device's explanation of a result, for people.
 pub const DETAIL: TextRule = TextRule::new(Form::Line, 1, 256);
@@ -109,15 +109,15 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The device checks in and receives the command.
-    Served,
+    Delivered,
     /// The device reports a result.
     Reported(Outcome),
     /// The device defers the command.
-    NotNow,
+    Deferred,
     /// An admin cancels it.
     Cancel,
     /// It expires.
-    TimeIsUp,
+    Expired,
     /// The device is enrolled again.
     Replaced,
 }
@@ -128,13 +128,13 @@ pub enum Transition {
     /// Moves to a state.
     To(CommandState),
     /// Moves to a state on the device's late report, after the command had ended or been canceled.
-    Late(CommandState),
+    LateTo(CommandState),
     /// Keeps the state and counts a deferral.
-    Counted,
+    CountDeferral,
     /// Keeps the state and delivers the command again.
-    Again,
+    Redeliver,
     /// Nothing changes.
-    Same,
+    Unchanged,
     /// The trigger is refused.
     Refused,
 }
@@ -142,47 +142,49 @@ pub enum Transition {
 /// The transition of a command by a trigger; `deleted` says whether its device is deleted. Implements the table
 /// in this module's documentation.
 #[must_use]
-pub fn step(kind: CommandKind, state: CommandState, deleted: bool, trigger: Trigger) -> Transition {
+pub fn transition(kind: CommandKind, state: CommandState, deleted: bool, trigger: Trigger) -> Transition {
     use CommandState as S;
     if deleted && kind.is_wipe(deleted) && matches!(state, S::Failed | S::Rejected) {
-        return step_of_a_failed_wipe(trigger);
+        return transition_of_failed_wipe(trigger);
     }
     match (trigger, state) {
-        (Trigger::Served, S::Queued | S::Deferred) if kind.is_known() => Transition::To(S::Delivered),
-        (Trigger::Served, _) => Transition::Same,
+        (Trigger::Delivered, S::Queued | S::Deferred) if kind.is_known() => Transition::To(S::Delivered),
+        (Trigger::Delivered, _) => Transition::Unchanged,
         (Trigger::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Transition::To(outcome.state()),
         (Trigger::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => {
-            Transition::Late(outcome.state())
+            Transition::LateTo(outcome.state())
         }
-        (Trigger::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => Transition::Late(S::Succeeded),
+        (Trigger::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => {
+            Transition::LateTo(S::Succeeded)
+        }
         (Trigger::Reported(_), S::Removed | S::Unknown(_)) => Transition::Refused,
         (Trigger::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
-            if outcome.state() == state { Transition::Same } else { Transition::Refused }
+            if outcome.state() == state { Transition::Unchanged } else { Transition::Refused }
         }
-        (Trigger::NotNow, S::Delivered) => Transition::To(S::Deferred),
-        (Trigger::NotNow, S::Deferred) => Transition::Counted,
-        (Trigger::NotNow, S::CancelRequested) => Transition::To(S::Canceled),
-        (Trigger::NotNow, _) => Transition::Refused,
+        (Trigger::Deferred, S::Delivered) => Transition::To(S::Deferred),
+        (Trigger::Deferred, S::Deferred) => Transition::CountDeferral,
+        (Trigger::Deferred, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::Deferred, _) => Transition::Refused,
         (Trigger::Cancel, S::Queued) => Transition::To(S::Canceled),
         (Trigger::Cancel, S::Delivered | S::Deferred) => Transition::To(S::CancelRequested),
-        (Trigger::Cancel, S::CancelRequested) => Transition::Same,
+        (Trigger::Cancel, S::CancelRequested) => Transition::Unchanged,
         (Trigger::Cancel, _) => Transition::Refused,
-        (Trigger::TimeIsUp, S::Queued | S::Delivered | S::Deferred) => Transition::To(S::TimedOut),
-        (Trigger::TimeIsUp, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::Expired, S::Queued | S::Delivered | S::Deferred) => Transition::To(S::TimedOut),
+        (Trigger::Expired, S::CancelRequested) => Transition::To(S::Canceled),
         (Trigger::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Transition::To(S::Removed),
-        (Trigger::TimeIsUp | Trigger::Replaced, _) => Transition::Same,
+        (Trigger::Expired | Trigger::Replaced, _) => Transition::Unchanged,
     }
 }
 
 /// The transition of a failed or rejected wipe of a device that was deleted since.
-fn step_of_a_failed_wipe(trigger: Trigger) -> Transition {
+fn transition_of_failed_wipe(trigger: Trigger) -> Transition {
     match trigger {
-        Trigger::Served => Transition::Again,
-        Trigger::Reported(Outcome::Succeeded) => Transition::Late(CommandState::Succeeded),
+        Trigger::Delivered => Transition::Redeliver,
+        Trigger::Reported(Outcome::Succeeded) => Transition::LateTo(CommandState::Succeeded),
         Trigger::Reported(outcome) => Transition::To(outcome.state()),
-        Trigger::NotNow => Transition::Counted,
+        Trigger::Deferred => Transition::CountDeferral,
         Trigger::Cancel => Transition::Refused,
-        Trigger::TimeIsUp => Transition::To(CommandState::TimedOut),
+        Trigger::Expired => Transition::To(CommandState::TimedOut),
         Trigger::Replaced => Transition::To(CommandState::Removed),
     }
 }
@@ -281,15 +283,15 @@ impl OpenCommand {
     /// True if the device receives it at a check-in now. Command kinds of another release are delivered by that
     /// release only.
     #[must_use]
-    pub fn is_served(&self, now: Time) -> bool {
+    pub fn is_deliverable(&self, now: Time) -> bool {
         self.is_pending(now) && self.again_at.is_none_or(|at| at <= now) && self.kind.is_known()
     }
 
     /// True if delivering it now changes the command.
     #[must_use]
-    pub fn is_news(&self, now: Time) -> bool {
+    pub fn changes_when_delivered(&self, now: Time) -> bool {
         let again = self.again_at.is_some();
-        self.is_served(now) && (again || matches!(self.state, CommandState::Queued | CommandState::Deferred))
+        self.is_deliverable(now) && (again || matches!(self.state, CommandState::Queued | CommandState::Deferred))
     }
 }
 
@@ -323,7 +325,7 @@ impl CommandRequest {
     /// Reads the optional fields of a request: `reason` and `expires_in_days`.
     pub fn read(kind: CommandKind, fields: &mut Fields) -> Self {
         let reason = fields.text("reason", crate::text::REASON);
-        let expires_in_days = fields.integer("expires_in_days", LIFE_DAYS.0, LIFE_DAYS.1);
+        let expires_in_days = fields.integer("expires_in_days", VALID_DAYS.0, VALID_DAYS.1);
         Self { kind, reason, expires_in_days }
     }
 
@@ -334,7 +336,7 @@ impl CommandRequest {
 
 /// Next delivery of a command that has come into this state: set for a failed or rejected wipe of a device that
 /// is deleted by now, unless the command had been canceled or had ended before.
-pub(crate) fn again_at(
+pub(crate) fn next_delivery(
     deleted: bool,
     before: &Command,
     state: CommandState,
@@ -347,8 +349,8 @@ pub(crate) fn again_at(
     let again = deleted && before.kind.is_wipe(deleted) && failed && open && !late;
     match (again, trigger) {
         (false, _) => None,
-        (true, Trigger::NotNow) => before.again_at,
-        (true, _) => Some(now.plus(AGAIN_AFTER)),
+        (true, Trigger::Deferred) => before.again_at,
+        (true, _) => Some(now.plus(REDELIVERY_INTERVAL)),
     }
 }
 
@@ -361,8 +363,8 @@ impl Command {
 
     /// True if its device receives it at a check-in now.
     #[must_use]
-    pub fn is_served(&self, now: Time) -> bool {
-        OpenCommand::from(self).is_served(now)
+    pub fn is_deliverable(&self, now: Time) -> bool {
+        OpenCommand::from(self).is_deliverable(now)
     }
 
     /// Time of the last change of state.
@@ -372,11 +374,11 @@ impl Command {
     }
 
     /// True if this is the result that the device reported last, so that a repeated report is accepted.
-    pub(crate) fn has_just_been(&self, outcome: Outcome) -> bool {
+    pub(crate) fn has_result(&self, outcome: Outcome) -> bool {
         self.state == outcome.state() && self.history.last().is_some_and(|last| last.state == outcome.state())
     }
 
-    pub(crate) fn remember(&mut self, happened: HistoryEntry) {
+    pub(crate) fn add_history(&mut self, happened: HistoryEntry) {
         if self.history.len() >= HISTORY_LIMIT {
             self.history.remove(1);
         }
@@ -436,7 +438,7 @@ pub struct CommandReport {
 
 string_enum! {
     /// The values of `result` in a report.
-    Said {
+    ReportedResult {
         /// Done.
         Succeeded = "succeeded",
         /// The device tried and failed.
@@ -456,15 +458,15 @@ impl CommandReport {
     /// # Errors
     /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
-        let said = fields.required_word::<Said>("result");
+        let said = fields.required_enum::<ReportedResult>("result");
         let detail = fields.text("detail", DETAIL);
         fields.finish().map_err(DomainError::Invalid)?;
         let outcome = match said {
-            None | Some(Said::Deferred) => None,
-            Some(Said::Succeeded) => Some(Outcome::Succeeded),
-            Some(Said::Failed) => Some(Outcome::Failed),
-            Some(Said::Rejected) => Some(Outcome::Rejected),
-            Some(Said::NotSupported) => Some(Outcome::NotSupported),
+            None | Some(ReportedResult::Deferred) => None,
+            Some(ReportedResult::Succeeded) => Some(Outcome::Succeeded),
+            Some(ReportedResult::Failed) => Some(Outcome::Failed),
+            Some(ReportedResult::Rejected) => Some(Outcome::Rejected),
+            Some(ReportedResult::NotSupported) => Some(Outcome::NotSupported),
         };
         Ok(Self { outcome, detail })
     }
@@ -472,6 +474,6 @@ impl CommandReport {
     /// The trigger that the report is.
     #[must_use]
     pub fn trigger(&self) -> Trigger {
-        self.outcome.map_or(Trigger::NotNow, Trigger::Reported)
+        self.outcome.map_or(Trigger::Deferred, Trigger::Reported)
     }
 }

@@ -86,21 +86,21 @@ impl Report {
             let endpoint = Shape::of(|mut fields| drop(read_endpoint(&mut fields))).schema();
             json!({"type": "array", "maxItems": ENDPOINT_LIMIT, "items": endpoint})
         };
-        let sent = fields.value_like("endpoints", schema);
+        let sent = fields.value_with_schema("endpoints", schema);
         fields.require("endpoints");
         match sent {
             None => {}
             Some(Value::Array(items)) => {
                 if items.len() > ENDPOINT_LIMIT {
-                    fields.fault("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
+                    fields.add_error("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
                 }
                 for (at, item) in items.into_iter().take(ENDPOINT_LIMIT).enumerate() {
                     take_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
                 }
             }
-            Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
+            Some(_) => fields.add_error("endpoints", "wrong_type", "must be an array of endpoints"),
         }
-        fields.refuse_others();
+        fields.deny_unknown();
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { endpoints, problem })
     }
@@ -111,19 +111,19 @@ fn read_endpoint(fields: &mut Fields) -> Option<(String, bool)> {
     let id = fields.required_text("endpoint_id", ENDPOINT);
     let is_active = fields.boolean("is_active");
     fields.require("is_active");
-    fields.refuse_others();
+    fields.deny_unknown();
     id.zip(is_active)
 }
 
 fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut BTreeMap<String, bool>) {
     let Value::Object(item) = item else {
-        return fields.fault(name, "wrong_type", "must be an object");
+        return fields.add_error(name, "wrong_type", "must be an object");
     };
-    let mut inner = Fields::of_json(item);
+    let mut inner = Fields::from_json(item);
     if let Some((id, is_active)) = read_endpoint(&mut inner)
         && endpoints.insert(id, is_active).is_some()
     {
-        inner.fault("endpoint_id", "repeated", "must be given once only");
+        inner.add_error("endpoint_id", "repeated", "must be given once only");
     }
-    fields.faults_of(name, inner);
+    fields.take_errors_of(name, inner);
 }

@@ -12,7 +12,7 @@ use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, Worksp
 use crate::input::FieldError;
 use crate::models::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe};
 use crate::models::credential::{Service, ServiceKind};
-use crate::models::push::{ENABLED_AGAIN_AFTER, Push, PushReason};
+use crate::models::push::{Push, PushReason, RE_ENABLE_INTERVAL};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::search;
 use crate::secret::Hash;
@@ -25,7 +25,7 @@ use crate::text::{Form, TextRule};
 /// a device has at most one pending command that destroys its data. A failed wipe does not count, so it can be
 /// requested again.
 #[must_use]
-pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
+pub fn find_pending_command(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
     let same = |open: &&OpenCommand| {
         let is_pending = open.state.is_pending() && open.expires_at > now;
         is_pending && (open.kind == kind || (open.kind.is_destructive() && kind.is_destructive()))
@@ -39,7 +39,7 @@ pub struct DeviceWithCommands {
     /// The device.
     pub device: Device,
     /// The commands of [`Device::commands`].
-    pub open: Vec<Command>,
+    pub open_commands: Vec<Command>,
 }
 
 impl Device {
@@ -77,7 +77,7 @@ impl Device {
             let kept_out = self.access() != DeviceAccess::Allowed;
             return if kept_out { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
         }
-        if pending_for(self, CommandKind::Wipe, now).is_some() {
+        if find_pending_command(self, CommandKind::Wipe, now).is_some() {
             return DeviceStatus::Wiping;
         }
         if self.blocked.is_some() {
@@ -144,7 +144,7 @@ impl Device {
 
     /// The device after a deployment to its user: it may fetch the configuration, but does not have to.
     #[must_use]
-    pub fn offered(self) -> Self {
+    pub fn with_config_offered(self) -> Self {
         Self { served: self.served.or(Some(ServedConfig::Offered)), ..self }
     }
 
@@ -152,12 +152,13 @@ impl Device {
     /// reported it as installed.
     #[must_use]
     pub fn must_download(&self) -> bool {
-        self.is_forced() || self.given().is_some_and(|given| self.config.as_deref() != Some(given))
+        self.is_download_ordered()
+            || self.last_served_version().is_some_and(|given| self.config.as_deref() != Some(given))
     }
 
     /// True if it was told to download its configuration and has not installed it since.
     #[must_use]
-    pub fn is_forced(&self) -> bool {
+    pub fn is_download_ordered(&self) -> bool {
         matches!(self.served, Some(ServedConfig::Ordered | ServedConfig::Fetched(_)))
     }
 
@@ -169,13 +170,13 @@ impl Device {
 
     /// The device after it was told to download its configuration at its next check-in.
     #[must_use]
-    pub fn forced(self) -> Self {
+    pub fn with_download_ordered(self) -> Self {
         Self { served: Some(ServedConfig::Ordered), ..self }
     }
 
     /// The version that it was last given, unless it was told to fetch another one since.
     #[must_use]
-    pub fn given(&self) -> Option<&str> {
+    pub fn last_served_version(&self) -> Option<&str> {
         match self.served.as_ref()? {
             ServedConfig::Offered | ServedConfig::Ordered => None,
             ServedConfig::Fetched(version) | ServedConfig::Given(version) => Some(version),
@@ -184,22 +185,22 @@ impl Device {
 
     /// The device after it received a version of its configuration.
     #[must_use]
-    pub fn served_with(self, version: &str) -> Self {
-        let served = if self.is_forced() { ServedConfig::Fetched } else { ServedConfig::Given };
+    pub fn with_served_version(self, version: &str) -> Self {
+        let served = if self.is_download_ordered() { ServedConfig::Fetched } else { ServedConfig::Given };
         Self { served: Some(served(version.to_owned())), ..self }
     }
 
     /// True if its report that a version is installed changes something: the version is the one that it was
     /// last given, and it had another one installed or was told to fetch this one.
     #[must_use]
-    pub fn is_newly_in_place(&self, version: &str) -> bool {
+    pub fn is_newly_installed(&self, version: &str) -> bool {
         let other = self.config.as_deref() != Some(version) || self.has_fetched(version);
-        other && self.given() == Some(version)
+        other && self.last_served_version() == Some(version)
     }
 
     /// The device after it installed a version of its configuration.
     #[must_use]
-    pub fn with_in_place(self, version: &str) -> Self {
+    pub fn with_installed_version(self, version: &str) -> Self {
         let served =
             if self.has_fetched(version) { Some(ServedConfig::Given(version.to_owned())) } else { self.served };
         Self { config: Some(version.to_owned()), served, ..self }
@@ -221,7 +222,7 @@ impl Device {
     ///
     /// # Errors
     /// `DeviceDeleted`.
-    pub fn require_there(&self) -> Result<(), DomainError> {
+    pub fn require_not_deleted(&self) -> Result<(), DomainError> {
         if self.deleted.is_some() { Err(DomainError::DeviceDeleted) } else { Ok(()) }
     }
 }
@@ -378,8 +379,8 @@ pub struct Device {
     /// The version of the configuration that is installed, as it reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// Its progress with its configuration: see [`Device::given`], [`Device::forced`], [`Device::offered`].
-    /// While absent, the device gets no configuration.
+    /// Its progress with its configuration: see [`Device::last_served_version`], [`Device::with_download_ordered`],
+    /// [`Device::with_config_offered`]. While absent, the device gets no configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<ServedConfig>,
     /// Time of its last check-in.
@@ -512,7 +513,7 @@ pub struct DeviceAttachments {
 impl DeviceAttachments {
     /// Empty attachments of a device.
     #[must_use]
-    pub fn none(device: &Device) -> Self {
+    pub fn empty(device: &Device) -> Self {
         Self {
             workspace_id: device.workspace_id,
             device_id: device.device_id,
@@ -598,17 +599,17 @@ pub struct PushToken {
 }
 
 /// How long after a new token its endpoint is checked, unless that was settled before.
-pub const MEND_AFTER: Duration = Duration::minutes(5);
+pub const ENDPOINT_CHECK_AFTER: Duration = Duration::minutes(5);
 
 impl PushToken {
     /// The row of a new token of a device, which replaces `before`.
     #[must_use]
-    pub fn given(device: &Device, token: String, before: Option<&Self>, now: Time) -> Self {
+    pub fn new_for(device: &Device, token: String, before: Option<&Self>, now: Time) -> Self {
         Self {
             workspace_id: device.workspace_id,
             device_id: device.device_id,
             token,
-            mend_at: Some(now.plus(MEND_AFTER)),
+            mend_at: Some(now.plus(ENDPOINT_CHECK_AFTER)),
             version: before.map_or(1, |before| before.version),
             stored: Stored::default(),
         }
@@ -616,19 +617,19 @@ impl PushToken {
 
     /// The row of a token whose endpoint must be checked again.
     #[must_use]
-    pub fn due(self, now: Time) -> Self {
-        Self { mend_at: Some(now.plus(MEND_AFTER)), ..self }
+    pub fn with_check_due(self, now: Time) -> Self {
+        Self { mend_at: Some(now.plus(ENDPOINT_CHECK_AFTER)), ..self }
     }
 }
 
 impl Push {
     /// The push state to show: deleted and erased devices get none.
     #[must_use]
-    pub fn shown(device: &Device) -> Self {
+    pub fn for_display(device: &Device) -> Self {
         let (reason, since) = match (&device.deleted, &device.erased) {
             (Some(deleted), _) => (PushReason::DeviceDeleted, deleted.at),
             (None, Some(erased)) => (PushReason::DeviceErased, erased.at),
-            (None, None) => (device.push.reason.shown(), device.push.since),
+            (None, None) => (device.push.reason.displayed(), device.push.since),
         };
         Self { reason, since }
     }
@@ -636,12 +637,12 @@ impl Push {
     /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to
     /// be enabled again, as SNS asks at each start of an app ("Setting up an Amazon SNS platform endpoint for
     /// mobile notifications"). `None` if the endpoint is not disabled, or if enabling it failed less than
-    /// [`ENABLED_AGAIN_AFTER`] ago.
+    /// [`RE_ENABLE_INTERVAL`] ago.
     #[must_use]
-    pub fn enabled_again(device: &Device, now: Time) -> Option<Self> {
+    pub fn re_enabled(device: &Device, now: Time) -> Option<Self> {
         let due = match device.push.reason {
             PushReason::EndpointDisabled | PushReason::DeliveryFailed => true,
-            PushReason::DisabledAgain => device.push.since <= now.minus(ENABLED_AGAIN_AFTER),
+            PushReason::DisabledAgain => device.push.since <= now.minus(RE_ENABLE_INTERVAL),
             _ => false,
         };
         let enabling = Self { reason: PushReason::EnablingAgain, since: now };

@@ -298,7 +298,7 @@ pub struct Event {
 impl Event {
     /// The event with its device and user set.
     #[must_use]
-    pub fn about_device(mut self, device_id: DeviceId, user_id: UserId) -> Self {
+    pub fn with_device(mut self, device_id: DeviceId, user_id: UserId) -> Self {
         self.device_id = Some(device_id);
         self.user_id = Some(user_id);
         self
@@ -306,25 +306,25 @@ impl Event {
 
     /// The event with its user set.
     #[must_use]
-    pub fn about_user(mut self, user_id: UserId) -> Self {
+    pub fn with_user(mut self, user_id: UserId) -> Self {
         self.user_id = Some(user_id);
         self
     }
 
     /// True if the private part is empty.
     #[must_use]
-    pub fn is_blank(&self) -> bool {
+    pub fn is_private_empty(&self) -> bool {
         self.private == Private::default()
     }
 
     /// The event without its private part, as erasure leaves it.
     #[must_use]
-    pub fn blanked(&self) -> Self {
+    pub fn without_private(&self) -> Self {
         Self { private: Private::default(), ..self.clone() }
     }
 
     /// Records the change of a field that is not personal; does nothing if the value is the same.
-    pub fn change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
+    pub fn add_change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
         let change = FieldChange { before: before.into(), after: after.into() };
         if change.before != change.after {
             self.changes.insert(field.to_owned(), change);
@@ -332,13 +332,13 @@ impl Event {
     }
 
     /// Records the change of a personal or secret field by name only.
-    pub fn change_of(&mut self, field: &str) {
+    pub fn add_changed_field(&mut self, field: &str) {
         self.changed_fields.push(field.to_owned());
     }
 
     /// The event as it is published: without its private part.
     #[must_use]
-    pub fn public(&self) -> Value {
+    pub fn to_public_json(&self) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
             fields.remove("private");

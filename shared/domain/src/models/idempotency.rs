@@ -30,7 +30,7 @@ impl IdempotencyRecord {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub fn made_before(found: Option<Self>, body_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
+    pub fn previous_id(found: Option<Self>, body_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
         match found.filter(|remembered| remembered.expires_at > now) {
             None => Ok(None),
             Some(remembered) if remembered.body_hash == *body_hash => Ok(Some(remembered.made)),

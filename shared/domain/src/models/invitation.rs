@@ -84,7 +84,7 @@ pub struct Delivery {
 }
 
 /// For this long after a change of a user's address or number, deployments to it carry a warning.
-pub const ADDRESS_IS_NEW_FOR: Duration = Duration::days(7);
+pub const ADDRESS_WARNING_PERIOD: Duration = Duration::days(7);
 
 /// A warning to the person who made a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,7 +114,7 @@ pub struct Invitation {
     /// The masked address or number that its message goes to; rows of earlier releases have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<String>,
-    /// When that address or number was changed, if less than [`ADDRESS_IS_NEW_FOR`] before.
+    /// When that address or number was changed, if less than [`ADDRESS_WARNING_PERIOD`] before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_changed_at: Option<Time>,
     /// How many devices can be registered with it.
@@ -240,7 +240,7 @@ impl Invitation {
 
     /// True while its code must be kept for its message.
     #[must_use]
-    pub fn keeps_code(&self) -> bool {
+    pub fn needs_code(&self) -> bool {
         self.used < self.devices
             && self.superseded_at.is_none()
             && self.revoked_at.is_none()
@@ -271,13 +271,13 @@ pub struct NewInvitation {
     /// How many devices can be registered with it.
     pub devices: u32,
     /// How long it is valid.
-    pub life: Duration,
+    pub lifetime: Duration,
 }
 
 /// The precedence of a delivery report. A mail service may report in any order: a bounce can follow a delivery,
 /// and a complaint both. A failure with a message identifier is final, as a delivery is: of the two, the first
 /// one counts.
-pub(crate) fn rank(delivery: &Delivery) -> u8 {
+pub(crate) fn precedence(delivery: &Delivery) -> u8 {
     match delivery.state {
         DeliveryState::Queued | DeliveryState::Canceled => 0,
         DeliveryState::Failed if delivery.message_id.is_none() => 1,

@@ -18,13 +18,13 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 
 /// The most objects that one call may name.
-pub const NAMED_LIMIT: usize = 100;
+pub const IDS_LIMIT: usize = 100;
 
 /// How long after its call a job is resumed by the schedule, if the call did not finish it.
-pub const TAKEN_UP_AFTER: chrono::Duration = chrono::Duration::seconds(60);
+pub const RESUME_AFTER: chrono::Duration = chrono::Duration::seconds(60);
 
 /// How long a job and its outcomes are kept after its end.
-pub const KEPT: chrono::Duration = chrono::Duration::days(90);
+pub const RETENTION: chrono::Duration = chrono::Duration::days(90);
 
 string_enum! {
     /// The kind of objects that a job works on.
@@ -222,7 +222,7 @@ pub struct NextPage {
     /// Identifiers of its objects.
     pub ids: Vec<String>,
     /// Number of unreadable rows on the page, which count as failed.
-    pub left_out: usize,
+    pub unreadable: usize,
     /// Cursor of the page after it; `None` at the end.
     pub cursor: Option<String>,
     /// See [`Job::waiting`].
@@ -235,7 +235,7 @@ impl NextPage {
     /// The page of the waiting objects, to be handled when the first wait ends. `cursor` continues the list
     /// after it. `None` if nothing waits.
     #[must_use]
-    pub fn of_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
+    pub fn from_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
         let until = waiting.iter().map(|waiting| waiting.until).min()?;
         let rest = JobPause { code: MessageLimit::Recipient.as_str().to_owned(), until };
         let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
@@ -244,7 +244,7 @@ impl NextPage {
 }
 
 /// Replaces a text that people wrote when it is erased, to show that there was one.
-const FORGOTTEN: &str = "\u{2026}";
+const ERASED_TEXT: &str = "\u{2026}";
 
 impl Job {
     /// Who created it; its changes are made in their name.
@@ -255,7 +255,7 @@ impl Job {
 
     /// True while it pauses.
     #[must_use]
-    pub fn rests(&self, now: Time) -> bool {
+    pub fn is_paused(&self, now: Time) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.until > now)
     }
 
@@ -270,7 +270,7 @@ impl Job {
         if let Selection::Filter(filter) = &mut self.selection
             && let Some(search) = filter.get_mut("search")
         {
-            *search = FORGOTTEN.into();
+            *search = ERASED_TEXT.into();
         }
         if let Value::Object(action) = &mut self.action {
             action.remove("reason");

@@ -83,7 +83,7 @@ impl Key {
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
+    pub fn authenticate(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
         let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         key.own_status(now).require_active()?;
         Ok(key)
@@ -109,7 +109,7 @@ impl Key {
 
     /// Its own revocation, or the one of a key of the chain before it.
     #[must_use]
-    pub fn revoked_with<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
+    pub fn effective_revocation<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
         let of_makers = self.makers.iter().filter_map(|short| makers.get(short)?.revoked.as_ref());
         self.revoked.iter().chain(of_makers).min_by_key(|revoked| revoked.at)
     }
@@ -147,10 +147,10 @@ impl NewKey {
     /// Every invalid field.
     pub fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
-        let permissions = fields.required_words::<Permission>("permissions");
+        let permissions = fields.required_enum_list::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
-            fields.fault("expires_at", "out_of_range", "must be in the future");
+            fields.add_error("expires_at", "out_of_range", "must be in the future");
         }
         fields.finish().map_err(DomainError::Invalid)?;
         let permissions = permissions.into_iter().flatten().collect();

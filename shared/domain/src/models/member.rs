@@ -106,7 +106,7 @@ impl Identity {
 
 /// The most keys and webhooks that end in the commit that removes their creator: each needs its row and an
 /// event, and a commit has at most 100 items.
-pub const MADE_LIMIT: usize = 40;
+pub const CREATED_LIMIT: usize = 40;
 
 /// What a member created and that would outlast the membership.
 #[derive(Clone, Debug, Default, PartialEq)]

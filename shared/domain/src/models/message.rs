@@ -41,7 +41,7 @@ impl MessagePolicy {
     ///
     /// # Errors
     /// `TextsOff`, `CallingCodeNotAllowed`.
-    pub fn require_textable(&self, number: &str) -> Result<(), DomainError> {
+    pub fn require_texts_allowed(&self, number: &str) -> Result<(), DomainError> {
         if self.calling_codes.is_empty() {
             Err(DomainError::TextsOff)
         } else if self.calling_codes.iter().any(|code| number.starts_with(code.as_str())) {
@@ -136,7 +136,7 @@ pub struct DailyQuota {
 
 impl DailyQuota {
     /// An empty shard.
-    pub(crate) fn part(&self, shard: u8) -> DailyCount {
+    pub(crate) fn empty_shard(&self, shard: u8) -> DailyCount {
         DailyCount {
             workspace_id: self.workspace_id,
             channel: self.channel,
@@ -155,7 +155,7 @@ impl DailyQuota {
 
     /// The error once no shard has room; the quota starts again on the next day.
     #[must_use]
-    pub fn reached(&self, now: Time) -> DomainError {
+    pub fn quota_error(&self, now: Time) -> DomainError {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         let tomorrow = (now.millis().div_euclid(DAY) + 1) * DAY;
         let until = Time::from_millis(tomorrow).unwrap_or(now);

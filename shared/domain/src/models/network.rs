@@ -50,7 +50,7 @@ string_enum! {
 impl NetworkStatus {
     /// True for the states that only Verizon reports.
     #[must_use]
-    pub fn is_verizons(self) -> bool {
+    pub fn is_verizon_only(self) -> bool {
         !matches!(self, Self::NoStatus | Self::NotCommunicating | Self::Disabled | Self::Enabled)
     }
 }
@@ -102,13 +102,13 @@ impl Network {
     /// When the network was last seen or archived, whichever was later; for a carrier that reports neither, the
     /// date of the last status.
     #[must_use]
-    pub fn last_sign_at(&self) -> Time {
+    pub fn last_activity_at(&self) -> Time {
         self.last_seen_at.max(self.last_archived_at).unwrap_or(self.status_at)
     }
 
     /// The newest time in the report: it was made then or later.
     pub(crate) fn reported_at(&self) -> Time {
-        self.last_sign_at().max(self.status_at)
+        self.last_activity_at().max(self.status_at)
     }
 }
 
@@ -119,26 +119,26 @@ impl Network {
 /// An invalid provider name, and every invalid field.
 pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, DomainError> {
     if let Err((code, detail)) = check_provider(provider) {
-        fields.fault("provider", code, detail);
+        fields.add_error("provider", code, detail);
     }
-    let status = fields.required_word::<NetworkStatus>("status");
-    if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
-        fields.fault("status", "unknown_value", "only valid for Verizon");
+    let status = fields.required_enum::<NetworkStatus>("status");
+    if status.is_some_and(|status| status.is_verizon_only() && provider != VERIZON) {
+        fields.add_error("status", "unknown_value", "only valid for Verizon");
     }
-    let status_at = past(&mut fields, "status_at", now).unwrap_or(now);
-    let reason = fields.word("reason");
-    let mdn_provisioning = fields.word("mdn_provisioning");
-    let last_seen_at = past(&mut fields, "last_seen_at", now);
-    let last_archived_at = past(&mut fields, "last_archived_at", now);
+    let status_at = read_past_time(&mut fields, "status_at", now).unwrap_or(now);
+    let reason = fields.enum_value("reason");
+    let mdn_provisioning = fields.enum_value("mdn_provisioning");
+    let last_seen_at = read_past_time(&mut fields, "last_seen_at", now);
+    let last_archived_at = read_past_time(&mut fields, "last_archived_at", now);
     fields.finish().map_err(DomainError::Invalid)?;
     let status = status.unwrap_or(NetworkStatus::NoStatus);
     Ok(Network { status, status_at, reason, mdn_provisioning, last_seen_at, last_archived_at })
 }
 
-fn past(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
+fn read_past_time(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
     let at = fields.time(name);
     if at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
-        fields.fault(name, "out_of_range", "must not be in the future");
+        fields.add_error(name, "out_of_range", "must not be in the future");
     }
     at
 }
@@ -147,7 +147,7 @@ fn past(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
 const CLOCK_LEEWAY: Duration = Duration::minutes(5);
 
 /// How often a repeated report without a date moves the date of the last status.
-pub(crate) const REPEATED_AFTER: Duration = Duration::days(1);
+pub(crate) const REPEAT_INTERVAL: Duration = Duration::days(1);
 
 fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
     PROVIDER.read(name)?;
@@ -181,7 +181,7 @@ pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
     let provisioned = network.mdn_provisioning == Some(Provisioning::Enabled);
     if provider == VERIZON && !provisioned {
         Indicator::Red
-    } else if network.last_sign_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
+    } else if network.last_activity_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
         Indicator::Orange
     } else if provisioned && network.status != NetworkStatus::Disabled {
         Indicator::Green

@@ -28,12 +28,12 @@ const UNIQUE_NAME_LIMIT: usize = 1024;
 pub const SETTINGS_LIMIT: usize = 64 * 1024;
 
 /// How often the assignment of a profile is recorded while it is given to many users.
-pub(crate) const GIVEN_NOTED_EVERY: Duration = Duration::minutes(1);
+pub(crate) const ASSIGNMENT_RECORD_INTERVAL: Duration = Duration::minutes(1);
 
 /// How long after a recorded assignment the index of a profile's users is not relied on: the time in which
 /// assignments are not recorded again, plus a minute for the index to catch up, which usually takes well under
 /// a second.
-pub(crate) const GIVEN_FOLLOWED_AFTER: Duration = Duration::minutes(2);
+pub(crate) const ASSIGNMENT_INDEX_DELAY: Duration = Duration::minutes(2);
 
 /// The deepest nesting of a profile's settings.
 pub const SETTINGS_DEPTH: usize = 32;
@@ -139,7 +139,7 @@ impl NewProfile {
         let (schema, usable) = read_schema(&mut fields);
         let default = fields.boolean("default").unwrap_or(false);
         if let (Some(settings), Some(schema), true) = (&settings, &schema, usable) {
-            take_over(&mut fields, check(settings, schema));
+            add_errors(&mut fields, check(settings, schema));
         }
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { name: name.unwrap_or_default(), settings: settings.unwrap_or_default(), schema, default })
@@ -169,7 +169,7 @@ impl ProfileEdit {
         check_name(&mut fields, name.as_deref());
         for field in ["name", "settings", "default"] {
             if fields.is_null(field) {
-                fields.fault(field, "missing", "cannot be removed");
+                fields.add_error(field, "missing", "cannot be removed");
             }
         }
         let settings = read_settings(&mut fields);
@@ -188,19 +188,19 @@ impl ProfileEdit {
 
 fn check_name(fields: &mut Fields, name: Option<&str>) {
     if name.is_some_and(|name| fold(name).len() > UNIQUE_NAME_LIMIT) {
-        fields.fault("name", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("name", "too_long", "holds signs that stand for too many letters");
     }
 }
 
 fn read_settings(fields: &mut Fields) -> Option<Map<String, Value>> {
-    let value = fields.value_like("settings", || json!({"type": "object"}))?;
+    let value = fields.value_with_schema("settings", || json!({"type": "object"}))?;
     if !check_size(fields, "settings", &value, SETTINGS_DEPTH) {
         return None;
     }
     match value {
         Value::Object(settings) => Some(settings),
         _ => {
-            fields.fault("settings", "wrong_type", "must be an object");
+            fields.add_error("settings", "wrong_type", "must be an object");
             None
         }
     }
@@ -208,7 +208,7 @@ fn read_settings(fields: &mut Fields) -> Option<Map<String, Value>> {
 
 /// The schema that was sent, and whether it is valid.
 fn read_schema(fields: &mut Fields) -> (Option<Value>, bool) {
-    let Some(schema) = fields.value_like("schema", || json!({"type": ["object", "boolean"]})) else {
+    let Some(schema) = fields.value_with_schema("schema", || json!({"type": ["object", "boolean"]})) else {
         return (None, false);
     };
     if !check_size(fields, "schema", &schema, SCHEMA_DEPTH) {
@@ -216,17 +216,17 @@ fn read_schema(fields: &mut Fields) -> (Option<Value>, bool) {
     }
     let faults = check_schema(&schema);
     let usable = faults.is_empty();
-    take_over(fields, faults);
+    add_errors(fields, faults);
     (Some(schema), usable)
 }
 
 fn check_size(fields: &mut Fields, name: &str, value: &Value, depth: usize) -> bool {
     if value.to_string().len() > SETTINGS_LIMIT {
-        fields.fault(name, "too_long", format!("must have at most {SETTINGS_LIMIT} bytes as JSON"));
+        fields.add_error(name, "too_long", format!("must have at most {SETTINGS_LIMIT} bytes as JSON"));
         return false;
     }
     if depth_of(value) > depth {
-        fields.fault(name, "too_deep", format!("must be nested at most {depth} deep"));
+        fields.add_error(name, "too_deep", format!("must be nested at most {depth} deep"));
         return false;
     }
     true
@@ -241,9 +241,9 @@ pub(crate) fn depth_of(value: &Value) -> usize {
     }
 }
 
-fn take_over(fields: &mut Fields, faults: Vec<FieldError>) {
+fn add_errors(fields: &mut Fields, faults: Vec<FieldError>) {
     for fault in faults {
-        fields.fault(&fault.field, fault.code, fault.detail);
+        fields.add_error(&fault.field, fault.code, fault.detail);
     }
 }
 
@@ -253,7 +253,7 @@ pub fn is_renamed(before: &Profile, after: &Profile) -> bool {
     fold(&before.name) != fold(&after.name)
 }
 
-pub(crate) fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<FieldError> {
+pub(crate) fn edit_errors(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<FieldError> {
     let mut faults = edit.faults.clone();
     // Unreadable settings, or an unreadable schema, cannot be checked any further.
     let readable = !faults.iter().any(|fault| fault.field.starts_with("schema") || fault.field == "settings");

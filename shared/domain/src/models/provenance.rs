@@ -100,7 +100,7 @@ pub fn read_release(fields: &mut Fields) -> BTreeSet<Field> {
             None => {
                 let known: Vec<&str> = Field::ALL.iter().map(|field| field.as_str()).collect();
                 let detail = format!("must be one of {}", known.join(", "));
-                fields.fault(&format!("release.{at}"), "unknown_value", detail);
+                fields.add_error(&format!("release.{at}"), "unknown_value", detail);
             }
         }
     }

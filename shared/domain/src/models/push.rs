@@ -33,7 +33,7 @@ string_enum! {
         EnablingAgain = "enabling_again",
         /// The endpoint was enabled again.
         EnabledAgain = "enabled_again",
-        /// The endpoint was disabled again within [`ENABLED_AGAIN_AFTER`].
+        /// The endpoint was disabled again within [`RE_ENABLE_INTERVAL`].
         DisabledAgain = "disabled_again",
     }
 }
@@ -47,7 +47,7 @@ impl PushReason {
 
     /// The reason as it is shown.
     #[must_use]
-    pub fn shown(self) -> Self {
+    pub fn displayed(self) -> Self {
         match self {
             Self::EnablingAgain => Self::EndpointPending,
             Self::EnabledAgain => Self::EndpointReady,
@@ -58,12 +58,12 @@ impl PushReason {
 
     /// The reason to store when the endpoint turns out to be in state `next` at a time; `since` is the time of
     /// this one.
-    pub(crate) fn then(self, next: Self, since: Time, at: Time) -> Self {
+    pub(crate) fn followed_by(self, next: Self, since: Time, at: Time) -> Self {
         let again = matches!(self, Self::EnablingAgain | Self::EnabledAgain);
         match next {
             Self::EndpointReady if again => Self::EnabledAgain,
             Self::EndpointDisabled | Self::DeliveryFailed => {
-                let soon = again && since.plus(ENABLED_AGAIN_AFTER) > at;
+                let soon = again && since.plus(RE_ENABLE_INTERVAL) > at;
                 if soon || self == Self::DisabledAgain { Self::DisabledAgain } else { next }
             }
             next => next,
@@ -72,7 +72,7 @@ impl PushReason {
 }
 
 /// How often an endpoint is enabled again: a token that no longer works is disabled every time.
-pub const ENABLED_AGAIN_AFTER: Duration = Duration::days(1);
+pub const RE_ENABLE_INTERVAL: Duration = Duration::days(1);
 
 /// The state of a device's push notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

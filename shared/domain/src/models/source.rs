@@ -40,7 +40,7 @@ pub const EVERY_HOURS: (i64, i64) = (1, 168);
 pub const PART_LIMIT: u32 = 64;
 
 /// How long an upload waits for its sync.
-pub const UPLOAD_KEPT: Duration = Duration::days(2);
+pub const UPLOAD_RETENTION: Duration = Duration::days(2);
 
 /// The largest share of a source's users, in percent, that may vanish in one sync, unless the source sets
 /// another one.
@@ -128,13 +128,13 @@ pub struct Page {
 }
 
 /// Replaces a URL's query where the URL is shown, since it may contain a secret.
-const HIDDEN: &str = "?\u{2026}";
+const HIDDEN_QUERY: &str = "?\u{2026}";
 
 impl Page {
     /// The URL without its query.
     #[must_use]
-    pub fn shown_url(&self) -> String {
-        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN}"))
+    pub fn display_url(&self) -> String {
+        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN_QUERY}"))
     }
 }
 
@@ -158,14 +158,14 @@ pub struct Upload {
 impl Upload {
     /// True if all parts have arrived.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.last.is_some_and(|last| (1..=last).all(|number| self.parts.contains(&number)))
     }
 
     /// True if it is complete, unused and not expired.
     #[must_use]
     pub fn is_ready(&self, now: Time) -> bool {
-        self.is_whole() && self.job_id.is_none() && self.started_at.plus(UPLOAD_KEPT) > now
+        self.is_complete() && self.job_id.is_none() && self.started_at.plus(UPLOAD_RETENTION) > now
     }
 }
 
@@ -250,17 +250,17 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenChange {
     /// Unchanged.
-    Kept,
+    Unchanged,
     /// Set to this.
     Set(String),
     /// Removed.
-    Forgotten,
+    Removed,
 }
 
 impl Settings {
     /// Reads the settings of a new source of a kind. `allowed` are the hosts that may be called.
     #[must_use]
-    pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+    pub fn read_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
         let settings = Self::read(fields, kind, None, allowed);
         let required: &[&str] = match kind {
             SourceKind::Scim | SourceKind::Unknown(_) => &["name"],
@@ -278,15 +278,15 @@ impl Settings {
 
     /// Reads an edit of a source. A URL as it is shown, without its query, leaves the URL unchanged.
     #[must_use]
-    pub fn of_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
+    pub fn read_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
         let settings = Self::read(fields, source.kind, source.page.as_ref(), allowed);
         for name in ["name", "mapping", "url", "format"] {
             if fields.is_null(name) {
-                fields.fault(name, "missing", "cannot be removed");
+                fields.add_error(name, "missing", "cannot be removed");
             }
         }
         if fields.is_sent("kind") {
-            fields.fault("kind", "not_allowed", "cannot be changed");
+            fields.add_error("kind", "not_allowed", "cannot be changed");
         }
         settings
     }
@@ -298,7 +298,7 @@ impl Settings {
         let percent = fields.integer("vanish_limit_percent", 1, 100);
         let mut settings = Self {
             name: fields.text("name", NAME),
-            policy: fields.word("vanish_policy"),
+            policy: fields.enum_value("vanish_policy"),
             vanish_limit_percent: percent.and_then(|percent| u8::try_from(percent).ok()),
             ..Self::default()
         };
@@ -309,8 +309,8 @@ impl Settings {
             }
             SourceKind::Csv | SourceKind::Http => {
                 settings.mapping = read_mapping(fields);
-                settings.key = fields.word("key_field");
-                settings.delimiter = fields.word("delimiter");
+                settings.key = fields.enum_value("key_field");
+                settings.delimiter = fields.enum_value("delimiter");
             }
         }
         match kind {
@@ -325,18 +325,18 @@ impl Settings {
 
     fn read_page(&mut self, fields: &mut Fields, page: Option<&Page>, allowed: &[String]) {
         let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::egress::URL_LIMIT));
-        self.url = url.filter(|url| page.is_none_or(|page| *url != page.shown_url()));
+        self.url = url.filter(|url| page.is_none_or(|page| *url != page.display_url()));
         self.renames_may_wipe = fields.boolean("renames_may_wipe");
         if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
-            fields.fault("url", code, detail);
+            fields.add_error("url", code, detail);
         }
-        self.format = fields.word("format");
+        self.format = fields.enum_value("format");
         self.items = fields.text("items", POINTER);
         if self.items.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with('/')) {
-            fields.fault("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
+            fields.add_error("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
         }
-        self.token = fields.edited_text("token", TOKEN);
-        self.every_hours = fields.edited_integer("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
+        self.token = fields.text_edit("token", TOKEN);
+        self.every_hours = fields.integer_edit("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
     }
 }
 
@@ -355,14 +355,14 @@ pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, S
 fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
     for name in names {
         if fields.is_sent(name) {
-            fields.fault(name, "not_allowed", reason);
+            fields.add_error(name, "not_allowed", reason);
         }
     }
 }
 
 fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyField) {
     if key == KeyField::ExternalId && !mapping.contains_key(EXTERNAL_ID_FIELD) {
-        fields.fault("mapping.external_id", "missing", "is required where rows find their users by it");
+        fields.add_error("mapping.external_id", "missing", "is required where rows find their users by it");
     }
 }
 
@@ -376,15 +376,15 @@ fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
             mapping.insert(name.to_owned(), column);
         }
     }
-    inner.refuse_others();
-    fields.faults_of("mapping", inner);
+    inner.deny_unknown();
+    fields.take_errors_of("mapping", inner);
     Some(mapping)
 }
 
 impl DataSource {
     /// The permissions that a schedule requires of its author.
     #[must_use]
-    pub fn permissions_of_schedule(&self) -> &'static [Permission] {
+    pub fn schedule_permissions(&self) -> &'static [Permission] {
         if self.renames_may_wipe {
             &[Permission::UsersManage, Permission::UsersWipe]
         } else {
@@ -395,7 +395,7 @@ impl DataSource {
     /// True if an edit lets a schedule erase phones that it could not before: it may from now on, or it already
     /// may and reads other rows or acts in another's name.
     #[must_use]
-    pub fn erases_anew(&self, after: &Self, token: &TokenChange) -> bool {
+    pub fn widens_erasure(&self, after: &Self, token: &TokenChange) -> bool {
         let read = |source: &Self| {
             let page = source.page.as_ref();
             let page = page.map(|page| (page.url.clone(), page.format, page.items.clone()));
@@ -404,7 +404,7 @@ impl DataSource {
         let scheduled = |source: &Self| source.page.as_ref().is_some_and(|page| page.every_hours.is_some());
         let begins = scheduled(after) && !scheduled(self);
         let resumes = self.paused_at.is_some() && after.paused_at.is_none();
-        let others = read(self) != read(after) || *token != TokenChange::Kept || begins || resumes;
+        let others = read(self) != read(after) || *token != TokenChange::Unchanged || begins || resumes;
         after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 
@@ -432,7 +432,7 @@ impl DataSource {
     ///
     /// # Errors
     /// `SourceKind` if its rows are not uploaded; an invalid field for a number beyond the last part.
-    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
+    pub fn with_part(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
         if self.kind != SourceKind::Csv {
             return Err(DomainError::SourceNotUploaded);
         }

@@ -26,10 +26,10 @@ pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 pub const WORKSPACE_LIMIT: usize = 20;
 
 /// The longest lifetime of a token.
-pub const LIFE: Duration = Duration::days(366);
+pub const MAX_LIFETIME: Duration = Duration::days(366);
 
 /// How long an ended token is still listed.
-pub const KEPT: Duration = Duration::days(90);
+pub const RETENTION: Duration = Duration::days(90);
 
 /// A token. Its secret is shown once and not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Token {
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown token or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, DomainError> {
+    pub fn authenticate(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, DomainError> {
         let token =
             found.filter(|token| token.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         match token.status(now) {
@@ -119,32 +119,33 @@ impl Token {
     /// Its status in one of its workspaces.
     #[must_use]
     pub fn status_in(&self, workspace: WorkspaceId, now: Time) -> TokenStatus {
-        if self.shut_out_of(workspace).is_some() { TokenStatus::Revoked } else { self.status(now) }
+        if self.lost_access_to(workspace).is_some() { TokenStatus::Revoked } else { self.status(now) }
     }
 
     /// The end of its access to a workspace, if the workspace's admins have revoked it.
     #[must_use]
-    pub fn shut_out_of(&self, workspace: WorkspaceId) -> Option<&LostAccess> {
+    pub fn lost_access_to(&self, workspace: WorkspaceId) -> Option<&LostAccess> {
         self.shut_out.iter().find(|end| end.workspace_id == workspace)
     }
 
     /// True if it gives access to the workspace.
     #[must_use]
-    pub fn opens(&self, workspace: WorkspaceId) -> bool {
-        self.workspace_ids.contains(&workspace) && self.shut_out_of(workspace).is_none()
+    pub fn gives_access_to(&self, workspace: WorkspaceId) -> bool {
+        self.workspace_ids.contains(&workspace) && self.lost_access_to(workspace).is_none()
     }
 
     /// The person's memberships that it gives access to. A person who was removed and added again does not
     /// regain access by an older token.
     #[must_use]
     pub fn memberships(&self, of_person: &[Member]) -> Vec<Member> {
-        let opened = |member: &&Member| self.opens(member.workspace_id) && member.created_at <= self.created_at;
+        let opened =
+            |member: &&Member| self.gives_access_to(member.workspace_id) && member.created_at <= self.created_at;
         of_person.iter().filter(opened).cloned().collect()
     }
 
     /// The permissions, restricted to the token's.
     #[must_use]
-    pub fn lets_through(&self, permissions: Permissions) -> Permissions {
+    pub fn restrict(&self, permissions: Permissions) -> Permissions {
         match &self.permissions {
             Some(own) => permissions.intersection(own).copied().collect(),
             None => permissions,
@@ -154,9 +155,9 @@ impl Token {
     /// The permissions that remain now for a job that was begun with this token; `member` is the person's
     /// present membership.
     #[must_use]
-    pub fn still_may(&self, member: &Member, now: Time) -> Permissions {
+    pub fn remaining_permissions(&self, member: &Member, now: Time) -> Permissions {
         match self.status_in(member.workspace_id, now) {
-            TokenStatus::Active => self.lets_through(member.permissions()),
+            TokenStatus::Active => self.restrict(member.permissions()),
             TokenStatus::Expired | TokenStatus::Revoked => Permissions::new(),
         }
     }
@@ -183,13 +184,17 @@ impl NewToken {
     pub fn read(mut fields: Fields, person: &Identity, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         let workspace_ids = read_workspaces(&mut fields, person);
-        let permissions = fields.words::<Permission>("permissions");
+        let permissions = fields.enum_list::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
         fields.require("expires_at");
         match expires_at {
-            Some(at) if at <= now => fields.fault("expires_at", "out_of_range", "must be in the future"),
-            Some(at) if at > now.plus(LIFE) => {
-                fields.fault("expires_at", "out_of_range", format!("must be within {} days", LIFE.num_days()));
+            Some(at) if at <= now => fields.add_error("expires_at", "out_of_range", "must be in the future"),
+            Some(at) if at > now.plus(MAX_LIFETIME) => {
+                fields.add_error(
+                    "expires_at",
+                    "out_of_range",
+                    format!("must be within {} days", MAX_LIFETIME.num_days()),
+                );
             }
             _ => {}
         }
@@ -207,7 +212,7 @@ impl NewToken {
 fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<WorkspaceId> {
     const FIELD: &str = "workspace_ids";
     let schema = || json!({"type": "array", "minItems": 1, "maxItems": WORKSPACE_LIMIT, "items": uuid()});
-    let sent = fields.value_like(FIELD, schema);
+    let sent = fields.value_with_schema(FIELD, schema);
     fields.require(FIELD);
     let texts = match sent {
         Some(Value::Array(sent)) => {
@@ -217,10 +222,10 @@ fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<Workspace
         None => return BTreeSet::new(),
     };
     match texts {
-        None => fields.fault(FIELD, "wrong_type", "must be an array of texts"),
-        Some(texts) if texts.is_empty() => fields.fault(FIELD, "too_short", "must name at least one"),
+        None => fields.add_error(FIELD, "wrong_type", "must be an array of texts"),
+        Some(texts) if texts.is_empty() => fields.add_error(FIELD, "too_short", "must name at least one"),
         Some(texts) if texts.len() > WORKSPACE_LIMIT => {
-            fields.fault(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
+            fields.add_error(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
         }
         Some(texts) => return known_workspaces(fields, FIELD, &texts, person),
     }
@@ -232,10 +237,10 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
     for (at, text) in texts.iter().enumerate() {
         let field = format!("{name}.{at}");
         match WorkspaceId::parse(text) {
-            None => fields.fault(&field, "invalid_format", "must be a UUID in lower case with hyphens"),
+            None => fields.add_error(&field, "invalid_format", "must be a UUID in lower case with hyphens"),
             // A workspace that does not exist gives the same error.
             Some(id) if person.member_of(id).is_none() => {
-                fields.fault(&field, "unknown_value", "must be a workspace that you are a member of");
+                fields.add_error(&field, "unknown_value", "must be a workspace that you are a member of");
             }
             Some(id) => {
                 ids.insert(id);
@@ -243,7 +248,7 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
         }
     }
     if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
-        fields.fault(name, "repeated", "must name each workspace once");
+        fields.add_error(name, "repeated", "must name each workspace once");
     }
     ids
 }

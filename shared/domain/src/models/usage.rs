@@ -27,7 +27,7 @@ string_enum! {
 }
 
 /// The most that one report may add to a count; more is an error of the app.
-const MOST: i64 = 1_000_000_000_000;
+const COUNT_LIMIT: i64 = 1_000_000_000_000;
 
 /// Characters of a month: `2026-11`.
 const MONTH_LENGTH: usize = 7;
@@ -56,13 +56,14 @@ impl UsageReport {
         usage.require("sequence");
         let mut counts = Counts::new();
         for kind in UsageKind::ALL {
-            if let Some(count) = usage.integer(kind.as_str(), 0, MOST).and_then(|count| u64::try_from(count).ok())
+            if let Some(count) =
+                usage.integer(kind.as_str(), 0, COUNT_LIMIT).and_then(|count| u64::try_from(count).ok())
                 && count > 0
             {
                 counts.insert(*kind, count);
             }
         }
-        fields.faults_of("usage", usage);
+        fields.take_errors_of("usage", usage);
         Some(Self { sequence: u64::try_from(sequence?).ok()?, counts })
     }
 }
@@ -114,7 +115,7 @@ pub struct Usage {
 impl Usage {
     /// The row after a report; a new one if there is none yet.
     #[must_use]
-    pub fn after(
+    pub fn with_report(
         before: Option<&Self>,
         workspace_id: WorkspaceId,
         of: UsageScope,

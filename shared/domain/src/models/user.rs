@@ -27,7 +27,7 @@ use crate::username::unique_username;
 pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
 
 /// The most deleted devices in a user's row.
-pub const LEFT_LIMIT: usize = 16;
+pub const LEFT_DEVICES_LIMIT: usize = 16;
 
 /// A first or a last name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
@@ -126,7 +126,7 @@ pub struct User {
     /// The user's devices that are not deleted; at most [`crate::limits::DEVICE_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub device_ids: BTreeSet<DeviceId>,
-    /// Deleted devices without a confirmed wipe: the latest, at most [`LEFT_LIMIT`]. Some may be confirmed or
+    /// Deleted devices without a confirmed wipe: the latest, at most [`LEFT_DEVICES_LIMIT`]. Some may be confirmed or
     /// purged by now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_device_ids: BTreeSet<DeviceId>,
@@ -228,7 +228,7 @@ impl NewUser {
 
     /// True if it sets the configuration that the user's phones get.
     #[must_use]
-    pub fn is_deploying(&self) -> bool {
+    pub fn sets_configuration(&self) -> bool {
         self.profile_id.is_some() || !self.overrides.is_empty()
     }
 
@@ -253,7 +253,7 @@ impl NewUser {
 /// (U+FDFA).
 fn check_username(fields: &mut Fields, username: Option<&str>) {
     if username.is_some_and(|username| search::fold(username).len() > crate::username::LIMIT) {
-        fields.fault("username", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("username", "too_long", "holds signs that stand for too many letters");
     }
 }
 
@@ -298,20 +298,20 @@ impl UserEdit {
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.text("username", USERNAME);
         if fields.is_null("username") {
-            fields.fault("username", "missing", "cannot be removed");
+            fields.add_error("username", "missing", "cannot be removed");
         }
         check_username(&mut fields, username.as_deref());
         let edit = Self {
             username,
-            first_name: fields.edited_text("first_name", NAME),
-            last_name: fields.edited_text("last_name", NAME),
-            email: fields.edited_text("email", EMAIL),
-            mobile: fields.edited_text("mobile", MOBILE),
-            number: fields.edited_text("number", NUMBER),
-            user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
-            service_level: fields.edited_text("service_level", SERVICE_LEVEL),
-            sip_user_name: fields.edited_text("sip_user_name", SIP_USER_NAME),
-            service_account: fields.edited_text("service_account", SERVICE_ACCOUNT),
+            first_name: fields.text_edit("first_name", NAME),
+            last_name: fields.text_edit("last_name", NAME),
+            email: fields.text_edit("email", EMAIL),
+            mobile: fields.text_edit("mobile", MOBILE),
+            number: fields.text_edit("number", NUMBER),
+            user_identity_key: fields.text_edit("user_identity_key", IDENTITY_KEY),
+            service_level: fields.text_edit("service_level", SERVICE_LEVEL),
+            sip_user_name: fields.text_edit("sip_user_name", SIP_USER_NAME),
+            service_account: fields.text_edit("service_account", SERVICE_ACCOUNT),
             profile_id: match fields.is_null("profile_id") {
                 true => Some(None),
                 false => fields.id("profile_id", ProfileId::parse).map(Some),
@@ -326,7 +326,7 @@ impl UserEdit {
 
     /// The edit of one field: an outer `None` leaves it, an inner one clears it.
     #[must_use]
-    pub fn of(&self, field: Field) -> Option<Option<&str>> {
+    pub fn get(&self, field: Field) -> Option<Option<&str>> {
         fn text(said: Option<&Option<String>>) -> Option<Option<&str>> {
             said.map(Option::as_deref)
         }
@@ -345,7 +345,7 @@ impl UserEdit {
     }
 
     /// Sets a field; `None` clears it. A username cannot be cleared.
-    pub fn say(&mut self, field: Field, value: Option<String>) {
+    pub fn set(&mut self, field: Field, value: Option<String>) {
         match field {
             Field::Username => self.username = value,
             Field::FirstName => self.first_name = Some(value),
@@ -361,7 +361,7 @@ impl UserEdit {
     }
 
     /// Leaves a field as it is.
-    pub fn leave(&mut self, field: Field) {
+    pub fn unset(&mut self, field: Field) {
         match field {
             Field::Username => self.username = None,
             Field::FirstName => self.first_name = None,
@@ -382,18 +382,18 @@ fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
     if fields.is_null("overrides") {
         return Some(Map::new());
     }
-    match fields.value_like("overrides", || json!({"type": "object"}))? {
+    match fields.value_with_schema("overrides", || json!({"type": "object"}))? {
         Value::Object(settings) => {
             let whole = Value::Object(settings.clone());
             if whole.to_string().len() > OVERRIDES_LIMIT {
-                fields.fault("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
+                fields.add_error("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
             } else if depth_of(&whole) > SETTINGS_DEPTH {
-                fields.fault("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
+                fields.add_error("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
             }
             Some(settings)
         }
         _ => {
-            fields.fault("overrides", "wrong_type", "must be an object");
+            fields.add_error("overrides", "wrong_type", "must be an object");
             None
         }
     }
@@ -402,7 +402,7 @@ fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
 impl Source {
     /// True if users of this kind follow their source.
     #[must_use]
-    pub fn is_followed(self) -> bool {
+    pub fn follows_source(self) -> bool {
         matches!(self, Self::Csv | Self::Http | Self::Scim)
     }
 }
@@ -410,7 +410,7 @@ impl Source {
 impl User {
     /// The user's devices, and the deleted ones without a confirmed wipe.
     #[must_use]
-    pub fn known_device_ids(&self) -> BTreeSet<DeviceId> {
+    pub fn all_device_ids(&self) -> BTreeSet<DeviceId> {
         self.device_ids.union(&self.left_device_ids).copied().collect()
     }
 
@@ -463,7 +463,7 @@ impl User {
     ///
     /// # Errors
     /// `UserDeleted`.
-    pub fn require_there(&self) -> Result<(), DomainError> {
+    pub fn require_not_deleted(&self) -> Result<(), DomainError> {
         if self.deleted.is_some() { Err(DomainError::UserDeleted) } else { Ok(()) }
     }
 
@@ -471,7 +471,7 @@ impl User {
     ///
     /// # Errors
     /// `UserSuspended`, `UserLocked` or `UserDeleted`.
-    pub fn require_usable(&self) -> Result<(), DomainError> {
+    pub fn require_app_access(&self) -> Result<(), DomainError> {
         match self.status() {
             UserStatus::Inactive | UserStatus::Active => Ok(()),
             UserStatus::Suspended | UserStatus::Unknown(_) => Err(DomainError::UserSuspended),
@@ -485,11 +485,11 @@ impl User {
     #[must_use]
     pub fn is_deployment_due(&self, now: Time) -> bool {
         let waits = self.deployment_due_at.is_some_and(|at| at > now);
-        self.deployment_due && !waits && self.require_usable().is_ok()
+        self.deployment_due && !waits && self.require_app_access().is_ok()
     }
 
     /// Clears the deployment that a rename requires.
-    pub fn nothing_is_due(&mut self) {
+    pub fn clear_due_deployment(&mut self) {
         (self.deployment_due, self.deployment_due_at, self.due_by_deployer) = (false, None, false);
     }
 

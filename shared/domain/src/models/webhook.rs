@@ -35,14 +35,14 @@ pub const TYPE: TextRule = TextRule::new(Form::Ascii, 1, 64);
 pub const TYPES_LIMIT: usize = 128;
 
 /// Matches every event type.
-pub const EVERY: &str = "*";
+pub const ALL_EVENT_TYPES: &str = "*";
 
 /// Seam's event type for the end of a phone.
 pub const PHONE_DEACTIVATED: &str = "phone.deactivated";
 
 /// Delays between a failed attempt and the next; the first attempt is made at once.
-const WAITS: [Duration; 7] = [
-    SECOND_AFTER,
+const RETRY_DELAYS: [Duration; 7] = [
+    FIRST_RETRY_DELAY,
     Duration::minutes(5),
     Duration::minutes(30),
     Duration::hours(2),
@@ -52,36 +52,36 @@ const WAITS: [Duration; 7] = [
 ];
 
 /// The delay between the first attempt and the second.
-pub const SECOND_AFTER: Duration = Duration::seconds(5);
+pub const FIRST_RETRY_DELAY: Duration = Duration::seconds(5);
 
 /// How long an attempt is leased to its worker: longer than a worker can run.
-pub const HOLD: Duration = Duration::seconds(90);
+pub const LEASE_DURATION: Duration = Duration::seconds(90);
 
 /// A webhook without a single success for this long is disabled once a delivery has failed for good; a rarely
 /// used one is not disabled for one failure.
-pub const GIVE_UP_AFTER: Duration = Duration::days(5);
+pub const DISABLE_AFTER: Duration = Duration::days(5);
 
 /// For a webhook without a single success for this long, only the schedule makes calls, also first attempts: a
 /// receiver that hangs must not delay other webhooks.
-pub const LEFT_TO_SCHEDULE_AFTER: Duration = Duration::minutes(1);
+pub const SCHEDULE_ONLY_AFTER: Duration = Duration::minutes(1);
 
 /// How long deliveries are kept. Older events are not delivered any more, so that nothing is delivered twice
 /// because its delivery was forgotten.
-pub const KEPT: Duration = Duration::days(30);
+pub const RETENTION: Duration = Duration::days(30);
 
 /// How long a former secret still signs beside the current one.
-pub const EARLIER_SIGNS: Duration = Duration::hours(24);
+pub const FORMER_SECRET_SIGNS_FOR: Duration = Duration::hours(24);
 
 /// The most former secrets that still sign.
-const EARLIER_LIMIT: usize = 3;
+const FORMER_SECRET_LIMIT: usize = 3;
 
 /// How many bytes of a response are kept.
-pub const REPLY_KEPT: usize = 256;
+pub const RESPONSE_EXCERPT_LIMIT: usize = 256;
 
 string_enum! {
     /// Why a webhook is disabled.
     stored Reason {
-        /// All attempts failed for [`GIVE_UP_AFTER`], and so did all attempts of one delivery.
+        /// All attempts failed for [`DISABLE_AFTER`], and so did all attempts of one delivery.
         Failing = "failing",
         /// The receiver responded with status 410.
         Gone = "gone",
@@ -109,7 +109,7 @@ pub struct Webhook {
     pub webhook_id: WebhookId,
     /// The URL that is called. It may contain a secret of the receiver's.
     pub url: String,
-    /// The event types that it receives, or [`EVERY`].
+    /// The event types that it receives, or [`ALL_EVENT_TYPES`].
     pub event_types: Vec<String>,
     /// Description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,10 +156,10 @@ pub struct Settings {
 
 impl Settings {
     /// Reads `url`, `event_types` (default: all) and `description`.
-    pub fn read(fields: &mut Fields, names: EventSelection, reach: EgressPolicy) -> Self {
+    pub fn read(fields: &mut Fields, has_event_type: EventSelection, policy: EgressPolicy) -> Self {
         fields.require("url");
-        let url = read_url(fields, reach).unwrap_or_default();
-        let event_types = read_types(fields, names).unwrap_or_else(|| vec![EVERY.to_owned()]);
+        let url = read_url(fields, policy).unwrap_or_default();
+        let event_types = read_types(fields, has_event_type).unwrap_or_else(|| vec![ALL_EVENT_TYPES.to_owned()]);
         Self { url, event_types, description: fields.text("description", DESCRIPTION) }
     }
 }
@@ -176,45 +176,46 @@ pub struct Edit {
 impl Edit {
     /// An edit that disables it.
     #[must_use]
-    pub fn switch_off() -> Self {
+    pub fn disable() -> Self {
         Self { enabled: Some(false), ..Self::default() }
     }
 
     /// Reads `url`, `event_types`, `description` and `enabled`, all optional.
-    pub fn read(fields: &mut Fields, reach: EgressPolicy) -> Self {
+    pub fn read(fields: &mut Fields, policy: EgressPolicy) -> Self {
         Self {
-            url: read_url(fields, reach),
+            url: read_url(fields, policy),
             event_types: read_types(fields, EventSelection::Known),
-            description: fields.edited_text("description", DESCRIPTION),
+            description: fields.text_edit("description", DESCRIPTION),
             enabled: fields.boolean("enabled"),
         }
     }
 }
 
-fn read_url(fields: &mut Fields, reach: EgressPolicy) -> Option<String> {
+fn read_url(fields: &mut Fields, policy: EgressPolicy) -> Option<String> {
     let url = fields.text("url", URL)?;
-    match reach.read_url(&url) {
+    match policy.read_url(&url) {
         Ok(_) => Some(url),
         Err((code, detail)) => {
-            fields.fault("url", code, detail);
+            fields.add_error("url", code, detail);
             None
         }
     }
 }
 
-fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>> {
+fn read_types(fields: &mut Fields, has_event_type: EventSelection) -> Option<Vec<String>> {
     let schema = || {
-        let known = [EVERY, PHONE_DEACTIVATED].into_iter().chain(EventType::ALL.iter().map(|name| name.as_str()));
+        let known =
+            [ALL_EVENT_TYPES, PHONE_DEACTIVATED].into_iter().chain(EventType::ALL.iter().map(|name| name.as_str()));
         let known = json!({"type": "string", "enum": known.collect::<Vec<_>>()});
         json!({"type": "array", "minItems": 1, "maxItems": TYPES_LIMIT, "items": known})
     };
-    let sent = match fields.value_like("event_types", schema)? {
+    let sent = match fields.value_with_schema("event_types", schema)? {
         Value::Array(sent) if sent.is_empty() => {
-            fields.fault("event_types", "too_short", "must name at least one");
+            fields.add_error("event_types", "too_short", "must name at least one");
             return None;
         }
         Value::Array(sent) if sent.len() > TYPES_LIMIT => {
-            fields.fault("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
+            fields.add_error("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
             return None;
         }
         Value::Array(sent) => sent,
@@ -225,8 +226,8 @@ fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>>
     for (at, sent) in sent.iter().enumerate() {
         // An invalid text was recorded as an error already.
         let Some(name) = sent.as_str().and_then(|text| TYPE.read(text).ok()) else { continue };
-        if names == EventSelection::Known && !is_known(&name) {
-            fields.fault(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
+        if has_event_type == EventSelection::Known && !is_known(&name) {
+            fields.add_error(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
         } else if !types.contains(&name) {
             types.push(name);
         }
@@ -235,7 +236,7 @@ fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>>
 }
 
 fn is_known(name: &str) -> bool {
-    name == EVERY || name == PHONE_DEACTIVATED || EventType::parse(name).is_some()
+    name == ALL_EVENT_TYPES || name == PHONE_DEACTIVATED || EventType::parse(name).is_some()
 }
 
 /// True for the event that Seam knows as the end of a phone.
@@ -261,24 +262,28 @@ impl Webhook {
     /// True if it receives an event. It does not receive its own creation, events from before that, or events
     /// older than deliveries are kept.
     #[must_use]
-    pub fn wants(&self, event: &Event, now: Time) -> bool {
+    pub fn receives(&self, event: &Event, now: Time) -> bool {
         let own = event.event_type == EventType::WebhookCreated && event.webhook_id == Some(self.webhook_id);
-        let fresh = event.created_at >= self.created_at && event.created_at.plus(KEPT) > now;
-        self.disabled.is_none() && event.workspace_id == self.workspace_id && fresh && !own && self.names(event)
+        let fresh = event.created_at >= self.created_at && event.created_at.plus(RETENTION) > now;
+        self.disabled.is_none()
+            && event.workspace_id == self.workspace_id
+            && fresh
+            && !own
+            && self.has_event_type(event)
     }
 
     /// The event type under which this webhook receives an event. The end of a phone comes under our name to a
     /// webhook that names that type and not Seam's.
     #[must_use]
     pub fn name_of(&self, event: &Event) -> &'static str {
-        let names_seams = [PHONE_DEACTIVATED, EVERY].iter().any(|name| self.has(name));
+        let names_seams = [PHONE_DEACTIVATED, ALL_EVENT_TYPES].iter().any(|name| self.has(name));
         if self.has(event.event_type.as_str()) && !names_seams { event.event_type.as_str() } else { name_of(event) }
     }
 
     /// True if it receives an event under our own name too, by naming it or by receiving all.
     #[must_use]
-    pub fn names_as_ours(&self, event: &Event) -> bool {
-        self.has(EVERY) || self.has(event.event_type.as_str())
+    pub fn receives_own_name(&self, event: &Event) -> bool {
+        self.has(ALL_EVENT_TYPES) || self.has(event.event_type.as_str())
     }
 
     fn has(&self, name: &str) -> bool {
@@ -286,19 +291,19 @@ impl Webhook {
     }
 
     /// True if it names the event's type. The end of a phone has two types, Seam's and ours.
-    fn names(&self, event: &Event) -> bool {
-        self.names_as_ours(event) || self.has(name_of(event))
+    fn has_event_type(&self, event: &Event) -> bool {
+        self.receives_own_name(event) || self.has(name_of(event))
     }
 
     /// True if it has failed for so long that only the schedule calls it.
     #[must_use]
-    pub fn is_left_to_schedule(&self, now: Time) -> bool {
-        self.failing_since.is_some_and(|since| since.plus(LEFT_TO_SCHEDULE_AFTER) <= now)
+    pub fn is_schedule_only(&self, now: Time) -> bool {
+        self.failing_since.is_some_and(|since| since.plus(SCHEDULE_ONLY_AFTER) <= now)
     }
 
     /// The webhook without its expired former secrets; `None` if none has expired.
     #[must_use]
-    pub fn forgotten(&self, now: Time) -> Option<Self> {
+    pub fn without_expired_secrets(&self, now: Time) -> Option<Self> {
         let over = self.earlier_secret_until.is_some_and(|until| until <= now);
         over.then(|| Self { earlier_secret_until: None, ..self.clone() })
     }
@@ -331,7 +336,7 @@ pub struct Attempt {
     /// Stable code of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Start of the response body; see [`harmless`].
+    /// Start of the response body; see [`sanitize_excerpt`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reply: String,
     /// Duration.
@@ -341,19 +346,19 @@ pub struct Attempt {
 impl Attempt {
     /// A call that was answered. Redirects are not followed and count as failures.
     #[must_use]
-    pub fn answered(at: Time, status: u16, reply: &[u8], milliseconds: i64) -> Self {
+    pub fn with_response(at: Time, status: u16, reply: &[u8], milliseconds: i64) -> Self {
         let error = match status {
             200..=299 => None,
             300..=399 => Some("redirected"),
             GONE => Some("gone"),
             _ => Some("error_status"),
         };
-        Self { at, status: Some(status), error: error.map(str::to_owned), reply: harmless(reply), milliseconds }
+        Self { at, status: Some(status), error: error.map(str::to_owned), reply: sanitize_excerpt(reply), milliseconds }
     }
 
     /// A call without a response, with a stable code of the reason.
     #[must_use]
-    pub fn unanswered(at: Time, error: &str, milliseconds: i64) -> Self {
+    pub fn without_response(at: Time, error: &str, milliseconds: i64) -> Self {
         Self { at, status: None, error: Some(error.to_owned()), reply: String::new(), milliseconds }
     }
 
@@ -403,7 +408,7 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery whose first attempt is due.
     #[must_use]
-    pub fn due(webhook: &Webhook, event: &Event, now: Time) -> Self {
+    pub fn new_due(webhook: &Webhook, event: &Event, now: Time) -> Self {
         Self {
             workspace_id: webhook.workspace_id,
             webhook_id: webhook.webhook_id,
@@ -429,18 +434,23 @@ impl Delivery {
 
     /// The delivery with its next attempt in progress.
     #[must_use]
-    pub fn taken_up(&self, lease: Uuid, now: Time) -> Self {
-        Self { attempts: self.attempts + 1, lease: Some(lease), next_at: Some(now.plus(HOLD)), ..self.clone() }
+    pub fn with_attempt_started(&self, lease: Uuid, now: Time) -> Self {
+        Self {
+            attempts: self.attempts + 1,
+            lease: Some(lease),
+            next_at: Some(now.plus(LEASE_DURATION)),
+            ..self.clone()
+        }
     }
 
     /// The delivery after an attempt under a lease; `None` if another worker has it by now.
     #[must_use]
-    pub fn after(&self, lease: Uuid, attempt: &Attempt) -> Option<Self> {
+    pub fn with_attempt_result(&self, lease: Uuid, attempt: &Attempt) -> Option<Self> {
         let _own = self.lease.filter(|held| *held == lease)?;
         let mut after = Self { last_attempt: Some(attempt.clone()), lease: None, next_at: None, ..self.clone() };
         if attempt.succeeded() {
             after.state = DeliveryState::Succeeded;
-        } else if let Some(wait) = wait_after(self.attempts) {
+        } else if let Some(wait) = retry_delay_after(self.attempts) {
             let ended = attempt.at.plus(Duration::milliseconds(attempt.milliseconds));
             after.next_at = Some(ended.plus(wait));
         } else {
@@ -452,7 +462,7 @@ impl Delivery {
     /// The delivery after an attempt that an admin requested: a success ends it, and a failure leaves the
     /// schedule unchanged.
     #[must_use]
-    pub fn redelivered(&self, attempt: &Attempt) -> Self {
+    pub fn with_redelivery_result(&self, attempt: &Attempt) -> Self {
         let known = Self { last_attempt: Some(attempt.clone()), redeliveries: self.redeliveries + 1, ..self.clone() };
         if attempt.succeeded() {
             Self { state: DeliveryState::Succeeded, next_at: None, lease: None, ..known }
@@ -473,23 +483,23 @@ impl Delivery {
 
     /// True if the next attempt is the second, which does not wait for the schedule.
     #[must_use]
-    pub fn is_tried_again_soon(&self) -> bool {
+    pub fn retries_immediately(&self) -> bool {
         self.state == DeliveryState::Pending && self.attempts == 1
     }
 }
 
 /// The delay after this many failed attempts; `None` after the last.
 #[must_use]
-pub fn wait_after(attempts: u32) -> Option<Duration> {
+pub fn retry_delay_after(attempts: u32) -> Option<Duration> {
     let at = usize::try_from(attempts.checked_sub(1)?).ok()?;
-    WAITS.get(at).copied()
+    RETRY_DELAYS.get(at).copied()
 }
 
-/// The start of a response body, made safe to show: at most [`REPLY_KEPT`] bytes on one line, without invisible
+/// The start of a response body, made safe to show: at most [`RESPONSE_EXCERPT_LIMIT`] bytes on one line, without invisible
 /// characters or ones that change the writing direction.
 #[must_use]
-pub fn harmless(reply: &[u8]) -> String {
-    let start = &reply[..reply.len().min(REPLY_KEPT)];
+pub fn sanitize_excerpt(reply: &[u8]) -> String {
+    let start = &reply[..reply.len().min(RESPONSE_EXCERPT_LIMIT)];
     let mut text = String::new();
     for c in String::from_utf8_lossy(start).chars() {
         let c = match c {
@@ -497,7 +507,7 @@ pub fn harmless(reply: &[u8]) -> String {
             c if is_visible(c) => c,
             _ => '\u{FFFD}',
         };
-        if text.len() + c.len_utf8() > REPLY_KEPT {
+        if text.len() + c.len_utf8() > RESPONSE_EXCERPT_LIMIT {
             break;
         }
         text.push(c);
@@ -538,21 +548,21 @@ pub fn new_secret(random: Random) -> String {
 impl Secrets {
     /// Secrets with a current one only.
     #[must_use]
-    pub fn of(current: String) -> Self {
+    pub fn with_current(current: String) -> Self {
         Self { current, earlier: Vec::new() }
     }
 
     /// The secrets with a new current one; the previous one still signs for a while.
     #[must_use]
     pub fn rotated(&self, fresh: String, now: Time) -> Self {
-        let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(EARLIER_SIGNS) };
+        let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(FORMER_SECRET_SIGNS_FOR) };
         let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
-        Self { current: fresh, earlier: [replaced].into_iter().chain(kept).take(EARLIER_LIMIT).collect() }
+        Self { current: fresh, earlier: [replaced].into_iter().chain(kept).take(FORMER_SECRET_LIMIT).collect() }
     }
 
     /// The secrets without expired ones.
     #[must_use]
-    pub fn at(&self, now: Time) -> Self {
+    pub fn valid_at(&self, now: Time) -> Self {
         let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned().collect();
         Self { current: self.current.clone(), earlier: kept }
     }
@@ -560,7 +570,7 @@ impl Secrets {
     /// The signatures of a call, the current secret's first, separated by spaces.
     #[must_use]
     pub fn signatures(&self, id: &str, seconds: i64, body: &[u8], now: Time) -> String {
-        let valid = self.at(now);
+        let valid = self.valid_at(now);
         let secrets = [&valid.current].into_iter().chain(valid.earlier.iter().map(|earlier| &earlier.secret));
         secrets.filter_map(|secret| signature(secret, id, seconds, body)).collect::<Vec<_>>().join(" ")
     }

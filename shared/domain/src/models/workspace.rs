@@ -204,7 +204,7 @@ impl Settings {
     ///
     /// # Errors
     /// An invalid `service_level`.
-    pub fn require_level(&self, level: &str) -> Result<(), DomainError> {
+    pub fn require_service_level(&self, level: &str) -> Result<(), DomainError> {
         if self.service_levels.contains(level) {
             return Ok(());
         }
@@ -251,13 +251,13 @@ impl WorkspaceEdit {
     pub fn read(fields: &mut Fields) -> Self {
         let name = fields.text("name", NAME);
         if fields.is_null("name") {
-            fields.fault("name", "missing", "cannot be removed");
+            fields.add_error("name", "missing", "cannot be removed");
         }
         Self {
             name,
-            retention_days: fields.edited_integer("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
-            invitation_days: fields.edited_integer("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
-            sender: fields.edited_text("sender", EMAIL),
+            retention_days: fields.integer_edit("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
+            invitation_days: fields.integer_edit("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
+            sender: fields.text_edit("sender", EMAIL),
             sms_sender: read_sms_sender(fields),
             emails_per_day: read_quota(fields, "emails_per_day"),
             texts_per_day: read_quota(fields, "texts_per_day"),
@@ -311,7 +311,7 @@ impl AllowedSenders {
         for (field, list, sender) in wanted {
             let sender = sender.as_ref().and_then(Option::as_deref);
             if listed(list, sender).is_err() {
-                fields.fault(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
+                fields.add_error(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
             }
         }
     }
@@ -330,7 +330,7 @@ fn listed<'a>(list: &'a [String], wanted: Option<&str>) -> Result<Option<&'a str
 const SMS_SENDER: TextRule = TextRule::new(Form::Ascii, 1, 16);
 
 fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
-    let sender = fields.edited_text("sms_sender", SMS_SENDER)?;
+    let sender = fields.text_edit("sms_sender", SMS_SENDER)?;
     let is_name = |text: &str| {
         text.len() <= 11
             && text.chars().all(|c| c.is_ascii_alphanumeric())
@@ -339,7 +339,7 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
     match sender {
         Some(text) if !is_name(&text) && MOBILE.read(&text).is_err() => {
             let detail = "must be a name of at most 11 letters and digits, or a number such as +49 170 1234567";
-            fields.fault("sms_sender", "invalid_format", detail);
+            fields.add_error("sms_sender", "invalid_format", detail);
             None
         }
         Some(text) => Some(Some(MOBILE.read(&text).unwrap_or(text))),
@@ -348,7 +348,7 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
 }
 
 fn read_quota(fields: &mut Fields, name: &str) -> Option<Option<u32>> {
-    let quota = fields.edited_integer(name, 0, i64::from(QUOTA_MAX))?;
+    let quota = fields.integer_edit(name, 0, i64::from(QUOTA_MAX))?;
     Some(quota.and_then(|quota| u32::try_from(quota).ok()))
 }
 
@@ -359,16 +359,16 @@ fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
     let mut inner = fields.object("silent_devices")?;
     let after_days = inner.integer("after_days", SILENT_DAYS.0, SILENT_DAYS.1);
     inner.require("after_days");
-    let action = inner.required_word("action");
-    fields.faults_of("silent_devices", inner);
+    let action = inner.required_enum("action");
+    fields.take_errors_of("silent_devices", inner);
     Some(Some(SilentRule { after_days: after_days?, action: action? }))
 }
 
 fn read_pin_limit(fields: &mut Fields) -> Option<Option<u32>> {
-    let limit = fields.edited_integer("pin_limit", 0, PIN_FAILURES.1)?;
+    let limit = fields.integer_edit("pin_limit", 0, PIN_FAILURES.1)?;
     if limit.is_some_and(|limit| (1..PIN_FAILURES.0).contains(&limit)) {
         let detail = format!("must be 0 for never, or from {} to {}", PIN_FAILURES.0, PIN_FAILURES.1);
-        fields.fault("pin_limit", "out_of_range", detail);
+        fields.add_error("pin_limit", "out_of_range", detail);
         return None;
     }
     Some(limit.and_then(|limit| u32::try_from(limit).ok()))
@@ -380,7 +380,7 @@ fn read_service_levels(fields: &mut Fields) -> Option<BTreeSet<String>> {
     }
     let levels: BTreeSet<String> = fields.texts("service_levels", SERVICE_LEVEL)?.into_iter().collect();
     if levels.len() > SERVICE_LEVEL_LIMIT {
-        fields.fault("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
+        fields.add_error("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
         return None;
     }
     Some(levels)
@@ -399,8 +399,8 @@ fn read_minimum_versions(fields: &mut Fields) -> Option<MinimumVersions> {
         ios: read_minimum(&mut inner, "ios"),
         android: read_minimum(&mut inner, "android"),
     };
-    inner.refuse_others();
-    fields.faults_of("minimum_versions", inner);
+    inner.deny_unknown();
+    fields.take_errors_of("minimum_versions", inner);
     Some(versions)
 }
 
@@ -408,7 +408,7 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
     let version = fields.text(name, MINIMUM_VERSION)?;
     let is_version = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     if !is_version {
-        fields.fault(name, "invalid_format", "must be numbers with dots between, such as 17.5");
+        fields.add_error(name, "invalid_format", "must be numbers with dots between, such as 17.5");
         return None;
     }
     Some(version)
@@ -417,7 +417,7 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
 /// The workspace after a run of its rule for silent devices that stopped at a cursor; `None` if the run
 /// finished, so that the next one is scheduled.
 #[must_use]
-pub fn silent_rule_applied(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
+pub fn after_silent_rule_run(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
     let mut after = workspace.clone();
     if cursor.is_none() {
         after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));

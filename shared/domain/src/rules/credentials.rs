@@ -14,7 +14,7 @@ impl DeviceAttachments {
     pub fn revoked_in(&self, event: &mut Event) {
         let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
         if !ids.is_empty() {
-            event.change("acs_credential_ids", ids, Vec::<String>::new());
+            event.add_change("acs_credential_ids", ids, Vec::<String>::new());
         }
     }
 }
@@ -29,7 +29,7 @@ pub fn issue(
     id: CredentialId,
     context: &EventContext,
 ) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     if attachments.credentials.contains_key(&id) {
         return Ok(None);
     }
@@ -52,7 +52,7 @@ pub fn revoke(
     id: CredentialId,
     context: &EventContext,
 ) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut after = attachments.clone();
     let held = after.credentials.remove(&id).is_some();
     Ok(held.then(|| (after, credential_event(device, EventType::DeviceCredentialRevoked, id, context))))
@@ -62,8 +62,8 @@ fn credential_event(device: &Device, event_type: EventType, id: CredentialId, co
     let mut event = device.event(event_type, context);
     let id = id.to_string();
     match event_type {
-        EventType::DeviceCredentialIssued => event.change("acs_credential_id", None::<String>, id),
-        _ => event.change("acs_credential_id", id, None::<String>),
+        EventType::DeviceCredentialIssued => event.add_change("acs_credential_id", None::<String>, id),
+        _ => event.add_change("acs_credential_id", id, None::<String>),
     }
     event
 }
@@ -79,7 +79,7 @@ pub fn report(
     report: &Report,
     context: &EventContext,
 ) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let before = attachments.services.get(&kind).cloned().unwrap_or_default();
     let same = |problem: &&Problem| Some(&problem.message) == report.problem.as_ref();
     let problem = match before.problem.as_ref().filter(same) {
@@ -91,9 +91,9 @@ pub fn report(
         return Ok(None);
     }
     let mut event = device.event(EventType::DeviceServiceReported, context);
-    event.change("service", Value::Null, kind.as_str());
-    event.change("has_active_endpoint", before.is_active(), service.is_active());
-    event.change("problem", before.problem.is_some(), service.problem.is_some());
+    event.add_change("service", Value::Null, kind.as_str());
+    event.add_change("has_active_endpoint", before.is_active(), service.is_active());
+    event.add_change("problem", before.problem.is_some(), service.problem.is_some());
     let mut after = attachments.clone();
     after.services.insert(kind, service);
     Ok(Some((after, event)))

@@ -15,7 +15,7 @@ use crate::rules::context::EventContext;
 
 impl Device {
     pub(crate) fn event(&self, event_type: EventType, context: &EventContext) -> Event {
-        context.event(event_type).about_device(self.device_id, self.user_id)
+        context.event(event_type).with_device(self.device_id, self.user_id)
     }
 }
 
@@ -28,14 +28,14 @@ pub fn block(
     reason: Option<String>,
     context: &EventContext,
 ) -> Result<Option<(Device, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     if device.blocked.is_some() {
         return Ok(None);
     }
     let mut blocked = device.clone();
     blocked.blocked = Some(Restriction::by(context, reason.clone()));
     let mut event = device.event(EventType::DeviceBlocked, context);
-    event.change("blocked", false, true);
+    event.add_change("blocked", false, true);
     event.private.reason = reason;
     Ok(Some((blocked, event)))
 }
@@ -49,14 +49,14 @@ pub fn unblock(
     reason: Option<String>,
     context: &EventContext,
 ) -> Result<Option<(Device, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     if device.blocked.is_none() {
         return Ok(None);
     }
     let mut unblocked = device.clone();
     unblocked.blocked = None;
     let mut event = device.event(EventType::DeviceUnblocked, context);
-    event.change("blocked", true, false);
+    event.add_change("blocked", true, false);
     event.private.reason = reason;
     Ok(Some((unblocked, event)))
 }
@@ -114,9 +114,9 @@ pub fn delete(
         deletion.user.leave_behind(&deletion.device);
     }
     deletion.claim.held = false;
-    deletion.event.change("status", Status::Active.as_str(), Status::Deleted.as_str());
+    deletion.event.add_change("status", Status::Active.as_str(), Status::Deleted.as_str());
     // What the record says of a device that is gone, for whoever cares for phones alone.
-    deletion.event.change("platform", device.platform.as_str(), Value::Null);
+    deletion.event.add_change("platform", device.platform.as_str(), Value::Null);
     Some(deletion)
 }
 
@@ -139,7 +139,7 @@ pub fn edit(
     edit: &Edit,
     context: &EventContext,
 ) -> Result<Option<(Device, DeviceAttachments, Event)>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut edited = device.clone();
     let mut after = attachments.clone();
     let mut event = device.event(EventType::DeviceUpdated, context);
@@ -147,7 +147,7 @@ pub fn edit(
         && *nickname != device.nickname
     {
         edited.nickname.clone_from(nickname);
-        event.change_of("nickname");
+        event.add_changed_field("nickname");
     }
     for (key, value) in &edit.metadata {
         let before = after.metadata.get(key).cloned().unwrap_or(Value::Null);
@@ -165,7 +165,7 @@ pub fn edit(
         return Err(DomainError::field("custom_metadata", "too_many", detail));
     }
     if after != *attachments {
-        event.change_of("custom_metadata");
+        event.add_changed_field("custom_metadata");
     }
     let changed = !event.changed_fields.is_empty();
     Ok(changed.then_some((edited, after, event)))

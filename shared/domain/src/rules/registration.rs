@@ -8,7 +8,7 @@ use crate::limits::DEVICE_LIMIT;
 use crate::models::command::{Command, CommandKind, Trigger};
 use crate::models::device::{
     Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
-    pending_for,
+    find_pending_command,
 };
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{Invitation, Purpose};
@@ -54,7 +54,7 @@ impl RegistrationRequest {
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let code = fields.required_text("code", CODE);
         let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
-        let platform = fields.required_word("platform");
+        let platform = fields.required_enum("platform");
         let model_name = fields.required_text("model_name", MODEL_NAME);
         let os_version = fields.required_text("os_version", VERSION);
         let app_version = fields.text("app_version", VERSION);
@@ -173,7 +173,7 @@ pub fn register(
     new_ids: &NewIds,
     context: &EventContext,
 ) -> Result<Registration, RefusedRegistration> {
-    found.user.require_usable()?;
+    found.user.require_app_access()?;
     let holder = found.claim.as_ref().filter(|claim| claim.held);
     let device = found.claimed.as_ref();
     match (holder, device) {
@@ -209,7 +209,7 @@ pub fn register(
 
 /// Lets pass an installation that is not told to erase itself, deleted or not.
 fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), DomainError> {
-    let pending = known.is_some_and(|device| pending_for(device, CommandKind::Wipe, now).is_some());
+    let pending = known.is_some_and(|device| find_pending_command(device, CommandKind::Wipe, now).is_some());
     if pending { Err(DomainError::ErasurePending) } else { Ok(()) }
 }
 
@@ -265,9 +265,9 @@ fn re_enrol(
     after.enrolment = Some(enrolment(found, context));
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
-    let event = context.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
+    let event = context.event(EventType::DeviceReEnrolled).with_device(device.device_id, device.user_id);
     let mut event = found.invitation.named_in(event);
-    event.change("epoch", device.epoch, epoch);
+    event.add_change("epoch", device.epoch, epoch);
     Registration {
         device: RowChange { before: Some(device.clone()), after: with_configuration(found, after) },
         claim: RowChange { before: Some(claim.clone()), after: claim_after },
@@ -294,7 +294,7 @@ fn enrol(
         version: found.claim.as_ref().map_or(1, |claim| claim.version),
         ..IdentifierClaim::of(&device)
     };
-    let event = context.event(EventType::DeviceRegistered).about_device(new_ids.device_id, found.user.user_id);
+    let event = context.event(EventType::DeviceRegistered).with_device(new_ids.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
     let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
     let (replaced, removed, events) = match old {
@@ -387,7 +387,7 @@ pub fn simulate(
     device_id: DeviceId,
     context: &EventContext,
 ) -> Result<SimulatedPhone, DomainError> {
-    user.require_usable()?;
+    user.require_app_access()?;
     match claim.filter(|claim| claim.held) {
         Some(claim) if claim.user_id == user.user_id => {
             let detail = "is that of a phone that the user has";
@@ -402,7 +402,7 @@ pub fn simulate(
     let user = user_with(user, device_id, context).after;
     let epoch = claim.map_or(1, |claim| claim.epoch + 1);
     let device = new_device(&user, application, device_id, epoch, context);
-    let event = context.event(EventType::DeviceRegistered).about_device(device_id, user.user_id);
+    let event = context.event(EventType::DeviceRegistered).with_device(device_id, user.user_id);
     let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
     Ok(SimulatedPhone { claim: RowChange { before: claim.cloned(), after }, device, user, event })
 }
@@ -430,7 +430,7 @@ fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
 /// Whoever registers by a deployment wants the configuration.
 fn with_configuration(found: &RegistrationState, device: Device) -> Device {
     match found.invitation.purpose {
-        Purpose::Deploy => device.forced(),
+        Purpose::Deploy => device.with_download_ordered(),
         Purpose::Invite | Purpose::Unknown(_) => device,
     }
 }

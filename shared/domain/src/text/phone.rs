@@ -40,7 +40,7 @@ fn calling_code(digits: &str) -> &str {
 }
 
 /// True if a text has two numbers: a second `+`, or a slash, comma, semicolon or word between complete numbers.
-pub(super) fn are_several(text: &str) -> bool {
+pub(super) fn has_several(text: &str) -> bool {
     let digits = |part: &str| part.chars().filter(char::is_ascii_digit).count();
     let between = |c: char| matches!(c, '/' | ',' | ';' | '|' | '&' | '\\') || c.is_alphabetic() || c.is_control();
     let whole = text.split(between).filter(|part| digits(part) >= FEWEST).count();
@@ -50,7 +50,7 @@ pub(super) fn are_several(text: &str) -> bool {
 /// A mobile number as it is dialled from abroad: `+` and digits. A trunk zero is left out; an ambiguous one is
 /// an error.
 pub(super) fn mobile(text: &str) -> Result<String, &'static str> {
-    if are_several(text) {
+    if has_several(text) {
         return Err(SEVERAL);
     }
     let rest = text.trim().trim_start_matches('(').strip_prefix('+').ok_or(MALFORMED)?;
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(mobile(text), Err(SEVERAL), "{text}");
         }
         assert_eq!(mobile("+49 170/1234567"), Ok("+491701234567".to_owned()));
-        assert!(!are_several("*21*+491701234567#") && !are_several("(0228) 47 11 / 12") && !are_several("030/1234567"));
-        assert!(are_several("030 1234567 / 030 7654321"));
+        assert!(!has_several("*21*+491701234567#") && !has_several("(0228) 47 11 / 12") && !has_several("030/1234567"));
+        assert!(has_several("030 1234567 / 030 7654321"));
     }
 }

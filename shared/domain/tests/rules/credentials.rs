@@ -35,7 +35,7 @@ fn credential(n: u128) -> CredentialId {
 #[test]
 fn a_credential_is_issued_once_and_taken_once() {
     let device = device();
-    let none = DeviceAttachments::none(&device);
+    let none = DeviceAttachments::empty(&device);
     let (one, event) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
     assert_eq!((event.event_type, event.device_id), (EventType::DeviceCredentialIssued, Some(device.device_id)));
     assert_eq!(issue(&device, &one, credential(1), &context(2)), Ok(None));
@@ -49,7 +49,7 @@ fn a_credential_is_issued_once_and_taken_once() {
 #[test]
 fn a_phone_holds_so_many_credentials_and_no_more() {
     let device = device();
-    let mut held = DeviceAttachments::none(&device);
+    let mut held = DeviceAttachments::empty(&device);
     for n in 0..CREDENTIAL_LIMIT {
         held = issue(&device, &held, credential(n as u128), &context(1)).unwrap().unwrap().0;
     }
@@ -62,7 +62,7 @@ fn a_phone_holds_so_many_credentials_and_no_more() {
 fn nothing_is_issued_to_a_phone_that_is_gone() {
     let device = device();
     let gone = gone(&device);
-    let none = DeviceAttachments::none(&device);
+    let none = DeviceAttachments::empty(&device);
     let services = Report::default();
     assert_eq!(issue(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
     assert_eq!(revoke(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
@@ -74,10 +74,10 @@ fn a_report_stands_for_all_that_the_service_knows_and_a_problem_keeps_its_beginn
     let device = device();
     let read = |body| Report::read(fields(body)).unwrap();
     let broken = read(json!({"endpoints": [{"endpoint_id": "a", "is_active": true}], "problem": "no answer"}));
-    let none = DeviceAttachments::none(&device);
+    let none = DeviceAttachments::empty(&device);
     let (first, event) = report(&device, &none, ServiceKind::AssaAbloy, &broken, &context(1)).unwrap().unwrap();
     assert_eq!(event.changes["has_active_endpoint"].after, true);
-    assert!(!serde_json::to_string(&event.public()).unwrap().contains("no answer"));
+    assert!(!serde_json::to_string(&event.to_public_json()).unwrap().contains("no answer"));
     assert_eq!(report(&device, &first, ServiceKind::AssaAbloy, &broken, &context(2)), Ok(None));
     let other = read(json!({"endpoints": [], "problem": "no answer"}));
     let (second, _) = report(&device, &first, ServiceKind::AssaAbloy, &other, &context(3)).unwrap().unwrap();
@@ -117,7 +117,7 @@ fn what_is_wrong_is_told_with_since_when() {
     let ill = Device {
         failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
         push: domain::models::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
-        ..device.forced()
+        ..device.with_download_ordered()
     };
     let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();
     assert_eq!(codes(&ill, &settings, 0), (vec!["command_failed"], warnings));
@@ -173,7 +173,7 @@ fn a_report_is_read_with_every_fault_named() {
 #[test]
 fn the_event_of_a_credential_names_it_and_a_phones_end_names_all_that_it_held() {
     let device = device();
-    let none = DeviceAttachments::none(&device);
+    let none = DeviceAttachments::empty(&device);
     let (one, issued) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
     let (_, revoked) = revoke(&device, &one, credential(1), &context(2)).unwrap().unwrap();
     let id = json!(credential(1));

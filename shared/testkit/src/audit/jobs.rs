@@ -11,17 +11,17 @@ use super::Audit;
 impl Audit {
     pub(super) fn jobs(&mut self) {
         let created = self.count(EventType::JobCreated, |_| true);
-        self.hold(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
+        self.check(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
         for job in self.jobs.clone() {
             match job.kind {
                 JobKind::Users | JobKind::Devices => self.job(&job),
                 JobKind::Sync => self.sync(&job),
-                JobKind::Unknown(_) => self.hold(false, format!("there is a job of the kind {}", job.kind)),
+                JobKind::Unknown(_) => self.check(false, format!("there is a job of the kind {}", job.kind)),
             }
         }
         let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
         let lost = self.items.iter().filter(of_nothing).count();
-        self.hold(lost == 0, format!("{lost} outcomes are of no job"));
+        self.check(lost == 0, format!("{lost} outcomes are of no job"));
     }
 
     fn job(&mut self, job: &Job) {
@@ -53,7 +53,7 @@ impl Audit {
             checks.push((right, format!("outcomes of {there:?}, asked for were {asked:?}")));
         }
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
         for item in items {
             self.item(job, &item);
@@ -99,7 +99,7 @@ impl Audit {
             checks.push((done == usize::from(!job.dry_run), what));
         }
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
@@ -115,11 +115,11 @@ impl Audit {
         let done: usize = main_events(job).iter().map(|event_type| self.count(*event_type, about)).sum();
         let changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
         let what = format!("a thing of a job came out {}, with {done} events", item.outcome);
-        self.hold(done == usize::from(changed), what);
+        self.check(done == usize::from(changed), what);
         let any = self.events.iter().filter(|event| about(event)).count();
-        self.hold(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
+        self.check(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
         let told = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
-        self.hold(told, "what failed says why, and nothing else does");
+        self.check(told, "what failed says why, and nothing else does");
     }
 }
 

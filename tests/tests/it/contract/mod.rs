@@ -76,7 +76,7 @@ impl Drop for TestStore {
 }
 
 /// A case's own workspace, with a clock that is moved by hand and identifiers that never repeat.
-struct Place<'a> {
+struct Case<'a> {
     store: &'a Store,
     table: &'a Table,
     workspace: WorkspaceId,
@@ -84,27 +84,27 @@ struct Place<'a> {
 }
 
 /// The next identifier.
-static DRAWN: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 fn new_id(now: Time) -> Uuid {
     let mut bytes = [0; 10];
-    bytes[2..].copy_from_slice(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes[2..].copy_from_slice(&NEXT_ID.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     timed_uuid(now, bytes)
 }
 
 /// A new short part of a key or a token.
 fn short() -> String {
-    format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed))
+    format!("{:08}", NEXT_ID.fetch_add(1, Ordering::Relaxed))
 }
 
 fn letters(bytes: &mut [u8]) {
-    let drawn = Hash::of(DRAWN.fetch_add(1, Ordering::Relaxed).to_string());
+    let drawn = Hash::of(NEXT_ID.fetch_add(1, Ordering::Relaxed).to_string());
     for (byte, letter) in bytes.iter_mut().zip(drawn.as_str().bytes().cycle()) {
         *byte = letter;
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Case<'a> {
     fn new(store: &'a Store) -> Self {
         let now = Time::from(store.bench.now());
         Self { store, table: &store.table, workspace: WorkspaceId(new_id(now)), now }
@@ -213,7 +213,8 @@ impl<'a> Place<'a> {
         let device = self.new_device(user.user_id, identifier);
         let mut after = user.clone();
         after.device_ids.insert(device.device_id);
-        let commit = Commit::of(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
+        let commit =
+            Commit::with_event(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
         self.table.commit(commit).await.expect("a device is made");
         after.version += 1;
         *user = after;
@@ -243,13 +244,13 @@ impl<'a> Place<'a> {
     }
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
+fn expect_conflict<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
     assert!(matches!(&result, Err(Error::Conflict)), "{why}: {result:?}");
     drop(result);
 }
 
 /// All items of a list, by pages of a size; `between` runs after each page.
-async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
+async fn list_all_pages<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
 where
     P: Future<Output = Result<Page<T>, Error>>,
     B: Future<Output = ()>,
@@ -272,31 +273,31 @@ where
 async fn nothing() {}
 
 /// True if a user of the workspace has this username.
-async fn is_taken(place: &Place<'_>, username: &str) -> bool {
-    place.table.username_claims(place.workspace, username).await.expect("it answers").are_taken_from(None)
+async fn is_taken(case: &Case<'_>, username: &str) -> bool {
+    case.table.username_claims(case.workspace, username).await.expect("it answers").are_taken_by_other(None)
 }
 
-fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
+fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Invite,
-        invitation_id: InvitationId(new_id(place.now)),
+        invitation_id: InvitationId(new_id(case.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices,
-        life,
+        lifetime: life,
     };
-    let invited = invite(user, None, new, &place.context()).expect("the user has an address");
+    let invited = invite(user, None, new, &case.context()).expect("the user has an address");
     (invited.invitation, code)
 }
 
-fn typed(text: &str) -> Query {
+fn search_query(text: &str) -> Query {
     Query::parse(text).expect("it holds letters")
 }
 
-fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
+fn claim(case: &Case<'_>, device: &Device) -> IdentifierClaim {
     IdentifierClaim {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         device_identifier: device.device_identifier.clone(),
         device_id: device.device_id,
         user_id: device.user_id,
@@ -307,20 +308,20 @@ fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
     }
 }
 
-fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: CommandState) -> Command {
+fn command(case: &Case<'_>, device: &Device, kind: CommandKind, state: CommandState) -> Command {
     Command {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         device_id: device.device_id,
         user_id: device.user_id,
-        command_id: CommandId(new_id(place.now)),
+        command_id: CommandId(new_id(case.now)),
         kind,
         epoch: device.epoch,
         state,
         late: false,
-        queued_at: place.now,
+        queued_at: case.now,
         queued_by: Actor::System,
         reason: None,
-        expires_at: place.now.plus(Duration::days(30)),
+        expires_at: case.now.plus(Duration::days(30)),
         deferrals: 0,
         again_at: None,
         detail: None,
@@ -343,17 +344,17 @@ fn open(command: &Command) -> OpenCommand {
 }
 
 /// Stores open commands of a user's device.
-async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
+async fn set_open_commands(case: &Case<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
-    let commit = Commit::without_event(place.id()).edit(device, &after);
-    place.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
+    let commit = Commit::without_event(case.id()).edit(device, &after);
+    case.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
     Device { version: device.version + 1, ..after }
 }
 
-fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
+fn usage(case: &Case<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     let counts = Counts::from([(UsageKind::Calls, calls)]);
     Usage {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         of,
         month: month.to_owned(),
         counts,
@@ -362,14 +363,14 @@ fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     }
 }
 
-fn job(place: &Place<'_>) -> Job {
+fn job(case: &Case<'_>) -> Job {
     let new = NewJob {
-        job_id: JobId(new_id(place.now)),
+        job_id: JobId(new_id(case.now)),
         kind: JobKind::Users,
         action: json!({"action": "activate"}),
         action_name: "activate",
         selection: Selection::Ids(Vec::new()),
         dry_run: false,
     };
-    begin(new, &place.context()).job.expect("a job is begun").after
+    begin(new, &case.context()).job.expect("a job is begun").after
 }

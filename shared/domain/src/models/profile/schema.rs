@@ -8,7 +8,7 @@ use jsonschema::error::{ValidationError, ValidationErrorKind};
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
-use crate::input::{FAULT_LIMIT, FieldError};
+use crate::input::{FIELD_ERROR_LIMIT, FieldError};
 
 /// The deepest nesting of a schema.
 pub const SCHEMA_DEPTH: usize = 64;
@@ -50,7 +50,7 @@ pub fn check_schema(schema: &Value) -> Vec<FieldError> {
     }
     let mut faults = Findings::of(schema).faults;
     if faults.is_empty() {
-        faults = by_its_draft(schema);
+        faults = check_by_draft(schema);
     }
     if faults.is_empty()
         && let Err(error) = compile(schema)
@@ -72,7 +72,7 @@ pub fn check(settings: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
     match compile(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
         Ok(validator) => {
-            let faults = validator.iter_errors(&settings).take(FAULT_LIMIT);
+            let faults = validator.iter_errors(&settings).take(FIELD_ERROR_LIMIT);
             faults.map(|error| fault("settings", "schema_violation", &error)).collect()
         }
     }
@@ -83,11 +83,11 @@ fn is_known(named: &Value) -> bool {
     named.as_str().is_some_and(draft)
 }
 
-fn by_its_draft(schema: &Value) -> Vec<FieldError> {
+fn check_by_draft(schema: &Value) -> Vec<FieldError> {
     match jsonschema::meta::validator_for(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
         Ok(meta) => {
-            let faults = meta.iter_errors(schema).take(FAULT_LIMIT);
+            let faults = meta.iter_errors(schema).take(FIELD_ERROR_LIMIT);
             faults.map(|error| fault("schema", "invalid_schema", &error)).collect()
         }
     }
@@ -121,29 +121,29 @@ struct Findings<'a> {
 impl<'a> Findings<'a> {
     fn of(schema: &'a Value) -> Self {
         let mut findings = Self { root: schema, patterns: 0, faults: Vec::new() };
-        findings.look(schema, "schema", false);
+        findings.inspect(schema, "schema", false);
         if findings.patterns > PATTERN_LIMIT {
             let detail = format!("must have at most {PATTERN_LIMIT} patterns");
             findings.faults.push(FieldError::new("schema", "too_many", detail));
         }
-        findings.faults.truncate(FAULT_LIMIT);
+        findings.faults.truncate(FIELD_ERROR_LIMIT);
         findings
     }
 
     /// Checks the whole schema; `data` marks values that are not schemas, to which a reference may point
     /// nevertheless.
-    fn look(&mut self, schema: &Value, place: &str, data: bool) {
+    fn inspect(&mut self, schema: &Value, place: &str, data: bool) {
         match schema {
             Value::Object(keywords) => {
                 for (keyword, value) in keywords {
                     let place = format!("{place}.{keyword}");
                     self.keyword(keyword, value, &place, data);
-                    self.look(value, &place, data || DATA.contains(&keyword.as_str()));
+                    self.inspect(value, &place, data || DATA.contains(&keyword.as_str()));
                 }
             }
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
-                    self.look(item, &format!("{place}.{at}"), data);
+                    self.inspect(item, &format!("{place}.{at}"), data);
                 }
             }
             _ => {}

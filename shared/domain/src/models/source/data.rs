@@ -143,7 +143,7 @@ pub fn former_key_hash(username: &str) -> Option<KeyHash> {
 /// A marker among the hashes of a source: they are hashes of usernames as this release compares them. A source
 /// whose import an earlier release began lacks it.
 #[must_use]
-pub fn rule_mark() -> KeyHash {
+pub fn comparison_marker() -> KeyHash {
     hash("rule", "rfc8265")
 }
 
@@ -179,22 +179,22 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| ImportError::new("invalid_encoding", format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
     let raw = match source.page.as_ref().map_or(Format::Csv, |page| page.format) {
-        Format::Csv => lines(source, text)?,
-        Format::Json => objects(source, text)?,
-        Format::Unknown(_) => return Err(of_another_release()),
+        Format::Csv => read_csv(source, text)?,
+        Format::Json => read_json(source, text)?,
+        Format::Unknown(_) => return Err(unknown_settings_error()),
     };
     if !source.key.is_known() {
-        return Err(of_another_release());
+        return Err(unknown_settings_error());
     }
     if raw.is_empty() {
         return Err(ImportError::new("empty", "holds no rows"));
     }
-    Ok(checked(source, raw))
+    Ok(check_rows(source, raw))
 }
 
 /// The error for a source with settings that only another release knows.
 #[must_use]
-pub fn of_another_release() -> ImportError {
+pub fn unknown_settings_error() -> ImportError {
     ImportError::new("unknown_settings", "is set up in a way that this release does not know")
 }
 
@@ -209,11 +209,11 @@ fn too_wide() -> ImportError {
 }
 
 /// The rows of a CSV text with a header row.
-fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
+fn read_csv(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     let delimiter = match source.delimiter {
         Delimiter::Comma => b',',
         Delimiter::Semicolon => b';',
-        Delimiter::Unknown(_) => return Err(of_another_release()),
+        Delimiter::Unknown(_) => return Err(unknown_settings_error()),
     };
     if ends_in_quotes(text.as_bytes(), delimiter) {
         return Err(ImportError::new("cut_off", "ends within quotes"));
@@ -338,7 +338,7 @@ fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
 }
 
 /// True if a page has more values than are allowed, whether it is valid JSON or not.
-fn is_too_much(text: &str) -> bool {
+fn has_too_many_values(text: &str) -> bool {
     let (mut quoted, mut escaped, mut groups, mut commas) = (false, false, 0, 0);
     for byte in text.bytes() {
         match byte {
@@ -365,8 +365,8 @@ fn member(item: &Value, name: &str) -> Value {
 }
 
 /// The rows of an array of objects.
-fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
-    if is_too_much(text) {
+fn read_json(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
+    if has_too_many_values(text) {
         return Err(ImportError::new(
             "too_many_values",
             format!("holds more than {GROUP_LIMIT} groups, or {VALUE_LIMIT} values"),
@@ -395,7 +395,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
 }
 
 /// The rows, checked by the rules for users; several rows for the same user are each an error.
-fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
+fn check_rows(source: &DataSource, raw: Vec<Raw>) -> Rows {
     let mut read: Vec<(Row, Map<String, Value>)> = raw.into_iter().map(|(line, values)| row(line, &values)).collect();
     let mut nameless = 0;
     for field in KeyField::ALL.iter().copied() {
@@ -418,7 +418,7 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
             }
         }
     }
-    let mut keys: Vec<KeyHash> = read.iter().flat_map(|(row, texts)| names_of(source, row, texts)).collect();
+    let mut keys: Vec<KeyHash> = read.iter().flat_map(|(row, texts)| key_hashes_of(source, row, texts)).collect();
     keys.sort_unstable();
     keys.dedup();
     let rows = read.into_iter().map(|(mut row, texts)| {
@@ -433,7 +433,7 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
 }
 
 /// The hashes of a row's possible users; see [`Rows::keys`].
-fn names_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<KeyHash> {
+fn key_hashes_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<KeyHash> {
     let text = |field: KeyField| texts.get(field.as_str()).and_then(Value::as_str);
     let counts = |field: &KeyField| *field == source.key || !row.faults.is_empty();
     let fields = KeyField::ALL.iter().copied().filter(counts);
@@ -467,8 +467,8 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
         row.faults.push(RowFault::new(EXTERNAL_ID_FIELD, code, detail));
         None
     });
-    match NewUser::read(Fields::of_json(texts.clone())) {
-        Ok(new) => row.values = kept(values, &new, external.as_ref()),
+    match NewUser::read(Fields::from_json(texts.clone())) {
+        Ok(new) => row.values = stored_values(values, &new, external.as_ref()),
         Err(DomainError::Invalid(faults)) => {
             row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
         }
@@ -478,7 +478,11 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
 }
 
 /// The fields that the source has, normalized as users store them.
-fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<&String>) -> BTreeMap<String, Option<String>> {
+fn stored_values(
+    values: &Map<String, Value>,
+    new: &NewUser,
+    external: Option<&String>,
+) -> BTreeMap<String, Option<String>> {
     let fields = Field::ALL.iter().map(|field| (field.as_str(), new.field(*field)));
     let fields = fields.chain([(EXTERNAL_ID_FIELD, external)]);
     let mapped = fields.filter(|(field, _)| values.contains_key(*field));

@@ -14,7 +14,7 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// A system with one workspace. Requests use the workspace's first key unless another credential is given.
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) bench: Bench,
     /// Faults on the way to AWS; none until a test sets one.
     pub(crate) faults: Faults,
@@ -23,7 +23,7 @@ pub(crate) struct House {
     pub(crate) tenant: Tenant,
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::of(Setup::new()).await
     }
@@ -55,7 +55,7 @@ impl House {
 
     /// All items of a list.
     pub(crate) async fn all(&self, list: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, list).await
+        self.bench.list_all(&self.tenant, list).await
     }
 
     /// Creates a user with an e-mail address and a number, and returns the identifier.
