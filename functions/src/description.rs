@@ -7,7 +7,7 @@ mod about;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
-mod glossary;
+mod request_fields;
 #[cfg(test)]
 mod tests;
 

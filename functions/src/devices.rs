@@ -78,8 +78,8 @@ async fn perform(
 fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
     OperationDoc::new(summary)
         .detail(
-            "The command is told to the device at its next check-in. Asking again is answered by the command that is \
-             pending.",
+            "The device receives the command at its next check-in. Ordering the same command again answers with the \
+             pending one.",
         )
         .body(|mut fields| drop(CommandRequest::read(kind, &mut fields)))
         .guarded()

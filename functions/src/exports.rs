@@ -52,13 +52,13 @@ fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mu
     };
     OperationDoc::new(summary)
         .detail(
-            "Comma-separated values (RFC 4180), in parts: each names the next by `Link: rel=\"next\"`, and only the \
-             first has the line of names, so that they are one file when put together. Give `ids` or filters, not both; \
-             without either, all are given out. A parameter that is not known is refused.",
+            "Comma-separated values (RFC 4180) in parts, each with a `Link: rel=\"next\"` to the next. Only the \
+             first part has a header row, so that the parts are one file when joined. Send `ids` or filters, not \
+             both; without either, everything is exported. Unknown parameters are refused.",
         )
         .query(query)
         .answer(200, "A part of the file.", vec![("text/csv", schema_of::<String>())])
-        .with_header("link", "Where the next part is, unless this was the last.")
+        .with_header("link", "Address of the next part; absent after the last.")
         .with_header("content-disposition", "The file's name.")
         .refuses([DomainError::CursorInvalid])
 }

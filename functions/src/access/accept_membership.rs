@@ -17,7 +17,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Accept a membership")
-        .detail("It counts from this answer on: a workspace adds whom it will, and that is nothing to them before.")
+        .detail(
+            "A workspace may add anybody. The membership takes effect only once the person accepts it, with \
+         this call.",
+        )
         .shows::<views::Membership>("The membership.")
 }
 

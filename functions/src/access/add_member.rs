@@ -21,8 +21,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Add a member")
         .detail(
-            "A person, as the issuer of their tokens knows them. They can be given only what the caller holds. The \
-             membership counts for nothing until they have accepted it, by their own sign-in.",
+            "Adds a person by the identifier that their issuer has for them. The caller can grant only a role whose \
+             permissions they hold. The membership takes effect once the person has signed in and accepted it.",
         )
         .body(|fields| drop(NewMember::read(fields)))
         .once()

@@ -23,10 +23,13 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a key")
         .detail(
-            "The key itself is shown this once, in `key`. It can be given only what its maker holds. One that a key \
-             makes expires no later than that, and ends with it; a personal access token makes none.",
+            "The key itself is shown this once, in `key`. The caller can grant only permissions that they hold. A \
+             key that was created with a key expires no later than that key, and is revoked with it. Personal \
+             access tokens cannot create keys.",
         )
         .body(|fields| drop(NewKey::read(fields, Time::EPOCH)))
+        .field("expires_at", "Time of the expiry; never by default.")
+        .field("permissions", "What the key may do.")
         .once()
         .answers::<views::NewKey>(201, "The key.")
         .refuses([

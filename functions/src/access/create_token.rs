@@ -23,11 +23,17 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a personal access token")
-        .detail("By it a program may what the person may at that time, in the workspaces that it names, narrowed by `permissions` if they are given. It is shown this once, in `token`.")
+        .detail(
+            "With the token, a program may do what the person may do at the time of each call, in the \
+         workspaces that the token names, narrowed by `permissions` if given. The token is shown this \
+         once, in `token`.",
+        )
         .body(|fields| {
             let nobody = Identity { issuer: String::new(), subject: String::new(), memberships: Vec::new() };
             drop(NewToken::read(fields, &nobody, Time::EPOCH));
         })
+        .field("expires_at", "Time of the expiry, within 366 days.")
+        .field("permissions", "What the token is narrowed to; everything that the person may do by default.")
         .once()
         .answers::<views::NewToken>(201, "The token.")
         .refuses([DomainError::AlreadyCreated(String::new())])

@@ -16,7 +16,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Decline a membership")
-        .detail("One that was not accepted. It is gone, until the workspace adds the person again.")
+        .detail("Only a membership that was not accepted. It is removed; the workspace can add the person again.")
         .shows::<views::Membership>("The membership as it was.")
         .refuses([DomainError::MembershipAccepted])
 }

@@ -19,8 +19,8 @@ const DEFAULT_SPAN: i64 = 90;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List events")
         .detail(
-            "Who did what, when, from where, to what: the newest first, in a span from `since` (90 days ago) to \
-             `until` (now).",
+            "Who did what, to what, when and from where, newest first, from `since` (90 days ago by default) to \
+             `until` (now by default).",
         )
         .lists::<views::Event>(|fields| {
             let _filter = read(fields, Time::EPOCH);

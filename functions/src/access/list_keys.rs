@@ -12,7 +12,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List keys")
-        .detail("The newest first, revoked and expired ones too. One that a key made is revoked with it.")
+        .detail(
+            "Newest first, including revoked and expired keys. A key that was created with a revoked key is \
+         revoked.",
+        )
         .lists::<views::Key>(|_| ())
 }
 

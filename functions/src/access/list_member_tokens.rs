@@ -13,7 +13,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a member's tokens")
-        .detail("Those that were made for this workspace, the newest first; of other workspaces nothing is told.")
+        .detail(
+            "Tokens that open this workspace, newest first. Other workspaces that a token opens are not \
+         shown.",
+        )
         .lists::<views::MemberToken>(|_| ())
 }
 

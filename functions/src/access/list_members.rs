@@ -11,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List members").detail("The newest first.").lists::<views::Member>(|_| ())
+    OperationDoc::new("List members").detail("Newest first.").lists::<views::Member>(|_| ())
 }
 
 /// Answers with a page of members, the newest first.

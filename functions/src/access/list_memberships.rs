@@ -12,7 +12,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own memberships")
-        .detail("Those that wait to be accepted too, of whatever workspaces.")
+        .detail("In all workspaces, including those that are not accepted yet.")
         .lists::<views::Membership>(|_| ())
 }
 

@@ -12,7 +12,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own tokens")
-        .detail("The newest first; those that are over too, for a while.")
+        .detail("Newest first, including recently expired and revoked tokens.")
         .lists::<views::Token>(|_| ())
 }
 

@@ -22,14 +22,14 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a member")
         .detail(
-            "They may do nothing from this answer on. The last admin stays. The answer shows the keys that they made \
-             and that are good, and their webhooks; with `revoke`, these keys are revoked and these webhooks switched \
-             off together with them.",
+            "The member loses access with this answer. The last admin cannot be removed. The answer lists the valid \
+             keys and the webhooks that the member created; with `revoke`, these keys are revoked and these \
+             webhooks disabled at the same time.",
         )
         .query(|mut fields| {
             let _revoke = read(&mut fields);
         })
-        .shows::<views::RemovedMember>("The member as they were, with what they made.")
+        .shows::<views::RemovedMember>("The removed member, with what they created.")
         .refuses([DomainError::LastAdmin, DomainError::TooManyMade(CREATED_LIMIT + 1)])
 }
 

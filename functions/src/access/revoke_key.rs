@@ -15,7 +15,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a key")
-        .detail("It opens nothing from this answer on, and neither does any key that it made.")
+        .detail("The key, and every key that was created with it, is invalid from this answer on.")
         .shows::<views::Key>("The key.")
 }
 

@@ -14,8 +14,11 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Shut a member's token out")
-        .detail("It opens this workspace no more from this answer on, whatever other workspaces it opens.")
+    OperationDoc::new("Revoke a member's token for this workspace")
+        .detail(
+            "The token does not open this workspace from this answer on. Other workspaces that it opens are \
+         not affected.",
+        )
         .shows::<views::MemberToken>("The token.")
 }
 

@@ -16,7 +16,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke one's own token")
-        .detail("It opens nothing from this answer on.")
+        .detail("The token is invalid from this answer on.")
         .shows::<views::Token>("The token.")
 }
 

@@ -24,10 +24,10 @@ const PREVIEW: usize = 100;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change the workspace")
         .detail(
-            "A setting of `null` goes back to what the deployment says. With `dry_run` nothing is changed, and \
-             `preview` shows the devices that the rule for silent devices would befall now, which takes \
-             `devices:read`. To set that rule takes `devices:manage`: it acts in the name of whoever set it, and \
-             pauses once they may no longer do what it does.",
+            "`null` resets a setting to the deployment's default. With `dry_run` nothing is changed, and `preview` \
+             shows the devices that the rule for silent devices would apply to now; that needs `devices:read`. \
+             Setting the rule needs `devices:manage`: the rule acts in the name of whoever set it, and is paused \
+             when they lose that permission.",
         )
         .body(|mut fields| drop(read(&mut fields)))
         .versioned()

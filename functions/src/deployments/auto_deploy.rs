@@ -15,8 +15,9 @@ use crate::users::list_users;
 #[must_use]
 pub fn doc() -> OperationDoc {
     BULK.doc("Deploy to many users", &[]).detail(
-        "Users who have downloaded a configuration are told to download it again, the others get a deployment. \
-             Whoever was taken out of client deployment stays out. A filter is that of the users' list, `{}` for all.",
+        "Users who have downloaded a configuration are told to download it again; the others get a deployment. \
+         Users who were removed from client deployment are left out. The filter is that of the list of users, `{}` \
+         for all.",
     )
 }
 

@@ -16,11 +16,12 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Deploy a user's configuration")
         .detail(
-            "Its e-mail follows, with the link, the QR code and what to do. Doing it again is a resend: the older \
-             link ends. From this answer on, the devices that the user holds may have the configuration. A warning \
-             says if the address that it goes to was changed within the last 7 days.",
+            "Sends an e-mail with the link, the QR code and instructions. Deploying again sends it again, and the \
+             older link becomes invalid. From this answer on, the user's devices may download the configuration. A \
+             warning says if the address was changed within the last 7 days.",
         )
         .body(|mut fields| drop(read_deploy(&mut fields)))
+        .field("profile_id", "Profile to give to the user; without it, the user keeps theirs.")
         .once()
         .guarded()
         .answers::<views::Deployment>(202, "The deployment.")

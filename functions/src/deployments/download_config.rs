@@ -19,9 +19,9 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Download the configuration")
         .detail(
-            "For a registered, allowed device that a deployment's code registered, or whose user was deployed to, or \
-             told to fetch the configuration, since it was registered. Secrets are included, and nobody may keep the \
-             answer. The app puts it in place and says so at its next check-in.",
+            "For a registered device that is allowed, and that was registered with a deployment's code or whose \
+             user was deployed to since it was registered. The answer includes secrets and must not be cached. The \
+             app installs the configuration and reports its version at the next check-in.",
         )
         .shows::<views::PhoneConfiguration>("The configuration.")
         .refuses([

@@ -18,7 +18,10 @@ const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a deployment's QR code")
-        .detail("For a phone that is at hand. Whoever sees it can register a phone, so showing it is on the record.")
+        .detail(
+            "For a phone that is at hand. Whoever sees the code can register a phone, so each call is \
+         recorded as an event.",
+        )
         .answer(
             200,
             "The QR code, by `Accept`.",

@@ -16,9 +16,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List deployments")
         .detail(
-            "A page of users, the newest first, or those that `search` finds by the beginnings of their words, each \
-             with the profile that holds for them, their newest deployment and what became of it. Deleted users are not \
-             among them.",
+            "Users, newest first, or those that `search` finds, each with the profile that applies to them and \
+             their newest deployment. Deleted users are not listed.",
         )
         .lists::<views::DeployedUser>(|fields| drop(list_users::read(fields)))
 }

@@ -47,14 +47,14 @@ impl Platform {
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Follow a deployment's link")
         .detail(
-            "Sends iOS and Android each to the right place; anything else gets a page with the QR code. Of what is \
-             behind the code it tells only whether the link can still be used.",
+            "Redirects iOS and Android to the app or its store; other browsers get a page with the QR code. The \
+             answer shows nothing of the deployment but whether its link is still valid.",
         )
         .page(200, "A page with the QR code.")
-        .page(302, "On to the store, or to the app.")
-        .with_header("location", "The store's address, or the app's own.")
-        .page(404, "The code is nobody's.")
-        .page(410, "The link is over: used, taken back, expired, or a newer one was sent.")
+        .page(302, "Redirect to the store or to the app.")
+        .with_header("location", "Address of the store or of the app.")
+        .page(404, "The code is unknown.")
+        .page(410, "The link is no longer valid: used, revoked, expired, or replaced by a newer one.")
 }
 
 /// Sends a phone on. Where the app is installed, the phone opens it by this very link and never

@@ -14,8 +14,8 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a deployment back")
-        .detail("From this answer on, its link and QR code register nothing.")
+    OperationDoc::new("Revoke a deployment")
+        .detail("From this answer on, its link and QR code are invalid.")
         .shows::<views::Deployment>("The deployment.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }

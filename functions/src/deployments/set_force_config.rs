@@ -13,7 +13,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Force a user's configuration")
-        .detail("Each of their devices downloads the configuration at its next contact, and a push wakes it.")
+        .detail(
+            "Each of the user's devices downloads the configuration at its next check-in; a push notification \
+         wakes it.",
+        )
         .versioned()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted, DomainError::NotDeployed])

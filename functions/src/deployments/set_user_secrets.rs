@@ -15,7 +15,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Set a user's secrets")
-        .detail("Written, and never read back but by a configuration. `null` takes one away, what is left out stays.")
+        .detail(
+            "Secrets are written only: they are read back in a configuration alone. `null` removes a secret; \
+         one that is left out stays.",
+        )
         .body(|fields| drop(read_secrets(fields)))
         .versioned()
         .shows::<views::SecretsSet>("The secrets that are set.")

@@ -17,10 +17,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a user out of client deployment")
+    OperationDoc::new("Remove a user from client deployment")
         .detail(
-            "The user and their devices stay: the link of an open deployment ends, the secrets and the user's own \
-             settings go, and no phone of theirs gets a configuration until the next deployment.",
+            "The user and their devices stay. The link of an open deployment becomes invalid, the user's secrets \
+             and own settings are removed, and none of their phones gets a configuration until the next deployment.",
         )
         .versioned()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")

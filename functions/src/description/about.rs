@@ -19,6 +19,8 @@ pub struct OperationDoc {
     pub body: Option<Body>,
     /// The parameters of its query.
     pub query: Shape,
+    /// Fields and parameters that mean something else than in other operations, by name.
+    pub fields: Vec<(&'static str, &'static str)>,
     /// True if it takes an `Idempotency-Key`.
     pub once: bool,
     /// True if it takes an `If-Match`.
@@ -71,6 +73,7 @@ impl OperationDoc {
             detail: "",
             body: None,
             query: Shape::default(),
+            fields: Vec::new(),
             once: false,
             guarded: false,
             versioned: false,
@@ -107,6 +110,13 @@ impl OperationDoc {
     #[must_use]
     pub fn query(self, read: impl FnOnce(Fields)) -> Self {
         Self { query: Shape::of(read), ..self }
+    }
+
+    /// A field or a parameter means this, and not what it means in other operations.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, meaning: &'static str) -> Self {
+        self.fields.push((name, meaning));
+        self
     }
 
     /// It takes an `Idempotency-Key`: the same call again makes nothing twice.

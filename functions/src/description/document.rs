@@ -17,31 +17,31 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::description::about::{Answer, Body, MakeSchema, OperationDoc};
-use crate::description::glossary::explain;
+use crate::description::request_fields::explain;
 use crate::operation::Operation;
 use crate::operations::OPERATIONS;
 
 /// What the groups of operations are about, by the first part of their paths.
 const GROUPS: &[(&str, &str, &str)] = &[
-    ("devices", "Devices", "Phones: what they are, what they may do, what they are told to do."),
-    ("users", "Users", "The people who hold them."),
+    ("devices", "Devices", "Phones: their state, their access and their commands."),
+    ("users", "Users", "The people who hold the devices."),
     ("profiles", "Profiles", "Settings that many users share."),
-    ("deployments", "Deployments", "Bringing each user's configuration onto their phones."),
-    ("sources", "Sources", "Where users come from, and keeping in step with it."),
+    ("deployments", "Deployments", "Configurations for the users' phones."),
+    ("sources", "Sources", "Where users come from, and how they stay in sync."),
     ("jobs", "Jobs", "Work over many users or devices."),
-    ("usage", "Usage", "What was used."),
+    ("usage", "Usage", "Usage in numbers."),
     ("events", "Events", "Who did what, to what, when."),
     ("workspace", "Workspace", "The tenant and its settings."),
     ("keys", "Keys", "Credentials of programs."),
     ("members", "Members", "People who sign in."),
     ("memberships", "Members", "People who sign in."),
-    ("tokens", "Tokens", "Personal access tokens of those who have signed in."),
-    ("webhooks", "Webhooks", "Telling addresses of one's choice what happens."),
-    ("i", "Links", "What is behind the links in messages."),
-    ("r", "Links", "What is behind the links in messages."),
-    ("openapi.json", "Description", "What the API is."),
-    ("docs", "Description", "What the API is."),
-    (".well-known", "Links", "What is behind the links in messages."),
+    ("tokens", "Tokens", "Personal access tokens of people who sign in."),
+    ("webhooks", "Webhooks", "Sending events to URLs."),
+    ("i", "Links", "The links in messages."),
+    ("r", "Links", "The links in messages."),
+    ("openapi.json", "Description", "This description."),
+    ("docs", "Description", "This description."),
+    (".well-known", "Links", "The links in messages."),
 ];
 
 /// The document (OpenAPI 3.1.1) of all operations that are documented.
@@ -63,7 +63,7 @@ pub(crate) fn document() -> Value {
             "title": "Handset",
             "version": env!("CARGO_PKG_VERSION"),
             "description": INTRODUCTION,
-            "contact": {"name": "Whoever runs this deployment"},
+            "contact": {"name": "The operator of this deployment"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "This deployment"}],
@@ -81,33 +81,32 @@ pub(crate) fn document() -> Value {
 
 fn security_schemes() -> Value {
     let bearer = |description: &str| json!({"type": "http", "scheme": "bearer", "description": description});
-    let mut member = bearer("An access token (OpenID Connect) of a person who is a member of the workspace.");
+    let mut member = bearer("An OpenID Connect access token of a member of the workspace.");
     member["bearerFormat"] = "JWT".into();
     json!({
-        "key": bearer("An API key: `seam_…`, shown once when it is made."),
+        "key": bearer("An API key: `seam_…`, shown once when it is created."),
         "token": bearer(
-            "A personal access token: `seam_at…`. The header `x-workspace-id` names the workspace, unless it opens one alone.",
+            "A personal access token: `seam_at…`. If it opens several workspaces, the header `x-workspace-id` says \
+             which.",
         ),
         "member": member,
-        "device": bearer("A device's own credential, shown once when it is registered."),
+        "device": bearer("The credential of a device, shown once when the device is registered."),
     })
 }
 
 const INTRODUCTION: &str = "Administers a mobile app's people and phones.
 
-Everything is JSON in `snake_case`, and times are RFC 3339 in UTC. What goes wrong is told as \
-`application/problem+json` (RFC 9457), whose `code` is stable and whose `errors` name every fault of an input. \
-Lists take `limit` and `cursor`, and answer with `items` and `next_cursor`. Where a thing has an `ETag`, `If-Match` \
-guards its change. Creating calls take an `Idempotency-Key`, which is remembered for a day. \
-A field that is sent as `null` is as if it was not sent, unless it can be taken away. \
-Replies may have fields, and words (`x-extensible-enum` names the known ones), that a later release has added: take \
-them as they come. \
-Parameters and fields that are not known are refused (422), with the nearest name that is; of what phones send \
-they are ignored. HEAD is answered as GET is, without the body. Bodies have at most 256 KiB.
+Everything is JSON with names in `snake_case`; times are RFC 3339 in UTC. Errors are `application/problem+json` \
+(RFC 9457): `code` is stable, and `errors` names every invalid field of the input. Lists take `limit` and `cursor`, and \
+answer with `items` and `next_cursor`. Where an answer has an `ETag`, `If-Match` guards changes. Calls that create \
+something take an `Idempotency-Key`, which is remembered for a day. A field that is `null` counts as not sent, unless \
+`null` removes its value. Replies may contain fields, and values (`x-extensible-enum` lists the known ones), that a \
+later release has added: accept them. Unknown parameters and fields are refused (422), with the nearest known name; \
+those that phones send are ignored. HEAD is answered like GET, without the body. Bodies have at most 256 KiB.
 
-Beside this, the deployment speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
-`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), as their own documents \
-describe them.";
+The deployment also speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
+`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), which their own documents \
+describe.";
 
 /// An operation's name; of a further route of it, with the method if that is another one, else with the
 /// end of the path.
@@ -154,7 +153,7 @@ fn described(
         "security": security(operation.access()),
     });
     if let Some(body) = &about.body {
-        view["requestBody"] = request_body(operation, body);
+        view["requestBody"] = request_body(operation, about, body);
     }
     if let Some(permission) = permission(operation.access()) {
         view["x-permission"] = permission.into();
@@ -196,14 +195,14 @@ fn is_admins(access: Access) -> bool {
     matches!(access, Access::Permission(_) | Access::AnyOf(_))
 }
 
-fn request_body(operation: &Operation, body: &Body) -> Value {
+fn request_body(operation: &Operation, about: &OperationDoc, body: &Body) -> Value {
     match body {
         Body::Json(shape) => {
             if operation.is_strict() {
                 shape.close_all();
             }
             let mut schema = shape.schema();
-            explain(operation.name, &mut schema);
+            explain(&about.fields, &mut schema);
             json!({"required": !shape.required().is_empty(), "content": {"application/json": {"schema": schema}}})
         }
         Body::Of(media_type) => {
@@ -220,10 +219,10 @@ fn names_in(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<Value> {
-    let mut parameters: Vec<Value> = names_in(path).map(path_parameter).collect();
+    let mut parameters: Vec<Value> = names_in(path).map(|name| path_parameter(about, name)).collect();
     let required = about.query.required();
     for (name, schema) in about.query.fields() {
-        parameters.push(parameter("query", operation.name, &name, required.contains(&name), &schema));
+        parameters.push(parameter(about, "query", &name, required.contains(&name), &schema));
     }
     let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     if is_admins(operation.access()) {
@@ -238,20 +237,20 @@ fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec
     parameters
 }
 
-fn path_parameter(name: &str) -> Value {
+fn path_parameter(about: &OperationDoc, name: &str) -> Value {
     let schema = match name {
         "number" => json!({"type": "integer", "minimum": 1, "maximum": PART_LIMIT}),
         "service" => json!({"type": "string", "enum": ServiceKind::all()}),
         "provider" | "code" => text(),
         _ => uuid(),
     };
-    parameter("path", "path", name, true, &schema)
+    parameter(about, "path", name, true, &schema)
 }
 
-/// A parameter with its meaning; `of` is what the glossary knows it by.
-fn parameter(place: &str, of: &str, name: &str, required: bool, schema: &Value) -> Value {
+/// A parameter with its meaning.
+fn parameter(about: &OperationDoc, place: &str, name: &str, required: bool, schema: &Value) -> Value {
     let mut within = json!({"properties": {name: schema}});
-    explain(of, &mut within);
+    explain(&about.fields, &mut within);
     let mut schema = within["properties"][name].take();
     let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
     json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
@@ -268,28 +267,29 @@ fn parameters() -> Value {
         "Workspace": header(
             "x-workspace-id",
             uuid(),
-            "The workspace, for a person who is a member of several. A key belongs to one, and need not say.",
+            "Identifier of the workspace, for a person who is a member of several. A key belongs to one workspace \
+             and need not send it.",
         ),
         "IdempotencyKey": header(
             "idempotency-key",
             shape::text(IDEMPOTENCY_KEY),
-            "A text of the caller's own. The same call again, with the same text, within a day answers for what was \
-             made the first time.",
+            "A text that the caller chooses. Repeating a call with the same text within a day creates nothing \
+             again.",
         ),
         "IfMatch": header(
             "if-match",
             text(),
-            "The `ETag` of the thing as the caller has seen it; if it has changed since, nothing is done.",
+            "The `ETag` that the caller has last seen. If the version has changed since, the call is refused.",
         ),
     })
 }
 
 fn headers() -> Value {
     json!({
-        "RequestId": {"description": "The request, as the audit and the log name it.", "schema": text()},
-        "ETag": {"description": "The thing's version, for `If-Match`.", "schema": text()},
-        "WwwAuthenticate": {"description": "Which kind of credential is taken.", "schema": text()},
-        "RetryAfter": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+        "RequestId": {"description": "Identifier of the request, also in the audit.", "schema": text()},
+        "ETag": {"description": "The version, for `If-Match`.", "schema": text()},
+        "WwwAuthenticate": {"description": "Kind of credential that is accepted.", "schema": text()},
+        "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     })
 }
 
@@ -355,7 +355,7 @@ fn responses(
 
 fn shared_responses() -> Map<String, Value> {
     let failed = [("internal_error", "Something went wrong on our side.".to_owned())];
-    let mut ours = [("Busy", busy()), ("Failed", failure("A fault of ours:", &failed))];
+    let mut ours = [("Busy", busy()), ("Failed", failure("An error on our side:", &failed))];
     for (_, response) in &mut ours {
         response["content"]["application/json"] = gateways_own();
     }
@@ -378,13 +378,13 @@ type DocumentedError = (u16, String, String);
 fn documented_error(error: &DomainError) -> DocumentedError {
     // What is counted in a refusal's own sentence is not known yet.
     let sentence = match error {
-        DomainError::Invalid(_) => "The request has faults that must be corrected; `errors` names each.".to_owned(),
+        DomainError::Invalid(_) => "The input is invalid; `errors` names every invalid field.".to_owned(),
         DomainError::DeviceLimitReached(_) => {
-            "The user already has as many devices as one may; delete one first. `devices` names them.".to_owned()
+            "The user already has the most devices allowed. Delete one first; `devices` names them.".to_owned()
         }
         DomainError::WipeFirst(_) => {
-            "The user has devices that were never wiped; wipe first, or delete without a wipe \
-             and say why. `devices` names them."
+            "The user has devices that were never wiped. Wipe them first, or delete without a wipe and give a \
+             reason. `devices` names them."
                 .to_owned()
         }
         other => other.to_string(),

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::OPERATIONS;
 use crate::description::document::document;
+use crate::description::request_fields::COMMON;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi/openapi.json");
 
@@ -15,6 +16,15 @@ fn the_description_that_is_checked_in_is_the_operations_own() {
         fs::write(FILE, &actual).unwrap();
     }
     assert!(actual == fs::read_to_string(FILE).unwrap(), "if it is meant to change, write it anew: see above");
+}
+
+#[test]
+fn every_meaning_of_a_field_is_that_of_a_field_of_some_request() {
+    let text = serde_json::to_string_pretty(&document()).unwrap();
+    for (name, meaning) in COMMON {
+        let json = serde_json::to_string(meaning).unwrap();
+        assert!(text.contains(&format!("\"description\": {json}")), "{name}");
+    }
 }
 
 #[test]

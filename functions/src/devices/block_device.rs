@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Block a device")
-        .detail("From this answer on, the device is shut out. Blocking a blocked device is the same answer.")
+        .detail("The device is locked out from this answer on. Blocking a blocked device changes nothing.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
         .shows::<views::Device>("The device.")

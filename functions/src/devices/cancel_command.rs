@@ -17,10 +17,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take a command back")
+    OperationDoc::new("Cancel a command")
         .detail(
-            "`canceled` if the device was not told of it, else `cancel_requested`: the device may still say that it \
-             was done. To take back what destroys data needs `users:wipe`.",
+            "The command becomes `canceled` if the device has not received it, else `cancel_requested`: the device \
+             may still carry it out. Cancelling a command that destroys data needs `users:wipe`.",
         )
         .versioned()
         .shows::<views::Command>("The command.")

@@ -26,8 +26,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Check in")
         .detail(
-            "The app's login. It says what the device may do, what it must do, and whether it is to download its \
-             configuration.",
+            "The app's login. The answer says whether the device may be used, which commands it must carry out, and \
+             whether it is to download its configuration.",
         )
         .body(|fields| drop(CheckInReport::read(fields)))
         .shows::<views::CheckInResult>("What the device may and must do.")

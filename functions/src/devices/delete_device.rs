@@ -13,8 +13,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a device")
         .detail(
-            "It cannot be undone. The user's place for a device is free at once, and what the device still has to do \
-             is served until it is over.",
+            "A deletion cannot be undone. The device no longer counts towards the user's limit. Its pending \
+             commands are still served.",
         )
         .versioned()
         .shows::<views::Device>("The device.")

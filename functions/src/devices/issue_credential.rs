@@ -15,8 +15,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Issue an access credential to a device")
         .detail(
-            "An access system has put a credential on the phone. A phone holds at most 40, and a credential may be on \
-             several.",
+            "Called by an access system that has put a credential on the phone. A phone holds at most 40 \
+             credentials, and a credential may be on several phones.",
         )
         .versioned()
         .shows::<views::Device>("The device.")

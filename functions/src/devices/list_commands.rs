@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a device's commands")
-        .detail("The newest first, each with its history.")
+        .detail("Newest first, each with its history.")
         .lists::<views::Command>(|_| ())
 }
 

@@ -20,10 +20,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List devices")
-        .detail(
-            "The newest first, or those that `search` finds by the beginnings of their words; deleted ones too until \
-             they are purged.",
-        )
+        .detail("Newest first, or those that `search` finds. Deleted devices are listed until they are purged.")
         .lists::<views::DeviceListItem>(|fields| drop(read(fields)))
 }
 

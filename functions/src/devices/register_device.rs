@@ -21,10 +21,10 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Register a device")
         .detail(
-            "A phone registers with the code of an invitation or a deployment. The credential is shown this once; a \
-             repeat with the same code and identifier, within 15 minutes and until the first check-in, gives a new one \
-             for the same device, unless the code was taken back or replaced. A code that was refused five times \
-             because another user holds the device is taken back.",
+            "A phone registers with the code of an invitation or a deployment. The credential is shown this once. \
+             Repeating the call with the same code and identifier, within 15 minutes and before the first check-in, \
+             gives a new credential for the same device, unless the code was revoked or replaced. A code that was \
+             refused five times because another user holds the device is revoked.",
         )
         .body(|fields| drop(RegistrationRequest::read(fields)))
         .answers::<views::RegisteredDevice>(201, "The device, and its credential.")

@@ -19,11 +19,8 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Report what became of a command")
-        .detail(
-            "The device's word. A device that is blocked, deleted or wiped may still give it. The same word again is \
-             the same answer.",
-        )
+    OperationDoc::new("Report the result of a command")
+        .detail("Called by the device, even if it is blocked, deleted or wiped. Repeating a report changes nothing.")
         .body(|fields| drop(CommandReport::read(fields)))
         .shows::<views::OwnCommand>("The command after the report.")
         .refuses([DomainError::CommandOver(CommandState::Succeeded)])

@@ -15,8 +15,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report what a credential service knows of a device")
         .detail(
-            "It stands for all that the service knows. A problem shows among the device's warnings until a report \
-             without.",
+            "Each report replaces the one before. A problem is shown among the device's warnings until a report \
+             without one.",
         )
         .body(|fields| drop(Report::read(fields)))
         .versioned()

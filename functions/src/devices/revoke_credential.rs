@@ -13,7 +13,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take an access credential from a device")
+    OperationDoc::new("Revoke an access credential of a device")
         .versioned()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])

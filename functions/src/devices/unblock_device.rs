@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Unblock a device")
-        .detail("It may do again what its user may.")
+        .detail("The device may be used again, as far as its user may use the app.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .versioned()
         .shows::<views::Device>("The device.")

@@ -20,10 +20,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a device")
-        .detail(
-            "A `nickname` of `null` is taken away; metadata is merged key by key, and a key set to `null` or `\"\"` \
-             is taken away.",
-        )
+        .detail("`null` removes the nickname. Metadata is merged key by key; `null` or `\"\"` removes a key.")
         .body(|fields| drop(read(fields)))
         .versioned()
         .shows::<views::Device>("The device.")

@@ -16,8 +16,11 @@ use crate::state::AppState;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    BULK.doc("Do something to many devices", &DeviceAction::names())
-        .detail("To at most a hundred that are named, before it answers; or to all that a filter finds, by a job.")
+    BULK.doc("Act on many devices", &DeviceAction::names())
+        .detail(
+            "At most 100 that are named are done before the answer; those that a filter finds are done by a \
+         job.",
+        )
         .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 

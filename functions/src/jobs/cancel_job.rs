@@ -22,7 +22,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
-        .detail("What was done stays done, and nothing more is. It takes what beginning the job takes.")
+        .detail("What was done stays done. Cancelling a job needs the permission that starting it needs.")
         .versioned()
         .shows::<views::Job>("The job.")
         .refuses([DomainError::JobOver(JobState::Finished), DomainError::PermissionMissing(Permission::UsersManage)])

@@ -21,9 +21,9 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a job")
         .detail(
-            "How far it is, and a page of what became of each thing. With `Accept: text/csv` the outcomes come as \
-             comma-separated values in parts, each naming the next by `Link`. Whoever may begin such a job sees it, \
-             and whoever may see what it is about.",
+            "Progress of the job, and a page of outcomes. With `Accept: text/csv`, the outcomes come as \
+             comma-separated values in parts, each with a `Link` to the next. Whoever may start such a job, or read \
+             what it works on, may see it.",
         )
         .query(|mut fields| drop(paging::parameters(&mut fields, paging::LIMITS)))
         .versioned()
@@ -32,7 +32,7 @@ pub fn doc() -> OperationDoc {
             "The job with a page of outcomes.",
             vec![("application/json", schema_of::<views::JobPage>()), ("text/csv", schema_of::<String>())],
         )
-        .with_header("link", "Where the next part of the comma-separated values is.")
+        .with_header("link", "Address of the next part of the comma-separated values.")
         .refuses([DomainError::CursorInvalid])
 }
 

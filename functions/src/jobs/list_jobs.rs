@@ -12,9 +12,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List jobs")
-        .detail("The newest first, as far as the caller may see them.")
-        .lists::<views::Job>(|_| ())
+    OperationDoc::new("List jobs").detail("Newest first, those that the caller may see.").lists::<views::Job>(|_| ())
 }
 
 /// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.

@@ -65,9 +65,9 @@ impl BulkOperation {
         let about = OperationDoc::new(summary).once();
         let about = if actions.is_empty() { about.body(read) } else { about.body_by("action", actions, read) };
         about
-            .shows::<views::BulkResult>("Every thing that was named is done, or would be.")
-            .answers::<views::BulkResult>(207, "Some of the things that were named could not be done.")
-            .answers::<views::JobResult>(202, "The job, as far as it has come; the schedule goes on with it.")
+            .shows::<views::BulkResult>("Everything that was named is done, or would be.")
+            .answers::<views::BulkResult>(207, "Some of what was named could not be done.")
+            .answers::<views::JobResult>(202, "The job so far; it goes on in the background.")
     }
 }
 

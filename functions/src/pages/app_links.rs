@@ -24,7 +24,7 @@ enum LinksFile {
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get the app's links")
-        .detail("The two files by which phones learn that our links open the app, of Apple and of Google.")
+        .detail("The files of Apple and Google by which phones learn that these links open the app.")
         .shows::<LinksFile>("The file.")
         .refuses([DomainError::RouteNotFound])
 }

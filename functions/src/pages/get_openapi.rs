@@ -21,7 +21,7 @@ pub(crate) const CACHE: &str = "public, max-age=300";
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get this description")
-        .detail("OpenAPI 3.1: every operation, what it takes, what it answers, and why it refuses.")
+        .detail("OpenAPI 3.1: every operation with its input, its answers and its errors.")
         .shows::<Map<String, Value>>("The description.")
 }
 

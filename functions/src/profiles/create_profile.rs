@@ -20,7 +20,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a profile")
-        .detail("Its settings satisfy its schema, if it has one. The first profile of a workspace is its default.")
+        .detail(
+            "The settings must satisfy the schema, if there is one. The first profile of a workspace becomes \
+         its default.",
+        )
         .body(|fields| drop(NewProfile::read(fields)))
         .once()
         .answers::<views::Profile>(201, "The profile.")

@@ -16,7 +16,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a profile")
-        .detail("The default goes only as the last one.")
+        .detail("The default profile can be deleted only if it is the last one.")
         .guarded()
         .shows::<views::Profile>("The profile as it was.")
         .refuses([DomainError::ProfileInUse, DomainError::ProfileJustGiven, DomainError::ProfileIsDefault])

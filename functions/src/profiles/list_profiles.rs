@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List profiles")
-        .detail("The newest first: all but their settings and schemas.")
+        .detail("Newest first, without settings and schemas.")
         .lists::<views::ProfileListItem>(|_| ())
 }
 

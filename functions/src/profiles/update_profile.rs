@@ -17,8 +17,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a profile")
         .detail(
-            "Settings replace the former ones as a whole, and the revision goes up if they are others; a schema of \
-             `null` is taken away; `default` of `true` makes it the default in place of the one that was.",
+            "Settings are replaced as a whole, and the revision goes up if they differ. `null` removes the schema. \
+             `default: true` makes the profile the default in place of the present one.",
         )
         .body(|fields| drop(ProfileEdit::read(fields)))
         .versioned()

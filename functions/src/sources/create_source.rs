@@ -19,10 +19,10 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Set up a source")
+    OperationDoc::new("Create a source")
         .detail(
             "Where users come from: a file that is uploaded, a page that is read by HTTPS, or an identity provider \
-             that pushes by SCIM. That a schedule may wipe phones needs `users:wipe`.",
+             that pushes by SCIM. `renames_may_wipe` needs `users:wipe`.",
         )
         .body_by("kind", &<SourceKind as StringEnum>::all(), |mut fields| drop(read(&mut fields, &[])))
         .once()

@@ -15,11 +15,8 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Remove a source")
-        .detail(
-            "Its users stay as they are, and may be taken over by another source; its token is forgotten, and so is \
-             what was uploaded.",
-        )
+    OperationDoc::new("Delete a source")
+        .detail("Its users stay as they are, and another source may take them over. Its token and uploads are deleted.")
         .guarded()
         .shows::<views::Source>("The source as it was.")
 }

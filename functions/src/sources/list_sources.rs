@@ -11,7 +11,7 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("List sources").detail("The newest first.").lists::<views::Source>(|_| ())
+    OperationDoc::new("List sources").detail("Newest first.").lists::<views::Source>(|_| ())
 }
 
 /// Answers with a page of sources, the newest first.

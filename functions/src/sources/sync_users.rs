@@ -32,13 +32,13 @@ const AT_ONCE: usize = 500;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Sync users with a source")
         .detail(
-            "At most 100 users that are named, or all. With `dry_run` the difference is reported and nothing is \
-             changed. What renames users with devices wipes only what the caller may wipe.",
+            "All users, or at most 100 that are named. With `dry_run`, nothing is changed and the differences are \
+             reported. Renaming users who have devices wipes these, so it needs `users:wipe`.",
         )
         .body(|mut fields| drop(read(&mut fields)))
         .once()
         .guarded()
-        .answers::<views::Job>(202, "The job, as far as it has come.")
+        .answers::<views::Job>(202, "The job so far.")
         .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
 

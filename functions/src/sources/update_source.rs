@@ -16,8 +16,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a source")
         .detail(
-            "A `token` or `every_hours` of `null` is taken away; a page on another host forgets the token, unless it \
-             is given again. While a sync is at work nothing is changed. Who changes what a schedule may erase needs \
+            "`null` removes `token` or `every_hours`. A `url` on another host removes the token, unless it is sent \
+             again. Not possible while a sync is running. Changing what a scheduled sync may wipe needs \
              `users:wipe`.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))

@@ -25,15 +25,16 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Upload a part of a file")
         .detail(
-            "Comma-separated values in parts of at most 256 KiB, numbered from 1, under one identifier of the \
-             caller's own. The sync starts when the last has come, unless `start` is false.",
+            "Comma-separated values in parts of at most 256 KiB, numbered from 1, under one identifier that the \
+             caller chooses. The sync starts once every part has arrived, unless `start` is `false`.",
         )
         .takes("text/csv")
         .query(|mut fields| {
             let _part = read_query(&mut fields);
         })
+        .field("number", "Number of the part, from 1.")
         .guarded()
-        .answers::<views::UploadProgress>(202, "How far the upload is.")
+        .answers::<views::UploadProgress>(202, "Progress of the upload.")
         .refuses([DomainError::SourceNotUploaded, DomainError::SyncRunning])
 }
 

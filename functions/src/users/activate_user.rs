@@ -12,10 +12,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Activate a user")
-        .detail(
-            "What keeps the user out, a suspension or a lock, is lifted, and their devices may again what they might \
-             before.",
-        )
+        .detail("Lifts a suspension or a lock. The user's devices may be used again, except those that are blocked.")
         .versioned()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])

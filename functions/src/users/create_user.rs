@@ -21,7 +21,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a user")
-        .detail("The profile and the user's own settings need `deployments:manage`.")
+        .detail("`profile_id` and `overrides` need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
         .once()
         .answers::<views::User>(201, "The user.")

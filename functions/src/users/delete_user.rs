@@ -13,8 +13,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a user")
         .detail(
-            "It cannot be undone. Where a device was never wiped, wipe first, or say `without_wipe` with a reason. \
-             Without a body, both are taken from the query.",
+            "A deletion cannot be undone. Wipe the user's devices first, or send `without_wipe` with a reason. \
+             Without a body, both are read from the query.",
         )
         .body(|mut fields| drop(read_delete(&mut fields)))
         .query(|mut fields| drop(read_delete(&mut fields)))

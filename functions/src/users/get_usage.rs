@@ -11,12 +11,12 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get what was used")
+    OperationDoc::new("Get usage")
         .detail(
-            "The counts of each month that has any, the newest first, of at most two years, and their sums; of a \
-             user, or of the whole workspace.",
+            "Usage of a user or of the workspace: each month that has any, newest first, for at most two years, and \
+             the totals.",
         )
-        .shows::<views::Usage>("The counts.")
+        .shows::<views::Usage>("The usage.")
 }
 
 /// Answers with `{months, totals}`: the counts of each month that has any, the newest first, of at

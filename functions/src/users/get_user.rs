@@ -18,8 +18,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a user")
         .detail(
-            "With their devices, their newest invitation and deployment, their own settings, which of their secrets \
-             are set, and what they have used this month.",
+            "With their devices, newest invitation and deployment, own settings, the names of their secrets, and \
+             this month's usage.",
         )
         .versioned()
         .shows::<views::UserDetails>("The user.")

@@ -15,8 +15,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Invite a user")
         .detail(
-            "By e-mail or text message, which follows. The code of an older invitation ends. A recipient gets one \
-             invitation a minute and five a day by each channel, whoever has the address or number.",
+            "Sends an e-mail or a text message. The code of an older invitation becomes invalid. An address or \
+             number gets at most one invitation a minute and five a day.",
         )
         .body(|mut fields| drop(read_invite(&mut fields)))
         .once()

@@ -14,7 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
-        .detail("The newest first, never with a code.")
+        .detail("Newest first, without codes.")
         .lists::<views::Invitation>(|_| ())
 }
 

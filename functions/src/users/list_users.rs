@@ -21,10 +21,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List users")
-        .detail(
-            "The newest first, or those that `search` finds by the beginnings of their words; each with what they \
-             have used this month.",
-        )
+        .detail("Newest first, or those that `search` finds, each with this month's usage.")
         .lists::<views::UserListItem>(|fields| drop(read(fields)))
 }
 

@@ -14,10 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Lock a user and wipe their devices")
-        .detail(
-            "Remote Lock & Wipe: the user is locked, and each device that has something to wipe is wiped as soon as \
-             it comes.",
-        )
+        .detail("Remote Lock & Wipe: the user is locked, and each of their devices is wiped at its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::Wipe, &mut fields)))
         .versioned()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")

@@ -19,12 +19,12 @@ use crate::state::AppState;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Open an invitation's link")
-        .detail("A page that holds nothing about the user. Only its button, which posts, counts as opening.")
+        .detail("A page without anything about the user. Only its button, which sends POST, counts as opening.")
         .page(200, "The page, with the button that leads to the app.")
-        .page(303, "On to the app.")
-        .with_header("location", "The app's own address.")
-        .page(404, "The code is nobody's.")
-        .page(410, "The invitation is over.")
+        .page(303, "Redirect to the app.")
+        .with_header("location", "Address of the app.")
+        .page(404, "The code is unknown.")
+        .page(410, "The invitation is no longer valid.")
 }
 
 /// Answers with a page that holds nothing about the user. Only the button counts as opening:

@@ -16,8 +16,9 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report a carrier's network of a user")
-        .detail("A report that is older than what is known changes nothing.")
+        .detail("A report that is older than the last one changes nothing.")
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
+        .field("reason", "Reason for the status.")
         .versioned()
         .shows::<views::Network>("The network.")
         .refuses([DomainError::UserDeleted])

@@ -14,7 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Reset a user's PIN")
-        .detail("A lock is lifted, and each device asks for a new PIN as soon as it comes.")
+        .detail("Lifts a lock, and each of the user's devices asks for a new PIN after its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
         .versioned()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")

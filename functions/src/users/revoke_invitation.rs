@@ -16,8 +16,8 @@ use crate::views;
 /// What the operation says of itself.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Take an invitation back")
-        .detail("From this answer on, its code registers nothing.")
+    OperationDoc::new("Revoke an invitation")
+        .detail("Its code is invalid from this answer on.")
         .versioned()
         .shows::<views::Invitation>("The invitation.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])

@@ -20,12 +20,12 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a user")
         .detail(
-            "`null` removes a field. Another username is another identity: each of the user's devices is \
-             ordered back to the state before its first enrolment and comes back by a new deployment; for a user with \
-             devices that needs `users:wipe`. Made without `deployments:manage`, of a user who was never deployed to or \
-             whose e-mail address was changed since, an invitation takes the deployment's place. Another e-mail address \
-             or mobile number takes back the user's open invitation and deployment. The profile and the user's own \
-             settings need `deployments:manage`.",
+            "`null` removes a field. A new username is a new identity: each of the user's devices is reset to its \
+             state before enrolment and comes back by a new deployment, so renaming a user with devices needs \
+             `users:wipe`. Instead of the deployment the user gets an invitation if the caller lacks \
+             `deployments:manage` and the user was never deployed to, or their e-mail address has changed since. A \
+             new e-mail address or mobile number revokes the user's open invitation and deployment. `profile_id` \
+             and `overrides` need `deployments:manage`.",
         )
         .body(|fields| drop(UserEdit::read(fields)))
         .versioned()

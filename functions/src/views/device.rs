@@ -347,8 +347,12 @@ fn metadata(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn services(generator: &mut SchemaGenerator) -> Schema {
-    let service = generator.subschema_for::<CredentialService>();
-    let services: BTreeMap<&str, &Schema> = ServiceKind::ALL.iter().map(|kind| (kind.as_str(), &service)).collect();
+    let mut described = |kind: &ServiceKind| {
+        let mut service = generator.subschema_for::<CredentialService>();
+        service.insert("description".to_owned(), format!("{}.", kind.name()).into());
+        (kind.as_str(), service)
+    };
+    let services: BTreeMap<&str, Schema> = ServiceKind::ALL.iter().map(&mut described).collect();
     json_schema!({"type": "object", "properties": services})
 }
 

@@ -17,8 +17,8 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a webhook")
         .detail(
-            "Events are sent to its URL, signed as Standard Webhooks have it; it takes `events:read` too. The secret that \
-             signs is shown this once.",
+            "Events are sent to its URL, signed according to Standard Webhooks. Also needs `events:read`. The \
+             signing secret is shown this once.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public)))
         .once()

@@ -14,7 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a webhook")
-        .detail("It is told nothing more, not even what was to be tried again.")
+        .detail("Nothing more is sent to it, not even events that were to be tried again.")
         .guarded()
         .shows::<views::Webhook>("The webhook as it was.")
 }

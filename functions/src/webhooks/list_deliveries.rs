@@ -12,7 +12,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a webhook's deliveries")
-        .detail("That of the newest event first, for 30 days: status and first bytes of the last reply, and when the next attempt is due.")
+        .detail(
+            "Newest event first, for 30 days: status and beginning of the last reply, and the time of the \
+         next attempt.",
+        )
         .lists::<views::WebhookDelivery>(|_| ())
 }
 

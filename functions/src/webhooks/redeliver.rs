@@ -14,7 +14,10 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Deliver an event again")
-        .detail("The call is made at once, even if it succeeded before or the webhook is switched off. After a failure all goes on as it would have.")
+        .detail(
+            "Sends the event at once, even if it was delivered before or the webhook is disabled. A failure \
+         does not change the schedule of further attempts.",
+        )
         .guarded()
         .shows::<views::WebhookDelivery>("The delivery.")
 }

@@ -14,7 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Rotate a webhook's secret")
-        .detail("The new secret is shown this once. The one before signs beside it for 24 hours.")
+        .detail("The new secret is shown this once. The previous one also signs for 24 hours.")
         .versioned()
         .shows::<views::WebhookWithSecret>("The webhook, and its new secret.")
 }

@@ -16,7 +16,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a webhook")
-        .detail("`enabled` switches it on again, or off; what happened while it was off is not made up for.")
+        .detail("`enabled` enables or disables it. Events that happened while it was disabled are not sent later.")
         .body(|mut fields| drop(Edit::read(&mut fields, EgressPolicy::Public)))
         .versioned()
         .shows::<views::Webhook>("The webhook.")

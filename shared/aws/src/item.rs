@@ -192,7 +192,12 @@ pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 
 /// The complete row of an object.
 pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
-    let mut item: Item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
+    let item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
+    Ok(completed(row, item))
+}
+
+/// The whole row of a thing whose fields are written.
+fn completed<R: Row>(row: &R, mut item: Item) -> Item {
     row.pack(&mut item);
     for (name, _) in R::SETS {
         if let Some(members) = item.remove(*name).map(to_set).filter(|members| !members.is_empty()) {
@@ -207,7 +212,7 @@ pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
     if let Some(seconds) = row.time_to_live() {
         item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(seconds.to_string()));
     }
-    Ok(item)
+    item
 }
 
 fn to_set(value: AttributeValue) -> Vec<String> {
@@ -220,17 +225,21 @@ fn to_set(value: AttributeValue) -> Vec<String> {
 
 /// Reads an object from a row.
 pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
-    let mut whole = item.clone();
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-    for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
-        whole.entry(name.to_owned()).or_insert(AttributeValue::S(value));
-    }
     // The row's content must not reach a log, so serde's message is dropped.
     let unreadable = |_| Error::internal("reading a row", format!("{} cannot be read", describe_key(&item)));
-    R::unpack(&mut whole);
-    let mut row: R = serde_dynamo::from_item(whole).map_err(unreadable)?;
+    let mut row: R = serde_dynamo::from_item(fields::<R>(item.clone())).map_err(unreadable)?;
     row.set_stored(Stored::of(item));
     Ok(row)
+}
+
+/// A row's attributes as `serde` reads them, expanded and with the fields that its key contains.
+fn fields<R: Read>(mut item: Item) -> Item {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+    for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
+        item.entry(name.to_owned()).or_insert(AttributeValue::S(value));
+    }
+    R::unpack(&mut item);
+    item
 }
 
 /// The row of an object, in plain JSON.
@@ -238,15 +247,21 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
 /// # Errors
 /// `Internal` if it cannot be written.
 pub fn to_json<R: Row>(row: &R) -> Result<serde_json::Value, Error> {
-    serde_dynamo::from_item(to_item(row)?).map_err(|e| Error::internal("writing a row", e))
+    let written = |e: &dyn fmt::Display| Error::internal("writing a row", e.to_string());
+    let fields = serde_json::to_value(row).map_err(|e| written(&e))?;
+    let item = completed(row, serde_dynamo::to_item(fields).map_err(|e| written(&e))?);
+    serde_dynamo::from_item(item).map_err(|e| written(&e))
 }
 
 /// Reads an object from a row in plain JSON.
 ///
 /// # Errors
-/// `Internal` if it is unreadable. The error has none of its content.
+/// `Internal` if it is unreadable.
 pub fn from_json<R: Read>(row: serde_json::Value) -> Result<R, Error> {
-    from_item(serde_dynamo::to_item(row).map_err(|_| Error::internal("reading a row", "it is no object"))?)
+    let unreadable = |e: &dyn fmt::Display| Error::internal("reading a row", e.to_string());
+    let item = serde_dynamo::to_item(row).map_err(|e| unreadable(&e))?;
+    let fields = serde_dynamo::from_item(fields::<R>(item)).map_err(|e| unreadable(&e))?;
+    serde_json::from_value(fields).map_err(|e| unreadable(&e))
 }
 
 /// Describes a row by its key.

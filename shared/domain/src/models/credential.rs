@@ -37,6 +37,18 @@ string_enum! {
     }
 }
 
+impl ServiceKind {
+    /// Name of the service, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AssaAbloy => "ASSA ABLOY Credential Services",
+            Self::SaltoSpace => "SALTO Space",
+            Self::Unknown(kind) => kind.as_str(),
+        }
+    }
+}
+
 /// A credential service's state on a phone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Service {
