@@ -20,5 +20,5 @@ where
             answer => return answer,
         }
     }
-    Err(Error::unavailable("the table", "others kept changing the same rows"))
+    Err(Error::unavailable("the table", "concurrent changes of the same rows"))
 }

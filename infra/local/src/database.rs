@@ -83,10 +83,10 @@ fn prepare(file: &Path, template: &Template) -> Result<(), String> {
 }
 
 fn make_tables(database: &Database, template: &Template) -> Result<(), String> {
-    let there = database.list_tables(ListTablesRequest::default()).map_err(|error| error.to_string())?;
+    let existing = database.list_tables(ListTablesRequest::default()).map_err(|error| error.to_string())?;
     for table in &template.tables {
         let name = table["TableName"].as_str().unwrap_or_default();
-        if !there.table_names.iter().any(|there| there == name) {
+        if !existing.table_names.iter().any(|existing| existing == name) {
             let request: CreateTableRequest =
                 serde_json::from_value(table.clone()).map_err(|error| format!("{name}: {error}"))?;
             database.create_table(request).map_err(|error| format!("{name}: {error}"))?;

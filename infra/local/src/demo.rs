@@ -209,8 +209,8 @@ async fn run_steps(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usi
     let levels = json!({ "service_levels": SERVICE_LEVELS });
     expect(&call(admin, Method::PATCH, "/workspace", None, &levels).await)?;
     let users = for_each(0..people, async |number| {
-        let once = format!("demo-user-{number}");
-        let created = call(admin, Method::POST, "/users", Some(&once), &person(number)).await;
+        let idempotency_key = format!("demo-user-{number}");
+        let created = call(admin, Method::POST, "/users", Some(&idempotency_key), &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
     });
     let users: Vec<(usize, String)> = users.await?;
@@ -294,15 +294,15 @@ async fn invite(
             return Ok(codes);
         }
         if round > 0 {
-            tracing::warn!(people = without.len(), "invitations did not arrive, and are sent again");
+            tracing::warn!(people = without.len(), "some invitations failed and are sent again");
             pause(&mut pauses).await;
             clock.set_forward(stack.now() + BETWEEN_MESSAGES);
         }
         for_each(without, async |(number, user_id)| {
-            let once = format!("demo-invitation-{number}-{round}");
+            let idempotency_key = format!("demo-invitation-{number}-{round}");
             let invitation = json!({ "channel": "email", "devices": 3 });
             let path = format!("/users/{user_id}/invite");
-            expect(&call(admin, Method::POST, &path, Some(&once), &invitation).await)
+            expect(&call(admin, Method::POST, &path, Some(&idempotency_key), &invitation).await)
         })
         .await?;
         settle(stack, clock).await;
@@ -323,8 +323,8 @@ async fn deploy(
     for (name, codec) in PROFILES {
         let profile =
             json!({ "name": name, "settings": { "codec": codec, "account": { "domain": "pbx.example.com" } } });
-        let once = format!("demo-profile-{name}");
-        let made = call(admin, Method::POST, "/profiles", Some(&once), &profile).await;
+        let idempotency_key = format!("demo-profile-{name}");
+        let made = call(admin, Method::POST, "/profiles", Some(&idempotency_key), &profile).await;
         profiles.push(text(&made, "profile_id")?);
     }
     let chosen = users.iter().filter(|(number, _)| number % 5 != 0 && person_action(*number).is_none());
@@ -332,8 +332,8 @@ async fn deploy(
         let account = json!({ "sip_user_name": username(*number), "service_account": "main" });
         expect(&call(admin, Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
         let profile = json!({ "profile_id": profiles[number % PROFILES.len()] });
-        let once = format!("demo-deployment-{number}");
-        expect(&call(admin, Method::POST, &format!("/users/{user_id}/deploy"), Some(&once), &profile).await)
+        let idempotency_key = format!("demo-deployment-{number}");
+        expect(&call(admin, Method::POST, &format!("/users/{user_id}/deploy"), Some(&idempotency_key), &profile).await)
     })
     .await?;
     settle(stack, clock).await;
@@ -356,7 +356,7 @@ async fn deploy(
 async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Result<Registered, String> {
     let address = address(phone.person);
     let code = codes.iter().find(|(to, _)| *to == address).map(|(_, code)| code.as_str());
-    let code = code.ok_or_else(|| format!("{address} got no invitation"))?;
+    let code = code.ok_or_else(|| format!("no invitation arrived at {address}"))?;
     let answer = post(Api::anonymous(stack), "/devices", &phone.registration_body(code)).await;
     let device = Answer { status: answer.status, body: answer.body["device"].clone() };
     let device_id = text(&device, "device_id").map_err(|_| answer.error_text())?;
@@ -414,14 +414,14 @@ fn text(answer: &Answer, field: &str) -> Result<String, String> {
 }
 
 /// Makes an idempotent call, and repeats it while it times out or is to be retried later.
-async fn call(api: Api<'_>, method: Method, path: &str, once: Option<&str>, body: &Value) -> Answer {
+async fn call(api: Api<'_>, method: Method, path: &str, idempotency_key: Option<&str>, body: &Value) -> Answer {
     let mut pauses = pauses();
     loop {
-        let answer = api.send(method.clone(), path, once, body).await;
+        let answer = api.send(method.clone(), path, idempotency_key, body).await;
         if !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS {
             return answer;
         }
-        tracing::warn!(status = answer.status.as_u16(), "a call of the demonstration is made again");
+        tracing::warn!(status = answer.status.as_u16(), "retrying a call of the demo");
         pause(&mut pauses).await;
     }
 }
@@ -434,7 +434,7 @@ async fn post(api: Api<'_>, path: &str, body: &Value) -> Answer {
 async fn settle(stack: &Stack, clock: &DemoClock) {
     let mut pauses = pauses();
     while let Err(error) = stack.settle(|due| clock.set_forward(due)).await {
-        tracing::warn!(%error, "the demonstration waits");
+        tracing::warn!(%error, "the demo is waiting");
         pause(&mut pauses).await;
     }
 }

@@ -114,7 +114,7 @@ pub struct StreamBlocked {
 
 impl std::fmt::Display for StreamBlocked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the stream of {} is blocked by records that cannot be handled", self.table)
+        write!(f, "the stream of {} is blocked by records that keep failing", self.table)
     }
 }
 
@@ -476,9 +476,9 @@ impl Driver {
         let found = !page.records.is_empty();
         position.iterator = page.next_shard_iterator;
         let records = page.records.iter().filter_map(|record| serde_json::to_value(record).ok());
-        let wanted = records
+        let matching = records
             .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.matches(record)));
-        position.read.extend(wanted.map(|mut record| {
+        position.read.extend(matching.map(|mut record| {
             record["eventSourceARN"] = json!(trigger.stream_arn);
             record["awsRegion"] = json!(self.location.region);
             record
@@ -673,9 +673,9 @@ fn envelope(message: &TopicMessage) -> Value {
 
 /// Writes to a temporary file and renames it, so that a crash leaves the old file or the new one.
 fn save(path: &Path, positions: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, serde_json::to_vec(positions)?)?;
-    std::fs::rename(beside, path)
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, serde_json::to_vec(positions)?)?;
+    std::fs::rename(temporary, path)
 }
 
 #[cfg(test)]

@@ -86,13 +86,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     }
     println!("{}", start_screen::screen(&workspace, folder));
     // One future for the complete run, so that a signal is noticed while people are created.
-    let mut wait_for_end = std::pin::pin!(wait_for_end());
+    let mut end = std::pin::pin!(wait_for_end());
     let ended = tokio::select! {
         filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
-            Ok(()) => wait_for_end.await,
+            Ok(()) => end.await,
             Err(error) => Err(error),
         },
-        ended = &mut wait_for_end => ended,
+        ended = &mut end => ended,
     };
     stack.save().map_err(|error| error.to_string())?;
     ended
@@ -118,15 +118,15 @@ async fn fill(
 
 /// Creates the demo data. If that fails, the system keeps running.
 async fn create_demo(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
-    println!("Making {} people and their phones …", demo::PEOPLE);
+    println!("Creating {} people and their phones …", demo::PEOPLE);
     if let Err(error) = demo::create(stack, &workspace.key, clock, demo::PEOPLE).await {
-        tracing::error!(error, "the demonstration is not complete");
+        tracing::error!(error, "the demo data is incomplete");
         return;
     }
-    println!("There they are: {}/devices\n", workspace.url);
+    println!("Done: {}/devices\n", workspace.url);
     workspace.demo = true;
     if let Err(error) = start_screen::save(workspace, folder) {
-        tracing::error!(error, "it is not kept that the demonstration was made");
+        tracing::error!(error, "cannot save that the demo data was created");
     }
 }
 
@@ -143,11 +143,11 @@ fn print_import(imported: &Imported, file: &Path) {
 async fn wait_for_end() -> Result<(), String> {
     #[cfg(unix)]
     {
-        let mut told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
             .map_err(|error| error.to_string())?;
         tokio::select! {
             ended = tokio::signal::ctrl_c() => ended.map_err(|error| error.to_string()),
-            _ = told.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
         }
     }
     #[cfg(not(unix))]

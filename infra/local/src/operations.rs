@@ -48,7 +48,7 @@ pub fn operations(
     let (now, wait) = (Arc::clone(now), Arc::clone(wait));
     Ok(Arc::new(move |operation, event| match lambdas.get(operation) {
         Some(lambda) => run(Arc::clone(lambda), event, Arc::clone(&now), Arc::clone(&wait)).boxed(),
-        None => std::future::ready(Err(format!("there is no operation {operation}"))).boxed(),
+        None => std::future::ready(Err(format!("unknown operation {operation}"))).boxed(),
     }))
 }
 

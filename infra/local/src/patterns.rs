@@ -29,7 +29,7 @@ impl Pattern {
     /// # Errors
     /// What is not supported.
     pub fn read(written: &Value) -> Result<Self, String> {
-        let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is no mapping"))?;
+        let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is not a mapping"))?;
         let parts = entries.iter().map(|(name, part)| Ok((name.clone(), read_part(part)?)));
         parts.collect::<Result<_, String>>().map(Self)
     }
@@ -64,7 +64,7 @@ fn read_part(part: &Value) -> Result<Part, String> {
 }
 
 fn read_condition(condition: &Value) -> Result<Condition, String> {
-    let unknown = || format!("the condition {condition} is not known here");
+    let unknown = || format!("the condition {condition} is not supported");
     if let Value::String(text) = condition {
         return Ok(Condition::Is(text.clone()));
     }

@@ -118,7 +118,7 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
     let headings = reader.byte_headers().map_err(|error| error.to_string())?;
     let columns: Vec<Option<&str>> = headings.iter().map(field).collect();
     if !columns.contains(&Some("username")) {
-        return Err("the first line names no column username".into());
+        return Err("the header row has no column username".into());
     }
     let mut lines = Vec::new();
     for record in reader.byte_records() {
@@ -153,7 +153,7 @@ fn field(heading: &[u8]) -> Option<&'static str> {
 
 fn person(columns: &[Option<&str>], record: &csv::ByteRecord) -> Result<Value, String> {
     if record.len() > columns.len() {
-        return Err(format!("has {} fields, where the first line has {}", record.len(), columns.len()));
+        return Err(format!("has {} fields, but the header row has {}", record.len(), columns.len()));
     }
     let mut person = Map::new();
     for (column, value) in columns.iter().zip(record) {

@@ -129,7 +129,7 @@ fn dynamodb(target: &str, body: &[u8], location: &StackLocation) -> Result<Vec<N
                 Ok(of_item(&action, request))
             })
             .collect(),
-        other => Err(format!("DynamoDB's {other} is not known here")),
+        other => Err(format!("DynamoDB's {other} is not supported")),
     }
 }
 
@@ -155,7 +155,7 @@ fn sns(body: &[u8]) -> Result<Vec<Need>, String> {
     };
     // A batch needs the permission to publish, and has none of its own.
     let right = if action == "PublishBatch" { "Publish" } else { &action };
-    let resource = resource.ok_or_else(|| format!("SNS's {action} is not known here"))?;
+    let resource = resource.ok_or_else(|| format!("SNS's {action} is not supported"))?;
     Ok(vec![Need::new(format!("sns:{right}"), resource)])
 }
 
@@ -167,7 +167,7 @@ fn application_of(endpoint: &str) -> String {
 
 fn ses(call: Call<'_>, location: &StackLocation) -> Result<Vec<Need>, String> {
     if call.path != "/v2/email/outbound-emails" {
-        return Err(format!("SESv2's {} is not known here", call.path));
+        return Err(format!("SESv2's {} is not supported", call.path));
     }
     let body: Value = serde_json::from_slice(call.body).map_err(|error| error.to_string())?;
     let sender = body["FromEmailAddress"].as_str().unwrap_or_default();

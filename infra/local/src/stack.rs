@@ -468,8 +468,8 @@ async fn serve_messaging(
     let listener = listen(0).await?;
     let url = local_url(&listener)?;
     let config = messaging_config(template, location, parameters, now, &url)?;
-    let kept = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
-    let messaging = match kept {
+    let saved = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
+    let messaging = match saved {
         Some(bytes) => serde_json::from_slice(&bytes).and_then(|snapshot| Messaging::from_json(config, snapshot)),
         None => Ok(Messaging::new(config)),
     };
@@ -529,7 +529,7 @@ fn event_type(name: &str) -> Result<EventType, StackError> {
         "BOUNCE" => Ok(EventType::Bounce),
         "COMPLAINT" => Ok(EventType::Complaint),
         "REJECT" => Ok(EventType::Reject),
-        other => Err(StackError(format!("template.yaml: SES's event {other} is not known here"))),
+        other => Err(StackError(format!("template.yaml: the SES event {other} is not supported"))),
     }
 }
 
@@ -581,13 +581,13 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 /// # Errors
 /// Those of the file system.
 pub fn save_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
+    let temporary = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&beside)?.write_all(content)?;
-    fs::rename(beside, path)
+    options.open(&temporary)?.write_all(content)?;
+    fs::rename(temporary, path)
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ const FILE: &str = "workspace.json";
 /// # Errors
 /// What went wrong.
 pub async fn workspace(stack: &Stack, folder: Option<&Path>) -> Result<Workspace, String> {
-    let kept = folder.and_then(|folder| std::fs::read(folder.join(FILE)).ok());
-    let mut workspace = match kept {
+    let data = folder.and_then(|folder| std::fs::read(folder.join(FILE)).ok());
+    let mut workspace = match data {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{FILE}: {error}"))?,
         None => new_workspace(stack).await?,
     };
@@ -68,8 +68,8 @@ pub fn line(workspace: &Workspace) -> Value {
 #[must_use]
 pub fn screen(workspace: &Workspace, folder: Option<&Path>) -> String {
     let Workspace { url, key, workspace_id, .. } = workspace;
-    let kept = folder.map_or_else(
-        || "in memory, gone at the end (--data DIR keeps it)".to_owned(),
+    let data = folder.map_or_else(
+        || "in memory, lost on exit (--data DIR keeps it)".to_owned(),
         |folder| folder.display().to_string(),
     );
     let mut screen = String::new();
@@ -80,14 +80,14 @@ pub fn screen(workspace: &Workspace, folder: Option<&Path>) -> String {
          \x20 API        {url}\n\
          \x20 Key        {key}\n\
          \x20 Workspace  {workspace_id}\n\
-         \x20 Outbox     {url}/_local/outbox   what was mailed, texted and pushed: open it\n\
-         \x20 Data       {kept}\n\n\
+         \x20 Outbox     {url}/_local/outbox   e-mails, texts and pushes that were sent\n\
+         \x20 Data       {data}\n\n\
          Try next:\n\n\
          \x20 export KEY={key}\n\
          \x20 curl -s {url}/users -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\\n\
          \x20   -d '{person}'\n\
          \x20 curl -s {url}/devices -H \"Authorization: Bearer $KEY\"\n\n\
-         Each request shows here. Ctrl-C ends.\n"
+         Requests are logged here. Ctrl-C stops.\n"
     );
     screen
 }

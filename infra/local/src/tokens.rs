@@ -81,7 +81,7 @@ impl Operator {
             self.join(id).await?;
         }
         let expires_at = ((self.0.now)() + DEFAULT_LIFETIME).to_rfc3339();
-        for (name, value) in [("name", "made on this machine"), ("expires_at", &expires_at)] {
+        for (name, value) in [("name", "created on this machine"), ("expires_at", &expires_at)] {
             body.entry(name).or_insert_with(|| json!(value));
         }
         let state = &self.0.create_token;
@@ -122,8 +122,8 @@ async fn create(State(operator): State<Operator>, Json(body): Json<Map<String, V
     match operator.token(body).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(failure) => {
-            let told = ErrorFormat::Problem.reply(&failure, "");
-            let body: Value = serde_json::from_slice(&told.body).unwrap_or_default();
+            let reply = ErrorFormat::Problem.reply(&failure, "");
+            let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
         }
     }

@@ -183,7 +183,7 @@ impl Commit {
                     |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
                 let grown: Vec<(String, usize, usize)> = R::SETS.iter().filter_map(grown).collect();
                 if grown.iter().any(|(_, added, limit)| added > limit) {
-                    self.fault = self.fault.or(Some(Error::internal("committing", "more members than a set may have")));
+                    self.fault = self.fault.or(Some(Error::internal("committing", "a set would exceed its limit")));
                     return self;
                 }
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than the
@@ -351,7 +351,7 @@ impl Commit {
     }
 
     /// Puts a claim under a condition. Does nothing if the commit already puts this claim.
-    pub(crate) fn put_claim(mut self, claim: &IndexRow, wanted: PutCondition) -> Self {
+    pub(crate) fn put_claim(mut self, claim: &IndexRow, expected: PutCondition) -> Self {
         let key = claim.key.attributes();
         let own = self.parts.iter_mut().find_map(|part| match part {
             WriteItem::Put { item, condition } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
@@ -360,30 +360,30 @@ impl Commit {
             _ => None,
         });
         match own {
-            Some(condition) => *condition = wanted,
-            None => self.parts.push(WriteItem::Put { item: claim.item(), condition: wanted }),
+            Some(condition) => *condition = expected,
+            None => self.parts.push(WriteItem::Put { item: claim.item(), condition: expected }),
         }
         self
     }
 
     /// True if the commit writes or checks a row.
     pub(crate) fn includes_key(&self, key: &Key) -> bool {
-        let wanted = key.attributes();
+        let expected = key.attributes();
         self.parts.iter().any(|part| match part {
-            WriteItem::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
+            WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
             WriteItem::Update { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
             | WriteItem::Check { key, .. }
-            | WriteItem::CheckAbsent { key } => *key == wanted,
+            | WriteItem::CheckAbsent { key } => *key == expected,
             WriteItem::PutSecret { .. } | WriteItem::SetSecrets { .. } | WriteItem::DeleteSecret { .. } => false,
         })
     }
 
     /// Removes the requirement that a row is absent, after the caller has checked the row.
     pub(crate) fn drop_require_absent(mut self, key: &Key) -> Self {
-        let wanted = key.attributes();
-        self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == wanted));
+        let expected = key.attributes();
+        self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == expected));
         self
     }
 
@@ -422,7 +422,7 @@ impl Commit {
             return Err(fault);
         }
         if self.parts.len() > ITEM_LIMIT {
-            return Err(Error::internal("committing", "more items than one transaction takes"));
+            return Err(Error::internal("committing", "a transaction would exceed its item limit"));
         }
         let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
         let committed = Committed { versions: self.versions };

@@ -158,8 +158,8 @@ impl EgressClient {
             Timeout::new(Box::pin(self.post_checked(url, headers, body)), self.sleep.sleep(FETCH_TIMEOUT));
         let response = post_checked.await.unwrap_or(Err(FetchError::TimedOut))?;
         let status = response.status().as_u16();
-        let begun = Timeout::new(Box::pin(read_start(response.into_body(), limit)), self.sleep.sleep(BODY_TIMEOUT));
-        Ok(Answer { status, body_start: begun.await.unwrap_or_default() })
+        let reading = Timeout::new(Box::pin(read_start(response.into_body(), limit)), self.sleep.sleep(BODY_TIMEOUT));
+        Ok(Answer { status, body_start: reading.await.unwrap_or_default() })
     }
 
     async fn post_checked(
@@ -221,28 +221,28 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum FetchError {
     /// The host is, or resolves to, an address that is not on the public internet.
-    #[error("the host does not lead to the public internet")]
+    #[error("the host is not on the public internet")]
     NotPublic,
     /// The port belongs to another protocol.
-    #[error("another protocol owns the port")]
+    #[error("the port belongs to another protocol")]
     PortNotAllowed,
     /// The connection could not be made.
     #[error("the host cannot be reached")]
     Unreachable,
     /// There was no response, or not a complete one, within the time limit.
-    #[error("it did not answer in time")]
+    #[error("it did not respond in time")]
     TimedOut,
     /// The response is a redirect.
-    #[error("it answers with a redirect ({0}), which is not followed")]
+    #[error("it responded with a redirect ({0}), which is not followed")]
     Redirected(u16),
     /// The response has an error status.
-    #[error("it answers with status {0}")]
+    #[error("it responded with status {0}")]
     Status(u16),
     /// The response is larger than the limit.
-    #[error("it has more than {0} bytes")]
+    #[error("it is larger than {0} bytes")]
     TooLarge(usize),
     /// The response ended early.
-    #[error("it ended before it was whole")]
+    #[error("the response is incomplete")]
     Truncated,
     /// The bearer token is not a valid header value.
     #[error("the bearer token cannot be sent")]
@@ -294,7 +294,7 @@ fn context() -> Result<TlsContext, Error> {
 
 /// A name resolves to an address that is not on the public internet.
 #[derive(Debug, ThisError)]
-#[error("the name leads to an address that is not public")]
+#[error("the name resolves to an address that is not public")]
 struct NotPublic;
 
 /// Resolves names by the system's resolver, and rejects those with any address that the policy forbids. The

@@ -193,11 +193,11 @@ pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 /// The complete row of an object.
 pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
     let item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
-    Ok(completed(row, item))
+    Ok(with_derived_attributes(row, item))
 }
 
-/// The whole row of a thing whose fields are written.
-fn completed<R: Row>(row: &R, mut item: Item) -> Item {
+/// The complete row of an object whose fields are serialized.
+fn with_derived_attributes<R: Row>(row: &R, mut item: Item) -> Item {
     row.pack(&mut item);
     for (name, _) in R::SETS {
         if let Some(members) = item.remove(*name).map(to_set).filter(|members| !members.is_empty()) {
@@ -249,7 +249,7 @@ fn fields<R: Read>(mut item: Item) -> Item {
 pub fn to_json<R: Row>(row: &R) -> Result<serde_json::Value, Error> {
     let written = |e: &dyn fmt::Display| Error::internal("writing a row", e.to_string());
     let fields = serde_json::to_value(row).map_err(|e| written(&e))?;
-    let item = completed(row, serde_dynamo::to_item(fields).map_err(|e| written(&e))?);
+    let item = with_derived_attributes(row, serde_dynamo::to_item(fields).map_err(|e| written(&e))?);
     serde_dynamo::from_item(item).map_err(|e| written(&e))
 }
 

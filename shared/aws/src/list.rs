@@ -119,9 +119,9 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<R>, Error> {
         let (items, next) = self.query(source, limit, start.as_ref()).await?;
-        let looked = items.len();
+        let examined = items.len();
         let items: Vec<R> = items.into_iter().filter_map(readable).collect();
-        Ok(Page { unreadable: looked - items.len(), items, next })
+        Ok(Page { unreadable: examined - items.len(), items, next })
     }
 
     /// One query of a source: raw items, and where it continues.
@@ -165,28 +165,28 @@ impl Table {
         Ok((output.items.unwrap_or_default(), next))
     }
 
-    /// A page of the rows that a source leads to and `wanted` accepts. `to_row` gives the key of the row for an
-    /// item of the source; `wanted` must reject repeats if several items lead to one row.
+    /// A page of the rows that a source leads to and `accept` accepts. `to_row` gives the key of the row for an
+    /// item of the source; `accept` must reject repeats if several items lead to one row.
     pub(crate) async fn page<R: Read>(
         &self,
         source: &Source,
         limit: usize,
         start: Option<Position>,
         to_row: impl Fn(&Item) -> Option<Key>,
-        wanted: impl Fn(&Item, &R) -> bool,
+        accept: impl Fn(&Item, &R) -> bool,
     ) -> Result<Page<R>, Error> {
         let mut items = Vec::new();
         let mut position = start;
-        let (mut looked, mut unreadable) = (0, 0);
-        while looked < SCAN_LIMIT {
+        let (mut examined, mut unreadable) = (0, 0);
+        while examined < SCAN_LIMIT {
             let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
-            looked += candidates.len();
+            examined += candidates.len();
             let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
             let found = self.get_many(keys.iter().flatten().cloned()).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
                 let row = key.as_ref().and_then(|key| found.readable::<R>(key));
                 unreadable += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
-                let Some(row) = row.filter(|row| wanted(candidate, row)) else {
+                let Some(row) = row.filter(|row| accept(candidate, row)) else {
                     continue;
                 };
                 if items.len() == limit {

@@ -48,7 +48,7 @@ pub struct Message {
 #[derive(Debug, Error)]
 pub enum MailError {
     /// SES is throttling or paused; sending can be retried.
-    #[error("SES takes no more for now")]
+    #[error("SES is throttling")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// SES rejects the message permanently, with a stable reason.
     #[error("SES refused the message: {0}")]

@@ -14,7 +14,7 @@ use crate::verdict::{Verdict, verdict};
 #[derive(Debug, Error)]
 pub enum SmsError {
     /// SNS is throttling; sending can be retried.
-    #[error("SNS takes no more for now")]
+    #[error("SNS is throttling")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// SNS rejects the text permanently, with a stable reason.
     #[error("SNS refused the text: {0}")]
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_sns_answers_is_told_apart_by_its_code_and_never_names_the_number() {
         let cases = [
-            (400, "Throttling", "SNS takes no more for now: Throttling"),
+            (400, "Throttling", "SNS is throttling: Throttling"),
             (400, "OptedOut", "SNS refused the text: OptedOut"),
             (400, "InvalidParameter", "SNS refused the text: InvalidParameter"),
             // The error is for the missing permission on the number.

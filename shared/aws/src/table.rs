@@ -93,7 +93,7 @@ impl Table {
             }
             self.backoff(attempt).await;
         }
-        Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
+        Err(Error::unavailable("DynamoDB", "a batch has unprocessed keys"))
     }
 
     /// Commits a change completely or not at all, and returns the new versions.

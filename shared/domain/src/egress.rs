@@ -164,7 +164,7 @@ fn parse_host(url: &str) -> Result<Host, (&'static str, String)> {
     }
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.contains('@') {
-        return invalid("must not hold a user name or a password");
+        return invalid("must not contain a user name or a password");
     }
     Host::read(authority).map_or_else(|| invalid("must name a host"), Ok)
 }
@@ -219,7 +219,10 @@ impl Host {
     /// The host, unless its port belongs to another protocol.
     fn with_allowed_port(self) -> Result<Self, (&'static str, String)> {
         if BLOCKED_PORTS.contains(&self.port) {
-            return Err(("port_not_allowed", format!("must not use port {}, which another protocol owns", self.port)));
+            return Err((
+                "port_not_allowed",
+                format!("must not use port {}, which belongs to another protocol", self.port),
+            ));
         }
         Ok(self)
     }

@@ -49,7 +49,7 @@ pub trait StringEnum: Sized {
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
-    asked: BTreeSet<String>,
+    read: BTreeSet<String>,
     faults: Vec<FieldError>,
     textual: bool,
     strict: bool,
@@ -61,7 +61,7 @@ impl Fields {
     /// The fields of a JSON object.
     #[must_use]
     pub fn from_json(values: Map<String, Value>) -> Self {
-        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
+        Self { values, read: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
     }
 
     /// Empty fields that record in `shape` what a reader asks for. `values` are the fields that the reader's
@@ -77,7 +77,7 @@ impl Fields {
         let mut fields = Self { textual: true, ..Self::from_json(Map::new()) };
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
-                fields.add_error(&name, "repeated", "must be given once only");
+                fields.add_error(&name, "repeated", "must be given only once");
             } else {
                 fields.values.insert(name, if value.is_empty() { Value::Null } else { Value::String(value) });
             }
@@ -133,22 +133,22 @@ impl Fields {
         if let Some(shape) = &self.shape {
             shape.close();
         }
-        let others = self.values.keys().filter(|name| !self.asked.contains(*name));
-        let others: Vec<String> = others.take(FIELD_ERROR_LIMIT).cloned().collect();
-        for name in others {
-            let detail = match nearest(&name, &self.asked) {
+        let unknown = self.values.keys().filter(|name| !self.read.contains(*name));
+        let unknown: Vec<String> = unknown.take(FIELD_ERROR_LIMIT).cloned().collect();
+        for name in unknown {
+            let detail = match nearest(&name, &self.read) {
                 Some(known) => format!("unknown field (did you mean `{known}`?)"),
                 None => "unknown field".to_owned(),
             };
             self.add_error(&name, "unknown_field", detail);
-            self.asked.insert(name);
+            self.read.insert(name);
         }
     }
 
     /// The names of the fields that were sent and read so far, sorted.
     #[must_use]
     pub fn read_names(&self) -> Vec<String> {
-        self.asked.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
+        self.read.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
     }
 
     /// The raw value; `null` counts as absent.
@@ -158,7 +158,7 @@ impl Fields {
 
     /// The raw value, for a reader that parses it; `schema` describes what that reader accepts.
     pub fn value_with_schema(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
-        self.asked.insert(name.to_owned());
+        self.read.insert(name.to_owned());
         if let Some(shape) = &self.shape {
             shape.record_field(name, schema());
         }
@@ -168,7 +168,7 @@ impl Fields {
     /// True if the field was sent as `null`, which removes a value.
     #[must_use]
     pub fn is_null(&mut self, name: &str) -> bool {
-        self.asked.insert(name.to_owned());
+        self.read.insert(name.to_owned());
         self.values.get(name).is_some_and(Value::is_null)
     }
 
@@ -315,14 +315,14 @@ impl Fields {
             Value::Array(items) => items,
             only @ Value::String(_) if self.textual => vec![only],
             _ => {
-                self.add_error(name, "wrong_type", "must be an array of texts");
+                self.add_error(name, "wrong_type", "must be an array of strings");
                 return None;
             }
         };
         let mut texts = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let read =
-                item.as_str().ok_or(("wrong_type", "must be a text".to_owned())).and_then(|text| rule.read(text));
+                item.as_str().ok_or(("wrong_type", "must be a string".to_owned())).and_then(|text| rule.read(text));
             match read {
                 Ok(text) => texts.push(text),
                 Err((code, detail)) => self.add_error(&format!("{name}.{at}"), code, detail),
@@ -347,7 +347,7 @@ impl Fields {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
         let value = self.value_with_schema(name, array)?;
         let Value::Array(items) = value else {
-            self.add_error(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         };
         let mut words = Vec::new();
@@ -362,7 +362,7 @@ impl Fields {
             }
         }
         if items.is_empty() {
-            self.add_error(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must have at least one entry");
         }
         words.sort();
         words.dedup();
@@ -377,7 +377,7 @@ impl Fields {
     /// True if a field was sent; its value is not read.
     #[must_use]
     pub fn is_sent(&mut self, name: &str) -> bool {
-        self.asked.insert(name.to_owned());
+        self.read.insert(name.to_owned());
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
@@ -389,17 +389,17 @@ impl Fields {
         let ids: Option<Vec<String>> =
             value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
         let Some(ids) = ids else {
-            self.add_error(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         };
         if ids.is_empty() {
-            self.add_error(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must have at least one entry");
         }
         if ids.len() > most {
             self.add_error(name, "too_many", format!("must be at most {most}; {instead} for more"));
         }
         if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-            self.add_error(name, "repeated", "must name each thing once");
+            self.add_error(name, "repeated", "must not contain duplicates");
         }
         for (at, _) in ids.iter().enumerate().filter(|(_, id)| UserId::parse(id).is_none()) {
             self.add_error(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
@@ -422,7 +422,7 @@ impl Fields {
         match self.value_with_schema(name, schema)? {
             Value::String(text) => Some(text),
             _ => {
-                self.add_error(name, "wrong_type", "must be a text");
+                self.add_error(name, "wrong_type", "must be a string");
                 None
             }
         }
@@ -436,8 +436,8 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let most = (length / 3).min(3);
     // Names whose length differs by more are at least that far away, which bounds the work by the number of
     // known names.
-    let alike = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
-    let distances = alike.map(|known| (strsim::osa_distance(name, known), known.as_str()));
+    let candidates = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
+    let distances = candidates.map(|known| (strsim::osa_distance(name, known), known.as_str()));
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
 }
 

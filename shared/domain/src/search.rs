@@ -72,7 +72,7 @@ impl Query {
         let text = fields.text("search", QUERY)?;
         let query = Self::parse(&text);
         if query.is_none() {
-            fields.add_error("search", "invalid_format", "must hold a letter or a digit");
+            fields.add_error("search", "invalid_format", "must contain a letter or a digit");
         }
         query
     }

@@ -90,7 +90,7 @@ macro_rules! string_enum {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                // A later release may have others, which whoever reads replies has to take as well.
+                // Later releases may add values, so clients must accept unknown ones.
                 schemars::json_schema!({"type": "string", "x-extensible-enum": Self::ALL})
             }
         }

@@ -59,7 +59,7 @@ impl TextRule {
     /// `too_short`, `too_long`, `control_character` or `invalid_format`.
     pub fn read(self, text: &str) -> Result<String, (&'static str, String)> {
         if text.chars().any(char::is_control) {
-            return Err(("control_character", "must not hold control characters".into()));
+            return Err(("control_character", "must not contain control characters".into()));
         }
         let text = match self.form {
             Form::Mobile => phone::mobile(text).map_err(|detail| ("invalid_format", detail.to_owned()))?,
@@ -99,12 +99,12 @@ impl Form {
             Form::Ascii => text.chars().all(|c| c.is_ascii_graphic() || c == ' '),
         };
         (!ok).then_some(match self {
-            Form::Line | Form::Name => "must not hold invisible characters",
-            Form::Word => "must not hold spaces or invisible characters",
+            Form::Line | Form::Name => "must not contain invisible characters",
+            Form::Word => "must not contain spaces or invisible characters",
             Form::Email => EMAIL_EXPECTED,
             Form::Mobile => phone::MALFORMED,
-            Form::Number => "may hold digits, spaces and + * # - ( ) . / only",
-            Form::Ascii => "may hold ASCII letters, digits and signs only",
+            Form::Number => "may contain only digits, spaces and + * # - ( ) . /",
+            Form::Ascii => "may contain only ASCII letters, digits and symbols",
         })
     }
 }

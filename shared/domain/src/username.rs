@@ -15,9 +15,9 @@ pub(crate) const LIMIT: usize = 1024;
 /// The form in which a username is unique.
 #[must_use]
 pub fn unique_username(username: &str) -> String {
-    let once = mapped(username);
+    let mapped_once = mapped(username);
     // Composition can introduce characters of another case, so it is mapped again (RFC 8264, 7).
-    mapped(&once)
+    mapped(&mapped_once)
 }
 
 fn mapped(text: &str) -> String {

@@ -244,7 +244,7 @@ fn no_workspace_error(why: NoWorkspace) -> DomainError {
         NoWorkspace::NotAMember => DomainError::CredentialInvalid,
         NoWorkspace::Unnamed => {
             let [header, seams] = WORKSPACE_HEADERS;
-            let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
+            let detail = format!("select a workspace by this header or {seams}, since you are a member of several");
             DomainError::field(header, "missing", detail)
         }
     }

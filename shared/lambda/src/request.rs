@@ -182,7 +182,7 @@ impl Request {
         };
         let mut fields = self.as_strict(Fields::from_json(fields));
         for name in repeated {
-            fields.add_error(&name, "repeated", "must be given once only");
+            fields.add_error(&name, "repeated", "must be given only once");
         }
         Ok(fields)
     }
@@ -248,11 +248,11 @@ impl Request {
     /// # Errors
     /// `VersionMismatch`.
     pub fn check_version(&self, version: u64) -> Result<(), DomainError> {
-        let Some(wanted) = self.headers.get("if-match") else {
+        let Some(expected) = self.headers.get("if-match") else {
             return Ok(());
         };
-        let wanted = wanted.to_str().unwrap_or_default();
-        let matches = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
+        let expected = expected.to_str().unwrap_or_default();
+        let matches = expected.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
         if matches { Ok(()) } else { Err(DomainError::VersionMismatch) }
     }
 }
@@ -260,12 +260,12 @@ impl Request {
 fn category(error: &serde_json::Error) -> &'static str {
     // The library reports it without a category of its own; for the sender it is invalid data.
     if error.to_string().starts_with("recursion limit exceeded") {
-        return "it is nested too deep";
+        return "it is nested too deeply";
     }
     match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Io => "it cannot be read",
-        serde_json::error::Category::Syntax | serde_json::error::Category::Data => "there is a mistake",
+        serde_json::error::Category::Eof => "it ends unexpectedly",
+        serde_json::error::Category::Io => "it is unreadable",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Data => "syntax error",
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_nested_too_deep_is_told_so() {
         let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| category(&error));
-        assert_eq!(read(&"[".repeat(200)), Err("it is nested too deep"));
-        assert_eq!(read("[}"), Err("there is a mistake"));
+        assert_eq!(read(&"[".repeat(200)), Err("it is nested too deeply"));
+        assert_eq!(read("[}"), Err("syntax error"));
     }
 }

@@ -176,8 +176,8 @@ fn invalid(faults: &[FieldError], request_id: &str) -> Reply {
         for part in fault.field.splitn(MAX_DEPTH, '.').filter(|part| !part.is_empty()) {
             node = node.within.entry(part.to_owned()).or_default();
         }
-        let said = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
-        node.errors.push(said.to_owned());
+        let message = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
+        node.errors.push(message.to_owned());
     }
     let message = match faults {
         [] => "Invalid input".to_owned(),

@@ -248,8 +248,9 @@ impl Audit {
             self.check(is_chain(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
         }
         for name in ["sender", "sms_sender"] {
-            let told = self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
-            self.check(settled[name].is_null() || told, format!("{name} was changed without its event"));
+            let recorded =
+                self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
+            self.check(settled[name].is_null() || recorded, format!("{name} was changed without its event"));
         }
     }
 
@@ -269,10 +270,10 @@ impl Audit {
         for id in ids {
             let added = self.count(EventType::MemberAdded, |event| event.member_id == Some(id));
             let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
-            let there = members.iter().filter(|member| member.member_id == id).count();
+            let present = members.iter().filter(|member| member.member_id == id).count();
             self.check(
-                added == 1 && removed + there == 1,
-                format!("a member: {added} added, {removed} removed, {there} there"),
+                added == 1 && removed + present == 1,
+                format!("a member: {added} added, {removed} removed, {present} there"),
             );
         }
         let added = self.count(EventType::MemberAdded, |_| true);
@@ -281,20 +282,20 @@ impl Audit {
 
     fn users(&mut self) {
         let created = self.count(EventType::UserCreated, |_| true);
-        let (there, purged) = (self.users.len(), self.purged.len());
+        let (present, purged) = (self.users.len(), self.purged.len());
         self.check(
-            created == there + purged,
-            format!("{created} users were created, {there} are there, {purged} gone"),
+            created == present + purged,
+            format!("{created} users were created, {present} are there, {purged} gone"),
         );
         for user in self.users.clone() {
             let id = user.user_id;
             let created = self.count(EventType::UserCreated, |event| event.user_id == Some(id));
             self.check(created == 1, format!("a user has {created} user.created"));
-            let there = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
-            let there: BTreeSet<_> = there.map(|device| device.device_id).collect();
+            let present = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
+            let present: BTreeSet<_> = present.map(|device| device.device_id).collect();
             self.check(
-                there == user.device_ids,
-                format!("a user holds {:?}, and there are {there:?}", user.device_ids),
+                present == user.device_ids,
+                format!("a user holds {:?}, and there are {present:?}", user.device_ids),
             );
             for purpose in Purpose::ALL {
                 self.newest(&user, *purpose);
@@ -312,11 +313,11 @@ impl Audit {
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
         let newest = offered().find(|offer| Some(offer.invitation_id) == known);
-        let there = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
+        let present = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
         let superseded = known.is_some() && newest.is_none_or(|newest| newest.superseded_at.is_some());
         let open = offered().filter(|offer| offer.needs_code()).count();
         let checks = [
-            (there, format!("a user's newest {purpose} is not there")),
+            (present, format!("a user's newest {purpose} is not there")),
             (!superseded, format!("a user's newest {purpose} is superseded")),
             (open <= 1, format!("{open} of a user's {purpose} are open at once")),
         ];
@@ -339,8 +340,8 @@ impl Audit {
             let made = creation_event(*purpose);
             let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
             let (offered, gone) = (self.count(made, |_| true), self.count(made, of_gone));
-            let there = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
-            self.check(offered == there + gone, format!("{offered} {made}, {there} there, {gone} gone"));
+            let present = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
+            self.check(offered == present + gone, format!("{offered} {made}, {present} there, {gone} gone"));
         }
         let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
         let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(creation_event(*purpose), of_gone)).sum();
@@ -419,8 +420,8 @@ impl Audit {
     fn devices(&mut self) {
         let registered = self.events.iter().filter(|event| event.event_type == EventType::DeviceRegistered);
         let ids: BTreeSet<_> = registered.filter_map(|event| event.device_id).collect();
-        let there: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
-        for id in ids.difference(&there) {
+        let present: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
+        for id in ids.difference(&present) {
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == Some(*id));
             self.check(purged == 1, format!("a device is gone, with {purged} device.purged"));
         }
@@ -479,8 +480,8 @@ impl Audit {
             self.check(newest || device.replaced, "a replaced device does not know it");
         }
         for claim in claims {
-            let there = self.devices.iter().any(|device| device.device_id == claim.device_id);
-            self.check(there, "an identifier is claimed by a device that is gone");
+            let present = self.devices.iter().any(|device| device.device_id == claim.device_id);
+            self.check(present, "an identifier is claimed by a device that is gone");
         }
     }
 
@@ -536,10 +537,10 @@ impl Audit {
             "ENDPOINT#",
             "POINTER#",
         ];
-        let there: BTreeSet<String> =
+        let present: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        let missing: Vec<_> = expected.index_rows.difference(&there).cloned().collect();
-        let surplus: Vec<_> = there.difference(&expected.index_rows).cloned().collect();
+        let missing: Vec<_> = expected.index_rows.difference(&present).cloned().collect();
+        let surplus: Vec<_> = present.difference(&expected.index_rows).cloned().collect();
         self.check(missing.is_empty(), format!("missing: {missing:?}"));
         self.check(surplus.is_empty(), format!("of nobody: {surplus:?}"));
         for (key, indexes) in expected.indexes {

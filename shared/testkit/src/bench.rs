@@ -148,16 +148,16 @@ const CACHEABLE: [&str; 4] =
 
 /// A required header that a response lacks; the gateway's own responses have no `x-request-id`.
 fn missing_header(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    let says = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
-    let lacks = |name: &str, wanted: &str| {
-        let said: Vec<&str> = says(name);
-        (said != [wanted]).then(|| format!("{name} is {said:?}"))
+    let values = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    let lacks = |name: &str, expected: &str| {
+        let actual: Vec<&str> = values(name);
+        (actual != [expected]).then(|| format!("{name} is {actual:?}"))
     };
     let _ours = headers.get("x-request-id")?;
-    let kept = if CACHEABLE.contains(&path) { None } else { lacks("cache-control", "no-store") };
+    let caching = if CACHEABLE.contains(&path) { None } else { lacks("cache-control", "no-store") };
     // RFC 9110, section 15.5.2.
     let asked = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
-    lacks("x-content-type-options", "nosniff").or(kept).or(asked)
+    lacks("x-content-type-options", "nosniff").or(caching).or(asked)
 }
 
 /// Waits by the bench's clock, so that a busy machine takes none of an operation's time.

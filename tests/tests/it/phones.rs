@@ -167,20 +167,20 @@ impl Reader {
         let (method, path) = first.split_once(' ').ok_or("a request begins with its method and its path")?;
         let answer = self.send(method, path, &headers, body).await?;
         let (status, headers, body) = message(response);
-        let is = format!("{} {}", answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
-        if status != is {
-            return Err(format!("it is answered by {is}: {}", answer.text));
+        let actual = format!("{} {}", answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
+        if status != actual {
+            return Err(format!("it is answered by {actual}: {}", answer.text));
         }
         for (name, value) in headers {
-            let is = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            self.same_text(value, is).map_err(|fault| format!("the header {name} {fault}"))?;
+            let actual = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            self.compare_text(value, actual).map_err(|fault| format!("the header {name} {fault}"))?;
         }
         match (body, &answer.body) {
             ("", Value::Null) => Ok(()),
             ("", _) => Err(format!("the answer has a body that the example does not show: {}", answer.text)),
-            (body, is) => {
+            (body, actual) => {
                 let body = serde_json::from_str(body).map_err(|fault| format!("the answer is no JSON: {fault}"))?;
-                self.same(&body, is, "the answer").map_err(|fault| format!("{fault}; it is {}", answer.text))
+                self.compare(&body, actual, "the answer").map_err(|fault| format!("{fault}; it is {}", answer.text))
             }
         }
     }
@@ -189,57 +189,63 @@ impl Reader {
     fn push(&mut self, platform: &str, payload: &str) -> Result<(), String> {
         let newest = self.bench.stack.messaging().outbox().into_iter().find(|item| item.channel == Channel::Push);
         let newest = newest.ok_or("nothing was pushed")?;
-        let is: Value = serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
-        let is = match platform {
-            "ios" => &is,
+        let actual: Value =
+            serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
+        let actual = match platform {
+            "ios" => &actual,
             // "Send messages using FCM": the message in SNS's wrapper, and the part that the app gets.
-            "android" => &is["fcmV1Message"]["message"]["data"],
+            "android" => &actual["fcmV1Message"]["message"]["data"],
             other => return Err(format!("nothing is pushed to {other}")),
         };
         let payload = serde_json::from_str(payload).map_err(|fault| format!("the push is no JSON: {fault}"))?;
-        self.same(&payload, is, "the push")
+        self.compare(&payload, actual, "the push")
     }
 
     /// Compares a value with the guide's.
-    fn same(&mut self, said: &Value, is: &Value, place: &str) -> Result<(), String> {
-        match (said, is) {
-            (Value::Object(said), Value::Object(is)) => self.same_fields(said, is, place),
-            (Value::Array(said), Value::Array(is)) if said.len() == is.len() => said
-                .iter()
-                .zip(is)
-                .enumerate()
-                .try_for_each(|(index, (said, is))| self.same(said, is, &format!("{place}[{index}]"))),
-            (Value::String(said), Value::String(is)) => {
-                self.same_text(said, is).map_err(|fault| format!("{place} {fault}"))
+    fn compare(&mut self, expected: &Value, actual: &Value, place: &str) -> Result<(), String> {
+        match (expected, actual) {
+            (Value::Object(expected), Value::Object(actual)) => self.compare_fields(expected, actual, place),
+            (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+                expected.iter().zip(actual).enumerate().try_for_each(|(index, (expected, actual))| {
+                    self.compare(expected, actual, &format!("{place}[{index}]"))
+                })
             }
-            (said, is) if said == is => Ok(()),
-            (said, is) => Err(format!("{place} is {is}, not {said}")),
+            (Value::String(expected), Value::String(actual)) => {
+                self.compare_text(expected, actual).map_err(|fault| format!("{place} {fault}"))
+            }
+            (expected, actual) if expected == actual => Ok(()),
+            (expected, actual) => Err(format!("{place} is {actual}, not {expected}")),
         }
     }
 
-    fn same_fields(&mut self, said: &Map<String, Value>, is: &Map<String, Value>, place: &str) -> Result<(), String> {
-        let more = is.keys().find(|name| !said.contains_key(*name)).filter(|_| !said.contains_key(ANY));
+    fn compare_fields(
+        &mut self,
+        expected: &Map<String, Value>,
+        actual: &Map<String, Value>,
+        place: &str,
+    ) -> Result<(), String> {
+        let more = actual.keys().find(|name| !expected.contains_key(*name)).filter(|_| !expected.contains_key(ANY));
         if let Some(name) = more {
             return Err(format!("{place} has {name} as well"));
         }
-        said.iter().filter(|(name, _)| *name != ANY).try_for_each(|(name, said)| match is.get(name) {
-            Some(is) => self.same(said, is, &format!("{place}.{name}")),
+        expected.iter().filter(|(name, _)| *name != ANY).try_for_each(|(name, expected)| match actual.get(name) {
+            Some(actual) => self.compare(expected, actual, &format!("{place}.{name}")),
             None => Err(format!("{place} has no {name}")),
         })
     }
 
-    fn same_text(&mut self, said: &str, is: &str) -> Result<(), String> {
-        let said = self.known(said);
-        if said == ANY && !is.is_empty() {
+    fn compare_text(&mut self, expected: &str, actual: &str) -> Result<(), String> {
+        let expected = self.known(expected);
+        if expected == ANY && !actual.is_empty() {
             return Ok(());
         }
-        let new = name_in(&said).and_then(|(before, name, after)| {
-            Some((name.to_owned(), is.strip_prefix(before)?.strip_suffix(after)?.to_owned()))
+        let new = name_in(&expected).and_then(|(before, name, after)| {
+            Some((name.to_owned(), actual.strip_prefix(before)?.strip_suffix(after)?.to_owned()))
         });
         match new {
             Some((name, value)) if !value.is_empty() => drop(self.names.insert(name, value)),
-            _ if said == is => {}
-            _ => return Err(format!("is {is:?}, not {said:?}")),
+            _ if expected == actual => {}
+            _ => return Err(format!("is {actual:?}, not {expected:?}")),
         }
         Ok(())
     }
@@ -268,7 +274,7 @@ async fn every_example_of_the_guide_for_phones_is_answered_as_it_says() {
 
 #[tokio::test]
 async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
-    let example = |said: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {said}\n```");
+    let example = |expected: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {expected}\n```");
     let missing = r#"{"code": "credential_missing", "status": 401, "…": "…"}"#;
     let cases = [
         (format!("401 Unauthorized\n\n{missing}"), None),
@@ -281,11 +287,13 @@ async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
         (format!("401 Unauthorized\n\n{}", missing.replace("_missing", "")), Some("\"credential_missing\", not")),
     ];
     let mut reader = Reader::new().await;
-    for (said, fault) in cases {
-        let outcome = reader.read(&example(&said)).await;
+    for (expected, fault) in cases {
+        let outcome = reader.read(&example(&expected)).await;
         match fault {
-            None => assert_eq!(outcome, Ok(1), "{said}"),
-            Some(fault) => assert!(outcome.as_ref().is_err_and(|is| is.contains(fault)), "{said}: {outcome:?}"),
+            None => assert_eq!(outcome, Ok(1), "{expected}"),
+            Some(fault) => {
+                assert!(outcome.as_ref().is_err_and(|actual| actual.contains(fault)), "{expected}: {outcome:?}")
+            }
         }
     }
     for unknown in ["```json\n{}\n```", "```sh\nls\n```", " ```http\n ```"] {
@@ -343,9 +351,9 @@ fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other
         let status = cells.next()?.parse::<u16>().ok().filter(|status| StatusCode::from_u16(*status).is_ok())?;
         Some((status, cells.next()?.trim_matches('`').to_owned()))
     });
-    let said: Vec<_> = rows.collect();
-    assert_eq!(said.iter().cloned().collect::<BTreeSet<_>>(), described);
-    assert_eq!(said.len(), described.len(), "each once");
+    let expected: Vec<_> = rows.collect();
+    assert_eq!(expected.iter().cloned().collect::<BTreeSet<_>>(), described);
+    assert_eq!(expected.len(), described.len(), "each once");
 }
 
 #[test]

@@ -405,7 +405,7 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
     let name = json!(["as a last name must have at most 64 characters"]);
     assert_eq!((&told["full_name"]["_errors"], told["email_address"].is_object()), (&name, true));
     let refused = fixture.post("/user_identities/update", update(json!({"full_name": 3}))).await;
-    assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a text"]));
+    assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a string"]));
 }
 
 #[tokio::test]

@@ -258,14 +258,14 @@ impl Messaging {
     /// Sends the message to the receiver; without one it is lost, as on a topic without subscribers.
     fn publish(&self, message: TopicMessage) {
         if lock(&self.inner.feed).sender.send(message).is_err() {
-            tracing::debug!("a topic message had no taker");
+            tracing::debug!("a topic message had no receiver");
         }
     }
 
     /// Sends a log line to the receiver; without one it is lost, as without a subscription.
     fn log(&self, entry: LogEntry) {
         if lock(&self.inner.log).sender.send(entry).is_err() {
-            tracing::debug!("a line of the log had no taker");
+            tracing::debug!("a log line had no receiver");
         }
     }
 

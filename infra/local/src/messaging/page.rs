@@ -53,14 +53,14 @@ pub(super) fn render<'a>(
 }
 
 fn summary(count: usize) -> String {
-    let things = if count == 1 { "message" } else { "messages" };
-    let shown = if count > SHOWN { format!(", the newest {SHOWN} of them here") } else { String::new() };
-    format!("{count} {things}, newest first{shown}. Nothing left this machine.")
+    let noun = if count == 1 { "message" } else { "messages" };
+    let shown = if count > SHOWN { format!(", the newest {SHOWN} shown") } else { String::new() };
+    format!("{count} {noun}, newest first{shown}. Nothing left this machine.")
 }
 
 fn nothing_yet(base_url: &str) -> Markup {
     html! {
-        p.empty { "Nothing was sent yet. What is sent through " code { (base_url) } " appears here by itself." }
+        p.empty { "Nothing has been sent yet. Messages sent through " code { (base_url) } " appear here automatically." }
     }
 }
 

@@ -28,7 +28,7 @@ impl<'a> Globals<'a> {
     pub(super) fn complete(&self, function: &Value) -> Result<Value, TemplateError> {
         let ignored = function.get("IgnoreGlobals").map_or_else(|| Ok(Vec::new()), texts)?;
         if let Some(unknown) = ignored.iter().find(|name| !MERGED.contains(&name.as_str())) {
-            return Err(template_error(format!("IgnoreGlobals: {unknown} is not known here")));
+            return Err(template_error(format!("IgnoreGlobals: {unknown} is not supported")));
         }
         let mut properties = mapping(&function["Properties"], "Properties")?.clone();
         for (name, global) in self.0.into_iter().flatten() {

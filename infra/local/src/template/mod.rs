@@ -326,8 +326,8 @@ impl Template {
             "AWS::Lambda::EventSourceMapping" => {
                 let fed = resource["Properties"]["FunctionName"]["Ref"].as_str();
                 let function = self.functions.iter_mut().find(|function| Some(function.name.as_str()) == fed);
-                let function =
-                    function.ok_or_else(|| template_error("FunctionName is no !Ref to a function of the template"))?;
+                let function = function
+                    .ok_or_else(|| template_error("FunctionName is not a !Ref to a function of the template"))?;
                 add_source(function, &properties)?;
             }
             "AWS::DynamoDB::Table" => self.tables.push(create_table(&properties)?),
@@ -341,7 +341,7 @@ impl Template {
             "AWS::SES::ConfigurationSetEventDestination" => {
                 self.event_destinations.push(event_destination(&properties)?);
             }
-            other => return Err(template_error(format!("the resource type {other} is not known here"))),
+            other => return Err(template_error(format!("the resource type {other} is not supported"))),
         }
         Ok(())
     }
@@ -427,7 +427,7 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
         Some("EventBridgeRule") => {
             require_known(properties, &["Pattern"])?;
             if properties.get("Pattern").is_none_or(|pattern| pattern["source"] != json!(["aws.cloudformation"])) {
-                return Err(template_error("the pattern of events is not known here".to_owned()));
+                return Err(template_error("the pattern of events is not supported".to_owned()));
             }
             function.runs_when_deployed = true;
         }
@@ -436,7 +436,7 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
             let filter = properties.get("FilterPolicy").map(pattern).transpose()?;
             function.topics.push(TopicTrigger { topic_arn: text(of, "Topic")?, filter });
         }
-        other => return Err(template_error(format!("the trigger {other:?} is not known here"))),
+        other => return Err(template_error(format!("the trigger {other:?} is not supported"))),
     }
     Ok(())
 }
@@ -498,7 +498,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
         json!({ "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": -1, "BisectBatchOnFunctionError": true });
     for (name, value) in expected.as_object().into_iter().flatten() {
         if properties.get(name) != Some(value) {
-            return Err(template_error(format!("{name} other than {value} is not known here")));
+            return Err(template_error(format!("{name} other than {value} is not supported")));
         }
     }
     let table = stream_arn.split('/').nth(1).unwrap_or_default().to_owned();
@@ -528,7 +528,7 @@ fn pattern(written: &Value) -> Result<Pattern, TemplateError> {
 
 /// `rate(5 minutes)` as a duration.
 fn interval(schedule: &str) -> Result<Duration, TemplateError> {
-    let unknown = || template_error(format!("the schedule {schedule} is not known here"));
+    let unknown = || template_error(format!("the schedule {schedule} is not supported"));
     let rate = schedule.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(unknown)?;
     let (number, unit) = rate.split_once(' ').ok_or_else(unknown)?;
     let seconds = match unit.trim_end_matches('s') {
@@ -570,7 +570,7 @@ fn subscription(properties: &Value) -> Result<Subscription, TemplateError> {
     let entries = mapping(properties, "Properties")?;
     require_known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
     if properties["Protocol"] != "sqs" {
-        return Err(template_error(format!("a subscription by {} is not known here", properties["Protocol"])));
+        return Err(template_error(format!("a subscription by {} is not supported", properties["Protocol"])));
     }
     Ok(Subscription {
         topic_arn: text(properties, "TopicArn")?,
@@ -588,7 +588,7 @@ fn log_subscription(
 ) -> Result<LogSubscription, TemplateError> {
     require_known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
     if properties["FilterPattern"] != "" {
-        return Err(template_error("a FilterPattern other than of everything is not known here"));
+        return Err(template_error("a FilterPattern other than of everything is not supported"));
     }
     let destination = text(properties, "DestinationArn")?;
     let is_destination = |function: &str, resource: &Value| {
@@ -597,7 +597,7 @@ fn log_subscription(
     };
     let function = all.iter().find(|(function, resource)| is_destination(function, resource));
     let (_, function) =
-        function.ok_or_else(|| template_error(format!("{destination} is none of the template's functions")))?;
+        function.ok_or_else(|| template_error(format!("{destination} is not one of the template's functions")))?;
     let operation = text(&function["Properties"], "Handler")?;
     Ok(LogSubscription { name: name.to_owned(), group: text(properties, "LogGroupName")?, operation })
 }
@@ -643,9 +643,7 @@ fn texts(value: &Value) -> Result<Vec<String>, TemplateError> {
         .as_array()
         .map_or(one, Vec::as_slice)
         .iter()
-        .map(|item| {
-            item.as_str().map(str::to_owned).ok_or_else(|| template_error(format!("{item} where a text is needed")))
-        })
+        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| template_error(format!("{item} but must be text"))))
         .collect()
 }
 
@@ -659,7 +657,7 @@ fn mapping<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, T
 
 fn require_known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
     match entries.keys().find(|key| !names.contains(&key.as_str())) {
-        Some(unknown) => Err(template_error(format!("{unknown} is not known here"))),
+        Some(unknown) => Err(template_error(format!("{unknown} is not supported"))),
         None => Ok(()),
     }
 }
@@ -668,12 +666,12 @@ fn text(of: &Value, name: &str) -> Result<String, TemplateError> {
     match &of[name] {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(template_error(format!("{name} is {other}, where a text is needed"))),
+        other => Err(template_error(format!("{name} is {other}, but must be text"))),
     }
 }
 
 fn number(of: &Value, name: &str) -> Result<u64, TemplateError> {
-    of[name].as_u64().ok_or_else(|| template_error(format!("{name} is {}, where a number is needed", of[name])))
+    of[name].as_u64().ok_or_else(|| template_error(format!("{name} is {}, but must be a number", of[name])))
 }
 
 fn count(of: &Value, name: &str) -> Result<usize, TemplateError> {
@@ -775,7 +773,7 @@ mod tests {
             ),
             (
                 "Resources:\n  A: {Type: AWS::Logs::SubscriptionFilter, Properties: {LogGroupName: g, FilterPattern: '', DestinationArn: y}}",
-                "none of the template's functions",
+                "not one of the template's functions",
             ),
             ("Globals: {Function: {Layers: []}}\nResources: {}", "Layers"),
             ("Resources:\n  A: {Type: AWS::Lambda::EventSourceMapping, Properties: {FunctionName: f}}", "FunctionName"),

@@ -35,7 +35,7 @@ impl<'a> Resolver<'a> {
 
     /// The resolved value. `AWS::NoValue` is left out of its list or mapping.
     pub(super) fn value(&self, value: &Value) -> Result<Value, TemplateError> {
-        self.maybe(value)?.ok_or_else(|| template_error("AWS::NoValue where a value is needed"))
+        self.maybe(value)?.ok_or_else(|| template_error("AWS::NoValue, but a value is needed"))
     }
 
     /// As [`Self::value`], for values that must be text.
@@ -44,7 +44,7 @@ impl<'a> Resolver<'a> {
             Value::String(text) => Ok(text),
             Value::Number(number) => Ok(number.to_string()),
             Value::Bool(truth) => Ok(truth.to_string()),
-            other => Err(template_error(format!("{other} where a text is needed"))),
+            other => Err(template_error(format!("{other} but must be text"))),
         }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Resolver<'a> {
             }
             "AWS::Serverless::Function" => self.name(of)?,
             "AWS::Serverless::HttpApi" => "local".to_owned(),
-            other => return Err(template_error(format!("!Ref {of}: what {other} refers to is not known here"))),
+            other => return Err(template_error(format!("!Ref {of}: references to {other} are not supported"))),
         };
         Ok(Value::String(text))
     }
@@ -136,7 +136,7 @@ impl<'a> Resolver<'a> {
             ("AWS::Serverless::HttpApi", "ApiEndpoint") => {
                 Ok(format!("https://local.execute-api.{}.amazonaws.com", self.location.region))
             }
-            (kind, _) => Err(template_error(format!("!GetAtt {of}.{attribute}: not known here of {kind}"))),
+            (kind, _) => Err(template_error(format!("!GetAtt {of}.{attribute}: not supported for {kind}"))),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Resolver<'a> {
             "AWS::Serverless::Function" => ("lambda", format!("function:{}", self.name(of)?)),
             "AWS::IAM::Role" => ("iam", format!("role/{of}")),
             "AWS::IAM::ManagedPolicy" => ("iam", format!("policy/{of}")),
-            other => return Err(template_error(format!("{of}: the ARN of {other} is not known here"))),
+            other => return Err(template_error(format!("{of}: the ARN of {other} is not supported"))),
         };
         Ok(self.location.arn(service, &resource))
     }
@@ -187,7 +187,7 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn condition(&self, of: &str) -> Result<bool, TemplateError> {
-        let condition = self.conditions.get(of).ok_or_else(|| template_error(format!("there is no condition {of}")))?;
+        let condition = self.conditions.get(of).ok_or_else(|| template_error(format!("unknown condition {of}")))?;
         self.truth(condition)
     }
 
@@ -235,7 +235,7 @@ impl<'a> Resolver<'a> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let (name, after) =
-                after.split_once('}').ok_or_else(|| template_error(format!("an open ${{ in {text:?}")))?;
+                after.split_once('}').ok_or_else(|| template_error(format!("an unclosed ${{ in {text:?}")))?;
             out.push_str(before);
             out.push_str(&match (own.get(name), name.split_once('.')) {
                 (Some(value), _) => self.text(value)?,
@@ -261,7 +261,7 @@ fn function(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn misused(name: &str, argument: &Value) -> TemplateError {
-    template_error(format!("{name} with {argument} is not known here"))
+    template_error(format!("{name} with {argument} is not supported"))
 }
 
 fn parameters(
@@ -291,7 +291,7 @@ fn parameter(name: &str, declaration: &Value, value: Value) -> Result<Value, Tem
             let text = value.as_str().unwrap_or_default();
             Ok(text.split(',').map(|item| Value::from(item.trim())).collect())
         }
-        other => Err(template_error(format!("the parameter {name} is of the type {other:?}, not known here"))),
+        other => Err(template_error(format!("the parameter {name} is of the unsupported type {other:?}"))),
     }
 }
 

@@ -60,11 +60,11 @@ fn boundary(
     let policy = arn
         .split_once(":policy/")
         .and_then(|(_, name)| all.get(name))
-        .ok_or_else(|| template_error(format!("{arn} is none of the template's")))?;
+        .ok_or_else(|| template_error(format!("{arn} is not in the template")))?;
     let mut read = Vec::new();
     read_policy(&resolver.value(&policy["Properties"]["PolicyDocument"])?, &mut read)?;
     if read.iter().any(|statement| !statement.partitions.is_empty() || !statement.senders.is_empty()) {
-        return Err(template_error("a condition in a permissions boundary is not known here"));
+        return Err(template_error("a condition in a permissions boundary is not supported"));
     }
     Ok(read)
 }
@@ -89,12 +89,12 @@ fn base_within_boundary(boundary: &Statement) -> Option<Statement> {
 }
 
 fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
-    require_known(mapping(document, "a policy that is written out")?, &["Version", "Statement"])?;
+    require_known(mapping(document, "an inline policy")?, &["Version", "Statement"])?;
     for statement in list(&document["Statement"]) {
         let entries = mapping(statement, "Statement")?;
         require_known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
         if statement["Effect"] != "Allow" {
-            return Err(template_error("a statement that does not allow"));
+            return Err(template_error("a statement whose Effect is not Allow"));
         }
         let patterns = |name: &str| entries.get(name).map_or_else(|| Ok(Vec::new()), texts);
         let (resources, not_resources) = (patterns("Resource")?, patterns("NotResource")?);

@@ -10,7 +10,7 @@ pub(super) fn read(text: &str) -> Result<Value, TemplateError> {
     let documents = Yaml::load_from_str(text).map_err(|error| template_error(error.to_string()))?;
     match documents.as_slice() {
         [document] => value(document),
-        other => Err(template_error(format!("{} documents, where one is expected", other.len()))),
+        other => Err(template_error(format!("{} documents, but there must be one", other.len()))),
     }
 }
 
@@ -43,7 +43,7 @@ fn plain(scalar: &Scalar<'_>) -> Value {
 fn name(key: &Yaml<'_>) -> Result<String, TemplateError> {
     match value(key)? {
         Value::String(text) => Ok(text),
-        other => Err(template_error(format!("a key that is no text: {other}"))),
+        other => Err(template_error(format!("a key that is not text: {other}"))),
     }
 }
 
@@ -55,7 +55,7 @@ fn written_out(tag: &Tag, argument: Value) -> Result<Value, TemplateError> {
         "Sub" | "If" | "Equals" | "Not" | "Or" | "And" | "Join" | "Split" | "Select" => {
             Ok(json!({ format!("Fn::{}", tag.suffix): argument }))
         }
-        other => Err(template_error(format!("the function !{other} is not known here"))),
+        other => Err(template_error(format!("the function !{other} is not supported"))),
     }
 }
 

@@ -243,14 +243,14 @@ impl Table {
         let claim = identifier_claim_key(workspace, &device.device_identifier);
         let attachments = attachments::attachments_key(workspace, id);
         let token = push_tokens::push_token_key(workspace, id);
-        let settled = workspaces::workspace_key(workspace);
-        let keys = [&user, &claim, &attachments, &token, &settled];
+        let workspace_key = workspaces::workspace_key(workspace);
+        let keys = [&user, &claim, &attachments, &token, &workspace_key];
         let found = self.get_many(keys.map(Key::clone)).await?;
         Ok(Some(DeviceDetails {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
             attachments: found.row(&attachments)?,
-            workspace: found.row(&settled)?,
+            workspace: found.row(&workspace_key)?,
             token: found.row(&token)?,
             device,
         }))
@@ -504,7 +504,7 @@ impl Table {
             .expression_attribute_values(":day", AttributeValue::S(now.day()));
         match update.send().await {
             Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(service_error("noting when a user was seen", error))
+                Err(service_error("recording when a user was seen", error))
             }
             _ => Ok(()),
         }

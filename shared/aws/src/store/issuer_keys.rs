@@ -32,7 +32,7 @@ impl Table {
     /// Replaces the issuer's keys.
     pub async fn put_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
         let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
-        put.send().await.map_err(|e| service_error("keeping the issuer's keys", e))?;
+        put.send().await.map_err(|e| service_error("storing the issuer's keys", e))?;
         Ok(())
     }
 }

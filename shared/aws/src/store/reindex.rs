@@ -146,10 +146,10 @@ impl Plan {
 impl Table {
     /// Up to `limit` rows of the table in no particular order, after the last page.
     pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
-        #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
+        #[expect(clippy::disallowed_methods, reason = "not a request: IAM controls who may run it")]
         let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
-        let output = scan.send().await.map_err(|e| service_error("looking at every row", e))?;
+        let output = scan.send().await.map_err(|e| service_error("reindexing reads every row", e))?;
         let rows = output.items.unwrap_or_default().into_iter();
         let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
@@ -195,7 +195,7 @@ impl Table {
             let written = !commit.is_empty();
             match if written { self.commit(commit).await.map(drop) } else { Ok(()) } {
                 Ok(()) if held => {
-                    tracing::warn!(row = %key, "a name is held by another thing");
+                    tracing::warn!(row = %key, "a unique name belongs to another row");
                     return Ok(Restored::NameTaken);
                 }
                 Ok(()) if written => return Ok(Restored::Written),
@@ -214,6 +214,6 @@ impl Table {
             }
             plan = next;
         }
-        Err(Error::unavailable("the table", "others kept changing the same row"))
+        Err(Error::unavailable("the table", "concurrent changes of the same row"))
     }
 }

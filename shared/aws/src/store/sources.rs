@@ -162,8 +162,9 @@ impl Table {
             let claims = holders.of_username(workspace, username);
             // The user's own row tells whether the name is still valid.
             let is_known = |user: &&User| {
-                let told = user.provenance.source_username.as_deref();
-                user.provenance.source_id == Some(source) && told.is_some_and(|told| same_username(told, username))
+                let known_as = user.provenance.source_username.as_deref();
+                user.provenance.source_id == Some(source)
+                    && known_as.is_some_and(|known_as| same_username(known_as, username))
             };
             let by_source_username = known(username).find_map(|key| holders.user(&key).filter(is_known).cloned());
             let by_external_id = external(called).and_then(|key| holders.user(&key).cloned());

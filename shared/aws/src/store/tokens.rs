@@ -120,7 +120,7 @@ impl Table {
             descending: true,
         };
         let to_row = |item: &Item| Some(token_key(item.get("short")?.as_s().ok()?));
-        let wanted = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
-        self.page(&source, limit, start, to_row, |_, token| wanted(token)).await
+        let is_listed = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
+        self.page(&source, limit, start, to_row, |_, token| is_listed(token)).await
     }
 }

@@ -91,7 +91,7 @@ impl Table {
 
 /// The error for an unreadable row in a list that must be complete.
 fn unreadable_row() -> Error {
-    Error::internal("reading every row", "some cannot be read")
+    Error::internal("reading every row", "a row is unreadable")
 }
 
 fn by_month(rows: Vec<Usage>) -> BTreeMap<String, Counts> {

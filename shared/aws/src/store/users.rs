@@ -175,10 +175,10 @@ impl UserFilter {
     }
 
     fn matches_deployed(&self, user: &User) -> bool {
-        let there = user.deleted.is_none();
-        self.deployed.is_none_or(|wanted| there && wanted == user.client.deployment_id.is_some())
-            && self.profile_id.is_none_or(|wanted| there && user.client.profile_id == Some(wanted))
-            && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
+        let is_active = user.deleted.is_none();
+        self.deployed.is_none_or(|wanted| is_active && wanted == user.client.deployment_id.is_some())
+            && self.profile_id.is_none_or(|wanted| is_active && user.client.profile_id == Some(wanted))
+            && self.source_id.is_none_or(|wanted| is_active && user.provenance.source_id == Some(wanted))
     }
 
     fn matches_with_devices(&self, person: &UserWithDevices, now: Time) -> bool {
@@ -366,14 +366,14 @@ impl Table {
         let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
         let users = self.users(workspace, &ids).await?;
         let with_devices = self.with_devices(workspace, users).await?;
-        let stands_for = |person: &&UserWithDevices, device: &Device| {
+        let is_first_match = |person: &&UserWithDevices, device: &Device| {
             let pending = person.all_devices().filter(|device| device.has_pending_command(now));
             let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
             first.map(|first| first.device_id) == Some(device.device_id)
         };
         let user_of = |device: &Device| {
             let person = with_devices.iter().find(|person| person.user.user_id == device.user_id);
-            person.filter(|person| stands_for(person, device) && filter.matches(&person.user, now))
+            person.filter(|person| is_first_match(person, device) && filter.matches(&person.user, now))
         };
         let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
         Ok(Page { items, next: page.next, unreadable: page.unreadable })

@@ -458,10 +458,10 @@ impl CommandReport {
     /// # Errors
     /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
-        let said = fields.required_enum::<ReportedResult>("result");
+        let result = fields.required_enum::<ReportedResult>("result");
         let detail = fields.text("detail", DETAIL);
         fields.finish().map_err(DomainError::Invalid)?;
-        let outcome = match said {
+        let outcome = match result {
             None | Some(ReportedResult::Deferred) => None,
             Some(ReportedResult::Succeeded) => Some(Outcome::Succeeded),
             Some(ReportedResult::Failed) => Some(Outcome::Failed),

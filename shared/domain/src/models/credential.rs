@@ -135,7 +135,7 @@ fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut B
     if let Some((id, is_active)) = read_endpoint(&mut inner)
         && endpoints.insert(id, is_active).is_some()
     {
-        inner.add_error("endpoint_id", "repeated", "must be given once only");
+        inner.add_error("endpoint_id", "repeated", "must be given only once");
     }
     fields.take_errors_of(name, inner);
 }

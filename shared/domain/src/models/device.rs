@@ -555,7 +555,7 @@ fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
         return Some(("invalid_key", format!("a key has 1 to {METADATA_KEY_LENGTH} characters")));
     }
     if key.contains('.') || key.chars().any(char::is_control) {
-        return Some(("invalid_key", "a key holds neither dots nor control characters".into()));
+        return Some(("invalid_key", "a key must not contain dots or control characters".into()));
     }
     match value {
         Value::Null | Value::Bool(_) => None,
@@ -563,10 +563,10 @@ fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
             Some(("too_long", format!("a value has at most {METADATA_VALUE_LENGTH} characters")))
         }
         Value::String(text) if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
-            Some(("control_character", "a value holds no control characters".into()))
+            Some(("control_character", "a value must not contain control characters".into()))
         }
         Value::String(_) => None,
-        _ => Some(("wrong_type", "a value is a text, true, false, or null".into())),
+        _ => Some(("wrong_type", "a value must be a string, true, false or null".into())),
     }
 }
 

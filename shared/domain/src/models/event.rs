@@ -233,7 +233,7 @@ pub struct Event {
     pub event_type: EventType,
     /// Creation time.
     pub created_at: Time,
-    /// Who did it.
+    /// Who caused it.
     pub actor: Actor,
     /// The personal access token that a member used, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -287,7 +287,7 @@ pub struct JobItem {
     pub job_id: JobId,
     /// Identifier of the object.
     pub id: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: ItemOutcome,
     /// Stable code of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

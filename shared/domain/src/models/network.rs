@@ -194,13 +194,13 @@ pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
 #[must_use]
 pub fn tooltip(provider: &str, network: &Network, now: Time) -> String {
     let status = name(network.status);
-    let said = match indicator(provider, network, now) {
+    let text = match indicator(provider, network, now) {
         Indicator::Red => red_reason(network),
         Indicator::Orange => format!("{status}, not seen for over {QUIET_AFTER_DAYS} days"),
         Indicator::Green if network.status != NetworkStatus::Enabled => format!("{status}, provisioning enabled"),
         Indicator::Green | Indicator::None => status.to_owned(),
     };
-    format!("{said} \u{2013} {}", network.status_at.day())
+    format!("{text} \u{2013} {}", network.status_at.day())
 }
 
 /// Why a Verizon network is red. An invalid number comes first, since nothing else helps.

@@ -188,7 +188,7 @@ impl ProfileEdit {
 
 fn check_name(fields: &mut Fields, name: Option<&str>) {
     if name.is_some_and(|name| fold(name).len() > UNIQUE_NAME_LIMIT) {
-        fields.add_error("name", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("name", "too_long", "contains characters that expand to too many letters");
     }
 }
 

@@ -304,7 +304,7 @@ impl Settings {
         };
         match kind {
             SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "does not belong to a source that an identity provider pushes (kind scim)";
+                let reason = "not allowed for a source of kind scim";
                 refuse(fields, &["mapping", "key_field", "delimiter"], reason);
             }
             SourceKind::Csv | SourceKind::Http => {
@@ -316,7 +316,7 @@ impl Settings {
         match kind {
             SourceKind::Http => settings.read_page(fields, page, allowed),
             SourceKind::Csv | SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "belongs to a source that is read from a page (kind http)";
+                let reason = "only allowed for a source of kind http";
                 refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
             }
         }
@@ -347,7 +347,7 @@ impl Settings {
 pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, String)> {
     let host = read_url(url)?;
     if !host.is_allowed(allowed) {
-        return Err(("host_not_allowed", "names a host that this deployment does not call".to_owned()));
+        return Err(("host_not_allowed", "is not one of the hosts that this deployment may call".to_owned()));
     }
     Ok(host)
 }
@@ -362,7 +362,7 @@ fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
 
 fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyField) {
     if key == KeyField::ExternalId && !mapping.contains_key(EXTERNAL_ID_FIELD) {
-        fields.add_error("mapping.external_id", "missing", "is required where rows find their users by it");
+        fields.add_error("mapping.external_id", "missing", "is required, because rows are matched with users by it");
     }
 }
 
@@ -454,7 +454,7 @@ impl DataSource {
             return Err(DomainError::field(
                 "last",
                 "conflicting",
-                "another part is the last one, or comes after this one",
+                "another part is already the last one, or has a higher number",
             ));
         }
         upload.last = last;

@@ -222,8 +222,8 @@ fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<Workspace
         None => return BTreeSet::new(),
     };
     match texts {
-        None => fields.add_error(FIELD, "wrong_type", "must be an array of texts"),
-        Some(texts) if texts.is_empty() => fields.add_error(FIELD, "too_short", "must name at least one"),
+        None => fields.add_error(FIELD, "wrong_type", "must be an array of strings"),
+        Some(texts) if texts.is_empty() => fields.add_error(FIELD, "too_short", "must have at least one entry"),
         Some(texts) if texts.len() > WORKSPACE_LIMIT => {
             fields.add_error(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
         }
@@ -248,7 +248,7 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
         }
     }
     if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
-        fields.add_error(name, "repeated", "must name each workspace once");
+        fields.add_error(name, "repeated", "must not contain duplicates");
     }
     ids
 }

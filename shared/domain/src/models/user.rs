@@ -253,7 +253,7 @@ impl NewUser {
 /// (U+FDFA).
 fn check_username(fields: &mut Fields, username: Option<&str>) {
     if username.is_some_and(|username| search::fold(username).len() > crate::username::LIMIT) {
-        fields.add_error("username", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("username", "too_long", "contains characters that expand to too many letters");
     }
 }
 
@@ -327,8 +327,8 @@ impl UserEdit {
     /// The edit of one field: an outer `None` leaves it, an inner one clears it.
     #[must_use]
     pub fn get(&self, field: Field) -> Option<Option<&str>> {
-        fn text(said: Option<&Option<String>>) -> Option<Option<&str>> {
-            said.map(Option::as_deref)
+        fn text(value: Option<&Option<String>>) -> Option<Option<&str>> {
+            value.map(Option::as_deref)
         }
         match field {
             Field::Username => self.username.as_deref().map(Some),
@@ -384,10 +384,10 @@ fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
     }
     match fields.value_with_schema("overrides", || json!({"type": "object"}))? {
         Value::Object(settings) => {
-            let whole = Value::Object(settings.clone());
-            if whole.to_string().len() > OVERRIDES_LIMIT {
+            let value = Value::Object(settings.clone());
+            if value.to_string().len() > OVERRIDES_LIMIT {
                 fields.add_error("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
-            } else if depth_of(&whole) > SETTINGS_DEPTH {
+            } else if depth_of(&value) > SETTINGS_DEPTH {
                 fields.add_error("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
             }
             Some(settings)

@@ -211,7 +211,7 @@ fn read_types(fields: &mut Fields, has_event_type: EventSelection) -> Option<Vec
     };
     let sent = match fields.value_with_schema("event_types", schema)? {
         Value::Array(sent) if sent.is_empty() => {
-            fields.add_error("event_types", "too_short", "must name at least one");
+            fields.add_error("event_types", "too_short", "must have at least one entry");
             return None;
         }
         Value::Array(sent) if sent.len() > TYPES_LIMIT => {
@@ -227,7 +227,7 @@ fn read_types(fields: &mut Fields, has_event_type: EventSelection) -> Option<Vec
         // An invalid text was recorded as an error already.
         let Some(name) = sent.as_str().and_then(|text| TYPE.read(text).ok()) else { continue };
         if has_event_type == EventSelection::Known && !is_known(&name) {
-            fields.add_error(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
+            fields.add_error(&format!("event_types.{at}"), "unknown_value", "must be * or an event type");
         } else if !types.contains(&name) {
             types.push(name);
         }
@@ -276,8 +276,8 @@ impl Webhook {
     /// webhook that names that type and not Seam's.
     #[must_use]
     pub fn name_of(&self, event: &Event) -> &'static str {
-        let names_seams = [PHONE_DEACTIVATED, ALL_EVENT_TYPES].iter().any(|name| self.has(name));
-        if self.has(event.event_type.as_str()) && !names_seams { event.event_type.as_str() } else { name_of(event) }
+        let names_seam_type = [PHONE_DEACTIVATED, ALL_EVENT_TYPES].iter().any(|name| self.has(name));
+        if self.has(event.event_type.as_str()) && !names_seam_type { event.event_type.as_str() } else { name_of(event) }
     }
 
     /// True if it receives an event under our own name too, by naming it or by receiving all.
@@ -556,15 +556,15 @@ impl Secrets {
     #[must_use]
     pub fn rotated(&self, fresh: String, now: Time) -> Self {
         let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(FORMER_SECRET_SIGNS_FOR) };
-        let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
-        Self { current: fresh, earlier: [replaced].into_iter().chain(kept).take(FORMER_SECRET_LIMIT).collect() }
+        let valid = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
+        Self { current: fresh, earlier: [replaced].into_iter().chain(valid).take(FORMER_SECRET_LIMIT).collect() }
     }
 
     /// The secrets without expired ones.
     #[must_use]
     pub fn valid_at(&self, now: Time) -> Self {
-        let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned().collect();
-        Self { current: self.current.clone(), earlier: kept }
+        let valid = self.earlier.iter().filter(|earlier| earlier.until > now).cloned().collect();
+        Self { current: self.current.clone(), earlier: valid }
     }
 
     /// The signatures of a call, the current secret's first, separated by spaces.

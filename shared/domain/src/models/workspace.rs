@@ -294,7 +294,7 @@ impl AllowedSenders {
     /// # Errors
     /// The operator does not allow it, or no longer does.
     pub fn email<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
-        listed(&self.email, settings.sender.as_deref())
+        find_allowed(&self.email, settings.sender.as_deref())
     }
 
     /// The sender of a workspace's texts, as the operator writes it; `None` to let the network choose.
@@ -302,27 +302,27 @@ impl AllowedSenders {
     /// # Errors
     /// The operator does not allow it, or no longer does.
     pub fn sms<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
-        listed(&self.sms, settings.sms_sender.as_deref())
+        find_allowed(&self.sms, settings.sms_sender.as_deref())
     }
 
     /// Records an error for each sender of an edit that the operator does not allow.
     pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
-        let wanted = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
-        for (field, list, sender) in wanted {
+        let requested = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
+        for (field, list, sender) in requested {
             let sender = sender.as_ref().and_then(Option::as_deref);
-            if listed(list, sender).is_err() {
+            if find_allowed(list, sender).is_err() {
                 fields.add_error(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
             }
         }
     }
 }
 
-fn listed<'a>(list: &'a [String], wanted: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
-    let Some(wanted) = wanted else {
+fn find_allowed<'a>(list: &'a [String], requested: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
+    let Some(requested) = requested else {
         return Ok(None);
     };
-    let same = |listed: &&String| listed.eq_ignore_ascii_case(wanted);
-    list.iter().find(same).map(|listed| Some(listed.as_str())).ok_or(SenderNotAllowed)
+    let same = |find_allowed: &&String| find_allowed.eq_ignore_ascii_case(requested);
+    list.iter().find(same).map(|find_allowed| Some(find_allowed.as_str())).ok_or(SenderNotAllowed)
 }
 
 /// A sender of texts: an alphanumeric name as GSM allows (3GPP TS 23.040, 9.1.2.5: 11 characters), with a

@@ -156,7 +156,7 @@ fn read_ids(fields: &mut Fields, is_id: impl Fn(&str) -> bool) -> Option<Vec<Str
         fields.add_error("ids", "too_many", format!("must be at most {IDS_LIMIT}; use a filter for more"));
     }
     if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-        fields.add_error("ids", "repeated", "must name each thing once");
+        fields.add_error("ids", "repeated", "must not contain duplicates");
     }
     for (at, _) in ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
         fields.add_error(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");

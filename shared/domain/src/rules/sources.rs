@@ -86,7 +86,7 @@ impl DataSource {
             return Err(DomainError::field(
                 "mapping.external_id",
                 "missing",
-                "is required where rows find their users by it",
+                "is required, because rows are matched with users by it",
             ));
         }
         let mut token = TokenChange::Unchanged;

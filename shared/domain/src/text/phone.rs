@@ -3,12 +3,12 @@
 use crate::text::is_mobile;
 
 /// The error for a text that is not a mobile number.
-pub(super) const MALFORMED: &str = "must be a number with its country such as +49 170 1234567";
+pub(super) const MALFORMED: &str = "must be a number with its country code such as +49 170 1234567";
 
 /// The error for two numbers in one field.
 pub(super) const SEVERAL: &str = "must be one number only";
 
-const ZERO: &str = "must be written as it is dialled from abroad, such as +49 170 1234567, without a zero in brackets";
+const ZERO: &str = "must be in international format such as +49 170 1234567, without a zero in brackets";
 
 /// The fewest digits of a number with its country code; fewer are the beginning of one.
 const FEWEST: usize = 7;
@@ -43,8 +43,8 @@ fn calling_code(digits: &str) -> &str {
 pub(super) fn has_several(text: &str) -> bool {
     let digits = |part: &str| part.chars().filter(char::is_ascii_digit).count();
     let between = |c: char| matches!(c, '/' | ',' | ';' | '|' | '&' | '\\') || c.is_alphabetic() || c.is_control();
-    let whole = text.split(between).filter(|part| digits(part) >= FEWEST).count();
-    whole > 1 || text.matches('+').count() > 1
+    let complete = text.split(between).filter(|part| digits(part) >= FEWEST).count();
+    complete > 1 || text.matches('+').count() > 1
 }
 
 /// A mobile number as it is dialled from abroad: `+` and digits. A trunk zero is left out; an ambiguous one is

@@ -19,9 +19,9 @@ impl Audit {
         let queued = self.events.iter().filter(|event| event.event_type == EventType::CommandQueued);
         let ordered: Vec<_> = queued.map(|event| (event.device_id, event.command_id)).collect();
         for (device, id) in ordered {
-            let there = self.commands.iter().filter(|command| Some(command.command_id) == id).count();
+            let present = self.commands.iter().filter(|command| Some(command.command_id) == id).count();
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == device);
-            self.check(there + purged == 1, format!("a command was ordered: {there} there, {purged} purged"));
+            self.check(present + purged == 1, format!("a command was ordered: {present} there, {purged} purged"));
         }
         for device in self.devices.clone() {
             self.command_copies(&device);
@@ -37,7 +37,7 @@ impl Audit {
             command.history.iter().map(|happened| (format!("command.{}", happened.state), happened.at)).collect();
         recorded.sort();
         remembered.sort();
-        let meant = of_it.clone().all(|event| {
+        let matches_command = of_it.clone().all(|event| {
             event.device_id == Some(command.device_id)
                 && event.user_id == Some(command.user_id)
                 && event.command_kind == Some(command.kind)
@@ -49,7 +49,7 @@ impl Audit {
         let last = command.history.last().map(|happened| happened.state);
         let checks = [
             (recorded == remembered, format!("a command's events {recorded:?}, its history {remembered:?}")),
-            (meant, "an event of a command is about another device, user or kind".to_owned()),
+            (matches_command, "an event of a command is about another device, user or kind".to_owned()),
             (first == Some(CommandState::Queued), "a command's history does not begin with its order".to_owned()),
             (
                 last == Some(command.state) || (may_be_redelivered(command) && is_redelivery(last)),
@@ -78,7 +78,7 @@ impl Audit {
     fn command_copies(&mut self, device: &Device) {
         let own: Vec<Command> =
             self.commands.iter().filter(|command| command.device_id == device.device_id).cloned().collect();
-        let says = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at, open.again_at);
+        let summary = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at, open.again_at);
         let again = own.iter().any(|command| command.again_at.is_some());
         self.check(!again || device.deleted.is_some(), "a wipe is told again to a device that is there");
         let open: BTreeMap<_, _> = own
@@ -86,7 +86,7 @@ impl Audit {
             .filter(|command| command.is_open())
             .map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at, c.again_at)))
             .collect();
-        let known: BTreeMap<_, _> = device.commands.iter().map(|open| (open.command_id, says(open))).collect();
+        let known: BTreeMap<_, _> = device.commands.iter().map(|open| (open.command_id, summary(open))).collect();
         self.check(known == open, format!("a device's row knows the commands {known:?}, and open are {open:?}"));
         let listed = self.row_of(device.device_id)["pending_since"].is_string();
         let pending = own.iter().any(|command| command.state.is_pending() || command.again_at.is_some());
@@ -94,10 +94,10 @@ impl Audit {
         let served = device.commands.iter().filter(|open| open.kind.is_destructive() && open.is_deliverable(self.now));
         let served = served.count();
         self.check(served <= 1, format!("a device is told by {served} commands at once to destroy its data"));
-        let erasers: Vec<_> = own.iter().filter(|command| erases(command, device)).map(|c| c.command_id).collect();
+        let erasing: Vec<_> = own.iter().filter(|command| erases(command, device)).map(|c| c.command_id).collect();
         let by = device.erased.as_ref().map(|erased| erased.command_id);
-        let right = by.map_or(erasers.is_empty(), |by| erasers.contains(&by));
-        self.check(right, format!("a device was erased by {by:?}, and erasing it are {erasers:?}"));
+        let right = by.map_or(erasing.is_empty(), |by| erasing.contains(&by));
+        self.check(right, format!("a device was erased by {by:?}, and erasing it are {erasing:?}"));
     }
 
     fn row_of(&self, device: DeviceId) -> serde_json::Value {

@@ -56,16 +56,16 @@ impl Audit {
         self.check(stored == known, format!("stored secrets: {stored:?}, recorded: {known:?}"));
         let about =
             |event: &Event| event.user_id == Some(user.user_id) && event.event_type == EventType::UserSecretsSet;
-        let told: BTreeSet<&String> =
+        let recorded: BTreeSet<&String> =
             self.events.iter().filter(|event| about(event)).flat_map(|event| &event.changed_fields).collect();
-        let untold: Vec<_> = known.iter().filter(|name| !told.contains(name)).cloned().collect();
-        self.check(untold.is_empty(), format!("secrets were set without their event: {untold:?}"));
+        let missing: Vec<_> = known.iter().filter(|name| !recorded.contains(name)).cloned().collect();
+        self.check(missing.is_empty(), format!("secrets were set without their event: {missing:?}"));
     }
 
     /// A phone's served and installed versions match its events.
     fn configuration(&mut self, device: &Device) {
         let of_device = |event: &&Event| event.device_id == Some(device.device_id);
-        let told = |event_type: EventType, version: &str| {
+        let recorded = |event_type: EventType, version: &str| {
             let of_type = self.events.iter().filter(of_device).filter(|event| event.event_type == event_type);
             of_type.filter_map(|event| event.changes.get("config_version")).any(|change| change.after == version)
         };
@@ -77,8 +77,9 @@ impl Audit {
                         matches!(event.event_type, EventType::DeviceRegistered | EventType::DeviceReEnrolled)
                             && event.device_id == Some(device.device_id)
                             && event.deployment_id.is_some();
-                    let told = event.event_type == EventType::UserConfigForced && event.user_id == Some(device.user_id);
-                    registered || told
+                    let recorded =
+                        event.event_type == EventType::UserConfigForced && event.user_id == Some(device.user_id);
+                    registered || recorded
                 };
                 self.events.iter().any(forced)
             }
@@ -90,9 +91,10 @@ impl Audit {
             }
             Some(_) => true,
         };
-        let served =
-            served && device.last_served_version().is_none_or(|version| told(EventType::DeviceConfigServed, version));
-        let installed = device.config.as_deref().is_none_or(|version| told(EventType::DeviceConfigInstalled, version));
+        let served = served
+            && device.last_served_version().is_none_or(|version| recorded(EventType::DeviceConfigServed, version));
+        let installed =
+            device.config.as_deref().is_none_or(|version| recorded(EventType::DeviceConfigInstalled, version));
         self.check(served, format!("a phone was served {:?} without its event", device.served));
         self.check(installed, format!("a phone has {:?} in place without its event", device.config));
     }

@@ -48,9 +48,9 @@ impl Audit {
         ];
         if let Selection::Ids(ids) = &job.selection {
             let asked: BTreeSet<&String> = ids.iter().collect();
-            let there: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
-            let right = if finished { there == asked } else { there.is_subset(&asked) };
-            checks.push((right, format!("outcomes of {there:?}, asked for were {asked:?}")));
+            let present: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
+            let right = if finished { present == asked } else { present.is_subset(&asked) };
+            checks.push((right, format!("outcomes of {present:?}, asked for were {asked:?}")));
         }
         for (holds, what) in checks {
             self.check(holds, what);
@@ -81,9 +81,9 @@ impl Audit {
         checks.push((job.failure.is_some() == (job.state == JobState::Failed), "a sync says why it failed".to_owned()));
         let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
         let counted = |outcome| u64::try_from(items.iter().filter(|item| item.outcome == outcome).count()).unwrap_or(0);
-        let told = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
-        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == told;
-        checks.push((right, format!("a sync counts {:?}, there are {told:?}", job.tally)));
+        let recorded = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
+        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == recorded;
+        checks.push((right, format!("a sync counts {:?}, there are {recorded:?}", job.tally)));
         checks.push((counted(ItemOutcome::Unchanged) == 0, "a sync tells of what did not change".to_owned()));
         for item in &items {
             let event_type = match item.change {
@@ -118,8 +118,8 @@ impl Audit {
         self.check(done == usize::from(changed), what);
         let any = self.events.iter().filter(|event| about(event)).count();
         self.check(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
-        let told = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
-        self.check(told, "what failed says why, and nothing else does");
+        let recorded = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
+        self.check(recorded, "what failed says why, and nothing else does");
     }
 }
 

@@ -82,9 +82,9 @@ impl Audit {
             .filter(|event| event.event_type == EventType::UserNetworkChanged && event.user_id == Some(user.user_id))
             .cloned()
             .collect();
-        let told: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
+        let recorded: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
         let known: BTreeSet<&str> = user.networks.keys().map(String::as_str).collect();
-        self.check(told == known, format!("networks {known:?}, their events say {told:?}"));
+        self.check(recorded == known, format!("networks {known:?}, their events say {recorded:?}"));
         for (name, network) in &user.networks {
             let of_it = || reports.iter().filter(|event| provider(event) == Some(name.as_str()));
             let fields = [
@@ -107,9 +107,9 @@ impl Audit {
     fn purged_user(&mut self, id: UserId) {
         let purged = self.count(EventType::UserPurged, |event| event.user_id == Some(id));
         self.check(purged == 1, format!("a user has {purged} user.purged"));
-        let told = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_private_empty());
-        let told: Vec<_> = told.map(|event| event.event_type).collect();
-        self.check(told.is_empty(), format!("of a purged user, these tell in private: {told:?}"));
+        let recorded = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_private_empty());
+        let recorded: Vec<_> = recorded.map(|event| event.event_type).collect();
+        self.check(recorded.is_empty(), format!("of a purged user, these tell in private: {recorded:?}"));
         let left = self.main.keys().filter(|key| key.starts_with("USER#") && key.contains(&id.to_string()));
         let left: Vec<_> = left.cloned().collect();
         self.check(left.is_empty(), format!("of a purged user is left: {left:?}"));

@@ -348,9 +348,9 @@ async fn a_device_comes_with_what_belongs_to_it() {
     let claim = claim(&case, &device);
     let commit = Commit::without_event(case.id()).put(&attachments).put(&token).put(&claim);
     store.table.commit(commit).await.expect("they are new");
-    let whole = store.table.device_details(case.workspace, id).await.expect("it answers").expect("it is there");
+    let details = store.table.device_details(case.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!(
-        (whole.attachments, whole.token, whole.claim),
+        (details.attachments, details.token, details.claim),
         (Some(attachments.clone()), Some(token.clone()), Some(claim))
     );
     let ids = [DeviceId(new_id(case.now)), id].into();

@@ -66,7 +66,7 @@ pub fn check(settings: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
     let settings = Value::Object(settings.clone());
     let mut walk = Walk { root: schema, left: STEP_LIMIT };
     if !walk.applies(schema, &settings, 0) {
-        let detail = "asks for too many steps to hold these settings against it";
+        let detail = "takes too many steps to check these settings";
         return vec![FieldError::new("schema", "too_complex", detail)];
     }
     match compile(schema) {
@@ -167,8 +167,8 @@ impl<'a> Findings<'a> {
             }
             ("$dynamicRef" | "$recursiveRef", Value::String(_)) => "is not supported; use $ref",
             // It would change the base of the references within.
-            ("$id" | "id", Value::String(_)) if nested => "may stand at the top only",
-            ("$schema", Value::String(_)) if nested => "may stand at the top only",
+            ("$id" | "id", Value::String(_)) if nested => "is allowed at the top level only",
+            ("$schema", Value::String(_)) if nested => "is allowed at the top level only",
             _ => return,
         };
         self.faults.push(FieldError::new(place, "unsupported", refused));

@@ -187,7 +187,7 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
         return Err(unknown_settings_error());
     }
     if raw.is_empty() {
-        return Err(ImportError::new("empty", "holds no rows"));
+        return Err(ImportError::new("empty", "has no rows"));
     }
     Ok(check_rows(source, raw))
 }
@@ -195,7 +195,7 @@ pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
 /// The error for a source with settings that only another release knows.
 #[must_use]
 pub fn unknown_settings_error() -> ImportError {
-    ImportError::new("unknown_settings", "is set up in a way that this release does not know")
+    ImportError::new("unknown_settings", "has settings that this release does not support")
 }
 
 type Raw = (u32, Map<String, Value>);
@@ -238,8 +238,8 @@ fn read_csv(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
         }
         let line = lines.of(record.position());
         if record.len() != names.len() {
-            let (has, wanted) = (record.len(), names.len());
-            let detail = format!("line {line} has {has} cells where the first line has {wanted}");
+            let (has, expected) = (record.len(), names.len());
+            let detail = format!("line {line} has {has} cells, but the header row has {expected}");
             return Err(ImportError::new("uneven_rows", detail));
         }
         if rows.len() == ROW_LIMIT {
@@ -263,8 +263,8 @@ fn columns<'a>(
 ) -> Result<Vec<(&'a String, usize)>, ImportError> {
     let place = |name: &str| header.iter().position(|column| column.trim() == name);
     let count = |name: &str| header.iter().filter(|column| column.trim() == name).count();
-    let with = |wanted: fn(usize) -> bool| -> Vec<&str> {
-        let names: BTreeSet<&str> = mapping.values().map(String::as_str).filter(|name| wanted(count(name))).collect();
+    let with = |expected: fn(usize) -> bool| -> Vec<&str> {
+        let names: BTreeSet<&str> = mapping.values().map(String::as_str).filter(|name| expected(count(name))).collect();
         names.into_iter().collect()
     };
     let (missing, repeated) = (with(|count| count == 0), with(|count| count > 1));
@@ -369,7 +369,7 @@ fn read_json(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     if has_too_many_values(text) {
         return Err(ImportError::new(
             "too_many_values",
-            format!("holds more than {GROUP_LIMIT} groups, or {VALUE_LIMIT} values"),
+            format!("has more than {GROUP_LIMIT} objects and arrays, or {VALUE_LIMIT} values"),
         ));
     }
     let value: Value = serde_json::from_str(text).map_err(|e| {
@@ -378,7 +378,7 @@ fn read_json(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     })?;
     let pointer = source.page.as_ref().map_or("", |page| page.items.as_str());
     let Some(Value::Array(items)) = value.pointer(pointer) else {
-        return Err(ImportError::new("items_missing", "there is no array where the rows should be"));
+        return Err(ImportError::new("items_missing", "no array of rows found at the configured path"));
     };
     let filled = || items.iter().enumerate().filter(|(_, item)| !is_empty(item));
     if filled().count() > ROW_LIMIT {
@@ -386,7 +386,7 @@ fn read_json(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     }
     let row = |(at, item): (usize, &Value)| {
         if !item.is_object() {
-            return Err(ImportError::new("not_objects", format!("item {} is no object", at + 1)));
+            return Err(ImportError::new("not_objects", format!("item {} is not an object", at + 1)));
         }
         let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(item, name)));
         Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
@@ -454,7 +454,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !is_empty_cell(text)),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                row.faults.push(RowFault::new(field, "wrong_type", "must be a text or a number"));
+                row.faults.push(RowFault::new(field, "wrong_type", "must be a string or a number"));
                 continue;
             }
         };

@@ -529,7 +529,7 @@ impl Faults {
             (Kind::Integer | Kind::Timestamp, _) => None,
             (kind, _) => {
                 let wanted = match kind {
-                    Kind::Text | Kind::Reference(_) => "must be a text",
+                    Kind::Text | Kind::Reference(_) => "must be a string",
                     Kind::Boolean => "must be true or false",
                     Kind::Complex(_) | Kind::Integer | Kind::Timestamp => OBJECT,
                 };
@@ -574,7 +574,7 @@ impl Faults {
         }
         // An address has lines.
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            self.note(path, "control_character", "must not hold control characters");
+            self.note(path, "control_character", "must not contain control characters");
             return None;
         }
         (!text.is_empty()).then(|| json!(text))

@@ -218,7 +218,7 @@ fn names(fields: &mut Fields, name: &str) -> Option<Vec<Named>> {
             items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         }
         _ => {
-            fields.add_error(name, "wrong_type", "must be an array of texts");
+            fields.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         }
     };
