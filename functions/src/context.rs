@@ -1,13 +1,18 @@
 //! Who does something, where and when: a caller by a request, or a job in the name of whoever
 //! began it. What an action does is the same for both.
 
+use aws::Table;
+use domain::error::{DomainError, Error};
 use domain::models::actor::{Actor, Maker};
 use domain::models::job::Job;
+use domain::models::workspace::Settings;
 use domain::permission::Permission;
 use domain::rules::context::EventContext;
-use domain::{JobId, Time, TokenId, WorkspaceId};
+use domain::{CommandId, JobId, Time, TokenId, WorkspaceId};
 use lambda::{AuthorizedRequest, IdSource};
 
+use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::triggers::Run;
 
 /// Who does something.
@@ -96,5 +101,47 @@ impl RequestContext {
     /// When.
     pub fn now(&self) -> Time {
         self.id_source.now
+    }
+}
+
+/// What an action on one device or user is decided with. Each attempt has its own, since each has an event of its own.
+pub(crate) struct ActionContext<'a> {
+    /// Where the rows are.
+    pub table: &'a Table,
+    /// What holds where a workspace has settled nothing.
+    pub defaults: &'a Defaults,
+    /// Who does it, where and when.
+    pub request: RequestContext,
+    /// The same, as its event tells it.
+    pub event: EventContext,
+}
+
+impl<'a> ActionContext<'a> {
+    /// For one attempt.
+    pub fn new(table: &'a Table, defaults: &'a Defaults, request: RequestContext) -> Self {
+        let event = request.event_context();
+        Self { table, defaults, request, event }
+    }
+
+    /// For one attempt at what a request asks for.
+    ///
+    /// # Errors
+    /// `Internal` if the environment names no table.
+    pub fn of_request(state: &'a AppState, request: &AuthorizedRequest) -> Result<Self, Error> {
+        Ok(Self::new(state.table()?, &state.settings.defaults, RequestContext::of_request(request)))
+    }
+
+    /// The identifier of a new command.
+    pub fn new_command_id(&self) -> CommandId {
+        CommandId(self.request.id_source.new_id())
+    }
+
+    /// What the workspace has settled.
+    ///
+    /// # Errors
+    /// As reading a row.
+    pub async fn settings(&self) -> Result<Settings, Error> {
+        let workspace = self.table.workspace(self.request.workspace_id).await?;
+        Ok(workspace.ok_or(DomainError::NotFound("workspace"))?.settings)
     }
 }

@@ -21,21 +21,23 @@ pub mod wipe_device;
 use std::collections::BTreeMap;
 
 use aws::DeviceDetails;
-use aws::{Commit, Table};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
-use domain::models::device::{Device, DeviceAttachments};
-use domain::models::event::Event;
+use domain::models::device::Device;
+use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
 use domain::{DeviceId, UserId, WorkspaceId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::context::RequestContext;
+use crate::bodies;
+use crate::commits;
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::devices::actions::DeviceAction;
+use crate::devices::actions::Order;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::state::AppState;
 use crate::views;
 
 /// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
@@ -62,16 +64,36 @@ fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
     Reply::ok_versioned(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
-/// Does something to the device that a call's path names, and shows it; what changes nothing
-/// commits nothing.
-async fn perform(
-    table: &Table,
+/// Changes the device that a call's path names by a rule, and shows it; what changes nothing commits nothing.
+async fn change(
+    state: &AppState,
     request: &AuthorizedRequest,
-    action: &DeviceAction,
-    defaults: &Defaults,
+    rule: impl Fn(&DeviceDetails, &EventContext) -> Result<Option<ChangeSet>, DomainError> + Sync,
 ) -> Result<Reply, Error> {
-    let prepared = done(table, request, action, defaults).await?;
-    Ok(shown(&prepared.whole, request))
+    let table = state.table()?;
+    retry_on_conflict(table, || async {
+        let details = load_device(table, request).await?;
+        let context = request.event_context();
+        let change = rule(&details, &context)?;
+        Ok(shown(&commit(table, details, change, &context).await?, request))
+    })
+    .await
+}
+
+/// Commits what is to be changed of a device, if anything is. Answers with the device as it then is.
+pub(crate) async fn commit(
+    table: &Table,
+    details: DeviceDetails,
+    change: Option<ChangeSet>,
+    context: &EventContext,
+) -> Result<DeviceDetails, Error> {
+    let committed = commits::commit(table, change.as_ref(), context).await?;
+    let Some(change) = change else {
+        return Ok(details);
+    };
+    let device = committed.with_new_version(change.device_after(&details.device).clone());
+    let attached = change.attachments.into_iter().next().map(|attached| committed.with_new_version(attached.after));
+    Ok(DeviceDetails { device, attachments: attached.or(details.attachments), ..details })
 }
 
 /// What an operation that gives such an order says of itself.
@@ -87,74 +109,17 @@ fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
         .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
 
-/// Gives an order to the device that a call's path names, and shows the command.
-async fn command(
-    table: &Table,
-    request: &AuthorizedRequest,
-    action: &DeviceAction,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    let prepared = done(table, request, action, defaults).await?;
-    let command = prepared.command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
-}
-
-/// Changes what belongs to the device that a call's path names, and shows it; what changes nothing
-/// commits nothing.
-async fn attachments(
-    table: &Table,
-    request: &AuthorizedRequest,
-    change: impl Fn(&Device, &DeviceAttachments, &EventContext) -> Result<Option<(DeviceAttachments, Event)>, DomainError>
-    + Sync,
-) -> Result<Reply, Error> {
+/// Gives the order of a kind that a call asks for to the device that its path names, and shows the command.
+async fn order(state: &AppState, request: &AuthorizedRequest, kind: CommandKind) -> Result<Reply, Error> {
+    let wanted = bodies::order(request, kind)?;
+    let table = state.table()?;
     retry_on_conflict(table, || async {
-        let mut whole = load_device(table, request).await?;
-        let none = DeviceAttachments::empty(&whole.device);
-        let before = whole.attachments.as_ref().unwrap_or(&none);
-        if let Some((after, event)) = change(&whole.device, before, &request.event_context())? {
-            let device = whole.device.clone();
-            whole = committed(table, whole, device, after, &event).await?;
-        }
-        Ok(shown(&whole, request))
-    })
-    .await
-}
-
-/// Commits a device and what belongs to it as they are to be, and answers with them.
-async fn committed(
-    table: &Table,
-    whole: DeviceDetails,
-    device: Device,
-    after: DeviceAttachments,
-    event: &Event,
-) -> Result<DeviceDetails, Error> {
-    // The device's version stands for the whole, so it goes up with what belongs to it too.
-    let commit = Commit::with_event(event).bump_version(&whole.device, &device);
-    let commit = match &whole.attachments {
-        Some(before) => commit.edit(before, &after),
-        None if after == DeviceAttachments::empty(&device) => commit,
-        None => commit.put(&after),
-    };
-    let committed = table.commit(commit).await?;
-    let (device, after) = (committed.with_new_version(device), committed.with_new_version(after));
-    let attachments = whole.attachments.is_some() || after != DeviceAttachments::empty(&device);
-    Ok(DeviceDetails { device, attachments: attachments.then_some(after), ..whole })
-}
-
-async fn done(
-    table: &Table,
-    request: &AuthorizedRequest,
-    action: &DeviceAction,
-    defaults: &Defaults,
-) -> Result<actions::PlannedDevice, Error> {
-    retry_on_conflict(table, || async {
-        let whole = load_device(table, request).await?;
-        let mut prepared =
-            actions::prepare(table, &RequestContext::of_request(request), whole, action, defaults).await?;
-        if let Some(commit) = prepared.commit.take() {
-            prepared.whole.device = table.commit(commit).await?.with_new_version(prepared.whole.device);
-        }
-        Ok(prepared)
+        let details = load_device(table, request).await?;
+        let action = ActionContext::of_request(state, request)?;
+        let Order { command, change } = actions::order(&action, &details, &wanted).await?;
+        let command = command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
+        commit(table, details, change, &action.event).await?;
+        Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
     })
     .await
 }

@@ -9,6 +9,7 @@ mod actors;
 mod authenticated;
 mod bodies;
 mod callers;
+mod commits;
 mod context;
 mod deadline;
 pub mod deployments;

@@ -12,7 +12,7 @@ mod views;
 
 use std::collections::BTreeSet;
 
-use aws::{Commit, Table};
+use aws::Table;
 use aws::{DeviceDetails, DeviceFilter};
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
@@ -26,6 +26,7 @@ use lambda::{AuthorizedRequest, Reply, Request};
 use serde_json::{Value, json};
 
 use self::views::SeamViewContext;
+use crate::users::changes::UserPlan;
 
 /// The verbs that current and older clients use between them, each with how a refusal names them.
 #[derive(Clone, Copy, Debug)]
@@ -216,9 +217,9 @@ fn there() -> DeviceFilter {
     DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() }
 }
 
-/// The reply of a change, once it is made.
-async fn done(table: &Table, commit: Option<Commit>) -> Result<Reply, Error> {
-    if let Some(commit) = commit {
+/// The reply of a change of a user, once it is made.
+async fn done(table: &Table, plan: UserPlan) -> Result<Reply, Error> {
+    if let Some(commit) = plan.commit() {
         table.commit(commit).await?;
     }
     Ok(lambda::seam::ok(json!({})))

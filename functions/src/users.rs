@@ -2,14 +2,18 @@
 
 pub(crate) mod actions;
 pub mod activate_user;
+pub(crate) mod changes;
 pub mod create_user;
 pub mod delete_user;
+pub(crate) mod deletion;
+pub(crate) mod edits;
 pub mod get_usage;
 pub mod get_user;
 pub mod invite_user;
 pub mod list_invitations;
 pub mod list_users;
 pub mod lock_and_wipe_user;
+pub(crate) mod offers;
 pub mod open_invitation;
 pub mod report_network;
 pub mod reset_pin;
@@ -19,22 +23,26 @@ pub mod update_user;
 
 use std::collections::BTreeMap;
 
-use aws::Table;
+use aws::{Table, UserWithDevices};
 use domain::error::{DomainError, Error};
+use domain::models::command::CommandKind;
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::invitation::Invitation;
 use domain::models::user::User;
 use domain::models::workspace::Settings;
+use domain::rules::change::ChangeSet;
+use domain::rules::context::EventContext;
 use domain::{DeviceId, InvitationId, Time, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
-use crate::context::RequestContext;
+use crate::bodies;
+use crate::context::ActionContext;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
-use crate::users::actions::{PlannedUser, UserAction, prepare};
+use crate::state::AppState;
+use crate::users::changes::{OrderRule, UserPlan};
 use crate::views;
 
 /// The user that a call's path names, guarded by `If-Match`.
@@ -86,49 +94,66 @@ impl RelatedToUser {
     }
 }
 
-/// Makes a change that was decided on, if there is one, and shows the user and the devices that they hold.
-pub(crate) async fn committed(
-    table: &Table,
-    mut prepared: PlannedUser,
-    request: &AuthorizedRequest,
-) -> Result<Reply, Error> {
-    let beside = RelatedToUser::read(table, &prepared.user, &prepared.devices).await?;
-    if let Some(commit) = prepared.commit.take() {
-        prepared.user = table.commit(commit).await?.with_new_version(prepared.user);
+/// Commits what was decided of a user, if it changes anything, and shows them with the devices that they then hold.
+pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
+    let now = action.request.now();
+    let UserWithDevices { mut user, devices, left_behind: left } = plan.after();
+    let beside = RelatedToUser::read(action.table, &user, &devices).await?;
+    if let Some(commit) = plan.commit() {
+        user = action.table.commit(commit).await?.with_new_version(user);
     }
-    let PlannedUser { user, devices, left, .. } = &prepared;
     let view = views::UserWithDevices {
-        user: views::User::new(user, devices, left, beside.profile(), request.now()),
-        devices: beside.devices(user, devices, request.now()),
+        user: views::User::new(&user, &devices, &left, beside.profile(), now),
+        devices: beside.devices(&user, &devices, now),
     };
     Ok(Reply::ok_versioned(&view, user.version))
 }
 
-/// Does something to the user that a call's path names, and shows them; what changes nothing
-/// commits nothing.
-pub(crate) async fn perform(
-    table: &Table,
+/// Changes the user that a call's path names by a rule that looks at the devices that they hold, and shows them; what
+/// changes nothing commits nothing.
+pub(crate) async fn change(
+    state: &AppState,
     request: &AuthorizedRequest,
-    action: &UserAction,
-    defaults: &Defaults,
+    rule: impl Fn(&User, &[Device], &EventContext) -> Result<Option<ChangeSet>, DomainError> + Send + Sync,
 ) -> Result<Reply, Error> {
-    retry_on_conflict(table, || async {
-        let user = load_user(table, request).await?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &user, action, defaults).await?;
-        committed(table, prepared, request).await
+    retry_on_conflict(state.table()?, || async {
+        let action = ActionContext::of_request(state, request)?;
+        let user = load_user(action.table, request).await?;
+        let plan = changes::change(&action, &user, &rule).await?;
+        commit(&action, plan).await
+    })
+    .await
+}
+
+/// Gives the order of a kind that a call asks for to the phones of the user that its path names, and shows the user.
+async fn order(
+    state: &AppState,
+    request: &AuthorizedRequest,
+    kind: CommandKind,
+    rule: OrderRule,
+) -> Result<Reply, Error> {
+    let wanted = bodies::order(request, kind)?;
+    retry_on_conflict(state.table()?, || async {
+        let action = ActionContext::of_request(state, request)?;
+        let user = load_user(action.table, request).await?;
+        let plan = changes::order(&action, &user, &wanted, rule).await?;
+        commit(&action, plan).await
     })
     .await
 }
 
 /// Offers something to the user that a call's path names, and answers 202 with what is offered; the
 /// same call again answers for the same offer.
-pub(crate) async fn offered<V: Serialize>(
-    table: &Table,
-    request: &AuthorizedRequest,
-    action: &UserAction,
-    defaults: &Defaults,
+pub(crate) async fn offer<'a, F, V: Serialize>(
+    state: &'a AppState,
+    request: &'a AuthorizedRequest,
+    decide: impl Fn(ActionContext<'a>, User) -> F,
     view: impl Fn(&Invitation, Time) -> V,
-) -> Result<Reply, Error> {
+) -> Result<Reply, Error>
+where
+    F: Future<Output = Result<UserPlan, Error>>,
+{
+    let table = state.table()?;
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
     let once = IdempotencyKey::of(request)?;
     once.retry_on_conflict(table, request, || async {
@@ -142,13 +167,13 @@ pub(crate) async fn offered<V: Serialize>(
             }
         };
         let user = load_user(table, request).await?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &user, action, defaults).await?;
-        let (Some(commit), Some(offer)) = (prepared.commit, prepared.invitation) else {
+        let plan = decide(ActionContext::of_request(state, request)?, user).await?;
+        let (Some(commit), Some(offer)) = (plan.commit(), plan.new_invitation()) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
         let made = offer.invitation_id.to_string();
         table.commit(once.remember(commit, request, &made, forgotten)).await?;
-        Ok(shown(&offer))
+        Ok(shown(offer))
     })
     .await
 }

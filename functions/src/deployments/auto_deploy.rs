@@ -28,10 +28,7 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let clock = state.clock();
-    begin_with(table, request, defaults, clock, BULK).await
+    begin_with(state, request, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: |_| Some(task()), filter: |filter| drop(list_users::read(filter)) };

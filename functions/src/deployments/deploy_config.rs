@@ -7,8 +7,8 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::actions::read_deploy;
-use crate::users::offered;
+use crate::users;
+use crate::users::offers::{deploy, read_deploy};
 use crate::views;
 
 /// What the operation says of itself.
@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
              older link becomes invalid. From this answer on, the user's devices may download the configuration. A \
              warning says if the address was changed within the last 7 days.",
         )
-        .body(|mut fields| drop(read_deploy(&mut fields)))
+        .body(|mut fields| _ = read_deploy(&mut fields))
         .field("profile_id", "Profile to give to the user; without it, the user keeps theirs.")
         .once()
         .guarded()
@@ -42,10 +42,9 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let mut fields = request.http.body()?;
-    let action = read_deploy(&mut fields);
+    let wanted = &read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    offered(table, &request, &action, defaults, views::Deployment::new).await
+    let decide = |action, user| async move { deploy(&action, &user, wanted).await };
+    users::offer(state, &request, decide, views::Deployment::new).await
 }

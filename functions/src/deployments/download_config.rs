@@ -9,9 +9,9 @@ use domain::secret::new_code;
 use lambda::{Reply, Request, device_credential};
 
 use crate::description::OperationDoc;
+use crate::profiles::profile_of;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::users::actions::profile_of;
 use crate::views;
 
 /// What the operation says of itself.

@@ -6,8 +6,8 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::paging::Paging;
+use crate::profiles::default_profile;
 use crate::state::AppState;
-use crate::users::actions::default_profile;
 use crate::users::list_users;
 use crate::views;
 

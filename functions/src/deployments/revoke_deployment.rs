@@ -1,11 +1,11 @@
 //! `DELETE /deployments/{deployment_id}`.
 
-use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::rules::invitations::revoke;
 use domain::states::InvitationStatus;
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::commits::commit;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -28,10 +28,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let before = super::load_deployment(table, &request).await?;
-        let Some((after, event)) = revoke(&before, &request.event_context())? else {
-            return Ok(Reply::ok(&views::Deployment::new(&before, request.now())));
-        };
-        table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await?;
+        let event_context = request.event_context();
+        let change = revoke(&before, &event_context)?;
+        commit(table, change.as_ref(), &event_context).await?;
+        let after = change.unwrap_or_default().invitation_after(&before).clone();
         Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })
     .await

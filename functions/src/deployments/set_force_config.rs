@@ -1,12 +1,12 @@
 //! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
 
 use domain::error::{DomainError, Error};
+use domain::rules::deployments::force;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::users;
-use crate::users::actions::UserAction;
 use crate::views;
 
 /// What the operation says of itself.
@@ -28,7 +28,5 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    users::perform(table, &request, &UserAction::ForceConfig, defaults).await
+    users::change(state, &request, force).await
 }

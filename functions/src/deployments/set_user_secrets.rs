@@ -1,10 +1,11 @@
 //! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
 
-use aws::Commit;
 use domain::error::{DomainError, Error};
+use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::commits::commit;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -36,12 +37,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let user = users::load_user(table, &request).await?;
         let event_context = request.event_context();
-        let mut after = user.clone();
-        if let Some(change) = set_secrets(&user, &edit, &event_context)? {
-            after = change.user_after().unwrap_or(&user).clone();
-            let commit = Commit::from_changes(event_context.event_id, &change).update_user_secrets(&after, &edit);
-            after = table.commit(commit).await?.with_new_version(after);
-        }
+        let change = set_secrets(&user, &edit, &event_context)?;
+        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let after = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
         Ok(Reply::ok_versioned(&views::SecretsSet::from(&after), after.version))
     })
     .await

@@ -6,12 +6,13 @@ use domain::models::invitation::Purpose;
 use domain::rules::deployments::remove;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::context::RequestContext;
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users;
-use crate::users::actions::{PlannedUser, newest};
+use crate::users::changes::UserPlan;
+use crate::users::offers::newest;
 use crate::views;
 
 /// What the operation says of itself.
@@ -36,12 +37,12 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
+        let action = ActionContext::of_request(state, &request)?;
         let user = users::load_user(table, &request).await?;
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;
         let open = newest(table, &user, Purpose::Deploy).await?;
-        let event_context = RequestContext::of_request(&request).event_context();
-        let change = remove(&user, &devices, open.as_ref(), &event_context)?;
-        users::committed(table, PlannedUser::of(change, &event_context, &user, devices), &request).await
+        let change = remove(&user, &devices, open.as_ref(), &action.event)?;
+        users::commit(&action, UserPlan::of(&action, change, &user, devices)).await
     })
     .await
 }

@@ -1,27 +1,21 @@
-//! What is done to one device: by an operation of its own, or by a job to each of many.
+//! What a bulk call or a job does to each of many devices; and the actions whose rules need more than the device, for
+//! whoever does one.
 
 use aws::DeviceDetails;
-use aws::{Commit, Table};
-use domain::CommandId;
-use domain::error::{DomainError, Error};
+use domain::error::Error;
 use domain::input::Fields;
 use domain::models::command::{Command, CommandKind, CommandRequest};
-use domain::models::device::Device;
 use domain::models::device::DeviceWithCommands;
-use domain::models::user::User;
 use domain::permission::Permission;
 use domain::rules::change::ChangeSet;
-use domain::rules::change::RowChange;
-use domain::rules::commands::{EnqueueResult, order};
-use domain::rules::context::EventContext;
-use domain::rules::devices::{block, delete, unblock};
+use domain::rules::commands::{self, EnqueueResult};
+use domain::rules::devices::{self, DeviceToDelete};
 use domain::text::REASON;
 use serde::{Deserialize, Serialize};
 
-use crate::context::RequestContext;
-use crate::settings::Defaults;
+use crate::context::ActionContext;
 
-/// What is done to a device.
+/// What a bulk call or a job does to a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(crate) enum DeviceAction {
@@ -56,6 +50,23 @@ impl DeviceAction {
         Some((name, read(fields)))
     }
 
+    /// What it changes of a device; `None` if there is nothing to do.
+    ///
+    /// # Errors
+    /// Those of the action's rule.
+    pub async fn decide(
+        &self,
+        action: &ActionContext<'_>,
+        details: &DeviceDetails,
+    ) -> Result<Option<ChangeSet>, Error> {
+        Ok(match self {
+            Self::Block { reason } => devices::block(&details.device, reason.clone(), &action.event)?,
+            Self::Unblock { reason } => devices::unblock(&details.device, reason.clone(), &action.event)?,
+            Self::Delete { reason } => delete(action, details, reason.clone()).await?,
+            Self::Wipe(wanted) | Self::Lock(wanted) => order(action, details, wanted).await?.change,
+        })
+    }
+
     /// What it takes, by whatever operation it is done.
     pub fn permission(&self) -> Permission {
         match self {
@@ -65,127 +76,58 @@ impl DeviceAction {
     }
 }
 
-/// An action decided on.
-pub(crate) struct PlannedDevice {
-    /// What is to be written; `None` if there is nothing to do.
-    pub commit: Option<Commit>,
-    /// The device after it, with what belongs to it.
-    pub whole: DeviceDetails,
-    /// The command that stands for an order.
+/// What came of an order.
+pub(crate) struct Order {
+    /// The command that stands for it; `None` if it is pending and its row is not there.
     pub command: Option<Command>,
+    /// What it changes; `None` if the command is pending already.
+    pub change: Option<ChangeSet>,
 }
 
-/// Decides what an action does to a device, as it is now.
-pub(crate) async fn prepare(
-    table: &Table,
-    context: &RequestContext,
-    whole: DeviceDetails,
-    action: &DeviceAction,
-    defaults: &Defaults,
-) -> Result<PlannedDevice, Error> {
-    let event_context = context.event_context();
-    let device = &whole.device;
-    let changed = match action {
-        DeviceAction::Block { reason } => block(device, reason.clone(), &event_context)?,
-        DeviceAction::Unblock { reason } => unblock(device, reason.clone(), &event_context)?,
-        DeviceAction::Delete { reason } => {
-            return deleted(table, whole, reason.clone(), defaults, &event_context).await;
-        }
-        DeviceAction::Wipe(wanted) | DeviceAction::Lock(wanted) => {
-            return ordered(table, context, whole, wanted, &event_context).await;
-        }
-    };
-    let change = changed.map(|(after, event)| ChangeSet {
-        devices: vec![RowChange::from(device.clone(), after)],
-        ..ChangeSet::recorded(event)
-    });
-    Ok(PlannedDevice::of(change, &event_context, whole, None))
-}
-
-impl PlannedDevice {
-    fn of(
-        change: Option<ChangeSet>,
-        event_context: &EventContext,
-        mut whole: DeviceDetails,
-        command: Option<Command>,
-    ) -> Self {
-        let Some(change) = change else {
-            return Self { commit: None, whole, command };
-        };
-        if let Some(edited) = change.devices.first() {
-            whole.device.clone_from(&edited.after);
-        }
-        Self { commit: Some(Commit::from_changes(event_context.event_id, &change)), whole, command }
-    }
-}
-
-async fn deleted(
-    table: &Table,
-    whole: DeviceDetails,
-    reason: Option<String>,
-    defaults: &Defaults,
-    event_context: &EventContext,
-) -> Result<PlannedDevice, Error> {
-    let (Some(user), Some(claim)) = (&whole.user, &whole.claim) else {
-        // Its user is purged, and so it is deleted.
-        return if whole.device.deleted.is_some() {
-            Ok(PlannedDevice::of(None, event_context, whole, None))
-        } else {
-            Err(Error::internal("deleting a device", "its user or its claim is not there"))
-        };
-    };
-    let workspace = table.workspace(event_context.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let retention = workspace.settings.retention(defaults.retention);
-    let unconfirmed = table.unconfirmed_wipes(std::slice::from_ref(&whole.device)).await?;
-    let change =
-        delete(&whole.device, user, claim, unconfirmed.first(), retention, event_context).map(|mut deletion| {
-            deletion.event.private.reason = reason;
-            if let Some(attachments) = &whole.attachments {
-                attachments.revoked_in(&mut deletion.event);
-            }
-            ChangeSet {
-                devices: vec![RowChange::from(whole.device.clone(), deletion.device)],
-                user: Some(RowChange::from(user.clone(), deletion.user)),
-                claims: vec![RowChange::from(claim.clone(), deletion.claim)],
-                commands: deletion.wipe.into_iter().collect(),
-                ..ChangeSet::recorded(deletion.event)
-            }
-        });
-    Ok(PlannedDevice::of(change, event_context, whole, None))
-}
-
-async fn ordered(
-    table: &Table,
-    context: &RequestContext,
-    whole: DeviceDetails,
+/// Gives an order to a device.
+///
+/// # Errors
+/// See [`commands::order`].
+pub(crate) async fn order(
+    action: &ActionContext<'_>,
+    details: &DeviceDetails,
     wanted: &CommandRequest,
-    event_context: &EventContext,
-) -> Result<PlannedDevice, Error> {
-    let phone =
-        DeviceWithCommands { open_commands: table.open_commands(&whole.device).await?, device: whole.device.clone() };
-    match order(&phone, wanted, CommandId(context.id_source.new_id()), event_context)? {
+) -> Result<Order, Error> {
+    let device = details.device.clone();
+    let phone = DeviceWithCommands { open_commands: action.table.open_commands(&device).await?, device };
+    Ok(match commands::order(&phone, details.user.as_ref(), wanted, action.new_command_id(), &action.event)? {
         EnqueueResult::Pending(id) => {
-            let command = phone.open_commands.into_iter().find(|command| command.command_id == id);
-            Ok(PlannedDevice { commit: None, whole, command })
+            Order { command: phone.open_commands.into_iter().find(|command| command.command_id == id), change: None }
         }
-        EnqueueResult::Queued(commanded) => {
-            let command = commanded.commands.last().map(|command| command.after.clone());
-            let mut change = ChangeSet::default();
-            change.add(&phone.device, *commanded);
-            if let Some(user) = &whole.user {
-                change.user = left_behind(user, &change.devices[0].after);
-            }
-            Ok(PlannedDevice::of(Some(change), event_context, whole, command))
-        }
-    }
+        EnqueueResult::Queued { command, change } => Order { command: Some(*command), change: Some(*change) },
+    })
 }
 
-/// The user of a device that is to be wiped although it is deleted.
-fn left_behind(user: &User, device: &Device) -> Option<RowChange<User>> {
-    device.deleted.as_ref()?;
-    let mut after = user.clone();
-    after.leave_behind(device);
-    (after != *user).then(|| RowChange::from(user.clone(), after))
+/// Deletes a device. `None` if it is deleted already.
+///
+/// # Errors
+/// `Internal` if its user or its claim is not there.
+pub(crate) async fn delete(
+    action: &ActionContext<'_>,
+    details: &DeviceDetails,
+    reason: Option<String>,
+) -> Result<Option<ChangeSet>, Error> {
+    let device = &details.device;
+    let (Some(user), Some(claim)) = (&details.user, &details.claim) else {
+        // The user of a deleted device may be purged.
+        return match device.deleted {
+            Some(_) => Ok(None),
+            None => Err(Error::internal("deleting a device", "its user or its claim is not there")),
+        };
+    };
+    let leaving = DeviceToDelete {
+        device: device.clone(),
+        claim: claim.clone(),
+        unconfirmed: action.table.unconfirmed_wipes(std::slice::from_ref(device)).await?.pop(),
+        attachments: details.attachments.clone(),
+    };
+    let retention = details.settings().retention(action.defaults.retention);
+    Ok(devices::delete(&leaving, user, reason, retention, &action.event))
 }
 
 #[cfg(test)]

@@ -52,10 +52,10 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
         request.caller.require(Permission::UsersWipe)?;
     }
     let event_context = request.event_context();
-    let Some(canceled) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
+    let Some(change) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::ok_versioned(&views::Command::from(&command), command.version));
     };
-    let commit = Commit::from_changes(event_context.event_id, &canceled.change(&device, &command));
-    let command = table.commit(commit).await?.with_new_version(canceled.command);
+    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    let command = committed.with_new_version(change.command_after(&command).clone());
     Ok(Reply::ok_versioned(&views::Command::from(&command), command.version))
 }

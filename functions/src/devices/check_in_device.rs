@@ -5,14 +5,11 @@ use aws::{Commit, Table};
 use domain::Time;
 use domain::error::Error;
 use domain::models::actor::Actor;
-use domain::models::device::{Device, PushToken};
+use domain::models::device::Device;
 use domain::models::usage::{UsageScope, month};
 use domain::models::user::User;
 use domain::models::workspace::Settings;
-use domain::rules::change::RowChange;
-use domain::rules::check_in::{
-    CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in, needs, user_must_follow,
-};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, authenticate, check_in, needs, user_must_follow};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
@@ -68,7 +65,7 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
     let now = request.id_source.now;
     let found = found(table, device, report, now).await?;
     let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
-    let (change, token) = match check_in(device, report, &found, &event_context) {
+    let (mut change, token) = match check_in(device, report, &found, &event_context) {
         CheckIn::Nothing => return Ok(reply(device, device, now)),
         CheckIn::OnlyTime if table.record_login_time(device, now).await? => {
             follow(table, device, request).await?;
@@ -77,20 +74,12 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
         CheckIn::OnlyTime => return Err(Error::Conflict),
         CheckIn::Changed { change, token } => (change, token),
     };
-    let mut commit = Commit::from_changes(event_context.event_id, &change);
     if let Some(token) = token {
         let before = table.push_token(device.workspace_id, device.device_id).await?;
-        let after = change.devices.first().map_or(device, |device| &device.after);
-        let after = match token {
-            TokenChange::New(token) => Some(PushToken::new_for(after, token, before.as_ref(), event_context.at)),
-            TokenChange::EnableAgain => before.clone().map(|token| token.with_check_due(event_context.at)),
-        };
-        if let Some(after) = after {
-            commit = commit.apply(&RowChange { before, after });
-        }
+        change.push_token = token.of_row(before, change.device_after(device), now);
     }
-    table.commit(commit).await?;
-    let after = change.devices.first().map_or(device, |device| &device.after);
+    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    let after = change.device_after(device);
     if after.last_login_at == Some(now) {
         follow(table, device, request).await?;
     }

@@ -3,8 +3,10 @@
 use domain::error::Error;
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::devices::actions::DeviceAction;
+use crate::devices::actions::delete;
+use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
@@ -27,6 +29,11 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    super::perform(table, &request, &DeviceAction::Delete { reason: None }, defaults).await
+    retry_on_conflict(table, || async {
+        let details = super::load_device(table, &request).await?;
+        let action = ActionContext::of_request(state, &request)?;
+        let change = delete(&action, &details, None).await?;
+        Ok(super::shown(&super::commit(table, details, change, &action.event).await?, &request))
+    })
+    .await
 }

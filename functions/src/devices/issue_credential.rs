@@ -29,7 +29,7 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
     let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(table, &request, |device, known, event_context| issue(device, known, id, event_context)).await
+    super::change(state, &request, |details, context| issue(&details.device, details.attachments.as_ref(), id, context))
+        .await
 }

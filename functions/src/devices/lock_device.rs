@@ -4,9 +4,7 @@ use domain::error::Error;
 use domain::models::command::CommandKind;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::bodies;
 use crate::description::OperationDoc;
-use crate::devices::actions::DeviceAction;
 use crate::state::AppState;
 
 /// What the operation says of itself.
@@ -21,8 +19,5 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let order = bodies::order(&request, CommandKind::Lock)?;
-    super::command(table, &request, &DeviceAction::Lock(order), defaults).await
+    super::order(state, &request, CommandKind::Lock).await
 }

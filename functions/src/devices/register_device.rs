@@ -5,7 +5,6 @@ use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::models::device::PushToken;
-use domain::rules::change::ChangeSet;
 use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationRequest, register};
 use domain::secret::{DeviceCredential, Hash, is_code};
 use lambda::{Reply, Request};
@@ -83,24 +82,8 @@ async fn commit(
     let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
     let credential = DeviceCredential::new(id_source.random, owner.workspace_id, id, epoch);
     let registration = registration.with_credential(credential.hash());
-    let recorded = ChangeSet { events: registration.events.clone(), ..ChangeSet::default() };
-    let mut commit = Commit::from_changes(id_source.event_id(), &recorded)
-        .apply(&registration.device)
-        .apply(&registration.claim)
-        .apply(&registration.invitation);
-    if let Some(replaced) = &registration.replaced {
-        commit = commit.apply(replaced);
-    }
-    for removed in &registration.removed {
-        commit = commit.apply(removed);
-    }
-    // Even where the user's row stays as it is, the registration rests on it.
-    commit = match &registration.user.before {
-        Some(before) if !registration.events.is_empty() => commit.bump_version(before, &registration.user.after),
-        _ => commit,
-    };
+    let mut commit = Commit::from_changes(id_source.event_id(), &registration.change());
     if !registration.events.is_empty() {
-        commit = commit.delete_code(&registration.invitation.after);
         commit = with_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;

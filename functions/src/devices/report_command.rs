@@ -58,9 +58,9 @@ async fn attempt(
         return Err(DomainError::NotFound("command").into());
     };
     let event_context = request.event_context(workspace, Actor::Device(device.device_id));
-    let Some(said) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
+    let Some(change) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };
-    table.commit(Commit::from_changes(event_context.event_id, &said.change(&device, &command))).await?;
-    Ok(Reply::ok(&views::OwnCommand::from(&said.command)))
+    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    Ok(Reply::ok(&views::OwnCommand::from(change.command_after(&command))))
 }

@@ -31,11 +31,10 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
 /// `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
     let kind = request.http.path_id("service", "credential_service", ServiceKind::parse)?;
     let reported = Report::read(request.http.body()?)?;
-    super::attachments(table, &request, |device, known, event_context| {
-        report(device, known, kind, &reported, event_context)
+    super::change(state, &request, |details, context| {
+        report(&details.device, details.attachments.as_ref(), kind, &reported, context)
     })
     .await
 }

@@ -24,7 +24,9 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
     let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
-    super::attachments(table, &request, |device, known, event_context| revoke(device, known, id, event_context)).await
+    super::change(state, &request, |details, context| {
+        revoke(&details.device, details.attachments.as_ref(), id, context)
+    })
+    .await
 }

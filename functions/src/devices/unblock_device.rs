@@ -1,11 +1,11 @@
 //! `POST /devices/{device_id}/unblock`.
 
 use domain::error::{DomainError, Error};
+use domain::rules::devices::unblock;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
-use crate::devices::actions::DeviceAction;
 use crate::state::AppState;
 use crate::views;
 
@@ -25,8 +25,6 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let reason = bodies::reason(&request)?;
-    super::perform(table, &request, &DeviceAction::Unblock { reason }, defaults).await
+    super::change(state, &request, |details, context| unblock(&details.device, reason.clone(), context)).await
 }

@@ -1,18 +1,15 @@
 //! `PATCH /devices/{device_id}`: its nickname and its custom metadata.
 
-use aws::Table;
 use std::collections::BTreeMap;
 
-use aws::DeviceDetails;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::device::{DeviceAttachments, Edit, NICKNAME, read_metadata};
+use domain::models::device::{Edit, NICKNAME, read_metadata};
 use domain::rules::devices::edit;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::description::OperationDoc;
-use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
@@ -33,9 +30,11 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
     let wanted = read(request.http.body()?)?;
-    retry_on_conflict(table, || attempt(table, &request, &wanted)).await
+    super::change(state, &request, |details, context| {
+        edit(&details.device, details.attachments.as_ref(), &wanted, context)
+    })
+    .await
 }
 
 fn read(mut fields: Fields) -> Result<Edit, DomainError> {
@@ -57,26 +56,5 @@ pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
             }
             BTreeMap::new()
         }
-    }
-}
-
-async fn attempt(table: &Table, request: &AuthorizedRequest, wanted: &Edit) -> Result<Reply, Error> {
-    let whole = super::load_device(table, request).await?;
-    let whole = edited(table, request, whole, wanted).await?;
-    Ok(super::shown(&whole, request))
-}
-
-/// The device after an edit, which is committed; what changes nothing commits nothing.
-pub(crate) async fn edited(
-    table: &Table,
-    request: &AuthorizedRequest,
-    whole: DeviceDetails,
-    wanted: &Edit,
-) -> Result<DeviceDetails, Error> {
-    let none = DeviceAttachments::empty(&whole.device);
-    let before = whole.attachments.as_ref().unwrap_or(&none);
-    match edit(&whole.device, before, wanted, &request.event_context())? {
-        Some((device, after, event)) => super::committed(table, whole, device, after, &event).await,
-        None => Ok(whole),
     }
 }

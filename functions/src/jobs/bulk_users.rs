@@ -30,10 +30,7 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let clock = state.clock();
-    begin_with(table, request, defaults, clock, BULK).await
+    begin_with(state, request, BULK).await
 }
 
 const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter| drop(list_users::read(filter)) };

@@ -1,6 +1,5 @@
 //! `DELETE /jobs/{job_id}`.
 
-use aws::Commit;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::models::job::JobKind;
@@ -13,6 +12,7 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::jobs::work::{Action, outcomes};
+use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::sources::sync::forget;
 use crate::state::AppState;
@@ -37,21 +37,20 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let id = request.http.path_id("job_id", "job", JobId::parse)?;
     retry_on_conflict(table, || async {
-        let job = table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?;
+        let job = load(table, request.workspace(), id).await?;
         request.http.check_version(job.version)?;
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
             return Ok(Reply::ok_versioned(&views::Job::from(&job), job.version));
         };
-        let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+        let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
             && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
         {
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
-        let after = committed.with_new_version(change.job.map_or(job, |job| job.after));
         Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))
     })
     .await

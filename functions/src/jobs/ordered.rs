@@ -1,7 +1,6 @@
 //! A bulk call: one action on the things that it names, or on those that a filter finds.
 
 use aws::{Commit, Table};
-use chrono::Duration;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -10,23 +9,19 @@ use domain::permission::Permission;
 use domain::rules::jobs::begin;
 use domain::shape::Shape;
 use domain::states::JobState;
-use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use crate::context::RequestContext;
-use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::jobs::work::{PlannedChange, advance, decided};
-
+use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::settings::Defaults;
-use crate::state::Clock;
+use crate::state::AppState;
 use crate::views;
 
-/// Well before API Gateway gives up on an answer, after 30 seconds.
-const ANSWER_WITHIN: Duration = Duration::seconds(20);
 /// Things of a filter that are done before the call answers; the schedule does the others.
 const AT_ONCE: usize = 50;
 
@@ -77,12 +72,11 @@ impl BulkOperation {
 /// # Errors
 /// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
 pub(crate) async fn begin_with(
-    table: &Table,
+    state: &AppState,
     request: AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
     bulk: BulkOperation,
 ) -> Result<Reply, Error> {
+    let (table, defaults) = (state.table()?, &state.settings.defaults);
     let mut fields = request.http.body()?;
     let (task, selection, dry_run) = bulk.read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
@@ -106,16 +100,9 @@ pub(crate) async fn begin_with(
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
-    let deadline = Deadline::new(clock.clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN));
-    let job = match advance(table, &context, job.clone(), defaults, &deadline, things).await {
-        // The job is there, and the schedule goes on with it: that is the news.
-        Err(failure @ Error::Unavailable { .. }) => {
-            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
-            job
-        }
-        outcome => outcome?,
-    };
-    shown(table, &job).await
+    let deadline = deadline_of_answer(state, &request);
+    let worked = advance(table, &context, job.clone(), defaults, &deadline, things).await;
+    shown(table, &or_leave_to_schedule(job, worked)?).await
 }
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
@@ -154,10 +141,7 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
     let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
-        IdempotencyOutcome::Made(made) => {
-            let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
-        }
+        IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };
     let event_context = request.event_context();
     let change = begin(new.clone(), &event_context);

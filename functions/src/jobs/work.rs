@@ -7,19 +7,22 @@ use domain::input::Fields;
 use domain::models::invitation::{Invitation, Warning};
 use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, JobPause, NextPage, Selection, Waiting};
 use domain::models::source::SyncAction;
+use domain::rules::change::ChangeSet;
 use domain::rules::jobs::{cancel, page_done};
 use domain::states::JobState;
 use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
+use serde::de::DeserializeOwned;
 
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::devices::actions::{self as device_actions, DeviceAction};
+use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
+use crate::jobs::{commit, load};
 use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
-use crate::users::actions::{self as user_actions, UserAction};
+use crate::users::actions::UserAction;
 use crate::users::list_users;
 
 /// Things of a page of a filter.
@@ -77,8 +80,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
             Ok(None) => return Ok(job),
             // Another run has moved it on, or it was stopped.
             Err(Error::Conflict) => {
-                let now = table.job(job.workspace_id, job.job_id).await?;
-                job = now.ok_or(DomainError::NotFound("job"))?;
+                job = load(table, job.workspace_id, job.job_id).await?;
             }
             Err(failure) => return Err(failure),
         }
@@ -100,8 +102,7 @@ pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) 
     let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
     };
-    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
-    Ok(change.job.map(|job| job.after))
+    commit(table, job, change, &event_context).await.map(Some)
 }
 
 /// What has become of the things of a job's page so far.
@@ -158,9 +159,7 @@ async fn turned(
     next: Option<NextPage>,
 ) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
-    let change = page_done(job, outcomes, next, &event_context);
-    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
-    Ok(Some(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after))))
+    commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
 }
 
 /// What came of one thing.
@@ -215,12 +214,20 @@ async fn thing(
 }
 
 /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
-fn given_up(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
+pub(crate) fn given_up(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
     tracing::error!(job.id = %job.job_id, error = %Chain(failure), "a thing of a job failed");
     JobItem {
         code: Some("internal_error".to_owned()),
         ..JobItem::of(job, id, ItemOutcome::Failed, None, context.now())
     }
+}
+
+/// Reads a job's action, as it was kept.
+///
+/// # Errors
+/// `Internal` if it is none of this kind.
+pub(crate) fn read_action<T: DeserializeOwned>(job: &Job) -> Result<T, Error> {
+    serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
 }
 
 /// A job's action, as it was kept.
@@ -236,12 +243,10 @@ impl Action {
     /// # Errors
     /// `Internal` if it is none.
     pub fn of(job: &Job) -> Result<Self, Error> {
-        let action = job.action.clone();
-        let unreadable = |e: serde_json::Error| Error::internal("reading a job's action", e);
         Ok(match job.kind {
-            JobKind::Users => Self::User(serde_json::from_value(action).map_err(unreadable)?),
-            JobKind::Devices => Self::Device(serde_json::from_value(action).map_err(unreadable)?),
-            JobKind::Sync => Self::Sync(serde_json::from_value(action).map_err(unreadable)?),
+            JobKind::Users => Self::User(read_action(job)?),
+            JobKind::Devices => Self::Device(read_action(job)?),
+            JobKind::Sync => Self::Sync(read_action(job)?),
             JobKind::Unknown(_) => {
                 return Err(Error::internal("reading a job's action", "a kind of another release"));
             }
@@ -265,19 +270,21 @@ pub(crate) async fn decided(
     id: &str,
     defaults: &Defaults,
 ) -> Result<Option<PlannedChange>, Error> {
+    let action = ActionContext::new(table, defaults, context.clone());
     match Action::of(job)? {
-        Action::User(action) => {
+        Action::User(wanted) => {
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
             let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
-            let prepared = Box::pin(user_actions::prepare(table, context, &user, &action, defaults)).await?;
-            let warnings = prepared.invitation.iter().flat_map(Invitation::warnings).collect();
-            Ok(prepared.commit.map(|commit| PlannedChange { commit, warnings }))
+            let plan = Box::pin(wanted.decide(&action, &user)).await?;
+            let warnings = plan.new_invitation().into_iter().flat_map(Invitation::warnings).collect();
+            Ok(plan.commit().map(|commit| PlannedChange { commit, warnings }))
         }
-        Action::Device(action) => {
+        Action::Device(wanted) => {
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
-            let whole = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
-            let commit = device_actions::prepare(table, context, whole, &action, defaults).await?.commit;
-            Ok(commit.map(|commit| PlannedChange { commit, warnings: Vec::new() }))
+            let details = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
+            let change = wanted.decide(&action, &details).await?;
+            let commit = |change: &ChangeSet| Commit::from_changes(action.event.event_id, change);
+            Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(not_by_things()),
     }
@@ -295,7 +302,7 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
     };
     let start = match cursor {
         "" => None,
-        at => Position::from_bytes(at.as_bytes()),
+        at => Position::from_text(at),
     };
     let mut fields = Fields::from_json(filter.clone());
     let (workspace, now) = (job.workspace_id, context.now());
@@ -310,6 +317,6 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),
     };
-    let cursor = next.map(|next| String::from_utf8_lossy(&next.to_bytes()).into_owned());
+    let cursor = next.map(|next| next.to_text());
     Ok(NextPage { ids, unreadable, cursor, ..NextPage::default() })
 }

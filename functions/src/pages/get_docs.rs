@@ -90,7 +90,7 @@ fn page(document: &Value) -> Markup {
                         h2 { (text(&group["name"])) }
                         @for of in of(group) { a href={"#" (id(of))} { (text(&of.operation["summary"])) } }
                     }
-                    h2 { "Things" }
+                    h2 { "Schemas" }
                     @for (name, _) in things(document) { a href={"#" (name)} { (name) } }
                 }
                 main id="top" {
@@ -102,7 +102,7 @@ fn page(document: &Value) -> Markup {
                         p { (text(&group["description"])) }
                         @for of in of(group) { (described(document, of)) }
                     }
-                    h2 { "Things" }
+                    h2 { "Schemas" }
                     @for (name, schema) in things(document) {
                         section id=(name) {
                             h3 { (name) }

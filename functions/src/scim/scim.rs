@@ -1,12 +1,10 @@
 //! `/scim/v2/…`, with any method: SCIM 2.0 (RFC 7644).
 
-use aws::Table;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::Method;
 
 use super::{discovery, listing, writing};
-use crate::settings::Defaults;
 use crate::state::AppState;
 
 /// Answers as SCIM does: users are made, shown, listed, replaced, patched and deleted, and what
@@ -16,7 +14,6 @@ use crate::state::AppState;
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let public_url = state.public_url()?;
     let base = &format!("{public_url}/scim/v2");
     let path = request.http.path("proxy").to_owned();
@@ -38,7 +35,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         ["Users"] if get => listing::list(table, &request, base).await,
         ["Users"] if post => writing::create(table, &request, base).await,
         ["Users", ".search"] | [".search"] if post => listing::search(table, &request, base).await,
-        ["Users", id] if id != ".search" => one(table, &request, defaults, base, id).await,
+        ["Users", id] if id != ".search" => one(state, &request, base, id).await,
         ["Me", ..] | ["Bulk"] => Err(DomainError::NotOffered.into()),
         ["ServiceProviderConfig" | "Users" | ".search"]
         | ["ResourceTypes" | "Schemas"]
@@ -48,18 +45,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 /// What is asked of one user.
-async fn one(
-    table: &Table,
-    request: &AuthorizedRequest,
-    defaults: &Defaults,
-    base: &str,
-    id: &str,
-) -> Result<Reply, Error> {
+async fn one(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     match request.http.method {
-        Method::GET => listing::get(table, request, base, id).await,
-        Method::PUT => writing::replace(table, request, base, defaults, id).await,
-        Method::PATCH => writing::patch(table, request, base, defaults, id).await,
-        Method::DELETE => writing::delete(table, request, defaults, id).await,
+        Method::GET => listing::get(state.table()?, request, base, id).await,
+        Method::PUT => writing::replace(state, request, base, id).await,
+        Method::PATCH => writing::patch(state, request, base, id).await,
+        Method::DELETE => writing::delete(state, request, id).await,
         _ => Err(DomainError::MethodNotAllowed.into()),
     }
 }

@@ -1,25 +1,27 @@
 //! Users made, changed and deleted.
 
 use aws::{Commit, Table, UsernameClaims};
+use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::user::User;
 use domain::rules::lifecycle::require_rename_allowed;
 use domain::rules::provenance::require_no_source;
 use domain::rules::scim::change;
-use domain::rules::scim::change::{DELETED, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::rules::scim::change::{DELETED, ScimCreated, ScimUserNew, ScimUserWrite, is_renamed};
 use domain::rules::scim::document::{Document, ScimUserRecord, location};
 use domain::rules::scim::patch;
 use domain::rules::scim::schema::{PATCH_OP, USER};
-use domain::{CommandId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::listing::require_version;
 use super::{body, found, projection, shown, with};
-use crate::context::RequestContext;
+use crate::context::ActionContext;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
-use crate::users::actions::{UserAction, carried_through, claims_of_rename, held, prepare, renaming};
+use crate::state::AppState;
+use crate::users::changes::complete_edit;
+use crate::users::deletion::{self, DeleteRequest};
+use crate::users::edits::{claims_of_new, claims_of_rename};
 
 /// Makes a user: 201, and where they are.
 pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
@@ -33,28 +35,16 @@ pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &st
 }
 
 async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
-    let claims = table.username_claims(request.workspace(), &new.user.username).await?;
-    if claims.are_taken_by_other(None) {
-        return Err(DomainError::UsernameTaken.into());
-    }
+    let claims = claims_of_new(table, request.workspace(), &new.user.username).await?;
     if let Some(external_id) = &new.external_id {
         require_free(table, request, external_id, None).await?;
     }
     let event_context = request.event_context();
-    let created = change::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context)?;
-    let mut commit = Commit::without_event(event_context.event_id);
-    if let Some((first, others)) = created.events.split_first() {
-        let user = &created.person.user;
-        commit = Commit::with_event(first)
-            .put(user)
-            .claim_username(&claims, user.user_id)
-            .put_scim_attributes(None, created.person.kept.as_ref());
-        for (n, event) in others.iter().enumerate() {
-            commit = commit.with_further_event(event_context.event_id, n + 1, event);
-        }
-    }
-    table.commit(commit).await?;
-    Ok(created.person)
+    let id = UserId(request.http.id_source.new_id());
+    let ScimCreated { person, change } = change::create(new.clone(), id, &event_context)?;
+    let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
+    table.commit(commit.put_scim_attributes(None, person.kept.as_ref())).await?;
+    Ok(person)
 }
 
 /// Lets the provider call a user so if nobody else is called so.
@@ -70,26 +60,19 @@ async fn require_free(
 
 /// Puts what the body says in the place of what was said before.
 pub(super) async fn replace(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
     base: &str,
-    defaults: &Defaults,
     id: &str,
 ) -> Result<Reply, Error> {
     let given = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
-    changed(table, request, base, defaults, id, &|before| Ok(given.clone().replacing(before))).await
+    changed(state, request, base, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
 /// Changes a user operation by operation: all of them, or none.
-pub(super) async fn patch(
-    table: &Table,
-    request: &AuthorizedRequest,
-    base: &str,
-    defaults: &Defaults,
-    id: &str,
-) -> Result<Reply, Error> {
+pub(super) async fn patch(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     let operations = body(request, PATCH_OP)?;
-    changed(table, request, base, defaults, id, &|before| patch::apply(before, id, &operations)).await
+    changed(state, request, base, id, &|before| patch::apply(before, id, &operations)).await
 }
 
 /// The user that a path names, as the caller has seen them, if no source holds them.
@@ -106,42 +89,39 @@ async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> 
 
 /// Changes a user, and shows them.
 async fn changed(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
     base: &str,
-    defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<Reply, Error> {
     let projection = projection(request)?;
-    let person = retry_on_conflict(table, || change_one(table, request, defaults, id, to)).await?;
+    let person = retry_on_conflict(state.table()?, || change_one(state, request, id, to)).await?;
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
 async fn change_one(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
-    defaults: &Defaults,
     id: &str,
     to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
 ) -> Result<ScimUserRecord, Error> {
+    let action = ActionContext::of_request(state, request)?;
+    let table = action.table;
     let person = to_be_changed(table, request, id).await?;
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(table, request, &person.user, &wanted).await?;
-    let phones = held(table, &person.user).await?;
+    let phones = table.devices_with_commands(person.user.workspace_id, &person.user.device_ids).await?;
     require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
-    let context = RequestContext::of_request(request);
-    let event_context = context.event_context();
-    let new_id = || CommandId(request.http.id_source.new_id());
-    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &event_context)? else {
+    let new_id = || action.new_command_id();
+    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &action.event)? else {
         return Ok(person);
     };
-    let (change, commit) = carried_through(table, &context, updated.change, defaults, &event_context).await?;
-    let commit = renaming(commit, claims.as_ref(), &person.user);
+    let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &person.user).await?;
     let committed = table.commit(commit.put_scim_attributes(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = committed.with_new_version(change.user_after().unwrap_or(&person.user).clone());
-    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(event_context.at) })
+    let user = committed.with_new_version(change.into_user().unwrap_or(person.user));
+    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
 }
 
 /// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
@@ -160,17 +140,13 @@ async fn names_free(
 }
 
 /// Deletes a user with their devices, which are not wiped: that is for an admin to order.
-pub(super) async fn delete(
-    table: &Table,
-    request: &AuthorizedRequest,
-    defaults: &Defaults,
-    id: &str,
-) -> Result<Reply, Error> {
-    let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
+pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &str) -> Result<Reply, Error> {
+    let table = state.table()?;
     retry_on_conflict(table, || async {
+        let action = ActionContext::of_request(state, request)?;
         let person = to_be_changed(table, request, id).await?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &person.user, &action, defaults).await?;
-        if let Some(commit) = prepared.commit {
+        let plan = deletion::delete(&action, &person.user, &DeleteRequest::without_wipe(DELETED)).await?;
+        if let Some(commit) = plan.commit() {
             table.commit(commit).await?;
         }
         Ok(lambda::scim::empty(StatusCode::NO_CONTENT))

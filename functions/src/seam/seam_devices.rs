@@ -8,6 +8,7 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::{Edit, NICKNAME};
 use domain::permission::Permission;
+use domain::rules::devices;
 use domain::text::{Form, TextRule};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Map, Value, json};
@@ -18,7 +19,8 @@ use super::{
     Listing, PAGE, Verbs, any_case, list_all_phones, list_phones, phone_there, required_id, route, settings, there,
     whole,
 };
-use crate::devices::update_device::{edited, read_metadata_of};
+use crate::commits::commit;
+use crate::devices::update_device::read_metadata_of;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
@@ -107,7 +109,9 @@ async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
         if whole.device.deleted.is_some() {
             return Err(DomainError::NotFound("device").into());
         }
-        let _edited = edited(table, request, whole, &edit).await?;
+        let event_context = request.event_context();
+        let change = devices::edit(&whole.device, whole.attachments.as_ref(), &edit, &event_context)?;
+        commit(table, change.as_ref(), &event_context).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

@@ -4,7 +4,7 @@ use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::credential::{Service, ServiceKind};
-use domain::models::device::{Device, DeviceAttachments, IDENTIFIER, MODEL_NAME, VERSION};
+use domain::models::device::{Device, IDENTIFIER, MODEL_NAME, VERSION};
 use domain::models::workspace::Settings;
 use domain::permission::Permission;
 use domain::rules::registration::{RegistrationRequest, simulate};
@@ -15,14 +15,13 @@ use serde_json::json;
 
 use super::views::{self, SeamViewContext};
 use super::{
-    Listing, Verbs, any_case, done, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
-    whole,
+    Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
 };
-use crate::context::RequestContext;
-use crate::devices::actions::{DeviceAction, prepare};
+use crate::commits::commit;
+use crate::context::ActionContext;
+use crate::devices::actions::delete;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::state::AppState;
 
 /// Answers with a phone, with all of them, or that one is deactivated.
@@ -32,11 +31,10 @@ use crate::state::AppState;
 /// for a change without `devices:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
     match route(&request, "phones") {
         "list" => list(table, &request).await,
         "get" => get(table, &request).await,
-        "deactivate" => deactivate(table, &request, defaults).await,
+        "deactivate" => deactivate(state, &request).await,
         "simulate/create_sandbox_phone" => create_sandbox_phone(table, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
@@ -80,16 +78,18 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
 
 /// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
 /// as long as the phone's row is there.
-async fn deactivate(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let id = whole(fields, id)?;
+    let table = state.table()?;
     retry_on_conflict(table, || async {
         let whole = phone(table, request, id).await?;
-        let action = DeviceAction::Delete { reason: None };
-        let prepared = prepare(table, &RequestContext::of_request(request), whole, &action, defaults).await?;
-        done(table, prepared.commit).await
+        let action = ActionContext::of_request(state, request)?;
+        let change = delete(&action, &whole, None).await?;
+        commit(table, change.as_ref(), &action.event).await?;
+        Ok(lambda::seam::ok(json!({})))
     })
     .await
 }
@@ -187,18 +187,13 @@ async fn simulated(
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
     let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
     let claim = table.identifier_claim(request.workspace(), &wanted.application.device_identifier).await?;
-    let made = simulate(&user, &held, claim.as_ref(), &wanted.application, id, &request.event_context())?;
-    let mut commit =
-        Commit::with_event(&made.event).bump_version(&user, &made.user).put(&made.device).apply(&made.claim);
-    let attachments = wanted.assa_abloy.clone().map(|service| DeviceAttachments {
-        services: [(ServiceKind::AssaAbloy, service)].into(),
-        ..DeviceAttachments::empty(&made.device)
-    });
-    if let Some(attachments) = &attachments {
-        commit = commit.put(attachments);
-    }
+    let event_context = request.event_context();
+    let services = wanted.assa_abloy.iter().map(|service| (ServiceKind::AssaAbloy, service.clone())).collect();
+    let application = &wanted.application;
+    let (device, change) = simulate(&user, &held, claim.as_ref(), application, id, services, &event_context)?;
+    let commit = Commit::from_changes(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
-    let known =
-        SeamViewContext { device: &made.device, attachments: attachments.as_ref(), settings, now: request.now() };
+    let attachments = change.attachments.first().map(|attached| &attached.after);
+    let known = SeamViewContext { device: &device, attachments, settings, now: request.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
 }

@@ -16,12 +16,12 @@ use serde_json::json;
 
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
-use crate::context::RequestContext;
+use crate::context::ActionContext;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::state::AppState;
-use crate::users::actions::{UserAction, edited, prepare, require_key_free};
+use crate::users::deletion::{self, DeleteRequest};
+use crate::users::edits::{self, require_key_free};
 
 /// How many a page has unless more or fewer are asked for, and at most.
 const LIMIT: (usize, usize) = (100, 500);
@@ -39,13 +39,12 @@ const USERNAME_LENGTH: usize = 12;
 /// for a change without `users:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
     match route(&request, "user_identities") {
         "create" => create(table, &request).await,
         "get" => get(table, &request).await,
         "list" => list(table, &request).await,
-        "update" => update(table, &request, defaults).await,
-        "delete" => delete(table, &request, defaults).await,
+        "update" => update(state, &request).await,
+        "delete" => delete(state, &request).await,
         _ => Err(DomainError::RouteNotFound.into()),
     }
 }
@@ -107,8 +106,9 @@ async fn created(
         IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
     };
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &request.event_context());
-    let commit = Commit::with_event(&event).put(&user);
+    let event_context = request.event_context();
+    let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
+    let commit = Commit::from_changes(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
@@ -154,7 +154,8 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
 }
 
 /// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
-async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
@@ -177,24 +178,24 @@ async fn update(table: &Table, request: &AuthorizedRequest, defaults: &Defaults)
                 UserEdit { first_name: Some(first), last_name: Some(last), ..edit.clone() }
             }
         };
-        let prepared = edited(table, &RequestContext::of_request(request), &user, &edit, defaults).await?;
-        done(table, prepared.commit).await
+        let action = ActionContext::of_request(state, request)?;
+        done(table, edits::edit(&action, &user, &edit).await?).await
     })
     .await
 }
 
 /// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the
 /// user's row is there.
-async fn delete(table: &Table, request: &AuthorizedRequest, defaults: &Defaults) -> Result<Reply, Error> {
+async fn delete(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
+    let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let id = whole(fields, id)?;
-    let action = UserAction::Delete { without_wipe: true, reason: Some(DELETED.to_owned()) };
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
-        let prepared = prepare(table, &RequestContext::of_request(request), &user, &action, defaults).await?;
-        done(table, prepared.commit).await
+        let action = ActionContext::of_request(state, request)?;
+        done(table, deletion::delete(&action, &user, &DeleteRequest::without_wipe(DELETED)).await?).await
     })
     .await
 }

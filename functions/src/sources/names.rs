@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::Commit;
-use domain::CommandId;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::job::{ItemOutcome, Selection};
@@ -25,7 +24,7 @@ use uuid::Uuid;
 use super::{BoxedOutcome, CandidatesByRow, ChosenUsers, RowDecision, SyncRun, line};
 use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
-use crate::users::actions::{carried_through, held};
+use crate::users::changes::complete_edit;
 
 /// How many users may hand names on to one another, so that it is known within a run whether they can.
 const CHAIN: usize = 1000;
@@ -366,16 +365,14 @@ impl SyncRun<'_> {
     /// Takes from a user without a row the name that a row gives to another, with all that another name brings.
     async fn left(&self, id: UserId, wanted: &str) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
-            let context = self.context();
-            let event_context = context.event_context();
+            let action = self.action();
             let Some(user) = self.table.user(self.job.workspace_id, id).await? else { return Ok(()) };
-            let phones = held(self.table, &user).await?;
-            let new_id = || CommandId(context.id_source.new_id());
-            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &event_context)? else {
+            let phones = self.phones(&user).await?;
+            let new_id = || action.new_command_id();
+            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &action.event)? else {
                 return Ok(());
             };
-            let (_, commit) =
-                carried_through(self.table, &context, change, self.syncing.defaults, &event_context).await?;
+            let (_, commit) = complete_edit(&action, change, None, &user).await?;
             self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
         })
         .await

@@ -30,19 +30,20 @@ use domain::rules::lifecycle;
 use domain::rules::sync as rules;
 use domain::rules::sync::{MatchCandidates, MatchedUser};
 use domain::states::JobState;
-use domain::{CommandId, SourceId, UserId};
-use lambda::logging::Chain;
+use domain::{SourceId, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::context::RequestContext;
+use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::jobs::work::{may_go_on, moved_on, stopped};
+use crate::jobs::work::{given_up, may_go_on, moved_on, read_action, stopped};
+use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
-use crate::users::actions::{UserAction, carried_through, held, prepare, renaming, settings};
+use crate::users::changes::complete_edit;
+use crate::users::deletion::{DeleteRequest, delete};
 
 /// Users of a source that are looked at together.
 const USERS: usize = 100;
@@ -125,19 +126,6 @@ impl SyncStep {
     }
 }
 
-fn position(start: Option<&str>) -> Option<Position> {
-    start.and_then(|start| Position::from_bytes(start.as_bytes()))
-}
-
-fn kept(position: Option<Position>) -> Option<String> {
-    position.map(|position| String::from_utf8_lossy(&position.to_bytes()).into_owned())
-}
-
-/// A sync's action, as its job keeps it.
-pub(crate) fn action_of(job: &Job) -> Result<SyncAction, Error> {
-    serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
-}
-
 /// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
 /// it then stands. A page is not begun to be read in less time than it may take.
 ///
@@ -156,10 +144,7 @@ pub(crate) async fn advance(
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run is at it, or it was stopped.
-        Err(Error::Conflict) => {
-            let now = table.job(job.workspace_id, job.job_id).await?;
-            return Ok(now.ok_or(DomainError::NotFound("job"))?);
-        }
+        Err(Error::Conflict) => return load(table, job.workspace_id, job.job_id).await,
         Err(failure) => return Err(failure),
     };
     let id = job.job_id;
@@ -203,7 +188,7 @@ async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &De
         return Ok(None);
     }
     let SyncCursor { step, tries } = SyncCursor::of(job)?;
-    let SyncAction::Sync { source_id, .. } = action_of(job)?;
+    let SyncAction::Sync { source_id, .. } = read_action(job)?;
     if step == SyncStep::TakeIn && !deadline.has(PULLING) {
         let source = table.source(job.workspace_id, source_id).await?;
         if source.is_some_and(|source| source.kind == SourceKind::Http) {
@@ -236,7 +221,7 @@ async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job
 
 /// Removes what a sync has staged, and what it was taken from, unless that was only tried.
 pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
-    let SyncAction::Sync { source_id, upload_id, .. } = action_of(job)?;
+    let SyncAction::Sync { source_id, upload_id, .. } = read_action(job)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
         super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
@@ -254,7 +239,7 @@ async fn step(
     known: &SyncCache,
 ) -> Result<Option<Job>, Error> {
     let context = &context.at(deadline.id_source());
-    let action = action_of(job)?;
+    let action: SyncAction = read_action(job)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {
@@ -309,8 +294,7 @@ async fn stood(
 ) -> Result<Job, Error> {
     let event_context = context.event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
-    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
-    Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    commit(table, job, change, &event_context).await
 }
 
 /// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
@@ -341,8 +325,7 @@ async fn ended(
             fail(job, failure, event, &event_context)
         }
     };
-    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
-    Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    commit(table, job, change, &event_context).await
 }
 
 /// Everything that a step of a sync has at hand.
@@ -382,6 +365,16 @@ impl SyncRun<'_> {
         self.context.at(self.deadline.id_source())
     }
 
+    /// What is done to one user now.
+    fn action(&self) -> ActionContext<'_> {
+        ActionContext::new(self.table, self.syncing.defaults, self.context())
+    }
+
+    /// The devices that a user holds, each with its open commands.
+    async fn phones(&self, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
+        self.table.devices_with_commands(user.workspace_id, &user.device_ids).await
+    }
+
     /// Does a page of rows. `None` if the time was over before.
     async fn rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
@@ -393,7 +386,7 @@ impl SyncRun<'_> {
         let chosen = self.chosen().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
-        let settings = settings(self.table, self.context).await?;
+        let settings = self.action().settings().await?;
         let done = self.done(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
@@ -556,18 +549,17 @@ impl SyncRun<'_> {
         if !row.faults.is_empty() {
             return Ok(RowDecision::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
         }
-        let context = self.context();
-        let event_context = context.event_context();
+        let action = self.action();
         let (found, claims) = found;
         let user = match rules::meant(self.source, row, found)? {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
             MatchedUser::New => {
                 require_level(row, settings)?;
-                let change = rules::create(self.source, row, UserId(context.id_source.new_id()), &event_context);
+                let id = UserId(action.request.id_source.new_id());
+                let change = rules::create(self.source, row, id, &action.event);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
-                let commit =
-                    change.events.iter().fold(Commit::without_event(event_context.event_id), Commit::put).put(user);
-                let commit = renaming(commit, claims.as_ref(), user);
+                let commit = Commit::from_changes(action.event.event_id, &change);
+                let commit = claims.iter().fold(commit, |commit, claims| commit.claim_username(claims, id));
                 let item = JobItem {
                     user_id: Some(user.user_id),
                     change: Some(ItemChange::Created),
@@ -585,11 +577,11 @@ impl SyncRun<'_> {
             require_level(row, settings)?;
         }
         let phones: Vec<DeviceWithCommands> =
-            if rules::concerns_phones(self.source, &user, row) { held(self.table, &user).await? } else { Vec::new() };
+            if rules::concerns_phones(self.source, &user, row) { self.phones(&user).await? } else { Vec::new() };
         let is_renamed = rules::is_renamed(self.source, &user, row);
         lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
-        let new_id = || CommandId(context.id_source.new_id());
-        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &event_context)? else {
+        let new_id = || action.new_command_id();
+        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &action.event)? else {
             return Ok(RowDecision::Nothing);
         };
         let item = JobItem {
@@ -599,10 +591,9 @@ impl SyncRun<'_> {
             ..self.item(&line(row), ItemOutcome::Changed)
         };
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
+        let claims = claims.as_ref().filter(|_| renamed);
         // On the heap, as in a job: together they are more than a small stack takes.
-        let carried = carried_through(self.table, &context, change, self.syncing.defaults, &event_context);
-        let (_, commit) = Box::pin(carried).await?;
-        let commit = renaming(commit, claims.as_ref().filter(|_| renamed), &user);
+        let (_, commit) = Box::pin(complete_edit(&action, change, claims, &user)).await?;
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
@@ -722,7 +713,7 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok((Vec::new(), SyncStep::expired()));
         };
-        let mut start = position(start.as_deref());
+        let mut start = start.as_deref().and_then(Position::from_text);
         loop {
             let page = self.users(start).await?;
             for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
@@ -734,7 +725,10 @@ impl SyncRun<'_> {
                 break;
             }
             if self.deadline.is_over() {
-                return Ok((Vec::new(), SyncStep::Count { taken, start: kept(start), users, vanishing }));
+                return Ok((
+                    Vec::new(),
+                    SyncStep::Count { taken, start: start.map(|at| at.to_text()), users, vanishing },
+                ));
             }
         }
         if rules::too_many_vanish(self.source, vanishing, users) {
@@ -762,7 +756,7 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
-        let page = self.users(position(start.as_deref())).await?;
+        let page = self.users(start.as_deref().and_then(Position::from_text)).await?;
         // Those whom this job has done already have vanished, and show by their outcomes.
         let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
         let gone: Vec<&User> = page.items.iter().filter(gone).collect();
@@ -780,7 +774,7 @@ impl SyncRun<'_> {
             self.note(decided, &mut outcomes, &mut told);
         }
         self.keep_outcomes(&told).await?;
-        let next = match kept(page.next) {
+        let next = match page.next.map(|at| at.to_text()) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },
         };
@@ -816,25 +810,20 @@ impl SyncRun<'_> {
 
     /// What the policy does to a user who vanished.
     async fn gone(&self, user: &User) -> Result<Option<Commit>, Error> {
-        let context = self.context();
-        let event_context = context.event_context();
-        match self.source.policy {
+        let action = self.action();
+        let change = match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
-                let phones = if suspends { held(self.table, user).await? } else { Vec::new() };
+                let phones = if suspends { self.phones(user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
-                let change = rules::vanish(self.source, user, &devices, &event_context)?;
-                Ok(change.map(|change| Commit::from_changes(event_context.event_id, &change)))
+                rules::vanish(self.source, user, &devices, &action.event)?
             }
             VanishPolicy::Delete => {
-                let delete = UserAction::Delete { without_wipe: true, reason: Some(rules::VANISHED.to_owned()) };
-                let prepared = prepare(self.table, &context, user, &delete, self.syncing.defaults).await?;
-                let mut event = event_context.event(EventType::UserVanished).with_user(user.user_id);
-                event.source_id = Some(self.source.source_id);
-                event.add_change("vanish_policy", serde_json::Value::Null, self.source.policy.as_str());
-                Ok(prepared.commit.map(|commit| commit.put(&event)))
+                let plan = delete(&action, user, &DeleteRequest::without_wipe(rules::VANISHED)).await?;
+                plan.change.map(|deletion| rules::vanish_with(deletion, self.source, user, &action.event))
             }
-        }
+        };
+        Ok(change.map(|change| Commit::from_changes(action.event.event_id, &change)))
     }
 
     fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {
@@ -866,10 +855,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
     fn given_up(&self, id: &str, failure: &Error) -> JobItem {
-        tracing::error!(job.id = %self.job.job_id, error = %Chain(failure), "a row of a source failed");
-        JobItem { code: Some("internal_error".to_owned()), ..self.item(id, ItemOutcome::Failed) }
+        given_up(self.job, id, &self.context(), failure)
     }
 }
 

@@ -1,29 +1,23 @@
 //! `POST /sources/{source_id}/sync`.
 
 use aws::{Commit, Table};
-use chrono::Duration;
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::{IDS_LIMIT, Job};
 use domain::models::source::SyncRequest;
-use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::context::RequestContext;
-use crate::deadline::Deadline;
 use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-
-use crate::settings::Defaults;
+use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::sources::Fetcher;
 use crate::sources::sync::{SyncSettings, advance};
-use crate::state::{AppState, Clock};
+use crate::state::AppState;
 use crate::views;
 
-/// Well before API Gateway gives up on an answer, after 30 seconds.
-const ANSWER_WITHIN: Duration = Duration::seconds(20);
 /// Rows that are done before the call answers; the schedule does the others.
 const AT_ONCE: usize = 500;
 
@@ -51,8 +45,6 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let clock = state.clock();
     let mut fields = request.http.body()?;
     let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
@@ -64,31 +56,21 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     };
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
-    let job =
-        go_on(table, Some(pulling), &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
+    let job = go_on(state, &request, Some(pulling), job).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
 /// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.
 pub(crate) async fn go_on(
-    table: &Table,
-    pulling: Option<&Fetcher<'_>>,
-    context: &RequestContext,
-    job: Job,
+    state: &AppState,
     request: &AuthorizedRequest,
-    defaults: &Defaults,
-    clock: &Clock,
+    pulling: Option<&Fetcher<'_>>,
+    job: Job,
 ) -> Result<Job, Error> {
-    let deadline = Deadline::new(clock.clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN));
-    let syncing = SyncSettings { pulling, defaults };
-    match advance(table, &syncing, context, job.clone(), &deadline, AT_ONCE).await {
-        // The job is there, and the schedule goes on with it: that is the news.
-        Err(failure @ Error::Unavailable { .. }) => {
-            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "a job is left to the schedule");
-            Ok(job)
-        }
-        outcome => outcome,
-    }
+    let (deadline, context) = (deadline_of_answer(state, request), RequestContext::of_request(request));
+    let syncing = SyncSettings { pulling, defaults: &state.settings.defaults };
+    let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
+    or_leave_to_schedule(job, worked)
 }
 
 fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
@@ -104,10 +86,7 @@ async fn begun(
 ) -> Result<Job, Error> {
     let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
-        IdempotencyOutcome::Made(made) => {
-            let id = JobId::parse(&made).ok_or(DomainError::NotFound("job"))?;
-            return Ok(table.job(request.workspace(), id).await?.ok_or(DomainError::NotFound("job"))?);
-        }
+        IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };
     let source = super::load_source(table, request).await?;
     let event_context = request.event_context();

@@ -13,7 +13,6 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use uuid::Uuid;
 
-use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::sources::sync_users::go_on;
@@ -47,8 +46,6 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let clock = state.clock();
     let (part, start) = read(&request)?;
     let bytes = request.http.bytes()?;
     let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &request, part, start, bytes)).await?;
@@ -64,7 +61,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     }
     if let Some(job) = job {
         // Nothing is called outside: the rows are here.
-        go_on(table, None, &RequestContext::of_request(&request), job, &request, defaults, clock).await?;
+        go_on(state, &request, None, job).await?;
     }
     let progress = views::UploadProgress::new(&source, part.upload_id);
     Ok(Reply::json(StatusCode::ACCEPTED, &progress))

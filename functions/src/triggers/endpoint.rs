@@ -1,14 +1,16 @@
 //! A device's SNS endpoint follows its push token.
 
 use aws::Pusher;
-use aws::{Commit, PushError, Table};
+use aws::{PushError, Table};
 use domain::error::Error;
 use domain::models::device::{Device, PushToken};
 use domain::models::push::PushReason;
+use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::push::{endpoint_impossible, endpoint_made};
 use domain::{DeviceId, WorkspaceId};
 use lambda::logging::Chain;
 
+use crate::commits::commit;
 use crate::triggers::Run;
 
 /// Makes or mends the endpoint of a device's push token, and settles what the device's row says of
@@ -31,7 +33,7 @@ pub(crate) async fn settle(
         return Ok(());
     }
     let event_context = run.event_context(workspace);
-    let changed = match found(pusher, &device, &token).await? {
+    let change = match found(pusher, &device, &token).await? {
         EndpointLookup::Endpoint(endpoint) => {
             if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
                 release(table, pusher, &device, old).await?;
@@ -41,11 +43,8 @@ pub(crate) async fn settle(
         EndpointLookup::Nothing(reason) => endpoint_impossible(&device, reason, &event_context),
     };
     let settled = PushToken { mend_at: None, ..token.clone() };
-    let commit = match &changed {
-        Some((after, event)) => Commit::with_event(event).edit(&device, after),
-        None => Commit::without_event(run.id_source.event_id()),
-    };
-    table.commit(commit.edit(&token, &settled)).await.map(drop)
+    let change = ChangeSet { push_token: Some(RowChange::from(token, settled)), ..change.unwrap_or_default() };
+    commit(table, Some(&change), &event_context).await.map(drop)
 }
 
 enum EndpointLookup {

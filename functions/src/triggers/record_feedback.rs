@@ -2,7 +2,7 @@
 //! pushes it comes by topics, of texts by SNS's log.
 
 use aws::Pusher;
-use aws::{Commit, PushError, Table};
+use aws::{PushError, Table};
 use domain::error::Error;
 use domain::models::invitation::{Delivery, DeliveryState};
 use domain::models::push::PushReason;
@@ -11,6 +11,7 @@ use domain::rules::push::reported;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
+use crate::commits::commit;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::Run;
@@ -76,10 +77,9 @@ async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Er
     let Some(before) = table.invitation(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.event_context(report.workspace)) {
-        Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
-        None => Ok(()),
-    }
+    let event_context = run.event_context(report.workspace);
+    let change = delivered(&before, report.news.clone(), &event_context);
+    commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// A text that is none of an invitation is somebody else's: SNS has one log for the whole account.
@@ -90,10 +90,9 @@ async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Er
     let Some(before) = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
         return Ok(());
     };
-    match delivered(&before, report.news.clone(), &run.event_context(owner.workspace_id)) {
-        Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
-        None => Ok(()),
-    }
+    let event_context = run.event_context(owner.workspace_id);
+    let change = delivered(&before, report.news.clone(), &event_context);
+    commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// A report of a platform application ("Mobile app events", Amazon SNS Developer Guide).
@@ -156,10 +155,8 @@ async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport)
                 return Ok(());
             };
             let event_context = run.event_context(workspace);
-            match reported(&before, &report.endpoint, report.at, reason, &event_context) {
-                Some((after, event)) => table.commit(Commit::with_event(&event).edit(&before, &after)).await.map(drop),
-                None => Ok(()),
-            }
+            let change = reported(&before, &report.endpoint, report.at, reason, &event_context);
+            commit(table, change.as_ref(), &event_context).await.map(drop)
         })
         .await?;
     }

@@ -18,6 +18,7 @@ use domain::models::workspace::{SilentAction, SilentRule, Workspace, after_silen
 use domain::permission::Permission;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::commands::apply;
+use domain::rules::devices::block;
 use domain::rules::invitations::expire;
 use domain::rules::workspaces::pause_silent_rule;
 use domain::{JobId, Time, WorkspaceId};
@@ -25,9 +26,10 @@ use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::access::update_workspace::silent;
-use crate::context::RequestContext;
+use crate::commits::commit;
+use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::devices::actions::{DeviceAction, prepare};
+use crate::devices::actions::delete;
 use crate::jobs::work::advance;
 use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
@@ -36,7 +38,7 @@ use crate::sources::sync::{self, SyncSettings};
 use crate::sources::{Fetcher, is_running};
 use crate::state::AppState;
 use crate::triggers::{Run, Tally, endpoint};
-use crate::users::actions::carried_through;
+use crate::users::changes::carry_through;
 
 /// Rows that are looked up at once.
 const PAGE: usize = 100;
@@ -218,12 +220,11 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &De
     if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(());
     }
-    let context = RequestContext::of_run(run, before.workspace_id);
-    let event_context = context.event_context();
+    let action = ActionContext::new(table, defaults, RequestContext::of_run(run, before.workspace_id));
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
-    let (_, commit) = carried_through(table, &context, change, defaults, &event_context).await?;
-    table.commit(commit).await.map(drop)
+    let change = carry_through(&action, change).await?;
+    commit(table, Some(&change), &action.event).await.map(drop)
 }
 
 /// Ends a command whose time is over.
@@ -237,12 +238,8 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
         return Ok(());
     }
     let event_context = run.event_context(workspace);
-    match apply(&device, &command, Trigger::Expired, None, &event_context)? {
-        Some(over) => {
-            table.commit(Commit::from_changes(event_context.event_id, &over.change(&device, &command))).await.map(drop)
-        }
-        None => Ok(()),
-    }
+    let change = apply(&device, &command, Trigger::Expired, None, &event_context)?;
+    commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// Applies a workspace's rule for silent devices, in the name of whoever set it, as far as the time goes: the next
@@ -263,7 +260,7 @@ async fn silent_rule(
         return Ok(());
     };
     let itself = RequestContext::of_run(run, id);
-    let mut start = workspace.silent_rule_cursor.as_deref().and_then(|cursor| Position::from_bytes(cursor.as_bytes()));
+    let mut start = workspace.silent_rule_cursor.as_deref().and_then(Position::from_text);
     let mut looked = 0;
     loop {
         let now = deadline.id_source().now;
@@ -297,7 +294,7 @@ async fn silent_rule(
             break;
         }
     }
-    let cursor = start.map(|at| String::from_utf8_lossy(&at.to_bytes()).into_owned());
+    let cursor = start.map(|at| at.to_text());
     let rested = after_silent_rule_run(&workspace, cursor, run.id_source.now);
     unless_changed(
         table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
@@ -355,22 +352,22 @@ async fn quieted(
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
-    let action = match rule.action {
-        SilentAction::Block => DeviceAction::Block { reason },
-        SilentAction::Delete => DeviceAction::Delete { reason },
+    let action = ActionContext::new(table, defaults, context.clone());
+    let decided = match rule.action {
+        SilentAction::Block => block(&whole.device, reason, &action.event).map_err(Error::from),
+        SilentAction::Delete => delete(&action, &whole, reason).await,
         // Only another release knows what is to be done.
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
-    let before = whole.device.clone();
-    match prepare(table, context, whole, &action, defaults).await {
-        Ok(prepared) => {
-            if let Some(commit) = prepared.commit {
-                table
-                    .commit(commit.require_attribute_unchanged(&before, "last_login_at").require_unchanged(workspace))
-                    .await?;
-            }
+    match decided {
+        Ok(Some(change)) => {
+            let commit = Commit::from_changes(action.event.event_id, &change);
+            table
+                .commit(commit.require_attribute_unchanged(&whole.device, "last_login_at").require_unchanged(workspace))
+                .await?;
             Ok(Quieted::Done)
         }
+        Ok(None) => Ok(Quieted::Done),
         // It was deleted since.
         Err(Error::Refused(_)) => Ok(Quieted::Done),
         Err(failure) => Err(failure),
@@ -382,10 +379,6 @@ async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
     let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
-    match expire(&before, &run.event_context(before.workspace_id)) {
-        Some((after, event)) => {
-            table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await.map(drop)
-        }
-        None => Ok(()),
-    }
+    let event_context = run.event_context(before.workspace_id);
+    commit(table, expire(&before, &event_context).as_ref(), &event_context).await.map(drop)
 }

@@ -85,14 +85,11 @@ async fn one(
     };
     let outcome = deliver(table, post, run, &event).await?;
     retry_on_conflict(table, || async {
-        let news = match &outcome {
-            Some(news) => recorded(table, run, &event, news).await?,
-            None => None,
-        };
-        let commit = match &news {
-            Some((before, after, event)) => Commit::with_event(event).edit(before, after),
-            None => Commit::without_event(run.id_source.event_id()),
-        };
+        let event_context = run.event_context(event.workspace_id);
+        let invitation = if outcome.is_some() { offered(table, &event).await? } else { None };
+        let news = invitation.as_ref().zip(outcome.clone());
+        let change = news.and_then(|(invitation, news)| delivered(invitation, news, &event_context));
+        let commit = Commit::from_changes(event_context.event_id, &change.unwrap_or_default());
         table.commit(commit.complete_lease(&lease, run.id_source.now)).await.map(drop)
     })
     .await
@@ -191,14 +188,4 @@ fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Opt
 /// The message goes back to its queue, for the release that knows how it is sent.
 fn of_another_release() -> Error {
     Error::unavailable("the message", "another release knows how it is sent")
-}
-
-type Recorded = (Invitation, Invitation, Event);
-
-async fn recorded(table: &Table, run: &Run, event: &Event, news: &Delivery) -> Result<Option<Recorded>, Error> {
-    let Some(before) = offered(table, event).await? else {
-        return Ok(None);
-    };
-    let changed = delivered(&before, news.clone(), &run.event_context(event.workspace_id));
-    Ok(changed.map(|(after, event)| (before, after, event)))
 }

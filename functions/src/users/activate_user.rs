@@ -1,11 +1,11 @@
 //! `POST /users/{user_id}/activate`.
 
 use domain::error::{DomainError, Error};
+use domain::rules::lifecycle::activate;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::actions::UserAction;
 use crate::views;
 
 /// What the operation says of itself.
@@ -24,7 +24,5 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    super::perform(table, &request, &UserAction::Activate, defaults).await
+    super::change(state, &request, activate).await
 }

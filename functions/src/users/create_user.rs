@@ -1,6 +1,6 @@
 //! `POST /users`.
 
-use aws::{Commit, Table};
+use aws::Commit;
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::user::{NewUser, User};
@@ -9,12 +9,12 @@ use domain::rules::deployments::require_fitting;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::context::RequestContext;
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-
+use crate::profiles::{ProfileToGive, find_profile_to_give, profile_of};
 use crate::state::AppState;
-use crate::users::actions::{giving, named_profile, profile_of, require_key_free, settings};
+use crate::users::edits::{claims_of_new, require_key_free};
 use crate::views;
 
 /// What the operation says of itself.
@@ -39,22 +39,23 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
 /// of the user's own, without `deployments:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
     let new = NewUser::read(request.http.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
     if new.sets_configuration() {
         request.caller.require(Permission::DeploymentsManage)?;
     }
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &new)).await
+    once.retry_on_conflict(state.table()?, &request, || attempt(state, &request, &once, &new)).await
 }
 
 async fn attempt(
-    table: &Table,
+    state: &AppState,
     request: &AuthorizedRequest,
     once: &IdempotencyKey,
     new: &NewUser,
 ) -> Result<Reply, Error> {
+    let action = ActionContext::of_request(state, request)?;
+    let table = action.table;
     let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => {
@@ -63,29 +64,24 @@ async fn attempt(
             return Ok(shown(&user, request));
         }
     };
-    let context = RequestContext::of_request(request);
     if let Some(level) = &new.service_level {
-        settings(table, &context).await?.require_service_level(level)?;
+        action.settings().await?.require_service_level(level)?;
     }
-    let claims = table.username_claims(request.workspace(), &new.username).await?;
-    if claims.are_taken_by_other(None) {
-        return Err(DomainError::UsernameTaken.into());
-    }
+    let claims = claims_of_new(table, request.workspace(), &new.username).await?;
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let named = named_profile(table, &context, new.profile_id).await?;
-    let event_context = request.event_context();
-    let (user, event) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
+    let profile = find_profile_to_give(table, request.workspace(), new.profile_id).await?;
+    let id = UserId(request.http.id_source.new_id());
+    let (user, mut change) = User::create(new.clone(), id, &action.event);
     if new.sets_configuration()
         && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
-    let commit = giving(
-        Commit::with_event(&event).put(&user).claim_username(&claims, user.user_id),
-        named.as_ref(),
-        &event_context,
-    );
-    table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
+    if let Some(ProfileToGive { profile, given }) = &profile {
+        change = change.granting(profile, given.as_ref(), action.event.at);
+    }
+    let commit = Commit::from_changes(action.event.event_id, &change).claim_username(&claims, id);
+    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     Ok(shown(&user, request))
 }
 

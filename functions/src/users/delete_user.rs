@@ -3,9 +3,11 @@
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
+use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::users::actions::read_delete;
+use crate::users::deletion::{delete, read_delete};
 use crate::views;
 
 /// What the operation says of itself.
@@ -30,15 +32,19 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
 /// were never wiped, unless `without_wipe` is true.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let mut fields = if request.http.has_body() {
         request.http.query()?.finish().map_err(DomainError::Invalid)?;
         request.http.body()?
     } else {
         request.http.query()?
     };
-    let action = read_delete(&mut fields);
+    let wanted = read_delete(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::perform(table, &request, &action, defaults).await
+    retry_on_conflict(state.table()?, || async {
+        let action = ActionContext::of_request(state, &request)?;
+        let user = super::load_user(action.table, &request).await?;
+        let plan = delete(&action, &user, &wanted).await?;
+        super::commit(&action, plan).await
+    })
+    .await
 }

@@ -10,7 +10,7 @@ use crate::actors::with_names;
 use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::users::RelatedToUser;
-use crate::users::actions::newest;
+use crate::users::offers::newest;
 use crate::views;
 
 /// What the operation says of itself.

@@ -7,7 +7,7 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::actions::read_invite;
+use crate::users::offers::{invite, read_invite};
 use crate::views;
 
 /// What the operation says of itself.
@@ -18,7 +18,7 @@ pub fn doc() -> OperationDoc {
             "Sends an e-mail or a text message. The code of an older invitation becomes invalid. An address or \
              number gets at most one invitation a minute and five a day.",
         )
-        .body(|mut fields| drop(read_invite(&mut fields)))
+        .body(|mut fields| _ = read_invite(&mut fields))
         .once()
         .guarded()
         .answers::<views::Invitation>(202, "The invitation.")
@@ -41,10 +41,9 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let mut fields = request.http.body()?;
-    let action = read_invite(&mut fields);
+    let wanted = &read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    super::offered(table, &request, &action, defaults, views::Invitation::new).await
+    let decide = |action, user| async move { invite(&action, &user, wanted).await };
+    super::offer(state, &request, decide, views::Invitation::new).await
 }

@@ -1,6 +1,6 @@
 //! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
 
-use aws::{Commit, Table};
+use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::{Invitation, Purpose};
 use domain::rules::invitations::open;
@@ -9,6 +9,7 @@ use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::commits::commit;
 use crate::description::OperationDoc;
 use crate::pages::invitation_page;
 use crate::retry::retry_on_conflict;
@@ -75,8 +76,7 @@ async fn pressed(
     app: &App,
 ) -> Result<Reply, Error> {
     let event_context = request.event_context(invitation.workspace_id, invitation.actor());
-    let (opened, event) = open(invitation, &event_context);
-    table.commit(Commit::with_event(&event).edit(invitation, &opened)).await?;
+    commit(table, Some(&open(invitation, &event_context)), &event_context).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| DomainError::RouteNotFound)?;
     let mut reply =

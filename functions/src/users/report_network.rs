@@ -1,12 +1,13 @@
 //! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
 
-use aws::Commit;
 use domain::Time;
 use domain::error::{DomainError, Error};
 use domain::models::network;
+use domain::rules::change::ChangeSet;
 use domain::rules::networks;
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::commits::commit;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -34,10 +35,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let provider = request.http.path("provider").to_owned();
     let report = network::read(&provider, request.http.body()?, request.now())?;
     retry_on_conflict(table, || async {
-        let mut user = super::load_user(table, &request).await?;
-        if let Some((after, event)) = networks::reported(&user, &provider, &report, &request.event_context())? {
-            user = table.commit(Commit::with_event(&event).edit(&user, &after)).await?.with_new_version(after);
-        }
+        let user = super::load_user(table, &request).await?;
+        let event_context = request.event_context();
+        let change = networks::reported(&user, &provider, &report, &event_context)?;
+        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let user = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
         let known = user.networks.get(&provider).unwrap_or(&report);
         Ok(Reply::ok_versioned(&views::Network::new(&provider, known, request.now()), user.version))
     })

@@ -2,12 +2,11 @@
 
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
+use domain::rules::lifecycle;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::bodies;
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::actions::UserAction;
 use crate::views;
 
 /// What the operation says of itself.
@@ -27,8 +26,5 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let order = bodies::order(&request, CommandKind::ResetPin)?;
-    super::perform(table, &request, &UserAction::ResetPin(order), defaults).await
+    super::order(state, &request, CommandKind::ResetPin, lifecycle::reset_pin).await
 }

@@ -1,6 +1,5 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
-use aws::Commit;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
 use domain::rules::invitations::revoke;
@@ -8,6 +7,7 @@ use domain::states::InvitationStatus;
 use domain::{InvitationId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
+use crate::commits::commit;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -37,11 +37,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         request.http.check_version(before.version)?;
-        let Some((after, event)) = revoke(&before, &request.event_context())? else {
-            return Ok(Reply::ok_versioned(&views::Invitation::new(&before, request.now()), before.version));
-        };
-        let committed = table.commit(Commit::with_event(&event).edit(&before, &after).delete_code(&after)).await?;
-        let after = committed.with_new_version(after);
+        let event_context = request.event_context();
+        let change = revoke(&before, &event_context)?;
+        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let after = committed.with_new_version(change.unwrap_or_default().invitation_after(&before).clone());
         Ok(Reply::ok_versioned(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await

@@ -1,12 +1,12 @@
 //! `POST /users/{user_id}/suspend`.
 
 use domain::error::{DomainError, Error};
+use domain::rules::lifecycle::suspend;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::bodies;
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::actions::UserAction;
 use crate::views;
 
 /// What the operation says of itself.
@@ -25,8 +25,6 @@ pub fn doc() -> OperationDoc {
 /// # Errors
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
     let reason = bodies::reason(&request)?;
-    super::perform(table, &request, &UserAction::Suspend { reason }, defaults).await
+    super::change(state, &request, |user, devices, context| suspend(user, devices, reason.clone(), context)).await
 }

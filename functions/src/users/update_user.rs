@@ -1,18 +1,16 @@
 //! `PATCH /users/{user_id}`.
 
-use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::user::UserEdit;
 use domain::permission::Permission;
 use domain::rules::lifecycle::{is_renamed, require_rename_allowed};
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::context::RequestContext;
+use crate::context::ActionContext;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
 use crate::state::AppState;
-use crate::users::actions::edited;
+use crate::users::edits::edit;
 use crate::views;
 
 /// What the operation says of itself.
@@ -48,24 +46,17 @@ pub fn doc() -> OperationDoc {
 /// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let table = state.table()?;
-    let defaults = &state.settings.defaults;
-    let edit = UserEdit::read(request.http.body()?)?;
-    retry_on_conflict(table, || attempt(table, &request, &edit, defaults)).await
-}
-
-async fn attempt(
-    table: &Table,
-    request: &AuthorizedRequest,
-    edit: &UserEdit,
-    defaults: &Defaults,
-) -> Result<Reply, Error> {
-    let user = super::load_user(table, request).await?;
-    require_rename_allowed(is_renamed(&user, edit), !user.device_ids.is_empty(), request.caller.may_wipe())?;
-    // What decides which configuration a phone gets decides where its secrets go.
-    if edit.overrides.is_some() || edit.profile_id.is_some() {
-        request.caller.require(Permission::DeploymentsManage)?;
-    }
-    let prepared = edited(table, &RequestContext::of_request(request), &user, edit, defaults).await?;
-    super::committed(table, prepared, request).await
+    let wanted = UserEdit::read(request.http.body()?)?;
+    retry_on_conflict(state.table()?, || async {
+        let action = ActionContext::of_request(state, &request)?;
+        let user = super::load_user(action.table, &request).await?;
+        require_rename_allowed(is_renamed(&user, &wanted), !user.device_ids.is_empty(), request.caller.may_wipe())?;
+        // What decides which configuration a phone gets decides where its secrets go.
+        if wanted.sets_configuration() {
+            request.caller.require(Permission::DeploymentsManage)?;
+        }
+        let plan = edit(&action, &user, &wanted).await?;
+        super::commit(&action, plan).await
+    })
+    .await
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::error::Error;
 use domain::models::event::Event;
-use domain::rules::change::{ChangeSet, RowChange};
+use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
@@ -116,22 +116,41 @@ impl Commit {
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
-        // Rules decide about devices by their user, so the user's row is part of the commit even if it does not
-        // change.
-        if let Some(RowChange { before: Some(before), after }) = &change.user {
-            commit = commit.bump_version(before, after);
-        }
-        commit = commit.edit_all(&change.workspace).edit_all(&change.devices).edit_all(&change.claims);
+        commit = match &change.user {
+            // Rules decide about devices by their user, so the user's row is part of the commit even if it does
+            // not change.
+            Some(RowChange { before: Some(before), after }) => commit.bump_version(before, after),
+            Some(RowChange { before: None, after }) => commit.put(after),
+            None => commit,
+        };
+        commit = commit.edit_all(&change.workspace);
+        commit = change.devices.iter().fold(commit, |commit, device| match &device.before {
+            // A device's version guards its attachments as well.
+            Some(before) if change.attachments.iter().any(|attached| attached.after.device_id == before.device_id) => {
+                commit.bump_version(before, &device.after)
+            }
+            _ => commit.apply(device),
+        });
+        commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
         commit = commit.edit_all(&change.commands).edit_all(&change.invitations).edit_all(&change.usage);
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
         commit = change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code(&invitation.after));
+        if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
+            commit = commit.put_code(made, code);
+        }
         if let Some(counted) = &change.counted {
             commit = commit.apply(&counted.to).apply(&counted.today);
+        }
+        if let Some(ProfileGrant { profile, note }) = &change.profile_grant {
+            commit = commit.guard_profile_assignment(profile, note.as_ref());
         }
         match &change.user {
             // Removing the last secret removes the row of secrets.
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
                 commit.delete_user_secrets(before)
+            }
+            Some(RowChange { after, .. }) if !change.secrets.of_user.is_empty() => {
+                commit.update_user_secrets(after, &change.secrets.of_user)
             }
             _ => commit,
         }

@@ -36,6 +36,18 @@ impl Position {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// The position as text, for a row.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.to_bytes()).into_owned()
+    }
+
+    /// The position in a row.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::from_bytes(text.as_bytes())
+    }
+
     /// The position in a cursor.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

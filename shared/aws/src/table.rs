@@ -77,6 +77,18 @@ impl Table {
         Ok(found)
     }
 
+    /// The rows with these keys, in that order; those that are not there are left out.
+    pub(crate) async fn rows_with<R: Read>(&self, keys: Vec<Key>) -> Result<Vec<R>, Error> {
+        let found = self.get_many(keys.iter().cloned()).await?;
+        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+    }
+
+    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    pub(crate) async fn readable_rows_with<R: Read>(&self, keys: Vec<Key>) -> Result<Vec<R>, Error> {
+        let found = self.get_many(keys.iter().cloned()).await?;
+        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+    }
+
     async fn get_chunk(&self, keys: &[Key], found: &mut BatchResult) -> Result<(), Error> {
         let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
         for attempt in 0..BATCH_RETRIES {

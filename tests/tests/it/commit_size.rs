@@ -50,7 +50,7 @@ use domain::rules::check_in::{CheckIn, CheckInReport, TokenChange};
 use domain::rules::commands::apply;
 use domain::rules::context::EventContext;
 use domain::rules::deployments;
-use domain::rules::devices;
+use domain::rules::devices::{self, DeviceToDelete};
 use domain::rules::invitations::{invite, take_back};
 use domain::rules::jobs::{begin, page_done};
 use domain::rules::lifecycle;
@@ -295,12 +295,12 @@ fn noted(command: &Command) -> OpenCommand {
 }
 
 /// Phones that are to be deleted with their user, each with a wipe that it could not do, which is told again.
-fn leaving(phones: &[DeviceWithCommands]) -> Vec<lifecycle::UserDeparture> {
+fn leaving(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     let leaving = |phone: &DeviceWithCommands| {
         let failed = phone_with(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
         let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open_commands[0].clone() };
         let claim = claim(&phone.device, true);
-        lifecycle::UserDeparture { device: phone.device.clone(), claim, unconfirmed: Some(failed) }
+        DeviceToDelete { device: phone.device.clone(), claim, unconfirmed: Some(failed), attachments: None }
     };
     phones.iter().map(leaving).collect()
 }
@@ -387,6 +387,12 @@ fn order(kind: CommandKind) -> CommandRequest {
     CommandRequest { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
+/// A user who is invited, and their invitation.
+fn invited(user: &User, number: u8) -> (User, Invitation) {
+    let change = invite(user, None, new_invitation(number), &context()).unwrap();
+    (change.user_after().unwrap().clone(), change.new_invitation().unwrap().clone())
+}
+
 fn new_deployment(number: u8) -> NewInvitation {
     NewInvitation { purpose: Purpose::Deploy, devices: 1, ..new_invitation(number) }
 }
@@ -441,18 +447,7 @@ fn metadata(device: &Device) -> DeviceAttachments {
 
 /// As the operation commits it.
 fn registered(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
-    let (event, more) = registration.events.split_first().unwrap();
-    let mut commit = Commit::with_event(event)
-        .apply(&registration.device)
-        .apply(&registration.claim)
-        .bump_version(registration.user.before.as_ref().unwrap(), &registration.user.after)
-        .apply(&registration.invitation)
-        .delete_code(&registration.invitation.after);
-    for (n, event) in more.iter().enumerate() {
-        commit = commit.with_further_event(context().event_id, n + 1, event);
-    }
-    commit = registration.replaced.iter().fold(commit, Commit::apply);
-    commit = registration.removed.iter().fold(commit, Commit::apply);
+    let commit = Commit::from_changes(context().event_id, &registration.change());
     let device = &registration.device.after;
     let token = PushToken::new_for(device, registration.token.clone().unwrap(), token_before, now());
     match token_before {
@@ -474,10 +469,10 @@ proptest! {
 
     #[test]
     fn making_a_user_fits_into_one_commit(new in new_user()) {
-        let (user, event) = User::create(new, UserId(id(3)), &context());
-        fits(&Commit::with_event(&event).put(&user).put_idempotency_record(&remembered(), false));
+        let (user, change) = User::create(new, UserId(id(3)), &context());
+        fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
         small(&user);
-        small(&event);
+        small(&change.events[0]);
     }
 
     #[test]
@@ -516,31 +511,26 @@ proptest! {
     #[test]
     fn an_invitation_in_place_of_another_fits_into_one_commit(new in new_user()) {
         let user = user(new);
-        let first = invite(&user, None, new_invitation(6), &context()).unwrap();
-        let second = invite(&first.user, Some(&first.invitation), new_invitation(7), &context()).unwrap();
-        let superseded = second.superseded.unwrap();
-        let commit = Commit::with_event(&second.event)
-            .edit(&first.user, &second.user)
-            .put(&second.invitation)
-            .put_code(&second.invitation, "code")
-            .edit(&first.invitation, &superseded)
-            .delete_code(&superseded)
-            .put_idempotency_record(&remembered(), false);
-        fits(&commit);
+        let (user, first) = invited(&user, 6);
+        let mut second = invite(&user, Some(&first), new_invitation(7), &context()).unwrap();
+        let superseded = second.invitation_after(&first).clone();
+        prop_assert!(superseded.superseded_at.is_some());
+        second.secrets.code = Some("code".to_owned());
+        fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&remembered(), false));
         small(&superseded);
     }
 
     #[test]
     fn a_registration_fits_into_one_commit(new in new_user(), application in application(), again in application()) {
         let user = user(new);
-        let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
+        let (user, invitation) = invited(&user, 6);
         let old = phone(device(&user, &again), CommandState::CancelRequested);
         let drawn = NewIds { device_id: DeviceId(id(9)) };
         // A device that was deleted comes back, and one that is there is enrolled anew as something else.
         for held in [false, true] {
             let found = RegistrationState {
-                invitation: invited.invitation.clone(),
-                user: invited.user.clone(),
+                invitation: invitation.clone(),
+                user: user.clone(),
                 claim: Some(claim(&old.device, held)),
                 claimed: Some(old.device.clone()),
                 commands: old.open_commands.clone(),
@@ -557,12 +547,11 @@ proptest! {
     #[test]
     fn a_renaming_with_all_the_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
         let before = device(&user(new), &application);
-        let none = DeviceAttachments::empty(&before);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
-        let (after, metadata, event) = devices::edit(&before, &none, &edit, &context()).unwrap().unwrap();
-        fits(&Commit::with_event(&event).bump_version(&before, &after).put(&metadata));
-        small(&metadata);
-        small(&event);
+        let change = devices::edit(&before, None, &edit, &context()).unwrap().unwrap();
+        fits(&Commit::from_changes(context().event_id, &change));
+        small(&change.attachments[0].after);
+        small(&change.events[0]);
     }
 
     #[test]
@@ -570,29 +559,25 @@ proptest! {
         let mut user = user(new);
         let device = device(&user, &application);
         user.device_ids.insert(device.device_id);
-        let deletion = devices::delete(&device, &user, &claim(&device, true), None, Duration::days(30), &context()).unwrap();
-        let commit = Commit::with_event(&deletion.event)
-            .edit(&device, &deletion.device)
-            .edit(&user, &deletion.user)
-            .edit(&claim(&device, true), &deletion.claim);
-        fits(&commit);
+        let leaving = DeviceToDelete { device: device.clone(), claim: claim(&device, true), unconfirmed: None, attachments: None };
+        let change = devices::delete(&leaving, &user, None, Duration::days(30), &context()).unwrap();
+        fits(&Commit::from_changes(context().event_id, &change));
+        let (deleted, claim) = (&change.devices[0].after, &change.claims[0].after);
         let late = EventContext { at: now().plus(Duration::days(30)), ..context() };
-        let event = devices::purge(&deletion.device, &late).unwrap();
+        let event = devices::purge(deleted, &late).unwrap();
         let token = PushToken::new_for(&device, "t".repeat(PUSH_TOKEN.max), None, now());
         let commit =
-            Commit::with_event(&event).delete(&deletion.device).delete(&metadata(&device)).delete(&token).delete(&deletion.claim);
+            Commit::with_event(&event).delete(deleted).delete(&metadata(&device)).delete(&token).delete(claim);
         fits(&commit);
-        small(&deletion.device);
-        small(&deletion.claim);
+        small(deleted);
+        small(claim);
     }
 
     #[test]
     fn deleting_a_user_with_three_phones_and_an_invitation_fits_into_one_commit(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
-        let mut user = user(new);
-        let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
-        user.invitation_id = invited.user.invitation_id;
+        let (mut user, invitation) = invited(&user(new), 6);
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
@@ -601,7 +586,7 @@ proptest! {
             reason: Some("\u{10400}".repeat(REASON.max)),
             retention: Duration::days(30),
         };
-        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invited.invitation), &wanted, &context()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invitation), &wanted, &context()).unwrap().unwrap();
         // Five events, the user, whose username and identity key are free again, the phones and their claims, the
         // invitation and its code, and of each phone a wipe that is told again. Other commands stay as they are.
         prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2 + 3);
@@ -648,9 +633,8 @@ proptest! {
     fn another_username_with_three_phones_and_the_deployment_that_follows_fit_into_one_commit(
         old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
-        let (mut user, older) = deployed(&user(old));
-        let invited = invite(&user, None, new_invitation(8), &context()).unwrap();
-        user.invitation_id = invited.user.invitation_id;
+        let (user, older) = deployed(&user(old));
+        let (mut user, invitation) = invited(&user, 8);
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let edit = UserEdit {
@@ -666,7 +650,7 @@ proptest! {
         let mut change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
         // Another address ends what is open, as well.
         prop_assert!(lifecycle::is_readdressed(&change));
-        take_back(&mut change, &[invited.invitation, older], &context());
+        take_back(&mut change, &[invitation, older], &context());
         let older = change.invitations.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
         prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
@@ -682,14 +666,13 @@ proptest! {
     fn deleting_a_user_with_three_phones_a_deployment_and_secrets_fits_into_one_commit_and_so_does_undeploying(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
-        let (mut user, open_deployment) = deployed(&user(new));
-        let invited = invite(&user, None, new_invitation(8), &context()).unwrap();
-        user.invitation_id = invited.user.invitation_id;
+        let (user, open_deployment) = deployed(&user(new));
+        let (mut user, invitation) = invited(&user, 8);
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
         let wanted = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
-        let offers = [invited.invitation, open_deployment.clone()];
+        let offers = [invitation, open_deployment.clone()];
         let change = lifecycle::delete(&user, &claimed, &offers, &wanted, &context()).unwrap().unwrap();
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, the secrets, and of each phone a wipe that is told again.
@@ -725,10 +708,11 @@ proptest! {
         for command in &phone.open_commands {
             for stimulus in [Trigger::Deferred, Trigger::Cancel, Trigger::Expired, Trigger::Replaced] {
                 if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &context()) {
-                    fits(&Commit::with_event(&said.event).edit(&phone.device, &said.device).edit(command, &said.command));
-                    small(&said.command);
-                    small(&said.event);
-                    prop_assert!(said.command.history.len() <= HISTORY_LIMIT);
+                    fits(&Commit::from_changes(context().event_id, &said));
+                    let after = said.command_after(command);
+                    small(after);
+                    small(&said.events[0]);
+                    prop_assert!(after.history.len() <= HISTORY_LIMIT);
                 }
             }
         }
@@ -773,11 +757,11 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         nickname: Some(alphabet.to_owned()),
     };
     let user = user(new);
-    let invited = invite(&user, None, new_invitation(6), &context()).unwrap();
+    let (user, invitation) = invited(&user, 6);
     let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::CancelRequested);
     let found = RegistrationState {
-        invitation: invited.invitation,
-        user: invited.user,
+        invitation,
+        user,
         claim: Some(claim(&old.device, true)),
         claimed: Some(old.device),
         commands: old.open_commands,
@@ -1028,10 +1012,10 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
     };
     for number in 0..NETWORK_LIMIT {
         let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));
-        let (after, event) = network_reported(&user, &provider, &report, &context()).unwrap().unwrap();
-        fits(&Commit::with_event(&event).edit(&user, &after));
-        small(&event);
-        user = after;
+        let change = network_reported(&user, &provider, &report, &context()).unwrap().unwrap();
+        fits(&Commit::from_changes(context().event_id, &change));
+        small(&change.events[0]);
+        user = change.into_user().unwrap();
     }
     let reason = Some("\u{10400}".repeat(REASON.max));
     user.suspended = Some(Restriction::by(&context(), reason.clone()));
@@ -1117,7 +1101,7 @@ fn removing_what_is_kept_of_a_user_fits_into_commits() {
             message_id: Some(id(number).to_string()),
             reason: None,
         },
-        ..invite(&user, None, new_invitation(number), &context()).unwrap().invitation
+        ..invited(&user, number).1
     };
     let invitations: Vec<Invitation> = (0..20).map(texted).collect();
     let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
@@ -1144,9 +1128,9 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
     };
     let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
-    let (blocked, event) = devices::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
-    small(&blocked);
-    small(&event);
+    let change = devices::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
+    small(&change.devices[0].after);
+    small(&change.events[0]);
 }
 
 #[test]

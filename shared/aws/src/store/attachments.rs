@@ -42,6 +42,14 @@ impl Row for DeviceAttachments {
     }
 }
 
+fn keys(workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Vec<Key> {
+    ids.iter().map(|id| attachments_key(workspace, *id)).collect()
+}
+
+fn by_device(rows: Vec<DeviceAttachments>) -> BTreeMap<DeviceId, DeviceAttachments> {
+    rows.into_iter().map(|row| (row.device_id, row)).collect()
+}
+
 /// How many devices of a credential one query reads.
 const HOLDERS_AT_ONCE: usize = 1000;
 
@@ -52,10 +60,7 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
-        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
-        let known =
-            |id: &DeviceId| Some(found.row(&attachments_key(workspace, *id)).transpose()?.map(|row| (*id, row)));
-        ids.iter().filter_map(known).collect()
+        Ok(by_device(self.rows_with(keys(workspace, ids)).await?))
     }
 
     /// As [`Table::attachments`], for display only: unreadable rows are left out.
@@ -64,9 +69,7 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<BTreeMap<DeviceId, DeviceAttachments>, Error> {
-        let found = self.get_many(ids.iter().map(|id| attachments_key(workspace, *id))).await?;
-        let known = |id: &DeviceId| Some((*id, found.readable(&attachments_key(workspace, *id))?));
-        Ok(ids.iter().filter_map(known).collect())
+        Ok(by_device(self.readable_rows_with(keys(workspace, ids)).await?))
     }
 
     /// The devices to which a credential was issued; some may be deleted by now.

@@ -8,7 +8,7 @@ use domain::models::command::Command;
 use domain::models::device::{
     Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, PushToken, ServedConfig, Status,
 };
-use domain::models::push::{Push, PushReason, RE_ENABLE_INTERVAL};
+use domain::models::push::{Push, PushReason};
 use domain::models::user::User;
 use domain::models::workspace::{Settings, Workspace};
 use domain::rules::check_in::CheckInReport;
@@ -228,6 +228,24 @@ impl DeviceDetails {
     }
 }
 
+/// Adds the conditions that the endpoint of a device is not to be enabled again ([`Push::enabled_again`]), and gives
+/// their values.
+fn enabled_endpoint(now: Time, conditions: &mut Vec<String>) -> Vec<(String, String)> {
+    let due = PushReason::ALL.iter().filter_map(|reason| Some((*reason, reason.re_enable_after()?)));
+    let mut values = Vec::new();
+    for (n, (reason, after)) in due.enumerate() {
+        let other = format!("NOT #push.#reason IN (:push{n})");
+        values.push((format!(":push{n}"), reason.to_string()));
+        if after.is_zero() {
+            conditions.push(other);
+        } else {
+            conditions.push(format!("({other} OR #push.#since > :since{n})"));
+            values.push((format!(":since{n}"), now.minus(after).to_string()));
+        }
+    }
+    values
+}
+
 impl Table {
     /// A device.
     pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
@@ -258,12 +276,7 @@ impl Table {
 
     /// Devices in the order of these identifiers; missing ones are left out.
     pub async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        self.rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
     /// As [`Table::devices`], for display only: unreadable rows are left out too.
@@ -272,9 +285,7 @@ impl Table {
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
     ) -> Result<Vec<Device>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| device_key(workspace, *id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+        self.readable_rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
     /// A page of devices, newest first.
@@ -317,8 +328,7 @@ impl Table {
 
     /// A device's open commands.
     pub async fn open_commands(&self, device: &Device) -> Result<Vec<Command>, Error> {
-        let found = self.get_many(open_command_keys(device)).await?;
-        open_command_keys(device).filter_map(|key| found.row(&key).transpose()).collect()
+        self.rows_with(open_command_keys(device).collect()).await
     }
 
     /// The wipes that these devices record as ended and unconfirmed: see [`Device::unconfirmed`].
@@ -327,9 +337,7 @@ impl Table {
             let wipe = device.unconfirmed?;
             Some(commands::command_key(device.workspace_id, device.device_id, wipe.command_id))
         };
-        let keys: Vec<Key> = devices.iter().filter_map(key).collect();
-        let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        self.rows_with(devices.iter().filter_map(key).collect()).await
     }
 
     /// The claim of an identifier.
@@ -344,8 +352,7 @@ impl Table {
     /// The claims of devices' identifiers.
     pub async fn identifier_claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
         let key = |device: &Device| identifier_claim_key(device.workspace_id, &device.device_identifier);
-        let found = self.get_many(devices.iter().map(key)).await?;
-        devices.iter().filter_map(|device| found.row(&key(device)).transpose()).collect()
+        self.rows_with(devices.iter().map(key).collect()).await
     }
 
     /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
@@ -391,21 +398,15 @@ impl Table {
                 .to_owned(),
             "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
                 .to_owned(),
-            // A disabled SNS endpoint must be enabled again, which is more than a login.
-            "(NOT #push.#reason IN (:disabled, :failed, :again) OR (#push.#reason = :again AND #push.#since > :lately))"
-                .to_owned(),
         ];
         let mut values = HashMap::from([
-            (":disabled", PushReason::EndpointDisabled.to_string()),
-            (":failed", PushReason::DeliveryFailed.to_string()),
-            (":again", PushReason::DisabledAgain.to_string()),
-            (":lately", now.minus(RE_ENABLE_INTERVAL).to_string()),
             (":hash", credential.hash().as_str().to_owned()),
             (":inactive", "inactive".to_owned()),
             (":active", "active".to_owned()),
             (":now", now.to_string()),
             (":day", now.day()),
         ]);
+        let push = enabled_endpoint(now, &mut conditions);
         let reported = [
             ("os_version", ":os", report.os_version.clone()),
             ("app_version", ":app", report.app_version.clone()),
@@ -449,7 +450,7 @@ impl Table {
             .expression_attribute_names("#since", "since")
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for (name, value) in values {
+        for (name, value) in values.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(push) {
             update = update.expression_attribute_values(name, AttributeValue::S(value));
         }
         for (name, number) in numbers {

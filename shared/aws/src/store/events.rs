@@ -132,9 +132,7 @@ impl Table {
     pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
         // An identifier without a time belongs to no event.
         let key = |id: &EventId| Some(event_key(workspace, *id, id.time()?));
-        let keys: Vec<Key> = ids.iter().filter_map(key).collect();
-        let found = self.get_many(keys.clone()).await?;
-        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+        self.readable_rows_with(ids.iter().filter_map(key).collect()).await
     }
 }
 

@@ -92,9 +92,7 @@ impl Table {
 
     /// The outcomes of some objects in the same order; objects without one are left out.
     pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
-        let key = |id: &String| job_item_key(workspace, job, id);
-        let found = self.get_many(ids.iter().map(key)).await?;
-        ids.iter().filter_map(|id| found.row(&key(id)).transpose()).collect()
+        self.rows_with(ids.iter().map(|id| job_item_key(workspace, job, id)).collect()).await
     }
 
     /// A page of a job's outcomes.

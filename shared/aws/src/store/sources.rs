@@ -112,9 +112,7 @@ impl Table {
 
     /// Sources by identifier; missing ones are left out.
     pub async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| source_key(workspace, *id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        self.rows_with(ids.iter().map(|id| source_key(workspace, *id)).collect()).await
     }
 
     /// A page of sources, newest first.

@@ -31,6 +31,10 @@ pub fn usage_key(workspace: WorkspaceId, of: UsageScope, month: &str) -> Key {
     }
 }
 
+fn usage_keys(workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Vec<Key> {
+    of.iter().map(|of| usage_key(workspace, *of, month)).collect()
+}
+
 impl Row for Usage {
     fn key(&self) -> Key {
         usage_key(self.workspace_id, self.of, &self.month)
@@ -46,9 +50,7 @@ pub const MONTHS: usize = 24;
 impl Table {
     /// The usage of a month for each of these scopes; scopes without any are left out.
     pub async fn usage(&self, workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Result<Vec<Usage>, Error> {
-        let keys: Vec<Key> = of.iter().map(|of| usage_key(workspace, *of, month)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        keys.iter().filter_map(|key| found.row(key).transpose()).collect()
+        self.rows_with(usage_keys(workspace, of, month)).await
     }
 
     /// As [`Table::usage`], for display only: unreadable rows are left out.
@@ -58,9 +60,7 @@ impl Table {
         of: &[UsageScope],
         month: &str,
     ) -> Result<Vec<Usage>, Error> {
-        let keys: Vec<Key> = of.iter().map(|of| usage_key(workspace, *of, month)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+        self.readable_rows_with(usage_keys(workspace, of, month)).await
     }
 
     /// A user's counts by month, for the latest [`MONTHS`] with usage.

@@ -275,9 +275,7 @@ impl Table {
 
     /// Users by identifier; missing ones are left out.
     pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| user_key(workspace, *id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+        self.readable_rows_with(ids.iter().map(|id| user_key(workspace, *id)).collect()).await
     }
 
     /// A page of users: newest first, or by the word that a search found.

@@ -38,8 +38,6 @@ impl Table {
 
     /// Workspaces in the order of these identifiers; missing ones are left out.
     pub async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
-        let keys: Vec<Key> = ids.iter().map(|id| workspace_key(*id)).collect();
-        let found = self.get_many(keys.clone()).await?;
-        Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
+        self.readable_rows_with(ids.iter().map(|id| workspace_key(*id)).collect()).await
     }
 }

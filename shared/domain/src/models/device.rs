@@ -12,7 +12,7 @@ use crate::ids::{CommandId, CredentialId, DeviceId, InvitationId, UserId, Worksp
 use crate::input::FieldError;
 use crate::models::command::{Command, CommandKind, FailedCommand, OpenCommand, UnconfirmedWipe};
 use crate::models::credential::{Service, ServiceKind};
-use crate::models::push::{Push, PushReason, RE_ENABLE_INTERVAL};
+use crate::models::push::{Push, PushReason};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::search;
 use crate::secret::Hash;
@@ -511,6 +511,11 @@ pub struct DeviceAttachments {
 }
 
 impl DeviceAttachments {
+    /// The attachments as read; empty for a device without such a row.
+    pub(crate) fn of(device: &Device, read: Option<&Self>) -> Self {
+        read.cloned().unwrap_or_else(|| Self::empty(device))
+    }
+
     /// Empty attachments of a device.
     #[must_use]
     pub fn empty(device: &Device) -> Self {
@@ -634,17 +639,12 @@ impl Push {
         Self { reason, since }
     }
 
-    /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to
-    /// be enabled again, as SNS asks at each start of an app ("Setting up an Amazon SNS platform endpoint for
-    /// mobile notifications"). `None` if the endpoint is not disabled, or if enabling it failed less than
-    /// [`RE_ENABLE_INTERVAL`] ago.
+    /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to be enabled
+    /// again. `None` if the endpoint is not disabled, or must wait: see [`PushReason::re_enable_after`].
     #[must_use]
     pub fn re_enabled(device: &Device, now: Time) -> Option<Self> {
-        let due = match device.push.reason {
-            PushReason::EndpointDisabled | PushReason::DeliveryFailed => true,
-            PushReason::DisabledAgain => device.push.since <= now.minus(RE_ENABLE_INTERVAL),
-            _ => false,
-        };
+        let Self { reason, since } = device.push;
+        let due = reason.re_enable_after().is_some_and(|after| after.is_zero() || since <= now.minus(after));
         let enabling = Self { reason: PushReason::EnablingAgain, since: now };
         (due && device.platform != Platform::ThirdParty).then_some(enabling)
     }

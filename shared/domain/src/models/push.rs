@@ -45,6 +45,19 @@ impl PushReason {
         matches!(self, Self::EndpointReady | Self::EnabledAgain)
     }
 
+    /// How long after reaching this state a check-in of the app enables the endpoint again, as SNS asks at each start
+    /// of an app ("Setting up an Amazon SNS platform endpoint for mobile notifications"); `None` if the endpoint is not
+    /// disabled.
+    #[must_use]
+    pub fn re_enable_after(self) -> Option<Duration> {
+        match self {
+            Self::EndpointDisabled | Self::DeliveryFailed => Some(Duration::zero()),
+            // Enabling it again failed.
+            Self::DisabledAgain => Some(RE_ENABLE_INTERVAL),
+            _ => None,
+        }
+    }
+
     /// The reason as it is shown.
     #[must_use]
     pub fn displayed(self) -> Self {

@@ -291,6 +291,12 @@ pub struct UserEdit {
 }
 
 impl UserEdit {
+    /// True if it sets the configuration that the user's phones get.
+    #[must_use]
+    pub fn sets_configuration(&self) -> bool {
+        self.profile_id.is_some() || self.overrides.is_some()
+    }
+
     /// Reads an edit: `null` clears a field.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::input::Fields;
 use crate::models::command::{Command, Trigger};
-use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, VERSION};
+use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess, PUSH_TOKEN, PushToken, VERSION};
 use crate::models::event::EventType;
 use crate::models::push::Push;
 use crate::models::usage::{Usage, UsageReport, UsageScope, month};
@@ -81,6 +81,19 @@ pub enum TokenChange {
     New(String),
     /// It is the same, and its endpoint is to be enabled again.
     EnableAgain,
+}
+
+impl TokenChange {
+    /// The change of the row that keeps the token of a device, which is as it will be; `None` if there is no token to be
+    /// enabled again.
+    #[must_use]
+    pub fn of_row(self, before: Option<PushToken>, device: &Device, now: Time) -> Option<RowChange<PushToken>> {
+        let after = match self {
+            Self::New(token) => PushToken::new_for(device, token, before.as_ref(), now),
+            Self::EnableAgain => before.clone()?.with_check_due(now),
+        };
+        Some(RowChange { before, after })
+    }
 }
 
 /// What the rule must know beyond the device's own row.

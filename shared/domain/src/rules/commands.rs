@@ -9,14 +9,16 @@ use crate::models::command::{
 };
 use crate::models::device::{Device, DeviceWithCommands, Erasure, find_pending_command};
 use crate::models::event::{Event, EventType};
+use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
+use crate::rules::devices;
 use crate::states::CommandState;
 use crate::stored::Stored;
 
 impl ChangeSet {
     /// Adds what an act does to a device that was read as `before` and to its commands.
-    pub fn add(&mut self, before: &Device, commanded: TransitionResult) {
+    pub(crate) fn add(&mut self, before: &Device, commanded: TransitionResult) {
         self.devices.push(RowChange::from(before.clone(), commanded.device));
         self.commands.extend(commanded.commands);
         self.events.extend(commanded.events);
@@ -39,11 +41,17 @@ pub struct TransitionResult {
 pub enum EnqueueResult {
     /// This command, which is pending, stands for it.
     Pending(CommandId),
-    /// It is in the device's queue as a new command, the last of these.
-    Queued(Box<TransitionResult>),
+    /// It is in the device's queue as a new command.
+    Queued {
+        /// The command.
+        command: Box<Command>,
+        /// What that changes.
+        change: Box<ChangeSet>,
+    },
 }
 
-/// Gives an order to a device. Asking again is answered by the command that is pending.
+/// Gives an order to a device of a user, who is `None` once purged. Asking again is answered by the command that is
+/// pending.
 ///
 /// Open commands of the same kind that are not served any more (they were taken back and the
 /// device has not spoken, or their time is over), or that have failed, are closed with it, so that a device never has
@@ -55,10 +63,46 @@ pub enum EnqueueResult {
 /// that could do it.
 pub fn order(
     phone: &DeviceWithCommands,
+    user: Option<&User>,
     order: &CommandRequest,
     command_id: CommandId,
     context: &EventContext,
 ) -> Result<EnqueueResult, DomainError> {
+    let (command, queued) = match enqueue(phone, order, command_id, context)? {
+        Enqueued::Pending(id) => return Ok(EnqueueResult::Pending(id)),
+        Enqueued::Queued { command, result } => (command, result),
+    };
+    let mut change = ChangeSet::default();
+    if let Some(user) = user.filter(|_| queued.device.deleted.is_some()) {
+        // It is wiped although it is deleted.
+        let mut after = user.clone();
+        after.leave_behind(&queued.device);
+        change.user = (after != *user).then(|| RowChange::from(user.clone(), after));
+    }
+    change.add(&phone.device, *queued);
+    Ok(EnqueueResult::Queued { command, change: Box::new(change) })
+}
+
+/// What became of an order, as far as the device and its commands go.
+pub(crate) enum Enqueued {
+    /// See [`EnqueueResult::Pending`].
+    Pending(CommandId),
+    /// See [`EnqueueResult::Queued`].
+    Queued {
+        /// The new command.
+        command: Box<Command>,
+        /// The device with it, and the commands that were closed for it.
+        result: Box<TransitionResult>,
+    },
+}
+
+/// See [`order`].
+pub(crate) fn enqueue(
+    phone: &DeviceWithCommands,
+    order: &CommandRequest,
+    command_id: CommandId,
+    context: &EventContext,
+) -> Result<Enqueued, DomainError> {
     let device = &phone.device;
     let anew = order.kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
     if !anew {
@@ -68,17 +112,17 @@ pub fn order(
         return Err(DomainError::DeviceErased);
     }
     if let Some(pending) = find_pending_command(device, order.kind, context.at) {
-        return Ok(EnqueueResult::Pending(pending.command_id));
+        return Ok(Enqueued::Pending(pending.command_id));
     }
     let (failed, outlived): (Vec<_>, Vec<_>) = phone
         .open_commands
         .iter()
         .filter(|open| open.kind == order.kind || open.again_at.is_some())
         .partition(|open| open.again_at.is_some());
-    let mut commanded = apply_to_all(device, outlived, Trigger::Expired, context);
-    failed.into_iter().for_each(|failed| commanded.give_up(failed));
-    commanded.queue(order, command_id, context);
-    Ok(EnqueueResult::Queued(Box::new(commanded)))
+    let mut result = Box::new(apply_to_all(device, outlived, Trigger::Expired, context));
+    failed.into_iter().for_each(|failed| result.give_up(failed));
+    let command = Box::new(result.queue(order, command_id, context));
+    Ok(Enqueued::Queued { command, result })
 }
 
 impl TransitionResult {
@@ -88,7 +132,8 @@ impl TransitionResult {
         self.commands.push(RowChange::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
     }
 
-    fn queue(&mut self, order: &CommandRequest, command_id: CommandId, context: &EventContext) {
+    /// Puts a new command into the device's queue.
+    fn queue(&mut self, order: &CommandRequest, command_id: CommandId, context: &EventContext) -> Command {
         let device = &mut self.device;
         let command = Command {
             workspace_id: device.workspace_id,
@@ -122,41 +167,40 @@ impl TransitionResult {
         event.add_change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
         event.private.reason.clone_from(&order.reason);
         self.events.push(event);
-        self.commands.push(RowChange::new(command));
+        self.commands.push(RowChange::new(command.clone()));
+        command
     }
 }
 
-/// A command and its device after a stimulus.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AppliedTransition {
-    /// The device.
-    pub device: Device,
-    /// The command.
-    pub command: Command,
-    /// The event.
-    pub event: Event,
+/// A command and its device after a trigger.
+struct AppliedTransition {
+    device: Device,
+    command: Command,
+    event: Event,
 }
 
-impl AppliedTransition {
-    /// The change of the device and the command that were read.
-    #[must_use]
-    pub fn change(&self, device: &Device, command: &Command) -> ChangeSet {
-        ChangeSet {
-            devices: vec![RowChange::from(device.clone(), self.device.clone())],
-            commands: vec![RowChange::from(command.clone(), self.command.clone())],
-            ..ChangeSet::recorded(self.event.clone())
-        }
-    }
-}
-
-/// A command, and its device's row, after a stimulus; `None` if nothing changes.
+/// What a trigger does to a command and its device; `None` if nothing changes. The change has that one command.
 ///
 /// A destructive command that has succeeded ends the enrolment that it was meant for: the
 /// credential is worth nothing any more, and the device keeps its place.
 ///
 /// # Errors
-/// `CommandOver` if the table at the head of this module refuses.
+/// `CommandOver` if [`transition`] refuses.
 pub fn apply(
+    device: &Device,
+    command: &Command,
+    trigger: Trigger,
+    detail: Option<String>,
+    context: &EventContext,
+) -> Result<Option<ChangeSet>, DomainError> {
+    let applied = apply_to_one(device, command, trigger, detail, context)?;
+    Ok(applied.map(|applied| ChangeSet {
+        commands: vec![RowChange::from(command.clone(), applied.command)],
+        ..devices::changed(device, applied.device, applied.event)
+    }))
+}
+
+fn apply_to_one(
     device: &Device,
     command: &Command,
     trigger: Trigger,
@@ -220,7 +264,7 @@ pub fn apply_to_all<'a>(
     let mut all = TransitionResult { device: device.clone(), commands: Vec::new(), events: Vec::new() };
     for command in commands {
         // A refusal of one changes nothing of the others.
-        if let Ok(Some(applied)) = apply(&all.device, command, trigger, None, context) {
+        if let Ok(Some(applied)) = apply_to_one(&all.device, command, trigger, None, context) {
             all.device = applied.device;
             all.commands.push(RowChange::from(command.clone(), applied.command));
             all.events.push(applied.event);

@@ -7,7 +7,17 @@ use crate::ids::CredentialId;
 use crate::models::credential::{CREDENTIAL_LIMIT, Problem, Report, Service, ServiceKind};
 use crate::models::device::{Device, DeviceAttachments};
 use crate::models::event::{Event, EventType};
+use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
+
+/// What is attached to a device changed, and the device's own row only by its version.
+fn attached(device: &Device, before: Option<&DeviceAttachments>, after: DeviceAttachments, event: Event) -> ChangeSet {
+    ChangeSet {
+        devices: vec![RowChange::from(device.clone(), device.clone())],
+        attachments: vec![RowChange { before: before.cloned(), after }],
+        ..ChangeSet::recorded(event)
+    }
+}
 
 impl DeviceAttachments {
     /// Says in the event of the phone's end what ends with it.
@@ -19,43 +29,47 @@ impl DeviceAttachments {
     }
 }
 
-/// A credential issued to a phone, with the event; `None` if it was before.
+/// A credential issued to a phone; `None` if it was before.
 ///
 /// # Errors
 /// `DeviceDeleted`; a fault of `acs_credential_id` if the phone holds as many as it may.
 pub fn issue(
     device: &Device,
-    attachments: &DeviceAttachments,
+    attachments: Option<&DeviceAttachments>,
     id: CredentialId,
     context: &EventContext,
-) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
-    if attachments.credentials.contains_key(&id) {
+    let mut after = DeviceAttachments::of(device, attachments);
+    if after.credentials.contains_key(&id) {
         return Ok(None);
     }
-    if attachments.credentials.len() >= CREDENTIAL_LIMIT {
+    if after.credentials.len() >= CREDENTIAL_LIMIT {
         let detail = format!("the device holds {CREDENTIAL_LIMIT} credentials, which is the most");
         return Err(DomainError::field("acs_credential_id", "too_many", detail));
     }
-    let mut after = attachments.clone();
     after.credentials.insert(id, context.at);
-    Ok(Some((after, credential_event(device, EventType::DeviceCredentialIssued, id, context))))
+    let event = credential_event(device, EventType::DeviceCredentialIssued, id, context);
+    Ok(Some(attached(device, attachments, after, event)))
 }
 
-/// A credential taken from a phone, with the event; `None` if it does not hold it.
+/// A credential taken from a phone; `None` if it does not hold it.
 ///
 /// # Errors
 /// `DeviceDeleted`.
 pub fn revoke(
     device: &Device,
-    attachments: &DeviceAttachments,
+    attachments: Option<&DeviceAttachments>,
     id: CredentialId,
     context: &EventContext,
-) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
-    let mut after = attachments.clone();
-    let held = after.credentials.remove(&id).is_some();
-    Ok(held.then(|| (after, credential_event(device, EventType::DeviceCredentialRevoked, id, context))))
+    let mut after = DeviceAttachments::of(device, attachments);
+    if after.credentials.remove(&id).is_none() {
+        return Ok(None);
+    }
+    let event = credential_event(device, EventType::DeviceCredentialRevoked, id, context);
+    Ok(Some(attached(device, attachments, after, event)))
 }
 
 fn credential_event(device: &Device, event_type: EventType, id: CredentialId, context: &EventContext) -> Event {
@@ -68,33 +82,34 @@ fn credential_event(device: &Device, event_type: EventType, id: CredentialId, co
     event
 }
 
-/// A phone with what a service reports of it, and the event; `None` if it is known already.
+/// What a credential service reports of a phone; `None` if it is known already.
 ///
 /// # Errors
 /// `DeviceDeleted`.
 pub fn report(
     device: &Device,
-    attachments: &DeviceAttachments,
+    attachments: Option<&DeviceAttachments>,
     kind: ServiceKind,
     report: &Report,
     context: &EventContext,
-) -> Result<Option<(DeviceAttachments, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
-    let before = attachments.services.get(&kind).cloned().unwrap_or_default();
+    let mut after = DeviceAttachments::of(device, attachments);
+    let known = after.services.get(&kind).cloned();
+    let before = known.clone().unwrap_or_default();
     let same = |problem: &&Problem| Some(&problem.message) == report.problem.as_ref();
     let problem = match before.problem.as_ref().filter(same) {
         Some(known) => Some(known.clone()),
         None => report.problem.clone().map(|message| Problem { message, since: context.at }),
     };
     let service = Service { endpoints: report.endpoints.clone(), problem };
-    if attachments.services.get(&kind) == Some(&service) {
+    if known.as_ref() == Some(&service) {
         return Ok(None);
     }
     let mut event = device.event(EventType::DeviceServiceReported, context);
     event.add_change("service", Value::Null, kind.as_str());
     event.add_change("has_active_endpoint", before.is_active(), service.is_active());
     event.add_change("problem", before.problem.is_some(), service.problem.is_some());
-    let mut after = attachments.clone();
     after.services.insert(kind, service);
-    Ok(Some((after, event)))
+    Ok(Some(attached(device, attachments, after, event)))
 }

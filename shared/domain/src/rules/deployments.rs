@@ -21,7 +21,7 @@ use crate::models::invitation::{Invitation, NewInvitation, Purpose};
 use crate::models::profile::Profile;
 use crate::models::profile::schema::check;
 use crate::models::user::User;
-use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
 use crate::rules::invitations::{invite, take_back};
 use crate::secret::Hash;
@@ -43,10 +43,12 @@ pub fn deploy(
     wanted.clear_due_deployment();
     wanted.client.removed_at = None;
     wanted.client.profile_id = profile.or(user.client.profile_id);
-    let mut invited = invite(&wanted, previous, new, context)?;
+    let mut change = invite(&wanted, previous, new, context)?;
+    if let Some(invited) = &mut change.user {
+        invited.before = Some(user.clone());
+    }
     let shown = |id: Option<ProfileId>| id.map(String::from);
-    invited.event.add_change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
-    let mut change = invited.change(user, previous);
+    change.events[0].add_change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.may_have_config()) {
         change.devices.push(RowChange::from(device.clone(), device.clone().with_config_offered()));
     }
@@ -95,6 +97,29 @@ pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<
 #[must_use]
 pub fn has_downloaded(devices: &[Device]) -> bool {
     devices.iter().any(|device| device.erased.is_none() && device.config.is_some())
+}
+
+/// What a deployment to many users comes to for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoDeployment {
+    /// Nothing: they are gone, or were taken out of client deployment.
+    StayOut,
+    /// They have downloaded a configuration, and are to do so again: see [`force`].
+    Force,
+    /// They get a deployment: see [`deploy`].
+    Deploy,
+}
+
+/// What a deployment to many users comes to for one who holds these devices.
+#[must_use]
+pub fn auto_deployment(user: &User, devices: &[Device]) -> AutoDeployment {
+    if user.client.removed_at.is_some() || user.deleted.is_some() {
+        AutoDeployment::StayOut
+    } else if has_downloaded(devices) {
+        AutoDeployment::Force
+    } else {
+        AutoDeployment::Deploy
+    }
 }
 
 /// Takes a user out of client deployment, until the next deployment: an open link ends, the secrets
@@ -189,7 +214,11 @@ pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> R
     if event.changed_fields.is_empty() {
         return Ok(None);
     }
-    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
+    Ok(Some(ChangeSet {
+        user: Some(RowChange::from(user.clone(), after)),
+        secrets: SecretChanges { of_user: edit.clone(), ..SecretChanges::default() },
+        ..ChangeSet::recorded(event)
+    }))
 }
 
 /// What a phone is to be set to.

@@ -10,7 +10,7 @@ use crate::models::device::{Device, DeviceAttachments, Edit, IdentifierClaim, ME
 use crate::models::event::{Event, EventType};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::models::user::User;
-use crate::rules::change::RowChange;
+use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 
 impl Device {
@@ -19,7 +19,7 @@ impl Device {
     }
 }
 
-/// The device blocked, with the event; `None` if it is blocked already, whatever the reason.
+/// Blocks a device; `None` if it is blocked already, whatever the reason.
 ///
 /// # Errors
 /// `DeviceDeleted`.
@@ -27,20 +27,19 @@ pub fn block(
     device: &Device,
     reason: Option<String>,
     context: &EventContext,
-) -> Result<Option<(Device, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
     if device.blocked.is_some() {
         return Ok(None);
     }
-    let mut blocked = device.clone();
-    blocked.blocked = Some(Restriction::by(context, reason.clone()));
+    let blocked = Some(Restriction::by(context, reason.clone()));
     let mut event = device.event(EventType::DeviceBlocked, context);
     event.add_change("blocked", false, true);
     event.private.reason = reason;
-    Ok(Some((blocked, event)))
+    Ok(Some(changed(device, Device { blocked, ..device.clone() }, event)))
 }
 
-/// The device unblocked, with the event; `None` if it is not blocked.
+/// Unblocks a device; `None` if it is not blocked.
 ///
 /// # Errors
 /// `DeviceDeleted`.
@@ -48,76 +47,80 @@ pub fn unblock(
     device: &Device,
     reason: Option<String>,
     context: &EventContext,
-) -> Result<Option<(Device, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
     if device.blocked.is_none() {
         return Ok(None);
     }
-    let mut unblocked = device.clone();
-    unblocked.blocked = None;
     let mut event = device.event(EventType::DeviceUnblocked, context);
     event.add_change("blocked", true, false);
     event.private.reason = reason;
-    Ok(Some((unblocked, event)))
+    Ok(Some(changed(device, Device { blocked: None, ..device.clone() }, event)))
 }
 
-/// Everything that a delete changes.
+/// A change of a device's own row alone.
+pub(crate) fn changed(before: &Device, after: Device, event: Event) -> ChangeSet {
+    ChangeSet { devices: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
+}
+
+/// A device that is to be deleted, with the rows that go with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Deletion {
-    /// The device, deleted.
+pub struct DeviceToDelete {
+    /// The device.
     pub device: Device,
-    /// Its user, with the slot free.
-    pub user: User,
-    /// Its identifier, no longer held.
+    /// The claim of its identifier, which is free afterwards.
     pub claim: IdentifierClaim,
-    /// The wipe that it could not do, or would not, which it is told of again.
-    pub wipe: Option<RowChange<Command>>,
-    /// The event.
-    pub event: Event,
+    /// The command that [`Device::unconfirmed`] names: one that the device could not do, or would not, is told again.
+    pub unconfirmed: Option<Command>,
+    /// What is attached to it, if anything is: the event names the credentials that end.
+    pub attachments: Option<DeviceAttachments>,
 }
 
-/// The device deleted, for good; `None` if it is deleted already. Its row stays until the later
-/// of the retention time and the end of its last pending command. `unconfirmed` is the command that
-/// [`Device::unconfirmed`] names: one that the device could not do, or would not, is told of again.
+/// Deletes a device for good; `None` if it is deleted already. Its user's slot is free at once. Its row stays until the
+/// later of the retention time and the end of its last pending command.
 #[must_use]
 pub fn delete(
-    device: &Device,
+    leaving: &DeviceToDelete,
     user: &User,
-    claim: &IdentifierClaim,
-    unconfirmed: Option<&Command>,
+    reason: Option<String>,
     retention: Duration,
     context: &EventContext,
-) -> Option<Deletion> {
+) -> Option<ChangeSet> {
+    let DeviceToDelete { device, claim, unconfirmed, attachments } = leaving;
     if device.deleted.is_some() {
         return None;
     }
-    let mut deletion = Deletion {
-        device: device.clone(),
-        user: user.clone(),
-        claim: claim.clone(),
-        wipe: None,
-        event: device.event(EventType::DeviceDeleted, context),
-    };
-    let again = unconfirmed.and_then(|command| Some((command, command.told_again(device, context.at)?)));
+    let (mut deleted, mut user_after) = (device.clone(), user.clone());
+    let mut event = device.event(EventType::DeviceDeleted, context);
+    let mut commands = Vec::new();
+    let again = unconfirmed.as_ref().and_then(|command| Some((command, command.told_again(device, context.at)?)));
     if let Some((command, again)) = again {
-        deletion.device.commands.push(OpenCommand::from(&again));
+        deleted.commands.push(OpenCommand::from(&again));
         // They are told in the order in which they were given.
-        deletion.device.commands.sort_by_key(|open| open.command_id);
-        deletion.device.unconfirmed = None;
-        deletion.wipe = Some(RowChange::from(command.clone(), again));
+        deleted.commands.sort_by_key(|open| open.command_id);
+        deleted.unconfirmed = None;
+        commands.push(RowChange::from(command.clone(), again));
     }
-    let open = deletion.device.commands.iter();
+    let open = deleted.commands.iter();
     let purge_after = open.map(|open| open.expires_at).fold(context.at.plus(retention), Time::max);
-    deletion.device.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
-    deletion.user.device_ids.remove(&device.device_id);
-    if deletion.device.unconfirmed_wipe().is_some() {
-        deletion.user.leave_behind(&deletion.device);
+    deleted.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
+    user_after.device_ids.remove(&device.device_id);
+    if deleted.unconfirmed_wipe().is_some() {
+        user_after.leave_behind(&deleted);
     }
-    deletion.claim.held = false;
-    deletion.event.add_change("status", Status::Active.as_str(), Status::Deleted.as_str());
+    event.add_change("status", Status::Active.as_str(), Status::Deleted.as_str());
     // What the record says of a device that is gone, for whoever cares for phones alone.
-    deletion.event.add_change("platform", device.platform.as_str(), Value::Null);
-    Some(deletion)
+    event.add_change("platform", device.platform.as_str(), Value::Null);
+    if let Some(attachments) = attachments {
+        attachments.revoked_in(&mut event);
+    }
+    event.private.reason = reason;
+    Some(ChangeSet {
+        user: Some(RowChange::from(user.clone(), user_after)),
+        claims: vec![RowChange::from(claim.clone(), IdentifierClaim { held: false, ..claim.clone() })],
+        commands,
+        ..changed(device, deleted, event)
+    })
 }
 
 /// The event of a purge, if the device may be purged now: not before the last of its commands is
@@ -129,19 +132,20 @@ pub fn purge(device: &Device, context: &EventContext) -> Option<Event> {
         .then(|| device.event(EventType::DevicePurged, context))
 }
 
-/// The device and what belongs to it after an edit, with the event; `None` if nothing changes.
+/// Edits a device and what is attached to it; `None` if nothing changes.
 ///
 /// # Errors
 /// `DeviceDeleted`; a fault of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
 pub fn edit(
     device: &Device,
-    attachments: &DeviceAttachments,
+    attachments: Option<&DeviceAttachments>,
     edit: &Edit,
     context: &EventContext,
-) -> Result<Option<(Device, DeviceAttachments, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     device.require_not_deleted()?;
     let mut edited = device.clone();
-    let mut after = attachments.clone();
+    let before = DeviceAttachments::of(device, attachments);
+    let mut after = before.clone();
     let mut event = device.event(EventType::DeviceUpdated, context);
     if let Some(nickname) = &edit.nickname
         && *nickname != device.nickname
@@ -150,8 +154,8 @@ pub fn edit(
         event.add_changed_field("nickname");
     }
     for (key, value) in &edit.metadata {
-        let before = after.metadata.get(key).cloned().unwrap_or(Value::Null);
-        if before != *value {
+        let known = after.metadata.get(key).cloned().unwrap_or(Value::Null);
+        if known != *value {
             event.private.metadata.insert(key.clone(), value.clone());
         }
         if value.is_null() {
@@ -164,9 +168,16 @@ pub fn edit(
         let detail = format!("must have at most {METADATA_KEYS} keys");
         return Err(DomainError::field("custom_metadata", "too_many", detail));
     }
-    if after != *attachments {
+    let attached = after != before;
+    if attached {
         event.add_changed_field("custom_metadata");
     }
-    let changed = !event.changed_fields.is_empty();
-    Ok(changed.then_some((edited, after, event)))
+    if event.changed_fields.is_empty() {
+        return Ok(None);
+    }
+    let mut change = changed(device, edited, event);
+    if attached {
+        change.attachments.push(RowChange { before: attachments.cloned(), after });
+    }
+    Ok(Some(change))
 }

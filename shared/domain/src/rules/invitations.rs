@@ -62,36 +62,13 @@ impl InvitationEnd {
     }
 }
 
-/// Everything that inviting changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Invited {
-    /// The user, with the new invitation as the newest.
-    pub user: User,
-    /// The new invitation.
-    pub invitation: Invitation,
-    /// The invitation before, if it could still be used: now superseded.
-    pub superseded: Option<Invitation>,
-    /// The event.
-    pub event: Event,
+/// A change of an invitation's own row alone.
+fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
+    ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
 }
 
-impl Invited {
-    /// The same as a change of rows that were read so.
-    #[must_use]
-    pub fn change(self, user: &User, previous: Option<&Invitation>) -> ChangeSet {
-        let superseded = previous.cloned().zip(self.superseded);
-        let superseded = superseded.map(|(before, after)| RowChange::from(before, after));
-        ChangeSet {
-            user: Some(RowChange::from(user.clone(), self.user)),
-            // The new one comes last.
-            invitations: superseded.into_iter().chain([RowChange::new(self.invitation)]).collect(),
-            ..ChangeSet::recorded(self.event)
-        }
-    }
-}
-
-/// Invites a user, or offers their configuration; the code of an older one of the same purpose,
-/// `previous`, ends with it.
+/// Invites a user, or offers their configuration: the new invitation is [`ChangeSet::new_invitation`]. The code of an
+/// older one of the same purpose, `previous`, ends with it.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
@@ -100,7 +77,7 @@ pub fn invite(
     previous: Option<&Invitation>,
     new: NewInvitation,
     context: &EventContext,
-) -> Result<Invited, DomainError> {
+) -> Result<ChangeSet, DomainError> {
     user.require_app_access()?;
     let (sent_to, changed_at) = match new.channel {
         Channel::Email => {
@@ -112,9 +89,8 @@ pub fn invite(
         Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
     let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
-        let mut superseded = previous.clone();
-        superseded.superseded_at = Some(context.at);
-        superseded
+        let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
+        RowChange::from(previous.clone(), superseded)
     });
     let invitation = Invitation {
         workspace_id: user.workspace_id,
@@ -150,24 +126,28 @@ pub fn invite(
     let mut event = invitation.event(InvitationEnd::Made, context);
     event.add_change("devices", serde_json::Value::Null, new.devices);
     event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
-    Ok(Invited { user: after, invitation, superseded, event })
+    Ok(ChangeSet {
+        user: Some(RowChange::from(user.clone(), after)),
+        invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
+        ..ChangeSet::recorded(event)
+    })
 }
 
-/// The invitation after its button was used.
+/// An invitation's button was used.
 #[must_use]
-pub fn open(invitation: &Invitation, context: &EventContext) -> (Invitation, Event) {
+pub fn open(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let mut opened = invitation.clone();
     opened.opened += 1;
     opened.opened_at.get_or_insert(context.at);
     let event = context.event(EventType::InvitationOpened).with_user(invitation.user_id);
-    (opened, invitation.named_in(event))
+    changed(invitation, opened, invitation.named_in(event))
 }
 
-/// The invitation taken back; `None` if it was taken back before.
+/// Takes an invitation back; `None` if it was taken back before.
 ///
 /// # Errors
 /// `InvitationOver` if it has ended another way.
-pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<(Invitation, Event)>, DomainError> {
+pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     match invitation.status(context.at) {
         InvitationStatus::Open => {}
         InvitationStatus::Revoked => return Ok(None),
@@ -177,15 +157,15 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
     revoked.revoked_at = Some(context.at);
     let mut event = invitation.event(InvitationEnd::Revoked, context);
     event.add_change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
-    Ok(Some((revoked, event)))
+    Ok(Some(changed(invitation, revoked, event)))
 }
 
 /// Takes back what is open of a user's `offers`, as part of a change.
 pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
     for offer in offers {
-        if let Ok(Some((revoked, event))) = revoke(offer, context) {
-            change.invitations.push(RowChange::from(offer.clone(), revoked));
-            change.events.push(event);
+        if let Ok(Some(revoked)) = revoke(offer, context) {
+            change.invitations.extend(revoked.invitations);
+            change.events.extend(revoked.events);
         }
     }
 }
@@ -196,37 +176,33 @@ pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'
 #[must_use]
 pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
-    let mut change = ChangeSet::recorded(context.event(EventType::DeviceRefused).with_user(invitation.user_id));
+    let event = context.event(EventType::DeviceRefused).with_user(invitation.user_id);
+    let mut change = changed(invitation, refused.clone(), event);
     let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
-    let after = match revoke(&refused, context) {
-        Ok(Some((revoked, mut event))) if spent => {
-            event.private.reason = Some("its code was refused too often".to_owned());
-            change.events.push(event);
-            revoked
-        }
-        _ => refused,
-    };
-    change.invitations.push(RowChange::from(invitation.clone(), after));
+    if spent && let Ok(Some(revoked)) = revoke(&refused, context) {
+        change = change.then(revoked);
+        change.events[1].private.reason = Some("its code was refused too often".to_owned());
+    }
     change
 }
 
-/// The invitation marked as expired, so that its code can go; `None` if it has ended another way,
+/// Marks an invitation as expired, so that its code can go; `None` if it has ended another way,
 /// or its time is not over.
 #[must_use]
-pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<(Invitation, Event)> {
+pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeSet> {
     if !invitation.needs_code() || invitation.expires_at > context.at {
         return None;
     }
     let mut expired = invitation.clone();
     expired.expired_at = Some(context.at);
     let event = invitation.event(InvitationEnd::Expired, context);
-    Some((expired, event))
+    Some(changed(invitation, expired, event))
 }
 
-/// The invitation after news of its message; `None` if the news is old: a later state is never
+/// News of an invitation's message; `None` if the news is old: a later state is never
 /// overwritten by an earlier one, and reports that come twice change nothing.
 #[must_use]
-pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<(Invitation, Event)> {
+pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<ChangeSet> {
     let before = &invitation.delivery;
     if precedence(&news) <= precedence(before) {
         return None;
@@ -247,5 +223,5 @@ pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext
         after.sent_at.get_or_insert(news.at);
     }
     after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };
-    Some((after, event))
+    Some(changed(invitation, after, event))
 }

@@ -14,8 +14,8 @@ use serde_json::json;
 use crate::clock::Time;
 use crate::error::{DomainError, HeldDevice};
 use crate::ids::{CommandId, ProfileId};
-use crate::models::command::{Command, CommandKind, CommandRequest};
-use crate::models::device::{Device, DeviceWithCommands, IdentifierClaim, find_pending_command};
+use crate::models::command::{CommandKind, CommandRequest};
+use crate::models::device::{Device, DeviceWithCommands, find_pending_command};
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::Invitation;
 use crate::models::provenance::{Field, Holder, Origin};
@@ -23,8 +23,10 @@ use crate::models::restriction::{Deleted, Restriction};
 use crate::models::user::{User, UserEdit};
 use crate::permission::Permission;
 use crate::rules::change::{ChangeSet, RowChange};
-use crate::rules::commands::{EnqueueResult, TransitionResult, order};
+use crate::rules::commands::{Enqueued, TransitionResult, enqueue};
 use crate::rules::context::EventContext;
+use crate::rules::devices;
+use crate::rules::devices::DeviceToDelete;
 use crate::rules::invitations::take_back;
 use crate::rules::provenance::holder;
 use crate::states::UserStatus;
@@ -306,6 +308,29 @@ pub fn is_readdressed(change: &ChangeSet) -> bool {
     before.email != after.email || before.mobile != after.mobile
 }
 
+/// The user to whom a rename has made an offer due (see [`follows_rename`]), if it is due now: with the rename itself, or
+/// with what lets them in again. The change then leaves nothing due.
+///
+/// [`follows_rename`]: crate::rules::deployments::follows_rename
+pub fn take_due_offer(change: &mut ChangeSet, may_deploy: bool, context: &EventContext) -> Option<User> {
+    settle_what_is_due(change, may_deploy);
+    let after = &mut change.user.as_mut()?.after;
+    if !after.is_deployment_due(context.at) {
+        return None;
+    }
+    let due = after.clone();
+    after.clear_due_deployment();
+    Some(due)
+}
+
+/// Leaves the offer that [`take_due_offer`] has found to be due for a user to be made later: a rename is not refused
+/// for a limit of messages.
+pub fn postpone_due_offer(change: &mut ChangeSet, due: User, until: Time) {
+    if let Some(user) = &mut change.user {
+        user.after = User { deployment_due_at: Some(until), ..due };
+    }
+}
+
 /// Settles with a change that renames its user whether what follows may be a deployment wherever it goes: what
 /// follows may have to wait, and is then carried through by somebody else, who may have other rights. Another
 /// address by somebody who may not deploy ends that.
@@ -337,17 +362,6 @@ pub struct Deletion {
     pub retention: Duration,
 }
 
-/// A device that is to be deleted with its user.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UserDeparture {
-    /// The device.
-    pub device: Device,
-    /// The claim of its identifier.
-    pub claim: IdentifierClaim,
-    /// The command that [`Device::unconfirmed`] names.
-    pub unconfirmed: Option<Command>,
-}
-
 /// Deletes a user for good, with their devices; what is open of `offers`, their invitation and
 /// their deployment, is taken back, and their secrets go. Commands that are pending are still
 /// served. `None` if the user is deleted already.
@@ -356,7 +370,7 @@ pub struct UserDeparture {
 /// `WipeFirst`, with the devices that are neither wiped nor about to be.
 pub fn delete(
     user: &User,
-    devices: &[UserDeparture],
+    devices: &[DeviceToDelete],
     offers: &[Invitation],
     wanted: &Deletion,
     context: &EventContext,
@@ -376,17 +390,15 @@ pub fn delete(
     let mut change = ChangeSet::recorded(event);
     let mut after = user.clone();
     let mut purge_after = context.at.plus(wanted.retention);
-    for UserDeparture { device, claim, unconfirmed } in devices {
-        if let Some(deletion) =
-            crate::rules::devices::delete(device, &after, claim, unconfirmed.as_ref(), wanted.retention, context)
-        {
-            after = deletion.user;
-            let deleted = Device { user_status: UserStatus::Deleted, ..deletion.device };
-            purge_after = deleted.deleted.as_ref().map_or(purge_after, |end| end.purge_after.max(purge_after));
-            change.devices.push(RowChange::from(device.clone(), deleted));
-            change.claims.push(RowChange::from(claim.clone(), deletion.claim));
-            change.commands.extend(deletion.wipe);
-            change.events.push(deletion.event);
+    for leaving in devices {
+        // The reason stands on the user's event alone.
+        if let Some(mut deleted) = devices::delete(leaving, &after, None, wanted.retention, context) {
+            for RowChange { after, .. } in &mut deleted.devices {
+                after.user_status = UserStatus::Deleted;
+                purge_after = after.deleted.as_ref().map_or(purge_after, |end| end.purge_after.max(purge_after));
+            }
+            after = deleted.user_after().unwrap_or(&after).clone();
+            change = change.then(deleted);
         }
     }
     after.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
@@ -470,12 +482,10 @@ fn give(
     for phone in phones {
         let device = with_state_of(&phone.device, user);
         let following = DeviceWithCommands { device: device.clone(), open_commands: phone.open_commands.clone() };
-        let commanded = match order(&following, wanted, new_id(), context) {
-            Ok(EnqueueResult::Queued(commanded)) => *commanded,
+        let commanded = match enqueue(&following, wanted, new_id(), context) {
+            Ok(Enqueued::Queued { result, .. }) => *result,
             // What is wiped, or about to be, needs no further order.
-            Ok(EnqueueResult::Pending(_)) | Err(_) => {
-                TransitionResult { device, commands: Vec::new(), events: Vec::new() }
-            }
+            Ok(Enqueued::Pending(_)) | Err(_) => TransitionResult { device, commands: Vec::new(), events: Vec::new() },
         };
         change.add(&phone.device, commanded);
     }

@@ -2,14 +2,15 @@
 
 use crate::clock::Time;
 use crate::error::DomainError;
-use crate::models::event::{Event, EventType};
+use crate::models::event::EventType;
 use crate::models::network::{
     Indicator, NETWORK_LIMIT, Network, NetworkReason, Provisioning, REPEAT_INTERVAL, indicator,
 };
 use crate::models::user::User;
+use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 
-/// The user after a carrier's report; `None` if it says nothing new, or is older than what is
+/// A carrier's report of a user's network; `None` if it says nothing new, or is older than what is
 /// known.
 ///
 /// # Errors
@@ -19,7 +20,7 @@ pub fn reported(
     provider: &str,
     report: &Network,
     context: &EventContext,
-) -> Result<Option<(User, Event)>, DomainError> {
+) -> Result<Option<ChangeSet>, DomainError> {
     user.require_not_deleted()?;
     let before = user.networks.get(provider);
     // A report without a date is as of now. Repeated, it is news only after a day: that the carrier still says so.
@@ -60,7 +61,7 @@ pub fn reported(
     ] {
         event.add_change(name, date(was), date(is));
     }
-    Ok(Some((after, event)))
+    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
 }
 
 /// The most pressing light of a user's networks.

@@ -11,7 +11,7 @@ use crate::models::profile::{
     edit_errors,
 };
 use crate::models::workspace::Workspace;
-use crate::rules::change::RowChange;
+use crate::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
@@ -103,8 +103,17 @@ pub fn update(
     Ok(Some(ProfileChanges { profile: after, workspace, event }))
 }
 
-/// The note that a profile is given to a user, where `before` was noted; `None` if that was of late. Whoever
-/// gives it commits this, and stands on the profile as it is.
+impl ChangeSet {
+    /// The same change, which gives its user a profile; `before` notes when it was given to somebody last.
+    #[must_use]
+    pub fn granting(self, profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Self {
+        let profile_grant = Some(ProfileGrant { profile: profile.clone(), note: given(profile, before, at) });
+        Self { profile_grant, ..self }
+    }
+}
+
+/// The note that a profile is given to a user, where `before` was noted; `None` if that was of late: so a profile is not
+/// deleted before the index of its users knows of them.
 #[must_use]
 pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Option<RowChange<ProfileAssignment>> {
     let of_late = before.is_some_and(|note| note.given_at.plus(ASSIGNMENT_RECORD_INTERVAL) > at);

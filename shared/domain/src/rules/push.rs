@@ -2,27 +2,29 @@
 
 use crate::clock::Time;
 use crate::models::device::Device;
-use crate::models::event::{Event, EventType};
+use crate::models::event::EventType;
 use crate::models::push::{Push, PushReason};
+use crate::rules::change::ChangeSet;
 use crate::rules::context::EventContext;
+use crate::rules::devices;
 
-/// The device once its token has an endpoint.
+/// A device's token has an endpoint; `None` if that is known.
 #[must_use]
-pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<(Device, Event)> {
+pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<ChangeSet> {
     let mut made = device.clone();
     made.push_endpoint = Some(endpoint);
     changed(device, made, PushReason::EndpointReady, context)
 }
 
-/// The device once its token has turned out to have no use.
+/// A device's token has turned out to have no use; `None` if that is known.
 #[must_use]
-pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
+pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventContext) -> Option<ChangeSet> {
     let mut without = device.clone();
     without.push_endpoint = None;
     changed(device, without, reason, context)
 }
 
-/// The device after a report about one of the endpoints. `None` if the report is about an
+/// A report about one of the endpoints. `None` if the report is about an
 /// endpoint that is not the device's current one, or is older than what is known.
 #[must_use]
 pub fn reported(
@@ -31,7 +33,7 @@ pub fn reported(
     at: Time,
     reason: PushReason,
     context: &EventContext,
-) -> Option<(Device, Event)> {
+) -> Option<ChangeSet> {
     let current = device.push_endpoint.as_deref() == Some(endpoint);
     if !current || at <= device.push.since {
         return None;
@@ -39,7 +41,7 @@ pub fn reported(
     changed(device, device.clone(), reason, context)
 }
 
-fn changed(before: &Device, mut after: Device, reason: PushReason, context: &EventContext) -> Option<(Device, Event)> {
+fn changed(before: &Device, mut after: Device, reason: PushReason, context: &EventContext) -> Option<ChangeSet> {
     let reason = before.push.reason.followed_by(reason, before.push.since, context.at);
     if before.push.reason != reason {
         after.push = Push { reason, since: context.at };
@@ -53,5 +55,5 @@ fn changed(before: &Device, mut after: Device, reason: PushReason, context: &Eve
     if before.push_endpoint != after.push_endpoint {
         event.add_changed_field("push_endpoint");
     }
-    Some((after, event))
+    Some(devices::changed(before, after, event))
 }

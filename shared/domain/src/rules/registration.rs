@@ -1,14 +1,17 @@
 //! Registering a device with a code.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Time;
 use crate::error::{DomainError, HeldDevice};
 use crate::ids::DeviceId;
 use crate::input::Fields;
 use crate::limits::DEVICE_LIMIT;
 use crate::models::command::{Command, CommandKind, Trigger};
+use crate::models::credential::{Service, ServiceKind};
 use crate::models::device::{
-    Device, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN, VERSION,
-    find_pending_command,
+    Device, DeviceAttachments, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN,
+    VERSION, find_pending_command,
 };
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{Invitation, Purpose};
@@ -128,6 +131,24 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Everything that it changes but the push token. What only makes up for a lost answer changes the device alone,
+    /// which has a new credential.
+    #[must_use]
+    pub fn change(&self) -> ChangeSet {
+        if self.events.is_empty() {
+            return ChangeSet { devices: vec![self.device.clone()], ..ChangeSet::default() };
+        }
+        ChangeSet {
+            events: self.events.clone(),
+            user: Some(self.user.clone()),
+            devices: [&self.device].into_iter().chain(&self.replaced).cloned().collect(),
+            claims: vec![self.claim.clone()],
+            commands: self.removed.clone(),
+            invitations: vec![self.invitation.clone()],
+            ..ChangeSet::default()
+        }
+    }
+
     /// The registration with what is kept of the device's new credential.
     #[must_use]
     pub fn with_credential(mut self, hash: Hash) -> Self {
@@ -196,15 +217,33 @@ pub fn register(
         (None, _) => {
             // Of a code that is used up by a user who is at the limit, the limit is the news.
             let usable = found.invitation.require_open(context.at);
-            let at_limit = found.user.device_ids.len() >= DEVICE_LIMIT;
-            if at_limit && matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
-                return Err(DomainError::DeviceLimitReached(found.held.iter().map(HeldDevice::from).collect()).into());
+            if matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
+                require_below_limit(&found.user, &found.held)?;
             }
             usable?;
             require_not_to_be_erased(device, context.at)?;
             Ok(enrol(found, application, new_ids, context))
         }
     }
+}
+
+/// Lets pass a user who may hold another device beside those that are `held`.
+fn require_below_limit(user: &User, held: &[Device]) -> Result<(), DomainError> {
+    if user.device_ids.len() >= DEVICE_LIMIT {
+        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
+    }
+    Ok(())
+}
+
+/// The enrolment of a new device whose identifier somebody may have held before.
+fn next_epoch(claim: Option<&IdentifierClaim>) -> u32 {
+    claim.map_or(1, |claim| claim.epoch + 1)
+}
+
+/// The claim of a new device's identifier, which somebody may have held before.
+fn claimed(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<IdentifierClaim> {
+    let version = before.map_or(1, |claim| claim.version);
+    RowChange { before: before.cloned(), after: IdentifierClaim { version, ..IdentifierClaim::of(device) } }
 }
 
 /// Lets pass an installation that is not told to erase itself, deleted or not.
@@ -286,14 +325,11 @@ fn enrol(
     new_ids: &NewIds,
     context: &EventContext,
 ) -> Registration {
-    let epoch = found.claim.as_ref().map_or(1, |claim| claim.epoch + 1);
+    let epoch = next_epoch(found.claim.as_ref());
     let user = user_with(&found.user, new_ids.device_id, context);
     let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
     device.enrolment = Some(enrolment(found, context));
-    let claim = IdentifierClaim {
-        version: found.claim.as_ref().map_or(1, |claim| claim.version),
-        ..IdentifierClaim::of(&device)
-    };
+    let claim = claimed(found.claim.as_ref(), &device);
     let event = context.event(EventType::DeviceRegistered).with_device(new_ids.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
     let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
@@ -306,7 +342,7 @@ fn enrol(
     };
     Registration {
         device: RowChange { before: None, after: device },
-        claim: RowChange { before: found.claim.clone(), after: claim },
+        claim,
         user,
         invitation: invitation_used(found, context),
         token: application.token().map(str::to_owned),
@@ -360,21 +396,8 @@ fn new_device(
     described(blank, application, context)
 }
 
-/// A simulated phone: it stands where a registered one would, and no app holds its credential.
-#[derive(Clone, Debug)]
-pub struct SimulatedPhone {
-    /// The phone.
-    pub device: Device,
-    /// Its identifier's claim.
-    pub claim: RowChange<IdentifierClaim>,
-    /// Its user, who holds it.
-    pub user: User,
-    /// The event.
-    pub event: Event,
-}
-
-/// Registers a phone that does not exist, for trying things out. `claim` is that of its identifier,
-/// if a phone has or had it.
+/// Registers a phone that does not exist, for trying things out: no app holds its credential. `claim` is that of its
+/// identifier, if a phone has or had it; `services` are the credential services that know it.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a fault of the identifier if a phone of the
@@ -385,8 +408,9 @@ pub fn simulate(
     claim: Option<&IdentifierClaim>,
     application: &RegistrationRequest,
     device_id: DeviceId,
+    services: BTreeMap<ServiceKind, Service>,
     context: &EventContext,
-) -> Result<SimulatedPhone, DomainError> {
+) -> Result<(Device, ChangeSet), DomainError> {
     user.require_app_access()?;
     match claim.filter(|claim| claim.held) {
         Some(claim) if claim.user_id == user.user_id => {
@@ -396,15 +420,19 @@ pub fn simulate(
         Some(_) => return Err(DomainError::IdentifierHeld),
         None => {}
     }
-    if user.device_ids.len() >= DEVICE_LIMIT {
-        return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
-    }
-    let user = user_with(user, device_id, context).after;
-    let epoch = claim.map_or(1, |claim| claim.epoch + 1);
-    let device = new_device(&user, application, device_id, epoch, context);
-    let event = context.event(EventType::DeviceRegistered).with_device(device_id, user.user_id);
-    let after = IdentifierClaim { version: claim.map_or(1, |claim| claim.version), ..IdentifierClaim::of(&device) };
-    Ok(SimulatedPhone { claim: RowChange { before: claim.cloned(), after }, device, user, event })
+    require_below_limit(user, held)?;
+    let user = user_with(user, device_id, context);
+    let device = new_device(&user.after, application, device_id, next_epoch(claim), context);
+    let event = context.event(EventType::DeviceRegistered).with_device(device_id, device.user_id);
+    let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::empty(&device) });
+    let change = ChangeSet {
+        user: Some(user),
+        claims: vec![claimed(claim, &device)],
+        devices: vec![RowChange::new(device.clone())],
+        attachments: attached.into_iter().map(RowChange::new).collect(),
+        ..ChangeSet::recorded(event)
+    };
+    Ok((device, change))
 }
 
 fn described(mut device: Device, application: &RegistrationRequest, context: &EventContext) -> Device {

@@ -10,7 +10,7 @@
 use crate::error::DomainError;
 use crate::ids::SourceId;
 use crate::models::device::{Device, DeviceWithCommands};
-use crate::models::event::EventType;
+use crate::models::event::{Event, EventType};
 use crate::models::job::ItemChange;
 use crate::models::provenance::{Field, Holder, Origin};
 use crate::models::source::data::{KeyHash, Row, comparison_marker, former_key_hash, key_hash, unnamed_hash};
@@ -232,7 +232,7 @@ pub fn edit_of(row: &Row) -> UserEdit {
 /// A row's new user.
 #[must_use]
 pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, context: &EventContext) -> ChangeSet {
-    let (mut user, mut event) = User::create(row.new_user(), user_id, context);
+    let (mut user, mut event) = User::created(row.new_user(), user_id, context);
     user.source = source.origin();
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = row.external_id().map(str::to_owned);
@@ -378,7 +378,7 @@ pub fn too_many_vanish(source: &DataSource, vanishing: u64, users: u64) -> bool 
 pub const VANISHED: &str = "no longer in the source that the user comes from";
 
 /// What becomes of a user who vanished, by a policy that leaves them there; `None` if that is so
-/// already. With [`VanishPolicy::Delete`], the deletion stands in the same commit.
+/// already. See also [`vanish_with`].
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -399,14 +399,26 @@ pub fn vanish(
     let mut change = suspended.unwrap_or_default();
     let mut after = change.user.take().map_or_else(|| user.clone(), |edited| edited.after);
     after.provenance.vanished_at = Some(context.at);
-    let mut event = context.event(EventType::UserVanished).with_user(user.user_id);
-    event.add_change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
-    change.events.insert(0, event);
+    change.events.insert(0, vanished(source, user, context));
     for event in &mut change.events {
         event.source_id = Some(source.source_id);
     }
     change.user = Some(RowChange::from(user.clone(), after));
     Ok(Some(change))
+}
+
+/// The deletion of a user who vanished, as [`VanishPolicy::Delete`] has it.
+#[must_use]
+pub fn vanish_with(mut deletion: ChangeSet, source: &DataSource, user: &User, context: &EventContext) -> ChangeSet {
+    deletion.events.push(vanished(source, user, context));
+    deletion
+}
+
+fn vanished(source: &DataSource, user: &User, context: &EventContext) -> Event {
+    let mut event = context.event(EventType::UserVanished).with_user(user.user_id);
+    event.source_id = Some(source.source_id);
+    event.add_change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
+    event
 }
 
 /// The names of a user's fields that a change changes.

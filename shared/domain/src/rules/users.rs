@@ -11,6 +11,7 @@ use crate::models::device::Device;
 use crate::models::event::{Event, EventType};
 use crate::models::provenance::Provenance;
 use crate::models::user::{LEFT_DEVICES_LIMIT, NewUser, Source, User};
+use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
@@ -22,9 +23,16 @@ impl Source {
 }
 
 impl User {
-    /// A new user.
+    /// A new user, and what making them changes.
     #[must_use]
-    pub fn create(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, Event) {
+    pub fn create(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, ChangeSet) {
+        let (user, event) = Self::created(new, user_id, context);
+        let change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::recorded(event) };
+        (user, change)
+    }
+
+    /// A new user, and the event.
+    pub(crate) fn created(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, Event) {
         let user = Self {
             workspace_id: context.workspace_id,
             user_id,

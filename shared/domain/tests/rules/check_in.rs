@@ -15,7 +15,7 @@ use domain::rules::devices::block;
 use serde_json::json;
 
 use crate::commands::one_phone;
-use crate::common::{at, context};
+use crate::common::{at, context, device_of};
 use crate::fixture::{Fixture, command_request};
 
 const NOTHING: CheckInReads = CheckInReads { commands: false, user: false, usage: false };
@@ -52,7 +52,7 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
         (used(6), NOTHING),
         (CheckInReport { usage: used(8).usage, ..pins(3) }, CheckInReads { usage: true, ..user }),
     ];
-    let (blocked, _) = block(&device, None, &context(1)).unwrap().unwrap();
+    let (blocked, _) = device_of(block(&device, None, &context(1)).unwrap().unwrap());
     for (report, expected) in cases {
         assert_eq!(needs(&device, &report, at(2)), expected, "{report:?}");
         assert_eq!(needs(&blocked, &report, at(2)), NOTHING, "what a blocked device says is not noted: {report:?}");
@@ -74,7 +74,7 @@ fn a_check_in_reads_its_commands_while_there_is_one_to_tell_of() {
         commands(&fixture, 2) && commands(&fixture, over - 1) && !commands(&fixture, over),
         "until its time is over"
     );
-    let (blocked, _) = block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = device_of(block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap());
     assert!(needs(&blocked, &CheckInReport::default(), at(3)).commands, "a blocked device is told all the same");
     fixture.check_in(id, &CheckInReport::default(), 3).unwrap();
     assert!(!commands(&fixture, 4), "told once, it is no news");

@@ -10,10 +10,10 @@ use domain::models::device::find_pending_command;
 use domain::models::device::{Device, DeviceStatus, Erasure};
 use domain::models::event::EventType;
 use domain::models::workspace::Settings;
-use domain::rules::change::RowChange;
+use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::check_in::{CheckIn, CheckInReport, authenticate_report};
 use domain::rules::commands::apply;
-use domain::rules::devices::{block, purge, unblock};
+use domain::rules::devices::{DeviceToDelete, block, delete, purge, unblock};
 use domain::rules::health::health;
 use domain::rules::lifecycle::lock_and_wipe;
 use domain::secret::DeviceCredential;
@@ -22,7 +22,7 @@ use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{at, context, faults, fields, named};
+use crate::common::{at, context, device_of, faults, fields, named};
 use crate::fixture::{Fixture, command_request, is_result};
 
 const DAY: i64 = 24 * 60;
@@ -251,6 +251,14 @@ fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_
 }
 
 #[test]
+fn a_user_keeps_in_mind_a_deleted_phone_whose_wipe_is_ordered_anew() {
+    let (mut fixture, id, _) = failed_wipe(true);
+    fixture.user.left_device_ids.clear();
+    fixture.order(id, &command_request(CommandKind::Wipe), 29 * DAY).unwrap();
+    assert_eq!(fixture.user.left_device_ids, BTreeSet::from([id]));
+}
+
+#[test]
 fn a_wipe_of_a_deleted_phone_can_be_ordered_anew_until_the_purge_which_waits_for_it() {
     let (mut fixture, id, failed) = failed_wipe(true);
     assert_eq!(fixture.order(id, &command_request(CommandKind::Lock), 10), Err(DomainError::DeviceDeleted));
@@ -447,11 +455,10 @@ fn a_delete_has_a_wipe_told_again_that_the_phone_could_not_do_and_nothing_else()
     let wipe = |state| command(device, CommandKind::Wipe, state);
     let failed = wipe(CommandState::Failed);
     let again = |device: &Device, command: &Command, minutes| {
-        let claim = &fixture.claims[&device.device_identifier];
-        let retention = chrono::Duration::days(1);
-        let deletion =
-            domain::rules::devices::delete(device, &fixture.user, claim, Some(command), retention, &context(minutes));
-        deletion.unwrap().wipe
+        let leaving = DeviceToDelete { unconfirmed: Some(command.clone()), ..fixture.to_delete(device.clone()) };
+        let change = delete(&leaving, &fixture.user, None, chrono::Duration::days(1), &context(minutes)).unwrap();
+        assert!(change.commands.len() < 2, "no other command");
+        change.commands.into_iter().next()
     };
     for state in [CommandState::Failed, CommandState::Rejected] {
         let told = Command { again_at: Some(at(3 + DAY)), ..wipe(state) };
@@ -491,12 +498,13 @@ fn a_device_remembers_the_last_that_it_could_not_do_until_it_can() {
     let device = &fixture.devices[&id];
     let unknown = CommandKind::Unknown(domain::string_enum::UnknownValue::new("locate").unwrap());
     let later = command(device, unknown, CommandState::Delivered);
-    let applied = apply(device, &later, Trigger::Reported(Outcome::Failed), None, &context(7)).unwrap().unwrap();
-    assert_eq!(applied.device.failed, None, "a device's row has no room for a word of another release");
-    let change = applied.change(device, &later);
-    assert_eq!(change.devices, [RowChange::from(device.clone(), applied.device)]);
-    assert_eq!(change.commands, [RowChange::from(later, applied.command)]);
-    assert_eq!(change.events, [applied.event]);
+    let change = apply(device, &later, Trigger::Reported(Outcome::Failed), None, &context(7)).unwrap().unwrap();
+    let (after, ended) = (change.device_after(device).clone(), change.command_after(&later).clone());
+    assert_eq!(after.failed, None, "a device's row has no room for a word of another release");
+    assert_eq!(ended.state, CommandState::Failed);
+    assert_eq!(change.devices, [RowChange::from(device.clone(), after)]);
+    assert_eq!(change.commands, [RowChange::from(later, ended)]);
+    assert_eq!(change.events.len(), 1);
 }
 
 #[test]
@@ -718,12 +726,9 @@ impl Course {
         }
     }
 
-    fn set(
-        &mut self,
-        id: DeviceId,
-        to: impl Fn(&Device, i64) -> Result<Option<(Device, domain::models::event::Event)>, DomainError>,
-    ) {
-        if let Ok(Some((after, _))) = to(&self.fixture.devices[&id], self.now) {
+    fn set(&mut self, id: DeviceId, to: impl Fn(&Device, i64) -> Result<Option<ChangeSet>, DomainError>) {
+        if let Ok(Some(change)) = to(&self.fixture.devices[&id], self.now) {
+            let (after, _) = device_of(change);
             self.fixture.devices.insert(id, after);
         }
     }

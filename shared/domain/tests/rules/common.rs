@@ -4,9 +4,11 @@ use chrono::Duration;
 use domain::ids::timed_uuid;
 use domain::input::{FieldError, Fields};
 use domain::models::actor::Actor;
+use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::user::{NewUser, User};
+use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::context::EventContext;
 use domain::rules::invitations::invite;
 use domain::rules::registration::{RegistrationRequest, RegistrationState};
@@ -54,7 +56,7 @@ pub fn invitation(user: &User, devices: u32) -> Invitation {
         devices,
         lifetime: Duration::days(7),
     };
-    invite(user, None, new, &context(0)).unwrap().invitation
+    invite(user, None, new, &context(0)).unwrap().new_invitation().unwrap().clone()
 }
 
 pub fn application(identifier: &str) -> RegistrationRequest {
@@ -102,4 +104,46 @@ pub fn faults<T: std::fmt::Debug>(read: Result<T, DomainError>) -> Vec<(String, 
 /// What the world outside sees of an event, without what only the audit shows.
 pub fn published(event: &Event) -> String {
     event.to_public_json().to_string()
+}
+
+/// The only row of a kind that a change has, and its only event.
+fn only<T>(rows: Vec<RowChange<T>>, events: Vec<Event>) -> (T, Event) {
+    assert_eq!((rows.len(), events.len()), (1, 1));
+    let mut pairs = rows.into_iter().map(|row| row.after).zip(events);
+    pairs.next().unwrap()
+}
+
+/// What a change of one device's own row leaves, and its event.
+pub fn device_of(change: ChangeSet) -> (Device, Event) {
+    let expected = ChangeSet { devices: change.devices.clone(), events: change.events.clone(), ..ChangeSet::default() };
+    assert_eq!(change, expected, "nothing else changes");
+    only(change.devices, change.events)
+}
+
+/// What a change of what is attached to one device leaves, and its event. The device stays as it is.
+pub fn attachments_of(change: ChangeSet) -> (DeviceAttachments, Event) {
+    let device = &change.devices[0];
+    assert_eq!(device.before.as_ref(), Some(&device.after));
+    only(change.attachments, change.events)
+}
+
+/// What an edit of a device leaves of it, and of what is attached to it if that changes, and its event.
+pub fn edit_of(change: ChangeSet) -> (Device, Option<DeviceAttachments>, Event) {
+    let attachments = change.attachments.into_iter().next().map(|attached| attached.after);
+    let (device, event) = only(change.devices, change.events);
+    (device, attachments, event)
+}
+
+/// What a change of one user's own row leaves, and its event.
+pub fn user_of(change: ChangeSet) -> (User, Event) {
+    let expected = ChangeSet { user: change.user.clone(), events: change.events.clone(), ..ChangeSet::default() };
+    assert_eq!(change, expected, "nothing else changes");
+    only(change.user.into_iter().collect(), change.events)
+}
+
+/// What a change of one invitation's own row leaves, and its event.
+pub fn invitation_of(change: ChangeSet) -> (Invitation, Event) {
+    let (invitations, events) = (change.invitations.clone(), change.events.clone());
+    assert_eq!(change, ChangeSet { invitations, events, ..ChangeSet::default() }, "nothing else changes");
+    only(change.invitations, change.events)
 }

@@ -16,7 +16,7 @@ use domain::states::Platform;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::common::{at, context, fields};
+use crate::common::{at, attachments_of, context, fields};
 use crate::fixture::Fixture;
 
 fn device() -> Device {
@@ -35,15 +35,14 @@ fn credential(n: u128) -> CredentialId {
 #[test]
 fn a_credential_is_issued_once_and_taken_once() {
     let device = device();
-    let none = DeviceAttachments::empty(&device);
-    let (one, event) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
+    let (one, event) = attachments_of(issue(&device, None, credential(1), &context(1)).unwrap().unwrap());
     assert_eq!((event.event_type, event.device_id), (EventType::DeviceCredentialIssued, Some(device.device_id)));
-    assert_eq!(issue(&device, &one, credential(1), &context(2)), Ok(None));
-    let (two, _) = issue(&device, &one, credential(2), &context(2)).unwrap().unwrap();
-    let (after, event) = revoke(&device, &two, credential(1), &context(3)).unwrap().unwrap();
+    assert_eq!(issue(&device, Some(&one), credential(1), &context(2)), Ok(None));
+    let (two, _) = attachments_of(issue(&device, Some(&one), credential(2), &context(2)).unwrap().unwrap());
+    let (after, event) = attachments_of(revoke(&device, Some(&two), credential(1), &context(3)).unwrap().unwrap());
     assert_eq!(event.event_type, EventType::DeviceCredentialRevoked);
     assert_eq!(after.credentials.into_keys().collect::<Vec<_>>(), [credential(2)]);
-    assert_eq!(revoke(&device, &one, credential(2), &context(3)), Ok(None));
+    assert_eq!(revoke(&device, Some(&one), credential(2), &context(3)), Ok(None));
 }
 
 #[test]
@@ -51,10 +50,14 @@ fn a_phone_holds_so_many_credentials_and_no_more() {
     let device = device();
     let mut held = DeviceAttachments::empty(&device);
     for n in 0..CREDENTIAL_LIMIT {
-        held = issue(&device, &held, credential(n as u128), &context(1)).unwrap().unwrap().0;
+        held = attachments_of(issue(&device, Some(&held), credential(n as u128), &context(1)).unwrap().unwrap()).0;
     }
-    assert_eq!(issue(&device, &held, credential(0), &context(2)), Ok(None), "what it holds it may be given again");
-    let refused = issue(&device, &held, credential(99), &context(2)).unwrap_err();
+    assert_eq!(
+        issue(&device, Some(&held), credential(0), &context(2)),
+        Ok(None),
+        "what it holds it may be given again"
+    );
+    let refused = issue(&device, Some(&held), credential(99), &context(2)).unwrap_err();
     assert!(matches!(refused, DomainError::Invalid(faults) if faults[0].code == "too_many"));
 }
 
@@ -62,11 +65,10 @@ fn a_phone_holds_so_many_credentials_and_no_more() {
 fn nothing_is_issued_to_a_phone_that_is_gone() {
     let device = device();
     let gone = gone(&device);
-    let none = DeviceAttachments::empty(&device);
     let services = Report::default();
-    assert_eq!(issue(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
-    assert_eq!(revoke(&gone, &none, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
-    assert_eq!(report(&gone, &none, ServiceKind::AssaAbloy, &services, &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(issue(&gone, None, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(revoke(&gone, None, credential(1), &context(2)), Err(DomainError::DeviceDeleted));
+    assert_eq!(report(&gone, None, ServiceKind::AssaAbloy, &services, &context(2)), Err(DomainError::DeviceDeleted));
 }
 
 #[test]
@@ -74,13 +76,14 @@ fn a_report_stands_for_all_that_the_service_knows_and_a_problem_keeps_its_beginn
     let device = device();
     let read = |body| Report::read(fields(body)).unwrap();
     let broken = read(json!({"endpoints": [{"endpoint_id": "a", "is_active": true}], "problem": "no answer"}));
-    let none = DeviceAttachments::empty(&device);
-    let (first, event) = report(&device, &none, ServiceKind::AssaAbloy, &broken, &context(1)).unwrap().unwrap();
+    let (first, event) =
+        attachments_of(report(&device, None, ServiceKind::AssaAbloy, &broken, &context(1)).unwrap().unwrap());
     assert_eq!(event.changes["has_active_endpoint"].after, true);
     assert!(!serde_json::to_string(&event.to_public_json()).unwrap().contains("no answer"));
-    assert_eq!(report(&device, &first, ServiceKind::AssaAbloy, &broken, &context(2)), Ok(None));
+    assert_eq!(report(&device, Some(&first), ServiceKind::AssaAbloy, &broken, &context(2)), Ok(None));
     let other = read(json!({"endpoints": [], "problem": "no answer"}));
-    let (second, _) = report(&device, &first, ServiceKind::AssaAbloy, &other, &context(3)).unwrap().unwrap();
+    let (second, _) =
+        attachments_of(report(&device, Some(&first), ServiceKind::AssaAbloy, &other, &context(3)).unwrap().unwrap());
     let service = &second.services[&ServiceKind::AssaAbloy];
     assert!(service.endpoints.is_empty() && !service.is_active());
     assert_eq!(service.problem.as_ref().map(|problem| problem.since), Some(at(1)));
@@ -174,8 +177,8 @@ fn a_report_is_read_with_every_fault_named() {
 fn the_event_of_a_credential_names_it_and_a_phones_end_names_all_that_it_held() {
     let device = device();
     let none = DeviceAttachments::empty(&device);
-    let (one, issued) = issue(&device, &none, credential(1), &context(1)).unwrap().unwrap();
-    let (_, revoked) = revoke(&device, &one, credential(1), &context(2)).unwrap().unwrap();
+    let (one, issued) = attachments_of(issue(&device, None, credential(1), &context(1)).unwrap().unwrap());
+    let (_, revoked) = attachments_of(revoke(&device, Some(&one), credential(1), &context(2)).unwrap().unwrap());
     let id = json!(credential(1));
     let told = |event: &Event, field: &str| (event.changes[field].before.clone(), event.changes[field].after.clone());
     assert_eq!(told(&issued, "acs_credential_id"), (json!(null), id.clone()));

@@ -13,8 +13,8 @@ use domain::models::restriction::Restriction;
 use domain::models::user::User;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::deployments::{
-    Configuration, configuration, deploy, follows_rename, force, has_downloaded, qr_shown, read_secrets, remove,
-    require_fitting, serve, set_secrets,
+    AutoDeployment, Configuration, auto_deployment, configuration, deploy, follows_rename, force, has_downloaded,
+    qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
 };
 use domain::rules::invitations::delivered;
 use domain::rules::lifecycle::settle_what_is_due;
@@ -26,7 +26,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, faults, fields, published, user};
+use crate::common::{at, context, faults, fields, invitation_of, published, user};
 use crate::fixture::Fixture;
 
 fn new(number: u128) -> NewInvitation {
@@ -137,13 +137,13 @@ fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
         (DeliveryState::Failed, EventType::DeploymentFailed, false),
         (DeliveryState::Rejected, EventType::DeploymentFailed, false),
     ] {
-        let (after, event) = delivered(&made, news(state), &context(2)).unwrap();
+        let (after, event) = invitation_of(delivered(&made, news(state), &context(2)).unwrap());
         assert_eq!((event.event_type, event.deployment_id), (event_type, Some(made.invitation_id)), "{state}");
         assert_eq!(after.sent_at, went_out.then_some(at(1)), "{state}: deployed is when it went out");
     }
-    let (sent, _) = delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap();
+    let (sent, _) = invitation_of(delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap());
     let later = Delivery { at: at(9), ..news(DeliveryState::Delivered) };
-    assert_eq!(delivered(&sent, later, &context(9)).unwrap().0.sent_at, Some(at(1)));
+    assert_eq!(invitation_of(delivered(&sent, later, &context(9)).unwrap()).0.sent_at, Some(at(1)));
 }
 
 /// A configuration of a user with a salt.
@@ -315,6 +315,19 @@ fn a_phone_counts_as_having_downloaded_until_it_is_erased() {
     let _command = fixture.erase(id, 1).unwrap();
     let erased = Device { config: Some("version1".to_owned()), ..fixture.held()[0].clone() };
     assert!(!has_downloaded(&[erased]));
+}
+
+#[test]
+fn a_deployment_to_many_leaves_out_who_was_taken_out_and_forces_who_has_a_configuration() {
+    let (user, devices) = phones(1);
+    let downloaded = [Device { config: Some("version1".to_owned()), ..devices[0].clone() }];
+    assert_eq!(auto_deployment(&user, &devices), AutoDeployment::Deploy);
+    assert_eq!(auto_deployment(&user, &downloaded), AutoDeployment::Force);
+    let client = ClientAccount { removed_at: Some(at(1)), ..user.client.clone() };
+    let end = domain::models::restriction::Deleted { at: at(1), by: context(1).actor, purge_after: at(2) };
+    for gone in [User { client, ..user.clone() }, User { deleted: Some(end), ..user }] {
+        assert_eq!(auto_deployment(&gone, &downloaded), AutoDeployment::StayOut);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What happens to a device once it is there.
 
-use crate::common::{at, context};
+use crate::common::{at, context, device_of, edit_of, invitation_of};
 use crate::fixture::{Fixture, command_request};
 use chrono::Duration;
 use domain::CommandId;
@@ -13,7 +13,7 @@ use domain::models::event::EventType;
 use domain::models::invitation::{Delivery, DeliveryState};
 use domain::models::push::{Push, PushReason};
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
-use domain::rules::devices::{block, delete, edit, purge, unblock};
+use domain::rules::devices::{DeviceToDelete, block, delete, edit, purge, unblock};
 use domain::rules::invitations::{delivered, expire};
 use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
@@ -26,17 +26,13 @@ fn device() -> Device {
     Fixture::new(1).register("phone", 0).unwrap().device.after
 }
 
-fn empty(device: &Device) -> DeviceAttachments {
-    DeviceAttachments::empty(device)
-}
-
 #[test]
 fn blocking_twice_changes_nothing_and_makes_no_second_event() {
-    let (blocked, event) = block(&device(), Some("lost".to_owned()), &context(1)).unwrap().unwrap();
+    let (blocked, event) = device_of(block(&device(), Some("lost".to_owned()), &context(1)).unwrap().unwrap());
     assert_eq!(blocked.access(), DeviceAccess::DeviceBlocked);
     assert_eq!((event.event_type, event.private.reason), (EventType::DeviceBlocked, Some("lost".to_owned())));
     assert_eq!(block(&blocked, Some("stolen".to_owned()), &context(2)), Ok(None));
-    let (unblocked, _) = unblock(&blocked, None, &context(3)).unwrap().unwrap();
+    let (unblocked, _) = device_of(unblock(&blocked, None, &context(3)).unwrap().unwrap());
     assert_eq!(unblock(&unblocked, None, &context(4)), Ok(None));
     assert_eq!(unblocked.access(), DeviceAccess::Allowed);
 }
@@ -50,10 +46,25 @@ fn nothing_undoes_a_delete() {
     assert_eq!(deleted.access(), DeviceAccess::Deleted);
     assert_eq!(block(deleted, None, &context(2)), Err(DomainError::DeviceDeleted));
     assert_eq!(unblock(deleted, None, &context(2)), Err(DomainError::DeviceDeleted));
-    assert_eq!(edit(deleted, &empty(deleted), &Edit::default(), &context(2)), Err(DomainError::DeviceDeleted));
-    let claim = &fixture.claims["phone"];
-    assert_eq!(delete(deleted, &fixture.user, claim, None, Duration::days(1), &context(2)), None);
+    assert_eq!(edit(deleted, None, &Edit::default(), &context(2)), Err(DomainError::DeviceDeleted));
+    let leaving = fixture.to_delete(deleted.clone());
+    assert_eq!(delete(&leaving, &fixture.user, None, Duration::days(1), &context(2)), None);
     assert_eq!(check_in(deleted, &CheckInReport::default(), &CheckInState::default(), &context(2)), CheckIn::Nothing);
+}
+
+#[test]
+fn the_event_of_a_delete_says_why_and_which_credentials_end() {
+    let mut fixture = Fixture::new(1);
+    let device = fixture.register("phone", 0).unwrap().device.after;
+    let credential = domain::CredentialId(Uuid::from_u128(7));
+    let attachments =
+        DeviceAttachments { credentials: [(credential, at(0))].into(), ..DeviceAttachments::empty(&device) };
+    let leaving = DeviceToDelete { attachments: Some(attachments), ..fixture.to_delete(device) };
+    let change = delete(&leaving, &fixture.user, Some("lost".to_owned()), Duration::days(1), &context(1)).unwrap();
+    let event = &change.events[0];
+    assert_eq!(event.private.reason.as_deref(), Some("lost"));
+    assert_eq!(event.changes["acs_credential_ids"].before, json!([credential]));
+    assert!(change.attachments.is_empty(), "they stay with the row until the purge");
 }
 
 #[test]
@@ -87,7 +98,7 @@ fn what_a_device_may_do_follows_from_its_own_state_and_then_from_its_users() {
     assert_eq!(of(UserStatus::Suspended), DeviceAccess::UserSuspended);
     assert_eq!(of(UserStatus::Locked), DeviceAccess::UserLocked);
     assert_eq!(of(UserStatus::Deleted), DeviceAccess::Deleted);
-    let (blocked, _) = block(&device(), None, &context(1)).unwrap().unwrap();
+    let (blocked, _) = device_of(block(&device(), None, &context(1)).unwrap().unwrap());
     let suspended = Device { user_status: UserStatus::Suspended, ..blocked };
     assert_eq!(suspended.access(), DeviceAccess::DeviceBlocked);
 }
@@ -104,7 +115,7 @@ fn how_a_device_is_doing() {
     let id = fixture.held()[0].device_id;
     let day = 24 * 60;
     let status = |fixture: &Fixture, minutes| fixture.devices[&id].device_status(at(minutes));
-    let (blocked, _) = block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = device_of(block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap());
     assert_eq!(blocked.device_status(at(2)), DeviceStatus::Blocked);
     fixture.order(id, &command_request(CommandKind::FactoryReset), 2).unwrap();
     assert_eq!(status(&fixture, 2), DeviceStatus::Wiping);
@@ -171,15 +182,16 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
     let device = device();
     let wanted = |value: Value| Edit { nickname: None, metadata: read_metadata(&value).unwrap() };
     let set = wanted(json!({"site": "Bonn", "loaner": true}));
-    let (_, metadata, event) = edit(&device, &empty(&device), &set, &context(1)).unwrap().unwrap();
+    let (_, metadata, event) = edit_of(edit(&device, None, &set, &context(1)).unwrap().unwrap());
     assert_eq!(event.changed_fields, ["custom_metadata"]);
-    assert_eq!(edit(&device, &metadata, &set, &context(2)), Ok(None));
-    let (_, metadata, _) =
-        edit(&device, &metadata, &wanted(json!({"site": "", "loaner": null})), &context(3)).unwrap().unwrap();
-    assert!(metadata.metadata.is_empty());
+    assert_eq!(edit(&device, metadata.as_ref(), &set, &context(2)), Ok(None));
+    let (_, metadata, _) = edit_of(
+        edit(&device, metadata.as_ref(), &wanted(json!({"site": "", "loaner": null})), &context(3)).unwrap().unwrap(),
+    );
+    assert!(metadata.as_ref().unwrap().metadata.is_empty());
 
     let many: serde_json::Map<_, _> = (0..=METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
-    let too_many = edit(&device, &metadata, &wanted(Value::Object(many)), &context(4));
+    let too_many = edit(&device, metadata.as_ref(), &wanted(Value::Object(many)), &context(4));
     assert!(matches!(too_many, Err(DomainError::Invalid(faults)) if faults[0].code == "too_many"));
 
     let bad = json!({"a.b": "x", "": "x", "n": 1, "o": {}, "l": "x".repeat(501), "c": "\u{0}"});
@@ -188,7 +200,7 @@ fn metadata_is_merged_key_by_key_within_its_bounds() {
 
 #[test]
 fn a_report_about_another_endpoint_or_from_before_is_dropped() {
-    let (ready, _) = endpoint_made(&device(), "arn:new".to_owned(), &context(10)).unwrap();
+    let (ready, _) = device_of(endpoint_made(&device(), "arn:new".to_owned(), &context(10)).unwrap());
     assert_eq!(ready.push.reason, PushReason::EndpointReady);
     assert!(endpoint_made(&ready, "arn:new".to_owned(), &context(11)).is_none());
     let report =
@@ -196,15 +208,16 @@ fn a_report_about_another_endpoint_or_from_before_is_dropped() {
     assert!(report("arn:old", 20).is_none());
     assert!(report("arn:new", 9).is_none());
     assert!(report("arn:new", 10).is_none());
-    let (disabled, event) = report("arn:new", 11).unwrap();
+    let (disabled, event) = device_of(report("arn:new", 11).unwrap());
     assert_eq!((disabled.push.reason, event.event_type), (PushReason::EndpointDisabled, EventType::DevicePushChanged));
 }
 
 #[test]
 fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_once_a_day() {
     let day = 24 * 60;
-    let disabled =
-        |device: &Device, reason, minute| reported(device, "arn", at(minute), reason, &context(minute)).unwrap().0;
+    let disabled = |device: &Device, reason, minute| {
+        device_of(reported(device, "arn", at(minute), reason, &context(minute)).unwrap()).0
+    };
     let contact = |device: &Device, report: &CheckInReport, minute| match check_in(
         device,
         report,
@@ -215,7 +228,8 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
         CheckIn::OnlyTime => None,
         CheckIn::Nothing => panic!("it is allowed"),
     };
-    let (ready, _) = endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &context(1)).unwrap();
+    let (ready, _) =
+        device_of(endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &context(1)).unwrap());
     let same = CheckInReport { push_token: Some("token".to_owned()), ..CheckInReport::default() };
     let given = Device { push_token_hash: Some(domain::secret::Hash::of("token")), ..ready };
     for report in [CheckInReport::default(), same] {
@@ -227,7 +241,7 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
                 (PushReason::EndpointPending, Some(TokenChange::EnableAgain))
             );
             assert!(event.changes.contains_key("push.reason"));
-            let (ready, _) = endpoint_made(&again, "arn".to_owned(), &context(7)).unwrap();
+            let (ready, _) = device_of(endpoint_made(&again, "arn".to_owned(), &context(7)).unwrap());
             assert_eq!(
                 (Push::for_display(&ready).reason, ready.push.reason.in_use()),
                 (PushReason::EndpointReady, true)
@@ -248,7 +262,8 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
     let newer = CheckInReport { push_token: Some("newer".to_owned()), ..CheckInReport::default() };
     let (_, token, _) = contact(&disabled(&given, PushReason::EndpointDisabled, 5), &newer, 6).unwrap();
     assert_eq!(token, Some(TokenChange::New("newer".to_owned())), "a new token gets an endpoint of its own");
-    let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &context(6)).unwrap().unwrap().0;
+    let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &context(6)).unwrap().unwrap();
+    let (blocked, _) = device_of(blocked);
     assert_eq!(check_in(&blocked, &CheckInReport::default(), &CheckInState::default(), &context(7)), CheckIn::Nothing);
 }
 
@@ -257,7 +272,7 @@ fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
     let mut fixture = Fixture::with_phones(2);
     let [deleted, erased] = [0, 1].map(|n| fixture.held()[n].device_id);
     for id in [deleted, erased] {
-        let (ready, _) = endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap();
+        let (ready, _) = device_of(endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap());
         assert_eq!(Push::for_display(&ready), ready.push);
         fixture.devices.insert(id, ready);
     }
@@ -274,11 +289,11 @@ fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
 fn news_of_a_message_is_taken_once_and_never_backwards() {
     let invitation = crate::common::invitation(&crate::common::user(), 1);
     let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
-    let (sent, _) = delivered(&invitation, news(DeliveryState::Sent), &context(1)).unwrap();
+    let (sent, _) = invitation_of(delivered(&invitation, news(DeliveryState::Sent), &context(1)).unwrap());
     assert!(delivered(&sent, news(DeliveryState::Sent), &context(2)).is_none());
     assert!(delivered(&sent, news(DeliveryState::Failed), &context(2)).is_none());
-    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered), &context(2)).unwrap();
-    let (bounced, event) = delivered(&arrived, news(DeliveryState::Bounced), &context(3)).unwrap();
+    let (arrived, _) = invitation_of(delivered(&sent, news(DeliveryState::Delivered), &context(2)).unwrap());
+    let (bounced, event) = invitation_of(delivered(&arrived, news(DeliveryState::Bounced), &context(3)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationBounced);
     assert!(delivered(&bounced, news(DeliveryState::Delivered), &context(4)).is_none());
 }
@@ -288,7 +303,7 @@ fn an_invitation_expires_once_and_only_when_its_time_is_over() {
     let invitation = crate::common::invitation(&crate::common::user(), 1);
     let week = 7 * 24 * 60;
     assert!(expire(&invitation, &context(week - 1)).is_none());
-    let (expired, event) = expire(&invitation, &context(week)).unwrap();
+    let (expired, event) = invitation_of(expire(&invitation, &context(week)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationExpired);
     assert!(!expired.needs_code() && expire(&expired, &context(week + 1)).is_none());
 }
@@ -329,8 +344,8 @@ fn metadata_has_bounds_for_its_keys_its_values_and_their_count() {
 
     let most: serde_json::Map<_, _> = (0..METADATA_KEYS).map(|n| (format!("k{n}"), json!(true))).collect();
     let wanted = Edit { nickname: None, metadata: read_metadata(&Value::Object(most)).unwrap() };
-    let (_, held, _) = edit(&device(), &empty(&device()), &wanted, &context(1)).unwrap().unwrap();
-    assert_eq!(held.metadata.len(), METADATA_KEYS);
+    let (_, held, _) = edit_of(edit(&device(), None, &wanted, &context(1)).unwrap().unwrap());
+    assert_eq!(held.unwrap().metadata.len(), METADATA_KEYS);
 }
 
 #[test]
@@ -341,23 +356,23 @@ fn an_edit_names_what_it_changes_and_keeps_its_values_to_the_audit() {
         metadata: read_metadata(&value).unwrap(),
     };
     let (named, held, event) =
-        edit(&device, &empty(&device), &wanted(Some("Van 7"), json!({"site": "Bonn"})), &context(1)).unwrap().unwrap();
+        edit_of(edit(&device, None, &wanted(Some("Van 7"), json!({"site": "Bonn"})), &context(1)).unwrap().unwrap());
     assert_eq!(named, Device { nickname: Some("Van 7".to_owned()), ..device });
     assert_eq!(event.changed_fields, ["nickname", "custom_metadata"]);
     assert_eq!(event.private.metadata, [("site".to_owned(), json!("Bonn"))].into());
     assert!(!crate::common::published(&event).contains("Bonn"));
     let again = wanted(Some("Van 7"), json!({"site": "Bonn", "floor": "3"}));
-    let (same, _, event) = edit(&named, &held, &again, &context(2)).unwrap().unwrap();
+    let (same, _, event) = edit_of(edit(&named, held.as_ref(), &again, &context(2)).unwrap().unwrap());
     assert_eq!((same, event.changed_fields), (named.clone(), vec!["custom_metadata".to_owned()]));
     assert_eq!(event.private.metadata, [("floor".to_owned(), json!("3"))].into(), "what changes, and nothing else");
-    let (bare, ..) = edit(&named, &held, &wanted(None, json!({})), &context(3)).unwrap().unwrap();
+    let (bare, ..) = edit_of(edit(&named, held.as_ref(), &wanted(None, json!({})), &context(3)).unwrap().unwrap());
     assert_eq!(bare.nickname, None);
 }
 
 #[test]
 fn a_token_that_has_no_use_leaves_no_endpoint() {
-    let (ready, _) = endpoint_made(&device(), "arn".to_owned(), &context(1)).unwrap();
-    let (without, event) = endpoint_impossible(&ready, PushReason::TokenRefused, &context(2)).unwrap();
+    let (ready, _) = device_of(endpoint_made(&device(), "arn".to_owned(), &context(1)).unwrap());
+    let (without, event) = device_of(endpoint_impossible(&ready, PushReason::TokenRefused, &context(2)).unwrap());
     let push = Push { reason: PushReason::TokenRefused, since: at(2) };
     assert_eq!(without, Device { push_endpoint: None, push, ..ready });
     assert_eq!(

@@ -14,10 +14,11 @@ use domain::models::user::User;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::check_in;
 use domain::rules::check_in::{CheckIn, CheckInReport, authenticate, authenticate_report, needs};
-use domain::rules::commands::{AppliedTransition, EnqueueResult, apply, order};
+use domain::rules::commands::{EnqueueResult, apply, order};
 use domain::rules::devices;
+use domain::rules::devices::DeviceToDelete;
 use domain::rules::lifecycle;
-use domain::rules::lifecycle::{Deletion, UserDeparture};
+use domain::rules::lifecycle::Deletion;
 use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationState, register};
 use domain::secret::DeviceCredential;
 use domain::states::CommandState;
@@ -173,29 +174,20 @@ impl Fixture {
         self.events.extend(change.events.clone());
     }
 
-    fn store_applied(&mut self, applied: AppliedTransition) {
-        self.devices.insert(applied.device.device_id, applied.device);
-        self.commands.insert(applied.command.command_id, applied.command);
-        self.events.push(applied.event);
-    }
-
     /// Deletes a device; true if it was there.
     pub fn delete(&mut self, id: DeviceId, minutes: i64) -> bool {
-        let device = &self.devices[&id];
-        let claim = &self.claims[&device.device_identifier];
-        let unconfirmed = self.unconfirmed(device);
-        let deletion = devices::delete(device, &self.user, claim, unconfirmed.as_ref(), RETENTION, &context(minutes));
-        let Some(deletion) = deletion else {
+        let leaving = self.to_delete(self.devices[&id].clone());
+        let Some(change) = devices::delete(&leaving, &self.user, None, RETENTION, &context(minutes)) else {
             return false;
         };
-        if let Some(wipe) = &deletion.wipe {
-            put(&mut self.commands, wipe.after.command_id, wipe);
-        }
-        self.user = deletion.user;
-        self.claims.insert(deletion.claim.device_identifier.clone(), deletion.claim);
-        self.devices.insert(id, deletion.device);
-        self.events.push(deletion.event);
+        self.store(&change);
         true
+    }
+
+    /// A device with the rows that go with it.
+    pub fn to_delete(&self, device: Device) -> DeviceToDelete {
+        let (claim, unconfirmed) = (self.claims[&device.device_identifier].clone(), self.unconfirmed(&device));
+        DeviceToDelete { device, claim, unconfirmed, attachments: None }
     }
 
     /// The command that a device names as over and not confirmed.
@@ -250,13 +242,12 @@ impl Fixture {
     /// Those of `order`.
     pub fn order(&mut self, id: DeviceId, wanted: &CommandRequest, minutes: i64) -> Result<CommandId, DomainError> {
         let phone = self.phone(id);
-        match order(&phone, wanted, CommandId(self.new_id()), &context(minutes))? {
+        match order(&phone, Some(&self.user), wanted, CommandId(self.new_id()), &context(minutes))? {
             EnqueueResult::Pending(pending) => Ok(pending),
-            EnqueueResult::Queued(commanded) => {
-                let mut change = ChangeSet::default();
-                change.add(&phone.device, *commanded);
+            EnqueueResult::Queued { command, change } => {
                 self.store(&change);
-                Ok(change.commands.last().unwrap().after.command_id)
+                assert_eq!(change.commands.last().unwrap().after, *command);
+                Ok(command.command_id)
             }
         }
     }
@@ -282,7 +273,7 @@ impl Fixture {
         let applied = apply(&self.devices[&command.device_id], command, trigger, None, &context(minutes))?;
         let changed = applied.is_some();
         if let Some(applied) = applied {
-            self.store_applied(applied);
+            self.store(&applied);
         }
         Ok(changed)
     }
@@ -346,11 +337,7 @@ impl Fixture {
     }
 
     pub fn delete_user(&self, without_wipe: bool, minutes: i64) -> Result<Option<ChangeSet>, DomainError> {
-        let claimed = |device: Device| {
-            let (claim, unconfirmed) = (self.claims[&device.device_identifier].clone(), self.unconfirmed(&device));
-            UserDeparture { device, claim, unconfirmed }
-        };
-        let devices: Vec<_> = self.held().into_iter().map(claimed).collect();
+        let devices: Vec<_> = self.held().into_iter().map(|device| self.to_delete(device)).collect();
         let reason = without_wipe.then(|| "left".to_owned());
         let wanted = Deletion { without_wipe, reason, retention: RETENTION };
         lifecycle::delete(&self.user, &devices, std::slice::from_ref(&self.invitation), &wanted, &context(minutes))

@@ -11,7 +11,7 @@ use domain::text::{masked_email, masked_number};
 use domain::{InvitationId, Time};
 use uuid::Uuid;
 
-use crate::common::{at, context, user};
+use crate::common::{at, context, invitation_of, user};
 
 fn by(channel: Channel) -> NewInvitation {
     NewInvitation {
@@ -25,7 +25,7 @@ fn by(channel: Channel) -> NewInvitation {
 }
 
 fn texted() -> Invitation {
-    invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().invitation
+    invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_invitation().unwrap().clone()
 }
 
 fn news(state: DeliveryState, message_id: Option<&str>) -> Delivery {
@@ -41,36 +41,38 @@ fn each_channel_asks_for_what_it_reaches_the_user_by_and_for_nothing_else() {
     assert_eq!(invite(&reached, None, by(Channel::Email), &context(0)), Err(DomainError::EmailMissing));
     assert_eq!(invite(&unreached, None, by(Channel::Sms), &context(0)), Err(DomainError::MobileMissing));
     let invited = invite(&reached, None, by(Channel::Sms), &context(0)).unwrap();
-    assert_eq!(invited.invitation.channel, Channel::Sms);
-    assert_eq!(invited.event.changes["channel"].after, "sms");
-    assert!(!format!("{:?}", invited.event).contains("1701234567"), "an event holds no number");
+    assert_eq!(invited.new_invitation().unwrap().channel, Channel::Sms);
+    assert_eq!(invited.events[0].changes["channel"].after, "sms");
+    assert!(!format!("{:?}", invited.events[0]).contains("1701234567"), "an event holds no number");
     assert!(invite(&unreached, None, by(Channel::Email), &context(0)).is_ok());
 }
 
 #[test]
 fn a_text_that_was_sent_can_still_fail_and_the_first_last_word_counts() {
-    let (sent, _) = delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap();
-    let (failed, event) = delivered(&sent, news(DeliveryState::Failed, Some("m-1")), &context(2)).unwrap();
+    let (sent, _) = invitation_of(delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
+    let (failed, event) =
+        invitation_of(delivered(&sent, news(DeliveryState::Failed, Some("m-1")), &context(2)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationFailed);
     assert_eq!(failed.delivery, news(DeliveryState::Failed, Some("m-1")));
     for late in [DeliveryState::Failed, DeliveryState::Delivered, DeliveryState::Sent] {
         assert_eq!(delivered(&failed, news(late, Some("m-1")), &context(3)), None, "{late} after the failure");
     }
-    let (arrived, _) = delivered(&sent, news(DeliveryState::Delivered, Some("m-1")), &context(2)).unwrap();
+    let (arrived, _) =
+        invitation_of(delivered(&sent, news(DeliveryState::Delivered, Some("m-1")), &context(2)).unwrap());
     assert_eq!(delivered(&arrived, news(DeliveryState::Failed, Some("m-1")), &context(3)), None);
 }
 
 #[test]
 fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
-    let (failed, _) = delivered(&texted(), news(DeliveryState::Failed, None), &context(1)).unwrap();
-    let (sent, _) = delivered(&failed, news(DeliveryState::Sent, Some("m-1")), &context(2)).unwrap();
+    let (failed, _) = invitation_of(delivered(&texted(), news(DeliveryState::Failed, None), &context(1)).unwrap());
+    let (sent, _) = invitation_of(delivered(&failed, news(DeliveryState::Sent, Some("m-1")), &context(2)).unwrap());
     assert_eq!(delivered(&sent, news(DeliveryState::Failed, None), &context(3)), None);
 }
 
 #[test]
 fn where_a_message_goes_is_kept_masked() {
     assert_eq!(texted().sent_to.as_deref(), Some("+49…4567"));
-    let mailed = invite(&user(), None, by(Channel::Email), &context(0)).unwrap().invitation;
+    let mailed = invite(&user(), None, by(Channel::Email), &context(0)).unwrap().new_invitation().unwrap().clone();
     assert_eq!(mailed.sent_to.as_deref(), Some("a…a@example.com"));
     let addresses = [("alice@example.com", "a…e@example.com"), ("ab@x.org", "a…@x.org"), ("a@x.org", "…@x.org")];
     for (address, masked) in addresses {
@@ -85,13 +87,16 @@ fn where_a_message_goes_is_kept_masked() {
 fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
     let week = 7 * 24 * 60;
     let user = User { email_changed_at: Some(at(0)), ..user() };
-    let made = |channel, minutes| invite(&user, None, by(channel), &context(minutes)).unwrap().invitation;
+    let made_for = |user: &User, channel, minutes| {
+        invite(user, None, by(channel), &context(minutes)).unwrap().new_invitation().unwrap().clone()
+    };
+    let made = |channel, minutes| made_for(&user, channel, minutes);
     let recent = made(Channel::Email, week - 1).warnings();
     assert_eq!((recent.len(), recent[0].code.as_str(), recent[0].at), (1, "address_changed_recently", at(0)));
     assert_eq!(made(Channel::Email, week).warnings(), []);
     assert_eq!(made(Channel::Sms, 1).warnings(), [], "the number is the one that it was");
-    let user = User { mobile_changed_at: Some(at(0)), ..user };
-    assert_eq!(invite(&user, None, by(Channel::Sms), &context(1)).unwrap().invitation.warnings().len(), 1);
+    let changed = User { mobile_changed_at: Some(at(0)), ..user.clone() };
+    assert_eq!(made_for(&changed, Channel::Sms, 1).warnings().len(), 1);
 }
 
 #[test]
@@ -107,7 +112,7 @@ fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then(
         let shown = over.delivery_at(at(5));
         assert_eq!((shown.state, shown.at), (DeliveryState::Canceled, at(3)), "{:?}", over.status(at(5)));
         // What went out at the very last is told all the same.
-        let (sent, _) = delivered(&over, news(DeliveryState::Sent, Some("m-1")), &context(4)).unwrap();
+        let (sent, _) = invitation_of(delivered(&over, news(DeliveryState::Sent, Some("m-1")), &context(4)).unwrap());
         assert_eq!(sent.delivery_at(at(5)), sent.delivery);
     }
     assert_eq!(queued.delivery_at(at(5)), queued.delivery, "it may still be sent");
@@ -115,10 +120,10 @@ fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then(
 
 #[test]
 fn every_opening_is_counted_and_the_first_is_remembered() {
-    let (once, event) = open(&texted(), &context(1));
+    let (once, event) = invitation_of(open(&texted(), &context(1)));
     assert_eq!((once.opened, once.opened_at), (1, Some(at(1))));
     assert_eq!((event.event_type, event.invitation_id), (EventType::InvitationOpened, Some(once.invitation_id)));
-    let (twice, _) = open(&once, &context(2));
+    let (twice, _) = invitation_of(open(&once, &context(2)));
     assert_eq!(twice, Invitation { opened: 2, ..once });
 }
 
@@ -139,8 +144,8 @@ fn an_invitation_keeps_its_code_until_it_is_used_up_or_has_ended() {
 
 #[test]
 fn a_message_keeps_the_identifier_that_its_service_gave_it() {
-    let (sent, _) = delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap();
-    let (arrived, event) = delivered(&sent, news(DeliveryState::Delivered, None), &context(2)).unwrap();
+    let (sent, _) = invitation_of(delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
+    let (arrived, event) = invitation_of(delivered(&sent, news(DeliveryState::Delivered, None), &context(2)).unwrap());
     assert_eq!(arrived.delivery, news(DeliveryState::Delivered, Some("m-1")));
     let told = &event.changes["delivery"];
     assert_eq!((&told.before, &told.after), (&"sent".into(), &"delivered".into()));

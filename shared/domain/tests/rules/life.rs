@@ -16,7 +16,7 @@ use domain::{CommandId, DeviceId, DomainError};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::common::{at, context, faults, fields, published, user};
+use crate::common::{at, context, device_of, faults, fields, published, user};
 use crate::fixture::{Fixture, RETENTION, command_request};
 
 const DAY: i64 = 24 * 60;
@@ -29,7 +29,7 @@ fn types(change: &ChangeSet) -> Vec<EventType> {
 fn suspending_stops_every_phone_in_one_change_and_activating_restores_exactly_what_was() {
     let mut fixture = Fixture::with_phones(3);
     let id = fixture.held()[1].device_id;
-    let (blocked, _) = block(&fixture.devices[&id], Some("lost".to_owned()), &context(2)).unwrap().unwrap();
+    let (blocked, _) = device_of(block(&fixture.devices[&id], Some("lost".to_owned()), &context(2)).unwrap().unwrap());
     fixture.devices.insert(id, blocked);
     let (user, devices) = (fixture.user.clone(), fixture.devices.clone());
 
@@ -473,7 +473,7 @@ impl Course {
             Err(error) => assert!(phone.deleted && error == DomainError::DeviceDeleted),
             Ok(done) => {
                 assert_eq!(done.is_some(), !phone.blocked);
-                done.into_iter().for_each(|(device, _)| drop(self.fixture.devices.insert(id, device)));
+                done.into_iter().for_each(|change| drop(self.fixture.devices.insert(id, device_of(change).0)));
                 phone.blocked = true;
             }
         }
@@ -487,7 +487,7 @@ impl Course {
             Err(error) => assert!(phone.deleted && error == DomainError::DeviceDeleted),
             Ok(done) => {
                 assert_eq!(done.is_some(), phone.blocked);
-                done.into_iter().for_each(|(device, _)| drop(self.fixture.devices.insert(id, device)));
+                done.into_iter().for_each(|change| drop(self.fixture.devices.insert(id, device_of(change).0)));
                 phone.blocked = false;
             }
         }

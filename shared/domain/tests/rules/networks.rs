@@ -12,7 +12,7 @@ use domain::rules::networks::{reported, user_indicator};
 use domain::{DomainError, Time};
 use serde_json::json;
 
-use crate::common::{at, context, faults, fields, user};
+use crate::common::{at, context, faults, fields, user, user_of};
 
 const VERIZON: &str = "verizon";
 
@@ -147,14 +147,14 @@ fn a_users_light_is_the_most_pressing_of_their_networks() {
 fn a_carriers_report_is_taken_once_and_an_older_one_changes_nothing() {
     let report = |status, minutes| Network { status_at: at(minutes), ..network(status) };
     let sent = report(NetworkStatus::OptInSent, 10);
-    let (known, event) = reported(&user(), VERIZON, &sent, &context(20)).unwrap().unwrap();
+    let (known, event) = user_of(reported(&user(), VERIZON, &sent, &context(20)).unwrap().unwrap());
     assert_eq!((event.event_type, event.user_id), (EventType::UserNetworkChanged, Some(known.user_id)));
     assert_eq!(event.changes["network.status"].after, "opt_in_sent");
     assert_eq!(reported(&known, VERIZON, &sent, &context(21)), Ok(None));
     assert_eq!(reported(&known, VERIZON, &report(NetworkStatus::NewRequest, 9), &context(21)), Ok(None));
 
     let enabled = Network { mdn_provisioning: Some(Provisioning::Enabled), ..report(NetworkStatus::Enabled, 11) };
-    let (after, event) = reported(&known, VERIZON, &enabled, &context(22)).unwrap().unwrap();
+    let (after, event) = user_of(reported(&known, VERIZON, &enabled, &context(22)).unwrap().unwrap());
     assert_eq!(after.networks[VERIZON], enabled);
     assert_eq!(event.changes["network.status"].before, "opt_in_sent");
     assert_eq!(
@@ -167,10 +167,10 @@ fn a_carriers_report_is_taken_once_and_an_older_one_changes_nothing() {
 fn a_carrier_that_still_says_the_same_is_heard_once_a_day() {
     let report = |minutes| Network { status_at: at(minutes), ..network(NetworkStatus::Enabled) };
     let day = 24 * 60;
-    let (known, _) = reported(&user(), "att", &report(10), &context(10)).unwrap().unwrap();
+    let (known, _) = user_of(reported(&user(), "att", &report(10), &context(10)).unwrap().unwrap());
     assert_eq!(reported(&known, "att", &report(11), &context(11)), Ok(None));
     assert_eq!(reported(&known, "att", &report(9 + day), &context(9 + day)), Ok(None));
-    let (known, event) = reported(&known, "att", &report(10 + day), &context(10 + day)).unwrap().unwrap();
+    let (known, event) = user_of(reported(&known, "att", &report(10 + day), &context(10 + day)).unwrap().unwrap());
     assert_eq!(known.networks["att"].status_at, at(10 + day));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["network.status_at", "provider"]);
     // A report that says its date is news whenever it is a newer one.
@@ -184,13 +184,13 @@ fn reports_are_in_the_order_of_the_newest_that_they_tell_of() {
         last_seen_at: Some(at(seen)),
         ..network(NetworkStatus::Enabled)
     };
-    let (known, _) = reported(&user(), "att", &report(10, 20), &context(30)).unwrap().unwrap();
-    let (seen, event) = reported(&known, "att", &report(5, 25), &context(30)).unwrap().unwrap();
+    let (known, _) = user_of(reported(&user(), "att", &report(10, 20), &context(30)).unwrap().unwrap());
+    let (seen, event) = user_of(reported(&known, "att", &report(5, 25), &context(30)).unwrap().unwrap());
     assert_eq!(seen.networks["att"], report(5, 25));
     assert_eq!(event.changes["network.last_seen_at"].before, at(20).to_string());
     assert_eq!(reported(&known, "att", &report(15, 16), &context(30)), Ok(None));
     let archived = Network { last_archived_at: Some(at(26)), ..report(5, 25) };
-    let (archived, event) = reported(&seen, "att", &archived, &context(30)).unwrap().unwrap();
+    let (archived, event) = user_of(reported(&seen, "att", &archived, &context(30)).unwrap().unwrap());
     assert_eq!(event.changes["network.last_archived_at"].after, at(26).to_string());
     assert_eq!(reported(&archived, "att", &report(5, 25), &context(30)), Ok(None));
 }
@@ -203,7 +203,7 @@ fn a_user_has_at_most_eight_networks_and_those_can_still_be_reported() {
     let full = User { networks, ..user() };
     let report = Network { status_at: at(5), ..network(NetworkStatus::Enabled) };
     assert_eq!(faults(reported(&full, "att", &report, &context(6))), [("provider".to_owned(), "too_many")]);
-    let (after, _) = reported(&full, "carrier_3", &report, &context(6)).unwrap().unwrap();
+    let (after, _) = user_of(reported(&full, "carrier_3", &report, &context(6)).unwrap().unwrap());
     assert_eq!(after.networks.len(), NETWORK_LIMIT);
 
     let gone = domain::models::restriction::Deleted { at: at(0), by: context(0).actor, purge_after: at(0) };
@@ -281,8 +281,9 @@ fn a_carriers_report_is_read_with_every_fault_named() {
 
 #[test]
 fn a_report_of_the_same_date_that_says_something_else_is_news() {
-    let known = reported(&user(), "att", &network(NetworkStatus::Enabled), &context(1)).unwrap().unwrap().0;
-    let (after, event) = reported(&known, "att", &network(NetworkStatus::Disabled), &context(2)).unwrap().unwrap();
+    let (known, _) = user_of(reported(&user(), "att", &network(NetworkStatus::Enabled), &context(1)).unwrap().unwrap());
+    let (after, event) =
+        user_of(reported(&known, "att", &network(NetworkStatus::Disabled), &context(2)).unwrap().unwrap());
     assert_eq!(after.networks["att"], network(NetworkStatus::Disabled));
     assert_eq!(event.changes["network.status"].before, "enabled");
 }

@@ -1,6 +1,6 @@
 //! Who may register, and as what.
 
-use crate::common::{application, at, context, faults, fields, found};
+use crate::common::{application, at, context, device_of, faults, fields, found};
 use crate::fixture::{Fixture, command_request};
 use domain::error::DomainError;
 use domain::limits::DEVICE_LIMIT;
@@ -223,7 +223,7 @@ fn a_phone_comes_again_in_its_own_place_with_a_fresh_code_and_a_new_epoch() {
 fn a_blocked_phone_cannot_register_itself_free() {
     let mut fixture = Fixture::new(1);
     let id = fixture.register("phone", 1).unwrap().device.after.device_id;
-    let (blocked, _) = devices::block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = device_of(devices::block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap());
     fixture.devices.insert(id, blocked);
     assert_eq!(fixture.register("phone", 3).unwrap_err().error, DomainError::DeviceBlocked);
     fixture.invite(1, 1);
@@ -345,7 +345,7 @@ fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_r
     let enrolled_with = |reason, token: Option<&str>| {
         let mut fixture = Fixture::with_phones(1);
         let id = fixture.held()[0].device_id;
-        let (ready, _) = endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap();
+        let (ready, _) = device_of(endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap());
         let push = Push { reason, ..ready.push };
         fixture.devices.insert(id, Device { push, ..ready });
         fixture.invite(1, 3);

@@ -248,7 +248,7 @@ fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
 
 #[test]
 fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
-    let ScimCreated { person, events } = made(barbara());
+    let ScimCreated { person, change } = made(barbara());
     let user = &person.user;
     assert_eq!((user.source, user.status()), (Source::Scim, UserStatus::Inactive));
     assert_eq!(user.username, "bjensen");
@@ -256,7 +256,7 @@ fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
     assert_eq!(user.email.as_deref(), Some("bjensen@example.com"));
     assert_eq!((user.mobile.as_deref(), user.number.as_deref()), (Some("+12015550123"), Some("555-0199")));
     assert_eq!(user.provenance.external_id.as_deref(), Some("00u1"));
-    assert_eq!(events.len(), 1);
+    assert_eq!((change.events.len(), change.user_after()), (1, Some(user)));
     let mut wanted = barbara();
     wanted["id"] = json!(user.user_id);
     wanted["meta"] = json!({
@@ -812,10 +812,11 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
 fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
     let mut body = barbara();
     body["active"] = json!(false);
-    let ScimCreated { person, events } = made(body);
-    let types: Vec<EventType> = events.iter().map(|event| event.event_type).collect();
+    let ScimCreated { person, change } = made(body);
+    let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserCreated, EventType::UserSuspended]);
     assert_eq!((person.user.status(), person.user.version), (UserStatus::Suspended, 1));
+    assert_eq!(change.user.map(|made| (made.before, made.after)), Some((None, person.user)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use domain::{Time, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, faults, fields};
+use crate::common::{at, context, device_of, faults, fields};
 use crate::fixture::Fixture;
 
 fn counts(sent: u64, calls: u64) -> Counts {
@@ -83,7 +83,7 @@ fn a_new_enrolment_counts_its_reports_from_the_beginning() {
 
 #[test]
 fn what_a_phone_that_may_do_nothing_has_used_is_not_counted() {
-    let (blocked, _) = domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap();
+    let (blocked, _) = device_of(domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap());
     assert!(!check_in::needs(&blocked, &report(1, 5, 2), at(3)).usage);
     assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::Nothing);
 }

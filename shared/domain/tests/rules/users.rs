@@ -1,5 +1,7 @@
 //! What users are made from, what is told of them, and by what they are found.
 
+use std::collections::BTreeMap;
+
 use domain::error::HeldDevice;
 use domain::models::actor::Actor;
 use domain::models::client_account::OVERRIDES_LIMIT;
@@ -8,14 +10,15 @@ use domain::models::provenance::Field;
 use domain::models::restriction::Deleted;
 use domain::models::user::{LEFT_DEVICES_LIMIT, NewUser, Source, User, UserEdit, is_username};
 use domain::permission::Permission;
+use domain::rules::change::RowChange;
 use domain::rules::context::EventContext;
 use domain::rules::lifecycle::require_rename_allowed;
-use domain::rules::registration::{SimulatedPhone, simulate};
+use domain::rules::registration::simulate;
 use domain::{DeviceId, DomainError, MemberId, ProfileId, TokenId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{application, at, context, faults, fields, user};
+use crate::common::{application, at, context, faults, fields, user, user_of};
 use crate::fixture::Fixture;
 
 fn new(body: Value) -> Result<NewUser, DomainError> {
@@ -129,9 +132,11 @@ fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
     let fixture = Fixture::with_phones(2);
     let id = DeviceId(Uuid::from_u128(50));
     let simulated = |user: &User, claim: Option<&IdentifierClaim>| {
-        simulate(user, &fixture.held(), claim, &application("phone-9"), id, &context(2))
+        simulate(user, &fixture.held(), claim, &application("phone-9"), id, BTreeMap::new(), &context(2))
     };
-    let SimulatedPhone { device, claim, user, event } = simulated(&fixture.user, None).unwrap();
+    let (device, change) = simulated(&fixture.user, None).unwrap();
+    let (claim, user, event) = (change.claims[0].clone(), change.user.unwrap().after, &change.events[0]);
+    assert_eq!((&change.devices, &change.attachments), (&vec![RowChange::new(device.clone())], &Vec::new()));
     assert_eq!((device.device_id, device.user_id, device.epoch), (id, fixture.user.user_id, 1));
     assert_eq!(device.device_identifier, "phone-9");
     assert_eq!((claim.before, claim.after), (None, IdentifierClaim::of(&device)));
@@ -145,9 +150,10 @@ fn a_simulated_phone_stands_where_a_real_one_would_and_takes_nobodys_place() {
     let others = IdentifierClaim { user_id: domain::UserId(Uuid::from_u128(99)), ..held };
     assert_eq!(simulated(&fixture.user, Some(&others)).unwrap_err(), DomainError::IdentifierHeld);
     let free = IdentifierClaim { held: false, epoch: 4, version: 6, ..others };
-    let again = simulated(&fixture.user, Some(&free)).unwrap();
-    assert_eq!((again.device.epoch, again.claim.after.epoch, again.claim.after.version), (5, 5, 6));
-    assert_eq!(again.claim.before, Some(free));
+    let (again, change) = simulated(&fixture.user, Some(&free)).unwrap();
+    let claim = &change.claims[0];
+    assert_eq!((again.epoch, claim.after.epoch, claim.after.version), (5, 5, 6));
+    assert_eq!(claim.before, Some(free));
     let suspended = fixture.suspend(1).unwrap().unwrap().user_after().unwrap().clone();
     assert_eq!(simulated(&suspended, None).unwrap_err(), DomainError::UserSuspended);
 }
@@ -161,7 +167,9 @@ fn a_new_user_has_what_was_read_and_is_whose_who_made_them() {
         "overrides": {"theme": "dark"},
     });
     let read = new(body.clone()).unwrap();
-    let (user, event) = User::create(read, user().user_id, &context(0));
+    let (user, change) = User::create(read, user().user_id, &context(0));
+    let (made, event) = user_of(change);
+    assert_eq!(made, user);
     let row = json!(user);
     for (name, value) in body.as_object().unwrap() {
         let held = row.get(name).or_else(|| row["client"].get(name)).unwrap();
@@ -176,7 +184,8 @@ fn a_new_user_has_what_was_read_and_is_whose_who_made_them() {
         (&event.changes["profile_id"].after, event.changed_fields),
         (&json!(Uuid::from_u128(30)), vec!["overrides".to_owned()])
     );
-    let (_, plain) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &context(0));
+    let (_, change) = User::create(new(json!({"username": "ada"})).unwrap(), user.user_id, &context(0));
+    let (_, plain) = user_of(change);
     assert!(plain.changes.is_empty() && plain.changed_fields.is_empty());
 
     let member = Actor::Member(MemberId(Uuid::from_u128(5)));

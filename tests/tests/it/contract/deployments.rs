@@ -26,10 +26,11 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
         devices: 1,
         lifetime: Duration::days(7),
     };
-    let change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
+    let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
         .expect("they have an address");
-    let made = change.invitations.last().expect("one is made").after.clone();
-    let commit = Commit::from_changes(change.events[0].event_id, &change).put_code(&made, &code);
+    change.secrets.code = Some(code);
+    let made = change.new_invitation().expect("one is made").clone();
+    let commit = Commit::from_changes(change.events[0].event_id, &change);
     case.table.commit(commit).await.expect("nobody came first");
     (case.read(user).await, made)
 }
@@ -85,8 +86,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
         let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("they are there");
         let change = change.expect("something changes");
-        let after = change.user_after().expect("it is changed").clone();
-        let commit = Commit::from_changes(change.events[0].event_id, &change).update_user_secrets(&after, &edit);
+        let commit = Commit::from_changes(change.events[0].event_id, &change);
         case.table.commit(commit).await.expect("nobody came first");
     };
     let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("it answers");

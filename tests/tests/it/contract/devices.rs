@@ -14,7 +14,7 @@ use domain::models::restriction::Restriction;
 use domain::models::usage::{Counts, UsageReport};
 use domain::models::{device, restriction};
 use domain::rules::check_in::CheckInReport;
-use domain::rules::devices;
+use domain::rules::devices::{self, DeviceToDelete};
 use domain::secret::{DeviceCredential, Hash};
 use domain::states::{CommandState, Platform, UserStatus};
 use domain::{CommandId, CredentialId, DeviceId, InvitationId, UserId};
@@ -293,9 +293,9 @@ async fn device_filters_keep_what_they_say() {
     case.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(case.now), ..blocked.clone() }).await;
     let gone = case.device(&mut user, "gone").await;
     let claim = claim(&case, &gone);
-    let deleted =
-        devices::delete(&gone, &user, &claim, None, Duration::days(30), &case.context()).expect("it is there");
-    case.edit(&gone, &deleted.device).await;
+    let leaving = DeviceToDelete { device: gone.clone(), claim, unconfirmed: None, attachments: None };
+    let deleted = devices::delete(&leaving, &user, None, Duration::days(30), &case.context()).expect("it is there");
+    case.edit(&gone, deleted.device_after(&gone)).await;
     case.later(Duration::days(40));
     let (case, user) = (&case, &user);
     let find = |filter: DeviceFilter| async move {

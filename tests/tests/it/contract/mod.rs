@@ -288,7 +288,7 @@ fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invit
         lifetime: life,
     };
     let invited = invite(user, None, new, &case.context()).expect("the user has an address");
-    (invited.invitation, code)
+    (invited.new_invitation().expect("one is made").clone(), code)
 }
 
 fn search_query(text: &str) -> Query {

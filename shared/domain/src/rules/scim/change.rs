@@ -8,7 +8,7 @@ use crate::error::DomainError;
 use crate::ids::UserId;
 use crate::input::{FieldError, Fields};
 use crate::models::device::DeviceWithCommands;
-use crate::models::event::{Event, EventType};
+use crate::models::event::EventType;
 use crate::models::provenance::{EXTERNAL_ID, Holder, Origin};
 use crate::models::user::{NewUser, Source, User, UserEdit};
 use crate::rules::change::{ChangeSet, RowChange};
@@ -53,8 +53,8 @@ pub struct ScimUserWrite {
 pub struct ScimCreated {
     /// The user, and what is kept of them.
     pub person: ScimUserRecord,
-    /// The events.
-    pub events: Vec<Event>,
+    /// What it makes, but for what is kept.
+    pub change: ChangeSet,
 }
 
 /// A user changed.
@@ -158,18 +158,18 @@ fn renamed(fault: FieldError) -> FieldError {
 /// # Errors
 /// None that can be foreseen.
 pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Result<ScimCreated, DomainError> {
-    let (mut user, event) = User::create(new.user, user_id, context);
+    let (mut user, event) = User::created(new.user, user_id, context);
     user.source = Source::Scim;
     user.provenance.external_id = new.external_id;
-    let mut events = vec![event];
+    let mut change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::recorded(event) };
     if !new.active
         && let Some(suspended) = lifecycle::suspend_by_source(&user, &[], DEACTIVATED, context)?
     {
         user = suspended.user_after().cloned().unwrap_or(user);
-        events.extend(suspended.events);
+        change = change.then(suspended);
     }
     let kept = kept(&user, None, new.kept);
-    Ok(ScimCreated { person: ScimUserRecord { user, kept, updated_at: None }, events })
+    Ok(ScimCreated { person: ScimUserRecord { user, kept, updated_at: None }, change })
 }
 
 /// A user as the provider's word meets them: one whom it does not hold is taken over.

@@ -1,0 +1,168 @@
+//! A change of a user, decided by a rule, with all that it brings with it.
+
+use aws::{Commit, UserWithDevices, UsernameClaims};
+use domain::EventId;
+use domain::error::{DomainError, Error};
+use domain::models::command::CommandRequest;
+use domain::models::device::{Device, DeviceWithCommands};
+use domain::models::invitation::Invitation;
+use domain::models::user::User;
+use domain::rules::change::ChangeSet;
+use domain::rules::context::EventContext;
+use domain::rules::invitations::take_back;
+use domain::rules::lifecycle::{NewId, is_readdressed, postpone_due_offer, take_due_offer};
+
+use crate::context::ActionContext;
+use crate::users::offers::{newest_offers, offer_after_rename};
+
+/// What was decided of a user.
+pub(crate) struct UserPlan {
+    /// What is to be changed; `None` if there is nothing to do.
+    pub change: Option<ChangeSet>,
+    /// Who holds the claims of the username that the change gives the user, if it gives one.
+    pub claims: Option<UsernameClaims>,
+    /// The user, as they were read.
+    pub user: User,
+    /// The devices that they hold and those that they have left behind, as they were read. None for an offer, which
+    /// does not show them.
+    pub devices: Vec<Device>,
+    event_id: EventId,
+}
+
+impl UserPlan {
+    /// A change that brings nothing else with it.
+    pub fn of(action: &ActionContext<'_>, change: Option<ChangeSet>, user: &User, devices: Vec<Device>) -> Self {
+        Self { change, claims: None, user: user.clone(), devices, event_id: action.event.event_id }
+    }
+
+    /// A change of a user who holds some devices, with what it brings: see [`carry_through`].
+    ///
+    /// # Errors
+    /// Those of the reads.
+    pub async fn carried_through(
+        action: &ActionContext<'_>,
+        change: Option<ChangeSet>,
+        user: &User,
+        mut devices: Vec<Device>,
+    ) -> Result<Self, Error> {
+        devices.extend(action.table.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
+        let change = match change {
+            Some(change) => Some(carry_through(action, change).await?),
+            None => None,
+        };
+        Ok(Self::of(action, change, user, devices))
+    }
+
+    /// What is to be written, if anything is.
+    pub fn commit(&self) -> Option<Commit> {
+        Some(commit(self.event_id, self.change.as_ref()?, self.claims.as_ref(), &self.user))
+    }
+
+    /// The invitation or deployment that it makes.
+    pub fn new_invitation(&self) -> Option<&Invitation> {
+        self.change.as_ref().and_then(ChangeSet::new_invitation)
+    }
+
+    /// The user and their devices as they then are.
+    pub fn after(&self) -> UserWithDevices {
+        let Some(change) = &self.change else {
+            return UserWithDevices::of(self.user.clone(), &self.devices);
+        };
+        let devices: Vec<Device> = self.devices.iter().map(|device| change.device_after(device).clone()).collect();
+        UserWithDevices::of(change.user_after().unwrap_or(&self.user).clone(), &devices)
+    }
+}
+
+fn commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>, user: &User) -> Commit {
+    let commit = Commit::from_changes(event_id, change);
+    match claims {
+        Some(claims) => commit.claim_username(claims, user.user_id),
+        None => commit,
+    }
+}
+
+/// An edit of a user with what it brings (see [`carry_through`]), and its commit. `claims` are those of the username that
+/// it gives the user, if it gives one.
+///
+/// # Errors
+/// Those of the reads.
+pub(crate) async fn complete_edit(
+    action: &ActionContext<'_>,
+    change: ChangeSet,
+    claims: Option<&UsernameClaims>,
+    user: &User,
+) -> Result<(ChangeSet, Commit), Error> {
+    let change = carry_through(action, change).await?;
+    let commit = commit(action.event.event_id, &change, claims, user);
+    Ok((change, commit))
+}
+
+/// Changes a user by a rule that looks at the devices that they hold.
+///
+/// # Errors
+/// Those of the rule.
+pub(crate) async fn change(
+    action: &ActionContext<'_>,
+    user: &User,
+    rule: impl Fn(&User, &[Device], &EventContext) -> Result<Option<ChangeSet>, DomainError>,
+) -> Result<UserPlan, Error> {
+    let devices = action.table.devices(user.workspace_id, &user.device_ids).await?;
+    let change = rule(user, &devices, &action.event)?;
+    UserPlan::carried_through(action, change, user, devices).await
+}
+
+/// A rule that orders something of each of a user's phones.
+pub(crate) type OrderRule = fn(
+    &User,
+    &[DeviceWithCommands],
+    &CommandRequest,
+    NewId<'_>,
+    &EventContext,
+) -> Result<Option<ChangeSet>, DomainError>;
+
+/// Gives an order to a user's phones: of a deleted user, to those that they have left behind.
+///
+/// # Errors
+/// Those of the rule.
+pub(crate) async fn order(
+    action: &ActionContext<'_>,
+    user: &User,
+    wanted: &CommandRequest,
+    rule: OrderRule,
+) -> Result<UserPlan, Error> {
+    let is_deleted = user.deleted.is_some();
+    let ids = if is_deleted { &user.left_device_ids } else { &user.device_ids };
+    let phones = action.table.devices_with_commands(user.workspace_id, ids).await?;
+    let change = rule(user, &phones, wanted, &|| action.new_command_id(), &action.event)?;
+    // Nobody holds the phones of a user who is deleted.
+    let devices = phones.into_iter().filter(|_| !is_deleted).map(|phone| phone.device).collect();
+    UserPlan::carried_through(action, change, user, devices).await
+}
+
+/// A change of a user with what it brings. What is open of their invitation and deployment ends with another address
+/// or number. To one whom a rename has made due for a new deployment, and who may use the app, it also offers that, or an
+/// invitation, if there is anything to bring back and an address to write to: with the rename itself, or with what lets
+/// them in again.
+///
+/// # Errors
+/// Those of the reads.
+pub(crate) async fn carry_through(action: &ActionContext<'_>, mut change: ChangeSet) -> Result<ChangeSet, Error> {
+    if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
+        && is_readdressed(&change)
+    {
+        take_back(&mut change, &newest_offers(action.table, &user).await?, &action.event);
+    }
+    let Some(due) = take_due_offer(&mut change, action.request.may_deploy, &action.event) else {
+        return Ok(change);
+    };
+    // On the heap: together with what a sync or a job has at hand it is more than a small stack takes.
+    match Box::pin(offer_after_rename(action, &due, &change)).await {
+        Ok(Some(offered)) => Ok(change.then(offered)),
+        Ok(None) => Ok(change),
+        Err(Error::Refused(DomainError::TooManyMessages(wait))) => {
+            postpone_due_offer(&mut change, due, wait.until);
+            Ok(change)
+        }
+        Err(failure) => Err(failure),
+    }
+}

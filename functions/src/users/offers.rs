@@ -1,0 +1,226 @@
+//! Invitations and deployments: what a user is offered by a code, in a message.
+
+use aws::Table;
+use domain::error::Error;
+use domain::input::Fields;
+use domain::limits::DEVICE_LIMIT;
+use domain::models::device::Device;
+use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::message::{DailyQuota, QUOTA_SHARDS, Recipient, RecipientHistory};
+use domain::models::user::User;
+use domain::rules::change::{ChangeSet, MessageCount};
+use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
+use domain::rules::invitations;
+use domain::secret::{Hash, new_code};
+use domain::{InvitationId, ProfileId};
+use serde::{Deserialize, Serialize};
+
+use crate::context::ActionContext;
+use crate::profiles::{ProfileToGive, find_profile_to_give};
+use crate::users::changes::UserPlan;
+
+/// How a user is to be invited.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct InviteRequest {
+    /// How the message goes.
+    pub channel: Channel,
+    /// How many devices it registers.
+    pub devices: u32,
+}
+
+/// Reads how a user is to be invited.
+pub(crate) fn read_invite(fields: &mut Fields) -> InviteRequest {
+    let channel = fields.required_enum("channel").unwrap_or(Channel::Email);
+    let most = i64::try_from(DEVICE_LIMIT).unwrap_or(i64::MAX);
+    let devices = fields.integer("devices", 1, most).unwrap_or(1);
+    InviteRequest { channel, devices: u32::try_from(devices).unwrap_or(1) }
+}
+
+/// How a user's configuration is to be deployed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeployRequest {
+    /// The profile that is theirs from then on.
+    pub profile_id: Option<ProfileId>,
+}
+
+/// Reads how a user's configuration is to be deployed.
+pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
+    DeployRequest { profile_id: fields.id("profile_id", ProfileId::parse) }
+}
+
+/// Invites a user.
+///
+/// # Errors
+/// See [`invitations::invite`]; `TooManyMessages`, `TextsOff`, `CallingCodeNotAllowed`.
+pub(crate) async fn invite(action: &ActionContext<'_>, user: &User, wanted: &InviteRequest) -> Result<UserPlan, Error> {
+    let previous = newest(action.table, user, Purpose::Invite).await?;
+    let wanted = Offer::Invitation { channel: wanted.channel, devices: wanted.devices };
+    let change = Box::pin(offer(action, user, wanted, previous)).await?;
+    Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+}
+
+/// Deploys a user's configuration.
+///
+/// # Errors
+/// See [`deployments::deploy`]; `TooManyMessages`; faults of `profile_id` and of `overrides`.
+pub(crate) async fn deploy(
+    action: &ActionContext<'_>,
+    user: &User,
+    &DeployRequest { profile_id }: &DeployRequest,
+) -> Result<UserPlan, Error> {
+    let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
+    let profile = find_profile_to_give(action.table, user.workspace_id, profile_id).await?;
+    let mut change = deployment(action, user, profile_id, &held).await?;
+    if let Some(ProfileToGive { profile, given }) = &profile {
+        require_fitting(change.user_after().unwrap_or(user), profile)?;
+        change = change.granting(profile, given.as_ref(), action.event.at);
+    }
+    Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+}
+
+/// Brings a user's configuration to them as one of many: see [`auto_deployment`].
+///
+/// # Errors
+/// See [`deployments::deploy`] and [`deployments::force`]; `TooManyMessages`.
+pub(crate) async fn auto_deploy(action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
+    let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
+    match auto_deployment(user, &held) {
+        AutoDeployment::StayOut => Ok(UserPlan::of(action, None, user, held)),
+        AutoDeployment::Force => {
+            let change = deployments::force(user, &held, &action.event)?;
+            UserPlan::carried_through(action, change, user, held).await
+        }
+        AutoDeployment::Deploy => {
+            let change = deployment(action, user, None, &held).await?;
+            Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+        }
+    }
+}
+
+async fn deployment(
+    action: &ActionContext<'_>,
+    user: &User,
+    profile_id: Option<ProfileId>,
+    held: &[Device],
+) -> Result<ChangeSet, Error> {
+    let previous = newest(action.table, user, Purpose::Deploy).await?;
+    Box::pin(offer(action, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
+}
+
+/// What is offered to a user whom a rename has made due, if anything is. Its code brings back every phone that
+/// the rename has reset.
+///
+/// # Errors
+/// As an invitation or a deployment.
+pub(crate) async fn offer_after_rename(
+    action: &ActionContext<'_>,
+    due: &User,
+    change: &ChangeSet,
+) -> Result<Option<ChangeSet>, Error> {
+    let deployed = newest(action.table, due, Purpose::Deploy).await?;
+    let Some(purpose) = follows_rename(due, deployed.as_ref()) else {
+        return Ok(None);
+    };
+    let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
+    let (wanted, previous) = match purpose {
+        Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
+        Purpose::Invite => {
+            (Offer::Invitation { channel: Channel::Email, devices }, newest(action.table, due, Purpose::Invite).await?)
+        }
+        Purpose::Unknown(_) => return Ok(None),
+    };
+    let mut user = due.clone();
+    user.clear_due_deployment();
+    // The change may have taken it back.
+    let previous = previous.map(|previous| change.invitation_after(&previous).clone());
+    offer(action, &user, wanted, previous).await.map(Some)
+}
+
+/// The newest of what was offered to a user, for each purpose: nothing older is open.
+pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invitation>, Error> {
+    let mut offers = Vec::new();
+    for purpose in Purpose::ALL {
+        offers.extend(newest(table, user, *purpose).await?);
+    }
+    Ok(offers)
+}
+
+/// The newest of what was offered to a user for a purpose.
+pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Invitation>, Error> {
+    match user.newest_invitation(purpose) {
+        Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
+        None => Ok(None),
+    }
+}
+
+/// What is offered to a user by a code.
+enum Offer<'a> {
+    Invitation {
+        channel: Channel,
+        devices: u32,
+    },
+    Deployment {
+        profile_id: Option<ProfileId>,
+        devices: u32,
+        /// The devices of the user that may have the configuration from then on.
+        held: &'a [Device],
+    },
+}
+
+/// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
+/// purpose, ends.
+async fn offer(
+    action: &ActionContext<'_>,
+    user: &User,
+    wanted: Offer<'_>,
+    previous: Option<Invitation>,
+) -> Result<ChangeSet, Error> {
+    let (settings, messages) = (action.settings().await?, &action.defaults.messages);
+    let (purpose, channel, devices) = match wanted {
+        Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
+        Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
+    };
+    let code = new_code(action.request.id_source.random);
+    let new = NewInvitation {
+        invitation_id: InvitationId(action.request.id_source.new_id()),
+        code_hash: Hash::of(&code),
+        purpose,
+        channel,
+        devices,
+        lifetime: settings.invitation_lifetime(action.defaults.invitation_lifetime),
+    };
+    let previous = previous.as_ref();
+    let mut change = match wanted {
+        Offer::Invitation { .. } => invitations::invite(user, previous, new, &action.event)?,
+        Offer::Deployment { profile_id, held, .. } => {
+            deployments::deploy(user, held, previous, new, profile_id, &action.event)?
+        }
+    };
+    if channel == Channel::Sms {
+        user.mobile.as_deref().map_or(Ok(()), |number| messages.require_texts_allowed(number))?;
+    }
+    change.secrets.code = Some(code);
+    change.counted = match Recipient::of(user, purpose, channel) {
+        Some(recipient) => Some(count(action, &recipient, messages.per_day(channel, &settings)).await?),
+        None => None,
+    };
+    Ok(change)
+}
+
+/// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once
+/// seldom meet, and once that is full in any that is not.
+async fn count(action: &ActionContext<'_>, recipient: &Recipient, per_day: u32) -> Result<MessageCount, Error> {
+    let (table, now) = (action.table, action.request.now());
+    let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
+    let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
+    let first = action.request.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
+    let (sent, today) = table.message_counts(recipient, &quota, &[first]).await?;
+    let to = RecipientHistory::one_more(sent, recipient, now)?;
+    if let Some(today) = quota.one_more(&today, &[first]) {
+        return Ok(MessageCount { to, today });
+    }
+    let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
+    let (_, today) = table.message_counts(recipient, &quota, &all).await?;
+    let today = quota.one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
+    Ok(MessageCount { to, today })
+}
