@@ -12,26 +12,26 @@
 //! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
 //! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
-//! | device's attachments | the device's | `BELONGINGS` | |
-//! | device's command | the device's | `COMMAND#{command}` | `due` while it is open |
-//! | device's push token | the device's | `PUSH` | `due` until its endpoint works |
+//! | its attachments | the device's | `BELONGINGS` | |
+//! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
+//! | its push token | the device's | `PUSH` | `due` until its endpoint works |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
 //! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once ended |
-//! | entry in the person's list of tokens | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with the token |
+//! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with the token |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
-//! | profile's last assignment to users | the profile's | `GIVEN` | |
+//! | when it was given to users | the profile's | `GIVEN` | |
 //! | source | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it has a schedule |
-//! | part of an upload | the source's | `PART#{upload}#{number}` | time to live |
-//! | staged rows of a source | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
-//! | key hashes of staged rows | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
+//! | part of its upload | the source's | `PART#{upload}#{number}` | time to live |
+//! | its staged rows | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
+//! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
 //! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while a former secret signs |
 //! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
 //! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
-//! | outcome of a job's object | the job's | `ITEM#{id}` | time to live |
-//! | idempotency record | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
+//! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
+//! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |
 //!
@@ -44,12 +44,12 @@
 //! | external id (user, until deleted) | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | source's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
 //! | profile's name (profile) | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
-//! | profile's label (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
+//! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code (invitation) | `CODE#{hash}` | `CODE` | the code's owner; unique |
 //! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
-//! | endpoint's device (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
-//! | credential's device (attachments, until purged) | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
+//! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
+//! | credential's holder (attachments, until purged) | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
 //! | pointer (key, member, deployment) | `POINTER#{workspace}#{id}` | `POINTER` | the key of the main row |
 //!
 //! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` has the code of an invitation or a
