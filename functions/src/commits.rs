@@ -15,7 +15,7 @@ pub(crate) async fn commit(
     context: &EventContext,
 ) -> Result<Committed, Error> {
     match change {
-        Some(change) => table.commit(Commit::changing(context.event_id, change)).await,
+        Some(change) => table.commit(Commit::from_changes(context.event_id, change)).await,
         None => Ok(Committed::default()),
     }
 }

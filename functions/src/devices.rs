@@ -61,7 +61,7 @@ pub(crate) async fn user_names(
 
 /// The reply that shows a device.
 fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
-    Reply::thing(&views::Device::of(whole, request.now()), whole.device.version)
+    Reply::ok_versioned(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
 /// Changes the device that a call's path names by a rule, and shows it; what changes nothing commits nothing.
@@ -91,8 +91,8 @@ pub(crate) async fn commit(
     let Some(change) = change else {
         return Ok(details);
     };
-    let device = committed.now(change.device_after(&details.device).clone());
-    let attached = change.attachments.into_iter().next().map(|attached| committed.now(attached.after));
+    let device = committed.with_new_version(change.device_after(&details.device).clone());
+    let attached = change.attachments.into_iter().next().map(|attached| committed.with_new_version(attached.after));
     Ok(DeviceDetails { device, attachments: attached.or(details.attachments), ..details })
 }
 

@@ -90,14 +90,14 @@ impl<F> ExportRequest<F> {
             Paging::read_within(request, PART_ROWS, PART_ROWS_DEFAULT, |fields| {
                 let choice = Choice::read(fields, &known, is_id);
                 let filter = filter(fields);
-                let mut filters = fields.used();
+                let mut filters = fields.read_names();
                 filters.retain(|name| !OWN.contains(&name.as_str()));
                 if choice.ids.is_some() {
                     for fault in both(&filters) {
-                        fields.fault(&fault.field, fault.code, fault.detail);
+                        fields.add_error(&fault.field, fault.code, fault.detail);
                     }
                 }
-                fields.refuse_others();
+                fields.deny_unknown();
                 (choice, filter, filters)
             })?;
         Ok(Self { kind, paging, choice, filter, filters })
@@ -173,7 +173,7 @@ impl<F> ExportRequest<F> {
         let first = self.paging.start.is_none();
         let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &request.event_context());
         if !request.http.is_head {
-            retry_on_conflict(table, || table.commit(Commit::of(&event()))).await?;
+            retry_on_conflict(table, || table.commit(Commit::with_event(&event()))).await?;
         }
         let mut reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", text)
             .with(HeaderName::from_static("cache-control"), "no-store");

@@ -53,9 +53,9 @@ impl IdempotencyKey {
         let Some((pk, body_hash)) = &self.0 else {
             return Ok(IdempotencyOutcome::New { forgotten: false });
         };
-        let found = table.remembered(pk).await?;
+        let found = table.idempotency_record(pk).await?;
         let forgotten = found.is_some();
-        let made = IdempotencyRecord::made_before(found, body_hash, request.http().id_source.now)?;
+        let made = IdempotencyRecord::previous_id(found, body_hash, request.http().id_source.now)?;
         Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
     }
 
@@ -91,6 +91,6 @@ impl IdempotencyKey {
             made: made.to_owned(),
             expires_at: request.http().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
-        commit.remember(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
+        commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
     }
 }

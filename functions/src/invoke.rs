@@ -7,7 +7,7 @@ use domain::Time;
 use domain::error::Error;
 use futures::FutureExt as _;
 use lambda::logging::Chain;
-use lambda::{AuthenticatedRequest, Reply, Request, authenticate, came_by_https};
+use lambda::{AuthenticatedRequest, Reply, Request, authenticate, is_https};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ pub async fn invoke(
 }
 
 async fn over_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
-    let by_https = came_by_https(&event);
+    let by_https = is_https(&event);
     let may_be_kept = matches!(operation.entry, Entry::Public(_));
     let request = match Request::read(operation.name, state.id_source(), event) {
         Ok(mut request) => {
@@ -63,8 +63,8 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
         }
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            let reply = operation.error_format.internal("").protected(by_https, may_be_kept);
-            return reply.into_event(operation.error_format, "");
+            let reply = operation.error_format.internal("").with_security_headers(by_https, may_be_kept);
+            return reply.into_response_event(operation.error_format, "");
         }
     };
     let (request_id, is_head) = (request.request_id.clone(), request.is_head);
@@ -84,7 +84,7 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
     };
     served(operation, &request_id, reply.status);
     let reply = if is_head { reply.without_body() } else { reply };
-    reply.protected(by_https, may_be_kept).into_event(operation.error_format, &request_id)
+    reply.with_security_headers(by_https, may_be_kept).into_response_event(operation.error_format, &request_id)
 }
 
 async fn answer(operation: &'static Operation, state: &AppState, request: Request) -> Result<Reply, Error> {
@@ -93,26 +93,30 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            let request = authenticated(state, request).await?.enter(std::slice::from_ref(permission))?;
+            let request = authenticated(state, request).await?.authorize(std::slice::from_ref(permission))?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         Entry::AnyAdmin(permissions, run) => {
-            let request = authenticated(state, request).await?.enter(permissions)?;
+            let request = authenticated(state, request).await?.authorize(permissions)?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         // Seam's alone, whose protocol takes what it does not know.
         Entry::AdminAnywhere(permission, run) => {
-            run(state, authenticated(state, request).await?.enter_anywhere(std::slice::from_ref(permission))?).await
+            run(
+                state,
+                authenticated(state, request).await?.authorize_in_any_workspace(std::slice::from_ref(permission))?,
+            )
+            .await
         }
         Entry::Person(run) => {
-            let request = authenticated(state, request).await?.member()?;
+            let request = authenticated(state, request).await?.authorize_member()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         Entry::SignedIn(run) => {
-            let request = authenticated(state, request).await?.signed_in()?;
+            let request = authenticated(state, request).await?.authorize_person()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }

@@ -45,8 +45,8 @@ pub(crate) async fn load_begun(table: &Table, request: &AuthorizedRequest, made:
 /// # Errors
 /// See [`Table::commit`].
 pub(crate) async fn commit(table: &Table, job: &Job, change: ChangeSet, context: &EventContext) -> Result<Job, Error> {
-    let committed = table.commit(Commit::changing(context.event_id, &change)).await?;
-    Ok(committed.now(change.job.map_or_else(|| job.clone(), |job| job.after)))
+    let committed = table.commit(Commit::from_changes(context.event_id, &change)).await?;
+    Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
 /// How long a call works on the job that it has begun: it answers well before API Gateway gives up, after 30 seconds.

@@ -46,8 +46,8 @@ pub(crate) async fn permissions_now(
             (None, _) => Permissions::new(),
             (Some(member), None) => member.permissions(),
             (Some(member), Some(token)) => {
-                let token = table.token_of(&member.issuer, &member.subject, token).await?;
-                token.map(|token| token.still_may(&member, now)).unwrap_or_default()
+                let token = table.person_token(&member.issuer, &member.subject, token).await?;
+                token.map(|token| token.remaining_permissions(&member, now)).unwrap_or_default()
             }
         },
         Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {

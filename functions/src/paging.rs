@@ -55,7 +55,7 @@ impl Paging {
         fields.finish().map_err(DomainError::Invalid)?;
         let scope = scope(request)?;
         let start = cursor.as_ref().and_then(Value::as_str).map(|cursor| {
-            let bytes = cursor::open(&scope, cursor)?;
+            let bytes = cursor::decode(&scope, cursor)?;
             Position::from_bytes(&bytes).ok_or(DomainError::CursorInvalid)
         });
         let limit = usize::try_from(limit.unwrap_or(default)).unwrap_or(1);
@@ -92,13 +92,13 @@ impl Paging {
 
     /// The cursor of a position.
     pub fn cursor(&self, position: &Position) -> String {
-        cursor::seal(&self.scope, &position.to_bytes())
+        cursor::encode(&self.scope, &position.to_bytes())
     }
 }
 
 /// Reads `limit` and `cursor`.
 pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Option<i64>, Option<Value>) {
-    (fields.integer("limit", least, most), fields.value_like("cursor", || json!({"type": "string"})))
+    (fields.integer("limit", least, most), fields.value_with_schema("cursor", || json!({"type": "string"})))
 }
 
 /// How many items a page has at least and at most.

@@ -56,7 +56,7 @@ pub(crate) async fn find_profile_to_give(
     let Some(id) = id else {
         return Ok(None);
     };
-    match table.profile_and_given(workspace, id).await? {
+    match table.profile_and_assignment(workspace, id).await? {
         Some((profile, given)) => Ok(Some(ProfileToGive { profile, given })),
         None => Err(DomainError::field("profile_id", "unknown_value", "there is no such profile").into()),
     }

@@ -16,9 +16,9 @@ where
 {
     for round in 0..ATTEMPTS {
         match attempt().await {
-            Err(Error::Conflict) => table.pause(round).await,
+            Err(Error::Conflict) => table.backoff(round).await,
             answer => return answer,
         }
     }
-    Err(Error::unavailable("the table", "others kept changing the same rows"))
+    Err(Error::unavailable("the table", "concurrent changes of the same rows"))
 }

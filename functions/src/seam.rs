@@ -21,7 +21,7 @@ use domain::models::device::{Device, Status};
 use domain::models::event::Event;
 use domain::models::webhook::{PHONE_DEACTIVATED, Webhook};
 use domain::models::workspace::Settings;
-use lambda::reply::{LIST_MOST, wire_size};
+use lambda::reply::{LIST_BODY_LIMIT, wire_size};
 use lambda::{AuthorizedRequest, Reply, Request};
 use serde_json::{Value, json};
 
@@ -71,8 +71,8 @@ pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
     let name = webhook.name_of(event);
     let mut told = views::event(event, name);
     if name == PHONE_DEACTIVATED
-        && webhook.names_as_ours(event)
-        && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.public())
+        && webhook.receives_own_name(event)
+        && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.to_public_json())
     {
         for (name, value) in ours {
             told.entry(name).or_insert(value);
@@ -148,7 +148,7 @@ impl Listing {
     /// A fault if the reply would be larger than a reply may be.
     fn push(&mut self, item: Value) -> Result<(), DomainError> {
         self.bytes += wire_size(&item.to_string()) + 1;
-        if self.bytes > LIST_MOST {
+        if self.bytes > LIST_BODY_LIMIT {
             return Err(too_many());
         }
         self.items.push(item);

@@ -6,7 +6,7 @@ use std::fmt;
 use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
-use domain::egress::is_own_address;
+use domain::egress::is_base_url;
 use domain::models::message::MessagePolicy;
 use domain::models::workspace::AllowedSenders;
 use domain::text::MOBILE;
@@ -112,7 +112,7 @@ impl Settings {
         let tables = text("TABLE").map(|main| TableNames { main, secrets: text("SECRETS_TABLE").unwrap_or_default() });
         let issuer = text("OIDC_ISSUER").zip(text("OIDC_AUDIENCE")).map(|(url, audience)| Issuer { url, audience });
         let public_url = text("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned());
-        if public_url.as_deref().is_some_and(|url| !is_own_address(url)) {
+        if public_url.as_deref().is_some_and(|url| !is_base_url(url)) {
             let fault = "must be https:// and the host alone; http:// only for this machine itself";
             return Err(SettingsError { name: "PUBLIC_URL", fault });
         }

@@ -60,10 +60,10 @@ pub(crate) async fn clear(
     leavings: StagedRowsOf,
 ) -> Result<(), Error> {
     loop {
-        let keys = table.leavings(workspace, source, &leavings).await?;
+        let keys = table.staged_row_keys(workspace, source, &leavings).await?;
         if keys.is_empty() {
             return Ok(());
         }
-        table.commit(aws::Commit::without_event(id_source.event_id()).clear(&keys)).await?;
+        table.commit(aws::Commit::without_event(id_source.event_id()).delete_rows(&keys)).await?;
     }
 }

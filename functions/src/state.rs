@@ -157,7 +157,7 @@ impl AppState {
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
     pub fn outside(&self) -> Result<EgressClient, Error> {
-        EgressClient::guarded(&self.clients)
+        EgressClient::for_workspace_urls(&self.clients)
     }
 
     /// The way to the pages of the issuer of admins' tokens.
@@ -165,7 +165,7 @@ impl AppState {
     /// # Errors
     /// `Internal` if the system's collection of authorities cannot be used.
     pub fn issuer_pages(&self) -> Result<EgressClient, Error> {
-        EgressClient::to_issuer(&self.clients)
+        EgressClient::for_issuer(&self.clients)
     }
 
     /// How far webhooks lead.
@@ -182,7 +182,7 @@ impl AppState {
         match self.webhooks.get() {
             Some(outside) => Ok(outside),
             None => {
-                let made = EgressClient::to_webhooks(&self.clients)?;
+                let made = EgressClient::for_webhooks(&self.clients)?;
                 Ok(self.webhooks.get_or_init(|| made))
             }
         }

@@ -77,7 +77,7 @@ impl Run {
     /// A fault if it is no JSON object.
     pub fn fields(&self) -> Result<Fields, DomainError> {
         match &self.event {
-            Value::Object(fields) => Ok(Fields::of_json(fields.clone())),
+            Value::Object(fields) => Ok(Fields::from_json(fields.clone())),
             _ => Err(DomainError::field("", "wrong_type", "the event must be a JSON object")),
         }
     }

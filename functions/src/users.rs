@@ -97,16 +97,16 @@ impl RelatedToUser {
 /// Commits what was decided of a user, if it changes anything, and shows them with the devices that they then hold.
 pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
     let now = action.request.now();
-    let UserWithDevices { mut user, devices, left } = plan.after();
+    let UserWithDevices { mut user, devices, left_behind: left } = plan.after();
     let beside = RelatedToUser::read(action.table, &user, &devices).await?;
     if let Some(commit) = plan.commit() {
-        user = action.table.commit(commit).await?.now(user);
+        user = action.table.commit(commit).await?.with_new_version(user);
     }
     let view = views::UserWithDevices {
         user: views::User::new(&user, &devices, &left, beside.profile(), now),
         devices: beside.devices(&user, &devices, now),
     };
-    Ok(Reply::thing(&view, user.version))
+    Ok(Reply::ok_versioned(&view, user.version))
 }
 
 /// Changes the user that a call's path names by a rule that looks at the devices that they hold, and shows them; what

@@ -54,8 +54,8 @@ pub(crate) async fn made(
     let id_source = request.http.id_source;
     let secret = new_secret(id_source.random);
     let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.event_context());
-    let commit = while_a_member(table, request, Commit::of(&event).put(&webhook)).await?;
-    let commit = commit.keep_webhook_secrets(webhook.webhook_id, &Secrets::of(secret.clone()));
+    let commit = while_a_member(table, request, Commit::with_event(&event).put(&webhook)).await?;
+    let commit = commit.put_webhook_secrets(webhook.webhook_id, &Secrets::with_current(secret.clone()));
     table.commit(once.remember(commit, request, &webhook.webhook_id.to_string(), forgotten)).await?;
     Ok((webhook, secret))
 }

@@ -45,7 +45,7 @@ pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> 
         else {
             return Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))));
         };
-        let mut commit = Commit::of(&event).edit(&member, &accepted);
+        let mut commit = Commit::with_event(&event).edit(&member, &accepted);
         if after != workspace {
             commit = commit.edit(&workspace, &after);
         }

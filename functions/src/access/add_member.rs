@@ -54,11 +54,11 @@ impl NewMember {
     fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let issuer = fields.required_text("issuer", ISSUER);
         if issuer.as_ref().is_some_and(|issuer| !issuer.starts_with("https://")) {
-            fields.fault("issuer", "invalid_format", "must be an https URL");
+            fields.add_error("issuer", "invalid_format", "must be an https URL");
         }
         let subject = fields.required_text("subject", SUBJECT);
         let name = fields.text("name", NAME);
-        let role = fields.required_word("role");
+        let role = fields.required_enum("role");
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self {
             issuer: issuer.unwrap_or_default(),
@@ -103,7 +103,7 @@ async fn attempt(
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let commit = Commit::of(&members::add(&member, &event_context)).put(&member);
+    let commit = Commit::with_event(&members::add(&member, &event_context)).put(&member);
     table.commit(once.remember(commit, request, &member.member_id.to_string(), forgotten)).await?;
     Ok(shown(&member))
 }

@@ -69,7 +69,7 @@ async fn attempt(
     let id = KeyId(request.http.id_source.new_id());
     let (key, event) =
         keys::create(wanted.clone(), id, &secret, &request.caller, maker.as_ref(), &request.event_context())?;
-    let commit = while_a_member(table, request, Commit::of(&event).put(&key)).await?;
+    let commit = while_a_member(table, request, Commit::with_event(&event).put(&key)).await?;
     table.commit(once.remember(commit, request, &key.key_id.to_string(), forgotten)).await?;
     let view = views::Key::new(&key, &makers, request.now());
     Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))

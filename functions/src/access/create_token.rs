@@ -68,7 +68,8 @@ async fn attempt(
     let event_context = |member: &_| request.event_context(member);
     let (token, events) = tokens::create(wanted.clone(), id, &secret, &request.person, request.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
-    let commit = Commit::changing(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
+    let commit =
+        Commit::from_changes(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     let view = views::Token::new(&token, request.now());
     Ok(Reply::json(StatusCode::CREATED, &views::NewToken { view, token: secret.reveal() }))

@@ -77,7 +77,7 @@ async fn attempt(
     };
     let mut event = event_context.event(EventType::WorkspaceCreated);
     event.key_id = Some(key.key_id);
-    event.change("sandbox", Value::Null, sandbox);
-    table.commit(Commit::of(&event).put(&workspace).put(&key)).await?;
+    event.add_change("sandbox", Value::Null, sandbox);
+    table.commit(Commit::with_event(&event).put(&workspace).put(&key)).await?;
     Ok(json!({"workspace_id": workspace_id, "key_id": key.key_id, "key": secret.reveal()}))
 }

@@ -31,7 +31,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     retry_on_conflict(table, || async {
         let (workspace, member) = load_membership(table, &request, id).await?;
         let event = decline(&member, &request.event_context(&member))?;
-        table.commit(Commit::of(&event).delete(&member)).await?;
+        table.commit(Commit::with_event(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))))
     })
     .await

@@ -24,5 +24,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     request.http.check_version(workspace.version)?;
     let view = with_names(table, request.workspace(), views::Workspace::new(&workspace, defaults)).await?;
-    Ok(Reply::thing(&view, workspace.version))
+    Ok(Reply::ok_versioned(&view, workspace.version))
 }

@@ -45,12 +45,12 @@ pub(crate) fn read(fields: &mut Fields, now: Time) -> EventFilter {
     // What is still to come has not happened.
     let until = fields.time("until").map_or(now, |until| until.min(now));
     if since.is_some_and(|since| since > until) {
-        fields.fault("since", "out_of_range", "must not be after until");
+        fields.add_error("since", "out_of_range", "must not be after until");
     }
     EventFilter {
         device_id: fields.id("device_id", DeviceId::parse),
         user_id: fields.id("user_id", UserId::parse),
-        event_type: fields.word("event_type"),
+        event_type: fields.enum_value("event_type"),
         since: since.unwrap_or(until.minus(chrono::Duration::days(DEFAULT_SPAN))),
         until,
         oldest_first: false,

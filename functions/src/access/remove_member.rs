@@ -7,7 +7,7 @@ use domain::input::Fields;
 use domain::limits::WEBHOOK_LIMIT;
 use domain::models::actor::Actor;
 use domain::models::key::{KeyStatus, Makers};
-use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use domain::rules::change::ChangeSet;
 use domain::rules::members::{Removal, remove};
 use lambda::{AuthorizedRequest, Reply};
@@ -30,7 +30,7 @@ pub fn doc() -> OperationDoc {
             let _revoke = read(&mut fields);
         })
         .shows::<views::RemovedMember>("The removed member, with what they created.")
-        .refuses([DomainError::LastAdmin, DomainError::TooManyMade(MADE_LIMIT + 1)])
+        .refuses([DomainError::LastAdmin, DomainError::TooManyMade(CREATED_LIMIT + 1)])
 }
 
 /// Answers with the member as they were: they may do nothing from this answer on. With it come the keys and the
@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
         let mut commit =
-            Commit::changing(request.http.id_source.event_id(), &change).delete(&member).edit(&before, after);
+            Commit::from_changes(request.http.id_source.event_id(), &change).delete(&member).edit(&before, after);
         for (before, after) in keys {
             commit = commit.edit(before, after);
         }
@@ -73,7 +73,7 @@ fn read(fields: &mut Fields) -> bool {
 /// key.
 async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
     let maker = Actor::Member(member.member_id);
-    let mut keys = table.keys_made_by(request.workspace(), maker).await?;
+    let mut keys = table.keys_created_by(request.workspace(), maker).await?;
     let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
     keys.retain(|key| key.status(&Makers::new(), request.now()) == KeyStatus::Active);
     let mut webhooks = table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items;

@@ -29,7 +29,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let mut key = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
         if let Some((revoked, event)) = revoke(&key, &request.event_context()) {
-            table.commit(Commit::of(&event).edit(&key, &revoked)).await?;
+            table.commit(Commit::with_event(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
         let makers = table.makers_of(&key).await?;

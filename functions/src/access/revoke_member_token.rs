@@ -34,11 +34,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let workspace = request.workspace();
     retry_on_conflict(table, || async {
         let member = table.member_by_id(workspace, member_id).await?.ok_or(DomainError::NotFound("member"))?;
-        let found = table.token_of(&member.issuer, &member.subject, id).await?;
+        let found = table.person_token(&member.issuer, &member.subject, id).await?;
         let found = found.filter(|token| token.workspace_ids.contains(&workspace));
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
         if let Some((after, event)) = shut_out(&token, &member, &request.event_context()) {
-            table.commit(Commit::of(&event).edit(&token, &after)).await?;
+            table.commit(Commit::with_event(&event).edit(&token, &after)).await?;
             token = after;
         }
         Ok(Reply::ok(&views::MemberToken::new(&token, workspace, request.now())))

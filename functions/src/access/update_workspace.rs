@@ -56,12 +56,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return Ok(would_be(table, &request, &after, defaults).await?.versioned(version));
+            return Ok(would_be(table, &request, &after, defaults).await?.with_etag(version));
         }
         let Some((after, event)) = changed else {
             return Ok(changed_to(&before, defaults));
         };
-        let after = table.commit(Commit::of(&event).edit(&before, &after)).await?.now(after);
+        let after = table.commit(Commit::with_event(&event).edit(&before, &after)).await?.with_new_version(after);
         Ok(changed_to(&after, defaults))
     })
     .await
@@ -69,7 +69,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 fn changed_to(workspace: &Workspace, defaults: &Defaults) -> Reply {
     let view = views::ChangedWorkspace::Changed(views::Workspace::new(workspace, defaults));
-    Reply::thing(&view, workspace.version)
+    Reply::ok_versioned(&view, workspace.version)
 }
 
 fn read(fields: &mut Fields) -> (WorkspaceEdit, bool) {

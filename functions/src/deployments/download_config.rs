@@ -53,7 +53,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.id_source.random));
         let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
         if let Some(change) = serve(&device, &user, &config, &event_context)? {
-            table.commit(Commit::changing(event_context.event_id, &change)).await?;
+            table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
         }
         Ok(Reply::ok(&views::PhoneConfiguration::new(config, profile.as_ref())))
     })

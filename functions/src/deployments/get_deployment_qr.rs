@@ -45,13 +45,13 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let public_url = state.public_url()?;
     let accept = request.http.header("accept").unwrap_or("*/*");
-    let wanted = lambda::accept::best(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
+    let wanted = lambda::accept::best_match(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
     retry_on_conflict(table, || async {
         let deployment = super::load_deployment(table, &request).await?;
         let event = qr_shown(&deployment, &request.event_context())?;
         let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
         if !request.http.is_head {
-            table.commit(Commit::of(&event).guarded_by(&deployment)).await?;
+            table.commit(Commit::with_event(&event).require_unchanged(&deployment)).await?;
         }
         let link = super::redirect::link(public_url, &code);
         let picture = match wanted {

@@ -39,8 +39,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let event_context = request.event_context();
         let change = set_secrets(&user, &edit, &event_context)?;
         let committed = commit(table, change.as_ref(), &event_context).await?;
-        let after = committed.now(change.and_then(ChangeSet::into_user).unwrap_or(user));
-        Ok(Reply::thing(&views::SecretsSet::from(&after), after.version))
+        let after = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
+        Ok(Reply::ok_versioned(&views::SecretsSet::from(&after), after.version))
     })
     .await
 }

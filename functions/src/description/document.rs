@@ -441,7 +441,7 @@ fn devices_refusals() -> Vec<DomainError> {
 }
 
 fn malformed() -> DomainError {
-    DomainError::Malformed("it ends too early at line 1 column 2".to_owned())
+    DomainError::Malformed("it ends unexpectedly at line 1 column 2".to_owned())
 }
 
 /// Why an operation refuses that nobody need declare: who calls, what the path names, and that the

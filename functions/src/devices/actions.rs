@@ -46,7 +46,7 @@ impl DeviceAction {
 
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
-        let (name, read) = fields.required_of("action", NAMED)?;
+        let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
@@ -94,10 +94,10 @@ pub(crate) async fn order(
     wanted: &CommandRequest,
 ) -> Result<Order, Error> {
     let device = details.device.clone();
-    let phone = DeviceWithCommands { open: action.table.open_commands(&device).await?, device };
+    let phone = DeviceWithCommands { open_commands: action.table.open_commands(&device).await?, device };
     Ok(match commands::order(&phone, details.user.as_ref(), wanted, action.new_command_id(), &action.event)? {
         EnqueueResult::Pending(id) => {
-            Order { command: phone.open.into_iter().find(|command| command.command_id == id), change: None }
+            Order { command: phone.open_commands.into_iter().find(|command| command.command_id == id), change: None }
         }
         EnqueueResult::Queued { command, change } => Order { command: Some(*command), change: Some(*change) },
     })
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_action_is_kept_under_the_name_that_it_was_given_by() {
         for (name, read) in NAMED {
-            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+            assert_eq!(json!(read(&mut Fields::from_json(Map::new())))["action"], *name);
         }
     }
 }

@@ -53,9 +53,9 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     }
     let event_context = request.event_context();
     let Some(change) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
-        return Ok(Reply::thing(&views::Command::from(&command), command.version));
+        return Ok(Reply::ok_versioned(&views::Command::from(&command), command.version));
     };
-    let committed = table.commit(Commit::changing(event_context.event_id, &change)).await?;
-    let command = committed.now(change.command_after(&command).clone());
-    Ok(Reply::thing(&views::Command::from(&command), command.version))
+    let committed = table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
+    let command = committed.with_new_version(change.command_after(&command).clone());
+    Ok(Reply::ok_versioned(&views::Command::from(&command), command.version))
 }

@@ -49,12 +49,12 @@ async fn attempt(
     credential: &DeviceCredential,
     report: &CheckInReport,
 ) -> Result<Reply, Error> {
-    match table.note_login(credential, report, request.id_source.now).await? {
-        Login::Noted(before) => {
+    match table.record_login(credential, report, request.id_source.now).await? {
+        Login::Recorded(before) => {
             follow(table, &before, request).await?;
             Ok(reply(&before, &before, request.id_source.now))
         }
-        Login::More(found) => {
+        Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
             more(table, request, &device, report).await
         }
@@ -67,7 +67,7 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
     let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
     let (mut change, token) = match check_in(device, report, &found, &event_context) {
         CheckIn::Nothing => return Ok(reply(device, device, now)),
-        CheckIn::OnlyTime if table.note_time(device, now).await? => {
+        CheckIn::OnlyTime if table.record_login_time(device, now).await? => {
             follow(table, device, request).await?;
             return Ok(reply(device, device, now));
         }
@@ -78,7 +78,7 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
         let before = table.push_token(device.workspace_id, device.device_id).await?;
         change.push_token = token.of_row(before, change.device_after(device), now);
     }
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     let after = change.device_after(device);
     if after.last_login_at == Some(now) {
         follow(table, device, request).await?;
@@ -123,7 +123,7 @@ async fn person(table: &Table, device: &Device) -> Result<Option<(User, Vec<Devi
 async fn follow(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
     let now = request.id_source.now;
     if user_must_follow(before.last_login_at, now) {
-        table.note_seen(before.workspace_id, before.user_id, now).await?;
+        table.record_last_seen(before.workspace_id, before.user_id, now).await?;
     }
     Ok(())
 }

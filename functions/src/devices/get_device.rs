@@ -22,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let whole = super::load_device(table, &request).await?;
     let view = with_names(table, request.workspace(), views::Device::of(&whole, request.now())).await?;
-    Ok(Reply::thing(&view, whole.device.version))
+    Ok(Reply::ok_versioned(&view, whole.device.version))
 }

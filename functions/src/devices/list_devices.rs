@@ -49,10 +49,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
     DeviceFilter {
         user_id: fields.id("user_id", UserId::parse),
-        status: fields.word("status"),
-        device_status: fields.word("device_status"),
+        status: fields.enum_value("status"),
+        device_status: fields.enum_value("device_status"),
         blocked: fields.boolean("blocked"),
-        platform: fields.word("platform"),
+        platform: fields.enum_value("platform"),
         push_in_use: fields.boolean("push_in_use"),
         pending_command: fields.boolean("pending_command"),
         unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),

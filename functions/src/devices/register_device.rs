@@ -65,7 +65,7 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
         Ok(registration) => commit(table, request, &owner, registration).await,
         Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
-                table.commit(Commit::changing(event_context.event_id, &change)).await?;
+                table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
             }
             Err(error.into())
         }
@@ -82,7 +82,7 @@ async fn commit(
     let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
     let credential = DeviceCredential::new(id_source.random, owner.workspace_id, id, epoch);
     let registration = registration.with_credential(credential.hash());
-    let mut commit = Commit::changing(id_source.event_id(), &registration.change());
+    let mut commit = Commit::from_changes(id_source.event_id(), &registration.change());
     if !registration.events.is_empty() {
         commit = with_token(table, commit, &registration, request).await?;
     }
@@ -106,7 +106,7 @@ async fn with_token(
         None => None,
     };
     let token = registration.token.clone();
-    let after = token.map(|token| PushToken::given(device, token, before.as_ref(), request.id_source.now));
+    let after = token.map(|token| PushToken::new_for(device, token, before.as_ref(), request.id_source.now));
     Ok(match (before, after) {
         (Some(before), Some(after)) => commit.edit(&before, &after),
         (Some(before), None) => commit.delete(&before),

@@ -61,6 +61,6 @@ async fn attempt(
     let Some(change) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };
-    table.commit(Commit::changing(event_context.event_id, &change)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     Ok(Reply::ok(&views::OwnCommand::from(change.command_after(&command))))
 }

@@ -38,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 fn read(mut fields: Fields) -> Result<Edit, DomainError> {
-    let nickname = fields.edited_text("nickname", NICKNAME);
+    let nickname = fields.text_edit("nickname", NICKNAME);
     let metadata = read_metadata_of(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     Ok(Edit { nickname, metadata })
@@ -47,12 +47,12 @@ fn read(mut fields: Fields) -> Result<Edit, DomainError> {
 /// Reads what is to be changed of the custom metadata.
 pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     let schema = || json!({"type": "object", "additionalProperties": {"type": ["string", "boolean", "null"]}});
-    match fields.value_like("custom_metadata", schema).map(|value| read_metadata(&value)) {
+    match fields.value_with_schema("custom_metadata", schema).map(|value| read_metadata(&value)) {
         None => BTreeMap::new(),
         Some(Ok(metadata)) => metadata,
         Some(Err(faults)) => {
             for fault in faults {
-                fields.fault(&fault.field, fault.code, fault.detail);
+                fields.add_error(&fault.field, fault.code, fault.detail);
             }
             BTreeMap::new()
         }

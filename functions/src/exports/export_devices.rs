@@ -73,7 +73,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let (request, filter) = (&request, &wanted.filter);
         async move {
             let page = table.list_devices(request.workspace(), filter, limit, start, request.now()).await?;
-            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, left_out: page.left_out })
+            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };
     wanted.part(table, &request, page).await

@@ -74,7 +74,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         async move {
             let page = table.list_events(request.workspace(), filter, limit, start).await?;
             let items = name_actors(table, request.workspace(), page.items.iter().map(views::Event::from)).await?;
-            Ok(Page { items, next: page.next, left_out: page.left_out })
+            Ok(Page { items, next: page.next, unreadable: page.unreadable })
         }
     };
     wanted.part(table, &request, page).await

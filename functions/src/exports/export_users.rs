@@ -91,7 +91,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let (request, filter) = (&request, &wanted.filter);
         async move {
             let page = table.list_users(request.workspace(), filter, limit, start, request.now()).await?;
-            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, left_out: page.left_out })
+            Ok(Page { items: shown(table, request, &page.items).await?, next: page.next, unreadable: page.unreadable })
         }
     };
     wanted.part(table, &request, page).await
@@ -99,7 +99,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 async fn named(table: &Table, request: &AuthorizedRequest, ids: &[UserId]) -> Result<Vec<UserWithDevices>, Error> {
     let users = table.users(request.workspace(), &ids.iter().copied().collect()).await?;
-    let devices = users.iter().flat_map(User::known_device_ids).collect();
+    let devices = users.iter().flat_map(User::all_device_ids).collect();
     let devices = table.devices_to_show(request.workspace(), &devices).await?;
     let person = |id: &UserId| {
         let user = users.iter().find(|user| user.user_id == *id)?.clone();

@@ -42,7 +42,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         Action::of(&job)?.require_begun_by(&request.caller)?;
         let event_context = request.event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
-            return Ok(Reply::thing(&views::Job::from(&job), job.version));
+            return Ok(Reply::ok_versioned(&views::Job::from(&job), job.version));
         };
         let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
@@ -51,7 +51,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             // It is stopped; what is left behind has a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
-        Ok(Reply::thing(&views::Job::from(&after), after.version))
+        Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))
     })
     .await
 }

@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     Action::of(&job)?.require_seen_by(&request.caller)?;
     if request.http.header("accept").is_some_and(|accept| accept.contains("text/csv")) {
         let page = table.list_job_items(request.workspace(), id, CSV_PART, paging.start.clone()).await?;
-        return Ok(csv_part(&paging, &page, &job)?.versioned(job.version));
+        return Ok(csv_part(&paging, &page, &job)?.with_etag(job.version));
     }
     let page = table.list_job_items(request.workspace(), id, paging.limit, paging.start.clone()).await?;
     let view = views::JobPage {
@@ -60,7 +60,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         items: page.items.iter().map(views::JobItem::from).collect(),
         next_cursor: paging.next(&page),
     };
-    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, job.version))
+    Ok(Reply::ok_versioned(&with_names(table, request.workspace(), view).await?, job.version))
 }
 
 /// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives

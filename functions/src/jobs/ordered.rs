@@ -4,7 +4,7 @@ use aws::{Commit, Table};
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, NAMED_LIMIT, NewJob, Selection, Tally};
+use domain::models::job::{IDS_LIMIT, ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, Tally};
 use domain::permission::Permission;
 use domain::rules::jobs::begin;
 use domain::shape::Shape;
@@ -99,7 +99,7 @@ pub(crate) async fn begin_with(
     }
     let once = IdempotencyKey::of(&request)?;
     let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &new)).await?;
-    let things = if matches!(job.selection, Selection::Ids(_)) { NAMED_LIMIT } else { AT_ONCE };
+    let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
     let worked = advance(table, &context, job.clone(), defaults, &deadline, things).await;
     shown(table, &or_leave_to_schedule(job, worked)?).await
@@ -107,31 +107,31 @@ pub(crate) async fn begin_with(
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
     // Which of them name something is for the outcome of each to say.
-    let ids = fields.ids("ids", NAMED_LIMIT, "use a filter");
-    let filter = fields.value_like("filter", || Shape::of(|mut filter| read_filter(&mut filter)).schema());
+    let ids = fields.ids("ids", IDS_LIMIT, "use a filter");
+    let filter = fields.value_with_schema("filter", || Shape::of(|mut filter| read_filter(&mut filter)).schema());
     match (fields.is_sent("ids"), filter) {
         (true, None) => ids.map(Selection::Ids),
         (false, Some(Value::Object(filter))) => {
-            let mut inner = Fields::of_json(filter.clone());
+            let mut inner = Fields::from_json(filter.clone());
             read_filter(&mut inner);
             // A filter that was misspelled, or left empty by a mistake, would find everything.
-            inner.refuse_others();
+            inner.deny_unknown();
             for name in filter.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
-                inner.fault(name, "missing", "must have a value; leave it out to find any");
+                inner.add_error(name, "missing", "must have a value; leave it out to find any");
             }
-            fields.faults_of("filter", inner);
+            fields.take_errors_of("filter", inner);
             Some(Selection::Filter(filter))
         }
         (false, Some(_)) => {
-            fields.fault("filter", "wrong_type", "must be an object");
+            fields.add_error("filter", "wrong_type", "must be an object");
             None
         }
         (true, Some(_)) => {
-            fields.fault("filter", "too_many", "give ids or a filter, not both");
+            fields.add_error("filter", "too_many", "give ids or a filter, not both");
             None
         }
         (false, None) => {
-            fields.fault("ids", "missing", "give ids, or a filter; {} for all");
+            fields.add_error("ids", "missing", "give ids, or a filter; {} for all");
             None
         }
     }
@@ -145,7 +145,7 @@ async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey
     };
     let event_context = request.event_context();
     let change = begin(new.clone(), &event_context);
-    let commit = Commit::changing(event_context.event_id, &change);
+    let commit = Commit::from_changes(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &new.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

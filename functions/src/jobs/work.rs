@@ -69,7 +69,11 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
     step: impl Fn(Job) -> F,
 ) -> Result<Job, Error> {
     let mut done = 0;
-    while job.state == JobState::Running && done < most && !deadline.is_over() && !job.rests(deadline.id_source().now) {
+    while job.state == JobState::Running
+        && done < most
+        && !deadline.is_over()
+        && !job.is_paused(deadline.id_source().now)
+    {
         done += size(&job);
         match step(job.clone()).await {
             Ok(Some(after)) => job = after,
@@ -141,7 +145,7 @@ async fn page(
         Some(cursor) if waiting.len() < PAGE => {
             Some(NextPage { waiting, ..next_page(table, &context, job, cursor).await? })
         }
-        cursor => NextPage::of_waiting(waiting, cursor.clone()),
+        cursor => NextPage::from_waiting(waiting, cursor.clone()),
     };
     turned(table, &context, job, &outcomes, next).await
 }
@@ -199,10 +203,10 @@ async fn thing(
         Err(failure) => return Err(failure),
     };
     let alone = || Commit::without_event(context.event_context().event_id);
-    match table.commit(commit.unwrap_or_else(alone).put(&item).guarded_by(job)).await {
+    match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
         Err(failure @ Error::Internal { .. }) => {
             let item = given_up(job, id, context, &failure);
-            table.commit(alone().put(&item).guarded_by(job)).await?;
+            table.commit(alone().put(&item).require_unchanged(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
         outcome => outcome.map(|_| ItemResult::Came(item.outcome)),
@@ -279,7 +283,7 @@ pub(crate) async fn decided(
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
             let details = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
             let change = wanted.decide(&action, &details).await?;
-            let commit = |change: &ChangeSet| Commit::changing(action.event.event_id, change);
+            let commit = |change: &ChangeSet| Commit::from_changes(action.event.event_id, change);
             Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(not_by_things()),
@@ -300,19 +304,19 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
         "" => None,
         at => Position::from_text(at),
     };
-    let mut fields = Fields::of_json(filter.clone());
+    let mut fields = Fields::from_json(filter.clone());
     let (workspace, now) = (job.workspace_id, context.now());
-    let (ids, next, left_out) = match job.kind {
+    let (ids, next, unreadable) = match job.kind {
         JobKind::Users => {
             let page = table.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.left_out)
+            (page.items.iter().map(|person| person.user.user_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Devices => {
             let page = table.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
-            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.left_out)
+            (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.unreadable)
         }
         JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),
     };
     let cursor = next.map(|next| next.to_text());
-    Ok(NextPage { ids, left_out, cursor, ..NextPage::default() })
+    Ok(NextPage { ids, unreadable, cursor, ..NextPage::default() })
 }

@@ -60,10 +60,10 @@ pub(crate) fn refuse(request: &Request) -> Result<Reply, Error> {
         return Err(DomainError::RouteNotFound.into());
     };
     if path.error_format == ErrorFormat::Seam {
-        return Ok(seam::refused(&DomainError::OnlyMethods(path.methods.join(",")), &request.request_id));
+        return Ok(seam::domain_error_reply(&DomainError::OnlyMethods(path.methods.join(",")), &request.request_id));
     }
     let reply = problem::reply(&DomainError::MethodNotAllowed.into(), &request.request_id);
-    Ok(reply.allowing(&allowed(&path.methods)))
+    Ok(reply.with_allow(&allowed(&path.methods)))
 }
 
 /// True if a route has a path.

@@ -57,11 +57,11 @@ async fn attempt(
             return Ok(shown(&profile, &before));
         }
     };
-    if table.profile_name_taken(request.workspace(), &new.name).await? {
+    if table.is_profile_name_taken(request.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
     let made = create(&before, new.clone(), ProfileId(request.http.id_source.new_id()), &request.event_context());
-    let mut commit = Commit::of(&made.event).put(&made.profile).edit(&before, &made.workspace);
+    let mut commit = Commit::with_event(&made.event).put(&made.profile).edit(&before, &made.workspace);
     if let Some(old) = displaced(table, &before, &made.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
@@ -70,5 +70,5 @@ async fn attempt(
 }
 
 fn shown(profile: &Profile, workspace: &Workspace) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::Profile::new(profile, workspace)).versioned(profile.version)
+    Reply::json(StatusCode::CREATED, &views::Profile::new(profile, workspace)).with_etag(profile.version)
 }

@@ -35,12 +35,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 async fn attempt(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let id = request.http.path_id("profile_id", "profile", ProfileId::parse)?;
-    let found = table.profile_and_given(request.workspace(), id).await?;
+    let found = table.profile_and_assignment(request.workspace(), id).await?;
     let (profile, given) = found.ok_or(DomainError::NotFound("profile"))?;
     request.http.check_version(profile.version)?;
     let before = workspace(table, request).await?;
-    let is_used = table.profile_is_used(request.workspace(), profile.profile_id).await?;
+    let is_used = table.is_profile_used(request.workspace(), profile.profile_id).await?;
     let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &request.event_context())?;
-    table.commit(Commit::of(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
+    table.commit(Commit::with_event(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::Profile::new(&profile, &before)))
 }

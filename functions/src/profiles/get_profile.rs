@@ -22,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let profile = super::load_profile(table, &request).await?;
     let workspace = workspace(table, &request).await?;
-    Ok(Reply::thing(&views::Profile::new(&profile, &workspace), profile.version))
+    Ok(Reply::ok_versioned(&views::Profile::new(&profile, &workspace), profile.version))
 }

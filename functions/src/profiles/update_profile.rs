@@ -43,16 +43,17 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit)
     let profile = load_profile(table, request).await?;
     let before = workspace(table, request).await?;
     let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
-        return Ok(Reply::thing(&views::Profile::new(&profile, &before), profile.version));
+        return Ok(Reply::ok_versioned(&views::Profile::new(&profile, &before), profile.version));
     };
     let after = changed.profile;
-    if is_renamed(&profile, &after) && table.profile_name_taken(request.workspace(), &after.name).await? {
+    if is_renamed(&profile, &after) && table.is_profile_name_taken(request.workspace(), &after.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
-    let mut commit = Commit::of(&changed.event).bump_version(&profile, &after).edit(&before, &changed.workspace);
+    let mut commit =
+        Commit::with_event(&changed.event).bump_version(&profile, &after).edit(&before, &changed.workspace);
     if let Some(old) = displaced(table, &before, &changed.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    let after = table.commit(commit).await?.now(after);
-    Ok(Reply::thing(&views::Profile::new(&after, &changed.workspace), after.version))
+    let after = table.commit(commit).await?.with_new_version(after);
+    Ok(Reply::ok_versioned(&views::Profile::new(&after, &changed.workspace), after.version))
 }

@@ -15,7 +15,7 @@ use domain::rules::scim::document::{Document, ScimUserRecord};
 use domain::rules::scim::filter::{Filter, Only};
 use domain::rules::scim::list::{LOOK_MOST, Query};
 use domain::rules::scim::schema::{SEARCH_REQUEST, list_response};
-use lambda::reply::{LIST_MOST, wire_size};
+use lambda::reply::{LIST_BODY_LIMIT, wire_size};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub(super) async fn list(table: &Table, request: &AuthorizedRequest, base: &str)
 
 /// Answers with a page of users, by the body.
 pub(super) async fn search(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
-    let fields = Fields::of_json(body(request, SEARCH_REQUEST)?);
+    let fields = Fields::from_json(body(request, SEARCH_REQUEST)?);
     page(table, request, base, &Query::read(fields)?).await
 }
 
@@ -60,7 +60,7 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut page = Vec::new();
     for user in users {
         bytes += wire_size(&user.to_string()) + 1;
-        if bytes > LIST_MOST && !page.is_empty() {
+        if bytes > LIST_BODY_LIMIT && !page.is_empty() {
             break;
         }
         page.push(user);

@@ -42,8 +42,8 @@ async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> 
     let event_context = request.event_context();
     let id = UserId(request.http.id_source.new_id());
     let ScimCreated { person, change } = change::create(new.clone(), id, &event_context)?;
-    let commit = Commit::changing(event_context.event_id, &change).claim(&claims, id);
-    table.commit(commit.keep(None, person.kept.as_ref())).await?;
+    let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
+    table.commit(commit.put_scim_attributes(None, person.kept.as_ref())).await?;
     Ok(person)
 }
 
@@ -112,15 +112,15 @@ async fn change_one(
     let before = Document::of(&person);
     let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
     let claims = names_free(table, request, &person.user, &wanted).await?;
-    let phones = table.phones(person.user.workspace_id, &person.user.device_ids).await?;
+    let phones = table.devices_with_commands(person.user.workspace_id, &person.user.device_ids).await?;
     require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
     let new_id = || action.new_command_id();
     let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &action.event)? else {
         return Ok(person);
     };
     let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &person.user).await?;
-    let committed = table.commit(commit.keep(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = committed.now(change.into_user().unwrap_or(person.user));
+    let committed = table.commit(commit.put_scim_attributes(person.kept.as_ref(), updated.kept.as_ref())).await?;
+    let user = committed.with_new_version(change.into_user().unwrap_or(person.user));
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
 }
 

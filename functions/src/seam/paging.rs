@@ -48,13 +48,13 @@ impl Paging {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
         };
-        let bytes = cursor::open(&self.scope, &ours(cursor))?;
+        let bytes = cursor::decode(&self.scope, &ours(cursor))?;
         Position::from_bytes(&bytes).map(Some).ok_or(DomainError::CursorInvalid)
     }
 
     /// What is said of the page after this one. No URL: it would hold what was searched for.
     pub fn pagination(&self, next: Option<&Position>) -> Value {
-        let cursor = next.map(|position| theirs(&cursor::seal(&self.scope, &position.to_bytes())));
+        let cursor = next.map(|position| theirs(&cursor::encode(&self.scope, &position.to_bytes())));
         json!({"has_next_page": cursor.is_some(), "next_page_cursor": cursor, "next_page_url": null})
     }
 }

@@ -54,9 +54,9 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     let mut fields = Verbs::GetPost.parameters(request)?;
     let paging = Paging::read(request, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
     let kind = fields.text("device_type", KIND);
-    let ids = fields.texts_if_sent("device_ids", KIND);
+    let ids = fields.texts_or_empty("device_ids", KIND);
     if ids.len() > IDS_MOST {
-        fields.fault("device_ids", "too_many", format!("must be at most {IDS_MOST}"));
+        fields.add_error("device_ids", "too_many", format!("must be at most {IDS_MOST}"));
     }
     let has = fields.object("custom_metadata_has").map(Fields::into_values);
     fields.finish().map_err(DomainError::Invalid)?;
@@ -102,7 +102,7 @@ async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let edit = Edit { nickname: fields.edited_text("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
+    let edit = Edit { nickname: fields.text_edit("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
         let whole = super::phone(table, request, id).await?;

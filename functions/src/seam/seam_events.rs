@@ -51,12 +51,12 @@ struct EventQuery {
 impl EventQuery {
     fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let (since, until) = read_span(&mut fields, now);
-        let mut devices: Vec<String> = fields.texts_if_sent("device_ids", WORD);
+        let mut devices: Vec<String> = fields.texts_or_empty("device_ids", WORD);
         if devices.len() > DEVICES_MOST {
-            fields.fault("device_ids", "too_many", format!("must be at most {DEVICES_MOST}"));
+            fields.add_error("device_ids", "too_many", format!("must be at most {DEVICES_MOST}"));
         }
         devices.extend(fields.text("device_id", WORD));
-        let mut types: Vec<String> = fields.texts_if_sent("event_types", WORD);
+        let mut types: Vec<String> = fields.texts_or_empty("event_types", WORD);
         types.extend(fields.text("event_type", WORD));
         let limit = fields.integer("limit", 1, LIMIT.1).unwrap_or(LIMIT.0);
         fields.finish().map_err(DomainError::Invalid)?;
@@ -81,7 +81,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
         (true, None) => {
             let since = fields.value("since").as_ref().and_then(id_source);
             if since.is_none() {
-                fields.fault("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
+                fields.add_error("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
             }
             {
                 let since = since.unwrap_or(now);
@@ -93,8 +93,8 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             let (first, last) = (id_source(&moments[0]), id_source(&moments[1]));
             match (first, last) {
                 (Some(first), Some(last)) if first <= last => return (first, last.min(now).max(first)),
-                (Some(_), Some(_)) => fields.fault("between", "out_of_range", "must be in their order"),
-                _ => fields.fault(
+                (Some(_), Some(_)) => fields.add_error("between", "out_of_range", "must be in their order"),
+                _ => fields.add_error(
                     "between",
                     "invalid_format",
                     "must be two dates and times such as 2026-01-31T08:00:00Z",
@@ -103,11 +103,11 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             (now, now)
         }
         (false, Some(_)) => {
-            fields.fault("between", "wrong_type", "must be two dates and times");
+            fields.add_error("between", "wrong_type", "must be two dates and times");
             (now, now)
         }
         (true, Some(_)) | (false, None) => {
-            fields.fault("", "missing", "Must specify either since or between");
+            fields.add_error("", "missing", "Must specify either since or between");
             (now, now)
         }
     }

@@ -126,13 +126,13 @@ impl Sandbox {
 static SYSTEMS: [(&str, Platform); 2] = [("android", Platform::Android), ("ios", Platform::Ios)];
 
 fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
-    let mut given = fields.object("phone_metadata").unwrap_or_else(|| Fields::of_json(serde_json::Map::new()));
-    let platform = given.one_of("operating_system", &SYSTEMS).map(|(_, platform)| platform);
+    let mut given = fields.object("phone_metadata").unwrap_or_else(|| Fields::from_json(serde_json::Map::new()));
+    let platform = given.choice("operating_system", &SYSTEMS).map(|(_, platform)| platform);
     let model_name = given.text("device_model", MODEL_NAME);
     let os_version = given.text("os_version", VERSION);
     // The maker is taken and not kept: the model's name says it.
     let _maker = given.text("device_manufacturer", MODEL_NAME);
-    fields.faults_of("phone_metadata", given);
+    fields.take_errors_of("phone_metadata", given);
     (
         platform.unwrap_or(Platform::Android),
         model_name.unwrap_or_else(|| "Samsung Galaxy S10".to_owned()),
@@ -149,7 +149,7 @@ fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Serv
     };
     let app_version = given.text("application_version", VERSION).unwrap_or_else(|| "1.0.0".to_owned());
     let endpoint = given.integer("seos_tsm_endpoint_id", 0, ENDPOINT_NUMBERS).unwrap_or(1);
-    fields.faults_of("assa_abloy_metadata", given);
+    fields.take_errors_of("assa_abloy_metadata", given);
     let service = Service { endpoints: [(endpoint.to_string(), true)].into(), problem: None };
     (Some(app_version), Some(service))
 }
@@ -186,12 +186,12 @@ async fn simulated(
     let user = table.user(request.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
     let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
-    let claim = table.claim(request.workspace(), &wanted.application.device_identifier).await?;
+    let claim = table.identifier_claim(request.workspace(), &wanted.application.device_identifier).await?;
     let event_context = request.event_context();
     let services = wanted.assa_abloy.iter().map(|service| (ServiceKind::AssaAbloy, service.clone())).collect();
     let application = &wanted.application;
     let (device, change) = simulate(&user, &held, claim.as_ref(), application, id, services, &event_context)?;
-    let commit = Commit::changing(event_context.event_id, &change);
+    let commit = Commit::from_changes(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     let attachments = change.attachments.first().map(|attached| &attached.after);
     let known = SeamViewContext { device: &device, attachments, settings, now: request.now() };

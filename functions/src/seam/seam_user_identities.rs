@@ -60,7 +60,7 @@ struct FullName {
 impl FullName {
     /// Reads `full_name`: as it is to be, if it was sent, and `None` within if it is to be none.
     fn read(fields: &mut Fields) -> Option<Option<Self>> {
-        let Some(whole) = fields.edited_text("full_name", FULL_NAME)? else {
+        let Some(whole) = fields.text_edit("full_name", FULL_NAME)? else {
             return Some(None);
         };
         let (first, last) = match whole.split_once(' ') {
@@ -70,7 +70,7 @@ impl FullName {
         let mut part = |text: &str, which: &str| match NAME.read(text) {
             Ok(name) => name,
             Err((code, detail)) => {
-                fields.fault("full_name", code, format!("as a {which} name {detail}"));
+                fields.add_error("full_name", code, format!("as a {which} name {detail}"));
                 String::new()
             }
         };
@@ -108,7 +108,7 @@ async fn created(
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let event_context = request.event_context();
     let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
-    let commit = Commit::changing(event_context.event_id, &change);
+    let commit = Commit::from_changes(event_context.event_id, &change);
     table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
     Ok(shown(&user))
 }
@@ -161,9 +161,9 @@ async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
     let name = FullName::read(&mut fields);
     let edit = UserEdit {
-        email: fields.edited_text("email_address", EMAIL),
-        mobile: fields.edited_text("phone_number", MOBILE),
-        user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
+        email: fields.text_edit("email_address", EMAIL),
+        mobile: fields.text_edit("phone_number", MOBILE),
+        user_identity_key: fields.text_edit("user_identity_key", IDENTITY_KEY),
         ..UserEdit::default()
     };
     let id = whole(fields, id)?;

@@ -20,7 +20,7 @@ pub async fn handle(state: &AppState, reach: MultiWorkspaceRequest) -> Result<Re
     match route_of(reach.request(), "workspaces") {
         "get" => {
             Verbs::GetPost.parameters_of(reach.request())?;
-            let id = reach.enter()?.workspace();
+            let id = reach.select_workspace()?.workspace();
             let workspace = table.workspace(id).await?.ok_or(DomainError::NotFound("workspace"))?;
             Ok(lambda::seam::ok(json!({"workspace": views::workspace(&workspace)})))
         }

@@ -144,7 +144,7 @@ pub(super) fn event(event: &Event, name: &str) -> Value {
     if name == PHONE_DEACTIVATED {
         return deactivated(event, None);
     }
-    let mut view = event.public();
+    let mut view = event.to_public_json();
     view["occurred_at"] = json!(event.created_at);
     view
 }

@@ -48,9 +48,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
-    let kind: Option<SourceKind> = fields.required_word("kind");
+    let kind: Option<SourceKind> = fields.required_enum("kind");
     // Without a kind, what the others share is looked at, so that every fault is told.
-    (kind, Settings::of_new(fields, kind.unwrap_or(SourceKind::Http), hosts))
+    (kind, Settings::read_new(fields, kind.unwrap_or(SourceKind::Http), hosts))
 }
 
 async fn attempt(
@@ -77,14 +77,14 @@ async fn attempt(
     }
     let id = SourceId(request.http.id_source.new_id());
     let (source, event) = DataSource::create(kind, id, settings.clone(), &request.event_context());
-    let mut commit = Commit::of(&event).put(&source);
+    let mut commit = Commit::with_event(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
-        commit = commit.keep_source_token(id, token);
+        commit = commit.put_source_token(id, token);
     }
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     Ok(shown(&source))
 }
 
 fn shown(source: &DataSource) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::Source::from(source)).versioned(source.version)
+    Reply::json(StatusCode::CREATED, &views::Source::from(source)).with_etag(source.version)
 }

@@ -31,7 +31,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let source = retry_on_conflict(table, || async {
         let source = super::load_source(table, &request).await?;
         let event = source.event(EventType::SourceDeleted, &request.event_context());
-        table.commit(Commit::of(&event).delete(&source).forget_source_token(source.source_id)).await?;
+        table.commit(Commit::with_event(&event).delete(&source).delete_source_token(source.source_id)).await?;
         Ok(source)
     })
     .await?;

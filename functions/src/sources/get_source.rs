@@ -22,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let source = super::load_source(table, &request).await?;
     let view = with_names(table, request.workspace(), views::Source::from(&source)).await?;
-    Ok(Reply::thing(&view, source.version))
+    Ok(Reply::ok_versioned(&view, source.version))
 }

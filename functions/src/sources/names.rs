@@ -354,7 +354,10 @@ impl SyncRun<'_> {
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
             };
-            self.table.commit(Commit::changing(event_context.event_id, &change).guarded_by(self.job)).await.map(drop)
+            self.table
+                .commit(Commit::from_changes(event_context.event_id, &change).require_unchanged(self.job))
+                .await
+                .map(drop)
         })
         .await
     }
@@ -370,7 +373,7 @@ impl SyncRun<'_> {
                 return Ok(());
             };
             let (_, commit) = complete_edit(&action, change, None, &user).await?;
-            self.table.commit(commit.guarded_by(self.job)).await.map(drop)
+            self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
         })
         .await
     }

@@ -8,7 +8,9 @@ use std::io::{Read as _, Write as _};
 use aws::{Commit, Table};
 use domain::error::Error;
 use domain::models::job::{Job, JobFailure};
-use domain::models::source::data::{ImportError, KeyHash, PAGE_LIMIT, Row, Rows, of_another_release, read, rule_mark};
+use domain::models::source::data::{
+    ImportError, KeyHash, PAGE_LIMIT, Row, Rows, comparison_marker, read, unknown_settings_error,
+};
 use domain::models::source::{DataSource, Format, PART_LIMIT, SourceKind, SyncAction, check_url};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -52,7 +54,7 @@ pub(crate) async fn take_in(
         SourceKind::Csv => uploaded(table, source, action).await?,
         SourceKind::Http => pulled(table, syncing, source).await?,
         SourceKind::Scim => Err(ImportError::new("source_pushed", "an identity provider pushes its users")),
-        SourceKind::Unknown(_) => Err(of_another_release()),
+        SourceKind::Unknown(_) => Err(unknown_settings_error()),
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
         Ok(rows) => staged(table, context, job, source, &rows).await.map(Ok),
@@ -111,9 +113,9 @@ async fn pulled(
     let accept = match page.format {
         Format::Json => "application/json",
         Format::Csv => "text/csv",
-        Format::Unknown(_) => return Ok(Err(of_another_release())),
+        Format::Unknown(_) => return Ok(Err(unknown_settings_error())),
     };
-    let pulled = (pulling.outside)()?.pull(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
+    let pulled = (pulling.outside)()?.fetch(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
     Ok(pulled.map_err(|fault| ImportError::new(fault.code(), fault.to_string())))
 }
 
@@ -129,7 +131,7 @@ async fn staged(
         StagedKey { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
     let (mut pages, mut key_pages) = (0, 0);
     let at = context.now();
-    let new_commit = || Commit::without_event(context.id_source.event_id()).guarded_by(job);
+    let new_commit = || Commit::without_event(context.id_source.event_id()).require_unchanged(job);
     let mut commit = new_commit();
     for chunk in rows.rows.chunks(ROWS) {
         if commit.len() > STAGED_TOGETHER {
@@ -139,8 +141,8 @@ async fn staged(
         pages += 1;
     }
     let mut keys = rows.keys.clone();
-    let place = keys.binary_search(&rule_mark()).unwrap_or_else(|place| place);
-    keys.insert(place, rule_mark());
+    let place = keys.binary_search(&comparison_marker()).unwrap_or_else(|place| place);
+    keys.insert(place, comparison_marker());
     for chunk in keys.chunks(KEYS) {
         if commit.len() > STAGED_TOGETHER {
             table.commit(std::mem::replace(&mut commit, new_commit())).await?;

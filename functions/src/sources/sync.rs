@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use aws::{ClaimedBySource, StagedRowsOf};
-use aws::{Commit, PULL_WITHIN, Position, Table, UsernameClaims};
+use aws::{Commit, FETCH_TIMEOUT, Position, Table, UsernameClaims};
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::models::device::DeviceWithCommands;
@@ -50,7 +50,7 @@ const USERS: usize = 100;
 /// Outcomes that are written down in one commit.
 const REPORTS: usize = 50;
 /// What reading a page may take.
-const PULLING: Duration = Duration::milliseconds(PULL_WITHIN.as_millis() as i64);
+const PULLING: Duration = Duration::milliseconds(FETCH_TIMEOUT.as_millis() as i64);
 /// How many runs may begin at the same step and be ended there.
 const TRIES: u8 = 3;
 
@@ -372,7 +372,7 @@ impl SyncRun<'_> {
 
     /// The devices that a user holds, each with its open commands.
     async fn phones(&self, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
-        self.table.phones(user.workspace_id, &user.device_ids).await
+        self.table.devices_with_commands(user.workspace_id, &user.device_ids).await
     }
 
     /// Does a page of rows. `None` if the time was over before.
@@ -530,7 +530,7 @@ impl SyncRun<'_> {
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
             return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
-        match self.table.commit((*commit).put(&*item).guarded_by(self.job)).await {
+        match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
             outcome => outcome.map(|_| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
@@ -558,8 +558,8 @@ impl SyncRun<'_> {
                 let id = UserId(action.request.id_source.new_id());
                 let change = rules::create(self.source, row, id, &action.event);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
-                let commit = Commit::changing(action.event.event_id, &change);
-                let commit = claims.iter().fold(commit, |commit, claims| commit.claim(claims, id));
+                let commit = Commit::from_changes(action.event.event_id, &change);
+                let commit = claims.iter().fold(commit, |commit, claims| commit.claim_username(claims, id));
                 let item = JobItem {
                     user_id: Some(user.user_id),
                     change: Some(ItemChange::Created),
@@ -604,7 +604,7 @@ impl SyncRun<'_> {
             .filter(|row| row.faults.is_empty())
             .map(|row| (row.username().to_owned(), row.external_id().map(str::to_owned)))
             .collect();
-        let claimed = self.table.claimed(self.job.workspace_id, self.source.source_id, &names).await?;
+        let claimed = self.table.find_claimed(self.job.workspace_id, self.source.source_id, &names).await?;
         let other = |claimed: &ClaimedBySource| {
             let user = claimed.by_username.as_ref()?;
             user.provenance.source_id.filter(|id| *id != self.source.source_id)
@@ -648,7 +648,7 @@ impl SyncRun<'_> {
     /// Writes down what is only told of. The same things are told the same way if this is done again.
     async fn keep_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::without_event(self.context().event_context().event_id).guarded_by(self.job);
+            let commit = Commit::without_event(self.context().event_context().event_id).require_unchanged(self.job);
             self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
@@ -823,7 +823,7 @@ impl SyncRun<'_> {
                 plan.change.map(|deletion| rules::vanish_with(deletion, self.source, user, &action.event))
             }
         };
-        Ok(change.map(|change| Commit::changing(action.event.event_id, &change)))
+        Ok(change.map(|change| Commit::from_changes(action.event.event_id, &change)))
     }
 
     fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {
@@ -866,7 +866,7 @@ fn line(row: &Row) -> String {
 }
 
 fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
-    row.value("service_level").map_or(Ok(()), |level| settings.require_level(level))
+    row.value("service_level").map_or(Ok(()), |level| settings.require_service_level(level))
 }
 
 /// By what a user may be known in a source.

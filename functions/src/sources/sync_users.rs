@@ -4,7 +4,7 @@ use aws::{Commit, Table};
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::job::{Job, NAMED_LIMIT};
+use domain::models::job::{IDS_LIMIT, Job};
 use domain::models::source::SyncRequest;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
@@ -74,7 +74,7 @@ pub(crate) async fn go_on(
 }
 
 fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
-    (fields.ids("user_ids", NAMED_LIMIT, "leave it out"), fields.boolean("dry_run").unwrap_or(false))
+    (fields.ids("user_ids", IDS_LIMIT, "leave it out"), fields.boolean("dry_run").unwrap_or(false))
 }
 
 /// The job of a call: the one that it made before, or a new one.
@@ -92,7 +92,7 @@ async fn begun(
     let event_context = request.event_context();
     let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
-    let commit = Commit::changing(event_context.event_id, &change).edit(&source, &after);
+    let commit = Commit::from_changes(event_context.event_id, &change).edit(&source, &after);
     table.commit(once.remember(commit, request, &wanted.job_id.to_string(), forgotten)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

@@ -39,25 +39,25 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let source = super::load_source(table, &request).await?;
         let mut fields = request.http.body()?;
-        let edit = Settings::of_edit(&mut fields, &source, hosts);
+        let edit = Settings::read_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event, token)) = source.update(edit, &request.event_context())? else {
-            return Ok(Reply::thing(&views::Source::from(&source), source.version));
+            return Ok(Reply::ok_versioned(&views::Source::from(&source), source.version));
         };
-        if source.erases_anew(&after, &token) {
+        if source.widens_erasure(&after, &token) {
             request.caller.require(Permission::UsersWipe)?;
         }
         if super::is_running(table, &source).await? {
             return Err(DomainError::SyncRunning.into());
         }
-        let commit = Commit::of(&event).bump_version(&source, &after);
+        let commit = Commit::with_event(&event).bump_version(&source, &after);
         let commit = match &token {
-            TokenChange::Kept => commit,
-            TokenChange::Set(token) => commit.keep_source_token(source.source_id, token),
-            TokenChange::Forgotten => commit.forget_source_token(source.source_id),
+            TokenChange::Unchanged => commit,
+            TokenChange::Set(token) => commit.put_source_token(source.source_id, token),
+            TokenChange::Removed => commit.delete_source_token(source.source_id),
         };
-        let after = table.commit(commit).await?.now(after);
-        Ok(Reply::thing(&views::Source::from(&after), after.version))
+        let after = table.commit(commit).await?.with_new_version(after);
+        Ok(Reply::ok_versioned(&views::Source::from(&after), after.version))
     })
     .await
 }

@@ -78,10 +78,10 @@ fn read(request: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
     let (upload, is_last, start) = read_query(&mut fields);
     let number = request.http.path("number").parse().ok().filter(|number| (1..=PART_LIMIT).contains(number));
     if number.is_none() {
-        fields.fault("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));
+        fields.add_error("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));
     }
     if !request.http.has_body() {
-        fields.fault("", "missing", "the body must hold the part");
+        fields.add_error("", "missing", "the body must hold the part");
     }
     fields.finish().map_err(DomainError::Invalid)?;
     let part = upload.zip(number).map(|(upload_id, number)| Part { upload_id, number, is_last });
@@ -100,7 +100,7 @@ async fn attempt(
     let source = super::load_source(table, request).await?;
     let used =
         source.upload.as_ref().is_some_and(|upload| upload.upload_id == part.upload_id && upload.job_id.is_some());
-    let mut after = source.part_come(&part, request.now())?;
+    let mut after = source.with_part(&part, request.now())?;
     if used {
         return Ok((after, None, None));
     }
@@ -123,7 +123,7 @@ async fn attempt(
         bytes: aws::bytes(bytes),
         at: request.now(),
     };
-    table.commit(Commit::changing(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change).replace(&row).edit(&source, &after)).await?;
     let replaced = source.upload.filter(|upload| upload.upload_id != part.upload_id && upload.job_id.is_none());
     Ok((after, change.job.map(|job| job.after), replaced.map(|upload| upload.upload_id)))
 }

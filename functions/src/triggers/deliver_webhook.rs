@@ -13,7 +13,7 @@ use chrono::Duration;
 use domain::error::Error;
 use domain::limits::WEBHOOK_LIMIT;
 use domain::models::event::Event;
-use domain::models::webhook::{Delivery, SECOND_AFTER, Webhook};
+use domain::models::webhook::{Delivery, FIRST_RETRY_DELAY, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 use futures::StreamExt as _;
 use futures::stream;
@@ -130,7 +130,7 @@ impl Delivering<'_, '_> {
             }
         };
         let now = self.deadline.id_source().now;
-        let wants = webhooks.iter().filter(|webhook| webhook.wants(&event, now));
+        let wants = webhooks.iter().filter(|webhook| webhook.receives(&event, now));
         let wanted = |webhook: &Webhook| DeliveryJob {
             webhook: webhook.clone(),
             event: event.clone(),
@@ -148,15 +148,15 @@ impl Delivering<'_, '_> {
             let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
-                    let due = Delivery::due(webhook, event, id_source.now);
-                    let now = (!webhook.is_left_to_schedule(id_source.now))
-                        .then(|| due.taken_up(id_source.new_id(), id_source.now));
+                    let due = Delivery::new_due(webhook, event, id_source.now);
+                    let now = (!webhook.is_schedule_only(id_source.now))
+                        .then(|| due.with_attempt_started(id_source.new_id(), id_source.now));
                     let commit = Commit::without_event(id_source.event_id()).put(now.as_ref().unwrap_or(&due));
                     self.table.commit(commit).await?;
                     Ok(now)
                 }
                 // The run that began it was ended.
-                Some(found) if found.is_due(id_source.now) && !webhook.is_left_to_schedule(id_source.now) => {
+                Some(found) if found.is_due(id_source.now) && !webhook.is_schedule_only(id_source.now) => {
                     self.taken_up(&found).await.map(Some)
                 }
                 Some(_) => Ok(None),
@@ -172,9 +172,9 @@ impl Delivering<'_, '_> {
     /// Takes a delivery up for its next attempt.
     async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
         let id_source = self.deadline.id_source();
-        let taken = delivery.taken_up(id_source.new_id(), id_source.now);
+        let taken = delivery.with_attempt_started(id_source.new_id(), id_source.now);
         let committed = self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
-        Ok(committed.now(taken))
+        Ok(committed.with_new_version(taken))
     }
 
     /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
@@ -190,13 +190,13 @@ impl Delivering<'_, '_> {
             let context = RequestContext::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
             let recorded =
                 record(self.table, &context, &webhook, begun.event_id, &attempt, CallOptions::Leased(lease)).await?;
-            let Some(after) = recorded.filter(Delivery::is_tried_again_soon) else {
+            let Some(after) = recorded.filter(Delivery::retries_immediately) else {
                 return Ok(attempt.succeeded());
             };
-            if !self.deadline.has(SECOND_AFTER + NEEDED) {
+            if !self.deadline.has(FIRST_RETRY_DELAY + NEEDED) {
                 return Ok(false);
             }
-            (self.outside)()?.wait(u32::try_from(SECOND_AFTER.num_seconds()).unwrap_or(0)).await;
+            (self.outside)()?.wait(u32::try_from(FIRST_RETRY_DELAY.num_seconds()).unwrap_or(0)).await;
             match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
@@ -351,14 +351,14 @@ impl Delivering<'_, '_> {
                 return Ok(());
             };
             let id_source = self.deadline.id_source();
-            let Some(after) = webhook.forgotten(id_source.now) else {
+            let Some(after) = webhook.without_expired_secrets(id_source.now) else {
                 return Ok(());
             };
             let secrets = self.table.webhook_secrets(webhook.webhook_id).await?;
             let commit = Commit::without_event(id_source.event_id()).edit(&webhook, &after);
             self.table
                 .commit(match secrets {
-                    Some(secrets) => commit.keep_webhook_secrets(webhook.webhook_id, &secrets.at(id_source.now)),
+                    Some(secrets) => commit.put_webhook_secrets(webhook.webhook_id, &secrets.valid_at(id_source.now)),
                     None => commit,
                 })
                 .await

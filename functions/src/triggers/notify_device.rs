@@ -71,9 +71,10 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
             None => Ok(()),
         },
         Task::Wake => {
-            let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+            let take =
+                || table.take_lease(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
             let lease = match retry_on_conflict(table, take).await? {
-                LeaseOutcome::Yes(lease) => lease,
+                LeaseOutcome::Acquired(lease) => lease,
                 LeaseOutcome::Done => return Ok(()),
                 // Should the other run come to nothing, this one's next try wakes the device.
                 LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this event")),
@@ -81,7 +82,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
             for device in devices_of(table, event).await? {
                 wake(table, pusher, workspace, device, event).await?;
             }
-            let done = || Commit::without_event(run.id_source.event_id()).done(&lease, run.id_source.now);
+            let done = || Commit::without_event(run.id_source.event_id()).complete_lease(&lease, run.id_source.now);
             retry_on_conflict(table, || table.commit(done())).await.map(drop)
         }
     }

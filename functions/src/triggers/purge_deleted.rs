@@ -88,7 +88,7 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
         if let Some(endpoint) = &whole.device.push_endpoint {
             endpoint::release(table, pusher, &whole.device, endpoint).await?;
         }
-        let mut commit = Commit::of(&event).delete(&whole.device);
+        let mut commit = Commit::with_event(&event).delete(&whole.device);
         if let Some(attachments) = &whole.attachments {
             commit = commit.delete(attachments);
         }
@@ -108,7 +108,7 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
 /// Lets pass a page of which nothing was left out: what is to be gone is not left behind because this release cannot
 /// read it.
 fn whole<R>(page: &Page<R>) -> Result<(), Error> {
-    if page.left_out > 0 { Err(Error::internal("purging", "a row cannot be read")) } else { Ok(()) }
+    if page.unreadable > 0 { Err(Error::internal("purging", "a row cannot be read")) } else { Ok(()) }
 }
 
 /// Removes what is kept of a device's commands, while the device is as it was read: none of them is open any more.
@@ -119,7 +119,7 @@ async fn forget_commands(table: &Table, run: &Run, device: &Device) -> Result<()
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(device);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(device);
         table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -144,7 +144,7 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
         forget_invitations(table, run, &user).await?;
         forget_usage(table, run, &user).await?;
         let kept = table.scim_attributes(user.workspace_id, user.user_id).await?;
-        table.commit(Commit::of(&event).delete(&user).keep(kept.as_ref(), None)).await?;
+        table.commit(Commit::with_event(&event).delete(&user).put_scim_attributes(kept.as_ref(), None)).await?;
         Ok(true)
     })
     .await
@@ -164,11 +164,11 @@ async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline
     loop {
         let page = table.list_events(user.workspace_id, &filter, ROWS, start).await?;
         whole(&page)?;
-        let told = page.items.iter().filter(|event| !event.is_blank());
-        let blank = |commit: Commit, event: &Event| commit.replace(&event.blanked());
+        let told = page.items.iter().filter(|event| !event.is_private_empty());
+        let blank = |commit: Commit, event: &Event| commit.replace(&event.without_private());
         let commit = told.fold(Commit::without_event(run.id_source.event_id()), blank);
         if !commit.is_empty() {
-            table.commit(commit.guarded_by(user)).await?;
+            table.commit(commit.require_unchanged(user)).await?;
         }
         start = page.next;
         if start.is_none() {
@@ -188,7 +188,7 @@ async fn forget_invitations(table: &Table, run: &Run, user: &User) -> Result<(),
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(user);
         table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -199,7 +199,7 @@ async fn forget_usage(table: &Table, run: &Run, user: &User) -> Result<(), Error
         if rows.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.id_source.event_id()).guarded_by(user);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(user);
         table.commit(rows.iter().fold(commit, Commit::delete)).await?;
     }
 }

@@ -3,7 +3,7 @@
 use aws::EgressClient;
 use domain::error::Error;
 use domain::rules::access::IssuerKeys;
-use lambda::read_issuer_keys;
+use lambda::parse_issuer_keys;
 use serde_json::{Value, json};
 
 use crate::state::AppState;
@@ -24,13 +24,13 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));
     let same = configuration["issuer"].as_str() == Some(&issuer.url);
     let keys_url = keys_url.filter(|_| same).ok_or_else(|| unusable("its configuration names no key set"))?;
-    let keys = read_issuer_keys(&page(&outside, keys_url).await?);
+    let keys = parse_issuer_keys(&page(&outside, keys_url).await?);
     if keys.is_empty() {
         return Err(unusable("its key set has no key that can verify"));
     }
     let count = keys.len();
     let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.id_source.now };
-    state.table()?.keep_issuer_keys(&kept).await?;
+    state.table()?.put_issuer_keys(&kept).await?;
     Ok(json!({"keys": count}))
 }
 

@@ -36,7 +36,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let cursor = fields.text("cursor", CURSOR);
     let mut start = cursor.as_deref().and_then(position);
     if cursor.is_some() && start.is_none() {
-        fields.fault("cursor", "invalid", "must be the cursor that a run answered with");
+        fields.add_error("cursor", "invalid", "must be the cursor that a run answered with");
     }
     fields.finish().map_err(DomainError::Invalid)?;
     let deadline = run.deadline(RESERVE);
@@ -69,10 +69,10 @@ impl Tally {
     fn count(&mut self, outcome: Restored) {
         self.looked_at += 1;
         match outcome {
-            Restored::AsItIs => {}
+            Restored::Unchanged => {}
             Restored::Written => self.written += 1,
             Restored::Unreadable => self.unreadable += 1,
-            Restored::NameHeld => self.names_held += 1,
+            Restored::NameTaken => self.names_held += 1,
         }
     }
 

@@ -57,7 +57,7 @@ async fn publish(
             return Err(Error::unavailable("SNS", "some events were not taken"));
         }
         published += page.items.len();
-        unreadable += page.left_out;
+        unreadable += page.unreadable;
         oldest = page.items.last().map(|event| event.created_at).or(oldest);
         start = page.next;
         if start.is_none() {

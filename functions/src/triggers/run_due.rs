@@ -14,7 +14,7 @@ use domain::models::invitation::Invitation;
 use domain::models::job::{Job, JobKind};
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
-use domain::models::workspace::{SilentAction, SilentRule, Workspace, silent_rule_applied};
+use domain::models::workspace::{SilentAction, SilentRule, Workspace, after_silent_rule_run};
 use domain::permission::Permission;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::commands::apply;
@@ -189,9 +189,9 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
         return Ok(None);
     }
     let itself = RequestContext::of_run(run, source.workspace_id);
-    let Some(context) = in_name_of(table, &itself, source.set_by, source.permissions_of_schedule()).await? else {
+    let Some(context) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
         let (paused, event) = source.paused(&itself.event_context());
-        table.commit(Commit::of(&event).edit(&source, &paused)).await?;
+        table.commit(Commit::with_event(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
     let event_context = context.event_context();
@@ -207,7 +207,7 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
         may_wipe: source.renames_may_wipe,
     };
     let (after, change) = source.begin_sync(wanted, false, &event_context)?;
-    table.commit(Commit::changing(event_context.event_id, &change).edit(&source, &after)).await?;
+    table.commit(Commit::from_changes(event_context.event_id, &change).edit(&source, &after)).await?;
     Ok(change.job.map(|job| job.after))
 }
 
@@ -238,7 +238,7 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
         return Ok(());
     }
     let event_context = run.event_context(workspace);
-    let change = apply(&device, &command, Trigger::TimeIsUp, None, &event_context)?;
+    let change = apply(&device, &command, Trigger::Expired, None, &event_context)?;
     commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
@@ -255,8 +255,8 @@ async fn silent_rule(
     let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
-    let rests = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
-    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !rests) else {
+    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
+    let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !is_paused) else {
         return Ok(());
     };
     let itself = RequestContext::of_run(run, id);
@@ -268,7 +268,7 @@ async fn silent_rule(
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
-            return unless_changed(table.commit(Commit::of(&event).edit(&workspace, &paused)).await.map(drop));
+            return unless_changed(table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(drop));
         };
         let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
@@ -295,7 +295,7 @@ async fn silent_rule(
         }
     }
     let cursor = start.map(|at| at.to_text());
-    let rested = silent_rule_applied(&workspace, cursor, run.id_source.now);
+    let rested = after_silent_rule_run(&workspace, cursor, run.id_source.now);
     unless_changed(
         table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
     )
@@ -361,8 +361,10 @@ async fn quieted(
     };
     match decided {
         Ok(Some(change)) => {
-            let commit = Commit::changing(action.event.event_id, &change);
-            table.commit(commit.while_same(&whole.device, "last_login_at").guarded_by(workspace)).await?;
+            let commit = Commit::from_changes(action.event.event_id, &change);
+            table
+                .commit(commit.require_attribute_unchanged(&whole.device, "last_login_at").require_unchanged(workspace))
+                .await?;
             Ok(Quieted::Done)
         }
         Ok(None) => Ok(Quieted::Done),

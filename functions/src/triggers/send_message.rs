@@ -77,9 +77,9 @@ async fn one(
     if deadline.is_over() {
         return Err(Error::unavailable("this run", "its time is over"));
     }
-    let take = || table.take(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+    let take = || table.take_lease(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
     let lease = match retry_on_conflict(table, take).await? {
-        LeaseOutcome::Yes(lease) => lease,
+        LeaseOutcome::Acquired(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
         LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this message")),
     };
@@ -89,8 +89,8 @@ async fn one(
         let invitation = if outcome.is_some() { offered(table, &event).await? } else { None };
         let news = invitation.as_ref().zip(outcome.clone());
         let change = news.and_then(|(invitation, news)| delivered(invitation, news, &event_context));
-        let commit = Commit::changing(event_context.event_id, &change.unwrap_or_default());
-        table.commit(commit.done(&lease, run.id_source.now)).await.map(drop)
+        let commit = Commit::from_changes(event_context.event_id, &change.unwrap_or_default());
+        table.commit(commit.complete_lease(&lease, run.id_source.now)).await.map(drop)
     })
     .await
 }
@@ -171,7 +171,7 @@ async fn by_text(post: &MessageSender<'_>, user: &User, code: &str, settings: &S
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
-    if let Err(error) = post.policy.require_textable(number) {
+    if let Err(error) = post.policy.require_texts_allowed(number) {
         return Ok(Outcome::Failed(error.code()));
     }
     match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {

@@ -53,7 +53,7 @@ impl UserAction {
 
     /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
-        let (name, read) = fields.required_of("action", NAMED)?;
+        let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn an_action_is_kept_under_the_name_that_it_was_given_by() {
         for (name, read) in NAMED {
-            assert_eq!(json!(read(&mut Fields::of_json(Map::new())))["action"], *name);
+            assert_eq!(json!(read(&mut Fields::from_json(Map::new())))["action"], *name);
         }
     }
 }

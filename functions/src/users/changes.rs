@@ -74,9 +74,9 @@ impl UserPlan {
 }
 
 fn commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>, user: &User) -> Commit {
-    let commit = Commit::changing(event_id, change);
+    let commit = Commit::from_changes(event_id, change);
     match claims {
-        Some(claims) => commit.claim(claims, user.user_id),
+        Some(claims) => commit.claim_username(claims, user.user_id),
         None => commit,
     }
 }
@@ -132,7 +132,7 @@ pub(crate) async fn order(
 ) -> Result<UserPlan, Error> {
     let is_deleted = user.deleted.is_some();
     let ids = if is_deleted { &user.left_device_ids } else { &user.device_ids };
-    let phones = action.table.phones(user.workspace_id, ids).await?;
+    let phones = action.table.devices_with_commands(user.workspace_id, ids).await?;
     let change = rule(user, &phones, wanted, &|| action.new_command_id(), &action.event)?;
     // Nobody holds the phones of a user who is deleted.
     let devices = phones.into_iter().filter(|_| !is_deleted).map(|phone| phone.device).collect();

@@ -41,7 +41,7 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewUser::read(request.http.body()?)?;
     // What decides which configuration a phone gets decides where its secrets go.
-    if new.is_deploying() {
+    if new.sets_configuration() {
         request.caller.require(Permission::DeploymentsManage)?;
     }
     let once = IdempotencyKey::of(&request)?;
@@ -65,14 +65,14 @@ async fn attempt(
         }
     };
     if let Some(level) = &new.service_level {
-        action.settings().await?.require_level(level)?;
+        action.settings().await?.require_service_level(level)?;
     }
     let claims = claims_of_new(table, request.workspace(), &new.username).await?;
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let profile = find_profile_to_give(table, request.workspace(), new.profile_id).await?;
     let id = UserId(request.http.id_source.new_id());
     let (user, mut change) = User::create(new.clone(), id, &action.event);
-    if new.is_deploying()
+    if new.sets_configuration()
         && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
@@ -80,11 +80,11 @@ async fn attempt(
     if let Some(ProfileToGive { profile, given }) = &profile {
         change = change.granting(profile, given.as_ref(), action.event.at);
     }
-    let commit = Commit::changing(action.event.event_id, &change).claim(&claims, id);
+    let commit = Commit::from_changes(action.event.event_id, &change).claim_username(&claims, id);
     table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
     Ok(shown(&user, request))
 }
 
 fn shown(user: &User, request: &AuthorizedRequest) -> Reply {
-    Reply::json(StatusCode::CREATED, &views::User::new(user, &[], &[], None, request.now())).versioned(user.version)
+    Reply::json(StatusCode::CREATED, &views::User::new(user, &[], &[], None, request.now())).with_etag(user.version)
 }

@@ -34,7 +34,7 @@ pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
     let without_wipe = fields.boolean("without_wipe").unwrap_or(false);
     let reason = fields.text("reason", REASON);
     if without_wipe && reason.is_none() && !fields.is_sent("reason") {
-        fields.fault("reason", "missing", "is required to delete without a wipe");
+        fields.add_error("reason", "missing", "is required to delete without a wipe");
     }
     DeleteRequest { without_wipe, reason }
 }
@@ -57,7 +57,7 @@ pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &Del
 /// The user's devices with the rows that go with them.
 async fn to_delete(action: &ActionContext<'_>, user: &User, devices: &[Device]) -> Result<Vec<DeviceToDelete>, Error> {
     let table = action.table;
-    let claims = table.claims(devices).await?;
+    let claims = table.identifier_claims(devices).await?;
     let wipes = table.unconfirmed_wipes(devices).await?;
     let mut attachments = table.attachments(user.workspace_id, &user.device_ids).await?;
     let with_rows = |device: &Device| {

@@ -21,16 +21,16 @@ use crate::users::changes::UserPlan;
 pub(crate) async fn edit(action: &ActionContext<'_>, user: &User, edit: &UserEdit) -> Result<UserPlan, Error> {
     let table = action.table;
     if let Some(Some(level)) = &edit.service_level {
-        action.settings().await?.require_level(level)?;
+        action.settings().await?.require_service_level(level)?;
     }
     let profile = find_profile_to_give(table, user.workspace_id, edit.profile_id.flatten()).await?;
     let claims = claims_of_rename(table, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
     let key = edit.user_identity_key.as_ref().and_then(Option::as_deref);
     require_key_free(table, user.workspace_id, key, Some(user)).await?;
-    let phones = table.phones(user.workspace_id, &user.device_ids).await?;
+    let phones = table.devices_with_commands(user.workspace_id, &user.device_ids).await?;
     let mut change = update(user, &phones, edit, &|| action.new_command_id(), &action.event)?;
     if let Some(after) = change.as_ref().and_then(ChangeSet::user_after)
-        && edit.is_deploying()
+        && edit.sets_configuration()
         && let Some(profile) = profile_of(table, after).await?
     {
         require_fitting(after, &profile)?;
@@ -57,7 +57,11 @@ pub(crate) async fn claims_of_rename(
         return Ok(None);
     };
     let claims = table.username_claims(user.workspace_id, username).await?;
-    if claims.are_taken_from(Some(user.user_id)) { Err(DomainError::UsernameTaken.into()) } else { Ok(Some(claims)) }
+    if claims.are_taken_by_other(Some(user.user_id)) {
+        Err(DomainError::UsernameTaken.into())
+    } else {
+        Ok(Some(claims))
+    }
 }
 
 /// Who holds the claims of the username of a new user.
@@ -70,7 +74,7 @@ pub(crate) async fn claims_of_new(
     username: &str,
 ) -> Result<UsernameClaims, Error> {
     let claims = table.username_claims(workspace, username).await?;
-    if claims.are_taken_from(None) { Err(DomainError::UsernameTaken.into()) } else { Ok(claims) }
+    if claims.are_taken_by_other(None) { Err(DomainError::UsernameTaken.into()) } else { Ok(claims) }
 }
 
 /// Lets a user be known by a key if nobody else is.

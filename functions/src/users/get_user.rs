@@ -34,7 +34,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let user = super::load_user(table, &request).await?;
     let id = user.user_id;
-    let known = table.devices_to_show(request.workspace(), &user.known_device_ids()).await?;
+    let known = table.devices_to_show(request.workspace(), &user.all_device_ids()).await?;
     let person = UserWithDevices::of(user, &known);
     let used = table.usage_to_show(request.workspace(), &[UsageScope::User(id)], &month(request.now())).await?;
     let invitation = newest(table, &person.user, Purpose::Invite).await?;
@@ -48,5 +48,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         deployment: deployment.map(|deployment| views::Deployment::new(&deployment, request.now())),
         invitation: invitation.map(|invitation| views::Invitation::new(&invitation, request.now())),
     };
-    Ok(Reply::thing(&with_names(table, request.workspace(), view).await?, person.user.version))
+    Ok(Reply::ok_versioned(&with_names(table, request.workspace(), view).await?, person.user.version))
 }

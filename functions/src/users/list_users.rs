@@ -69,9 +69,9 @@ pub(crate) fn shown(
 /// Reads the filters of the list, which are also those of a bulk call.
 pub(crate) fn read(fields: &mut Fields) -> UserFilter {
     UserFilter {
-        status: fields.word("status"),
+        status: fields.enum_value("status"),
         service_level: fields.text("service_level", SERVICE_LEVEL),
-        network_indicator: fields.word("network_indicator"),
+        network_indicator: fields.enum_value("network_indicator"),
         last_seen_before: fields.time("last_seen_before"),
         pending_command: fields.boolean("pending_command"),
         unconfirmed_wipe: fields.boolean("unconfirmed_wipe"),

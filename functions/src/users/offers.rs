@@ -30,7 +30,7 @@ pub(crate) struct InviteRequest {
 
 /// Reads how a user is to be invited.
 pub(crate) fn read_invite(fields: &mut Fields) -> InviteRequest {
-    let channel = fields.required_word("channel").unwrap_or(Channel::Email);
+    let channel = fields.required_enum("channel").unwrap_or(Channel::Email);
     let most = i64::try_from(DEVICE_LIMIT).unwrap_or(i64::MAX);
     let devices = fields.integer("devices", 1, most).unwrap_or(1);
     InviteRequest { channel, devices: u32::try_from(devices).unwrap_or(1) }
@@ -130,7 +130,7 @@ pub(crate) async fn offer_after_rename(
         Purpose::Unknown(_) => return Ok(None),
     };
     let mut user = due.clone();
-    user.nothing_is_due();
+    user.clear_due_deployment();
     // The change may have taken it back.
     let previous = previous.map(|previous| change.invitation_after(&previous).clone());
     offer(action, &user, wanted, previous).await.map(Some)
@@ -187,7 +187,7 @@ async fn offer(
         purpose,
         channel,
         devices,
-        life: settings.invitation_lifetime(action.defaults.invitation_lifetime),
+        lifetime: settings.invitation_lifetime(action.defaults.invitation_lifetime),
     };
     let previous = previous.as_ref();
     let mut change = match wanted {
@@ -197,7 +197,7 @@ async fn offer(
         }
     };
     if channel == Channel::Sms {
-        user.mobile.as_deref().map_or(Ok(()), |number| messages.require_textable(number))?;
+        user.mobile.as_deref().map_or(Ok(()), |number| messages.require_texts_allowed(number))?;
     }
     change.secrets.code = Some(code);
     change.counted = match Recipient::of(user, purpose, channel) {
@@ -214,13 +214,13 @@ async fn count(action: &ActionContext<'_>, recipient: &Recipient, per_day: u32) 
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
     let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
     let first = action.request.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
-    let (sent, today) = table.sent_before(recipient, &quota, &[first]).await?;
+    let (sent, today) = table.message_counts(recipient, &quota, &[first]).await?;
     let to = RecipientHistory::one_more(sent, recipient, now)?;
     if let Some(today) = quota.one_more(&today, &[first]) {
         return Ok(MessageCount { to, today });
     }
     let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
-    let (_, today) = table.sent_before(recipient, &quota, &all).await?;
-    let today = quota.one_more(&today, &all).ok_or_else(|| quota.reached(now))?;
+    let (_, today) = table.message_counts(recipient, &quota, &all).await?;
+    let today = quota.one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
     Ok(MessageCount { to, today })
 }

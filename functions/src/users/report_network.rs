@@ -39,9 +39,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let event_context = request.event_context();
         let change = networks::reported(&user, &provider, &report, &event_context)?;
         let committed = commit(table, change.as_ref(), &event_context).await?;
-        let user = committed.now(change.and_then(ChangeSet::into_user).unwrap_or(user));
+        let user = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
         let known = user.networks.get(&provider).unwrap_or(&report);
-        Ok(Reply::thing(&views::Network::new(&provider, known, request.now()), user.version))
+        Ok(Reply::ok_versioned(&views::Network::new(&provider, known, request.now()), user.version))
     })
     .await
 }

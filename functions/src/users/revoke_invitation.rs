@@ -40,8 +40,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let event_context = request.event_context();
         let change = revoke(&before, &event_context)?;
         let committed = commit(table, change.as_ref(), &event_context).await?;
-        let after = committed.now(change.unwrap_or_default().invitation_after(&before).clone());
-        Ok(Reply::thing(&views::Invitation::new(&after, request.now()), after.version))
+        let after = committed.with_new_version(change.unwrap_or_default().invitation_after(&before).clone());
+        Ok(Reply::ok_versioned(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await
 }

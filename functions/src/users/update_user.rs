@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let user = super::load_user(action.table, &request).await?;
         require_rename_allowed(is_renamed(&user, &wanted), !user.device_ids.is_empty(), request.caller.may_wipe())?;
         // What decides which configuration a phone gets decides where its secrets go.
-        if wanted.is_deploying() {
+        if wanted.sets_configuration() {
             request.caller.require(Permission::DeploymentsManage)?;
         }
         let plan = edit(&action, &user, &wanted).await?;

@@ -158,7 +158,7 @@ pub(crate) struct MemberToken {
 impl Key {
     /// `makers` are the keys that this one comes from: it ends with them.
     pub fn new(key: &key::Key, makers: &Makers, now: Time) -> Self {
-        let revoked = key.revoked_with(makers);
+        let revoked = key.effective_revocation(makers);
         Self {
             key_id: key.key_id,
             name: key.name.clone(),
@@ -210,7 +210,7 @@ impl Token {
             token_id: token.token_id,
             name: token.name.clone(),
             short: token.short.clone(),
-            workspace_ids: token.workspace_ids.iter().copied().filter(|id| token.opens(*id)).collect(),
+            workspace_ids: token.workspace_ids.iter().copied().filter(|id| token.gives_access_to(*id)).collect(),
             permissions: token.permissions.as_ref().map(listed),
             status: token.status(now),
             created_at: token.created_at,
@@ -223,7 +223,7 @@ impl Token {
 impl MemberToken {
     /// Shows nothing of other workspaces that the token opens.
     pub fn new(token: &token::Token, workspace: WorkspaceId, now: Time) -> Self {
-        let lost = token.shut_out_of(workspace);
+        let lost = token.lost_access_to(workspace);
         Self {
             token_id: token.token_id,
             name: token.name.clone(),

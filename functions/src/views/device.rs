@@ -230,7 +230,7 @@ impl DeviceSummary {
             unconfirmed_wipe: device.unconfirmed_wipe().map(PendingWipe::from),
             erased_at: device.erased.as_ref().map(|erased| erased.at),
             pin_failures: device.pin_failures,
-            push: push::Push::shown(device).into(),
+            push: push::Push::for_display(device).into(),
             deleted_at: device.deleted.as_ref().map(|deleted| deleted.at),
             purge_after: device.deleted.as_ref().map(|deleted| deleted.purge_after),
         }
@@ -286,7 +286,12 @@ impl CheckInResult {
         let access = device.access();
         Self {
             access,
-            commands: pending.commands.iter().filter(|open| open.is_served(now)).map(ServedCommand::from).collect(),
+            commands: pending
+                .commands
+                .iter()
+                .filter(|open| open.is_deliverable(now))
+                .map(ServedCommand::from)
+                .collect(),
             download_config: access == DeviceAccess::Allowed && device.must_download(),
         }
     }
@@ -353,6 +358,6 @@ fn services(generator: &mut SchemaGenerator) -> Schema {
 
 /// Only the reasons that are shown: others are stored.
 fn push_reasons(_: &mut SchemaGenerator) -> Schema {
-    let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.shown() == **reason).collect();
+    let reasons: Vec<_> = PushReason::ALL.iter().filter(|reason| reason.displayed() == **reason).collect();
     json_schema!({"type": "string", "x-extensible-enum": reasons})
 }

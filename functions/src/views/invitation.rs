@@ -244,7 +244,7 @@ impl DeployedUser {
             served_at: user.client.served_at,
             downloaded_at: user.client.downloaded_at,
             removed_at: user.client.removed_at,
-            force_pending: person.devices.iter().any(device::Device::is_forced),
+            force_pending: person.devices.iter().any(device::Device::is_download_ordered),
             deployment: deployment.map(|deployment| Deployment::new(deployment, now)),
         }
     }

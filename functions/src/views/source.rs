@@ -138,7 +138,7 @@ impl From<&source::DataSource> for Rows {
 impl Page {
     fn new(page: &source::Page, source: &source::DataSource) -> Self {
         Self {
-            url: page.shown_url(),
+            url: page.display_url(),
             format: page.format,
             items: page.items.clone(),
             token_set: page.token_set,
@@ -156,7 +156,7 @@ impl From<&source::Upload> for Upload {
         Self {
             upload_id: upload.upload_id,
             parts: upload.parts.iter().copied().collect(),
-            complete: upload.is_whole(),
+            complete: upload.is_complete(),
             started_at: upload.started_at,
             job_id: upload.job_id,
         }
@@ -174,7 +174,7 @@ impl UploadProgress {
             upload_id,
             missing: (1..=last).filter(|number| !parts.contains(number)).collect(),
             parts,
-            complete: upload.is_some_and(source::Upload::is_whole),
+            complete: upload.is_some_and(source::Upload::is_complete),
             job_id: upload.and_then(|upload| upload.job_id),
         }
     }

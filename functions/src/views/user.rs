@@ -255,7 +255,7 @@ impl User {
 impl UserListItem {
     pub fn new(person: &aws::UserWithDevices, profile: Option<&str>, usage: Option<&usage::Usage>, now: Time) -> Self {
         Self {
-            user: User::new(&person.user, &person.devices, &person.left, profile, now),
+            user: User::new(&person.user, &person.devices, &person.left_behind, profile, now),
             usage: usage
                 .map(|usage| UsageCounts::from(&usage.counts))
                 .unwrap_or_else(|| UsageCounts::from(&Counts::new())),

@@ -3,7 +3,7 @@
 use aws::{Commit, EgressClient, Table};
 use domain::error::Error;
 use domain::models::event::Event;
-use domain::models::webhook::{Attempt, Delivery, DeliveryState, REPLY_KEPT, Secrets, Webhook};
+use domain::models::webhook::{Attempt, Delivery, DeliveryState, RESPONSE_EXCERPT_LIMIT, Secrets, Webhook};
 use domain::{EventId, Time};
 use uuid::Uuid;
 
@@ -23,11 +23,11 @@ pub(crate) async fn call(
     let begun = Time::from(clock.now());
     let body = seam::event_payload(webhook, event).to_string().into_bytes();
     let headers = headers(secrets, event.event_id, &body, begun);
-    let answer = outside.post(&webhook.url, headers, body, REPLY_KEPT).await;
+    let answer = outside.post(&webhook.url, headers, body, RESPONSE_EXCERPT_LIMIT).await;
     let milliseconds = Time::from(clock.now()).millis() - begun.millis();
     match answer {
-        Ok(answer) => Attempt::answered(begun, answer.status, &answer.begins, milliseconds),
-        Err(fault) => Attempt::unanswered(begun, fault.code(), milliseconds),
+        Ok(answer) => Attempt::with_response(begun, answer.status, &answer.body_start, milliseconds),
+        Err(fault) => Attempt::without_response(begun, fault.code(), milliseconds),
     }
 }
 
@@ -69,8 +69,8 @@ pub(crate) async fn record(
             return Ok(None);
         };
         let after = match how {
-            CallOptions::Leased(lease) => before.after(lease, attempt),
-            CallOptions::Asked => Some(before.redelivered(attempt)),
+            CallOptions::Leased(lease) => before.with_attempt_result(lease, attempt),
+            CallOptions::Asked => Some(before.with_redelivery_result(attempt)),
         };
         let Some(after) = after else {
             return Ok(None);
@@ -86,9 +86,9 @@ pub(crate) async fn record(
             Some((webhook, (changed, None))) => {
                 (Commit::without_event(event_context.event_id).edit(webhook, &changed), after)
             }
-            Some((webhook, (off, Some(event)))) => (Commit::of(&event).edit(webhook, &off), after.canceled()),
+            Some((webhook, (off, Some(event)))) => (Commit::with_event(&event).edit(webhook, &off), after.canceled()),
         };
-        Ok(Some(table.commit(commit.edit(&before, &after)).await?.now(after)))
+        Ok(Some(table.commit(commit.edit(&before, &after)).await?.with_new_version(after)))
     })
     .await
 }

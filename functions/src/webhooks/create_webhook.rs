@@ -47,5 +47,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (webhook, secret) =
         once.retry_on_conflict(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
     let view = views::WebhookWithSecret { webhook: (&webhook).into(), secret };
-    Ok(Reply::json(StatusCode::CREATED, &view).versioned(webhook.version))
+    Ok(Reply::json(StatusCode::CREATED, &view).with_etag(webhook.version))
 }

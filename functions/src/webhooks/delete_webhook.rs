@@ -29,7 +29,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let webhook = super::load_webhook(table, &request).await?;
         let event = webhook.event(EventType::WebhookDeleted, &request.event_context());
-        table.commit(Commit::of(&event).delete(&webhook).forget_webhook_secrets(webhook.webhook_id)).await?;
+        table.commit(Commit::with_event(&event).delete(&webhook).delete_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::Webhook::from(&webhook)))
     })
     .await

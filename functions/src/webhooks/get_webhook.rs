@@ -22,5 +22,5 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let webhook = super::load_webhook(table, &request).await?;
     let view = with_names(table, request.workspace(), views::Webhook::from(&webhook)).await?;
-    Ok(Reply::thing(&view, webhook.version))
+    Ok(Reply::ok_versioned(&view, webhook.version))
 }

@@ -34,10 +34,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let secrets = secrets.rotated(fresh.clone(), request.now());
         // The version guards the secrets as well, so it goes up whatever else changes.
         let commit =
-            Commit::of(&event).bump_version(&webhook, &after).keep_webhook_secrets(webhook.webhook_id, &secrets);
-        let after = table.commit(commit).await?.now(after);
+            Commit::with_event(&event).bump_version(&webhook, &after).put_webhook_secrets(webhook.webhook_id, &secrets);
+        let after = table.commit(commit).await?.with_new_version(after);
         let view = views::WebhookWithSecret { webhook: (&after).into(), secret: fresh };
-        Ok(Reply::thing(&view, after.version))
+        Ok(Reply::ok_versioned(&view, after.version))
     })
     .await
 }

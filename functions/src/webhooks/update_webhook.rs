@@ -39,10 +39,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event)) = webhook.update(edit, &request.event_context()) else {
-            return Ok(Reply::thing(&views::Webhook::from(&webhook), webhook.version));
+            return Ok(Reply::ok_versioned(&views::Webhook::from(&webhook), webhook.version));
         };
-        let after = table.commit(Commit::of(&event).edit(&webhook, &after)).await?.now(after);
-        Ok(Reply::thing(&views::Webhook::from(&after), after.version))
+        let after = table.commit(Commit::with_event(&event).edit(&webhook, &after)).await?.with_new_version(after);
+        Ok(Reply::ok_versioned(&views::Webhook::from(&after), after.version))
     })
     .await
 }

@@ -1,7 +1,7 @@
-//! The local stack's SNS and SESv2 alone, with its outbox, for `checks/messaging_cases.py`.
+//! The local stack's SNS and SESv2 alone, with their outbox, for `checks/messaging_cases.py`.
 //!
-//! `cargo run --example messaging -- [PORT]` prints the URL on a line of its own and serves until
-//! it is ended. Without a port it takes a free one. `sender@example.com` may send.
+//! `cargo run --example messaging -- [PORT]` prints the URL on its own line and serves until it is stopped.
+//! Without a port it uses any free one. `sender@example.com` is a verified sender.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         configuration_sets: BTreeMap::new(),
         platform_applications: BTreeMap::new(),
     });
-    // Topics and logs have no subscribers here.
+    // Topics and log groups have no subscribers here.
     drop(messaging.topic_messages());
     drop(messaging.log_entries());
     writeln!(std::io::stdout(), "{base_url}")?;

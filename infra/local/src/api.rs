@@ -1,4 +1,4 @@
-//! Calls to our own API from within the process: as any client makes them, but without a socket.
+//! Calls to the API from within the process: as any client makes them, but without a socket.
 
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::stack::Stack;
 
-/// A caller of the API with a credential, or with none.
+/// A client of the API, with or without a credential.
 #[derive(Clone, Copy)]
 pub struct Api<'a> {
     stack: &'a Stack,
     credential: Option<&'a str>,
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -24,25 +24,25 @@ pub struct Answer {
 }
 
 impl<'a> Api<'a> {
-    /// A caller without a credential.
+    /// A client without a credential.
     #[must_use]
-    pub fn of(stack: &'a Stack) -> Self {
+    pub fn anonymous(stack: &'a Stack) -> Self {
         Self { stack, credential: None }
     }
 
-    /// The caller with a credential.
+    /// The client with a credential.
     #[must_use]
-    pub fn with(self, credential: &'a str) -> Self {
+    pub fn with_credential(self, credential: &'a str) -> Self {
         Self { credential: Some(credential), ..self }
     }
 
-    /// The time, as the system has it.
+    /// The system's time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.stack.now()
     }
 
-    /// A call with a body; without one if it is `null`.
+    /// Sends a request with a JSON body; without a body if it is `null`.
     pub async fn send(&self, method: Method, path: &str, idempotency_key: Option<&str>, body: &Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         if let Some(credential) = self.credential {
@@ -58,7 +58,7 @@ impl<'a> Api<'a> {
         }
     }
 
-    /// A POST without an idempotency key.
+    /// Sends a POST without an idempotency key.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, None, body).await
     }
@@ -71,9 +71,9 @@ impl<'a> Api<'a> {
 }
 
 impl Answer {
-    /// What is wrong, for people: every fault of every field, or else the detail.
+    /// The error for people: all invalid fields, or else the detail.
     #[must_use]
-    pub fn complaint(&self) -> String {
+    pub fn error_text(&self) -> String {
         let fault = |fault: &Value| Some(format!("{} {}", fault["field"].as_str()?, fault["detail"].as_str()?));
         let faults: Vec<String> = self.body["errors"].as_array().into_iter().flatten().filter_map(fault).collect();
         match (faults.is_empty(), self.body["detail"].as_str()) {

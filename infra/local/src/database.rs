@@ -1,8 +1,8 @@
-//! The tables of the template, in the local DynamoDB.
+//! The template's tables in the local DynamoDB.
 //!
-//! dynoxide finds the end of a table's stream by reading all of the stream, at every write: after a few thousand
-//! writes each takes longer than everything else. Two indexes of its own file spare it that; they change nothing
-//! of what it answers.
+//! dynoxide finds the end of a table's stream by reading the complete stream at every write, so that after a
+//! few thousand writes each takes longer than everything else. Two additional indexes in its file make this
+//! fast; they do not change its responses.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use dynoxide::actions::list_tables::ListTablesRequest;
 
 use crate::template::Template;
 
-/// For the search of the last record, and for the reading of those after a record.
+/// For finding the last record, and for reading the records after another one.
 const STREAM_INDEXES: &str = "
     CREATE INDEX IF NOT EXISTS _stream_records_by_number
         ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
     CREATE INDEX IF NOT EXISTS _stream_records_by_shard
         ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));";
 
-/// The database in a folder, or else in memory, with the tables of the template.
+/// Opens the database, in a folder or in memory, with the template's tables.
 ///
 /// # Errors
-/// What could not be opened or made.
+/// What could not be opened or created.
 pub fn open(folder: Option<&Path>, template: &Template) -> Result<Database, String> {
     match folder {
         Some(folder) => {
@@ -35,7 +35,7 @@ pub fn open(folder: Option<&Path>, template: &Template) -> Result<Database, Stri
     }
 }
 
-/// Made in a file first, since only a file can be given the indexes.
+/// Created in a file first, since only a file can be given the indexes.
 fn in_memory(template: &Template) -> Result<Database, String> {
     let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
     let prepared = prepare(&file, template);
@@ -48,14 +48,15 @@ fn in_memory(template: &Template) -> Result<Database, String> {
     restored
 }
 
-/// Removes a file and those beside it. What is not there need not be removed, and what cannot be is only a leftover.
+/// Removes a file and SQLite's files next to it. Missing files and failures are ignored.
 pub fn remove(file: &Path) {
     for file in [file.to_owned(), beside(file, "-wal"), beside(file, "-shm")] {
         let _ = std::fs::remove_file(file);
     }
 }
 
-/// It holds codes and addresses: for this user's eyes alone. SQLite gives the files beside it the same mode.
+/// Makes the file readable by this user only, since it contains codes and addresses. SQLite gives its other
+/// files the same mode.
 fn make_private(file: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -74,7 +75,7 @@ fn at(file: &Path) -> Result<Database, String> {
     Database::new(&file.to_string_lossy()).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Makes what is not there of the tables and the indexes.
+/// Creates missing tables and indexes.
 fn prepare(file: &Path, template: &Template) -> Result<(), String> {
     make_tables(&at(file)?, template)?;
     let connection = rusqlite::Connection::open(file).map_err(|error| error.to_string())?;
@@ -82,10 +83,10 @@ fn prepare(file: &Path, template: &Template) -> Result<(), String> {
 }
 
 fn make_tables(database: &Database, template: &Template) -> Result<(), String> {
-    let there = database.list_tables(ListTablesRequest::default()).map_err(|error| error.to_string())?;
+    let existing = database.list_tables(ListTablesRequest::default()).map_err(|error| error.to_string())?;
     for table in &template.tables {
         let name = table["TableName"].as_str().unwrap_or_default();
-        if !there.table_names.iter().any(|there| there == name) {
+        if !existing.table_names.iter().any(|existing| existing == name) {
             let request: CreateTableRequest =
                 serde_json::from_value(table.clone()).map_err(|error| format!("{name}: {error}"))?;
             database.create_table(request).map_err(|error| format!("{name}: {error}"))?;
@@ -97,18 +98,18 @@ fn make_tables(database: &Database, template: &Template) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Place;
+    use crate::template::StackLocation;
 
     #[test]
     fn the_end_of_a_stream_is_found_by_an_index() {
         let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let template = Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap();
+        let template = Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap();
         let file = std::env::temp_dir().join(format!("handset-test-{}.sqlite", crate::random_id()));
         prepare(&file, &template).unwrap();
         prepare(&file, &template).unwrap();
         let connection = rusqlite::Connection::open(&file).unwrap();
-        // As dynoxide asks.
+        // The queries of dynoxide.
         for (query, index) in [
             (
                 "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = 'a'",

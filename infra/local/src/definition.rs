@@ -1,9 +1,9 @@
-//! What API Gateway is told: each route with the function that it calls, as the section `paths` of an OpenAPI document
-//! with Amazon's extensions. It is made of the routes that stand with the functions in `template.yaml`, and checked in
-//! as `infra/openapi/routes.json`, which the template includes.
+//! The API definition for API Gateway: each route with its function, as the section `paths` of an OpenAPI
+//! document with Amazon's extensions. It is generated from the functions' routes in `template.yaml`, and
+//! checked in as `infra/openapi/routes.json`, which the template includes.
 //!
-//! A function is named as text, never referred to, and is called by the API's role: a reference would be a circle with
-//! the functions that are told the API's address, and would need a permission for each route.
+//! A function is named as text instead of a reference, and is called with the API's role: a reference would be
+//! circular, since functions get the API's URL, and would need a permission for each route.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::template::{Route, Template};
 
-/// The definition, a path a line.
+/// The definition, with one path per line.
 #[must_use]
 pub fn definition(template: &Template) -> String {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();

@@ -1,9 +1,9 @@
-//! A believable workspace of 200 people whose phones are in all sorts of states, made through the API alone and
-//! always the same.
+//! Demo data: a plausible workspace of 200 people whose phones are in many states, created through the API only
+//! and the same each time.
 //!
-//! Most states need time to have passed. So the demonstration begins weeks ago: each step sets the clock to its
-//! moment, and the last leaves it at the present. A busy machine makes it slow, and nothing else: what was not done
-//! in time is asked for again, and each step waits until what it needs is there.
+//! Most states need time to pass. So the demo begins weeks ago: each step sets the clock to its own time, and
+//! the last one sets it to the present. A busy machine only makes it slower: calls that time out are repeated,
+//! and each step waits until what it needs exists.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,13 +20,13 @@ use crate::api::{Answer, Api};
 use crate::messaging::Channel;
 use crate::stack::{Stack, system_time};
 
-/// How many people there are.
+/// Number of people.
 pub const PEOPLE: usize = 200;
-/// How many calls are under way at once.
+/// Number of concurrent calls.
 const AT_ONCE: usize = 8;
-/// How long the first and the longest pause is before something is tried again.
+/// The first and the longest pause before a retry.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// The least time between two messages of a kind to one person.
+/// The shortest time between two messages of a kind to one person.
 const BETWEEN_MESSAGES: chrono::Duration = chrono::Duration::minutes(2);
 
 const FIRST_NAMES: [&str; 20] = [
@@ -35,7 +35,7 @@ const FIRST_NAMES: [&str; 20] = [
 ];
 const LAST_NAMES: [&str; 10] =
     ["Adler", "Bauer", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Hansen", "Ito", "Jansen"];
-/// Platform, model, version of the system.
+/// Platform, model, OS version.
 const PHONES: [(&str, &str, &str); 8] = [
     ("ios", "iPhone 15", "18.1"),
     ("android", "Pixel 9", "15"),
@@ -47,12 +47,12 @@ const PHONES: [(&str, &str, &str); 8] = [
     ("third_party", "Desk client", "4.2"),
 ];
 
-/// Name and settings of the profiles; the first is the default.
+/// Name and codec of the profiles; the first is the default.
 const PROFILES: [(&str, &str); 2] = [("Office", "opus"), ("Field", "g729")];
 
 const SERVICE_LEVELS: [&str; 3] = ["Basic", "Business", "Regulated"];
 
-/// A clock that can be set: the machine's, and so many milliseconds more or less.
+/// A clock that can be set: the machine's clock with an offset in milliseconds.
 #[derive(Clone, Default)]
 pub struct DemoClock(Arc<AtomicI64>);
 
@@ -68,13 +68,13 @@ impl DemoClock {
         self.0.store(-hours * 3_600_000, Ordering::Relaxed);
     }
 
-    /// Sets it to a moment, unless that is past.
+    /// Sets the clock to a time, unless the time has passed.
     fn set_forward(&self, to: DateTime<Utc>) {
         self.0.fetch_max((to - system_time()).num_milliseconds(), Ordering::Relaxed);
     }
 }
 
-/// What became of a phone in the end.
+/// The final state of a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     NeverSeen,
@@ -84,7 +84,7 @@ enum State {
     Deleted,
 }
 
-/// One phone of one person.
+/// A phone of a person.
 #[derive(Clone, Copy, Debug)]
 struct Phone {
     person: usize,
@@ -106,9 +106,9 @@ impl Phone {
         }
     }
 
-    fn application(self, code: &str) -> Value {
+    fn registration_body(self, code: &str) -> Value {
         let (platform, model, system) = PHONES[self.number() % PHONES.len()];
-        let mut application = json!({
+        let mut registration_body = json!({
             "code": code,
             "device_identifier": format!("demo-{:05}", self.number()),
             "platform": platform,
@@ -117,16 +117,16 @@ impl Phone {
             "app_version": "3.4.0",
         });
         if platform != "third_party" && !self.number().is_multiple_of(5) {
-            application["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
+            registration_body["push_token"] = json!(format!("{:064x}", 0xdead_0000 + self.number()));
         }
         if self.nth == 1 {
-            application["nickname"] = json!("Spare");
+            registration_body["nickname"] = json!("Spare");
         }
-        application
+        registration_body
     }
 }
 
-/// How many phones a person has: one in eight has none yet, most have one.
+/// A person's phones: one person in eight has none yet, most have one.
 fn phones(person: usize) -> impl Iterator<Item = Phone> {
     let count = match person % 8 {
         0 => 0,
@@ -159,7 +159,7 @@ fn person(number: usize) -> Value {
     })
 }
 
-/// What was done to a person, if anything.
+/// The action on a person, if any.
 fn person_action(number: usize) -> Option<(&'static str, Value)> {
     match number % 40 {
         4 | 29 => Some(("suspend", json!({ "reason": "On leave" }))),
@@ -169,7 +169,7 @@ fn person_action(number: usize) -> Option<(&'static str, Value)> {
     }
 }
 
-/// What a carrier has reported of a person, if anything.
+/// A carrier's report for a person, if any.
 fn network(number: usize) -> Option<(&'static str, Value)> {
     match number % 10 {
         1 => Some(("verizon", json!({ "status": "opt_in_sent" }))),
@@ -193,24 +193,24 @@ struct Registered {
     credential: String,
 }
 
-/// Makes so many of the workspace's people, at most [`PEOPLE`], and their phones.
+/// Creates this many people, at most [`PEOPLE`], with their phones.
 ///
 /// # Errors
-/// What the API answered that it should not have.
-pub async fn make(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
-    let admin = Api::of(stack).with(key);
-    let outcome = play(stack, admin, clock, people.min(PEOPLE)).await;
+/// An unexpected response of the API.
+pub async fn create(stack: &Stack, key: &str, clock: &DemoClock, people: usize) -> Result<(), String> {
+    let admin = Api::anonymous(stack).with_credential(key);
+    let outcome = run_steps(stack, admin, clock, people.min(PEOPLE)).await;
     clock.set_back(0);
     outcome
 }
 
-async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
+async fn run_steps(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -> Result<(), String> {
     clock.set_back(60 * 24);
     let levels = json!({ "service_levels": SERVICE_LEVELS });
     expect(&call(admin, Method::PATCH, "/workspace", None, &levels).await)?;
-    let users = all(0..people, async |number| {
-        let once = format!("demo-user-{number}");
-        let created = call(admin, Method::POST, "/users", Some(&once), &person(number)).await;
+    let users = for_each(0..people, async |number| {
+        let idempotency_key = format!("demo-user-{number}");
+        let created = call(admin, Method::POST, "/users", Some(&idempotency_key), &person(number)).await;
         text(&created, "user_id").map(|user_id| (number, user_id))
     });
     let users: Vec<(usize, String)> = users.await?;
@@ -221,8 +221,8 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     let codes = invite(stack, admin, clock, &invited).await?;
 
     clock.set_back(58 * 24);
-    // Phones of one person one after the other, as they come; people side by side.
-    let registered = all(0..people, async |number| {
+    // One person's phones in sequence, different people in parallel.
+    let registered = for_each(0..people, async |number| {
         let mut registered = Vec::new();
         for phone in phones(number) {
             registered.push(register(stack, phone, &codes).await?);
@@ -239,18 +239,18 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
 
     clock.set_back(9 * 24);
     let lost = registered.iter().filter(|phone| phone.phone.state() == State::Deleted);
-    all(lost, async |phone| {
+    for_each(lost, async |phone| {
         expect(&call(admin, Method::DELETE, &format!("/devices/{}", phone.device_id), None, &json!({})).await)
     })
     .await?;
     clock.set_back(3 * 24);
     let doubtful = registered.iter().filter(|phone| phone.phone.state() == State::Blocked);
-    all(doubtful, async |phone| {
+    for_each(doubtful, async |phone| {
         let reason = json!({ "reason": "Reported lost" });
         expect(&post(admin, &format!("/devices/{}/block", phone.device_id), &reason).await)
     })
     .await?;
-    all(&users, async |(number, user_id)| {
+    for_each(&users, async |(number, user_id)| {
         if let Some((provider, report)) = network(*number) {
             let path = format!("/users/{user_id}/networks/{provider}");
             expect(&call(admin, Method::PUT, &path, None, &report).await)?;
@@ -277,8 +277,8 @@ async fn play(stack: &Stack, admin: Api<'_>, clock: &DemoClock, people: usize) -
     Ok(())
 }
 
-/// Invites people until each of them has got a code; answers with whom each went to. Mail that came to nothing goes
-/// out anew.
+/// Invites people until each of them has a code, and returns the codes with their recipients. E-mails that
+/// failed are sent again.
 async fn invite(
     stack: &Stack,
     admin: Api<'_>,
@@ -294,15 +294,15 @@ async fn invite(
             return Ok(codes);
         }
         if round > 0 {
-            tracing::warn!(people = without.len(), "invitations did not arrive, and are sent again");
+            tracing::warn!(people = without.len(), "some invitations failed and are sent again");
             pause(&mut pauses).await;
             clock.set_forward(stack.now() + BETWEEN_MESSAGES);
         }
-        all(without, async |(number, user_id)| {
-            let once = format!("demo-invitation-{number}-{round}");
+        for_each(without, async |(number, user_id)| {
+            let idempotency_key = format!("demo-invitation-{number}-{round}");
             let invitation = json!({ "channel": "email", "devices": 3 });
             let path = format!("/users/{user_id}/invite");
-            expect(&call(admin, Method::POST, &path, Some(&once), &invitation).await)
+            expect(&call(admin, Method::POST, &path, Some(&idempotency_key), &invitation).await)
         })
         .await?;
         settle(stack, clock).await;
@@ -310,8 +310,8 @@ async fn invite(
     Ok(Vec::new())
 }
 
-/// Brings configurations to some people: those who are on leave or locked get none, and one in five is left out.
-/// Most phones fetch theirs, and most of those put it in place.
+/// Deploys configurations to some people: those on leave or locked get none, and one in five is skipped. Most
+/// phones fetch theirs, and most of those install it.
 async fn deploy(
     stack: &Stack,
     admin: Api<'_>,
@@ -323,17 +323,17 @@ async fn deploy(
     for (name, codec) in PROFILES {
         let profile =
             json!({ "name": name, "settings": { "codec": codec, "account": { "domain": "pbx.example.com" } } });
-        let once = format!("demo-profile-{name}");
-        let made = call(admin, Method::POST, "/profiles", Some(&once), &profile).await;
+        let idempotency_key = format!("demo-profile-{name}");
+        let made = call(admin, Method::POST, "/profiles", Some(&idempotency_key), &profile).await;
         profiles.push(text(&made, "profile_id")?);
     }
     let chosen = users.iter().filter(|(number, _)| number % 5 != 0 && person_action(*number).is_none());
-    all(chosen, async |(number, user_id)| {
+    for_each(chosen, async |(number, user_id)| {
         let account = json!({ "sip_user_name": username(*number), "service_account": "main" });
         expect(&call(admin, Method::PATCH, &format!("/users/{user_id}"), None, &account).await)?;
         let profile = json!({ "profile_id": profiles[number % PROFILES.len()] });
-        let once = format!("demo-deployment-{number}");
-        expect(&call(admin, Method::POST, &format!("/users/{user_id}/deploy"), Some(&once), &profile).await)
+        let idempotency_key = format!("demo-deployment-{number}");
+        expect(&call(admin, Method::POST, &format!("/users/{user_id}/deploy"), Some(&idempotency_key), &profile).await)
     })
     .await?;
     settle(stack, clock).await;
@@ -341,8 +341,8 @@ async fn deploy(
         let (phone, person) = (registered.phone, registered.phone.person);
         phone.state() == State::InUse && person % 5 != 0 && person_action(person).is_none() && phone.number() % 6 != 0
     });
-    all(in_use, async |registered| {
-        let device = Api::of(stack).with(&registered.credential);
+    for_each(in_use, async |registered| {
+        let device = Api::anonymous(stack).with_credential(&registered.credential);
         let version = text(&post(device, "/devices/me/config", &json!({})).await, "config_version")?;
         if registered.phone.number() % 6 == 1 {
             return Ok(());
@@ -356,17 +356,17 @@ async fn deploy(
 async fn register(stack: &Stack, phone: Phone, codes: &[(String, String)]) -> Result<Registered, String> {
     let address = address(phone.person);
     let code = codes.iter().find(|(to, _)| *to == address).map(|(_, code)| code.as_str());
-    let code = code.ok_or_else(|| format!("{address} got no invitation"))?;
-    let answer = post(Api::of(stack), "/devices", &phone.application(code)).await;
+    let code = code.ok_or_else(|| format!("no invitation arrived at {address}"))?;
+    let answer = post(Api::anonymous(stack), "/devices", &phone.registration_body(code)).await;
     let device = Answer { status: answer.status, body: answer.body["device"].clone() };
-    let device_id = text(&device, "device_id").map_err(|_| answer.complaint())?;
+    let device_id = text(&device, "device_id").map_err(|_| answer.error_text())?;
     Ok(Registered { phone, device_id, credential: text(&answer, "credential")? })
 }
 
-/// Phones check in, each with the report of usage that has this number.
+/// Phones check in, each with a usage report with this sequence number.
 async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequence: usize) -> Result<(), String> {
-    all(phones, async |phone| {
-        let device = Api::of(stack).with(&phone.credential);
+    for_each(phones, async |phone| {
+        let device = Api::anonymous(stack).with_credential(&phone.credential);
         let messages = phone.phone.number() * 7 % 50 + sequence;
         let usage = json!({
             "sequence": sequence,
@@ -382,7 +382,7 @@ async fn check_in(stack: &Stack, phones: impl Iterator<Item = &Registered>, sequ
     .map(|_| ())
 }
 
-/// The codes of the invitations in the outbox, with whom they went to.
+/// The codes of the invitations in the outbox, with their recipients.
 fn codes(stack: &Stack) -> Vec<(String, String)> {
     let emails = stack.messaging().outbox().into_iter().filter(|item| item.channel == Channel::Email);
     emails.filter_map(|email| Some((email.to.clone(), code(email.text.as_deref()?)?))).collect()
@@ -395,8 +395,8 @@ pub fn code(text: &str) -> Option<String> {
     after.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next().map(str::to_owned)
 }
 
-/// Does something for each, several at once; the results in order, or the first that went wrong.
-async fn all<I, T>(
+/// Runs something for each item, several at once; returns the results in order, or the first error.
+async fn for_each<I, T>(
     items: impl IntoIterator<Item = I>,
     each: impl AsyncFn(I) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
@@ -406,23 +406,22 @@ async fn all<I, T>(
 }
 
 fn expect(answer: &Answer) -> Result<(), String> {
-    if answer.status.is_success() { Ok(()) } else { Err(answer.complaint()) }
+    if answer.status.is_success() { Ok(()) } else { Err(answer.error_text()) }
 }
 
 fn text(answer: &Answer, field: &str) -> Result<String, String> {
-    answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.complaint())
+    answer.body[field].as_str().map(str::to_owned).ok_or_else(|| answer.error_text())
 }
 
-/// A call that may be made again with the same effect, until it is answered for good: what a machine that is too busy
-/// did not get done in time, or what is to be asked later.
-async fn call(api: Api<'_>, method: Method, path: &str, once: Option<&str>, body: &Value) -> Answer {
+/// Makes an idempotent call, and repeats it while it times out or is to be retried later.
+async fn call(api: Api<'_>, method: Method, path: &str, idempotency_key: Option<&str>, body: &Value) -> Answer {
     let mut pauses = pauses();
     loop {
-        let answer = api.send(method.clone(), path, once, body).await;
+        let answer = api.send(method.clone(), path, idempotency_key, body).await;
         if !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS {
             return answer;
         }
-        tracing::warn!(status = answer.status.as_u16(), "a call of the demonstration is made again");
+        tracing::warn!(status = answer.status.as_u16(), "retrying a call of the demo");
         pause(&mut pauses).await;
     }
 }
@@ -431,16 +430,16 @@ async fn post(api: Api<'_>, path: &str, body: &Value) -> Answer {
     call(api, Method::POST, path, None, body).await
 }
 
-/// Moves on whatever is to be done until nothing is left: retries happen at their times, to which the clock is set.
+/// Runs everything until nothing is left; the clock is set to the time of each retry.
 async fn settle(stack: &Stack, clock: &DemoClock) {
     let mut pauses = pauses();
     while let Err(error) = stack.settle(|due| clock.set_forward(due)).await {
-        tracing::warn!(%error, "the demonstration waits");
+        tracing::warn!(%error, "the demo is waiting");
         pause(&mut pauses).await;
     }
 }
 
-/// Ever longer pauses.
+/// Increasing pauses.
 fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(PAUSES.0), |pause| Some((*pause * 2).min(PAUSES.1)))
 }
@@ -459,10 +458,10 @@ mod tests {
     fn everybody_has_a_name_of_their_own_and_every_state_occurs() {
         let names: BTreeSet<String> = (0..PEOPLE).map(username).collect();
         assert_eq!(names.len(), PEOPLE);
-        let all: Vec<Phone> = (0..PEOPLE).flat_map(phones).collect();
-        assert_eq!(all.len(), 275);
+        let for_each: Vec<Phone> = (0..PEOPLE).flat_map(phones).collect();
+        assert_eq!(for_each.len(), 275);
         for state in [State::NeverSeen, State::InUse, State::Silent, State::Blocked, State::Deleted] {
-            assert!(all.iter().filter(|phone| phone.state() == state).count() >= 5, "{state:?}");
+            assert!(for_each.iter().filter(|phone| phone.state() == state).count() >= 5, "{state:?}");
         }
         assert!((0..PEOPLE).filter(|number| number % 16 == 0).all(|number| phones(number).count() == 0));
     }

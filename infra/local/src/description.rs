@@ -1,23 +1,23 @@
-//! The template and the published description, as they are checked in.
+//! The checked-in template and API description.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::template::{Place, Template, TemplateError};
+use crate::template::{StackLocation, Template, TemplateError};
 
-/// The template as it was when this was built, of a deployment with these two parameters that have no
-/// defaults: its routes do not hang on them.
+/// The template at build time, with values for the two parameters that have no defaults; the routes do not
+/// depend on them.
 ///
 /// # Errors
 /// What in the template cannot be read.
 pub fn template() -> Result<Template, TemplateError> {
     let given = [("PublicUrl", "https://phones.example"), ("SenderAddress", "phones@phones.example")];
     let given: BTreeMap<String, String> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Template::read(crate::TEMPLATE, &Place::default(), &given)
+    Template::read(crate::TEMPLATE, &StackLocation::default(), &given)
 }
 
-/// The published description of the API, as it is checked in.
+/// The checked-in API description.
 ///
 /// # Panics
 /// If it is not JSON.

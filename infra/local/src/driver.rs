@@ -1,7 +1,7 @@
-//! What runs operations without a request: the table's stream, topics, queues, logs and schedules.
+//! Runs operations without a request: for the table's stream, topics, queues, logs and schedules.
 //!
-//! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are tried again and end
-//! among the dead letters. All time comes from the clock that is passed in.
+//! As on AWS, delivery is at least once and in the stream's order; asynchronous runs are retried and end in the
+//! dead-letter queue. All time comes from the clock that is passed in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -22,55 +22,55 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::logs::{self, LogEntry};
 use crate::messaging::TopicMessage;
 use crate::queue::{self, Message, Queues, Retry};
-use crate::template::{Function, Pattern, Place, QueueTrigger, StreamTrigger, Template};
+use crate::template::{Function, Pattern, QueueTrigger, StackLocation, StreamTrigger, Template};
 use crate::{Invoke, Now};
 
-/// How many asynchronous runs go on at once.
+/// Number of concurrent asynchronous runs.
 const CONCURRENT_RUNS: usize = 4;
-/// How often the stream is looked at when nothing wakes the driver.
+/// How often the stream is polled when nothing wakes the driver.
 const POLL: Duration = Duration::from_millis(50);
-/// How long Lambda waits before the second and the third attempt of an asynchronous run.
+/// Lambda's delays before the second and the third attempt of an asynchronous run, in seconds.
 const WAITS: [i64; 2] = [60, 120];
-/// How often [`Driver::drain`] tries a batch of the stream that gets nowhere.
+/// How often [`Driver::drain`] tries a batch of the stream that keeps failing.
 const STREAM_TRIES: u32 = 20;
 
-/// What a driver works with.
+/// What a driver needs.
 pub struct DriverOptions {
-    /// What triggers what.
+    /// The functions and their triggers.
     pub template: Arc<Template>,
-    /// Where the template's things are said to be.
-    pub place: Place,
+    /// Region, account and stack name.
+    pub location: StackLocation,
     /// The database whose streams are read.
     pub database: Database,
     /// Runs an operation.
     pub invoke: Invoke,
-    /// What is published to topics.
+    /// Messages published to topics.
     pub published: UnboundedReceiver<TopicMessage>,
-    /// What is written to logs.
+    /// Lines written to logs.
     pub logged: UnboundedReceiver<LogEntry>,
     /// The time.
     pub now: Now,
-    /// Where the place in the streams is kept, so that a restart goes on from there.
-    pub kept: Option<PathBuf>,
+    /// The file with the positions in the streams, so that a restart continues there.
+    pub positions_file: Option<PathBuf>,
 }
 
-/// Runs operations by the stream, topics, queues and schedules.
+/// Runs operations for the stream, topics, queues and schedules.
 pub struct Driver {
     template: Arc<Template>,
-    place: Place,
+    location: StackLocation,
     database: Database,
     invoke: Invoke,
     now: Now,
-    kept: Option<PathBuf>,
+    positions_file: Option<PathBuf>,
     state: Mutex<State>,
     published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
     logged: tokio::sync::Mutex<UnboundedReceiver<LogEntry>>,
-    /// Held by whoever moves things on, so that no batch is worked on twice at once.
-    moving: tokio::sync::Mutex<()>,
+    /// Held while events are processed, so that no batch is processed twice at once.
+    processing: tokio::sync::Mutex<()>,
     woken: Notify,
 }
 
-/// What was still to be done at a moment, and where the reading of the streams stood.
+/// A snapshot of pending work and stream positions.
 pub struct Mark(State);
 
 #[derive(Clone)]
@@ -81,7 +81,7 @@ struct State {
     saved: BTreeMap<String, String>,
 }
 
-/// An asynchronous run that waits for its turn.
+/// An asynchronous run that is waiting.
 #[derive(Clone)]
 struct Run {
     operation: String,
@@ -90,22 +90,22 @@ struct Run {
     due: DateTime<Utc>,
 }
 
-/// Where the reading of one table's stream stands.
+/// The position in a table's stream.
 #[derive(Clone, Default)]
 struct Position {
-    /// From where to read on; nothing before the first read.
+    /// Iterator for the next read; `None` before the first read.
     iterator: Option<String>,
-    /// Records that were read and fit the filter.
+    /// Records that were read and match the filter.
     read: VecDeque<Value>,
-    /// How many records the next batch may have: halved after each failure, down to one.
+    /// Limit of the next batch: halved after each failure, down to one record.
     limit: Option<usize>,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
-    /// When to try again after a failure.
+    /// Time of the retry after a failure.
     due: Option<DateTime<Utc>>,
 }
 
-/// A stream whose next records cannot be handled, however often they are tried.
+/// A stream whose next records fail however often they are tried.
 #[derive(Debug)]
 pub struct StreamBlocked {
     /// The table.
@@ -114,18 +114,18 @@ pub struct StreamBlocked {
 
 impl std::fmt::Display for StreamBlocked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the stream of {} is blocked by records that cannot be handled", self.table)
+        write!(f, "the stream of {} is blocked by records that keep failing", self.table)
     }
 }
 
 impl std::error::Error for StreamBlocked {}
 
 impl Driver {
-    /// A driver at the beginning of the streams, or where `kept` says.
+    /// A driver that starts at the beginning of the streams, or at the positions in `positions_file`.
     #[must_use]
     pub fn new(options: DriverOptions) -> Self {
         let saved: BTreeMap<String, String> = options
-            .kept
+            .positions_file
             .as_ref()
             .and_then(|path| std::fs::read(path).ok())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -139,62 +139,61 @@ impl Driver {
         };
         Self {
             template: options.template,
-            place: options.place,
+            location: options.location,
             database: options.database,
             invoke: options.invoke,
             now: options.now,
-            kept: options.kept,
+            positions_file: options.positions_file,
             state: Mutex::new(state),
             published: tokio::sync::Mutex::new(options.published),
             logged: tokio::sync::Mutex::new(options.logged),
-            moving: tokio::sync::Mutex::new(()),
+            processing: tokio::sync::Mutex::new(()),
             woken: Notify::new(),
         }
     }
 
-    /// Says that something may have changed, so that it is looked at without waiting.
+    /// Wakes the driver, so that it looks for work without waiting for the next poll.
     pub fn wake(&self) {
         self.woken.notify_one();
     }
 
-    /// Moves everything on until nothing is left: the streams read to their ends, topics, queues and
-    /// asynchronous runs empty, and what other runs have in hand done. With [`Retry::WhenDue`], what waits for its
-    /// next attempt is left waiting.
+    /// Processes everything until nothing is left: the streams are read to their ends, and topics, queues and
+    /// asynchronous runs are empty and finished. With [`Retry::WhenDue`], work that waits for a retry stays.
     ///
     /// # Errors
-    /// When a stream gets nowhere.
+    /// A stream that is blocked.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         loop {
             while self.step(retry).await {
-                if let Some(table) = self.blocked() {
+                if let Some(table) = self.blocked_table() {
                     return Err(StreamBlocked { table });
                 }
             }
-            if !self.is_at_work() {
+            if !self.is_busy() {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// True while messages are in hand, by whichever run.
-    fn is_at_work(&self) -> bool {
+    /// True while any run has messages in progress.
+    fn is_busy(&self) -> bool {
         let state = self.state();
-        self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_at_work(&trigger.queue_arn))
+        self.triggers(|function| &function.queues).any(|(_, trigger)| state.queues.is_busy(&trigger.queue_arn))
     }
 
-    /// Marks what is still to be done, while nothing is in hand.
+    /// Takes a snapshot of pending work. No work may be in progress.
     #[must_use]
     pub fn mark(&self) -> Mark {
         Mark(self.state().clone())
     }
 
-    /// Has to be done what was to be done then, and nothing else.
-    pub fn back_to(&self, mark: &Mark) {
+    /// Restores a snapshot of pending work.
+    pub fn restore(&self, mark: &Mark) {
         *self.state() = mark.0.clone();
     }
 
-    /// When the next thing is to be tried that waits for its time; nothing if nothing waits.
+    /// Time of the next retry; `None` if nothing waits.
     #[must_use]
     pub fn next_due(&self) -> Option<DateTime<Utc>> {
         let state = self.state();
@@ -207,49 +206,50 @@ impl Driver {
         runs.chain(streams).chain(queues).min()
     }
 
-    /// Moves things on, promptly, and runs the schedules, until it is dropped.
+    /// Processes events promptly and runs the schedules, until it is dropped.
     pub async fn run(&self) {
         let functions = self.template.functions.iter();
         let schedules =
             functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
-        let schedules = schedules.map(|(function, schedule)| self.keep(&function.operation, schedule.every));
+        let schedules =
+            schedules.map(|(function, schedule)| self.run_schedule_loop(&function.operation, schedule.every));
         let queues = self.triggers(|function| &function.queues).flat_map(|(function, trigger)| {
             let runs = trigger.concurrency.min(CONCURRENT_RUNS);
             (0..runs).map(move |_| self.serve(function, trigger))
         });
         let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
-        futures::join!(self.pump(), queues, schedules);
+        futures::join!(self.process_promptly(), queues, schedules);
     }
 
-    /// Runs a scheduled operation once, as its schedule would, and gives its reply or why it failed.
+    /// Runs a scheduled operation once, and gives its reply or its error.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
         let reply = (self.invoke)(operation, self.scheduled_event(operation)).await;
         self.wake();
         reply
     }
 
-    /// Runs what runs once a deployment is done.
+    /// Runs the operations that run after a deployment.
     ///
     /// # Errors
-    /// What an operation failed with.
-    pub async fn deployed(&self) -> Result<(), String> {
+    /// An operation's error.
+    pub async fn run_after_deployment(&self) -> Result<(), String> {
         for function in self.template.functions.iter().filter(|function| function.runs_when_deployed) {
             let _answer = (self.invoke)(&function.operation, self.deployed_event()).await?;
         }
         Ok(())
     }
 
-    /// The messages in a queue, by its name (`handset-messages-dead-letters`); none if there is no such queue.
+    /// The messages in a queue, by its name (`handset-messages-dead-letters`); empty if there is no such queue.
     #[must_use]
     pub fn messages(&self, queue: &str) -> Vec<Message> {
         let state = self.state();
         state.queues.arn(queue).map(|arn| state.queues.messages(arn)).unwrap_or_default()
     }
 
-    /// The messages in all queues of dead letters.
+    /// The messages in all dead-letter queues.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Message> {
         let of_queues =
@@ -259,13 +259,13 @@ impl Driver {
         of_queues.chain(of_runs).flat_map(|arn| state.queues.messages(arn)).collect()
     }
 
-    async fn pump(&self) {
+    async fn process_promptly(&self) {
         loop {
-            let moving = self.moving.lock().await;
+            let processing = self.processing.lock().await;
             let moved = self.step_without_queues(Retry::WhenDue).await;
-            drop(moving);
+            drop(processing);
             if !moved {
-                self.keep_position();
+                self.save_positions();
                 tokio::select! {
                     () = self.woken.notified() => {}
                     () = tokio::time::sleep(POLL) => {}
@@ -274,7 +274,7 @@ impl Driver {
         }
     }
 
-    /// Each queue by itself, and by several runs at once, so that messages that take their time hold nothing else.
+    /// Each queue has its own concurrent runs, so that slow messages do not delay other queues.
     async fn serve(&self, function: &Function, trigger: &QueueTrigger) {
         loop {
             if !self.queue_step(function, trigger, Retry::WhenDue).await {
@@ -283,17 +283,17 @@ impl Driver {
         }
     }
 
-    async fn keep(&self, operation: &str, every: Duration) {
+    async fn run_schedule_loop(&self, operation: &str, every: Duration) {
         loop {
-            // Why a run failed is logged where it failed; the next one goes on.
+            // A failed run has logged its error; the next one continues.
             let _ = self.run_schedule(operation).await;
             tokio::time::sleep(every).await;
         }
     }
 
-    /// Moves each thing on by one batch; false if there was nothing to do.
+    /// Processes one batch of each source; false if there was nothing to do.
     async fn step(&self, retry: Retry) -> bool {
-        let _moving = self.moving.lock().await;
+        let _moving = self.processing.lock().await;
         let mut moved = self.step_without_queues(retry).await;
         for (function, trigger) in self.triggers(|function| &function.queues) {
             moved |= self.queue_step(function, trigger, retry).await;
@@ -334,7 +334,7 @@ impl Driver {
         let attributes: Value =
             message.attributes.iter().map(|(name, (_, value))| (name.clone(), json!(value))).collect();
         let fits = |topic: &str, filter: &Option<Pattern>| {
-            topic == message.topic_arn && filter.as_ref().is_none_or(|filter| filter.fits(&attributes))
+            topic == message.topic_arn && filter.as_ref().is_none_or(|filter| filter.matches(&attributes))
         };
         let now = (self.now)();
         let mut state = self.state();
@@ -366,7 +366,7 @@ impl Driver {
             let subscriptions = self.template.log_subscriptions.iter();
             let runs = subscriptions.filter(|subscription| subscription.group == entry.group).map(|subscription| Run {
                 operation: subscription.operation.clone(),
-                event: logs::event(&entry, subscription, &self.place),
+                event: logs::event(&entry, subscription, &self.location),
                 tries: 0,
                 due,
             });
@@ -390,7 +390,7 @@ impl Driver {
         let outcomes: Vec<_> = outcomes.buffer_unordered(CONCURRENT_RUNS).collect().await;
         for (run, outcome) in outcomes {
             if let Err(error) = outcome {
-                self.try_again(run, &error);
+                self.retry_later(run, &error);
             }
         }
         true
@@ -405,7 +405,7 @@ impl Driver {
         due
     }
 
-    fn try_again(&self, mut run: Run, error: &str) {
+    fn retry_later(&self, mut run: Run, error: &str) {
         let Some(function) = self.template.function(&run.operation) else { return };
         let now = (self.now)();
         run.tries += 1;
@@ -429,9 +429,9 @@ impl Driver {
             return false;
         }
         let received = Received { driver: self, arn, messages };
-        let event = queue::event(arn, &self.place.region, &received.messages);
+        let event = queue::event(arn, &self.location.region, &received.messages);
         let outcome = (self.invoke)(&function.operation, event).await;
-        let failed = Failed::of(&outcome);
+        let failed = FailedItems::of(&outcome);
         let mut state = self.state();
         for message in received.messages.iter().filter(|message| !failed.holds(&message.id)) {
             state.queues.delete(arn, &message.id);
@@ -444,7 +444,7 @@ impl Driver {
     async fn stream_step(&self, function: &Function, trigger: &StreamTrigger, retry: Retry) -> bool {
         let Some(records) = self.next_records(trigger, retry) else { return false };
         let outcome = (self.invoke)(&function.operation, json!({ "Records": records })).await;
-        let failed = Failed::of(&outcome);
+        let failed = FailedItems::of(&outcome);
         let done = records.iter().take_while(|record| !failed.holds(sequence_number(record))).count();
         let now = (self.now)();
         let mut state = self.state();
@@ -453,7 +453,7 @@ impl Driver {
         true
     }
 
-    /// The next batch; nothing when the stream is at its end, or waits after a failure.
+    /// The next batch; `None` at the end of the stream, or while it waits after a failure.
     fn next_records(&self, trigger: &StreamTrigger, retry: Retry) -> Option<Vec<Value>> {
         let now = (self.now)();
         let mut state = self.state();
@@ -461,32 +461,32 @@ impl Driver {
         if retry == Retry::WhenDue && position.due.is_some_and(|due| due > now) {
             return None;
         }
-        while position.read.is_empty() && self.read_on(trigger, position) {}
+        while position.read.is_empty() && self.read_next_page(trigger, position) {}
         let most = position.limit.unwrap_or(trigger.batch_size);
         let records: Vec<Value> = position.read.iter().take(most).cloned().collect();
         (!records.is_empty()).then_some(records)
     }
 
     /// Reads the next page of the stream; false when there is none.
-    fn read_on(&self, trigger: &StreamTrigger, position: &mut Position) -> bool {
-        let iterator = position.iterator.clone().or_else(|| self.beginning(&trigger.table));
+    fn read_next_page(&self, trigger: &StreamTrigger, position: &mut Position) -> bool {
+        let iterator = position.iterator.clone().or_else(|| self.start_iterator(&trigger.table));
         let Some(iterator) = iterator else { return false };
         let request = GetRecordsRequest { shard_iterator: iterator, limit: None };
         let Ok(page) = self.database.get_records(request) else { return false };
         let found = !page.records.is_empty();
         position.iterator = page.next_shard_iterator;
         let records = page.records.iter().filter_map(|record| serde_json::to_value(record).ok());
-        let wanted = records
-            .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.fits(record)));
-        position.read.extend(wanted.map(|mut record| {
+        let matching = records
+            .filter(|record| trigger.filters.is_empty() || trigger.filters.iter().any(|filter| filter.matches(record)));
+        position.read.extend(matching.map(|mut record| {
             record["eventSourceARN"] = json!(trigger.stream_arn);
-            record["awsRegion"] = json!(self.place.region);
+            record["awsRegion"] = json!(self.location.region);
             record
         }));
         found
     }
 
-    fn beginning(&self, table: &str) -> Option<String> {
+    fn start_iterator(&self, table: &str) -> Option<String> {
         let request = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
         let stream = self.database.list_streams(request).ok()?.streams.into_iter().next()?;
         let request = GetShardIteratorRequest {
@@ -498,16 +498,16 @@ impl Driver {
         self.database.get_shard_iterator(request).ok()?.shard_iterator
     }
 
-    fn blocked(&self) -> Option<String> {
+    fn blocked_table(&self) -> Option<String> {
         let state = self.state();
         let mut streams = state.streams.iter();
         streams.find(|(_, position)| position.failures >= STREAM_TRIES).map(|(table, _)| table.clone())
     }
 
-    /// Keeps the place in the streams, but only when nothing that was read waits anywhere: what waits in
-    /// memory is then read again after a restart, and consumers do not mind a repeat.
-    fn keep_position(&self) {
-        let Some(path) = &self.kept else { return };
+    /// Saves the stream positions, but only when no record waits in memory: after a restart such records are
+    /// read again, and consumers tolerate repeats.
+    fn save_positions(&self) {
+        let Some(path) = &self.positions_file else { return };
         let mut state = self.state();
         let waiting = !state.runs.is_empty()
             || state.streams.values().any(|position| !position.read.is_empty())
@@ -525,44 +525,44 @@ impl Driver {
     }
 
     fn scheduled_event(&self, operation: &str) -> Value {
-        let name = format!("rule/{}-{operation}", self.place.stack);
+        let name = format!("rule/{}-{operation}", self.location.stack);
         json!({
             "version": "0",
             "id": crate::random_id().to_string(),
             "detail-type": "Scheduled Event",
             "source": "aws.events",
-            "account": self.place.account,
+            "account": self.location.account,
             "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
-            "region": self.place.region,
-            "resources": [self.place.arn("events", &name)],
+            "region": self.location.region,
+            "resources": [self.location.arn("events", &name)],
             "detail": {},
         })
     }
 
     fn deployed_event(&self) -> Value {
-        let stack = self.place.arn("cloudformation", &format!("stack/{}/local", self.place.stack));
+        let stack = self.location.arn("cloudformation", &format!("stack/{}/local", self.location.stack));
         json!({
             "version": "0",
             "id": crate::random_id().to_string(),
             "detail-type": "CloudFormation Stack Status Change",
             "source": "aws.cloudformation",
-            "account": self.place.account,
+            "account": self.location.account,
             "time": (self.now)().to_rfc3339_opts(SecondsFormat::Secs, true),
-            "region": self.place.region,
+            "region": self.location.region,
             "resources": [stack],
             "detail": {"stack-id": stack, "status-details": {"status": "CREATE_COMPLETE"}},
         })
     }
 
-    /// A panic elsewhere leaves plain data behind, so a poisoned lock is still good.
+    /// A panic elsewhere leaves plain data behind, so a poisoned lock is usable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Position {
-    /// Passes over what was done of a batch. A batch that failed is tried again from its failure on, after a
-    /// pause, in halves.
+    /// Skips the processed part of a batch. A failed batch is retried from its first failure on, after a pause,
+    /// in halves.
     fn advance(&mut self, done: usize, of: usize, now: DateTime<Utc>) {
         self.read.drain(..done);
         if done == of {
@@ -576,7 +576,7 @@ impl Position {
     }
 }
 
-/// Messages in hand. Those that are not deleted by the end, however it comes, are left in their queue.
+/// Received messages. Those that are not deleted when this is dropped go back to their queue.
 struct Received<'a> {
     driver: &'a Driver,
     arn: &'a str,
@@ -587,31 +587,31 @@ impl Drop for Received<'_> {
     fn drop(&mut self) {
         let mut state = self.driver.state();
         for message in &self.messages {
-            state.queues.leave(self.arn, &message.id);
+            state.queues.return_message(self.arn, &message.id);
         }
     }
 }
 
-/// Which items of a batch failed.
-enum Failed {
+/// The failed items of a batch.
+enum FailedItems {
     All,
     These(Vec<String>),
 }
 
-impl Failed {
-    /// As Lambda reads a reply: an error, or a failure without a name, fails the whole batch.
+impl FailedItems {
+    /// As Lambda reads a reply: an error, or a failure without an identifier, fails the complete batch.
     fn of(outcome: &Result<Value, String>) -> Self {
-        let Ok(reply) = outcome else { return Failed::All };
+        let Ok(reply) = outcome else { return FailedItems::All };
         let failures = reply["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
         let name =
             |failure: &Value| failure["itemIdentifier"].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-        failures.iter().map(name).collect::<Option<_>>().map_or(Failed::All, Failed::These)
+        failures.iter().map(name).collect::<Option<_>>().map_or(FailedItems::All, FailedItems::These)
     }
 
     fn holds(&self, name: &str) -> bool {
         match self {
-            Failed::All => true,
-            Failed::These(names) => names.iter().any(|failed| failed == name),
+            FailedItems::All => true,
+            FailedItems::These(names) => names.iter().any(|failed| failed == name),
         }
     }
 }
@@ -620,7 +620,7 @@ fn sequence_number(record: &Value) -> &str {
     record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
 }
 
-/// The event with which SNS runs a function.
+/// The event with which SNS invokes a function.
 fn notification_event(message: &TopicMessage) -> Value {
     let mut notification = envelope(message);
     let attributes = notification["MessageAttributes"].take();
@@ -646,7 +646,7 @@ fn notification_event(message: &TopicMessage) -> Value {
     })
 }
 
-/// What SNS puts into a queue without raw delivery.
+/// The message that SNS puts into a queue without raw delivery.
 fn envelope(message: &TopicMessage) -> Value {
     let attributes: Value = message
         .attributes
@@ -671,11 +671,11 @@ fn envelope(message: &TopicMessage) -> Value {
     envelope
 }
 
-/// Writes beside and renames, so that a crash leaves the old file or the new one.
+/// Writes to a temporary file and renames it, so that a crash leaves the old file or the new one.
 fn save(path: &Path, positions: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, serde_json::to_vec(positions)?)?;
-    std::fs::rename(beside, path)
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, serde_json::to_vec(positions)?)?;
+    std::fs::rename(temporary, path)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! HTTP as API Gateway's HTTP APIs speak it: a request becomes an event of payload format 2.0 for the function
-//! of its route, and the function's reply becomes the response. API Gateway's own limits and answers included.
+//! HTTP as API Gateway's HTTP APIs do it: a request becomes an event of payload format 2.0 for its route's
+//! function, and the function's reply becomes the response. Includes API Gateway's own limits and error
+//! responses.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,15 +12,15 @@ use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, SET_COOK
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::template::{Function, Place, Route};
+use crate::template::{Function, Route, StackLocation};
 use crate::{Invoke, Now, Wait, within};
 
-/// The largest body that API Gateway takes ("Quotas for configuring and running an HTTP API").
-pub const MOST_BODY: usize = 10 * 1024 * 1024;
-/// The largest event and the largest reply of a synchronous run ("Lambda quotas").
-pub const MOST_PAYLOAD: usize = 6 * 1024 * 1024;
+/// The largest request body of API Gateway ("Quotas for configuring and running an HTTP API").
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
+/// The largest event and the largest reply of a synchronous invocation ("Lambda quotas").
+pub const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 /// How long API Gateway waits for a function.
-pub const MOST_TIME: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The routes of the HTTP API.
 pub struct Routes {
@@ -33,7 +34,7 @@ struct Target {
     operation: String,
 }
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Match {
     /// The route as API Gateway writes it, such as `GET /users/{user_id}`.
@@ -48,7 +49,7 @@ impl Routes {
     /// The routes of all functions.
     ///
     /// # Errors
-    /// Names a route that clashes with another.
+    /// A route that conflicts with another.
     pub fn new(functions: &[Function]) -> Result<Self, String> {
         let mut by_path: BTreeMap<&str, BTreeMap<String, Target>> = BTreeMap::new();
         let mut default = None;
@@ -66,7 +67,7 @@ impl Routes {
         }
         let mut paths = matchit::Router::new();
         for (path, methods) in by_path {
-            // A parameter that takes the rest of the path, as API Gateway and as the router write it.
+            // A parameter for the rest of the path, in API Gateway's syntax and the router's.
             let path = path
                 .strip_suffix("+}")
                 .and_then(|path| path.rsplit_once('{'))
@@ -76,7 +77,7 @@ impl Routes {
         Ok(Self { paths, default })
     }
 
-    /// The most specific route, or else `$default`; of a path whose methods are others, `$default` too.
+    /// The most specific route, or else `$default`, also for a path that only has other methods.
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Match> {
         let found = self.paths.at(path).ok();
@@ -85,7 +86,7 @@ impl Routes {
             .and_then(|found| Some((found.value.get(method).or_else(|| found.value.get("ANY"))?, &found.params)));
         let (target, parameters) = match exact {
             Some((target, params)) => {
-                (target, params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect())
+                (target, params.iter().map(|(name, value)| (name.to_owned(), percent_decode(value))).collect())
             }
             None => (self.default.as_ref()?, BTreeMap::new()),
         };
@@ -96,7 +97,7 @@ impl Routes {
 /// The HTTP API.
 pub struct Gateway {
     routes: Routes,
-    place: Place,
+    location: StackLocation,
     invoke: Invoke,
     now: Now,
     scheme: &'static str,
@@ -106,22 +107,22 @@ pub struct Gateway {
 impl Gateway {
     /// An API that runs the operations of its routes.
     #[must_use]
-    pub fn new(routes: Routes, place: Place, invoke: Invoke, now: Now, wait: Wait) -> Self {
-        Self { routes, place, invoke, now, scheme: "http", wait }
+    pub fn new(routes: Routes, location: StackLocation, invoke: Invoke, now: Now, wait: Wait) -> Self {
+        Self { routes, location, invoke, now, scheme: "http", wait }
     }
 
-    /// The same, as something before it has ended TLS, if so.
+    /// The API behind a proxy that terminates TLS, if `by_https`.
     #[must_use]
-    pub fn reached_by_https(self, by_https: bool) -> Self {
+    pub fn behind_https(self, by_https: bool) -> Self {
         Self { scheme: if by_https { "https" } else { "http" }, ..self }
     }
 
-    /// Answers a request that came from `address`.
+    /// Answers a request from `address`.
     pub async fn handle(&self, request: Request<Bytes>, address: &str) -> Response<Bytes> {
         self.answer(&request, address).await.0
     }
 
-    /// As [`Self::handle`], with a line about it: the route, never the path or what was sent.
+    /// As [`Self::handle`], with a log line: the route, never the path or the body.
     pub async fn handle_with_line(&self, request: Request<Bytes>, address: &str) -> (Response<Bytes>, String) {
         let began = Instant::now();
         let (response, found) = self.answer(&request, address).await;
@@ -143,22 +144,22 @@ impl Gateway {
     }
 
     async fn respond(&self, request: &Request<Bytes>, found: Option<&Match>, address: &str) -> Response<Bytes> {
-        let Some(found) = found else { return own(StatusCode::NOT_FOUND, "Not Found") };
-        if request.body().len() > MOST_BODY {
-            return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        let Some(found) = found else { return gateway_response(StatusCode::NOT_FOUND, "Not Found") };
+        if request.body().len() > MAX_BODY {
+            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let id = request_id();
         let event = self.event(request, found, address, &id);
-        if event.to_string().len() > MOST_PAYLOAD {
-            return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        if event.to_string().len() > MAX_PAYLOAD {
+            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let run = (self.invoke)(&found.operation, event);
-        let mut response = match within(&self.wait, MOST_TIME, run).await {
-            None => own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        let mut response = match within(&self.wait, TIMEOUT, run).await {
+            None => gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
             Some(reply) => reply
                 .ok()
                 .and_then(|reply| response(&reply))
-                .unwrap_or_else(|| own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
+                .unwrap_or_else(|| gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
         };
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("apigw-requestid"), id);
@@ -168,7 +169,7 @@ impl Gateway {
 
     fn event(&self, request: &Request<Bytes>, found: &Match, address: &str, id: &str) -> Value {
         let now = (self.now)();
-        let path = decoded(request.uri().path());
+        let path = percent_decode(request.uri().path());
         let query = request.uri().query().unwrap_or_default();
         let host = text(request.headers(), &HOST);
         let mut event = json!({
@@ -178,7 +179,7 @@ impl Gateway {
             "rawQueryString": query,
             "headers": headers(request.headers(), address, self.scheme),
             "requestContext": {
-                "accountId": self.place.account,
+                "accountId": self.location.account,
                 "apiId": "local",
                 "domainName": host,
                 "domainPrefix": host.split('.').next(),
@@ -220,8 +221,8 @@ fn path_of(route_key: &str) -> &str {
     route_key.split_once(' ').map_or(route_key, |(_, path)| path)
 }
 
-/// An answer of API Gateway itself.
-fn own(status: StatusCode, message: &str) -> Response<Bytes> {
+/// A response of API Gateway itself.
+fn gateway_response(status: StatusCode, message: &str) -> Response<Bytes> {
     let body = json!({ "message": message }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -229,7 +230,7 @@ fn own(status: StatusCode, message: &str) -> Response<Bytes> {
     response
 }
 
-/// As API Gateway's: 15 characters and an equals sign.
+/// In API Gateway's format: 15 characters and an equals sign.
 fn request_id() -> String {
     let random = crate::random_id();
     let mut id: String = BASE64.encode(random.as_bytes()).replace(['+', '/'], "A").chars().take(15).collect();
@@ -237,11 +238,11 @@ fn request_id() -> String {
     id
 }
 
-/// Names in lower case, repeated ones joined by commas; cookies stand elsewhere.
+/// Names in lower case, repeated ones joined by commas; cookies are in a separate list.
 fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Value> {
     let mut joined = Map::new();
     for name in headers.keys().filter(|name| **name != COOKIE) {
-        let values: Vec<String> = headers.get_all(name).iter().map(lossy).collect();
+        let values: Vec<String> = headers.get_all(name).iter().map(to_lossy_text).collect();
         joined.insert(name.as_str().to_owned(), json!(values.join(",")));
     }
     let forwarded = [("x-forwarded-for", address), ("x-forwarded-proto", scheme)];
@@ -251,16 +252,16 @@ fn headers(headers: &HeaderMap, address: &str, scheme: &str) -> Map<String, Valu
     joined
 }
 
-fn lossy(value: &HeaderValue) -> String {
+fn to_lossy_text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
-    headers.get(name).map(lossy).unwrap_or_default()
+    headers.get(name).map(to_lossy_text).unwrap_or_default()
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let all: Vec<String> = headers.get_all(COOKIE).iter().map(lossy).collect();
+    let all: Vec<String> = headers.get_all(COOKIE).iter().map(to_lossy_text).collect();
     all.iter()
         .flat_map(|line| line.split(';'))
         .map(str::trim)
@@ -269,7 +270,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Decoded, repeated keys joined by commas.
+/// Decoded; repeated keys joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -286,7 +287,7 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// The body as text if its type says that it is text and it is; else in base64.
+/// The body as text if its type and content are text; else in base64.
 fn body(request: &Request<Bytes>) -> (Option<String>, bool) {
     if request.body().is_empty() {
         return (None, false);
@@ -298,7 +299,7 @@ fn body(request: &Request<Bytes>) -> (Option<String>, bool) {
     }
 }
 
-/// The types that API Gateway hands to a function as they are.
+/// The media types that API Gateway passes to a function as text.
 fn is_text(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.starts_with("text/")
@@ -306,8 +307,8 @@ fn is_text(content_type: &str) -> bool {
         || essence.starts_with("application/") && (essence.ends_with("+json") || essence.ends_with("+xml"))
 }
 
-/// A path percent-decoded. What is no UTF-8 then becomes replacement characters.
-fn decoded(path: &str) -> String {
+/// A percent-decoded path. Invalid UTF-8 becomes replacement characters.
+fn percent_decode(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -327,13 +328,13 @@ fn decoded(path: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The reply of a function as a response; `None` if it is none, or too large.
+/// A function's reply as a response; `None` if it is invalid or too large.
 fn response(reply: &Value) -> Option<Response<Bytes>> {
-    if reply.to_string().len() > MOST_PAYLOAD {
+    if reply.to_string().len() > MAX_PAYLOAD {
         return None;
     }
     if reply.get("statusCode").is_none() {
-        return Some(inferred(reply));
+        return Some(infer_response(reply));
     }
     let status = u16::try_from(reply["statusCode"].as_u64()?).ok()?;
     let body = reply["body"].as_str().unwrap_or_default();
@@ -354,7 +355,7 @@ fn response(reply: &Value) -> Option<Response<Bytes>> {
 }
 
 /// A reply without a status is a body, sent as JSON with 200.
-fn inferred(reply: &Value) -> Response<Bytes> {
+fn infer_response(reply: &Value) -> Response<Bytes> {
     let body = reply.as_str().map_or_else(|| reply.to_string(), str::to_owned);
     let mut response = Response::new(Bytes::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,8 +1,8 @@
-//! The whole system on one machine: DynamoDB, SNS, SES, API Gateway and what triggers Lambda, all in one process,
-//! around the very handlers that run on AWS.
+//! The complete system on one machine: DynamoDB, SNS, SES, API Gateway and Lambda's triggers, in one process
+//! with the same handlers that run on AWS.
 //!
-//! Invariant: what runs where, with which rights, tables and variables is read from `template.yaml` and from
-//! nowhere else, so that what works here is what is deployed.
+//! Invariant: which operations there are, with which permissions, tables and variables, is read only from
+//! `template.yaml`, so that what works here is what is deployed.
 
 pub mod api;
 mod database;
@@ -34,13 +34,13 @@ use serde_json::Value;
 
 pub use messaging::Now;
 
-/// Runs an operation with an event as Lambda would, and gives its reply or the text of its failure.
+/// Runs an operation with an event as Lambda would, and gives its reply or its error's text.
 pub type Invoke = Arc<dyn Fn(&str, Value) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
 
-/// Waits for so long, by the same clock as [`Now`].
+/// Waits for a duration, by the same clock as [`Now`].
 pub type Wait = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What comes of a run that may take so long; `None` if its time is up first.
+/// The result of a future within a time limit; `None` if the limit passes first.
 pub(crate) async fn within<T>(wait: &Wait, limit: Duration, run: impl Future<Output = T>) -> Option<T> {
     match select(pin!(run), wait(limit)).await {
         Either::Left((outcome, _)) => Some(outcome),
@@ -48,11 +48,11 @@ pub(crate) async fn within<T>(wait: &Wait, limit: Duration, run: impl Future<Out
     }
 }
 
-/// An identifier as AWS makes up its own.
+/// A random identifier in AWS's format.
 #[expect(clippy::disallowed_methods, reason = "none of ours: AWS's are random, and hold no time")]
 pub(crate) fn random_id() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
-/// `template.yaml` as it was when this was built.
+/// `template.yaml` at build time.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");

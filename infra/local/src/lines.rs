@@ -1,33 +1,32 @@
-//! Lines for whoever watches, which nobody has to wait for.
+//! Writes status lines that nobody has to read.
 //!
-//! A program that starts this one may read its first line and then no more. Its pipe fills up, and whoever
-//! writes to a full pipe stands still. So lines are written by a thread of their own, and those that find no
-//! room are dropped.
+//! A program that starts this one may read its first line and no more. Its pipe then fills up, and writing to a
+//! full pipe blocks. So lines are written by a separate thread, and dropped when its queue is full.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-/// How many lines may wait to be written.
+/// The most lines that wait to be written.
 const WAITING: usize = 1_000;
 
-/// Where lines go. Clones go to the same place, in order.
+/// A queue of lines for an output. Clones write to the same output, in order.
 #[derive(Clone, Debug)]
 pub struct Lines(SyncSender<Vec<u8>>);
 
 impl Lines {
-    /// Lines to an output.
+    /// Starts to write to an output.
     #[must_use]
-    pub fn to(mut output: impl Write + Send + 'static) -> Self {
+    pub fn writing_to(mut output: impl Write + Send + 'static) -> Self {
         let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
-        // It ends with the last sender, or when nobody can read any more.
+        // The thread ends with the last sender, or when the output is closed.
         thread::spawn(move || {
             receiver.iter().try_for_each(|line| output.write_all(&line).and_then(|()| output.flush()))
         });
         Self(sender)
     }
 
-    /// Writes a line, if there is room.
+    /// Writes a line, if the queue has room.
     pub fn line(&self, text: &str) {
         let _ = self.0.try_send(format!("{text}\n").into_bytes());
     }
@@ -48,7 +47,7 @@ impl Write for Lines {
 mod tests {
     use super::*;
 
-    /// An output that nobody reads: it takes nothing, and waits.
+    /// An output that nobody reads: writing to it blocks.
     struct Full(std::sync::mpsc::Receiver<()>);
 
     impl Write for Full {
@@ -65,7 +64,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_an_output_that_is_full() {
         let (open, closed) = std::sync::mpsc::channel();
-        let lines = Lines::to(Full(closed));
+        let lines = Lines::writing_to(Full(closed));
         for number in 0..5 * WAITING {
             lines.line(&number.to_string());
         }

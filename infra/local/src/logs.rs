@@ -1,5 +1,5 @@
-//! What is written to log groups that somebody subscribes to, and the event in which CloudWatch Logs hands it on
-//! ("Log group-level subscription filters", CloudWatch Logs User Guide).
+//! Lines for log groups with subscriptions, and the event in which CloudWatch Logs delivers them ("Log
+//! group-level subscription filters", CloudWatch Logs User Guide).
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::template::{LogSubscription, Place};
+use crate::template::{LogSubscription, StackLocation};
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct LogEntry {
     pub timestamp: DateTime<Utc>,
 }
 
-/// The event with which CloudWatch Logs runs a function for a line: compressed, as text.
+/// The event with which CloudWatch Logs invokes a function for a line: compressed, as text.
 #[must_use]
-pub fn event(entry: &LogEntry, subscription: &LogSubscription, place: &Place) -> Value {
+pub fn event(entry: &LogEntry, subscription: &LogSubscription, location: &StackLocation) -> Value {
     let batch = json!({
         "messageType": "DATA_MESSAGE",
-        "owner": place.account,
+        "owner": location.account,
         "logGroup": entry.group,
         "logStream": "local",
         "subscriptionFilters": [subscription.name],

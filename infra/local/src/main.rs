@@ -1,4 +1,4 @@
-//! `cargo run`: the whole system on this machine.
+//! `cargo run`: the complete system on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,25 +14,25 @@ use local::start_screen::{self, Workspace};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
-/// The local database warns of each condition that does not hold, which is how races are decided.
-const LOGGED: &str = "warn,dynoxide=error";
+/// The local database logs a warning for each failed condition, which is a normal outcome of a race.
+const LOG_FILTER: &str = "warn,dynoxide=error";
 
 /// Handset on this machine: its API with DynamoDB, SNS, SES and API Gateway, in one process.
 #[derive(Parser)]
 struct Arguments {
-    /// Keep everything in this folder, and go on from there next time
+    /// Keep all data in this folder, and continue from it next time
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where the API is reached; 0 takes any port that is free
+    /// Port of the API; 0 for any free port
     #[arg(long, default_value_t = 4750)]
     port: u16,
-    /// Make the people of a CSV file users, and invite them: username,first_name,last_name,email,mobile,number
+    /// Create users from a CSV file and invite them: username,first_name,last_name,email,mobile,number
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
     /// Fill the workspace with 200 people and their phones
     #[arg(long)]
     demo: bool,
-    /// Let webhooks call this machine's own addresses, by http too, to try them out
+    /// Let webhooks call this machine's loopback addresses, also by http
     #[arg(long)]
     allow_loopback: bool,
     /// Print {"url", "key", "workspace_id"} as the first line
@@ -40,13 +40,13 @@ struct Arguments {
     json: bool,
 }
 
-/// What each thread may take for its calls, in bytes: as much as the main thread of a Lambda has, where the default
-/// is a quarter of it, and unoptimised operations take more.
+/// Stack size of each thread in bytes: that of a Lambda function's main thread, since the default is a quarter
+/// of it, and unoptimised operations need more.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
     match Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
-        Ok(runtime) => runtime.block_on(started()),
+        Ok(runtime) => runtime.block_on(start_and_run()),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -54,9 +54,9 @@ fn main() -> ExitCode {
     }
 }
 
-async fn started() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    let log = Lines::to(std::io::stderr());
+async fn start_and_run() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let log = Lines::writing_to(std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || log.clone()).init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,9 +73,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let options = StackOptions {
         data: arguments.data.clone(),
         port: Some(arguments.port),
-        driven: true,
+        automatic: true,
         now: clock.now(),
-        shown: Some(Lines::to(std::io::stdout())),
+        request_log: Some(Lines::writing_to(std::io::stdout())),
         webhooks: if arguments.allow_loopback { EgressPolicy::Loopback } else { EgressPolicy::Public },
         ..StackOptions::default()
     };
@@ -85,8 +85,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         println!("{}", start_screen::line(&workspace));
     }
     println!("{}", start_screen::screen(&workspace, folder));
-    // One future throughout: what ends us is heard while people are made, and not lost in between.
-    let mut end = std::pin::pin!(end());
+    // One future for the complete run, so that a signal is noticed while people are created.
+    let mut end = std::pin::pin!(wait_for_end());
     let ended = tokio::select! {
         filled = fill(&stack, &arguments, &mut workspace, &clock, folder) => match filled {
             Ok(()) => end.await,
@@ -94,11 +94,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         },
         ended = &mut end => ended,
     };
-    stack.keep().map_err(|error| error.to_string())?;
+    stack.save().map_err(|error| error.to_string())?;
     ended
 }
 
-/// Makes what the arguments ask for.
+/// Creates the data that the arguments ask for.
 async fn fill(
     stack: &Stack,
     arguments: &Arguments,
@@ -107,47 +107,47 @@ async fn fill(
     folder: Option<&Path>,
 ) -> Result<(), String> {
     if arguments.demo && !workspace.demo {
-        demonstrate(stack, workspace, clock, folder).await;
+        create_demo(stack, workspace, clock, folder).await;
     }
     if let Some(file) = &arguments.people {
-        let imported = people::import(Api::of(stack).with(&workspace.key), file).await?;
-        show(&imported, file);
+        let imported = people::import(Api::anonymous(stack).with_credential(&workspace.key), file).await?;
+        print_import(&imported, file);
     }
     Ok(())
 }
 
-/// Makes the demonstration. Whatever comes of it, the product runs on.
-async fn demonstrate(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
-    println!("Making {} people and their phones …", demo::PEOPLE);
-    if let Err(error) = demo::make(stack, &workspace.key, clock, demo::PEOPLE).await {
-        tracing::error!(error, "the demonstration is not complete");
+/// Creates the demo data. If that fails, the system keeps running.
+async fn create_demo(stack: &Stack, workspace: &mut Workspace, clock: &DemoClock, folder: Option<&Path>) {
+    println!("Creating {} people and their phones …", demo::PEOPLE);
+    if let Err(error) = demo::create(stack, &workspace.key, clock, demo::PEOPLE).await {
+        tracing::error!(error, "the demo data is incomplete");
         return;
     }
-    println!("There they are: {}/devices\n", workspace.url);
+    println!("Done: {}/devices\n", workspace.url);
     workspace.demo = true;
-    if let Err(error) = start_screen::keep(workspace, folder) {
-        tracing::error!(error, "it is not kept that the demonstration was made");
+    if let Err(error) = start_screen::save(workspace, folder) {
+        tracing::error!(error, "cannot save that the demo data was created");
     }
 }
 
-fn show(imported: &Imported, file: &Path) {
-    let Imported { made, there, invited, faults } = imported;
-    println!("{}: {made} users made, {there} already there, {invited} invited by e-mail", file.display());
-    for (line, fault) in faults {
-        println!("{}:{line}: {fault}", file.display());
+fn print_import(imported: &Imported, file: &Path) {
+    let Imported { created, existing, invited, errors } = imported;
+    println!("{}: {created} users created, {existing} already exist, {invited} invited by e-mail", file.display());
+    for (line, error) in errors {
+        println!("{}:{line}: {error}", file.display());
     }
     println!();
 }
 
-/// Ends with Ctrl-C, or when the process is told to.
-async fn end() -> Result<(), String> {
+/// Waits for Ctrl-C or a signal to end.
+async fn wait_for_end() -> Result<(), String> {
     #[cfg(unix)]
     {
-        let mut told = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
             .map_err(|error| error.to_string())?;
         tokio::select! {
             ended = tokio::signal::ctrl_c() => ended.map_err(|error| error.to_string()),
-            _ = told.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
         }
     }
     #[cfg(not(unix))]

@@ -1,11 +1,11 @@
-//! Event patterns, as SNS filter policies and Lambda's event filters write them.
+//! Event patterns, as in SNS filter policies and Lambda's event filters.
 //!
-//! A pattern is a mapping of names to nested patterns or to lists of conditions, any of which may hold; all
-//! names must fit. Known conditions: a text, `prefix`, `anything-but` (texts) and `exists`.
+//! A pattern maps names to nested patterns or to lists of conditions, of which one must hold; all names must
+//! match. Supported conditions: a text, `prefix`, `anything-but` (texts) and `exists`.
 
 use serde_json::Value;
 
-/// A pattern that was read and is understood.
+/// A parsed pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(Vec<(String, Part)>);
 
@@ -24,28 +24,28 @@ enum Condition {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// Names what is not known here.
+    /// What is not supported.
     pub fn read(written: &Value) -> Result<Self, String> {
-        let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is no mapping"))?;
+        let entries = written.as_object().ok_or_else(|| format!("the pattern {written} is not a mapping"))?;
         let parts = entries.iter().map(|(name, part)| Ok((name.clone(), read_part(part)?)));
         parts.collect::<Result<_, String>>().map(Self)
     }
 
-    /// Whether something has the pattern.
+    /// True if a value matches the pattern.
     #[must_use]
-    pub fn fits(&self, value: &Value) -> bool {
+    pub fn matches(&self, value: &Value) -> bool {
         self.0.iter().all(|(name, part)| match part {
-            Part::Nested(pattern) => pattern.fits(&value[name]),
-            Part::AnyOf(conditions) => conditions.iter().any(|condition| condition.holds(value.get(name))),
+            Part::Nested(pattern) => pattern.matches(&value[name]),
+            Part::AnyOf(conditions) => conditions.iter().any(|condition| condition.matches_condition(value.get(name))),
         })
     }
 }
 
 impl Condition {
-    fn holds(&self, value: Option<&Value>) -> bool {
+    fn matches_condition(&self, value: Option<&Value>) -> bool {
         let text = value.and_then(Value::as_str);
         match self {
             Condition::Is(expected) => text == Some(expected),
@@ -64,7 +64,7 @@ fn read_part(part: &Value) -> Result<Part, String> {
 }
 
 fn read_condition(condition: &Value) -> Result<Condition, String> {
-    let unknown = || format!("the condition {condition} is not known here");
+    let unknown = || format!("the condition {condition} is not supported");
     if let Value::String(text) = condition {
         return Ok(Condition::Is(text.clone()));
     }
@@ -93,19 +93,19 @@ mod tests {
             &json!({"event_type": ["user.invited", {"prefix": "device."}], "of": [{"anything-but": ["x"]}]}),
         )
         .unwrap();
-        assert!(pattern.fits(&json!({"event_type": "device.blocked", "of": "y"})));
-        assert!(pattern.fits(&json!({"event_type": "user.invited", "of": "y"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.created", "of": "y"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.invited", "of": "x"})));
-        assert!(!pattern.fits(&json!({"event_type": "user.invited"})), "an absent attribute is not anything but");
+        assert!(pattern.matches(&json!({"event_type": "device.blocked", "of": "y"})));
+        assert!(pattern.matches(&json!({"event_type": "user.invited", "of": "y"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.created", "of": "y"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.invited", "of": "x"})));
+        assert!(!pattern.matches(&json!({"event_type": "user.invited"})), "an absent attribute is not anything but");
     }
 
     #[test]
     fn nested_and_absent() {
         let pattern = Pattern::read(&json!({"a": {"b": [{"exists": false}, "c"]}})).unwrap();
-        assert!(pattern.fits(&json!({"a": {}})));
-        assert!(pattern.fits(&json!({"a": {"b": "c"}})));
-        assert!(!pattern.fits(&json!({"a": {"b": "d"}})));
+        assert!(pattern.matches(&json!({"a": {}})));
+        assert!(pattern.matches(&json!({"a": {"b": "c"}})));
+        assert!(!pattern.matches(&json!({"a": {"b": "d"}})));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! People from a CSV file: each made a user and invited by e-mail, through the API.
+//! Imports people from a CSV file: creates each as a user and sends an invitation by e-mail, through the API.
 
 use std::path::Path;
 
@@ -12,25 +12,25 @@ use uuid::Uuid;
 
 use crate::api::{Answer, Api};
 
-/// How many people are worked on at once.
+/// Number of people that are processed at once.
 const AT_ONCE: usize = 4;
-/// The API's fields; a column's heading fits whatever its capitals and punctuation (`First name`, `E-mail`).
+/// The API's fields; a column's heading matches regardless of case and punctuation (`First name`, `E-mail`).
 const FIELDS: [&str; 6] = ["username", "first_name", "last_name", "email", "mobile", "number"];
 
-/// What became of a file.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// How many users were made.
-    pub made: usize,
-    /// How many were there already.
-    pub there: usize,
-    /// How many were invited.
+    /// Number of created users.
+    pub created: usize,
+    /// Number of users that existed already.
+    pub existing: usize,
+    /// Number of invitations.
     pub invited: usize,
-    /// What was wrong with which line.
-    pub faults: Vec<(usize, String)>,
+    /// Line numbers and errors.
+    pub errors: Vec<(usize, String)>,
 }
 
-/// A person and the line on which they stand.
+/// A person and their line number.
 #[derive(Debug, PartialEq)]
 struct Line {
     number: usize,
@@ -42,39 +42,39 @@ enum Outcome {
     There,
 }
 
-/// Makes and invites the people of a file. Doing it again with the same file makes and sends nothing twice.
+/// Creates and invites the people of a file. Importing the same file again creates and sends nothing twice.
 ///
 /// # Errors
-/// When the file cannot be read, or has no column `username`. A bad line is among the faults.
+/// If the file cannot be read, or has no column `username`. Invalid lines are in the result.
 pub async fn import(api: Api<'_>, path: &Path) -> Result<Imported, String> {
     let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = lines(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    // To the millisecond, as the API tells times.
+    // To the millisecond, the precision of the API.
     let started = api.now().duration_trunc(TimeDelta::milliseconds(1)).map_err(|error| error.to_string())?;
     let outcomes =
         stream::iter(lines).map(|line| async move { (line.number, import_one(api, line.person, started).await) });
     let mut imported = Imported::default();
     let mut outcomes = outcomes.buffered(AT_ONCE);
     while let Some((line, outcome)) = outcomes.next().await {
-        imported.note(line, outcome);
+        imported.add(line, outcome);
     }
     Ok(imported)
 }
 
 impl Imported {
-    fn note(&mut self, line: usize, outcome: Result<(Outcome, Result<bool, String>), String>) {
+    fn add(&mut self, line: usize, outcome: Result<(Outcome, Result<bool, String>), String>) {
         match outcome {
             Ok((made, invited)) => {
                 match made {
-                    Outcome::Made => self.made += 1,
-                    Outcome::There => self.there += 1,
+                    Outcome::Made => self.created += 1,
+                    Outcome::There => self.existing += 1,
                 }
                 match invited {
                     Ok(invited) => self.invited += usize::from(invited),
-                    Err(fault) => self.faults.push((line, format!("not invited: {fault}"))),
+                    Err(fault) => self.errors.push((line, format!("not invited: {fault}"))),
                 }
             }
-            Err(fault) => self.faults.push((line, fault)),
+            Err(fault) => self.errors.push((line, fault)),
         }
     }
 }
@@ -86,14 +86,14 @@ async fn import_one(
     started: DateTime<Utc>,
 ) -> Result<(Outcome, Result<bool, String>), String> {
     let person = person?;
-    // The same person has the same key: a line that failed half-way is taken up, not doubled.
+    // The same person has the same idempotency key: a line that failed half-way is continued, not repeated.
     let key = format!("people-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, person.to_string().as_bytes()));
     let created = api.send(Method::POST, "/users", Some(&key), &person).await;
     if created.body["code"] == "username_taken" {
         return Ok((Outcome::There, Ok(false)));
     }
     let user_id = created.body["user_id"].as_str().filter(|_| created.status.is_success());
-    let user_id = user_id.ok_or_else(|| created.complaint())?;
+    let user_id = user_id.ok_or_else(|| created.error_text())?;
     let created_at = created.body["created_at"].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
     let outcome = if created_at.is_some_and(|time| time < started) { Outcome::There } else { Outcome::Made };
     let user = api.send(Method::GET, &format!("/users/{user_id}"), None, &Value::Null).await;
@@ -108,7 +108,7 @@ async fn invite(api: Api<'_>, user_id: &str) -> Result<bool, String> {
     match answer.status {
         status if status.is_success() => Ok(true),
         StatusCode::CONFLICT if answer.body["code"] == "already_created" => Ok(false),
-        _ => Err(answer.complaint()),
+        _ => Err(answer.error_text()),
     }
 }
 
@@ -118,7 +118,7 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
     let headings = reader.byte_headers().map_err(|error| error.to_string())?;
     let columns: Vec<Option<&str>> = headings.iter().map(field).collect();
     if !columns.contains(&Some("username")) {
-        return Err("the first line names no column username".into());
+        return Err("the header row has no column username".into());
     }
     let mut lines = Vec::new();
     for record in reader.byte_records() {
@@ -132,14 +132,14 @@ fn lines(text: &[u8]) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-/// The line of a record that the reader began to read at a byte: line breaks before it come first.
+/// The line of a record that starts at a byte: the reader reports it before the preceding line breaks.
 fn line_number(text: &[u8], byte: u64) -> usize {
     let at = usize::try_from(byte).unwrap_or(text.len()).min(text.len());
     let breaks = text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     1 + text[..at + breaks].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// Some spreadsheets write semicolons.
+/// Some spreadsheets use semicolons.
 fn delimiter(text: &[u8]) -> u8 {
     let heading = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if heading.contains(&b';') && !heading.contains(&b',') { b';' } else { b',' }
@@ -153,7 +153,7 @@ fn field(heading: &[u8]) -> Option<&'static str> {
 
 fn person(columns: &[Option<&str>], record: &csv::ByteRecord) -> Result<Value, String> {
     if record.len() > columns.len() {
-        return Err(format!("has {} fields, where the first line has {}", record.len(), columns.len()));
+        return Err(format!("has {} fields, but the header row has {}", record.len(), columns.len()));
     }
     let mut person = Map::new();
     for (column, value) in columns.iter().zip(record) {

@@ -1,5 +1,5 @@
-//! The template's rights, enforced: every call that an operation makes to AWS is checked against its role's
-//! statements, so that a missing right shows on the first local run instead of the first deployment.
+//! Enforces the template's permissions: every call of an operation to AWS is checked against its role's
+//! statements, so that a missing permission shows on the first local run instead of the first deployment.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::template::{Place, Statement};
+use crate::template::{StackLocation, Statement};
 
-/// What a call needs: an action on a resource.
+/// A permission that a call needs: an action on a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Such as `dynamodb:PutItem`.
     pub action: String,
     /// An ARN, or a phone number.
     pub resource: String,
-    /// The partition, where a call of DynamoDB's names one item.
+    /// The partition key, if a DynamoDB call names one item.
     pub partition: Option<String>,
-    /// The address that an e-mail comes from.
+    /// The sender address of an e-mail.
     pub sender: Option<String>,
 }
 
@@ -32,17 +32,18 @@ impl Need {
     }
 }
 
-/// Whether the statements allow everything that is needed; if not, the first that they do not.
+/// Checks that the statements allow everything that is needed.
 ///
 /// # Errors
-/// The need that no statement allows.
+/// The first need that no statement allows.
 pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'a Need> {
     let allows = |statement: &Statement, need: &Need| {
         let partition = need.partition.as_deref().unwrap_or_default();
         let comes_from = |sender: &String| need.sender.as_ref() == Some(sender);
-        statement.actions.iter().any(|pattern| fits(&pattern.to_lowercase(), &need.action.to_lowercase()))
-            && statement.covers(|pattern| fits(pattern, &need.resource))
-            && (statement.partitions.is_empty() || statement.partitions.iter().any(|pattern| fits(pattern, partition)))
+        statement.actions.iter().any(|pattern| matches_wildcard(&pattern.to_lowercase(), &need.action.to_lowercase()))
+            && statement.covers(|pattern| matches_wildcard(pattern, &need.resource))
+            && (statement.partitions.is_empty()
+                || statement.partitions.iter().any(|pattern| matches_wildcard(pattern, partition)))
             && (statement.senders.is_empty() || statement.senders.iter().any(comes_from))
     };
     match needs.iter().find(|need| !statements.iter().any(|statement| allows(statement, need))) {
@@ -51,26 +52,26 @@ pub fn allowed<'a>(statements: &[Statement], needs: &'a [Need]) -> Result<(), &'
     }
 }
 
-/// Whether a text has a pattern in which `*` stands for any text and `?` for any character.
-pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+/// True if a text matches a pattern in which `*` stands for any text and `?` for any character.
+pub(crate) fn matches_wildcard(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
         Some('*') => {
             let rest = &pattern[1..];
-            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| fits(rest, &text[at..]))
+            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches_wildcard(rest, &text[at..]))
         }
         Some(first) => {
             let mut characters = text.chars();
             let fitting = characters.next().is_some_and(|character| first == '?' || first == character);
-            fitting && fits(&pattern[first.len_utf8()..], characters.as_str())
+            fitting && matches_wildcard(&pattern[first.len_utf8()..], characters.as_str())
         }
     }
 }
 
-/// A call to AWS as it goes over the wire.
+/// A call to AWS.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// `X-Amz-Target`, with which DynamoDB names the action.
+    /// `X-Amz-Target`, the action of a DynamoDB call.
     pub target: Option<&'a str>,
     /// The path.
     pub path: &'a str,
@@ -78,25 +79,28 @@ pub struct Call<'a> {
     pub body: &'a [u8],
 }
 
-/// What a call needs.
+/// The permissions that a call needs.
 ///
 /// # Errors
-/// Names a call that is not known here.
-pub fn needs(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
+/// A call that is not supported here.
+pub fn needs(call: Call<'_>, location: &StackLocation) -> Result<Vec<Need>, String> {
     match call.target {
-        Some(target) => dynamodb(target, call.body, place),
-        None if call.path.starts_with("/v2/email/") => ses(call, place),
+        Some(target) => dynamodb(target, call.body, location),
+        None if call.path.starts_with("/v2/email/") => ses(call, location),
         None => sns(call.body),
     }
 }
 
-fn dynamodb(target: &str, body: &[u8], place: &Place) -> Result<Vec<Need>, String> {
+fn dynamodb(target: &str, body: &[u8], location: &StackLocation) -> Result<Vec<Need>, String> {
     let operation = target.rsplit('.').next().unwrap_or_default();
     let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let need = |action: &str, table: &Value| {
         let table = table.as_str().unwrap_or_default();
-        let arn =
-            if table.starts_with("arn:") { table.to_owned() } else { place.arn("dynamodb", &format!("table/{table}")) };
+        let arn = if table.starts_with("arn:") {
+            table.to_owned()
+        } else {
+            location.arn("dynamodb", &format!("table/{table}"))
+        };
         Need::new(format!("dynamodb:{action}"), arn)
     };
     let of_item = |action: &str, request: &Value| {
@@ -125,7 +129,7 @@ fn dynamodb(target: &str, body: &[u8], place: &Place) -> Result<Vec<Need>, Strin
                 Ok(of_item(&action, request))
             })
             .collect(),
-        other => Err(format!("DynamoDB's {other} is not known here")),
+        other => Err(format!("DynamoDB's {other} is not supported")),
     }
 }
 
@@ -143,15 +147,15 @@ fn sns(body: &[u8]) -> Result<Vec<Need>, String> {
     let resource = match action.as_str() {
         "Publish" | "PublishBatch" => target().or_else(|| field("PhoneNumber")),
         "CreatePlatformEndpoint" => field("PlatformApplicationArn"),
-        // SNS checks these against the application that the endpoint belongs to.
+        // SNS checks these against the endpoint's application.
         "GetEndpointAttributes" | "SetEndpointAttributes" | "DeleteEndpoint" => {
             field("EndpointArn").map(|arn| application_of(&arn))
         }
         _ => None,
     };
-    // A batch needs the right to publish, and has none of its own.
+    // A batch needs the permission to publish, and has none of its own.
     let right = if action == "PublishBatch" { "Publish" } else { &action };
-    let resource = resource.ok_or_else(|| format!("SNS's {action} is not known here"))?;
+    let resource = resource.ok_or_else(|| format!("SNS's {action} is not supported"))?;
     Ok(vec![Need::new(format!("sns:{right}"), resource)])
 }
 
@@ -161,9 +165,9 @@ fn application_of(endpoint: &str) -> String {
     application.rsplit_once('/').map_or(application.clone(), |(application, _)| application.to_owned())
 }
 
-fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
+fn ses(call: Call<'_>, location: &StackLocation) -> Result<Vec<Need>, String> {
     if call.path != "/v2/email/outbound-emails" {
-        return Err(format!("SESv2's {} is not known here", call.path));
+        return Err(format!("SESv2's {} is not supported", call.path));
     }
     let body: Value = serde_json::from_slice(call.body).map_err(|error| error.to_string())?;
     let sender = body["FromEmailAddress"].as_str().unwrap_or_default();
@@ -172,22 +176,23 @@ fn ses(call: Call<'_>, place: &Place) -> Result<Vec<Need>, String> {
     let whole =
         body["Content"].get("Raw").is_some() || simple["Attachments"].as_array().is_some_and(|all| !all.is_empty());
     let action = if whole { "ses:SendRawEmail" } else { "ses:SendEmail" };
-    let identity = place.arn("ses", &format!("identity/{address}"));
+    let identity = location.arn("ses", &format!("identity/{address}"));
     let set = body["ConfigurationSetName"].as_str();
-    let set = set.map(|set| place.arn("ses", &format!("configuration-set/{set}")));
+    let set = set.map(|set| location.arn("ses", &format!("configuration-set/{set}")));
     let need = |arn| Need { sender: Some(address.to_owned()), ..Need::new(action, arn) };
     Ok([Some(identity), set].into_iter().flatten().map(need).collect())
 }
 
-/// The client, but only for calls that the operation's role allows.
+/// The client, restricted to calls that the operation's role allows.
 #[must_use]
-pub fn enforcing(
+pub fn with_permissions(
     client: SharedHttpClient,
     operation: &str,
     statements: &[Statement],
-    place: &Place,
+    location: &StackLocation,
 ) -> SharedHttpClient {
-    let rights = Rights { operation: operation.to_owned(), statements: statements.to_vec(), place: place.clone() };
+    let rights =
+        Rights { operation: operation.to_owned(), statements: statements.to_vec(), location: location.clone() };
     SharedHttpClient::new(Enforcing { client, rights })
 }
 
@@ -195,7 +200,7 @@ pub fn enforcing(
 struct Rights {
     operation: String,
     statements: Vec<Statement>,
-    place: Place,
+    location: StackLocation,
 }
 
 #[derive(Debug)]
@@ -233,13 +238,13 @@ impl Rights {
             body: request.body().bytes().unwrap_or_default(),
         };
         let error = |what: String| Refusal { role: self.operation.clone(), what };
-        let needs = needs(call, &self.place).map_err(error)?;
+        let needs = needs(call, &self.location).map_err(error)?;
         allowed(&self.statements, &needs)
             .map_err(|Need { action, resource, .. }| error(format!("perform: {action} on resource: {resource}")))
     }
 }
 
-/// What AWS answers to a call without the right to it.
+/// AWS's response to a call without permission.
 struct Refusal {
     role: String,
     what: String,
@@ -253,8 +258,8 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// In the words of DynamoDB (JSON with a type), of SNS (XML) or of SESv2 (JSON and a header); a client reads
-    /// what is its own, so that XML is for calls that carry neither a target nor a JSON path.
+    /// The response in the format of DynamoDB (JSON with a type), of SNS (XML) or of SESv2 (JSON and a header).
+    /// A call with neither a target nor a JSON path gets XML.
     fn response(&self, dynamodb: bool) -> HttpResponse {
         let message = self.to_string();
         if dynamodb {
@@ -296,11 +301,11 @@ mod tests {
 
     fn of_dynamodb(operation: &str, body: &Value) -> Vec<Need> {
         let (target, body) = (format!("DynamoDB_20120810.{operation}"), body.to_string());
-        needs(Call { target: Some(&target), path: "/", body: body.as_bytes() }, &Place::default()).unwrap()
+        needs(Call { target: Some(&target), path: "/", body: body.as_bytes() }, &StackLocation::default()).unwrap()
     }
 
     fn of_sns(body: &str) -> Vec<Need> {
-        needs(Call { target: None, path: "/", body: body.as_bytes() }, &Place::default()).unwrap()
+        needs(Call { target: None, path: "/", body: body.as_bytes() }, &StackLocation::default()).unwrap()
     }
 
     const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
@@ -346,9 +351,9 @@ mod tests {
 
     #[test]
     fn wildcards() {
-        assert!(fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/app/x"));
-        assert!(!fits("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/other/x"));
-        assert!(fits("a?c", "abc") && !fits("a?c", "ac") && fits("*", ""));
+        assert!(matches_wildcard("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/app/x"));
+        assert!(!matches_wildcard("arn:*:endpoint/APNS/app/*", "arn:aws:sns:r:1:endpoint/APNS/other/x"));
+        assert!(matches_wildcard("a?c", "abc") && !matches_wildcard("a?c", "ac") && matches_wildcard("*", ""));
     }
 
     #[test]
@@ -392,7 +397,7 @@ mod tests {
     fn what_a_statement_excludes_is_not_allowed_and_all_else_is() {
         let texts = Statement {
             actions: vec!["sns:Publish".to_owned()],
-            but: vec!["arn:aws:sns:*:*:*".to_owned()],
+            not_resources: vec!["arn:aws:sns:*:*:*".to_owned()],
             ..Statement::default()
         };
         let to_number = of_sns("Action=Publish&PhoneNumber=%2B491701234567");
@@ -412,8 +417,11 @@ mod tests {
             let body =
                 json!({ "FromEmailAddress": "Phones <a@b.example>", "ConfigurationSetName": "c", "Content": content })
                     .to_string();
-            needs(Call { target: None, path: "/v2/email/outbound-emails", body: body.as_bytes() }, &Place::default())
-                .unwrap()
+            needs(
+                Call { target: None, path: "/v2/email/outbound-emails", body: body.as_bytes() },
+                &StackLocation::default(),
+            )
+            .unwrap()
         };
         let arn = |of: &str| format!("arn:aws:ses:us-east-1:000000000000:{of}");
         let need = |action: &str, of: &str| Need { sender: Some("a@b.example".to_owned()), ..need(action, &arn(of)) };
@@ -432,14 +440,14 @@ mod tests {
     #[test]
     fn unknown_calls_are_named() {
         let call = Call { target: Some("DynamoDB_20120810.DeleteTable"), path: "/", body: b"{}" };
-        assert!(needs(call, &Place::default()).unwrap_err().contains("DeleteTable"));
+        assert!(needs(call, &StackLocation::default()).unwrap_err().contains("DeleteTable"));
     }
 
     #[test]
     fn a_role_allows_what_lambda_does_for_the_triggers_of_its_function() {
         let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let template = crate::template::Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap();
+        let template = crate::template::Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap();
         for function in template.functions {
             let mut needs = Vec::new();
             for stream in &function.streams {

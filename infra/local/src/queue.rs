@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::template;
 
-/// Whether what failed is tried again at once, or when its time comes.
+/// When a failed message is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// At once, as if all waiting were over: for tests.
+    /// Immediately, as if all waiting times had passed: for tests.
     Now,
-    /// When AWS would.
+    /// When AWS would retry.
     WhenDue,
 }
 
@@ -21,11 +21,11 @@ pub enum Retry {
 pub struct Message {
     /// Its identifier.
     pub id: String,
-    /// What was sent.
+    /// The message's body.
     pub body: String,
-    /// Its attributes: their type and value.
+    /// Its attributes: type and value by name.
     pub attributes: BTreeMap<String, (String, String)>,
-    /// When it came.
+    /// When it was sent.
     pub sent_at: DateTime<Utc>,
     /// How often it was received.
     pub receives: u32,
@@ -51,7 +51,7 @@ impl Queues {
         Self(queues.iter().map(|queue| (queue.arn.clone(), empty(queue))).collect())
     }
 
-    /// Puts a message at the end. What is sent to a queue that does not exist is lost, as it is by SNS.
+    /// Appends a message. A message to a queue that does not exist is lost, as with SNS.
     pub fn send(
         &mut self,
         arn: &str,
@@ -66,58 +66,59 @@ impl Queues {
         }
     }
 
-    /// Takes up to `most` messages that may be seen. Those received often enough go to the dead letters instead.
+    /// Receives up to `most` visible messages. Those that were received too often go to the dead-letter queue
+    /// instead.
     pub fn receive(&mut self, arn: &str, most: usize, now: DateTime<Utc>, retry: Retry) -> Vec<Message> {
         let Some(queue) = self.0.get_mut(arn) else { return Vec::new() };
         queue.messages.retain(|message| now - message.sent_at < in_chrono(queue.settings.retention));
         let (received, dead) = queue.receive(most, now, retry);
         if let Some(redrive) = queue.settings.redrive.clone() {
-            self.bury(&redrive.to_arn, dead);
+            self.move_to_dead_letters(&redrive.to_arn, dead);
         }
         received
     }
 
-    /// Removes a message for good.
+    /// Deletes a message.
     pub fn delete(&mut self, arn: &str, id: &str) {
         if let Some(queue) = self.0.get_mut(arn) {
             queue.messages.retain(|message| message.id != id);
         }
     }
 
-    /// Leaves a received message in the queue, to be seen again when its visibility timeout is over.
-    pub fn leave(&mut self, arn: &str, id: &str) {
+    /// Leaves a received message in the queue, to become visible again after its visibility timeout.
+    pub fn return_message(&mut self, arn: &str, id: &str) {
         let messages = self.0.get_mut(arn).into_iter().flat_map(|queue| queue.messages.iter_mut());
         for message in messages.filter(|message| message.id == id) {
             message.in_flight = false;
         }
     }
 
-    /// True while a message of a queue is being worked on.
+    /// True while a message of a queue is being processed.
     #[must_use]
-    pub fn is_at_work(&self, arn: &str) -> bool {
+    pub fn is_busy(&self, arn: &str) -> bool {
         self.0.get(arn).is_some_and(|queue| queue.messages.iter().any(|message| message.in_flight))
     }
 
-    /// What is in a queue.
+    /// The messages in a queue.
     #[must_use]
     pub fn messages(&self, arn: &str) -> Vec<Message> {
         self.0.get(arn).map(|queue| queue.messages.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// When the next message of a queue may be seen; nothing for an empty queue.
+    /// When the next message of a queue becomes visible; `None` for an empty queue.
     #[must_use]
     pub fn next_visible(&self, arn: &str) -> Option<DateTime<Utc>> {
         self.0.get(arn)?.messages.iter().map(|message| message.visible_at).min()
     }
 
-    /// The queue of a name.
+    /// The ARN of a queue by its name.
     #[must_use]
     pub fn arn(&self, name: &str) -> Option<&str> {
         let found = self.0.values().find(|queue| queue.settings.name == name);
         found.map(|queue| queue.settings.arn.as_str())
     }
 
-    fn bury(&mut self, arn: &str, dead: Vec<Message>) {
+    fn move_to_dead_letters(&mut self, arn: &str, dead: Vec<Message>) {
         if let Some(queue) = self.0.get_mut(arn) {
             queue.messages.extend(dead);
         }
@@ -126,7 +127,7 @@ impl Queues {
 
 impl Queue {
     fn receive(&mut self, most: usize, now: DateTime<Utc>, retry: Retry) -> (Vec<Message>, Vec<Message>) {
-        let often_enough = self.settings.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.most_receives);
+        let often_enough = self.settings.redrive.as_ref().map_or(u32::MAX, |redrive| redrive.max_receives);
         let hidden_until = now + in_chrono(self.settings.visibility);
         let (mut received, mut dead) = (Vec::new(), Vec::new());
         self.messages.retain_mut(|message| {
@@ -148,7 +149,7 @@ impl Queue {
     }
 }
 
-/// The event with which Lambda runs a function over a queue's messages.
+/// The event with which Lambda invokes a function for a queue's messages.
 #[must_use]
 pub fn event(arn: &str, region: &str, messages: &[Message]) -> Value {
     let record = |message: &Message| {
@@ -206,7 +207,7 @@ mod tests {
             retention: Duration::from_secs(345_600),
             redrive,
         };
-        let redrive = template::Redrive { to_arn: DEAD.into(), most_receives: 2 };
+        let redrive = template::Redrive { to_arn: DEAD.into(), max_receives: 2 };
         Queues::new(&[queue(ARN, Some(redrive)), queue(DEAD, None)])
     }
 
@@ -221,7 +222,7 @@ mod tests {
         let first = queues.receive(ARN, 10, at(0), Retry::WhenDue);
         assert_eq!(first[0].receives, 1);
         assert!(queues.receive(ARN, 10, at(500), Retry::Now).is_empty(), "it is being worked on");
-        queues.leave(ARN, &first[0].id);
+        queues.return_message(ARN, &first[0].id);
         assert!(queues.receive(ARN, 10, at(179), Retry::WhenDue).is_empty());
         assert_eq!(queues.receive(ARN, 10, at(180), Retry::WhenDue)[0].receives, 2);
         queues.delete(ARN, &first[0].id);
@@ -234,7 +235,7 @@ mod tests {
         queues.send(ARN, "one".into(), BTreeMap::new(), at(0));
         for _ in 0..2 {
             let received = queues.receive(ARN, 10, at(0), Retry::Now);
-            queues.leave(ARN, &received[0].id);
+            queues.return_message(ARN, &received[0].id);
         }
         assert!(queues.receive(ARN, 10, at(0), Retry::Now).is_empty());
         assert_eq!(queues.messages(DEAD)[0].body, "one");

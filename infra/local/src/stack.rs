@@ -1,5 +1,5 @@
-//! The whole system in one process: the services, the operations over them, the gateway before them and the
-//! driver behind them.
+//! The complete system in one process: the services, the operations that use them, the gateway in front and the
+//! driver behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,12 +24,12 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::driver::{Driver, DriverOptions, StreamBlocked};
-use crate::gateway::{Gateway, MOST_BODY, Routes};
+use crate::gateway::{Gateway, MAX_BODY, Routes};
 use crate::lines::Lines;
 use crate::messaging::{ApplicationEvents, EventDestination, EventType, Messaging, MessagingConfig};
 use crate::operations::{Adjust, operations};
 use crate::queue::Retry;
-use crate::template::{Place, Template};
+use crate::template::{StackLocation, Template};
 use crate::tokens::{self, Operator};
 use crate::{Invoke, Now, Wait};
 
@@ -45,50 +45,49 @@ impl std::fmt::Display for StackError {
 
 impl std::error::Error for StackError {}
 
-fn because(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
+fn start_error(what: &str) -> impl Fn(&dyn std::fmt::Display) -> StackError + '_ {
     move |error| StackError(format!("{what}: {error}"))
 }
 
-/// How the stack is to be.
+/// Options of the stack.
 pub struct StackOptions {
-    /// The folder in which everything is kept; without one everything is in memory.
+    /// The folder for all data; `None` for in memory.
     pub data: Option<PathBuf>,
-    /// The port on which the API is reached by HTTP, 0 for any that is free; without one it is reached by
-    /// [`Stack::http`] alone.
+    /// The HTTP port of the API, 0 for any free one; `None` for [`Stack::http`] only.
     pub port: Option<u16>,
-    /// Whether stream, topics, queues and schedules run by themselves; if not, by [`Stack::drain`] and
+    /// True if stream, topics, queues and schedules run by themselves; otherwise by [`Stack::drain`] and
     /// [`Stack::run_schedule`].
-    pub driven: bool,
+    pub automatic: bool,
     /// The time.
     pub now: Now,
-    /// What limits of time wait by: the same clock.
+    /// Waits for timeouts, by the same clock.
     pub wait: Wait,
     /// The template's text.
     pub template: String,
-    /// Values of the template's parameters other than the local ones.
+    /// Values of the template's parameters, besides the local ones.
     pub parameters: BTreeMap<String, String>,
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
-    /// How far webhooks lead.
+    /// Which addresses webhooks may have.
     pub webhooks: EgressPolicy,
-    /// Where a line about each request on the socket goes.
-    pub shown: Option<Lines>,
+    /// Output for a line about each HTTP request.
+    pub request_log: Option<Lines>,
 }
 
 impl Default for StackOptions {
-    /// In memory, without a socket, moved on by hand, on the system's clock: for tests.
+    /// In memory, without a socket, driven by hand, on the system's clock: for tests.
     fn default() -> Self {
         Self {
             data: None,
             port: None,
-            driven: false,
+            automatic: false,
             now: Arc::new(system_time),
             wait: Arc::new(|time| tokio::time::sleep(time).boxed()),
             template: crate::TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
             adjust: None,
             webhooks: EgressPolicy::Public,
-            shown: None,
+            request_log: None,
         }
     }
 }
@@ -100,7 +99,7 @@ pub fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// How everything stood at a moment.
+/// A snapshot of the stack.
 pub struct Mark {
     file: PathBuf,
     messages: Value,
@@ -113,7 +112,7 @@ impl Drop for Mark {
     }
 }
 
-/// The system, running. It ends when this is dropped.
+/// The running system. It stops when this is dropped.
 pub struct Stack {
     url: String,
     template: Arc<Template>,
@@ -129,12 +128,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything.
+    /// Starts the system.
     ///
     /// # Errors
-    /// Says what could not be started, and why.
+    /// What could not be started, and why.
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
-        let place = Place::default();
+        let location = StackLocation::default();
         let listener = match options.port {
             Some(port) => Some(listen(port).await?),
             None => None,
@@ -143,11 +142,11 @@ impl Stack {
             Some(listener) => local_url(listener)?,
             None => "http://127.0.0.1".to_owned(),
         };
-        let parameters = local_parameters(&url, &place, options.parameters);
-        let template = Template::read(&options.template, &place, &parameters);
+        let parameters = local_parameters(&url, &location, options.parameters);
+        let template = Template::read(&options.template, &location, &parameters);
         let mut template = template.map_err(|error| StackError(error.to_string()))?;
         if parameters.get("OidcIssuer").is_some_and(|issuer| issuer == tokens::ISSUER) {
-            // It has no keys to ask for.
+            // The local issuer has no keys to fetch.
             let asking = template.functions.iter_mut().filter(|function| function.operation == "refresh-issuer-keys");
             asking.for_each(|function| {
                 function.schedules.clear();
@@ -161,43 +160,44 @@ impl Stack {
         let (dynamodb_url, task) = serve_database(&database).await?;
         tasks.push(task);
         let (messaging, messaging_url, task) =
-            serve_messaging(&template, &place, &parameters, &options.now, options.data.as_deref()).await?;
+            serve_messaging(&template, &location, &parameters, &options.now, options.data.as_deref()).await?;
         tasks.push(task);
 
-        let mut connection = connection(&place, &dynamodb_url, &messaging_url);
+        let mut connection = connection(&location, &dynamodb_url, &messaging_url);
         connection.webhooks = options.webhooks;
-        let invoke = operations(&template, &place, &connection, options.adjust.as_ref(), &options.now, &options.wait);
+        let invoke =
+            operations(&template, &location, &connection, options.adjust.as_ref(), &options.now, &options.wait);
         let used = Arc::new(AtomicBool::new(false));
-        let invoke = noting(invoke.map_err(StackError)?, Arc::clone(&used));
+        let invoke = recording_use(invoke.map_err(StackError)?, Arc::clone(&used));
 
-        let operator = Operator::new(&template, &place, &connection, &options.now).map_err(StackError)?;
+        let operator = Operator::new(&template, &location, &connection, &options.now).map_err(StackError)?;
 
         let driver = Arc::new(Driver::new(DriverOptions {
             template: Arc::clone(&template),
-            place: place.clone(),
+            location: location.clone(),
             database: database.clone(),
             invoke: Arc::clone(&invoke),
             published: messaging.topic_messages(),
             logged: messaging.log_entries(),
             now: Arc::clone(&options.now),
-            kept: options.data.as_ref().map(|folder| folder.join("streams.json")),
+            positions_file: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;
         let by_https = parameters.get("PublicUrl").is_some_and(|url| url.starts_with("https://"));
-        let gateway = Gateway::new(routes, place, Arc::clone(&invoke), Arc::clone(&options.now), options.wait);
-        let gateway = Arc::new(gateway.reached_by_https(by_https));
+        let gateway = Gateway::new(routes, location, Arc::clone(&invoke), Arc::clone(&options.now), options.wait);
+        let gateway = Arc::new(gateway.behind_https(by_https));
 
         let (now, data) = (options.now, options.data);
         let mut stack =
             Self { url, template, database, messaging, gateway, driver, invoke, operator, now, data, tasks };
         if let Some(listener) = listener {
-            stack.serve(listener, options.shown);
+            stack.serve(listener, options.request_log);
         }
-        if options.driven {
-            stack.drive();
+        if options.automatic {
+            stack.start_driver();
         }
         if let Some(folder) = stack.data.clone() {
-            stack.keep_messages(folder, used);
+            stack.save_messages_regularly(folder, used);
         }
         Ok(stack)
     }
@@ -214,7 +214,7 @@ impl Stack {
         (self.now)()
     }
 
-    /// The template, as it was worked out.
+    /// The resolved template.
     #[must_use]
     pub fn template(&self) -> &Template {
         &self.template
@@ -226,13 +226,13 @@ impl Stack {
         &self.database
     }
 
-    /// What was mailed, texted and pushed.
+    /// The e-mails, texts and pushes that were sent.
     #[must_use]
     pub fn messaging(&self) -> &Messaging {
         &self.messaging
     }
 
-    /// The stream, topics, queues and schedules.
+    /// The driver of the stream, topics, queues and schedules.
     #[must_use]
     pub fn driver(&self) -> &Driver {
         &self.driver
@@ -245,29 +245,29 @@ impl Stack {
         response
     }
 
-    /// Runs an operation with an event, as whoever may by IAM.
+    /// Runs an operation with an event, as a caller with IAM permission can.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn invoke(&self, operation: &str, event: Value) -> Result<Value, String> {
         let reply = (self.invoke)(operation, event).await;
         self.driver.wake();
         reply
     }
 
-    /// Moves on whatever is to be done, until nothing is.
+    /// Processes everything until nothing is left.
     ///
     /// # Errors
-    /// When the table's stream gets nowhere.
+    /// If the table's stream is blocked.
     pub async fn drain(&self, retry: Retry) -> Result<(), StreamBlocked> {
         self.driver.drain(retry).await
     }
 
-    /// Moves on whatever is to be done, setting the clock to each next attempt, until nothing is left or waits:
-    /// all retries happen, at the times at which they would, without the waiting.
+    /// Processes everything, setting the clock to each next attempt, until nothing is left or waits: all
+    /// retries happen at their times, without the waiting.
     ///
     /// # Errors
-    /// When the table's stream gets nowhere.
+    /// If the table's stream is blocked.
     pub async fn settle(&self, set_clock: impl Fn(DateTime<Utc>)) -> Result<(), StreamBlocked> {
         self.drain(Retry::WhenDue).await?;
         while let Some(due) = self.driver.next_due() {
@@ -277,62 +277,65 @@ impl Stack {
         Ok(())
     }
 
-    /// Marks how everything stands, to go back to it. Nothing may be in hand meanwhile.
+    /// Takes a snapshot to return to. No work may be in progress.
     ///
     /// # Errors
-    /// When the tables cannot be copied.
+    /// If the tables cannot be copied.
     pub fn mark(&self) -> Result<Mark, StackError> {
         let file = std::env::temp_dir().join(format!("handset-{}.sqlite", crate::random_id()));
         let mark = Mark {
-            messages: self.messaging.to_json().map_err(|error| because("marking messages")(&error))?,
+            messages: self.messaging.to_json().map_err(|error| start_error("marking messages")(&error))?,
             waiting: self.driver.mark(),
             file,
         };
-        self.database.vacuum_into(&mark.file.to_string_lossy()).map_err(|error| because("marking tables")(&error))?;
+        self.database
+            .vacuum_into(&mark.file.to_string_lossy())
+            .map_err(|error| start_error("marking tables")(&error))?;
         Ok(mark)
     }
 
-    /// Has everything stand as it did: tables, messages, and what is still to be done. The clock is the caller's,
-    /// and what operations keep at hand stays there.
+    /// Restores a snapshot: tables, messages and pending work. The caller sets the clock, and values cached by
+    /// operations stay.
     ///
     /// # Errors
-    /// When the tables cannot be copied.
-    pub fn back_to(&self, mark: &Mark) -> Result<(), StackError> {
+    /// If the tables cannot be copied.
+    pub fn restore(&self, mark: &Mark) -> Result<(), StackError> {
         let restored = self.database.restore_from(&mark.file.to_string_lossy());
-        restored.map_err(|error| because("going back")(&error))?;
-        self.driver.back_to(&mark.waiting);
-        self.messaging.back_to(mark.messages.clone()).map_err(|error| because("going back")(&error))
+        restored.map_err(|error| start_error("going back")(&error))?;
+        self.driver.restore(&mark.waiting);
+        self.messaging.restore(mark.messages.clone()).map_err(|error| start_error("going back")(&error))
     }
 
     /// Runs a scheduled operation once.
     ///
     /// # Errors
-    /// What the operation failed with.
+    /// The operation's error.
     pub async fn run_schedule(&self, operation: &str) -> Result<Value, String> {
         self.driver.run_schedule(operation).await
     }
 
-    /// Runs what runs once a deployment is done. Nothing on this machine waits for that: its issuer answers nobody.
+    /// Runs the operations that run after a deployment. Nothing on this machine needs them, since the local
+    /// issuer has no keys.
     ///
     /// # Errors
-    /// What an operation failed with.
-    pub async fn deployed(&self) -> Result<(), String> {
-        self.driver.deployed().await
+    /// An operation's error.
+    pub async fn run_after_deployment(&self) -> Result<(), String> {
+        self.driver.run_after_deployment().await
     }
 
-    /// Keeps what is not yet in the folder. To be called before the process ends.
+    /// Saves everything that is not yet in the folder. Must be called before the process ends.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn keep(&self) -> Result<(), StackError> {
+    /// If it cannot be written.
+    pub fn save(&self) -> Result<(), StackError> {
         match &self.data {
             Some(folder) => save_messages(&self.messaging, folder),
             None => Ok(()),
         }
     }
 
-    fn serve(&mut self, listener: TcpListener, shown: Option<Lines>) {
-        let shared = Served { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), shown };
+    fn serve(&mut self, listener: TcpListener, request_log: Option<Lines>) {
+        let shared = SocketState { gateway: Arc::clone(&self.gateway), driver: Arc::clone(&self.driver), request_log };
         let router = Router::new().fallback(answer).with_state(shared).merge(self.messaging.outbox_router());
         let router = router.merge(crate::workspaces::router(Arc::clone(&self.invoke)));
         let router = router.merge(self.operator.clone().router());
@@ -343,13 +346,13 @@ impl Stack {
         });
     }
 
-    fn drive(&mut self) {
+    fn start_driver(&mut self) {
         let driver = Arc::clone(&self.driver);
         self.spawn(async move { driver.run().await });
     }
 
-    /// Messages and push endpoints are kept soon after each run of an operation.
-    fn keep_messages(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
+    /// Saves messages and push endpoints soon after each run of an operation.
+    fn save_messages_regularly(&mut self, folder: PathBuf, used: Arc<AtomicBool>) {
         let messaging = self.messaging.clone();
         self.spawn(async move {
             loop {
@@ -376,22 +379,22 @@ impl Drop for Stack {
     }
 }
 
-/// What a request on the socket needs.
+/// The state for requests on the socket.
 #[derive(Clone)]
-struct Served {
+struct SocketState {
     gateway: Arc<Gateway>,
     driver: Arc<Driver>,
-    shown: Option<Lines>,
+    request_log: Option<Lines>,
 }
 
-/// Hands a request from the socket to the gateway.
-async fn answer(State(served): State<Served>, request: Request<Body>) -> Response<Body> {
+/// Passes a request from the socket to the gateway.
+async fn answer(State(served): State<SocketState>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    // One byte more than the gateway takes, so that it is the gateway that refuses; what is far larger is cut.
-    let body = axum::body::to_bytes(body, MOST_BODY + 1).await;
-    let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MOST_BODY + 1]));
+    // One byte more than the gateway accepts, so that the gateway rejects it; what is far larger is cut off.
+    let body = axum::body::to_bytes(body, MAX_BODY + 1).await;
+    let body = body.unwrap_or_else(|_| Bytes::from(vec![0; MAX_BODY + 1]));
     let (response, line) = served.gateway.handle_with_line(Request::from_parts(head, body), "127.0.0.1").await;
-    if let Some(lines) = &served.shown {
+    if let Some(lines) = &served.request_log {
         lines.line(&line);
     }
     served.driver.wake();
@@ -400,17 +403,17 @@ async fn answer(State(served): State<Served>, request: Request<Body>) -> Respons
 
 async fn listen(port: u16) -> Result<TcpListener, StackError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).await.map_err(|error| because(&format!("port {port}"))(&error))
+    TcpListener::bind(address).await.map_err(|error| start_error(&format!("port {port}"))(&error))
 }
 
 fn local_url(listener: &TcpListener) -> Result<String, StackError> {
-    let address = listener.local_addr().map_err(|error| because("the API's address")(&error))?;
+    let address = listener.local_addr().map_err(|error| start_error("the API's address")(&error))?;
     Ok(format!("http://{address}"))
 }
 
-/// The template's parameters for this machine, unless others are given.
-fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let application = |platform: &str| place.arn("sns", &format!("app/{platform}/handset"));
+/// The template's parameters for this machine, except those that are given.
+fn local_parameters(url: &str, location: &StackLocation, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let application = |platform: &str| location.arn("sns", &format!("app/{platform}/handset"));
     let local = [
         ("PublicUrl", url.to_owned()),
         ("SenderAddress", "phones@handset.example".into()),
@@ -435,12 +438,12 @@ fn local_parameters(url: &str, place: &Place, given: BTreeMap<String, String>) -
     parameters
 }
 
-/// The tables, in the folder if there is one.
+/// The database, in the folder if there is one.
 fn database(folder: Option<&Path>, template: &Template) -> Result<Database, StackError> {
     if let Some(folder) = folder {
-        make_private(folder).map_err(|error| because(&folder.display().to_string())(&error))?;
+        make_private(folder).map_err(|error| start_error(&folder.display().to_string())(&error))?;
     }
-    crate::database::open(folder, template).map_err(|error| because("the database")(&error))
+    crate::database::open(folder, template).map_err(|error| start_error("the database")(&error))
 }
 
 async fn serve_database(database: &Database) -> Result<(String, AbortHandle), StackError> {
@@ -457,20 +460,20 @@ async fn serve_database(database: &Database) -> Result<(String, AbortHandle), St
 
 async fn serve_messaging(
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     parameters: &BTreeMap<String, String>,
     now: &Now,
     folder: Option<&Path>,
 ) -> Result<(Messaging, String, AbortHandle), StackError> {
     let listener = listen(0).await?;
     let url = local_url(&listener)?;
-    let config = messaging_config(template, place, parameters, now, &url)?;
-    let kept = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
-    let messaging = match kept {
+    let config = messaging_config(template, location, parameters, now, &url)?;
+    let saved = folder.and_then(|folder| fs::read(folder.join("messages.json")).ok());
+    let messaging = match saved {
         Some(bytes) => serde_json::from_slice(&bytes).and_then(|snapshot| Messaging::from_json(config, snapshot)),
         None => Ok(Messaging::new(config)),
     };
-    let messaging = messaging.map_err(|error| because("messages.json")(&error))?;
+    let messaging = messaging.map_err(|error| start_error("messages.json")(&error))?;
     let router = messaging.router();
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -480,10 +483,10 @@ async fn serve_messaging(
     Ok((messaging, url, task.abort_handle()))
 }
 
-/// What the deployed stack's SNS and SES would know.
+/// The initial state of SNS and SES in the deployed stack.
 fn messaging_config(
     template: &Template,
-    place: &Place,
+    location: &StackLocation,
     parameters: &BTreeMap<String, String>,
     now: &Now,
     url: &str,
@@ -501,9 +504,9 @@ fn messaging_config(
     let applications = ["IosPlatformApplicationArn", "AndroidPlatformApplicationArn"];
     let applications = applications.iter().filter_map(|name| parameters.get(*name)).filter(|arn| !arn.is_empty());
     Ok(MessagingConfig {
-        region: place.region.clone(),
-        account: place.account.clone(),
-        // As the template asks: the senders, by their addresses and by their domains.
+        region: location.region.clone(),
+        account: location.account.clone(),
+        // From the template: the senders, by their addresses and their domains.
         verified_senders: ["SenderAddress", "Senders"]
             .iter()
             .filter_map(|name| parameters.get(*name))
@@ -526,22 +529,22 @@ fn event_type(name: &str) -> Result<EventType, StackError> {
         "BOUNCE" => Ok(EventType::Bounce),
         "COMPLAINT" => Ok(EventType::Complaint),
         "REJECT" => Ok(EventType::Reject),
-        other => Err(StackError(format!("template.yaml: SES's event {other} is not known here"))),
+        other => Err(StackError(format!("template.yaml: the SES event {other} is not supported"))),
     }
 }
 
-/// The services of this machine take any credentials.
-fn connection(place: &Place, dynamodb_url: &str, messaging_url: &str) -> Connection {
+/// A connection to the local services, which accept any credentials.
+fn connection(location: &StackLocation, dynamodb_url: &str, messaging_url: &str) -> Connection {
     let credentials = aws_credential_types::Credentials::new("local", "local", None, None, "local");
-    let mut connection = Connection::new(place.region.clone(), credentials);
+    let mut connection = Connection::new(location.region.clone(), credentials);
     connection.dynamodb_endpoint = Some(dynamodb_url.to_owned());
     connection.sns_endpoint = Some(messaging_url.to_owned());
     connection.sesv2_endpoint = Some(messaging_url.to_owned());
     connection
 }
 
-/// Notes that an operation was run.
-fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
+/// Records that an operation was run.
+fn recording_use(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
     Arc::new(move |operation, event| {
         let used = Arc::clone(&used);
         let run = invoke(operation, event);
@@ -556,11 +559,12 @@ fn noting(invoke: Invoke, used: Arc<AtomicBool>) -> Invoke {
 
 fn save_messages(messaging: &Messaging, folder: &Path) -> Result<(), StackError> {
     let path = folder.join("messages.json");
-    let snapshot = messaging.to_json().map_err(|error| because("messages.json")(&error))?;
-    save_private(&path, snapshot.to_string().as_bytes()).map_err(|error| because(&path.display().to_string())(&error))
+    let snapshot = messaging.to_json().map_err(|error| start_error("messages.json")(&error))?;
+    save_private(&path, snapshot.to_string().as_bytes())
+        .map_err(|error| start_error(&path.display().to_string())(&error))
 }
 
-/// A folder that only this user may look into.
+/// Makes a folder accessible to this user only.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -571,18 +575,19 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only this user may read: beside and renamed, so that a crash leaves the old or the new.
+/// Writes a file that only this user can read, through a temporary file and a rename, so that a crash leaves
+/// the old or the new one.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn save_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
+    let temporary = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&beside)?.write_all(content)?;
-    fs::rename(beside, path)
+    options.open(&temporary)?.write_all(content)?;
+    fs::rename(temporary, path)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `cargo run` says when everything is ready.
+//! The output of `cargo run` when everything is ready.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,43 +8,43 @@ use serde_json::{Value, json};
 
 use crate::stack::{Stack, save_private};
 
-/// The workspace that is there from the start, and its first key.
+/// The initial workspace and its first key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// The workspace.
     pub workspace_id: String,
     /// A key with every permission.
     pub key: String,
-    /// Where the API was last reached.
+    /// The API's last URL.
     #[serde(default)]
     pub url: String,
-    /// Whether the demonstration was made.
+    /// True if the demo data was created.
     #[serde(default)]
     pub demo: bool,
 }
 
 const FILE: &str = "workspace.json";
 
-/// The workspace of the folder, or else a new one.
+/// The workspace in the folder, or else a new one.
 ///
 /// # Errors
 /// What went wrong.
 pub async fn workspace(stack: &Stack, folder: Option<&Path>) -> Result<Workspace, String> {
-    let kept = folder.and_then(|folder| std::fs::read(folder.join(FILE)).ok());
-    let mut workspace = match kept {
+    let data = folder.and_then(|folder| std::fs::read(folder.join(FILE)).ok());
+    let mut workspace = match data {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{FILE}: {error}"))?,
         None => new_workspace(stack).await?,
     };
     workspace.url = stack.url().to_owned();
-    keep(&workspace, folder)?;
+    save(&workspace, folder)?;
     Ok(workspace)
 }
 
-/// Keeps what is known of the workspace in the folder, for this user's eyes alone.
+/// Saves the workspace in the folder, readable by this user only.
 ///
 /// # Errors
 /// What went wrong.
-pub fn keep(workspace: &Workspace, folder: Option<&Path>) -> Result<(), String> {
+pub fn save(workspace: &Workspace, folder: Option<&Path>) -> Result<(), String> {
     let Some(folder) = folder else { return Ok(()) };
     let written = json!(workspace).to_string();
     save_private(&folder.join(FILE), written.as_bytes()).map_err(|error| format!("{FILE}: {error}"))
@@ -68,8 +68,8 @@ pub fn line(workspace: &Workspace) -> Value {
 #[must_use]
 pub fn screen(workspace: &Workspace, folder: Option<&Path>) -> String {
     let Workspace { url, key, workspace_id, .. } = workspace;
-    let kept = folder.map_or_else(
-        || "in memory, gone at the end (--data DIR keeps it)".to_owned(),
+    let data = folder.map_or_else(
+        || "in memory, lost on exit (--data DIR keeps it)".to_owned(),
         |folder| folder.display().to_string(),
     );
     let mut screen = String::new();
@@ -80,14 +80,14 @@ pub fn screen(workspace: &Workspace, folder: Option<&Path>) -> String {
          \x20 API        {url}\n\
          \x20 Key        {key}\n\
          \x20 Workspace  {workspace_id}\n\
-         \x20 Outbox     {url}/_local/outbox   what was mailed, texted and pushed: open it\n\
-         \x20 Data       {kept}\n\n\
+         \x20 Outbox     {url}/_local/outbox   e-mails, texts and pushes that were sent\n\
+         \x20 Data       {data}\n\n\
          Try next:\n\n\
          \x20 export KEY={key}\n\
          \x20 curl -s {url}/users -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' \\\n\
          \x20   -d '{person}'\n\
          \x20 curl -s {url}/devices -H \"Authorization: Bearer $KEY\"\n\n\
-         Each request shows here. Ctrl-C ends.\n"
+         Requests are logged here. Ctrl-C stops.\n"
     );
     screen
 }

@@ -1,6 +1,6 @@
-//! `POST /_local/tokens`: a personal access token without signing in, for which there is nobody on this machine who
-//! would vouch. The operator of the machine is a person like others: made a member by `add-member`, which they accept by
-//! `accept-membership`, and given a token by `create-token`, with the rights of these.
+//! `POST /_local/tokens`: a personal access token without signing in, since this machine has no issuer. The
+//! operator of the machine is a person like others: `add-member` makes them a member, they accept by
+//! `accept-membership`, and `create-token` creates the token, each with its own permissions.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ use serde_json::{Map, Value, json};
 
 use crate::Now;
 use crate::operations::state;
-use crate::template::{Place, Template};
+use crate::template::{StackLocation, Template};
 
-/// Who vouches for the people of this machine, unless a real issuer is given. It answers nobody.
+/// The local issuer, unless a real one is configured. It has no keys.
 pub(crate) const ISSUER: &str = "https://this-machine.example";
-/// Who the operator is.
+/// The operator's subject.
 const SUBJECT: &str = "operator";
-/// How long a token is good if it is not said.
-const LIFE: TimeDelta = TimeDelta::days(30);
+/// Default lifetime of a token.
+const DEFAULT_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// The operator of this machine.
 #[derive(Clone)]
@@ -48,9 +48,14 @@ impl Operator {
     /// The operator of a system.
     ///
     /// # Errors
-    /// Names what the template lacks.
-    pub fn new(template: &Template, place: &Place, connection: &Connection, now: &Now) -> Result<Self, String> {
-        let state = |name| state(name, template, place, connection, now);
+    /// What the template lacks.
+    pub fn new(
+        template: &Template,
+        location: &StackLocation,
+        connection: &Connection,
+        now: &Now,
+    ) -> Result<Self, String> {
+        let state = |name| state(name, template, location, connection, now);
         let handlers = Handlers {
             add_member: state("add-member")?,
             accept_membership: state("accept-membership")?,
@@ -60,27 +65,27 @@ impl Operator {
         Ok(Self(Arc::new(handlers)))
     }
 
-    /// The route: `{workspace_ids, name?, permissions?, expires_at?}` makes the operator an admin of the workspaces,
-    /// and answers as `POST /tokens` does.
+    /// The route: `{workspace_ids, name?, permissions?, expires_at?}` makes the operator an admin of the
+    /// workspaces, and responds as `POST /tokens` does.
     pub fn router(self) -> Router {
         Router::new().route("/_local/tokens", post(create)).with_state(self)
     }
 
-    /// A new token of theirs, as `create-token` answers with it.
+    /// A new token of the operator, in the response of `create-token`.
     ///
     /// # Errors
     /// Those of `create-token`.
-    pub async fn token(&self, mut wanted: Map<String, Value>) -> Result<Value, Error> {
-        let ids = wanted.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
+    pub async fn token(&self, mut body: Map<String, Value>) -> Result<Value, Error> {
+        let ids = body.get("workspace_ids").and_then(Value::as_array).cloned().unwrap_or_default();
         for id in ids.iter().filter_map(|id| WorkspaceId::parse(id.as_str()?)) {
             self.join(id).await?;
         }
-        let expires_at = ((self.0.now)() + LIFE).to_rfc3339();
-        for (name, value) in [("name", "made on this machine"), ("expires_at", &expires_at)] {
-            wanted.entry(name).or_insert_with(|| json!(value));
+        let expires_at = ((self.0.now)() + DEFAULT_LIFETIME).to_rfc3339();
+        for (name, value) in [("name", "created on this machine"), ("expires_at", &expires_at)] {
+            body.entry(name).or_insert_with(|| json!(value));
         }
         let state = &self.0.create_token;
-        let http = request("create-token", state, &Value::Object(wanted))?;
+        let http = request("create-token", state, &Value::Object(body))?;
         let issuer = self.issuer().to_owned();
         let memberships = accepted(state.table()?.memberships(&issuer, SUBJECT).await?);
         let person = Identity { issuer, subject: SUBJECT.to_owned(), memberships };
@@ -88,12 +93,12 @@ impl Operator {
         serde_json::from_slice(&reply.body).map_err(|e| Error::internal("reading a reply", e))
     }
 
-    /// Who vouches for the operator.
+    /// The operator's issuer.
     fn issuer(&self) -> &str {
         self.0.create_token.settings.issuer.as_ref().map_or(ISSUER, |issuer| &issuer.url)
     }
 
-    /// Makes the operator an admin of a workspace, if it is there and they are not.
+    /// Makes the operator an admin of a workspace, if it exists and they are not.
     async fn join(&self, workspace_id: WorkspaceId) -> Result<(), Error> {
         let state = &self.0.add_member;
         let operator = json!({"issuer": self.issuer(), "subject": SUBJECT, "name": "Operator", "role": "admin"});
@@ -113,18 +118,18 @@ impl Operator {
     }
 }
 
-async fn create(State(operator): State<Operator>, Json(wanted): Json<Map<String, Value>>) -> Response {
-    match operator.token(wanted).await {
+async fn create(State(operator): State<Operator>, Json(body): Json<Map<String, Value>>) -> Response {
+    match operator.token(body).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(failure) => {
-            let told = ErrorFormat::Problem.reply(&failure, "");
-            let body: Value = serde_json::from_slice(&told.body).unwrap_or_default();
+            let reply = ErrorFormat::Problem.reply(&failure, "");
+            let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
         }
     }
 }
 
-/// A request as the gateway would hand it over.
+/// A request in the gateway's format.
 fn request(operation: &'static str, state: &AppState, body: &Value) -> Result<Request, Error> {
     let http = json!({"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""});
     let event = json!({

@@ -1,4 +1,4 @@
-//! `POST /_local/workspaces`: what IAM lets an operator do by running `create-workspace`.
+//! `POST /_local/workspaces`: runs `create-workspace`, as an operator with IAM permission can.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 
 use crate::Invoke;
 
-/// The route: `{name, sandbox?}` makes a workspace, and answers 201 with its identifier and its
-/// first key.
+/// The route: `{name, sandbox?}` creates a workspace, and responds with 201, its identifier and its first key.
 pub fn router(invoke: Invoke) -> Router {
     Router::new().route("/_local/workspaces", post(create)).with_state(invoke)
 }
 
-async fn create(State(invoke): State<Invoke>, Json(wanted): Json<Value>) -> Response {
-    match invoke("create-workspace", wanted).await {
+async fn create(State(invoke): State<Invoke>, Json(body): Json<Value>) -> Response {
+    match invoke("create-workspace", body).await {
         Ok(made) => (StatusCode::CREATED, Json(made)).into_response(),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"detail": error}))).into_response(),
     }

@@ -1,4 +1,4 @@
-//! How AWS is reached: one HTTP client and one TLS stack for all services.
+//! AWS clients: one HTTP client and one TLS stack for all services.
 
 use std::time::Duration;
 
@@ -12,28 +12,27 @@ use domain::egress::EgressPolicy;
 
 use crate::roots;
 
-/// Where AWS is, and who we are to it. Lambda gives all of this in its environment, so nothing is
-/// looked up at start.
+/// How to connect to AWS. Lambda provides all of this in its environment, so that nothing is looked up at start.
 #[derive(Clone)]
 pub struct Connection {
     /// The region.
     pub region: String,
-    /// The rights of the Lambda.
+    /// The credentials of the function's role.
     pub credentials: Credentials,
-    /// Another address for DynamoDB; AWS's own if not set.
+    /// Endpoint of DynamoDB; AWS's own if not set.
     pub dynamodb_endpoint: Option<String>,
-    /// Another address for SNS.
+    /// Endpoint of SNS; AWS's own if not set.
     pub sns_endpoint: Option<String>,
-    /// Another address for SESv2.
+    /// Endpoint of SESv2; AWS's own if not set.
     pub sesv2_endpoint: Option<String>,
-    /// The HTTP client that carries every call.
+    /// The HTTP client for all calls to AWS.
     pub http: SharedHttpClient,
-    /// How to wait between attempts.
+    /// Timer for the pauses between attempts.
     pub sleep: SharedAsyncSleep,
-    /// What carries the calls to the pages of sources and to webhooks; the real world if not set.
-    pub outside: Option<SharedHttpConnector>,
-    /// How far webhooks lead. Only a program that is written so goes beyond the public internet:
-    /// nothing that an operation is told by its environment changes this.
+    /// Connector for calls to sources and webhooks; the network if not set.
+    pub egress: Option<SharedHttpConnector>,
+    /// Which addresses webhooks may have. Only code can set more than the public internet: no environment
+    /// variable changes it.
     pub webhooks: EgressPolicy,
 }
 
@@ -44,8 +43,8 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// A connection by a client of our own: TLS by `rustls` and `ring`, trusting only the
-    /// authorities that AWS's endpoints chain to.
+    /// A connection by our own client: TLS by `rustls` and `ring`, trusting only the certificate authorities of
+    /// AWS's endpoints.
     #[must_use]
     pub fn new(region: String, credentials: Credentials) -> Self {
         Self {
@@ -56,13 +55,13 @@ impl Connection {
             sesv2_endpoint: None,
             http: http_client(roots::amazon()),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
-            outside: None,
+            egress: None,
             webhooks: EgressPolicy::Public,
         }
     }
 }
 
-/// An HTTP client that trusts these authorities.
+/// An HTTP client that trusts these certificate authorities.
 pub(crate) fn http_client(trust: TrustStore) -> SharedHttpClient {
     let context = TlsContext::builder().with_trust_store(trust).build();
     let builder = aws_smithy_http_client::Builder::new()
@@ -73,7 +72,7 @@ pub(crate) fn http_client(trust: TrustStore) -> SharedHttpClient {
     }
 }
 
-/// A service's client configuration: the same for each, but of three types.
+/// The client configuration of a service. The same for each, but a type of its own in each SDK crate.
 macro_rules! config {
     ($sdk:ident, $connection:expr, $endpoint:expr) => {{
         let connection: &Connection = $connection;
@@ -90,8 +89,8 @@ macro_rules! config {
     }};
 }
 
-/// Three attempts, half a second apart at first: what does not answer then is told to the caller,
-/// who can try again, well within API Gateway's 30 seconds.
+/// Three attempts, the first pause at most half a second. A service that does not answer by then is reported to
+/// the caller, well within API Gateway's limit of 30 seconds.
 fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50))
 }
@@ -103,8 +102,7 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The services' clients. Making one costs microseconds; the connection is opened by its first
-/// call.
+/// The services' clients. Creating one takes microseconds; the first call opens the connection.
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
@@ -116,7 +114,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// The clients over a connection.
+    /// Clients over a connection.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
         Self {
@@ -128,12 +126,12 @@ impl Clients {
             sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
-            outside: connection.outside.clone(),
+            outside: connection.egress.clone(),
             webhooks: connection.webhooks,
         }
     }
 
-    /// How far webhooks lead.
+    /// Which addresses webhooks may have.
     #[must_use]
     pub fn webhooks(&self) -> EgressPolicy {
         self.webhooks

@@ -1,4 +1,4 @@
-//! The commit: everything that a change does, in one `TransactWriteItems`.
+//! Commits: all writes of a change in one `TransactWriteItems`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,13 @@ use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
-use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_item, to_whole_item};
+use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_full_item, to_item};
 use crate::table::TableNames;
 
-/// The most items that DynamoDB takes in one transaction ("Amazon DynamoDB Developer Guide",
-/// Transactions).
+/// The most items of a DynamoDB transaction ("Amazon DynamoDB Developer Guide", Transactions).
 pub const ITEM_LIMIT: usize = 100;
 
-/// A change in the making. The first thing that cannot be written down is kept, and refuses the
+/// A commit that is being built. The first item that cannot be written is kept as an error, which fails the
 /// whole commit.
 #[derive(Debug)]
 pub struct Commit {
@@ -24,35 +23,35 @@ pub struct Commit {
     parts: Vec<WriteItem>,
     fault: Option<Error>,
     event_at: Option<usize>,
-    /// When the act was that is on the record.
+    /// Time of the recorded change; `None` without an event.
     at: Option<Time>,
-    /// The versions that the changed rows will have.
+    /// The changed rows' new versions.
     versions: BTreeMap<Key, u64>,
 }
 
-/// A commit as DynamoDB takes it.
+/// A commit as a DynamoDB request.
 #[derive(Debug)]
 pub(crate) struct Transaction {
-    /// By which DynamoDB knows a repeated request.
+    /// Client request token, by which DynamoDB recognises a repeated request.
     pub token: String,
-    /// At most [`ITEM_LIMIT`].
+    /// At most [`ITEM_LIMIT`] items.
     pub items: Vec<TransactWriteItem>,
-    /// Which of the items is the event's.
+    /// Index of the event's item.
     pub event_at: Option<usize>,
-    /// What it will have come to.
+    /// The new versions, for the caller.
     pub committed: Committed,
 }
 
-/// What a commit that was made has come to.
+/// The result of a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
     versions: BTreeMap<Key, u64>,
 }
 
 impl Committed {
-    /// A row of the commit as it is now: with the version that the commit has given it.
+    /// A row of the commit with its new version.
     #[must_use]
-    pub fn now<R: Row>(&self, mut row: R) -> R {
+    pub fn with_new_version<R: Row>(&self, mut row: R) -> R {
         if let Some(version) = self.versions.get(&row.key()) {
             row.set_version(*version);
         }
@@ -60,10 +59,10 @@ impl Committed {
     }
 }
 
-/// One row's part of a commit, not yet bound to a table.
+/// The write of one row, before the table is known.
 #[derive(Debug)]
 enum WriteItem {
-    Put { item: Item, over: PutCondition },
+    Put { item: Item, condition: PutCondition },
     Update { key: Item, update: Box<UpdateParts> },
     Delete { key: Item, version: Option<u64> },
     Release { key: Item, holder: UserId },
@@ -74,43 +73,43 @@ enum WriteItem {
     DeleteSecret { pk: String },
 }
 
-/// What a row that is put may take the place of.
+/// What a put may replace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PutCondition {
-    /// Nothing.
-    Nothing,
-    /// Whatever stands there.
-    Anything,
-    /// The claim of a user.
+    /// Nothing: the row must be absent.
+    Absent,
+    /// Any row.
+    Any,
+    /// A claim of this user.
     ClaimOf(UserId),
-    /// Nothing, or the claim of a user.
-    NothingOrClaimOf(UserId),
+    /// A claim of this user, or nothing.
+    AbsentOrClaimOf(UserId),
 }
 
 #[derive(Debug)]
 struct UpdateParts {
     difference: Difference,
-    /// The version that it must have; that it must be there, if it has none.
+    /// The version that the row must have; `None` to require only that it exists.
     version: Option<u64>,
-    /// Sets that grow, each with how many members it must have had fewer than.
+    /// Sets that grow, each with the number of members that it must be below.
     limits: Vec<(String, usize)>,
-    /// Attributes that must be as they were read, although no version tells of their changes.
+    /// Attributes that must be unchanged since the read and are not covered by the version.
     same: Vec<(&'static str, AttributeValue)>,
 }
 
 impl Commit {
-    /// A change that is recorded by an event, whose identifier makes repeating it safe.
+    /// A commit with one event, whose identifier makes repeating it safe.
     #[must_use]
-    pub fn of(event: &Event) -> Self {
+    pub fn with_event(event: &Event) -> Self {
         let mut commit = Self::without_event(event.event_id);
         commit.event_at = Some(0);
         commit.at = Some(event.created_at);
         commit.put(event)
     }
 
-    /// Everything that an act changes. `id` is the act's own; its events are numbered from there.
+    /// A commit of a change set. `id` is the identifier of its first event; further events get the following ones.
     #[must_use]
-    pub fn changing(id: EventId, change: &ChangeSet) -> Self {
+    pub fn from_changes(id: EventId, change: &ChangeSet) -> Self {
         let mut commit = Self::without_event(id);
         commit.event_at = (!change.events.is_empty()).then_some(0);
         commit.at = change.events.first().map(|event| event.created_at);
@@ -118,82 +117,81 @@ impl Commit {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
         commit = match &change.user {
-            // What is decided for a user's devices rests on the user, so the user's row is part of it
-            // even if it stays as it is.
+            // Rules decide about devices by their user, so the user's row is part of the commit even if it does
+            // not change.
             Some(RowChange { before: Some(before), after }) => commit.bump_version(before, after),
             Some(RowChange { before: None, after }) => commit.put(after),
             None => commit,
         };
-        commit = commit.all(&change.workspace);
+        commit = commit.edit_all(&change.workspace);
         commit = change.devices.iter().fold(commit, |commit, device| match &device.before {
-            // A device's version stands for what is attached to it as well.
+            // A device's version guards its attachments as well.
             Some(before) if change.attachments.iter().any(|attached| attached.after.device_id == before.device_id) => {
                 commit.bump_version(before, &device.after)
             }
-            _ => commit.edited(device),
+            _ => commit.apply(device),
         });
-        commit = commit.all(&change.attachments).all(&change.push_token).all(&change.claims);
-        commit = commit.all(&change.commands).all(&change.invitations).all(&change.usage);
-        commit = commit.all(&change.profile).all(&change.job);
-        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.forget_code(&invitation.after));
+        commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
+        commit = commit.edit_all(&change.commands).edit_all(&change.invitations).edit_all(&change.usage);
+        commit = commit.edit_all(&change.profile).edit_all(&change.job);
+        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code(&invitation.after));
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
-            commit = commit.keep_code(made, code);
+            commit = commit.put_code(made, code);
         }
         if let Some(counted) = &change.counted {
-            commit = commit.edited(&counted.to).edited(&counted.today);
+            commit = commit.apply(&counted.to).apply(&counted.today);
         }
         if let Some(ProfileGrant { profile, note }) = &change.profile_grant {
-            commit = commit.giving(profile, note.as_ref());
+            commit = commit.guard_profile_assignment(profile, note.as_ref());
         }
         match &change.user {
-            // A user's secrets go with the last that is known of them.
+            // Removing the last secret removes the row of secrets.
             Some(RowChange { before: Some(before), after }) if after.client.secrets.is_empty() => {
-                commit.forget_secrets(before)
+                commit.delete_user_secrets(before)
             }
             Some(RowChange { after, .. }) if !change.secrets.of_user.is_empty() => {
-                commit.keep_secrets(after, &change.secrets.of_user)
+                commit.update_user_secrets(after, &change.secrets.of_user)
             }
             _ => commit,
         }
     }
 
-    fn all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a RowChange<R>>) -> Self {
-        edited.into_iter().fold(self, Self::edited)
+    fn edit_all<'a, R: Row + 'a>(self, edited: impl IntoIterator<Item = &'a RowChange<R>>) -> Self {
+        edited.into_iter().fold(self, Self::apply)
     }
 
-    /// Another event of the act whose own is `first`.
+    /// Adds the n-th further event of a change whose first event is `first`.
     #[must_use]
-    pub fn also(self, first: EventId, n: usize, event: &Event) -> Self {
+    pub fn with_further_event(self, first: EventId, n: usize, event: &Event) -> Self {
         self.put(&Event { event_id: first.nth(n), ..event.clone() })
     }
 
-    /// A change without an event: what a consumer keeps of its own work, and what makes up for a
-    /// lost answer.
+    /// A commit without an event: for a consumer's own bookkeeping and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
         Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None, versions: BTreeMap::new() }
     }
 
-    /// A new row, and its index rows.
+    /// Puts a new row and its index rows; fails if the row exists.
     #[must_use]
     pub fn put<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_item(row), PutCondition::Nothing);
+        self.add_item(to_item(row), PutCondition::Absent);
         for index_row in row.index_rows() {
             self.put_index_row(&index_row);
         }
-        self.all_vacant(row.vacant())
+        self.all_absent(row.required_absent())
     }
 
-    /// A new row, or one that takes the place of whatever stands there: for bookkeeping rows whose
-    /// earlier state has no bearing. Of one that was read, what another release keeps in it stays.
+    /// Puts a row whether or not it exists: for bookkeeping rows whose earlier state does not matter.
+    /// Attributes of other releases are kept if the row was read.
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
-        self.add_item(to_whole_item(row), PutCondition::Anything);
+        self.add_item(to_full_item(row), PutCondition::Any);
         self
     }
 
-    /// A changed row, guarded by the version at which it was read; its index rows follow. Nothing
-    /// if nothing changed.
+    /// Writes the changes of a row and its index rows, guarded by the version that was read. Does nothing if
+    /// nothing changed.
     #[must_use]
     pub fn edit<R: Row>(mut self, before: &R, after: &R) -> Self {
         match Difference::between(before, after) {
@@ -204,10 +202,11 @@ impl Commit {
                     |(set, limit): &(&str, usize)| Some(((*set).to_owned(), difference.add.get(*set)?.len(), *limit));
                 let grown: Vec<(String, usize, usize)> = R::SETS.iter().filter_map(grown).collect();
                 if grown.iter().any(|(_, added, limit)| added > limit) {
-                    self.fault = self.fault.or(Some(Error::internal("committing", "more members than a set may have")));
+                    self.fault = self.fault.or(Some(Error::internal("committing", "a set would exceed its limit")));
                     return self;
                 }
-                // A set that grows by one must have had fewer members than its limit; by two, fewer than one less.
+                // A set that grows by one must have had fewer members than its limit; by two, fewer than the
+                // limit less one.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
                 let difference = difference.at::<R>(self.at);
                 let version = R::VERSIONED.then(|| before.version());
@@ -215,20 +214,21 @@ impl Commit {
                 let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
                 self.parts.push(WriteItem::Update { key: before.key().attributes(), update });
                 self.edit_index_rows(&before.index_rows(), &after.index_rows());
-                let known = before.vacant();
-                return self.all_vacant(after.vacant().into_iter().filter(|key| !known.contains(key)));
+                let known = before.required_absent();
+                return self.all_absent(after.required_absent().into_iter().filter(|key| !known.contains(key)));
             }
         }
         self
     }
 
-    fn all_vacant(self, keys: impl IntoIterator<Item = Key>) -> Self {
-        let vacant = |commit: Self, key: Key| if commit.concerns(&key) { commit } else { commit.while_absent(&key) };
-        keys.into_iter().fold(self, vacant)
+    fn all_absent(self, keys: impl IntoIterator<Item = Key>) -> Self {
+        let required_absent =
+            |commit: Self, key: Key| if commit.includes_key(&key) { commit } else { commit.require_absent(&key) };
+        keys.into_iter().fold(self, required_absent)
     }
 
-    /// A row whose version goes up even if nothing else of it changes: the version stands for more
-    /// than the row.
+    /// As [`Commit::edit`], but increases the version even if nothing else changes, for a row whose version
+    /// guards more than itself.
     #[must_use]
     pub fn bump_version<R: Row>(mut self, before: &R, after: &R) -> Self {
         let parts = self.parts.len();
@@ -240,10 +240,9 @@ impl Commit {
         self
     }
 
-    /// A row made as this release keeps its thing, where an earlier or a later release left it otherwise. Nothing if
-    /// the row stands so already.
+    /// Rewrites a row as this release stores it, if another release stored it differently.
     #[must_use]
-    pub(crate) fn restored<R: Row>(self, row: &R) -> Self {
+    pub(crate) fn restore_row<R: Row>(self, row: &R) -> Self {
         match Difference::to_restore(row) {
             Ok(difference) if difference.is_empty() => self,
             difference => self.with_difference(row, difference),
@@ -264,16 +263,16 @@ impl Commit {
         self
     }
 
-    /// A new or changed row.
+    /// Writes a new or changed row.
     #[must_use]
-    pub fn edited<R: Row>(self, edited: &RowChange<R>) -> Self {
+    pub fn apply<R: Row>(self, edited: &RowChange<R>) -> Self {
         match &edited.before {
             Some(before) => self.edit(before, &edited.after),
             None => self.put(&edited.after),
         }
     }
 
-    /// A row removed, guarded by its version, with its index rows.
+    /// Deletes a row, guarded by its version, and its index rows.
     #[must_use]
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Delete { key: row.key().attributes(), version: Some(row.version()) });
@@ -281,38 +280,38 @@ impl Commit {
         self
     }
 
-    /// An index row that is missing.
+    /// Puts a missing index row.
     #[must_use]
     pub(crate) fn with_index_row(mut self, index_row: &IndexRow) -> Self {
         self.put_index_row(index_row);
         self
     }
 
-    /// A row removed by its key, whatever it holds.
+    /// Deletes a row by its key, unconditionally.
     #[must_use]
     pub(crate) fn remove(mut self, key: &Key) -> Self {
         self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
 
-    /// Nothing of this is done if a row, that it does not change, is no longer as it was read.
+    /// Fails the commit if a row that it does not write has changed since the read.
     #[must_use]
-    pub fn guarded_by<R: Row>(mut self, row: &R) -> Self {
+    pub fn require_unchanged<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version() });
         self
     }
 
-    /// Nothing of this is done if a row is there that was not when it was looked for.
+    /// Fails the commit if a row exists that was absent when it was read.
     #[must_use]
-    pub(crate) fn while_absent(mut self, key: &Key) -> Self {
+    pub(crate) fn require_absent(mut self, key: &Key) -> Self {
         self.parts.push(WriteItem::CheckAbsent { key: key.attributes() });
         self
     }
 
-    /// Nothing of this is done if an attribute of a row that it changes is no longer as it was
-    /// read: for one that is written without a new version.
+    /// Fails the commit if an attribute of a row that it writes has changed since the read: for attributes that
+    /// are written without a new version.
     #[must_use]
-    pub fn while_same<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
+    pub fn require_attribute_unchanged<R: Row>(mut self, row: &R, attribute: &'static str) -> Self {
         let key = row.key().attributes();
         match to_item(row) {
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
@@ -330,103 +329,103 @@ impl Commit {
         self
     }
 
-    /// A change that cannot be written down, and is refused as a whole.
+    /// Makes the commit fail with an error.
     #[must_use]
-    pub(crate) fn faulty(mut self, fault: Error) -> Self {
+    pub(crate) fn fail_with(mut self, fault: Error) -> Self {
         self.fault = self.fault.or(Some(fault));
         self
     }
 
-    /// A secret kept.
+    /// Puts a row of secrets.
     #[must_use]
     pub(crate) fn put_secret(mut self, item: Item) -> Self {
         self.parts.push(WriteItem::PutSecret { item });
         self
     }
 
-    /// Some secrets of one row set, or taken away; the others stay.
+    /// Sets or removes some secrets of a row; the others stay.
     #[must_use]
     pub(crate) fn set_secrets(mut self, pk: String, secrets: BTreeMap<&'static str, Option<String>>) -> Self {
         self.parts.push(WriteItem::SetSecrets { pk, secrets });
         self
     }
 
-    /// A secret forgotten.
+    /// Deletes a row of secrets.
     #[must_use]
     pub(crate) fn delete_secret(mut self, pk: String) -> Self {
         self.parts.push(WriteItem::DeleteSecret { pk });
         self
     }
 
-    /// How many items the commit has.
+    /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// True if nothing is to be written.
+    /// True if the commit has no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// A claim put where only this may stand. One that the commit puts there already is that one.
-    pub(crate) fn put_claim(mut self, claim: &IndexRow, wanted: PutCondition) -> Self {
+    /// Puts a claim under a condition. Does nothing if the commit already puts this claim.
+    pub(crate) fn put_claim(mut self, claim: &IndexRow, expected: PutCondition) -> Self {
         let key = claim.key.attributes();
         let own = self.parts.iter_mut().find_map(|part| match part {
-            WriteItem::Put { item, over } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
-                Some(over)
+            WriteItem::Put { item, condition } if key.iter().all(|(name, value)| item.get(name) == Some(value)) => {
+                Some(condition)
             }
             _ => None,
         });
         match own {
-            Some(over) => *over = wanted,
-            None => self.parts.push(WriteItem::Put { item: claim.item(), over: wanted }),
+            Some(condition) => *condition = expected,
+            None => self.parts.push(WriteItem::Put { item: claim.item(), condition: expected }),
         }
         self
     }
 
-    /// True if a row is changed by it, or looked at.
-    pub(crate) fn concerns(&self, key: &Key) -> bool {
-        let wanted = key.attributes();
+    /// True if the commit writes or checks a row.
+    pub(crate) fn includes_key(&self, key: &Key) -> bool {
+        let expected = key.attributes();
         self.parts.iter().any(|part| match part {
-            WriteItem::Put { item, .. } => wanted.iter().all(|(name, value)| item.get(name) == Some(value)),
+            WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
             WriteItem::Update { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
             | WriteItem::Check { key, .. }
-            | WriteItem::CheckAbsent { key } => *key == wanted,
+            | WriteItem::CheckAbsent { key } => *key == expected,
             WriteItem::PutSecret { .. } | WriteItem::SetSecrets { .. } | WriteItem::DeleteSecret { .. } => false,
         })
     }
 
-    /// Whatever stands at a key is none of its concern, because somebody has looked at it.
-    pub(crate) fn not_while_absent(mut self, key: &Key) -> Self {
-        let wanted = key.attributes();
-        self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == wanted));
+    /// Removes the requirement that a row is absent, after the caller has checked the row.
+    pub(crate) fn drop_require_absent(mut self, key: &Key) -> Self {
+        let expected = key.attributes();
+        self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == expected));
         self
     }
 
-    /// A user's claim removed, if it is still theirs.
-    pub(crate) fn release(mut self, key: &Key, holder: UserId) -> Self {
+    /// Deletes a user's claim, if it is still theirs.
+    pub(crate) fn delete_claim_of(mut self, key: &Key, holder: UserId) -> Self {
         self.parts.push(WriteItem::Release { key: key.attributes(), holder });
         self
     }
 
-    fn add_item(&mut self, item: Result<Item, Error>, over: PutCondition) {
+    fn add_item(&mut self, item: Result<Item, Error>, condition: PutCondition) {
         match item {
-            Ok(item) => self.parts.push(WriteItem::Put { item, over }),
+            Ok(item) => self.parts.push(WriteItem::Put { item, condition }),
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
     }
 
     fn put_index_row(&mut self, index_row: &IndexRow) {
-        let over = if index_row.unique { PutCondition::Nothing } else { PutCondition::Anything };
-        self.parts.push(WriteItem::Put { item: index_row.item(), over });
+        let condition = if index_row.unique { PutCondition::Absent } else { PutCondition::Any };
+        self.parts.push(WriteItem::Put { item: index_row.item(), condition });
     }
 
     fn edit_index_rows(&mut self, before: &BTreeSet<IndexRow>, after: &BTreeSet<IndexRow>) {
-        // One that holds something else is put in its own place.
+        // An index row with the same key and other content replaces the old one.
         let stays = |gone: &IndexRow| after.iter().any(|index_row| index_row.key == gone.key);
         for gone in before.difference(after).filter(|gone| !stays(gone)) {
             self.parts.push(WriteItem::Delete { key: gone.key.attributes(), version: None });
@@ -436,13 +435,13 @@ impl Commit {
         }
     }
 
-    /// The transaction that makes it.
+    /// Builds the transaction.
     pub(crate) fn finish(self, names: &TableNames) -> Result<Transaction, Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.parts.len() > ITEM_LIMIT {
-            return Err(Error::internal("committing", "more items than one transaction takes"));
+            return Err(Error::internal("committing", "a transaction would exceed its item limit"));
         }
         let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
         let committed = Committed { versions: self.versions };
@@ -455,13 +454,13 @@ const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
 
 impl PutCondition {
-    /// The condition, and who must be the holder.
+    /// The condition expression, and the user that it compares with.
     fn condition(self) -> (Option<String>, Option<UserId>) {
         match self {
-            Self::Nothing => (Some(ABSENT.to_owned()), None),
-            Self::Anything => (None, None),
+            Self::Absent => (Some(ABSENT.to_owned()), None),
+            Self::Any => (None, None),
             Self::ClaimOf(holder) => (Some(HELD.to_owned()), Some(holder)),
-            Self::NothingOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
+            Self::AbsentOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
         }
     }
 }
@@ -471,8 +470,8 @@ impl WriteItem {
         let item = TransactWriteItem::builder();
         let broken = |e| Error::internal("building a commit", e);
         Ok(match self {
-            WriteItem::Put { item: row, over } => {
-                let (condition, holder) = over.condition();
+            WriteItem::Put { item: row, condition } => {
+                let (condition, holder) = condition.condition();
                 let put =
                     Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
                 let put = match holder {
@@ -577,7 +576,7 @@ impl UpdateParts {
         }
         for (at, (name, members)) in add.into_iter().enumerate() {
             if let Some((_, limit)) = self.limits.iter().find(|(set, _)| *set == name) {
-                // The set may grow only to its limit, whatever the code that came here believes.
+                // The set must stay within its limit, whatever the calling code checked.
                 condition.push_str(&format!(" AND (attribute_not_exists(#a{at}) OR size(#a{at}) < :limit{at})"));
                 let limit = AttributeValue::N(limit.to_string());
                 update = update.expression_attribute_values(format!(":limit{at}"), limit);

@@ -1,4 +1,4 @@
-//! Calls to the world outside of AWS.
+//! HTTP calls to hosts outside AWS.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -21,24 +21,24 @@ use thiserror::Error as ThisError;
 use crate::clients::Clients;
 use crate::roots;
 
-/// A client for the world outside.
+/// An HTTP client for hosts outside AWS.
 #[derive(Clone, Debug)]
 pub struct EgressClient {
     connector: SharedHttpConnector,
     sleep: SharedAsyncSleep,
-    reach: EgressPolicy,
+    policy: EgressPolicy,
 }
 
-/// The most bytes that are read of what an issuer answers: a key set has a few thousand.
-pub const ANSWER_LIMIT: usize = 1024 * 1024;
+/// The most bytes that are read of an issuer's response; a key set has a few thousand.
+pub const RESPONSE_LIMIT: usize = 1024 * 1024;
 
 impl EgressClient {
-    /// A client for the pages of the issuer, whose addresses the operator has settled. Clients that were given a
-    /// connector use that.
+    /// A client for the pages of the issuer, whose URLs the operator configures. Uses the clients' connector if
+    /// they have one.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn to_issuer(clients: &Clients) -> Result<Self, Error> {
+    /// `Internal` if the system's certificate authorities cannot be loaded.
+    pub fn for_issuer(clients: &Clients) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -49,28 +49,27 @@ impl EgressClient {
                     .build(),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone(), reach: EgressPolicy::Public })
+        Ok(Self { connector, sleep: clients.sleep.clone(), policy: EgressPolicy::Public })
     }
 
-    /// A client for pages whose addresses somebody else has typed in: it goes to the public internet
-    /// alone, and to exactly the addresses that were looked at. Clients that were given a connector use
-    /// that.
+    /// A client for URLs of workspaces: only to the public internet, and only to the addresses that were
+    /// checked. Uses the clients' connector if they have one.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn guarded(clients: &Clients) -> Result<Self, Error> {
-        Self::reaching(clients, EgressPolicy::Public)
+    /// `Internal` if the system's certificate authorities cannot be loaded.
+    pub fn for_workspace_urls(clients: &Clients) -> Result<Self, Error> {
+        Self::with_policy(clients, EgressPolicy::Public)
     }
 
-    /// The same, for webhooks: it goes as far as the clients say.
+    /// A client for webhooks, with the clients' egress policy.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
-    pub fn to_webhooks(clients: &Clients) -> Result<Self, Error> {
-        Self::reaching(clients, clients.webhooks)
+    /// `Internal` if the system's certificate authorities cannot be loaded.
+    pub fn for_webhooks(clients: &Clients) -> Result<Self, Error> {
+        Self::with_policy(clients, clients.webhooks)
     }
 
-    fn reaching(clients: &Clients, reach: EgressPolicy) -> Result<Self, Error> {
+    fn with_policy(clients: &Clients, policy: EgressPolicy) -> Result<Self, Error> {
         let connector = match &clients.outside {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
@@ -79,48 +78,50 @@ impl EgressClient {
                     .proxy_config(ProxyConfig::disabled())
                     .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
                     .tls_context(context()?)
-                    .build_with_resolver(Resolver(reach)),
+                    .build_with_resolver(Resolver(policy)),
             ),
         };
-        Ok(Self { connector, sleep: clients.sleep.clone(), reach })
+        Ok(Self { connector, sleep: clients.sleep.clone(), policy })
     }
 
-    /// A page that somebody else has typed in, read whole by GET, within [`PULL_WITHIN`].
+    /// Fetches a page at a workspace's URL by GET, within [`FETCH_TIMEOUT`].
     ///
     /// # Errors
-    /// Why it cannot be had. Nothing of what it answered stands in that.
-    pub async fn pull(
+    /// The reason of the failure, without any content of the response.
+    pub async fn fetch(
         &self,
         url: &str,
         accept: &'static str,
         bearer: Option<&str>,
         limit: usize,
     ) -> Result<Vec<u8>, FetchError> {
-        let pulled = self.pulled(url, accept, bearer, limit);
-        Timeout::new(Box::pin(pulled), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never))
+        let fetch_checked = self.fetch_checked(url, accept, bearer, limit);
+        Timeout::new(Box::pin(fetch_checked), self.sleep.sleep(FETCH_TIMEOUT))
+            .await
+            .unwrap_or(Err(FetchError::TimedOut))
     }
 
-    async fn pulled(
+    async fn fetch_checked(
         &self,
         url: &str,
         accept: &'static str,
         bearer: Option<&str>,
         limit: usize,
     ) -> Result<Vec<u8>, FetchError> {
-        // A host that is an address is not looked up, so it is held to the rule here.
+        // A host that is an IP address is not resolved, so the rule is checked here.
         let _host = read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::get(url).map_err(|_| FetchError::Unreachable)?;
         request.headers_mut().insert("accept", accept);
         request.headers_mut().insert("user-agent", "handset");
         if let Some(bearer) = bearer {
             let sent = request.headers_mut().try_insert("authorization", format!("Bearer {bearer}"));
-            let _before = sent.map_err(|_| FetchError::TokenUnsendable)?;
+            let _before = sent.map_err(|_| FetchError::InvalidToken)?;
         }
-        self.whole(request, limit).await
+        self.read_body(request, limit).await
     }
 
-    /// The answer to a request, read to its end.
-    async fn whole(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
+    /// The complete response body of a request.
+    async fn read_body(&self, request: HttpRequest, limit: usize) -> Result<Vec<u8>, FetchError> {
         let response =
             self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))?;
         let status = response.status().as_u16();
@@ -135,18 +136,17 @@ impl EgressClient {
         }
         let bytes = read_within(response.into_body(), limit).await?;
         if length.is_some_and(|length| length != bytes.len()) {
-            return Err(FetchError::CutOff);
+            return Err(FetchError::Truncated);
         }
         Ok(bytes)
     }
 
-    /// A call of an address that somebody else has typed in, by POST, within [`PULL_WITHIN`]. Redirects are
-    /// not followed: they are answers like any other, whose status says so. Of what is answered only the
-    /// beginning is read, up to `limit` bytes; that it breaks off or stalls after its status makes no
-    /// difference.
+    /// Posts to a workspace's URL, within [`FETCH_TIMEOUT`]. Redirects are not followed but returned as
+    /// responses. Only the first `limit` bytes of the response body are read; a body that breaks off or stalls
+    /// is not an error.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no response.
     pub async fn post(
         &self,
         url: &str,
@@ -154,21 +154,22 @@ impl EgressClient {
         body: Vec<u8>,
         limit: usize,
     ) -> Result<Answer, FetchError> {
-        let answered = Timeout::new(Box::pin(self.answered(url, headers, body)), self.sleep.sleep(PULL_WITHIN));
-        let response = answered.await.unwrap_or(Err(FetchError::Never))?;
+        let post_checked =
+            Timeout::new(Box::pin(self.post_checked(url, headers, body)), self.sleep.sleep(FETCH_TIMEOUT));
+        let response = post_checked.await.unwrap_or(Err(FetchError::TimedOut))?;
         let status = response.status().as_u16();
-        let begun = Timeout::new(Box::pin(beginning(response.into_body(), limit)), self.sleep.sleep(READ_WITHIN));
-        Ok(Answer { status, begins: begun.await.unwrap_or_default() })
+        let reading = Timeout::new(Box::pin(read_start(response.into_body(), limit)), self.sleep.sleep(BODY_TIMEOUT));
+        Ok(Answer { status, body_start: reading.await.unwrap_or_default() })
     }
 
-    async fn answered(
+    async fn post_checked(
         &self,
         url: &str,
         headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     ) -> Result<HttpResponse, FetchError> {
-        // A host that is an address is not looked up, so it is held to the rule here.
-        let _host = self.reach.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
+        // A host that is an IP address is not resolved, so the rule is checked here.
+        let _host = self.policy.read_url(url).map_err(|(code, _)| FetchError::of_url(code))?;
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| FetchError::Unreachable)?;
         request.set_uri(url).map_err(|_| FetchError::Unreachable)?;
@@ -180,73 +181,72 @@ impl EgressClient {
         self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))
     }
 
-    /// Waits, second by second: a longer sleep is a limit to a call's time.
+    /// Waits in steps of a second, since longer sleeps are taken for call timeouts.
     pub async fn wait(&self, seconds: u32) {
         for _ in 0..seconds {
             self.sleep.sleep(Duration::from_secs(1)).await;
         }
     }
 
-    /// A page of the issuer, read by GET within [`PULL_WITHIN`], and no further than its limit; redirects are not
-    /// followed.
+    /// Gets a page of the issuer, within [`FETCH_TIMEOUT`] and up to its size limit; redirects are not followed.
     ///
     /// # Errors
-    /// `Unavailable` if the page does not answer with 200, or with more than [`ANSWER_LIMIT`].
+    /// `Unavailable` if the response is not a 200, or larger than [`RESPONSE_LIMIT`].
     pub async fn get(&self, url: &str) -> Result<Vec<u8>, Error> {
         let mut request = HttpRequest::get(url).map_err(|e| Error::internal("reading a URL", e))?;
         request.headers_mut().insert("accept", "application/json");
-        let read = self.whole(request, ANSWER_LIMIT);
-        let read = Timeout::new(Box::pin(read), self.sleep.sleep(PULL_WITHIN)).await.unwrap_or(Err(FetchError::Never));
+        let read = self.read_body(request, RESPONSE_LIMIT);
+        let read =
+            Timeout::new(Box::pin(read), self.sleep.sleep(FETCH_TIMEOUT)).await.unwrap_or(Err(FetchError::TimedOut));
         read.map_err(|fault| Error::unavailable("the issuer", fault))
     }
 }
 
-/// How long a page that somebody else has typed in may take, from the first byte sent to the last one
-/// read.
-pub const PULL_WITHIN: Duration = Duration::from_secs(15);
+/// The time limit of a call, from the first byte sent to the last byte read.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long the beginning of what a call is answered may take, after its status.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+/// The time limit for reading the start of a response body, after its status.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a call was answered.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// How the body begins.
-    pub begins: Vec<u8>,
+    /// Start of the body.
+    pub body_start: Vec<u8>,
 }
 
-/// Why a page cannot be had.
+/// Why a page could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum FetchError {
-    /// Its host is, or leads to, an address that is not of the public internet.
-    #[error("the host does not lead to the public internet")]
+    /// The host is, or resolves to, an address that is not on the public internet.
+    #[error("the host is not on the public internet")]
     NotPublic,
-    /// Its port is one that another protocol owns.
-    #[error("another protocol owns the port")]
+    /// The port belongs to another protocol.
+    #[error("the port belongs to another protocol")]
     PortNotAllowed,
     /// The connection could not be made.
     #[error("the host cannot be reached")]
     Unreachable,
-    /// It did not answer, or not to the end, in time.
-    #[error("it did not answer in time")]
-    Never,
-    /// It sends its readers elsewhere.
-    #[error("it answers with a redirect ({0}), which is not followed")]
+    /// There was no response, or not a complete one, within the time limit.
+    #[error("it did not respond in time")]
+    TimedOut,
+    /// The response is a redirect.
+    #[error("it responded with a redirect ({0}), which is not followed")]
     Redirected(u16),
-    /// It answers with an error.
-    #[error("it answers with status {0}")]
+    /// The response has an error status.
+    #[error("it responded with status {0}")]
     Status(u16),
-    /// It is larger than what is read.
-    #[error("it has more than {0} bytes")]
+    /// The response is larger than the limit.
+    #[error("it is larger than {0} bytes")]
     TooLarge(usize),
-    /// It ended before it was whole.
-    #[error("it ended before it was whole")]
-    CutOff,
-    /// The bearer token is no header's value.
+    /// The response ended early.
+    #[error("the response is incomplete")]
+    Truncated,
+    /// The bearer token is not a valid header value.
     #[error("the bearer token cannot be sent")]
-    TokenUnsendable,
+    InvalidToken,
 }
 
 impl FetchError {
@@ -257,16 +257,16 @@ impl FetchError {
             Self::NotPublic => "not_public",
             Self::PortNotAllowed => "port_not_allowed",
             Self::Unreachable => "unreachable",
-            Self::Never => "no_answer",
+            Self::TimedOut => "no_answer",
             Self::Redirected(_) => "redirected",
             Self::Status(_) => "error_status",
             Self::TooLarge(_) => "too_large",
-            Self::CutOff => "cut_off",
-            Self::TokenUnsendable => "token_unsendable",
+            Self::Truncated => "cut_off",
+            Self::InvalidToken => "token_unsendable",
         }
     }
 
-    /// Why a URL that was taken once is not called any more.
+    /// The error for a stored URL that may no longer be called.
     fn of_url(code: &str) -> Self {
         if code == "port_not_allowed" { Self::PortNotAllowed } else { Self::NotPublic }
     }
@@ -279,12 +279,12 @@ impl FetchError {
             }
             cause = error.source();
         }
-        if timed_out { Self::Never } else { Self::Unreachable }
+        if timed_out { Self::TimedOut } else { Self::Unreachable }
     }
 }
 
 fn settings() -> HttpConnectorSettings {
-    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(PULL_WITHIN).build()
+    HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(3)).read_timeout(FETCH_TIMEOUT).build()
 }
 
 fn context() -> Result<TlsContext, Error> {
@@ -292,33 +292,33 @@ fn context() -> Result<TlsContext, Error> {
     context.map_err(|e| Error::internal("setting up TLS", e))
 }
 
-/// A name leads to an address that is not of the public internet.
+/// A name resolves to an address that is not on the public internet.
 #[derive(Debug, ThisError)]
-#[error("the name leads to an address that is not public")]
+#[error("the name resolves to an address that is not public")]
 struct NotPublic;
 
-/// Looks names up by the system, and refuses those of which any address is out of reach. The connection
-/// goes to what this answers: nobody looks the name up a second time.
+/// Resolves names by the system's resolver, and rejects those with any address that the policy forbids. The
+/// connection uses these addresses, and does not resolve the name again.
 #[derive(Clone, Debug)]
 struct Resolver(EgressPolicy);
 
 impl ResolveDns for Resolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        let (name, reach) = (name.to_owned(), self.0);
+        let (name, policy) = (name.to_owned(), self.0);
         DnsFuture::new(async move {
             let look_up = move || (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|at| at.ip()).collect());
             let found = tokio::task::spawn_blocking(look_up).await.map_err(ResolveDnsError::new)?;
-            checked(found.map_err(ResolveDnsError::new)?, reach)
+            check_addresses(found.map_err(ResolveDnsError::new)?, policy)
         })
     }
 }
 
-fn checked(addresses: Vec<IpAddr>, reach: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
-    if reach.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
+fn check_addresses(addresses: Vec<IpAddr>, policy: EgressPolicy) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    if policy.allows(&addresses) { Ok(addresses) } else { Err(ResolveDnsError::new(NotPublic)) }
 }
 
-/// The beginning of a body; it may be anything, and break off.
-async fn beginning(body: SdkBody, limit: usize) -> Vec<u8> {
+/// The start of a body, which may be of any kind and may break off.
+async fn read_start(body: SdkBody, limit: usize) -> Vec<u8> {
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while bytes.len() < limit {
@@ -334,7 +334,7 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError>
     let mut stream = ByteStream::new(body);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| FetchError::CutOff)?;
+        let chunk = chunk.map_err(|_| FetchError::Truncated)?;
         if bytes.len() + chunk.len() > limit {
             return Err(FetchError::TooLarge(limit));
         }
@@ -347,9 +347,9 @@ async fn read_within(body: SdkBody, limit: usize) -> Result<Vec<u8>, FetchError>
 mod tests {
     use super::*;
 
-    fn found(reach: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+    fn found(policy: EgressPolicy, name: &str) -> Result<Vec<IpAddr>, FetchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let found = runtime.block_on(Resolver(reach).resolve_dns(name));
+        let found = runtime.block_on(Resolver(policy).resolve_dns(name));
         found.map_err(|error| FetchError::of(&error, false))
     }
 

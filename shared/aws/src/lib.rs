@@ -1,7 +1,7 @@
-//! DynamoDB, SNS and SESv2, behind functions named by what they are for.
+//! DynamoDB, SNS and SESv2, behind functions named by purpose.
 //!
-//! Invariant: nothing here decides. It reads rows, commits what `domain` decided, and sends what
-//! it is given. It knows nothing of HTTP routes or of Lambda.
+//! Invariant: nothing here decides. It reads rows, commits what `domain` decided, and sends what it is given.
+//! It knows nothing of HTTP routes or of Lambda.
 
 mod clients;
 mod commit;
@@ -19,9 +19,9 @@ mod verdict;
 
 pub use clients::{Clients, Connection};
 pub use commit::{Commit, Committed};
-/// How far calls to webhooks go.
+/// Which addresses webhooks may have.
 pub use domain::egress::EgressPolicy;
-pub use egress::{Answer, EgressClient, FetchError, PULL_WITHIN};
+pub use egress::{Answer, EgressClient, FETCH_TIMEOUT, FetchError};
 pub use item::{INDEXED, Key, Read, Row, event_of_image, from_json, to_json};
 pub use list::{Page, Position};
 pub use mail::{MailError, Mailer, Message, Picture};
@@ -34,7 +34,7 @@ pub use store::{
 pub use table::{Table, TableNames};
 pub use topic::{Topic, TopicPublisher};
 
-/// Bytes as a row keeps them.
+/// Bytes as stored in a row.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> serde_bytes::ByteBuf {
     serde_bytes::ByteBuf::from(bytes)

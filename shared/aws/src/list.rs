@@ -1,4 +1,4 @@
-//! Pages of lists that grow.
+//! Pages of lists.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::{DomainError, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, Read, from_item, note_unreadable};
-use crate::table::{Table, failure};
+use crate::item::{Item, Key, Read, from_item, log_unreadable};
+use crate::table::{Table, service_error};
 
-/// The most rows that a page looks at. A page of a narrow filter may be short, or empty, and the
-/// list still goes on.
-const LOOK_LIMIT: usize = 400;
-/// The most rows that are looked up at once.
+/// The most rows that one page examines. With a narrow filter a page may be short or empty although the list
+/// continues.
+const SCAN_LIMIT: usize = 400;
+/// The most rows of one query.
 const STEP: usize = 100;
 
-/// Where a list goes on: the key of the last row that was looked at.
+/// Where a list continues: the key of the last row that was examined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position(pub(crate) BTreeMap<String, String>);
 
@@ -30,25 +30,25 @@ impl Position {
         self.0.iter().map(|(name, value)| (name.clone(), AttributeValue::S(value.clone()))).collect()
     }
 
-    /// The position in bytes, for a cursor.
+    /// The position as bytes, for a cursor.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The position as a row keeps it.
+    /// The position as text, for a row.
     #[must_use]
     pub fn to_text(&self) -> String {
         String::from_utf8_lossy(&self.to_bytes()).into_owned()
     }
 
-    /// The position that a row keeps.
+    /// The position in a row.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::from_bytes(text.as_bytes())
     }
 
-    /// The position that a cursor holds.
+    /// The position in a cursor.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
@@ -60,28 +60,28 @@ impl Position {
 pub struct Page<R> {
     /// The rows.
     pub items: Vec<R>,
-    /// Where it goes on; `None` at the end.
+    /// Where the list continues; `None` at the end.
     pub next: Option<Position>,
-    /// How many rows were left out, since they cannot be read; each is in the log.
-    pub left_out: usize,
+    /// Number of rows that were left out because they are unreadable; each is logged.
+    pub unreadable: usize,
 }
 
-/// Rows in an order: those of one partition of an index, or of the table itself.
+/// An ordered range of rows: a partition of an index or of the table itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// The index; the table itself if not set.
     pub index: Option<&'static str>,
-    /// The partition's attribute and value.
+    /// Attribute and value of the partition key.
     pub partition: (&'static str, String),
-    /// The order's attribute.
+    /// The sort attribute.
     pub order: &'static str,
-    /// Bounds within the order.
+    /// Bounds on the sort attribute.
     pub range: Range,
     /// True for the newest first.
     pub descending: bool,
 }
 
-/// Bounds within an order.
+/// Bounds on a sort attribute.
 #[derive(Clone, Debug)]
 pub(crate) enum Range {
     All,
@@ -91,8 +91,8 @@ pub(crate) enum Range {
 }
 
 impl Source {
-    /// All of a partition of an index, the newest first.
-    pub fn newest(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
+    /// A complete partition of an index, newest first.
+    pub fn newest_first(index: &'static str, partition: (&'static str, String), order: &'static str) -> Self {
         Self { index: Some(index), partition, order, range: Range::All, descending: true }
     }
 
@@ -105,26 +105,25 @@ impl Source {
 }
 
 impl Source {
-    /// The rows of a partition of the table itself whose sort keys begin so, the newest first
-    /// where these hold their time.
-    pub fn within(partition: String, prefix: &str) -> Self {
+    /// The rows of a partition of the table with a sort key prefix, newest first where sort keys are ordered by time.
+    pub fn in_partition(partition: String, prefix: &str) -> Self {
         let range = Range::Prefix(prefix.to_owned());
         Self { index: None, partition: ("pk", partition), order: "sk", range, descending: true }
     }
 }
 
-/// The thing that a row of a list holds, if it can be read: one row must not stop the list.
+/// Reads an object of a list; an unreadable row is logged and skipped, so that it does not break the list.
 pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
     let key = Key::of(&item);
     let row = from_item(item);
     if let (Err(_), Some(key)) = (&row, &key) {
-        note_unreadable(key);
+        log_unreadable(key);
     }
     row.ok()
 }
 
 impl Table {
-    /// A page of the rows of a partition of the table itself.
+    /// A page of the rows of a partition of the table.
     pub(crate) async fn rows<R: Read>(
         &self,
         source: &Source,
@@ -132,12 +131,12 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<R>, Error> {
         let (items, next) = self.query(source, limit, start.as_ref()).await?;
-        let looked = items.len();
+        let examined = items.len();
         let items: Vec<R> = items.into_iter().filter_map(readable).collect();
-        Ok(Page { left_out: looked - items.len(), items, next })
+        Ok(Page { unreadable: examined - items.len(), items, next })
     }
 
-    /// One query's worth of a source: bare items, and where it goes on.
+    /// One query of a source: raw items, and where it continues.
     pub(crate) async fn query(
         &self,
         source: &Source,
@@ -172,48 +171,48 @@ impl Table {
         }
         let output = query.key_condition_expression(condition).send().await.map_err(|e| {
             let invalid = start.is_some() && e.code() == Some("ValidationException");
-            if invalid { DomainError::CursorInvalid.into() } else { failure("listing rows", e) }
+            if invalid { DomainError::CursorInvalid.into() } else { service_error("listing rows", e) }
         })?;
         let next = output.last_evaluated_key.map(|key| Position::of(&key, &source.key_attributes()));
         Ok((output.items.unwrap_or_default(), next))
     }
 
-    /// A page of the rows that a source leads to and that are wanted. `to_row` names the row that
-    /// an item of the source stands for; items of the same row come only once if `wanted` says so.
+    /// A page of the rows that a source leads to and `accept` accepts. `to_row` gives the key of the row for an
+    /// item of the source; `accept` must reject repeats if several items lead to one row.
     pub(crate) async fn page<R: Read>(
         &self,
         source: &Source,
         limit: usize,
         start: Option<Position>,
         to_row: impl Fn(&Item) -> Option<Key>,
-        wanted: impl Fn(&Item, &R) -> bool,
+        accept: impl Fn(&Item, &R) -> bool,
     ) -> Result<Page<R>, Error> {
         let mut items = Vec::new();
         let mut position = start;
-        let (mut looked, mut left_out) = (0, 0);
-        while looked < LOOK_LIMIT {
+        let (mut examined, mut unreadable) = (0, 0);
+        while examined < SCAN_LIMIT {
             let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
-            looked += candidates.len();
+            examined += candidates.len();
             let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
             let found = self.get_many(keys.iter().flatten().cloned()).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
                 let row = key.as_ref().and_then(|key| found.readable::<R>(key));
-                left_out += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
-                let Some(row) = row.filter(|row| wanted(candidate, row)) else {
+                unreadable += usize::from(row.is_none() && key.is_some_and(|key| found.item(&key).is_some()));
+                let Some(row) = row.filter(|row| accept(candidate, row)) else {
                     continue;
                 };
                 if items.len() == limit {
-                    // One more is there: the page ends before it.
-                    return Ok(Page { items, next: position, left_out });
+                    // There is one more row, so the page ends before it.
+                    return Ok(Page { items, next: position, unreadable });
                 }
                 items.push(row);
                 position = Some(Position::of(candidate, &source.key_attributes()));
             }
             position = next;
             if position.is_none() || items.len() == limit {
-                return Ok(Page { items, next: position, left_out });
+                return Ok(Page { items, next: position, unreadable });
             }
         }
-        Ok(Page { items, next: position, left_out })
+        Ok(Page { items, next: position, unreadable })
     }
 }

@@ -1,4 +1,4 @@
-//! E-mail, by SESv2.
+//! E-mail through SESv2.
 
 use aws_sdk_sesv2::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
@@ -12,10 +12,10 @@ use thiserror::Error;
 use crate::clients::Clients;
 use crate::verdict::{Verdict, verdict};
 
-/// A picture that comes with an e-mail.
+/// An image in an e-mail.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// What the HTML calls it, `cid:{content_id}`, if it stands inside; else it is attached.
+    /// Content id by which the HTML refers to an inline image (`cid:{content_id}`); `None` for an attachment.
     pub content_id: Option<String>,
     /// Its file name.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Picture {
 /// An e-mail.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The address that it comes from; else the mailer's own.
+    /// Sender address; `None` for the mailer's own.
     pub from: Option<String>,
     /// The recipient.
     pub to: String,
@@ -40,25 +40,25 @@ pub struct Message {
     pub html: String,
     /// Its pictures.
     pub pictures: Vec<Picture>,
-    /// What the mail service's reports carry along: names and values of letters, digits, `_`, `-`.
+    /// Tags that the mail service's reports repeat: names and values of letters, digits, `_`, `-`.
     pub tags: Vec<(String, String)>,
 }
 
 /// Why an e-mail was not sent.
 #[derive(Debug, Error)]
 pub enum MailError {
-    /// SES is being asked too much, or has paused; the message is as good as before.
-    #[error("SES takes no more for now")]
+    /// SES is throttling or paused; sending can be retried.
+    #[error("SES is throttling")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// SES will never take this message. With a stable reason.
+    /// SES rejects the message permanently, with a stable reason.
     #[error("SES refused the message: {0}")]
     Refused(String),
-    /// Nobody says what became of the call.
+    /// The outcome is unknown.
     #[error("SES did not answer")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// SESv2, with a sender and a configuration set.
+/// SESv2 with a sender and a configuration set.
 #[derive(Clone, Debug)]
 pub struct Mailer {
     client: aws_sdk_sesv2::Client,
@@ -67,7 +67,7 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// A mailer for a sender's address; reports follow the configuration set.
+    /// A mailer with a default sender address and the configuration set for reports.
     #[must_use]
     pub fn new(clients: &Clients, sender: String, configuration_set: String) -> Self {
         Self { client: clients.sesv2.clone(), sender, configuration_set }
@@ -75,8 +75,8 @@ impl Mailer {
 }
 
 impl Mailer {
-    /// Sends an e-mail, and answers with SES's identifier of it. SES knows no way to send only
-    /// once: after `Unknown` it may have been sent.
+    /// Sends an e-mail and returns SES's message identifier. SES has no idempotency: after `Unknown` the e-mail
+    /// may have been sent.
     pub async fn send(&self, message: Message) -> Result<String, MailError> {
         let built = |e: aws_sdk_sesv2::error::BuildError| MailError::Refused(e.to_string());
         let to = Destination::builder().to_addresses(&message.to).build();
@@ -124,8 +124,8 @@ fn mail_error(error: SdkError<SendEmailError>) -> MailError {
         _ => Verdict::Unknown,
     };
     match verdict {
-        Verdict::Later => MailError::Throttled(Box::new(error)),
-        Verdict::Never(reason) => MailError::Refused(reason),
+        Verdict::Retry => MailError::Throttled(Box::new(error)),
+        Verdict::Refused(reason) => MailError::Refused(reason),
         Verdict::Unknown => MailError::Unknown(Box::new(error)),
     }
 }

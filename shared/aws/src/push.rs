@@ -1,4 +1,4 @@
-//! Push notifications, by SNS platform endpoints.
+//! Push notifications through SNS platform endpoints.
 
 use std::collections::HashMap;
 
@@ -10,31 +10,31 @@ use thiserror::Error;
 
 use crate::clients::Clients;
 
-/// A push that wakes the app; what there is to do it learns at check-in.
+/// A push that wakes the app; it gets its work at check-in.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    /// The kind of what happened.
+    /// Type of the event.
     pub event_type: &'static str,
 }
 
-/// Why something with an endpoint could not be done.
+/// Why an operation on an endpoint failed.
 #[derive(Debug, Error)]
 pub enum PushError {
     /// The endpoint is disabled: its token no longer works.
     #[error("the endpoint is disabled")]
     Disabled,
-    /// The endpoint, or its platform application, is gone.
+    /// The endpoint or its platform application no longer exists.
     #[error("the endpoint is gone")]
     Gone,
-    /// SNS will never take it. With SNS's own word for why.
+    /// SNS rejects it permanently, with its error code.
     #[error("SNS refused: {0}")]
     Refused(String),
-    /// SNS did not answer, or is being asked too much.
+    /// SNS did not answer, or is throttling.
     #[error("SNS is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// SNS, with the platform applications.
+/// SNS with the platform applications.
 #[derive(Clone, Debug)]
 pub struct Pusher {
     client: aws_sdk_sns::Client,
@@ -43,7 +43,7 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// A pusher; a platform without an application gets no pushes.
+    /// A pusher; platforms without an application get no pushes.
     #[must_use]
     pub fn new(clients: &Clients, ios: Option<String>, android: Option<String>) -> Self {
         Self { client: clients.sns.clone(), ios, android }
@@ -58,7 +58,7 @@ impl Pusher {
         let attributes = self.attributes(endpoint).await?;
         let is =
             |name: &str, value: &str| attributes.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value));
-        // SNS gives Apple's tokens back in lower case, so capitals do not tell tokens apart here.
+        // SNS returns Apple's tokens in lower case, so case is ignored.
         if is("Token", token) && is("Enabled", "true") {
             return Ok(());
         }
@@ -78,14 +78,14 @@ impl Pusher {
         }
     }
 
-    /// The endpoint of a token: a new one, or the one that SNS has for it, enabled.
+    /// The endpoint of a token: a new one, or SNS's existing one, enabled.
     pub async fn endpoint(&self, application: &str, token: &str) -> Result<String, PushError> {
         let create = self.client.create_platform_endpoint().platform_application_arn(application).token(token);
         let endpoint = match create.send().await {
             Ok(output) => output.endpoint_arn.unwrap_or_default(),
             Err(error) => existing(&error).ok_or_else(|| push_error(error))?,
         };
-        // SNS answers with an endpoint that it has for the token even if that one is disabled.
+        // SNS returns an existing endpoint for the token even if it is disabled.
         self.enable(&endpoint, token).await?;
         Ok(endpoint)
     }
@@ -95,7 +95,7 @@ impl Pusher {
         Ok(self.attributes(endpoint).await?.get("Enabled").is_some_and(|enabled| enabled == "true"))
     }
 
-    /// Removes an endpoint; one that is gone already is removed.
+    /// Deletes an endpoint; succeeds if it no longer exists.
     pub async fn remove(&self, endpoint: &str) -> Result<(), PushError> {
         match self.client.delete_endpoint().endpoint_arn(endpoint).send().await.map_err(push_error) {
             Ok(_) | Err(PushError::Gone) => Ok(()),
@@ -116,8 +116,7 @@ impl Pusher {
     }
 }
 
-/// The payload for each push service: a background notification, which shows nothing and names
-/// only the kind of what happened.
+/// The payload for each push service: a background notification without visible content, with the event type only.
 fn payload(wake: &Wake) -> String {
     let apns = serde_json::json!({"aps": {"content-available": 1}, "type": wake.event_type}).to_string();
     let fcm = serde_json::json!({
@@ -132,15 +131,15 @@ fn payload(wake: &Wake) -> String {
     texts.to_string()
 }
 
-/// Apple asks that a background push says so, and has priority 5 ("Sending notification requests
-/// to APNs"); SNS takes both as message attributes ("Mobile push notification headers").
+/// Apple requires the push type and priority 5 for background pushes ("Sending notification requests to APNs");
+/// SNS takes both as message attributes ("Mobile push notification headers").
 fn attributes() -> HashMap<String, MessageAttributeValue> {
     let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build().ok();
     let pairs = [("AWS.SNS.MOBILE.APNS.PUSH_TYPE", "background"), ("AWS.SNS.MOBILE.APNS.PRIORITY", "5")];
     pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), text(value)?))).collect()
 }
 
-/// The endpoint that SNS names when it has one for the token with other attributes.
+/// The endpoint in SNS's error, when one exists for the token with other attributes.
 fn existing(error: &SdkError<CreatePlatformEndpointError>) -> Option<String> {
     let message = error.as_service_error()?.message()?;
     let (_, rest) = message.split_once("Endpoint ")?;
@@ -156,7 +155,7 @@ where
     let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = service.and_then(ProvideErrorMetadata::message).unwrap_or_default();
     match code {
-        // What SNS says when a push is sent to an endpoint that is not there.
+        // SNS's error for a push to an endpoint that does not exist.
         "InvalidParameter" | "InvalidParameterException" if message.contains("No endpoint found") => PushError::Gone,
         "EndpointDisabled" | "EndpointDisabledException" => PushError::Disabled,
         "NotFound" | "NotFoundException" => PushError::Gone,
@@ -166,7 +165,7 @@ where
         | "PlatformApplicationDisabled"
         | "PlatformApplicationDisabledException"
         | "ParameterValueInvalid"
-        // The role covers the endpoints of the platform applications that the deployment knows.
+        // The role covers the endpoints of the deployment's platform applications.
         | "AuthorizationError"
         | "AuthorizationErrorException" => PushError::Refused(code.to_owned()),
         _ => PushError::Unavailable(Box::new(error)),

@@ -1,7 +1,6 @@
-//! The authorities that AWS's endpoints chain to: those of Amazon Trust Services
-//! (<https://www.amazontrust.com/repository/>). They are few and live for decades, and reading
-//! them from the program is quicker at start than reading the system's whole collection.
-//! The decision is in `infra/decisions/embedded-roots.md`.
+//! The certificate authorities of AWS's endpoints: Amazon Trust Services
+//! (<https://www.amazontrust.com/repository/>). They are few and valid for decades, and embedding them makes a
+//! start faster than loading the system's. The decision is in `infra/decisions/embedded-roots.md`.
 
 use aws_smithy_http_client::tls::TrustStore;
 
@@ -13,12 +12,12 @@ const AMAZON: [&[u8]; 5] = [
     include_bytes!("../roots/starfield_services_root_certificate_authority_g2.pem"),
 ];
 
-/// The authorities of AWS alone.
+/// The certificate authorities of AWS.
 pub(crate) fn amazon() -> TrustStore {
     AMAZON.iter().fold(TrustStore::empty(), |store, root| store.with_pem_certificate(root.to_vec()))
 }
 
-/// The system's whole collection, for calls to the outside world.
+/// The system's certificate authorities, for calls outside AWS.
 pub(crate) fn system() -> TrustStore {
     TrustStore::empty().with_native_roots(true)
 }

@@ -1,4 +1,4 @@
-//! Text messages, by SNS.
+//! Text messages through SNS.
 
 use std::collections::HashMap;
 
@@ -13,18 +13,18 @@ use crate::verdict::{Verdict, verdict};
 /// Why a text was not sent.
 #[derive(Debug, Error)]
 pub enum SmsError {
-    /// SNS is being asked too much; the text is as good as before.
-    #[error("SNS takes no more for now")]
+    /// SNS is throttling; sending can be retried.
+    #[error("SNS is throttling")]
     Throttled(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// SNS will never take this text. With a stable reason.
+    /// SNS rejects the text permanently, with a stable reason.
     #[error("SNS refused the text: {0}")]
     Refused(String),
-    /// Nobody says what became of the call.
+    /// The outcome is unknown.
     #[error("SNS did not answer")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// SNS, to phone numbers.
+/// SNS for telephone numbers.
 #[derive(Clone, Debug)]
 pub struct Texter {
     client: aws_sdk_sns::Client,
@@ -39,10 +39,9 @@ impl Texter {
 }
 
 impl Texter {
-    /// Sends a text to a number (E.164), and answers with SNS's identifier of it. The sender is a
-    /// name of 1 to 11 letters and digits, at least one of them a letter, or a number of ours
-    /// (E.164); without one, SNS chooses. SNS knows no way to send only once: after `Unknown` it
-    /// may have been sent.
+    /// Sends a text to a number (E.164) and returns SNS's message identifier. The sender is a name of 1 to 11
+    /// letters and digits with at least one letter, or an own number (E.164); without one, SNS chooses. SNS has
+    /// no idempotency: after `Unknown` the text may have been sent.
     pub async fn text(&self, to: &str, text: &str, sender: Option<&str>) -> Result<String, SmsError> {
         let attributes = attributes(sender).ok_or_else(|| SmsError::Refused("InvalidSender".to_owned()))?;
         let publish = self.client.publish().phone_number(to).message(text).set_message_attributes(Some(attributes));
@@ -61,7 +60,7 @@ fn attributes(sender: Option<&str>) -> Option<HashMap<String, MessageAttributeVa
     Some(attributes)
 }
 
-/// The attribute that names a sender, by the sender's form.
+/// The attribute for a sender, by the sender's form.
 fn sender_attribute(sender: &str) -> Option<&'static str> {
     if let Some(digits) = sender.strip_prefix('+') {
         let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -73,15 +72,15 @@ fn sender_attribute(sender: &str) -> Option<&'static str> {
     is_name.then_some("AWS.SNS.SMS.SenderID")
 }
 
-/// Of what SNS says, the code alone is kept: its sentences name the number.
+/// Keeps only SNS's error code, since its messages contain the number.
 fn sms_error(error: SdkError<PublishError>) -> SmsError {
     let SdkError::ServiceError(service) = &error else {
         return SmsError::Unknown(Box::new(error));
     };
     let code = service.err().code();
     match verdict(service.raw().status().as_u16(), code) {
-        Verdict::Later => SmsError::Throttled(code.unwrap_or("no code").to_owned().into()),
-        Verdict::Never(reason) => SmsError::Refused(reason),
+        Verdict::Retry => SmsError::Throttled(code.unwrap_or("no code").to_owned().into()),
+        Verdict::Refused(reason) => SmsError::Refused(reason),
         Verdict::Unknown => SmsError::Unknown(code.unwrap_or("no code").to_owned().into()),
     }
 }
@@ -97,10 +96,10 @@ mod tests {
     #[test]
     fn what_sns_answers_is_told_apart_by_its_code_and_never_names_the_number() {
         let cases = [
-            (400, "Throttling", "SNS takes no more for now: Throttling"),
+            (400, "Throttling", "SNS is throttling: Throttling"),
             (400, "OptedOut", "SNS refused the text: OptedOut"),
             (400, "InvalidParameter", "SNS refused the text: InvalidParameter"),
-            // It says on what the right is missing: the number.
+            // The error is for the missing permission on the number.
             (403, "AuthorizationError", "SNS refused the text: access_denied"),
             (500, "InternalError", "SNS did not answer: InternalError"),
         ];

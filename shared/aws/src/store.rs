@@ -1,5 +1,5 @@
-//! What the table holds: a file for each thing, with its rows, their keys, and how they are read and written. The keys
-//! of a thing are made in its file and nowhere else.
+//! The table: one file per kind of object, with its rows, keys, reads and writes. The keys of a kind are built
+//! in its file and nowhere else.
 //!
 //! | row | `pk` | `sk` | indexes |
 //! |---|---|---|---|
@@ -14,47 +14,47 @@
 //! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
 //! | its attachments | the device's | `BELONGINGS` | |
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
-//! | its push token | the device's | `PUSH` | `due` until its endpoint is settled |
+//! | its push token | the device's | `PUSH` | `due` until its endpoint works |
 //! | identifier's claim | `IDENTIFIER#{workspace}#{hash}` | `CLAIM` | |
 //! | event | `EVENT#{workspace}#{day}` | `{event}` | `device-events`, `user-events`, `type-events` |
 //! | key | `KEY#{short}` | `KEY` | `created` |
 //! | member | `MEMBER#{hash of issuer and subject}` | `{workspace}` | `created` |
-//! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once over |
-//! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with it |
+//! | personal access token | `TOKEN#{short}` | `TOKEN` | time to live once ended |
+//! | its place among its person's | `TOKENS#{hash of issuer and subject}` | `{token}` | time to live with the token |
 //! | profile | `PROFILE#{workspace}#{profile}` | `PROFILE` | `created` |
 //! | when it was given to users | the profile's | `GIVEN` | |
-//! | source | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it is read by schedule |
+//! | source | `SOURCE#{workspace}#{source}` | `SOURCE` | `created`; `due` while it has a schedule |
 //! | part of its upload | the source's | `PART#{upload}#{number}` | time to live |
 //! | its staged rows | the source's | `STAGED#{job}#{attempt}#{number}` | time to live |
 //! | by what their users are known | the source's | `KEYS#{job}#{attempt}#{number}` | time to live |
-//! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while an earlier secret signs |
+//! | webhook | `WEBHOOKS#{workspace}` | `WEBHOOK#{webhook}` | `due` (calls) while a former secret signs |
 //! | delivery | `DELIVERIES#{workspace}#{webhook}` | `DELIVERY#{event}` | `due` (calls) while it is pending; time to live |
-//! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while at work; time to live once over |
+//! | job | `JOB#{workspace}#{job}` | `JOB` | `created`; `due` while it runs; time to live once ended |
 //! | outcome of a job's thing | the job's | `ITEM#{id}` | time to live |
 //! | remembered call | `IDEMPOTENCY#{workspace, or hash of issuer and subject}#{hash}` | `IDEMPOTENCY` | time to live |
 //! | consumer's lease | `LEASE#{consumer}#{event}` | `LEASE` | time to live |
 //! | issuer's keys | `ISSUER` | `KEYS` | |
 //!
-//! Index rows, which are made and removed with the row in parentheses:
+//! Index rows, which are written with the row in parentheses:
 //!
-//! | row | `pk` | `sk` | holds |
+//! | row | `pk` | `sk` | content |
 //! |---|---|---|---|
-//! | username (user, until deleted) | `USERNAME#{workspace}#{as it is compared}` | `CLAIM` | `user_id`; unique. Earlier releases left out accents too: see `usernames.rs` |
+//! | username (user, until deleted) | `USERNAME#{workspace}#{unique form}` | `CLAIM` | `user_id`; unique. Earlier releases also removed accents: see `usernames.rs` |
 //! | identity key (user, until deleted) | `IDENTITYKEY#{workspace}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | external id (user, until deleted) | `EXTERNALID#{workspace}#{source}#{hash}` | `CLAIM` | `user_id`; unique |
 //! | source's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
 //! | profile's name (profile) | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
 //! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
-//! | code (invitation) | `CODE#{hash}` | `CODE` | whose it is; unique |
-//! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | whose it is, once SNS has taken it |
+//! | code (invitation) | `CODE#{hash}` | `CODE` | the code's owner; unique |
+//! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
 //! | endpoint's holder (device) | `ENDPOINT#{hash of the ARN}` | `{workspace}#{device}` | |
 //! | credential's holder (attachments, until purged) | `CREDENTIAL#{workspace}#{credential}` | `{device}` | |
-//! | pointer (key, member, deployment) | `POINTER#{workspace}#{id}` | `POINTER` | the key of its row |
+//! | pointer (key, member, deployment) | `POINTER#{workspace}#{id}` | `POINTER` | the key of the main row |
 //!
-//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` holds an invitation's or a
-//! deployment's code, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer
-//! token of a source, and `WEBHOOK#{webhook}` the secrets by which a webhook's calls are signed.
+//! In the secrets' table, by `pk` alone: `INVITATION#{invitation}` has the code of an invitation or a
+//! deployment, `USER#{workspace}#{user}` a user's secrets, `SOURCE#{source}` the bearer token of a source, and
+//! `WEBHOOK#{webhook}` the secrets that sign a webhook's calls.
 
 pub mod actors;
 pub mod attachments;

@@ -11,14 +11,14 @@ use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
-use crate::item::{Item, Key, Read, from_item, note_unreadable};
+use crate::item::{Item, Key, Read, from_item, log_unreadable};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
 pub struct TableNames {
-    /// Everything but secrets.
+    /// The table of everything but secrets.
     pub main: String,
-    /// What must never be exported.
+    /// The table of secrets, which must never be exported.
     pub secrets: String,
 }
 
@@ -30,31 +30,30 @@ pub struct Table {
     sleep: SharedAsyncSleep,
 }
 
-/// How often an identical commit is sent while nobody says what became of it; each of these is
-/// tried by the SDK three times.
-const UNKNOWN_OUTCOME_REPEATS: u32 = 3;
-/// How often keys that a batch left out are asked for again.
-const BATCH_REPEATS: u32 = 6;
-/// The most keys that DynamoDB takes in one batch.
+/// How often a commit with an unknown outcome is sent again; the SDK makes three attempts each time.
+const UNKNOWN_OUTCOME_RETRIES: u32 = 3;
+/// How often the unprocessed keys of a batch are requested again.
+const BATCH_RETRIES: u32 = 6;
+/// The most keys of a DynamoDB batch.
 const BATCH_LIMIT: usize = 100;
 
-/// The names of the errors by which DynamoDB says that it is being asked too much.
-const THROTTLES: [&str; 4] =
+/// DynamoDB's error codes for throttling.
+const THROTTLING_ERRORS: [&str; 4] =
     ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "Throttling"];
 
 impl Table {
-    /// The tables, by their names.
+    /// The tables by name.
     #[must_use]
     pub fn new(clients: &Clients, names: TableNames) -> Self {
         Self { client: clients.dynamodb.clone(), names, sleep: clients.sleep.clone() }
     }
 
-    /// One row, as it is now.
+    /// One row, by a consistent read.
     pub(crate) async fn get<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
         self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
     }
 
-    /// One secret.
+    /// One row of secrets.
     pub(crate) async fn get_secret(&self, pk: &str) -> Result<Option<Item>, Error> {
         let key = HashMap::from([("pk".to_owned(), AttributeValue::S(pk.to_owned()))]);
         self.get_item(&self.names.secrets, key).await
@@ -62,11 +61,11 @@ impl Table {
 
     async fn get_item(&self, table: &str, key: Item) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true);
-        let output = get.send().await.map_err(|e| failure("reading a row", e))?;
+        let output = get.send().await.map_err(|e| service_error("reading a row", e))?;
         Ok(output.item)
     }
 
-    /// Many rows, as they are now, in one call for each hundred.
+    /// Many rows by consistent reads, a hundred per call.
     pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<BatchResult, Error> {
         let mut wanted: Vec<Key> = keys.into_iter().collect();
         wanted.sort();
@@ -92,11 +91,11 @@ impl Table {
 
     async fn get_chunk(&self, keys: &[Key], found: &mut BatchResult) -> Result<(), Error> {
         let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
-        for attempt in 0..BATCH_REPEATS {
+        for attempt in 0..BATCH_RETRIES {
             let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let request = request.map_err(|e| Error::internal("reading rows", e))?;
             let batch = self.client.batch_get_item().request_items(&self.names.main, request);
-            let output = batch.send().await.map_err(|e| failure("reading rows", e))?;
+            let output = batch.send().await.map_err(|e| service_error("reading rows", e))?;
             let items = output.responses.into_iter().flat_map(HashMap::into_values).flatten();
             found.extend(items);
             let unprocessed = output.unprocessed_keys.unwrap_or_default().remove(&self.names.main);
@@ -104,20 +103,19 @@ impl Table {
             if left.is_empty() {
                 return Ok(());
             }
-            self.pause(attempt).await;
+            self.backoff(attempt).await;
         }
-        Err(Error::unavailable("DynamoDB", "a batch was left unfinished"))
+        Err(Error::unavailable("DynamoDB", "a batch has unprocessed keys"))
     }
 
-    /// Makes a change, whole or not at all. The answer gives the changed rows their new versions.
+    /// Commits a change completely or not at all, and returns the new versions.
     ///
-    /// While nobody says what became of it, the identical request is sent again: DynamoDB knows it
-    /// by its token for ten minutes, and after that by the event's row, which can be made once
-    /// only.
+    /// After an unknown outcome the same request is sent again: DynamoDB recognises it by its token for ten
+    /// minutes, and after that by the event's row, which can only be put once.
     ///
     /// # Errors
-    /// `Conflict` if a row had changed, a name was taken, or another transaction was under way on
-    /// the same rows: nothing was changed, and the caller starts over from its reads.
+    /// `Conflict` if a row had changed, a name was taken, or another transaction was in progress on the same
+    /// rows: nothing was changed, and the caller starts over from its reads.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
         let Transaction { token, items, event_at, committed } = commit.finish(&self.names)?;
         let mut repeat = 0;
@@ -131,27 +129,27 @@ impl Table {
                 Outcome::Conflict => return Err(Error::Conflict),
                 Outcome::Refused => return Err(Error::internal("committing", error)),
                 Outcome::Throttled => return Err(Error::unavailable("DynamoDB", error)),
-                Outcome::Unknown if repeat == UNKNOWN_OUTCOME_REPEATS => {
+                Outcome::Unknown if repeat == UNKNOWN_OUTCOME_RETRIES => {
                     return Err(Error::unavailable("DynamoDB", error));
                 }
-                Outcome::Unknown => self.pause(repeat).await,
+                Outcome::Unknown => self.backoff(repeat).await,
             }
             repeat += 1;
         }
     }
 
-    /// Waits before another attempt: at most 25 ms at first, twice as long each time, and a random
-    /// part of that, so that those who lost a race do not meet again.
-    pub async fn pause(&self, attempt: u32) {
+    /// Waits before another attempt: a random part of at most 25 ms, doubled for each further attempt, so that
+    /// concurrent callers do not collide again.
+    pub async fn backoff(&self, attempt: u32) {
         let most = 25_u64 << attempt.min(6);
         let mut random = [0; 8];
-        // Without a random number the whole time is waited: slower, never wrong.
+        // Without a random number it waits the full time, which is slower but safe.
         let part = getrandom::fill(&mut random).map_or(most, |()| u64::from_le_bytes(random) % (most + 1));
         self.sleep.sleep(Duration::from_millis(part)).await;
     }
 }
 
-/// Rows that a batch found.
+/// The rows of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct BatchResult(HashMap<Key, Item>);
 
@@ -160,33 +158,33 @@ impl BatchResult {
         self.0.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
     }
 
-    /// The row with this key as it stands, if it was there.
+    /// The stored row with this key, if it was found.
     pub fn item(&self, key: &Key) -> Option<&Item> {
         self.0.get(key)
     }
 
-    /// The row with this key, if it was there and can be read: for lists, which one row must not stop.
+    /// The object with this key, if it was found and is readable: for lists, which one unreadable row must not break.
     pub fn readable<R: Read>(&self, key: &Key) -> Option<R> {
-        self.row(key).inspect_err(|_| note_unreadable(key)).ok().flatten()
+        self.row(key).inspect_err(|_| log_unreadable(key)).ok().flatten()
     }
 
-    /// The row with this key, if it was there.
+    /// The object with this key, if it was found.
     pub fn row<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
         self.0.get(key).cloned().map(from_item).transpose()
     }
 }
 
-/// What an error says of a commit.
+/// The outcome of a commit that returned an error.
 enum Outcome {
-    /// It took place, by an earlier one of its attempts.
+    /// It had been committed by an earlier attempt.
     Done,
-    /// It did not take place, since something came first.
+    /// It was not committed, because of a concurrent change.
     Conflict,
-    /// It did not take place, and never will.
+    /// It was not committed and cannot be.
     Refused,
-    /// It did not take place, since DynamoDB is being asked too much.
+    /// It was not committed, because DynamoDB is throttling.
     Throttled,
-    /// Nobody says.
+    /// Unknown.
     Unknown,
 }
 
@@ -202,7 +200,7 @@ impl Outcome {
             return Self::of_reasons(canceled.cancellation_reasons(), event_at);
         }
         match service.meta().code() {
-            Some(code) if THROTTLES.contains(&code) => Self::Throttled,
+            Some(code) if THROTTLING_ERRORS.contains(&code) => Self::Throttled,
             Some("TransactionConflictException") => Self::Conflict,
             Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") | None => {
                 Self::Unknown
@@ -227,15 +225,15 @@ impl Outcome {
     }
 }
 
-/// What an error of any other call comes to: only a fault of ours is not worth another try.
-pub(crate) fn failure<E>(what: &'static str, error: SdkError<E>) -> Error
+/// The error of any other call: `Unavailable` if a retry may help, else `Internal`.
+pub(crate) fn service_error<E>(what: &'static str, error: SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let ours = match &error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(service) => {
-            let throttled = service.err().code().is_some_and(|code| THROTTLES.contains(&code));
+            let throttled = service.err().code().is_some_and(|code| THROTTLING_ERRORS.contains(&code));
             !throttled && service.raw().status().is_client_error()
         }
         _ => false,

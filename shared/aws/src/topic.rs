@@ -1,4 +1,4 @@
-//! Publishing what happened.
+//! Publishing of events.
 
 use std::future::Future;
 
@@ -8,14 +8,13 @@ use domain::models::event::Event;
 
 use crate::clients::Clients;
 
-/// The most messages, and the most bytes of them, that SNS takes in one batch ("`PublishBatch`",
-/// Amazon SNS API Reference).
+/// The most messages of an SNS batch, and their most bytes ("`PublishBatch`", Amazon SNS API Reference).
 const BATCH: usize = 10;
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// A topic that takes events.
+/// A topic for events.
 pub trait Topic: Sync {
-    /// Publishes events, and answers with the places in `events` of those that were not taken.
+    /// Publishes events, and returns the indexes in `events` of those that were not accepted.
     fn publish(&self, events: &[Event]) -> impl Future<Output = Result<Vec<usize>, Error>> + Send;
 }
 
@@ -27,7 +26,7 @@ pub struct TopicPublisher {
 }
 
 impl TopicPublisher {
-    /// A publisher to a topic.
+    /// A publisher for a topic.
     #[must_use]
     pub fn new(clients: &Clients, arn: String) -> Self {
         Self { client: clients.sns.clone(), arn }
@@ -50,7 +49,7 @@ impl Topic for TopicPublisher {
         let mut batch: Vec<(usize, String, &Event)> = Vec::new();
         let mut bytes = 0;
         for (at, event) in events.iter().enumerate() {
-            let message = event.public().to_string();
+            let message = event.to_public_json().to_string();
             let full = batch.len() == BATCH || bytes + message.len() + ATTRIBUTE_BYTES > BATCH_BYTES;
             if full && !batch.is_empty() {
                 failed.extend(self.publish_batch(&batch).await?);
@@ -67,7 +66,7 @@ impl Topic for TopicPublisher {
     }
 }
 
-/// More than the two attributes of a message ever measure.
+/// More than the size of a message's two attributes.
 const ATTRIBUTE_BYTES: usize = 256;
 
 fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestEntry, Error> {

@@ -1,24 +1,23 @@
-//! What an error of SES or SNS says of a message.
+//! Classifies errors of SES and SNS for a message.
 
-/// What is to become of a message after an error.
+/// What to do with a message after an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The service is being asked too much, or has paused: the message is tried again.
-    Later,
-    /// The service refuses this very message, and would refuse it again. With the reason: the service's own code,
-    /// or [`ACCESS_DENIED`] for each of the codes that mean it.
-    Never(String),
-    /// Nobody says what became of the call: it is tried again.
+    /// The service is throttling or paused: retry.
+    Retry,
+    /// The service rejects this message and would reject it again. Contains the reason: the service's code, or
+    /// [`ACCESS_DENIED`] for all codes that mean it.
+    Refused(String),
+    /// The outcome is unknown: retry.
     Unknown,
 }
 
-/// The reason of a message that the account or the role has no right to send: from this sender, or at all.
+/// The reason for a message that the account or the role may not send, from this sender or at all.
 const ACCESS_DENIED: &str = "access_denied";
 
-/// Decides by the status and the code of an error ("Common Errors" and `SendEmail` in the SES API v2 reference,
-/// "Common Error Types" and `Publish` in the SNS API reference). A request that is answered by another 4xx is at
-/// fault itself, so that the same one is answered in the same way: it is over, or it would be tried for days while
-/// others wait for their turn.
+/// Classifies an error by its status and code ("Common Errors" and `SendEmail` in the SES API v2 reference,
+/// "Common Error Types" and `Publish` in the SNS API reference). Any other 4xx means that the request itself is
+/// invalid and would fail again, so it is not retried: otherwise it would delay other messages for days.
 pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
     match code {
         Some(
@@ -30,11 +29,11 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "Throttling"
             | "Throttled"
             | "RequestLimitExceeded",
-        ) => Verdict::Later,
-        // Too many requests, and a request that did not come in time, whatever they are called (RFC 9110; RFC 6585).
-        _ if status == 429 => Verdict::Later,
+        ) => Verdict::Retry,
+        // Too many requests, or a request timeout, whatever their codes (RFC 9110; RFC 6585).
+        _ if status == 429 => Verdict::Retry,
         _ if status == 408 => Verdict::Unknown,
-        // The credentials or the clock of this run: another one has others.
+        // Wrong credentials or a wrong clock of this run, which another run may not have.
         Some(
             "ExpiredToken"
             | "ExpiredTokenException"
@@ -56,8 +55,8 @@ pub(crate) fn verdict(status: u16, code: Option<&str>) -> Verdict {
             | "AuthorizationErrorException"
             | "NotAuthorized"
             | "UnauthorizedOperation",
-        ) => Verdict::Never(ACCESS_DENIED.to_owned()),
-        Some(code) if (400..500).contains(&status) => Verdict::Never(code.to_owned()),
+        ) => Verdict::Refused(ACCESS_DENIED.to_owned()),
+        Some(code) if (400..500).contains(&status) => Verdict::Refused(code.to_owned()),
         Some(_) => Verdict::Unknown,
     }
 }
@@ -68,9 +67,9 @@ mod tests {
 
     #[test]
     fn each_error_of_ses_and_sns_ends_its_message_or_lets_it_be_tried_again() {
-        let never = |reason: &str| Verdict::Never(reason.to_owned());
+        let never = |reason: &str| Verdict::Refused(reason.to_owned());
         let cases = [
-            // SES: no right to the identity or the configuration set; then those of `SendEmail`.
+            // SES: no permission for the identity or the configuration set; then the codes of `SendEmail`.
             (403, "AccessDeniedException", never("access_denied")),
             (403, "AccessDenied", never("access_denied")),
             (400, "NotAuthorized", never("access_denied")),
@@ -80,20 +79,20 @@ mod tests {
             (400, "MessageRejected", never("MessageRejected")),
             (404, "NotFoundException", never("NotFoundException")),
             (400, "ValidationException", never("ValidationException")),
-            (400, "LimitExceededException", Verdict::Later),
-            (400, "SendingPausedException", Verdict::Later),
-            (429, "TooManyRequestsException", Verdict::Later),
+            (400, "LimitExceededException", Verdict::Retry),
+            (400, "SendingPausedException", Verdict::Retry),
+            (429, "TooManyRequestsException", Verdict::Retry),
             (500, "InternalServiceErrorException", Verdict::Unknown),
             // SNS.
             (403, "AuthorizationError", never("access_denied")),
             (403, "AuthorizationErrorException", never("access_denied")),
             (400, "InvalidParameter", never("InvalidParameter")),
             (400, "OptedOut", never("OptedOut")),
-            (400, "Throttling", Verdict::Later),
-            (429, "Throttled", Verdict::Later),
+            (400, "Throttling", Verdict::Retry),
+            (429, "Throttled", Verdict::Retry),
             (500, "InternalError", Verdict::Unknown),
             (503, "ServiceUnavailable", Verdict::Unknown),
-            // What another run may have better.
+            // Errors that another run may not have.
             (403, "ExpiredTokenException", Verdict::Unknown),
             (403, "SignatureDoesNotMatch", Verdict::Unknown),
             (403, "InvalidClientTokenId", Verdict::Unknown),

@@ -1,4 +1,4 @@
-//! Moments, always in UTC and to the millisecond.
+//! Timestamps, always in UTC with millisecond precision.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,8 +7,8 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC, to the millisecond. Written as RFC 3339 with exactly three decimals, so that
-/// the order of the texts is the order of the moments and a key can hold one.
+/// A timestamp in UTC, to the millisecond. Written as RFC 3339 with exactly three decimals, so that sorting the
+/// texts sorts the times and a key can contain one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Time(DateTime<Utc>);
@@ -17,10 +17,10 @@ pub struct Time(DateTime<Utc>);
 const LAST: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).expect("it is within a calendar");
 
 impl Time {
-    /// The beginning of 1970.
+    /// The Unix epoch, 1970-01-01T00:00:00.000Z.
     pub const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
 
-    /// The moment so many milliseconds after 1970; `None` outside of what a calendar can hold.
+    /// The time this many milliseconds after 1970; `None` outside the range of the calendar.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
         DateTime::from_timestamp_millis(millis).map(Self)
@@ -32,13 +32,13 @@ impl Time {
         self.0.timestamp_millis()
     }
 
-    /// Seconds since 1970, as DynamoDB's time to live wants them.
+    /// Seconds since 1970, the unit of DynamoDB's time to live.
     #[must_use]
     pub fn seconds(self) -> i64 {
         self.0.timestamp()
     }
 
-    /// Reads any RFC 3339 date-time.
+    /// Parses any RFC 3339 date-time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|time| Self::from(time.with_timezone(&Utc)))
@@ -50,14 +50,14 @@ impl Time {
         self.0.format("%Y-%m-%d").to_string()
     }
 
-    /// The moment `duration` later; at most the last that RFC 3339 can write, so that the texts stay
-    /// in the order of the moments.
+    /// The time `duration` later; capped at the last time that RFC 3339 can write, so that texts sort as the
+    /// times do.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.checked_add_signed(duration).map_or(LAST, |later| later.min(LAST)))
     }
 
-    /// The moment `duration` earlier.
+    /// The time `duration` earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.checked_sub_signed(duration).unwrap_or(DateTime::<Utc>::MIN_UTC))

@@ -1,4 +1,4 @@
-//! Cursors: where a list goes on.
+//! Opaque cursors for paginated lists.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,23 +8,23 @@ use crate::error::DomainError;
 
 const TAG: usize = 16;
 
-/// A position in a list, bound to the scope (workspace, list and query) in which it was given out.
+/// Encodes a position in a list, bound to the scope (workspace, list and query) in which it was issued.
 ///
-/// The tag is a plain hash: a cursor holds no authority, since whatever position it names is
-/// looked up inside the caller's own workspace. It exists so that a cursor that was altered, or
-/// carried over to another list, is told apart rather than giving a wrong page.
+/// The tag is a plain hash, not a signature: a cursor grants nothing, since the position that it names is
+/// looked up inside the caller's own workspace. The tag only makes an altered cursor, or one of another list,
+/// an error instead of a wrong page.
 #[must_use]
-pub fn seal(scope: &str, position: &[u8]) -> String {
+pub fn encode(scope: &str, position: &[u8]) -> String {
     let mut bytes = tag(scope, position).to_vec();
     bytes.extend(position);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The position that a cursor holds.
+/// Decodes the position in a cursor.
 ///
 /// # Errors
-/// `CursorInvalid` if it was not given out in this scope.
-pub fn open(scope: &str, cursor: &str) -> Result<Vec<u8>, DomainError> {
+/// `CursorInvalid` if it was not issued in this scope.
+pub fn decode(scope: &str, cursor: &str) -> Result<Vec<u8>, DomainError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| DomainError::CursorInvalid)?;
     match bytes.split_at_checked(TAG) {
         Some((sent, position)) if sent == tag(scope, position) => Ok(position.to_vec()),
@@ -49,15 +49,15 @@ mod tests {
 
     #[test]
     fn a_cursor_opens_only_where_it_was_given_out_and_as_it_was() {
-        let cursor = seal("workspace/list", b"here");
-        assert_eq!(open("workspace/list", &cursor).unwrap(), b"here");
-        assert_eq!(open("workspace/other", &cursor), Err(DomainError::CursorInvalid));
+        let cursor = encode("workspace/list", b"here");
+        assert_eq!(decode("workspace/list", &cursor).unwrap(), b"here");
+        assert_eq!(decode("workspace/other", &cursor), Err(DomainError::CursorInvalid));
         for at in 0..cursor.len() {
             let mut altered = cursor.clone().into_bytes();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).unwrap();
-            assert!(open("workspace/list", &altered).is_err() || altered == cursor);
+            assert!(decode("workspace/list", &altered).is_err() || altered == cursor);
         }
-        assert!(open("workspace/list", "").is_err());
+        assert!(decode("workspace/list", "").is_err());
     }
 }

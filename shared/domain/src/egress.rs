@@ -1,8 +1,8 @@
-//! The world outside of AWS: which of its addresses Handset calls.
+//! Which hosts and addresses outside AWS Handset may call.
 //!
-//! What a workspace types in is called from within: without a rule, a URL of its choice would reach
-//! whatever the functions reach. So a URL names a public host, and the connection goes to a public
-//! address.
+//! Workspaces choose URLs that are called from inside the functions. Without a rule such a URL could reach
+//! anything that the functions can reach. So a URL must name a public host, and the connection must go to a
+//! public address.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The most bytes of a URL.
 pub const URL_LIMIT: usize = 2 * 1024;
 
-/// True for an address of the public internet: not loopback, private, link-local, shared (CGNAT),
-/// multicast, unspecified, reserved or for documentation; not where a cloud tells its machines their
-/// secrets; and no IPv6 form of such an address (mapped, 6to4, NAT64).
+/// True for an address of the public internet. False for loopback, private, link-local, shared (CGNAT),
+/// multicast, unspecified, reserved and documentation addresses, for the cloud metadata addresses, and for IPv6
+/// forms of any of these (mapped, 6to4, NAT64).
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -21,8 +21,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// IANA's registry of special-purpose IPv4 addresses, as networks and the bits of their prefixes; and
-/// the address at which Azure's machines ask for their settings.
+/// IANA's registry of special-purpose IPv4 addresses, as networks and prefix lengths, and Azure's metadata address.
 const SPECIAL_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -66,90 +65,90 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// The "bad ports" of the Fetch standard (WHATWG, "Port blocking"): other protocols own them, and a server of these may
-/// take a request of HTTP for words of its own.
-const OF_OTHER_PROTOCOLS: [u16; 82] = [
+/// The "bad ports" of the Fetch standard (WHATWG, "Port blocking"): ports of other protocols, whose servers may
+/// take an HTTP request for commands of their own.
+const BLOCKED_PORTS: [u16; 82] = [
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
     111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
     540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
     6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ];
 
-/// How far calls to the world outside go.
+/// Which addresses outgoing calls may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EgressPolicy {
-    /// To the public internet alone.
+    /// The public internet only.
     #[default]
     Public,
-    /// To this machine's own loopback addresses as well, by http too: for trying things on one's own
-    /// machine. Nothing in an operation's environment can ask for it.
+    /// Also this machine's loopback addresses, and plain http to them: for local development. No function's
+    /// environment can select it.
     Loopback,
 }
 
 impl EgressPolicy {
-    /// True if one of a name's addresses may be called, being one of these.
+    /// True if a name that resolves to these addresses may be called.
     #[must_use]
     pub fn allows(self, addresses: &[IpAddr]) -> bool {
         let loopback = self == Self::Loopback && addresses.iter().all(IpAddr::is_loopback);
         loopback || addresses.iter().all(|address| is_public(*address))
     }
 
-    /// The host of a URL that may be called. See [`read_url`].
+    /// Parses and checks a URL that is to be called. See [`read_url`].
     ///
     /// # Errors
     /// As [`read_url`].
     pub fn read_url(self, url: &str) -> Result<Host, (&'static str, String)> {
         if self == Self::Loopback {
-            let found = read_host(&secure(url));
+            let found = parse_host(&to_https(url));
             if let Ok(host) = found
                 && host.is_loopback()
             {
-                return host.at_its_own_port();
+                return host.with_allowed_port();
             }
         }
         read_url(url)
     }
 }
 
-/// The host of a URL that may be called, in lower case, with its port if one is given; what is wrong
-/// with the URL if it is none: a stable code and a sentence.
+/// Parses a URL that is to be called, and gives its host in lower case with its port; or a stable error code
+/// and a sentence.
 ///
 /// # Errors
-/// `too_long`, `invalid_format`, `not_public` for an address that is not of the public internet, or
-/// `port_not_allowed` for a port that another protocol owns.
+/// `too_long`, `invalid_format`, `not_public` for an address that is not on the public internet, or
+/// `port_not_allowed` for a port of another protocol.
 pub fn read_url(url: &str) -> Result<Host, (&'static str, String)> {
-    let host = read_host(url)?;
+    let host = parse_host(url)?;
     if host.is_public() {
-        host.at_its_own_port()
+        host.with_allowed_port()
     } else {
         Err(("not_public", "must not be an address of a private network".to_owned()))
     }
 }
 
-/// The host that a URL names, whether or not it may be called.
+/// The host of a URL, whether or not it may be called.
 #[must_use]
 pub fn host_of(url: &str) -> Option<Host> {
-    read_host(&secure(url)).ok()
+    parse_host(&to_https(url)).ok()
 }
 
-/// True for an address that the product itself can be reached at: https, or http on this machine's own loopback
-/// addresses, and the host alone.
+/// True for a base URL at which the product itself can be reached: https, or http on a loopback address, and
+/// nothing after the host.
 #[must_use]
-pub fn is_own_address(url: &str) -> bool {
-    let secured = secure(url);
-    let host = read_host(&secured).ok().filter(|_| !secured["https://".len()..].contains(['/', '?']));
-    host.is_some_and(|host| *secured == *url || host.is_loopback())
+pub fn is_base_url(url: &str) -> bool {
+    let https = to_https(url);
+    let host = parse_host(&https).ok().filter(|_| !https["https://".len()..].contains(['/', '?']));
+    host.is_some_and(|host| *https == *url || host.is_loopback())
 }
 
-/// The URL as it would be by https.
-fn secure(url: &str) -> Cow<'_, str> {
+/// The URL with https instead of http.
+fn to_https(url: &str) -> Cow<'_, str> {
     match url.strip_prefix("http://") {
         Some(rest) => Cow::Owned(format!("https://{rest}")),
         None => Cow::Borrowed(url),
     }
 }
 
-fn read_host(url: &str) -> Result<Host, (&'static str, String)> {
+fn parse_host(url: &str) -> Result<Host, (&'static str, String)> {
     let invalid = |detail: &str| Err(("invalid_format", detail.to_owned()));
     if url.len() > URL_LIMIT {
         return Err(("too_long", format!("must have at most {URL_LIMIT} bytes")));
@@ -165,15 +164,15 @@ fn read_host(url: &str) -> Result<Host, (&'static str, String)> {
     }
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.contains('@') {
-        return invalid("must not hold a user name or a password");
+        return invalid("must not contain a user name or a password");
     }
     Host::read(authority).map_or_else(|| invalid("must name a host"), Ok)
 }
 
-/// A host, and the port at which it is called.
+/// A host and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Its name in lower case, or its address; an IPv6 address without its brackets.
+    /// Name in lower case, or IP address; an IPv6 address without brackets.
     pub name: String,
     /// The port.
     pub port: u16,
@@ -201,14 +200,14 @@ impl Host {
         (host.address().is_some() || is_name(&host.name)).then_some(host)
     }
 
-    /// The address, if the host is one.
+    /// The IP address, if the host is one.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.name.parse().ok()
     }
 
-    /// False for an address that is not of the public internet. What a name leads to shows only when
-    /// it is looked up.
+    /// False for an IP address that is not on the public internet. A name's addresses are checked when it is
+    /// resolved.
     fn is_public(&self) -> bool {
         self.address().is_none_or(is_public) && self.name != "localhost" && !self.name.ends_with(".localhost")
     }
@@ -217,16 +216,19 @@ impl Host {
         self.address().map_or(self.name == "localhost", |address| address.is_loopback())
     }
 
-    /// The host, unless another protocol owns its port.
-    fn at_its_own_port(self) -> Result<Self, (&'static str, String)> {
-        if OF_OTHER_PROTOCOLS.contains(&self.port) {
-            return Err(("port_not_allowed", format!("must not use port {}, which another protocol owns", self.port)));
+    /// The host, unless its port belongs to another protocol.
+    fn with_allowed_port(self) -> Result<Self, (&'static str, String)> {
+        if BLOCKED_PORTS.contains(&self.port) {
+            return Err((
+                "port_not_allowed",
+                format!("must not use port {}, which belongs to another protocol", self.port),
+            ));
         }
         Ok(self)
     }
 
-    /// True if a list of hosts allows this one: it stands there itself, or a name of which it is a
-    /// part does with `*.` before it. An empty list allows every host.
+    /// True if an allowlist contains this host, either by name or by a `*.` entry for one of its parent
+    /// domains. An empty list allows every host.
     #[must_use]
     pub fn is_allowed(&self, hosts: &[String]) -> bool {
         let matches = |allowed: &String| match allowed.strip_prefix("*.") {
@@ -237,7 +239,7 @@ impl Host {
     }
 }
 
-/// A name of the DNS. A last label of digits alone would be read as an address by some.
+/// True for a valid DNS name. A last label of only digits is refused, since some parsers read it as an IP address.
 fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -398,7 +400,7 @@ mod tests {
                 "{port}"
             );
         }
-        assert!(OF_OTHER_PROTOCOLS.is_sorted());
+        assert!(BLOCKED_PORTS.is_sorted());
         assert_eq!(host_of("https://Example.com:25/x").map(|host| host.name).as_deref(), Some("example.com"));
     }
 
@@ -412,7 +414,7 @@ mod tests {
             "http://localhost",
             "http://[::1]:4750",
         ] {
-            assert!(is_own_address(good), "{good}");
+            assert!(is_base_url(good), "{good}");
         }
         for bad in [
             "http://phones.example.com",
@@ -427,7 +429,7 @@ mod tests {
             "https://a@phones.example.com",
             "http://127.0.0.1@phones.example.com",
         ] {
-            assert!(!is_own_address(bad), "{bad}");
+            assert!(!is_base_url(bad), "{bad}");
         }
     }
 

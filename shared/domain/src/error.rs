@@ -1,4 +1,4 @@
-//! Why something is not done: the one enumeration of errors.
+//! The errors of the domain: one enumeration for all of them.
 
 use std::error::Error as StdError;
 
@@ -14,7 +14,7 @@ use crate::permission::Permission;
 use crate::states::{CommandState, InvitationStatus, JobState, Platform};
 use crate::string_enum::string_enum;
 
-/// A device that a refusal names: enough to tell it from the user's others.
+/// A device that an error names, with enough to distinguish it from the user's others.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct HeldDevice {
@@ -32,64 +32,63 @@ pub struct HeldDevice {
     pub last_login_at: Option<Time>,
 }
 
-/// A rule's reason not to do what was asked. The `Display` text is meant for people and holds
-/// nothing personal.
+/// A rule's reason to reject a request. The `Display` text is written for people and contains no personal data.
 #[derive(Clone, Debug, PartialEq, ThisError)]
 pub enum DomainError {
-    /// The body could not be read at all.
+    /// The body is not valid JSON.
     #[error("The body is not valid JSON: {0}.")]
     Malformed(String),
-    /// The body is of another media type.
+    /// The body has another media type than JSON.
     #[error("The body must be JSON, with Content-Type: application/json.")]
     ContentType,
     /// The body is larger than [`crate::limits::BODY_LIMIT`].
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
-    /// Something in the input breaks a rule; every fault is named.
+    /// The input breaks rules; every invalid field is listed.
     #[error("{}", invalid(.0.len()))]
     Invalid(Vec<FieldError>),
-    /// No credential was sent, or none of a kind that this operation takes.
+    /// No credential was sent, or none of a kind that this operation accepts.
     #[error("Send a credential: Authorization: Bearer …")]
     CredentialMissing,
-    /// The credential is not one of ours, or is not of the kind that this operation takes.
+    /// The credential is unknown, or not of the kind that this operation accepts.
     #[error("The credential is not valid.")]
     CredentialInvalid,
-    /// The credential's time is over.
+    /// The credential has expired.
     #[error("The credential has expired.")]
     CredentialExpired,
-    /// The credential was taken back.
+    /// The credential was revoked.
     #[error("The credential has been revoked.")]
     CredentialRevoked,
-    /// The device was wiped or registered anew since; it must be registered with a fresh code.
+    /// The device was wiped or registered again, which ended this credential; a new code is needed.
     #[error("This credential has ended because the device was wiped or registered again. Register it with a new code.")]
     ReEnrol,
     /// The caller lacks a permission.
     #[error("You need the permission {0}.")]
     PermissionMissing(Permission),
-    /// The caller lacks each of several permissions, of which one is enough.
+    /// The caller has none of several permissions, of which one would be enough.
     #[error("You need one of the permissions {}.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     PermissionsMissing(&'static [Permission]),
-    /// A key may only be given what its maker holds.
+    /// A key can only be granted permissions that its creator has.
     #[error("You cannot grant {0}, which you do not hold yourself.")]
     PermissionNotHeld(Permission),
-    /// What is for a person alone, whom neither a key nor a token stands for.
+    /// Only a signed-in person can do this, not a key or a token.
     #[error("Sign in to do this. Keys and personal access tokens cannot.")]
     MemberOnly,
-    /// A key would outlive the token that made it.
+    /// A key could outlive the token that created it.
     #[error("A personal access token cannot create keys. Sign in, or use a key.")]
     TokenMakesNoKeys,
-    /// A key that was made by a key that was made by a key, and so on.
+    /// The key is the last of a chain of keys that each created the next, which has the maximum length.
     #[error(
         "This key cannot create keys: it comes from a chain of {MAKERS_LIMIT} keys. Use an earlier one of them, or sign in."
     )]
     TooManyMakers,
-    /// So much was made by a member that it cannot end in the commit that removes them.
+    /// The member created more keys and webhooks than can be ended in the commit that removes the member.
     #[error("This member created {0} keys and webhooks, more than can end at once. Revoke some of them first.")]
     TooManyMade(usize),
-    /// What was accepted cannot be declined.
+    /// An accepted membership cannot be declined.
     #[error("You have accepted this membership. An admin of the workspace can remove you.")]
     MembershipAccepted,
-    /// The workspace has no such thing.
+    /// The workspace has no such object.
     #[error("{}", not_found(.0))]
     NotFound(&'static str),
     /// No operation has this address.
@@ -98,58 +97,58 @@ pub enum DomainError {
     /// The address exists, but not with this method.
     #[error("Method not allowed here.")]
     MethodNotAllowed,
-    /// The address takes these methods only.
+    /// The address accepts only these methods.
     #[error("only {0} accepted")]
     OnlyMethods(String),
-    /// What was asked for cannot be shown in any of the ways that the caller takes.
+    /// The response is not available in any media type that the caller accepts.
     #[error("Available only as {0}.")]
     NotAcceptable(String),
-    /// The thing has changed since it was read.
+    /// The object has changed since it was read.
     #[error("This has changed since it was read. Read it again, then retry.")]
     VersionMismatch,
     /// No invitation has this code.
     #[error("This code is not valid. Check it, or ask for a new invitation.")]
     CodeUnknown,
-    /// The code's time is over.
+    /// The code has expired.
     #[error("This code has expired. Ask for a new invitation.")]
     CodeExpired,
-    /// The code was good for a number of devices, and they are registered.
+    /// The code has been used for as many devices as it allows.
     #[error("This code has been used. Ask for a new invitation.")]
     CodeUsed,
-    /// A newer invitation has taken its place.
+    /// A newer invitation has replaced this one.
     #[error("A newer invitation has replaced this code. Use the newest message.")]
     CodeSuperseded,
-    /// Its invitation was taken back.
+    /// The invitation was revoked.
     #[error("This code was revoked. Ask for a new invitation.")]
     CodeRevoked,
-    /// An invitation that is over stays as it is.
+    /// The invitation has already ended.
     #[error("The invitation is already {0}.")]
     InvitationOver(InvitationStatus),
-    /// The user holds as many devices as one may.
+    /// The user has the maximum number of devices.
     #[error("The user already has {} devices. Delete one first.", .0.len())]
     DeviceLimitReached(Vec<HeldDevice>),
-    /// Another user holds this device.
+    /// The device is registered to another user.
     #[error("This device is registered to another user.")]
     IdentifierHeld,
     /// The device is blocked.
     #[error("This device is blocked.")]
     DeviceBlocked,
-    /// A deleted device stays deleted.
+    /// The device is deleted, which is final.
     #[error("This device is deleted.")]
     DeviceDeleted,
-    /// There is no app any more that could do it.
+    /// The device was erased, so no app is left that could do it.
     #[error("This device was wiped. Register it again with a new code.")]
     DeviceErased,
-    /// An installation that is told to erase itself does so before it is registered.
+    /// The installation has a pending command to erase itself, and must finish it before it is registered again.
     #[error("This device has yet to erase itself. Let the app check in and finish, then use the code again.")]
     ErasurePending,
-    /// A command that is over stays as it is.
+    /// The command has already ended.
     #[error("{}", command_over(*.0))]
     CommandOver(CommandState),
-    /// Before a user is deleted, their phones are to be wiped.
+    /// The user has phones that must be wiped before the user is deleted.
     #[error("{}", wipe_first(.0.len()))]
     WipeFirst(Vec<HeldDevice>),
-    /// A job that is over stays as it is.
+    /// The job has already ended.
     #[error("{}", job_over(*.0))]
     JobOver(JobState),
     /// The user is suspended.
@@ -161,25 +160,25 @@ pub enum DomainError {
     /// The user is deleted.
     #[error("The user is deleted.")]
     UserDeleted,
-    /// The user was taken out of client deployment.
+    /// The user was removed from client deployment.
     #[error("The user is not in client deployment. Deploy to them first.")]
     NotDeployed,
-    /// The device was enrolled by an invitation, and nobody has deployed to its user since.
+    /// The device was registered by an invitation, and no deployment to its user followed.
     #[error("Nothing has been deployed to this device's user since the device was registered.")]
     DeviceNotDeployed,
-    /// An e-mail cannot be sent to a user without an address.
+    /// The user has no e-mail address to send to.
     #[error("The user has no e-mail address.")]
     EmailMissing,
-    /// A text cannot be sent to a user without a number.
+    /// The user has no mobile number to send a text to.
     #[error("The user has no mobile number.")]
     MobileMissing,
-    /// The operator has named no calling codes.
+    /// The operator has allowed no calling codes.
     #[error("Texts are off: the operator of this deployment has allowed no calling codes.")]
     TextsOff,
-    /// The operator has not named the number's calling code.
+    /// The operator has not allowed the number's calling code.
     #[error("Texts to this calling code are not allowed.")]
     CallingCodeNotAllowed,
-    /// As many messages went out as may.
+    /// A message limit is reached.
     #[error("{}", too_many(.0))]
     TooManyMessages(RetryAfter),
     /// Another user has this username.
@@ -189,31 +188,31 @@ pub enum DomainError {
     #[error("Another user has this user_identity_key.")]
     IdentityKeyTaken,
     // sources
-    /// The user follows another source, or an identity provider.
+    /// The user comes from another source, or from an identity provider.
     #[error("The user comes from another source, or from an identity provider.")]
     HeldByOtherSource,
-    /// Another user has this name in the source, or with the identity provider.
+    /// Another user has this external id in the source or at the identity provider.
     #[error("Another user has this external id.")]
     ExternalIdTaken,
-    /// The rows of this source are not uploaded.
+    /// The source's rows are not uploaded but fetched or pushed.
     #[error("This source takes no uploads.")]
     SourceNotUploaded,
-    /// An identity provider pushes the users of this source.
+    /// An identity provider pushes this source's users.
     #[error("An identity provider manages the users of this source.")]
     SourcePushed,
-    /// There is nothing to take in.
+    /// There is no complete, unused upload.
     #[error("There is no complete, unused upload. Upload every part first.")]
     NothingUploaded,
-    /// The workspace has as many sources as it may.
+    /// The workspace has the maximum number of sources.
     #[error("A workspace has at most {SOURCE_LIMIT} sources.")]
     TooManySources,
-    /// A source is taken in by one job at a time.
+    /// Another sync of the source is still running.
     #[error("A sync of this source is still running.")]
     SyncRunning,
-    /// This person is a member already.
+    /// The person is a member already.
     #[error("This person is a member already.")]
     MemberExists,
-    /// A workspace keeps at least one admin.
+    /// The change would leave the workspace without an admin.
     #[error("The last admin cannot be removed.")]
     LastAdmin,
     // profiles
@@ -223,33 +222,33 @@ pub enum DomainError {
     /// Users have this profile.
     #[error("Users have this profile. Give them another one first.")]
     ProfileInUse,
-    /// Whether users have this profile is known for certain only after a while.
+    /// The profile was given to a user so recently that the index of its users may not show it yet.
     #[error("This profile was given to a user within the last two minutes. Try again in two minutes.")]
     ProfileJustGiven,
-    /// A workspace with profiles has a default.
+    /// A workspace that has profiles must have a default.
     #[error("This is the workspace's default profile. Make another one the default first.")]
     ProfileIsDefault,
-    /// The call was made before with this idempotency key, and what it made shows only once.
+    /// The object was already created with this idempotency key; its secret is shown only once.
     #[error("This was already created; its secret is shown only once.")]
     AlreadyCreated(String),
-    /// The idempotency key belongs to a call with another body.
+    /// The idempotency key was used with another body.
     #[error("This idempotency key was used with a different request.")]
     IdempotencyMismatch,
-    /// The cursor is altered, or belongs to another list.
+    /// The cursor was altered or belongs to another list.
     #[error("The cursor is not valid for this list.")]
     CursorInvalid,
     // webhooks
-    /// The workspace has as many webhooks as it may.
+    /// The workspace has the maximum number of webhooks.
     #[error("A workspace has at most {WEBHOOK_LIMIT} webhooks.")]
     TooManyWebhooks,
     // scim
-    /// Something that the protocol knows and that is not offered.
+    /// Part of the SCIM protocol that is not supported.
     #[error("Not supported here.")]
     NotOffered,
-    /// What a server knows is told as a whole (RFC 7644, 4).
+    /// SCIM's discovery endpoints take no filter (RFC 7644, section 4).
     #[error("This does not take a filter.")]
     FilterNotTaken,
-    /// What SCIM has a word of its own for.
+    /// An error with a SCIM `scimType`, and its detail.
     #[error("{1}")]
     Scim(ScimType, String),
 }
@@ -308,7 +307,7 @@ fn job_over(state: JobState) -> String {
 }
 
 impl DomainError {
-    /// A refusal for one fault of one field.
+    /// An error for one invalid field.
     #[must_use]
     pub fn field(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, code, detail)])
@@ -393,17 +392,16 @@ impl DomainError {
     }
 }
 
-/// What can end an operation before it has done its work.
+/// Why an operation did not complete.
 #[derive(Debug, ThisError)]
 pub enum Error {
-    /// A rule refused. The caller is told why.
+    /// A rule rejected the request. The caller gets the reason.
     #[error("refused: {0}")]
     Refused(#[from] DomainError),
     /// A row changed between the read and the commit; the operation starts over from its read.
     #[error("another change came first")]
     Conflict,
-    /// A service is not reachable, is throttling, or did not say what became of the call. The
-    /// caller may try again.
+    /// A service is not reachable, is throttling, or left the call's outcome unknown. The caller may retry.
     #[error("{what} is not available")]
     Unavailable {
         /// The service.
@@ -411,10 +409,10 @@ pub enum Error {
         /// The cause.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// A fault of ours.
+    /// An internal error.
     #[error("{what} failed")]
     Internal {
-        /// What was being done.
+        /// The step that failed.
         what: &'static str,
         /// The cause.
         source: Box<dyn StdError + Send + Sync>,
@@ -422,40 +420,40 @@ pub enum Error {
 }
 
 impl Error {
-    /// A fault of ours, with its cause.
+    /// An internal error with its cause.
     pub fn internal(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Internal { what, source: source.into() }
     }
 
-    /// A service that did not answer, with its cause.
+    /// An error for a service that did not answer, with its cause.
     pub fn unavailable(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable { what, source: source.into() }
     }
 }
 
 string_enum! {
-    /// Which limit a message has met.
+    /// The message limit that was reached.
     MessageLimit {
-        /// That of its recipient.
+        /// The recipient's limit.
         Recipient = "too_many_messages",
-        /// That of the workspace's day.
+        /// The workspace's daily limit.
         Workspace = "daily_quota_reached",
     }
 }
 
-/// Why a message has to wait, and until when.
+/// The message limit that was reached, and when to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
     /// The limit.
     pub limit: MessageLimit,
-    /// When it may be tried again.
+    /// Earliest time of a retry.
     pub until: Time,
-    /// The same in seconds from now, rounded up.
+    /// Seconds from now until then, rounded up.
     pub seconds: i64,
 }
 
 impl RetryAfter {
-    /// A wait that begins now.
+    /// The wait from now until a time.
     #[must_use]
     pub fn new(limit: MessageLimit, until: Time, now: Time) -> Self {
         let millis = until.millis() - now.millis();
@@ -464,23 +462,23 @@ impl RetryAfter {
 }
 
 string_enum! {
-    /// SCIM's own words for what is wrong with a request (RFC 7644, table 9).
+    /// SCIM's error types, `scimType` (RFC 7644, table 9).
     ScimType {
-        /// The filter cannot be read, or compares what cannot be compared.
+        /// The filter is invalid, or compares values that cannot be compared.
         InvalidFilter = "invalidFilter",
-        /// More things would have to be looked at than one request may.
+        /// The request would have to read more objects than one request may.
         TooMany = "tooMany",
-        /// Another one has this name.
+        /// The name is taken.
         Uniqueness = "uniqueness",
-        /// The attribute cannot be changed so.
+        /// The attribute cannot be changed in this way.
         Mutability = "mutability",
-        /// The body is not built as it must be.
+        /// The body has the wrong structure.
         InvalidSyntax = "invalidSyntax",
-        /// The path leads to no attribute that there is.
+        /// The path names no known attribute.
         InvalidPath = "invalidPath",
-        /// The path leads to no value that is there.
+        /// The path matches no existing value.
         NoTarget = "noTarget",
-        /// A value is missing, or is not one of the attribute.
+        /// A value is missing or invalid for the attribute.
         InvalidValue = "invalidValue",
     }
 }

@@ -1,4 +1,4 @@
-//! Identifiers. Each kind of thing has a type of its own, so that they cannot be mixed up.
+//! Identifiers. Each kind of object has its own type, so that they cannot be mixed up.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,8 +17,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the hyphenated form, in lower case as we write it: any other spelling of the
-            /// same number is no identifier of ours.
+            /// Parses the hyphenated lower-case form. Any other spelling of the same UUID is rejected.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let id = Self(Uuid::try_parse(text).ok()?);
@@ -61,7 +60,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A tenant. Everything belongs to exactly one.
+    /// A tenant. Every other object belongs to exactly one.
     WorkspaceId
 );
 
@@ -76,7 +75,7 @@ id!(
 );
 
 id!(
-    /// One offer to register devices.
+    /// An invitation or a deployment, with its code.
     InvitationId
 );
 
@@ -86,22 +85,22 @@ id!(
 );
 
 id!(
-    /// A source that users come from.
+    /// A source of users.
     SourceId
 );
 
 id!(
-    /// Something that opens doors, by its identifier in the access system that issued it.
+    /// An access credential, by the identifier that the access system gave it.
     CredentialId
 );
 
 id!(
-    /// Something that one device must do.
+    /// A command to one device.
     CommandId
 );
 
 id!(
-    /// Work over many things.
+    /// A job: one action on many objects.
     JobId
 );
 
@@ -116,33 +115,33 @@ id!(
 );
 
 id!(
-    /// A person at the console, in one workspace.
+    /// A membership of a person who uses the console, in one workspace.
     MemberId
 );
 
 id!(
-    /// An address that is told what happens.
+    /// A webhook.
     WebhookId
 );
 
 id!(
-    /// Something that happened. A UUID of version 7 (RFC 9562), so that it holds its own time.
+    /// An event. A UUID of version 7 (RFC 9562), so that it contains its time.
     EventId
 );
 
 impl EventId {
-    /// The identifier of the event that comes so many after this one in the same act. The order
-    /// of the identifiers is the order of the events.
+    /// The identifier of the n-th event after this one in the same request. Identifiers sort in the order of
+    /// the events.
     #[must_use]
     pub fn nth(self, n: usize) -> Self {
-        /// The bits of a UUID of version 7 that are free in its second half.
+        /// Mask of the free bits in the second half of a UUID of version 7.
         const FREE: u64 = u64::MAX >> 2;
         let (high, low) = self.0.as_u64_pair();
         let free = (low & FREE).wrapping_add(n as u64) & FREE;
         Self(Uuid::from_u64_pair(high, (low & !FREE) | free))
     }
 
-    /// When the event was made; `None` for a UUID of another version.
+    /// Time of the event; `None` for a UUID of another version.
     #[must_use]
     pub fn time(self) -> Option<Time> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
@@ -150,7 +149,7 @@ impl EventId {
     }
 }
 
-/// A UUID of version 7 (RFC 9562) made at `time` from ten random bytes: texts sort by time.
+/// A UUID of version 7 (RFC 9562) from a time and ten random bytes; the texts sort by time.
 #[must_use]
 pub fn timed_uuid(time: Time, random: [u8; 10]) -> Uuid {
     let millis = u64::try_from(time.millis()).unwrap_or(0);

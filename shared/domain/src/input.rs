@@ -1,4 +1,4 @@
-//! Reading what a caller sends: every fault is found in one go, not only the first.
+//! Parses a caller's input and collects every invalid field, not only the first.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use crate::ids::UserId;
 use crate::shape::{Shape, text, timestamp, uuid};
 use crate::text::TextRule;
 
-/// The most faults that are told at once: more than an input made in good faith has, and few
-/// enough that the answer to any other stays far below the 6 MB that Lambda gives back.
-pub const FAULT_LIMIT: usize = 200;
+/// The most field errors that one response lists: more than any honest input has, and few enough that the
+/// response stays far below Lambda's 6 MB.
+pub const FIELD_ERROR_LIMIT: usize = 200;
 
 /// An invalid field of an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -27,58 +27,57 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// A fault of a field.
+    /// An error for one field.
     #[must_use]
     pub fn new(field: &str, code: &'static str, detail: impl Into<String>) -> Self {
         Self { field: field.to_owned(), code, detail: detail.into() }
     }
 }
 
-/// An enumeration that is read from a word.
+/// An enumeration that is parsed from a fixed string.
 pub trait StringEnum: Sized {
-    /// Every word.
+    /// Every value's string.
     fn all() -> Vec<&'static str>;
-    /// The member that a word stands for.
+    /// Parses a value.
     fn read(word: &str) -> Option<Self>;
 }
 
-/// The fields of an input: a JSON object, or the parameters of a query. Each read answers with a
-/// usable value, or notes a fault and answers with `None`; [`Fields::finish`] gives the faults.
-/// Fields that nobody reads are ignored, so that newer apps can talk to an older back end; in
-/// [strict](Fields::strict) ones, and by [`Fields::refuse_others`], they are faults.
+/// The fields of an input: a JSON object or the parameters of a query. Each read gives a valid value, or
+/// records an error and gives `None`; [`Fields::finish`] returns the errors. Unknown fields are ignored, so
+/// that newer apps can talk to an older back end; in [strict](Fields::strict) mode and by
+/// [`Fields::deny_unknown`] they are errors.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
-    asked: BTreeSet<String>,
+    read: BTreeSet<String>,
     faults: Vec<FieldError>,
     textual: bool,
     strict: bool,
-    /// What was asked for, where that is all that is wanted to be known.
+    /// Where the reads are recorded when the fields only describe a reader.
     shape: Option<Shape>,
 }
 
 impl Fields {
     /// The fields of a JSON object.
     #[must_use]
-    pub fn of_json(values: Map<String, Value>) -> Self {
-        Self { values, asked: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
+    pub fn from_json(values: Map<String, Value>) -> Self {
+        Self { values, read: BTreeSet::new(), faults: Vec::new(), textual: false, strict: false, shape: None }
     }
 
-    /// Fields that nobody has sent, by which a reader shows what it takes: each read is noted in the
-    /// shape. `values` are what readers make their further reads depend on.
+    /// Empty fields that record in `shape` what a reader asks for. `values` are the fields that the reader's
+    /// further reads depend on.
     #[must_use]
-    pub fn noting(shape: &Shape, values: Map<String, Value>) -> Self {
-        Self { shape: Some(shape.clone()), ..Self::of_json(values) }
+    pub fn recording(shape: &Shape, values: Map<String, Value>) -> Self {
+        Self { shape: Some(shape.clone()), ..Self::from_json(values) }
     }
 
-    /// The parameters of a query, decoded, in their order. A repeated one is a fault; one with an
-    /// empty value counts as absent.
+    /// The decoded parameters of a query, in order. A repeated one is an error; an empty one counts as absent.
     #[must_use]
-    pub fn of_query(parameters: Vec<(String, String)>) -> Self {
-        let mut fields = Self { textual: true, ..Self::of_json(Map::new()) };
+    pub fn from_query(parameters: Vec<(String, String)>) -> Self {
+        let mut fields = Self { textual: true, ..Self::from_json(Map::new()) };
         for (name, value) in parameters {
             if fields.values.contains_key(&name) {
-                fields.fault(&name, "repeated", "must be given once only");
+                fields.add_error(&name, "repeated", "must be given only once");
             } else {
                 fields.values.insert(name, if value.is_empty() { Value::Null } else { Value::String(value) });
             }
@@ -86,175 +85,173 @@ impl Fields {
         fields
     }
 
-    /// Parameters that came in a query or in a JSON body: numbers and booleans may be texts, and an
-    /// array of one text may look like that text.
+    /// Parameters from a query or a JSON body: numbers and booleans may be strings, and a list of one string
+    /// may be that string.
     #[must_use]
-    pub fn of_parameters(values: Map<String, Value>) -> Self {
-        Self { textual: true, ..Self::of_json(values) }
+    pub fn from_parameters(values: Map<String, Value>) -> Self {
+        Self { textual: true, ..Self::from_json(values) }
     }
 
-    /// The same fields, of which none may be left that nobody reads.
+    /// The same fields, with unknown ones as errors.
     #[must_use]
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
     }
 
-    /// Notes a fault that the caller found by a rule of its own, if there are not
-    /// [`FAULT_LIMIT`] already.
-    pub fn fault(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
-        if self.faults.len() < FAULT_LIMIT {
+    /// Records an error that the caller found, up to [`FIELD_ERROR_LIMIT`] of them.
+    pub fn add_error(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        if self.faults.len() < FIELD_ERROR_LIMIT {
             self.faults.push(FieldError::new(field, code, detail));
         }
     }
 
-    /// The faults found, if any.
+    /// Ends the reading.
     ///
     /// # Errors
-    /// All faults that the reads before have found; of strict fields, also those that nobody has read.
+    /// All errors of the reads so far; of strict fields, also each unknown field.
     pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
-        self.refuse_others_if_strict();
+        self.deny_unknown_if_strict();
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
-    /// The fields as they came, for what knows them by names of its own.
+    /// The raw fields, for readers that handle names themselves.
     ///
     /// # Errors
-    /// All faults that were found before.
+    /// All errors found so far.
     pub fn into_values(self) -> Result<Map<String, Value>, Vec<FieldError>> {
         if self.faults.is_empty() { Ok(self.values) } else { Err(self.faults) }
     }
 
-    fn refuse_others_if_strict(&mut self) {
+    fn deny_unknown_if_strict(&mut self) {
         if self.strict {
-            self.refuse_others();
+            self.deny_unknown();
         }
     }
 
-    /// Notes a fault of each field that was sent and that nobody has read, with the name that it may have been
-    /// meant to be.
-    pub fn refuse_others(&mut self) {
+    /// Records an error for each unknown field, with the closest known name as a suggestion.
+    pub fn deny_unknown(&mut self) {
         if let Some(shape) = &self.shape {
             shape.close();
         }
-        let others = self.values.keys().filter(|name| !self.asked.contains(*name));
-        let others: Vec<String> = others.take(FAULT_LIMIT).cloned().collect();
-        for name in others {
-            let detail = match nearest(&name, &self.asked) {
+        let unknown = self.values.keys().filter(|name| !self.read.contains(*name));
+        let unknown: Vec<String> = unknown.take(FIELD_ERROR_LIMIT).cloned().collect();
+        for name in unknown {
+            let detail = match nearest(&name, &self.read) {
                 Some(known) => format!("unknown field (did you mean `{known}`?)"),
                 None => "unknown field".to_owned(),
             };
-            self.fault(&name, "unknown_field", detail);
-            self.asked.insert(name);
+            self.add_error(&name, "unknown_field", detail);
+            self.read.insert(name);
         }
     }
 
-    /// The names of the fields that were sent and read so far, in the order of their letters.
+    /// The names of the fields that were sent and read so far, sorted.
     #[must_use]
-    pub fn used(&self) -> Vec<String> {
-        self.asked.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
+    pub fn read_names(&self) -> Vec<String> {
+        self.read.iter().filter(|name| self.values.get(*name).is_some_and(|value| !value.is_null())).cloned().collect()
     }
 
-    /// A value as it came; `null` counts as absent.
+    /// The raw value; `null` counts as absent.
     pub fn value(&mut self, name: &str) -> Option<Value> {
-        self.value_like(name, || json!({}))
+        self.value_with_schema(name, || json!({}))
     }
 
-    /// A value as it came, of which a reader of its own makes sense; `schema` says what that takes.
-    pub fn value_like(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
-        self.asked.insert(name.to_owned());
+    /// The raw value, for a reader that parses it; `schema` describes what that reader accepts.
+    pub fn value_with_schema(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
+        self.read.insert(name.to_owned());
         if let Some(shape) = &self.shape {
-            shape.note(name, schema());
+            shape.record_field(name, schema());
         }
         self.values.get(name).filter(|value| !value.is_null()).cloned()
     }
 
-    /// True if the field was sent as `null`, which takes a value away.
+    /// True if the field was sent as `null`, which removes a value.
     #[must_use]
     pub fn is_null(&mut self, name: &str) -> bool {
-        self.asked.insert(name.to_owned());
+        self.read.insert(name.to_owned());
         self.values.get(name).is_some_and(Value::is_null)
     }
 
-    /// An object within, that may be there. What is wrong with it is told by [`Fields::faults_of`].
+    /// An optional nested object. Its errors are taken over by [`Fields::take_errors_of`].
     pub fn object(&mut self, name: &str) -> Option<Self> {
-        if let Some(within) = self.shape.as_ref().map(|shape| shape.within(name)) {
-            return Some(Self::noting(&within, Map::new()));
+        if let Some(within) = self.shape.as_ref().map(|shape| shape.nested(name)) {
+            return Some(Self::recording(&within, Map::new()));
         }
         match self.value(name)? {
-            Value::Object(values) => Some(Self { strict: self.strict, ..Self::of_json(values) }),
+            Value::Object(values) => Some(Self { strict: self.strict, ..Self::from_json(values) }),
             _ => {
-                self.fault(name, "wrong_type", "must be an object");
+                self.add_error(name, "wrong_type", "must be an object");
                 None
             }
         }
     }
 
-    /// Takes over the faults of an object within.
-    pub fn faults_of(&mut self, name: &str, mut inner: Self) {
-        inner.refuse_others_if_strict();
+    /// Takes over the errors of a nested object.
+    pub fn take_errors_of(&mut self, name: &str, mut inner: Self) {
+        inner.deny_unknown_if_strict();
         for fault in inner.faults {
             let field = if fault.field.is_empty() { name.to_owned() } else { format!("{name}.{}", fault.field) };
-            self.fault(&field, fault.code, fault.detail);
+            self.add_error(&field, fault.code, fault.detail);
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn required_text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         self.required(name, || text(rule))?;
         self.text(name, rule)
     }
 
-    /// A text that may be there.
+    /// An optional text.
     pub fn text(&mut self, name: &str, rule: TextRule) -> Option<String> {
         let raw = self.string(name, || text(rule))?;
-        rule.read(&raw).map_err(|(code, detail)| self.fault(name, code, detail)).ok()
+        rule.read(&raw).map_err(|(code, detail)| self.add_error(name, code, detail)).ok()
     }
 
-    /// A text that is to be changed: `None` if it was not sent, an inner `None` if it was sent as
-    /// `null`, which takes it away.
-    pub fn edited_text(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
+    /// A text that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`, which
+    /// removes it.
+    pub fn text_edit(&mut self, name: &str, rule: TextRule) -> Option<Option<String>> {
         if self.is_null(name) { Some(None) } else { self.text(name, rule).map(Some) }
     }
 
-    /// A word of an enumeration that must be there.
-    pub fn required_word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
+    /// A required value of an enumeration.
+    pub fn required_enum<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         self.required(name, || words(&W::all()))?;
-        self.word(name)
+        self.enum_value(name)
     }
 
-    /// One of several things by its name, which must be there.
-    pub fn required_of<T: Copy>(
+    /// A required choice among named values.
+    pub fn required_choice<T: Copy>(
         &mut self,
         name: &str,
         known: &'static [(&'static str, T)],
     ) -> Option<(&'static str, T)> {
         self.required(name, || words(&names(known)))?;
-        self.one_of(name, known)
+        self.choice(name, known)
     }
 
-    /// One of several things by its name, which may be there.
-    pub fn one_of<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
+    /// An optional choice among named values.
+    pub fn choice<T: Copy>(&mut self, name: &str, known: &'static [(&'static str, T)]) -> Option<(&'static str, T)> {
         let raw = self.string(name, || words(&names(known)))?;
         let found = known.iter().find(|(word, _)| *word == raw).copied();
         if found.is_none() {
-            self.fault(name, "unknown_value", format!("must be one of {}", names(known).join(", ")));
+            self.add_error(name, "unknown_value", format!("must be one of {}", names(known).join(", ")));
         }
         found
     }
 
-    /// A word of an enumeration that may be there.
-    pub fn word<W: StringEnum>(&mut self, name: &str) -> Option<W> {
+    /// An optional value of an enumeration.
+    pub fn enum_value<W: StringEnum>(&mut self, name: &str) -> Option<W> {
         let raw = self.string(name, || words(&W::all()))?;
         let word = W::read(&raw);
         if word.is_none() {
-            self.fault(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
+            self.add_error(name, "unknown_value", format!("must be one of {}", W::all().join(", ")));
         }
         word
     }
 
-    /// A whole number within bounds that may be there.
+    /// An optional integer within bounds.
     pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
-        let value = self.value_like(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
+        let value = self.value_with_schema(name, || json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let number = match &value {
             Value::String(text) if self.textual => text.parse().ok(),
             other => other.as_i64(),
@@ -262,102 +259,102 @@ impl Fields {
         match number {
             Some(number) if (least..=most).contains(&number) => Some(number),
             Some(_) => {
-                self.fault(name, "out_of_range", format!("must be from {least} to {most}"));
+                self.add_error(name, "out_of_range", format!("must be from {least} to {most}"));
                 None
             }
             None => {
-                self.fault(name, "wrong_type", "must be a whole number");
+                self.add_error(name, "wrong_type", "must be a whole number");
                 None
             }
         }
     }
 
-    /// A whole number that is to be changed: `None` if it was not sent, an inner `None` if it was
-    /// sent as `null`, which takes it away.
-    pub fn edited_integer(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
+    /// An integer that may be changed: `None` if it was not sent, an inner `None` if it was sent as `null`,
+    /// which removes it.
+    pub fn integer_edit(&mut self, name: &str, least: i64, most: i64) -> Option<Option<i64>> {
         if self.is_null(name) { Some(None) } else { self.integer(name, least, most).map(Some) }
     }
 
-    /// `true` or `false`, that may be there.
+    /// An optional boolean.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        let value = self.value_like(name, || json!({"type": "boolean"}))?;
+        let value = self.value_with_schema(name, || json!({"type": "boolean"}))?;
         let answer = match (&value, self.textual) {
             (Value::Bool(answer), _) => Some(*answer),
             (Value::String(text), true) => text.parse().ok(),
             _ => None,
         };
         if answer.is_none() {
-            self.fault(name, "wrong_type", "must be true or false");
+            self.add_error(name, "wrong_type", "must be true or false");
         }
         answer
     }
 
-    /// A moment that may be there.
+    /// An optional timestamp.
     pub fn time(&mut self, name: &str) -> Option<Time> {
         let raw = self.string(name, timestamp)?;
         let time = Time::parse(&raw);
         if time.is_none() {
-            self.fault(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
+            self.add_error(name, "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
         }
         time
     }
 
-    /// An identifier that may be there.
+    /// An optional identifier.
     pub fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let raw = self.string(name, uuid)?;
         let id = parse(&raw);
         if id.is_none() {
-            self.fault(name, "invalid_format", "must be a UUID in lower case with hyphens");
+            self.add_error(name, "invalid_format", "must be a UUID in lower case with hyphens");
         }
         id
     }
 
-    /// An array of texts that may be there.
+    /// An optional list of texts.
     pub fn texts(&mut self, name: &str, rule: TextRule) -> Option<Vec<String>> {
-        let items = match self.value_like(name, || json!({"type": "array", "items": text(rule)}))? {
+        let items = match self.value_with_schema(name, || json!({"type": "array", "items": text(rule)}))? {
             Value::Array(items) => items,
             only @ Value::String(_) if self.textual => vec![only],
             _ => {
-                self.fault(name, "wrong_type", "must be an array of texts");
+                self.add_error(name, "wrong_type", "must be an array of strings");
                 return None;
             }
         };
         let mut texts = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let read =
-                item.as_str().ok_or(("wrong_type", "must be a text".to_owned())).and_then(|text| rule.read(text));
+                item.as_str().ok_or(("wrong_type", "must be a string".to_owned())).and_then(|text| rule.read(text));
             match read {
                 Ok(text) => texts.push(text),
-                Err((code, detail)) => self.fault(&format!("{name}.{at}"), code, detail),
+                Err((code, detail)) => self.add_error(&format!("{name}.{at}"), code, detail),
             }
         }
         Some(texts)
     }
 
-    /// The texts of an array that may be there; none if it is not.
-    pub fn texts_if_sent(&mut self, name: &str, rule: TextRule) -> Vec<String> {
+    /// A list of texts; empty if it was not sent.
+    pub fn texts_or_empty(&mut self, name: &str, rule: TextRule) -> Vec<String> {
         if self.is_sent(name) || self.shape.is_some() { self.texts(name, rule).unwrap_or_default() } else { Vec::new() }
     }
 
-    /// An array of words of an enumeration that must be there, without repetition.
-    pub fn required_words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    /// A required list of values of an enumeration, without duplicates.
+    pub fn required_enum_list<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         self.require(name);
-        self.words(name)
+        self.enum_list(name)
     }
 
-    /// An array of words of an enumeration that may be there, without repetition.
-    pub fn words<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
+    /// An optional list of values of an enumeration, without duplicates.
+    pub fn enum_list<W: StringEnum + Ord>(&mut self, name: &str) -> Option<Vec<W>> {
         let array = || json!({"type": "array", "minItems": 1, "items": words(&W::all())});
-        let value = self.value_like(name, array)?;
+        let value = self.value_with_schema(name, array)?;
         let Value::Array(items) = value else {
-            self.fault(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         };
         let mut words = Vec::new();
         for (at, item) in items.iter().enumerate() {
             match item.as_str().and_then(W::read) {
                 Some(word) => words.push(word),
-                None => self.fault(
+                None => self.add_error(
                     &format!("{name}.{at}"),
                     "unknown_value",
                     format!("must be one of {}", W::all().join(", ")),
@@ -365,80 +362,82 @@ impl Fields {
             }
         }
         if items.is_empty() {
-            self.fault(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must have at least one entry");
         }
         words.sort();
         words.dedup();
         Some(words)
     }
 
-    /// Notes a fault if a field was not sent.
+    /// Records an error if a field was not sent.
     pub fn require(&mut self, name: &str) {
         let _sent = self.required(name, || json!({}));
     }
 
-    /// True if a field was sent, of which nothing is read.
+    /// True if a field was sent; its value is not read.
     #[must_use]
     pub fn is_sent(&mut self, name: &str) -> bool {
-        self.asked.insert(name.to_owned());
+        self.read.insert(name.to_owned());
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Identifiers that may be there, each once, at most so many; `instead` says what is to be done for more.
+    /// An optional list of identifiers without duplicates, at most `most`; `instead` tells the caller what to
+    /// do for more.
     pub fn ids(&mut self, name: &str, most: usize, instead: &str) -> Option<Vec<String>> {
         let schema = json!({"type": "array", "minItems": 1, "maxItems": most, "uniqueItems": true, "items": uuid()});
-        let value = self.value_like(name, || schema)?;
+        let value = self.value_with_schema(name, || schema)?;
         let ids: Option<Vec<String>> =
             value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
         let Some(ids) = ids else {
-            self.fault(name, "wrong_type", "must be an array of texts");
+            self.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         };
         if ids.is_empty() {
-            self.fault(name, "too_short", "must name at least one");
+            self.add_error(name, "too_short", "must have at least one entry");
         }
         if ids.len() > most {
-            self.fault(name, "too_many", format!("must be at most {most}; {instead} for more"));
+            self.add_error(name, "too_many", format!("must be at most {most}; {instead} for more"));
         }
         if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-            self.fault(name, "repeated", "must name each thing once");
+            self.add_error(name, "repeated", "must not contain duplicates");
         }
         for (at, _) in ids.iter().enumerate().filter(|(_, id)| UserId::parse(id).is_none()) {
-            self.fault(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+            self.add_error(&format!("{name}.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
         }
         Some(ids)
     }
 
     fn required(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<Value> {
-        let value = self.value_like(name, schema);
+        let value = self.value_with_schema(name, schema);
         if let Some(shape) = &self.shape {
             shape.require(name);
         }
         if value.is_none() {
-            self.fault(name, "missing", "is required");
+            self.add_error(name, "missing", "is required");
         }
         value
     }
 
     fn string(&mut self, name: &str, schema: impl FnOnce() -> Value) -> Option<String> {
-        match self.value_like(name, schema)? {
+        match self.value_with_schema(name, schema)? {
             Value::String(text) => Some(text),
             _ => {
-                self.fault(name, "wrong_type", "must be a text");
+                self.add_error(name, "wrong_type", "must be a string");
                 None
             }
         }
     }
 }
 
-/// The known name that a misspelled one was most likely meant to be: one that a mistake or two away, as a
-/// transposed, wrong, missing or further letter is.
+/// The known name that is closest to a misspelled one, at most two edits (transposed, wrong, missing or extra
+/// letters) away.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let length = name.chars().count();
     let most = (length / 3).min(3);
-    // Names of another length are that far away at least: the work is bounded by the names that are known.
-    let alike = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
-    let distances = alike.map(|known| (strsim::osa_distance(name, known), known.as_str()));
+    // Names whose length differs by more are at least that far away, which bounds the work by the number of
+    // known names.
+    let candidates = known.iter().filter(|known| known.chars().count().abs_diff(length) <= most);
+    let distances = candidates.map(|known| (strsim::osa_distance(name, known), known.as_str()));
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
 }
 
@@ -466,7 +465,7 @@ mod tests {
         let Value::Object(body) = serde_json::json!({"a": 1, "b": "too long", "d": "x", "n": null}) else {
             unreachable!()
         };
-        let mut fields = Fields::of_json(body);
+        let mut fields = Fields::from_json(body);
         assert_eq!(fields.required_text("a", NAME), None);
         assert_eq!(fields.required_text("b", NAME), None);
         assert_eq!(fields.required_text("c", NAME), None);
@@ -479,10 +478,10 @@ mod tests {
     #[test]
     fn fields_that_nobody_has_read_are_faults_only_where_that_is_wanted() {
         let Value::Object(body) = serde_json::json!({"a": "x", "typo": "x"}) else { unreachable!() };
-        let mut fields = Fields::of_json(body);
+        let mut fields = Fields::from_json(body);
         let _read = (fields.text("a", NAME), fields.text("b", NAME));
         assert!(fields.faults.is_empty());
-        fields.refuse_others();
+        fields.deny_unknown();
         assert_eq!(faults(fields), [("typo".to_owned(), "unknown_field")]);
     }
 
@@ -495,12 +494,12 @@ mod tests {
             let _name = fields.text("first_name", NAME);
             if let Some(mut rule) = fields.object("rule") {
                 let _on = rule.boolean("on");
-                fields.faults_of("rule", rule);
+                fields.take_errors_of("rule", rule);
             }
             fields.finish()
         };
-        assert_eq!(read(Fields::of_json(body.clone())), Ok(()));
-        let found = read(Fields::of_json(body).strict()).unwrap_err();
+        assert_eq!(read(Fields::from_json(body.clone())), Ok(()));
+        let found = read(Fields::from_json(body).strict()).unwrap_err();
         let found: Vec<_> = found.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
         let expected = [
             ("rule.onn", "unknown field (did you mean `on`?)"),
@@ -508,7 +507,7 @@ mod tests {
             ("zzz", "unknown field"),
         ];
         assert_eq!(found, expected);
-        let query = Fields::of_query(vec![("blcoked".to_owned(), String::new())]).strict();
+        let query = Fields::from_query(vec![("blcoked".to_owned(), String::new())]).strict();
         assert_eq!(faults(query), [("blcoked".to_owned(), "unknown_field")]);
     }
 
@@ -531,9 +530,9 @@ mod tests {
     #[test]
     fn a_field_that_is_taken_away_by_null_is_known() {
         let Value::Object(body) = serde_json::json!({"a": null, "b": null}) else { unreachable!() };
-        let mut fields = Fields::of_json(body);
-        assert_eq!((fields.edited_text("a", NAME), fields.edited_text("c", NAME)), (Some(None), None));
-        fields.refuse_others();
+        let mut fields = Fields::from_json(body);
+        assert_eq!((fields.text_edit("a", NAME), fields.text_edit("c", NAME)), (Some(None), None));
+        fields.deny_unknown();
         assert_eq!(faults(fields), [("b".to_owned(), "unknown_field")]);
     }
 
@@ -541,7 +540,7 @@ mod tests {
     fn a_query_gives_numbers_and_booleans_as_text() {
         let pairs = [("limit", "50"), ("blocked", "true"), ("empty", ""), ("x", "1"), ("x", "2")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let mut fields = Fields::of_query(pairs);
+        let mut fields = Fields::from_query(pairs);
         assert_eq!(fields.integer("limit", 1, 100), Some(50));
         assert_eq!(fields.boolean("blocked"), Some(true));
         assert_eq!(fields.value("empty"), None);
@@ -550,18 +549,18 @@ mod tests {
 
     fn of(body: Value) -> Fields {
         let Value::Object(body) = body else { unreachable!() };
-        Fields::of_json(body)
+        Fields::from_json(body)
     }
 
     #[test]
     fn the_fields_that_were_sent_and_read_are_named_and_null_is_not_sent() {
         let mut fields = of(json!({"b": "x", "a": 1, "n": null, "unread": 1}));
         let _read = (fields.text("b", NAME), fields.integer("a", 0, 3), fields.text("n", NAME), fields.text("c", NAME));
-        assert_eq!(fields.used(), ["a", "b"]);
+        assert_eq!(fields.read_names(), ["a", "b"]);
         assert_eq!(["a", "n", "c"].map(|name| fields.is_sent(name)), [true, false, false]);
         assert_eq!(Value::from(fields.into_values().unwrap()), json!({"b": "x", "a": 1, "n": null, "unread": 1}));
         let mut faulty = of(json!({"a": "x"}));
-        faulty.fault("a", "taken", "is taken");
+        faulty.add_error("a", "taken", "is taken");
         assert_eq!(faulty.into_values(), Err(vec![FieldError::new("a", "taken", "is taken")]));
     }
 
@@ -597,7 +596,7 @@ mod tests {
         use crate::permission::Permission as P;
         let read = |sent: Value| {
             let mut fields = of(json!({"words": sent}));
-            let words = fields.required_words::<P>("words");
+            let words = fields.required_enum_list::<P>("words");
             (
                 words,
                 fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
@@ -619,7 +618,7 @@ mod tests {
     #[test]
     fn texts_come_as_an_array_and_in_parameters_as_one_text_too() {
         let read = |mut fields: Fields| {
-            let texts = fields.texts_if_sent("t", NAME);
+            let texts = fields.texts_or_empty("t", NAME);
             (
                 texts,
                 fields.finish().err().unwrap_or_default().into_iter().map(|f| (f.field, f.code)).collect::<Vec<_>>(),
@@ -627,7 +626,7 @@ mod tests {
         };
         let parameters = |sent: Value| {
             let Value::Object(values) = json!({"t": sent}) else { unreachable!() };
-            Fields::of_parameters(values)
+            Fields::from_parameters(values)
         };
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let fault = |field: &str, code| vec![(field.to_owned(), code)];
@@ -640,7 +639,7 @@ mod tests {
         assert_eq!(read(parameters(json!(7))), (vec![], fault("t", "wrong_type")));
         assert_eq!(read(of(json!({"t": ["a", 7]}))), (texts(&["a"]), fault("t.1", "wrong_type")));
         assert_eq!(read(of(json!({"t": ["too long"]}))), (vec![], fault("t.0", "too_long")));
-        let shape = Shape::of(|mut fields| drop(fields.texts_if_sent("t", NAME)));
+        let shape = Shape::of(|mut fields| drop(fields.texts_or_empty("t", NAME)));
         let item = json!({"type": "string", "minLength": 1, "maxLength": 5});
         assert_eq!(
             shape.fields(),
@@ -659,7 +658,7 @@ mod tests {
             (read, faults(fields).into_iter().map(|(field, _)| field).collect::<Vec<_>>().join(""))
         };
         let Value::Object(values) = sent.clone() else { unreachable!() };
-        assert_eq!(read(Fields::of_parameters(values)), ((Some(7), Some(true)), "xyt".to_owned()));
+        assert_eq!(read(Fields::from_parameters(values)), ((Some(7), Some(true)), "xyt".to_owned()));
         assert_eq!(read(of(sent)), ((None, None), "nbxyt".to_owned()));
         let mut bounds = of(json!({"low": 0, "least": 1, "most": 3, "high": 4}));
         let read = ["low", "least", "most", "high"].map(|name| bounds.integer(name, 1, 3));
@@ -670,7 +669,7 @@ mod tests {
     #[test]
     fn no_more_faults_are_told_than_an_answer_holds() {
         let mut fields = of(json!({}));
-        (0..FAULT_LIMIT + 5).for_each(|n| fields.fault(&n.to_string(), "taken", "is taken"));
-        assert_eq!(faults(fields).len(), FAULT_LIMIT);
+        (0..FIELD_ERROR_LIMIT + 5).for_each(|n| fields.add_error(&n.to_string(), "taken", "is taken"));
+        assert_eq!(faults(fields).len(), FIELD_ERROR_LIMIT);
     }
 }

@@ -1,8 +1,7 @@
-//! The rules and words of Handset.
+//! The domain of Handset: its data types and its rules.
 //!
-//! Invariant: nothing in this crate does I/O, reads a clock, draws a random number, or knows of
-//! AWS or HTTP. Time, identifiers and random bytes are passed in, so every rule here can be shown
-//! by a plain test.
+//! Invariant: nothing in this crate does I/O, reads a clock, generates random numbers, or knows of AWS or HTTP.
+//! Time, identifiers and random bytes are passed in, so every rule here can be tested by a plain unit test.
 
 pub mod clock;
 pub mod cursor;

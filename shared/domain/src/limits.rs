@@ -1,10 +1,10 @@
-//! Limits that refusals name: how much one thing may have of another, and how large a body may be.
+//! Limits that errors name: how many objects a parent may have, and how large a body may be.
 
 /// The most devices that a user may hold. Blocked ones count, deleted ones do not.
 pub const DEVICE_LIMIT: usize = 3;
 
-/// The most keys of which each was made by the one before, up to the one that a person or Handset made: so many more
-/// are read for a call by the last of them.
+/// The longest chain of keys that each created the next, counted from the first, which a person or Handset
+/// created. A call by the last key reads all of them.
 pub const MAKERS_LIMIT: usize = 4;
 
 /// The most sources of a workspace.
@@ -13,5 +13,5 @@ pub const SOURCE_LIMIT: usize = 20;
 /// The most webhooks of a workspace.
 pub const WEBHOOK_LIMIT: usize = 20;
 
-/// The largest body that any operation takes, in bytes.
+/// The largest request body, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;

@@ -1,6 +1,6 @@
-//! The things of the product, as they are stored and read, with what follows from one of them alone.
+//! The product's data types as they are stored and read, with the rules that need one object only.
 //!
-//! Invariant: nothing here knows of change sets, or makes an event.
+//! Invariant: nothing here builds change sets or events.
 
 pub mod actor;
 pub mod client_account;

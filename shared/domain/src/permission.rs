@@ -1,11 +1,11 @@
-//! What a caller may be allowed to do, and the roles that stand for several of it.
+//! Permissions of callers, and the roles that bundle them.
 
 use std::collections::BTreeSet;
 
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// A right to a group of operations.
+    /// A permission for a group of operations.
     stored Permission {
         /// See devices.
         DevicesRead = "devices:read",
@@ -13,7 +13,7 @@ string_enum! {
         UsersRead = "users:read",
         /// See deployments.
         DeploymentsRead = "deployments:read",
-        /// See what happened.
+        /// See events.
         EventsRead = "events:read",
         /// Change, block and delete devices ("Manage rights to User's Devices").
         DevicesManage = "devices:manage",
@@ -25,13 +25,13 @@ string_enum! {
         DeploymentsManage = "deployments:manage",
         /// Report the state of carriers' networks.
         NetworksReport = "networks:report",
-        /// Keys, members and the workspace itself.
+        /// Manage keys, members and the workspace itself.
         WorkspaceManage = "workspace:manage",
     }
 }
 
 string_enum! {
-    /// What a member is in a workspace.
+    /// A member's role in a workspace.
     stored Role {
         /// Sees everything, changes nothing.
         Viewer = "viewer",
@@ -48,7 +48,7 @@ string_enum! {
 pub type Permissions = BTreeSet<Permission>;
 
 impl Role {
-    /// What the role may do: each includes the one before it.
+    /// The role's permissions; each role includes the one before it.
     #[must_use]
     pub fn permissions(self) -> Permissions {
         use Permission as P;

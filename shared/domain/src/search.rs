@@ -1,4 +1,4 @@
-//! Finding people and phones as one types: by the beginning of any word.
+//! Search for people and phones by the beginning of any word.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use unicode_normalization::char::is_combining_mark;
 use crate::input::Fields;
 use crate::text::{Form, TextRule};
 
-/// The most words that one thing is found by.
+/// The most words that index one object.
 pub const WORD_LIMIT: usize = 16;
 
-/// The most characters of a word that count.
+/// The most characters of a word that are compared.
 const WORD_LENGTH: usize = 48;
 
-/// What one may type.
+/// A search text.
 pub const QUERY: TextRule = TextRule::new(Form::Line, 1, 100);
 
-/// A text without its accents and capitals: `Ångström` and `angstrom` are one.
+/// A text without accents and case: `Ångström` and `angstrom` are equal.
 #[must_use]
 pub fn fold(text: &str) -> String {
     text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
 }
 
-/// The words of some texts, folded, without repetition, at most [`WORD_LIMIT`]. A text that reads
-/// as a telephone number is one more word by its digits, since that is how it is read when typed.
+/// The folded words of some texts, without duplicates, at most [`WORD_LIMIT`]. A text that looks like a
+/// telephone number also gives its digits as one word, since a search for one is read in the same way.
 #[must_use]
 pub fn words<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
@@ -45,13 +45,13 @@ fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The digits of a text: how a telephone number is found, however it is spaced.
+/// The digits of a text, so that a telephone number is found however it is spaced.
 #[must_use]
 pub fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).take(WORD_LENGTH).collect()
 }
 
-/// True if a text reads as a telephone number, or the beginning of one.
+/// True if a text looks like a telephone number, or the beginning of one.
 fn is_number(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c))
 }
@@ -60,28 +60,28 @@ fn number(text: &str) -> Option<String> {
     is_number(text).then(|| digits(text))
 }
 
-/// What was typed: every word of it must begin one of a thing's words.
+/// A search: each of its words must begin one of an object's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     prefixes: Vec<String>,
 }
 
 impl Query {
-    /// Reads what was typed, from the field `search`.
+    /// Reads the field `search`.
     pub fn read(fields: &mut Fields) -> Option<Self> {
         let text = fields.text("search", QUERY)?;
         let query = Self::parse(&text);
         if query.is_none() {
-            fields.fault("search", "invalid_format", "must hold a letter or a digit");
+            fields.add_error("search", "invalid_format", "must contain a letter or a digit");
         }
         query
     }
 
-    /// Reads what was typed; `None` if it holds no letter or digit.
+    /// Parses a search text; `None` if it has no letter or digit.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut prefixes = number(text).map_or_else(|| split(text), |digits| vec![digits]);
-        // The longest is looked up in the index, since it finds the fewest.
+        // The longest prefix is looked up in the index, since it finds the fewest objects.
         prefixes.sort_by_key(|prefix| (usize::MAX - prefix.len(), prefix.clone()));
         prefixes.dedup();
         prefixes.truncate(WORD_LIMIT);
@@ -94,14 +94,14 @@ impl Query {
         &self.prefixes[0]
     }
 
-    /// True if a thing with these words is meant.
+    /// True if an object with these words matches.
     #[must_use]
     pub fn matches(&self, words: &BTreeSet<String>) -> bool {
         self.prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix.as_str())))
     }
 
-    /// The word under which a thing is found first by the index; under its other words it is
-    /// passed over, so that it is listed once.
+    /// The word under which the index first finds an object. Its other index rows are skipped, so that it is
+    /// listed once.
     #[must_use]
     pub fn first_match<'a>(&self, words: &'a BTreeSet<String>) -> Option<&'a str> {
         words.iter().find(|word| word.starts_with(self.leading())).map(String::as_str)

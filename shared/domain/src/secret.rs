@@ -1,7 +1,6 @@
-//! Codes, keys and device credentials: how they are written, and what of them is kept.
+//! Codes, keys and device credentials: their formats, and what is stored of them.
 //!
-//! All of them are drawn from at least 128 random bits, so what is kept is their plain SHA-256:
-//! there is nothing to guess that a slow hash would protect.
+//! All have at least 128 random bits, so their plain SHA-256 is stored: a slow hash protects guessable secrets only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +13,7 @@ use crate::ids::{DeviceId, WorkspaceId};
 /// Fills a buffer with random bytes.
 pub type Random = fn(&mut [u8]);
 
-/// What is kept of a secret: its SHA-256, in base64url.
+/// The stored form of a secret: its SHA-256, in base64url.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hash(String);
 
@@ -34,10 +33,10 @@ impl Hash {
 
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// So many random characters of base58 (5.86 bits each), each as likely as the others.
+/// This many random characters of base58 (5.86 bits each), uniformly distributed.
 #[must_use]
 pub fn base58(random: Random, length: usize) -> String {
-    // 232 is the largest multiple of 58 in a byte: what lies above would favour the first letters.
+    // 232 is the largest multiple of 58 that fits in a byte: larger values would favour the first letters.
     const FAIR: u8 = 232;
     let mut text = String::with_capacity(length);
     let mut bytes = [0; 64];
@@ -53,46 +52,46 @@ pub fn base58(random: Random, length: usize) -> String {
 /// Characters of a code: 22 of base58 are 128.9 bits.
 const CODE_LENGTH: usize = 22;
 
-/// A new code for a link, a QR code, or to be typed: it reads without doubt, and holds nothing.
+/// A new code for a link, a QR code or typing: without ambiguous letters, and without meaning.
 #[must_use]
 pub fn new_code(random: Random) -> String {
     base58(random, CODE_LENGTH)
 }
 
-/// True if a text has the form of a code.
+/// True if a text has the format of a code.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
     text.len() == CODE_LENGTH && text.bytes().all(|byte| BASE58.contains(&byte))
 }
 
-/// An API key as its holder sends it: `seam_<8 base58>_<24 base58>`. The short part names the
-/// key's row, the long part (140 bits) proves that the caller holds it.
+/// An API key as its holder sends it: `seam_<8 base58>_<24 base58>`. The short part identifies the key's row,
+/// the long part (140 bits) is the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Names the key; not secret.
+    /// Identifies the key; not secret.
     pub short: String,
     /// The secret.
     long: String,
 }
 
-/// Characters of the part that names a key or a token.
+/// Characters of the public part of a key or a token.
 const SHORT_LENGTH: usize = 8;
 
-/// Characters of the part that is secret.
+/// Characters of the secret part.
 const LONG_LENGTH: usize = 24;
 
-/// The two parts of a key or a token.
+/// Splits the two parts of a key or a token.
 fn parts(text: &str) -> Option<(String, String)> {
     let (short, long) = text.split_once('_')?;
     let base58 = |part: &str, length| part.len() == length && part.bytes().all(|b| BASE58.contains(&b));
     (base58(short, SHORT_LENGTH) && base58(long, LONG_LENGTH)).then(|| (short.to_owned(), long.to_owned()))
 }
 
-/// What published clients do not take for a key, though it begins with `seam_`.
+/// Beginnings after `seam_` that published clients do not accept as a key.
 const FOREIGN_PREFIXES: [&str; 3] = ["at", "cst", "pk"];
 
 impl ApiKey {
-    /// A new key; one of a sandbox workspace shows it by `test` in its short part.
+    /// A new key; in a sandbox workspace its short part begins with `test`.
     #[must_use]
     pub fn new(random: Random, sandbox: bool) -> Self {
         let short = loop {
@@ -104,32 +103,32 @@ impl ApiKey {
         Self { short, long: base58(random, LONG_LENGTH) }
     }
 
-    /// Reads a key; `None` if the text is not one.
+    /// Parses a key; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (short, long) = parts(text.strip_prefix("seam_")?)?;
         Some(Self { short, long })
     }
 
-    /// The key as it is shown, once.
+    /// The full text of the key, shown once.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("seam_{}_{}", self.short, self.long)
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash::of(self.reveal())
     }
 }
 
-/// A personal access token as its holder sends it: `seam_at1_<8 base58>_<24 base58>`. Published clients know
-/// one by its beginning, which no key has. The short part names the token's row, the long part (140 bits)
-/// proves that the caller holds it.
+/// A personal access token as its holder sends it: `seam_at1_<8 base58>_<24 base58>`. Published clients
+/// recognise it by this prefix, which no key has. The short part identifies the token's row, the long part (140
+/// bits) is the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
-    /// Names the token; not secret.
+    /// Identifies the token; not secret.
     pub short: String,
     /// The secret.
     long: String,
@@ -144,35 +143,35 @@ impl AccessToken {
         Self { short: base58(random, SHORT_LENGTH), long: base58(random, LONG_LENGTH) }
     }
 
-    /// Reads a token; `None` if the text is not one.
+    /// Parses a token; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (short, long) = parts(text.strip_prefix(Self::PREFIX)?)?;
         Some(Self { short, long })
     }
 
-    /// The token as it is shown, once.
+    /// The full text of the token, shown once.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{}{}_{}", Self::PREFIX, self.short, self.long)
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash::of(self.reveal())
     }
 }
 
-/// A device's credential: `hsd_<device>_<secret>`. It names the row of its device, so that no
-/// look-up is needed, and the epoch in which it was given out.
+/// A device's credential: `hsd_<device>_<secret>`. It contains the key of its device's row, so that no look-up
+/// is needed, and the epoch in which it was issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceCredential {
     /// The device's workspace.
     pub workspace_id: WorkspaceId,
     /// The device.
     pub device_id: DeviceId,
-    /// The enrolment of the device that the credential belongs to.
+    /// The enrolment of the device for which it was issued.
     pub epoch: u32,
     secret: [u8; 32],
 }
@@ -190,7 +189,7 @@ impl DeviceCredential {
         Self { workspace_id, device_id, epoch, secret }
     }
 
-    /// Reads a credential; `None` if the text is not one.
+    /// Parses a credential; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, secret) = text.strip_prefix("hsd_")?.split_at_checked(NAME_LENGTH)?;
@@ -205,7 +204,7 @@ impl DeviceCredential {
         })
     }
 
-    /// The credential as it is given out, once.
+    /// The full text of the credential, shown once.
     #[must_use]
     pub fn reveal(&self) -> String {
         let mut name = Vec::with_capacity(NAME_BYTES);
@@ -215,7 +214,7 @@ impl DeviceCredential {
         format!("hsd_{}_{}", URL_SAFE_NO_PAD.encode(name), URL_SAFE_NO_PAD.encode(self.secret))
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash::of(self.secret)
@@ -259,7 +258,7 @@ mod tests {
     fn no_key_begins_as_what_published_clients_take_for_something_else() {
         use std::sync::atomic::{AtomicU8, Ordering};
         static DRAWN: AtomicU8 = AtomicU8::new(0);
-        // Draws `at` first, which stand 33rd and 51st among the letters.
+        // Gives `at` first, the letters of the bytes 33 and 51.
         fn at_first(bytes: &mut [u8]) {
             counting(bytes);
             if DRAWN.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -292,7 +291,7 @@ mod tests {
     #[test]
     fn each_letter_is_as_likely_as_any_other_and_there_are_as_many_as_were_asked_for() {
         use std::sync::atomic::{AtomicU8, Ordering};
-        // What lies above the largest multiple of 58 is passed over, and more is drawn for it.
+        // Values above the largest multiple of 58 are skipped, and more bytes are drawn.
         static DRAWN: AtomicU8 = AtomicU8::new(0);
         fn mostly_unfair(bytes: &mut [u8]) {
             bytes.fill(232);

@@ -1,4 +1,4 @@
-//! What an input may look like, learned from the very reader that reads it: JSON Schema (2020-12).
+//! JSON Schema (2020-12) of an input, derived by running the reader that parses it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::input::Fields;
 use crate::text::{Form, TextRule};
 
-/// The fields that a reader has asked for, and whether it takes no others. Clones share them.
+/// The fields that a reader asked for, and whether it refuses others. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
     fields: Arc<Mutex<BTreeMap<String, Property>>>,
@@ -21,22 +21,22 @@ struct Property {
     schema: Value,
     within: Option<Shape>,
     required: bool,
-    /// The field, and the words of it, with which alone this one is read.
+    /// The field on which this one depends, and the values of that field with which it is read.
     with: Option<(String, Vec<String>)>,
 }
 
 impl Shape {
-    /// The shape of what a reader takes.
+    /// The shape of a reader's input.
     #[must_use]
     pub fn of(read: impl FnOnce(Fields)) -> Self {
         let shape = Self::default();
-        read(Fields::noting(&shape, Map::new()));
+        read(Fields::recording(&shape, Map::new()));
         shape
     }
 
-    /// The shape of what a reader takes that looks at one field first: every word of that field is
-    /// tried. A field is required if it is with each of them; one that is read with some of them alone
-    /// says so, in `x-with`.
+    /// The shape of a reader's input that depends on one field: the reader is run for each value of that field.
+    /// A field is required if it is required for every value; one that is read for some values only says so in
+    /// `x-with`.
     #[must_use]
     pub fn of_each(field: &str, words: &[&str], read: impl Fn(Fields)) -> Self {
         let all = Self::default();
@@ -44,7 +44,7 @@ impl Shape {
         for word in words {
             let one = Self::default();
             let sent = Map::from_iter([(field.to_owned(), Value::from(*word))]);
-            read(Fields::noting(&one, sent));
+            read(Fields::recording(&one, sent));
             if one.is_closed() {
                 all.close();
             }
@@ -66,8 +66,8 @@ impl Shape {
         all
     }
 
-    /// Notes a field; what is known of it already stays.
-    pub fn note(&self, name: &str, schema: Value) {
+    /// Records a field; an existing record stays.
+    pub fn record_field(&self, name: &str, schema: Value) {
         let mut fields = self.lock();
         let property = fields.entry(name.to_owned()).or_default();
         if property.schema.as_object().is_none_or(Map::is_empty) {
@@ -75,17 +75,17 @@ impl Shape {
         }
     }
 
-    /// Notes that a field must be there.
+    /// Records that a field is required.
     pub fn require(&self, name: &str) {
         self.lock().entry(name.to_owned()).or_default().required = true;
     }
 
-    /// Notes that other fields are refused.
+    /// Records that other fields are refused.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that other fields are refused, in the objects within too.
+    /// Records that other fields are refused, in nested objects too.
     pub fn close_all(&self) {
         self.close();
         self.lock().values().filter_map(|property| property.within.as_ref()).for_each(Self::close_all);
@@ -95,13 +95,13 @@ impl Shape {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The shape of an object within.
+    /// The shape of a nested object.
     #[must_use]
-    pub fn within(&self, name: &str) -> Self {
+    pub fn nested(&self, name: &str) -> Self {
         self.lock().entry(name.to_owned()).or_default().within.get_or_insert_default().clone()
     }
 
-    /// The names of the fields that must be there.
+    /// Names of the required fields.
     #[must_use]
     pub fn required(&self) -> Vec<String> {
         self.lock().iter().filter(|(_, property)| property.required).map(|(name, _)| name.clone()).collect()
@@ -113,8 +113,7 @@ impl Shape {
         self.properties().into_iter().map(|(name, property)| (name, property.schema())).collect()
     }
 
-    /// The schema of a JSON object of this shape. `null` is as if a field was not sent, or takes its
-    /// value away.
+    /// The schema of a JSON object of this shape. `null` counts as absent, or removes the value.
     #[must_use]
     pub fn schema(&self) -> Value {
         let mut schema = json!({"type": "object"});
@@ -152,7 +151,7 @@ impl Property {
     }
 }
 
-/// The schema of a value that may be `null` as well.
+/// The schema of a value that may also be `null`.
 #[must_use]
 pub fn nullable(mut schema: Value) -> Value {
     let Some(fields) = schema.as_object_mut() else { return schema };
@@ -174,8 +173,7 @@ pub fn nullable(mut schema: Value) -> Value {
     }
 }
 
-/// The schema of a text with a rule. The lengths are those of the text as it is kept, without outer
-/// spaces.
+/// The schema of a text by a rule. Lengths are those of the trimmed text.
 #[must_use]
 pub fn text(rule: TextRule) -> Value {
     let mut schema = json!({"type": "string", "maxLength": rule.max});
@@ -184,7 +182,7 @@ pub fn text(rule: TextRule) -> Value {
     }
     match rule.form {
         Form::Email => schema["format"] = "email".into(),
-        // Spacing is taken away.
+        // Spacing is removed before it is stored.
         Form::Mobile => schema = json!({"type": "string", "pattern": r"^[ ]*\+[0-9 ().\/-]{7,}$"}),
         Form::Number => schema["pattern"] = r"^[0-9 +*#().\/-]*$".into(),
         Form::Ascii => schema["pattern"] = "^[ -~]*$".into(),
@@ -199,7 +197,7 @@ pub fn uuid() -> Value {
     json!({"type": "string", "format": "uuid"})
 }
 
-/// The schema of a moment (RFC 3339).
+/// The schema of a timestamp (RFC 3339).
 #[must_use]
 pub fn timestamp() -> Value {
     json!({"type": "string", "format": "date-time"})
@@ -218,10 +216,10 @@ mod tests {
             let _count = fields.integer("count", 1, 3);
             if let Some(mut rule) = fields.object("rule") {
                 let _on = rule.boolean("on");
-                rule.refuse_others();
-                fields.faults_of("rule", rule);
+                rule.deny_unknown();
+                fields.take_errors_of("rule", rule);
             }
-            // A second look tells nothing new.
+            // A second read adds nothing.
             let _again = fields.value("name");
         });
         let expected = json!({
@@ -244,7 +242,7 @@ mod tests {
     fn what_depends_on_a_word_is_shown_for_each() {
         const KINDS: &[(&str, bool)] = &[("a", true), ("b", false)];
         let shape = Shape::of_each("kind", &["a", "b"], |mut fields| {
-            if fields.required_of("kind", KINDS).is_some_and(|(_, is_a)| is_a) {
+            if fields.required_choice("kind", KINDS).is_some_and(|(_, is_a)| is_a) {
                 let _only_of_a = fields.required_text("x", NAME);
             }
         });

@@ -1,14 +1,14 @@
-//! What a text message measures: networks carry it in segments, and each is paid for.
+//! The length of a text message in segments, the unit that networks charge for.
 
-/// The default alphabet of GSM's seven bits, escape aside (3GPP TS 23.038, 6.2.1).
+/// GSM's 7-bit default alphabet, without the escape (3GPP TS 23.038, 6.2.1).
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 
-/// What an escape before it adds to the alphabet: each takes two septets (3GPP TS 23.038, 6.2.1.1).
+/// Characters that need an escape and so two septets (3GPP TS 23.038, 6.2.1.1).
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// How much one segment holds alone, and how much each of several: these begin with a header that
-/// puts them together again (3GPP TS 23.040, 9.2.3.24).
+/// Capacity of a single segment, and of each of several: those begin with a header for reassembly (3GPP TS
+/// 23.040, 9.2.3.24).
 struct Room {
     alone: usize,
     of_several: usize,
@@ -18,23 +18,23 @@ const SEPTETS: Room = Room { alone: 160, of_several: 153 };
 
 const UCS2_UNITS: Room = Room { alone: 70, of_several: 67 };
 
-/// How many segments a text takes: in septets if GSM's alphabet has all of its characters, else in
-/// the units of UCS-2. What takes two septets or units is never divided.
+/// The number of segments of a text: in septets if GSM's alphabet has all of its characters, else in UCS-2
+/// units. A character of two septets or units is never split.
 #[must_use]
 pub fn segments(text: &str) -> usize {
     let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
     match septets {
-        Some(sizes) => packed(&sizes, &SEPTETS),
-        None => packed(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), &UCS2_UNITS),
+        Some(sizes) => pack_into_segments(&sizes, &SEPTETS),
+        None => pack_into_segments(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), &UCS2_UNITS),
     }
 }
 
-/// How many septets a character takes; `None` if the alphabet has none for it.
+/// The septets of a character; `None` if GSM's alphabet lacks it.
 fn septets(character: char) -> Option<usize> {
     if BASIC.contains(character) { Some(1) } else { EXTENSION.contains(character).then_some(2) }
 }
 
-fn packed(sizes: &[usize], room: &Room) -> usize {
+fn pack_into_segments(sizes: &[usize], room: &Room) -> usize {
     if sizes.iter().sum::<usize>() <= room.alone {
         return 1;
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_alphabets_have_as_many_characters_as_their_tables() {
-        // 128 places, one of which is the escape.
+        // 128 positions, one of which is the escape.
         assert_eq!(BASIC.chars().count(), 127);
         assert_eq!(EXTENSION.chars().count(), 10);
         let all: std::collections::BTreeSet<char> = BASIC.chars().chain(EXTENSION.chars()).collect();
@@ -76,14 +76,14 @@ mod tests {
             (&"€".repeat(152), 2),
             (&"€".repeat(153), 3),
             (&"ñ".repeat(160), 1),
-            // Not of the alphabet, though it looks like one that is.
+            // Looks like a character of the alphabet, but is not.
             (&"ç".repeat(70), 1),
             (&"ç".repeat(71), 2),
             (&"ç".repeat(134), 2),
             (&"ç".repeat(135), 3),
             (&"😀".repeat(35), 1),
             (&"😀".repeat(36), 2),
-            // Two units are never divided: 33 fill 66 of 67.
+            // Two units are never split: 33 characters fill 66 of 67.
             (&"😀".repeat(66), 2),
             (&"😀".repeat(67), 3),
             (&format!("{}`", "a".repeat(69)), 1),

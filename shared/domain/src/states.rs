@@ -1,43 +1,43 @@
-//! The states of things, which errors name too.
+//! States of objects, which errors name too.
 
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Where a command stands.
+    /// A command's state.
     stored CommandState {
-        /// The device has not come for it.
+        /// The device has not checked in since.
         Queued = "queued",
-        /// The device was told.
+        /// Delivered to the device.
         Delivered = "delivered",
-        /// The device said: not now.
+        /// Deferred by the device.
         Deferred = "deferred",
-        /// An admin took it back after the device was told; the device may still be at it.
+        /// Canceled by an admin after its delivery; the device may still carry it out.
         CancelRequested = "cancel_requested",
-        /// Taken back.
+        /// Canceled.
         Canceled = "canceled",
-        /// Its time was over before the device had done it.
+        /// Expired before the device had done it.
         TimedOut = "timed_out",
         /// Done.
         Succeeded = "succeeded",
-        /// The device tried, and could not.
+        /// The device tried and failed.
         Failed = "failed",
-        /// The device, or its user, would not.
+        /// The device or its user refused.
         Rejected = "rejected",
-        /// The app knows no such command.
+        /// The app does not know the command.
         NotSupported = "not_supported",
-        /// The device was enrolled anew before it had done it.
+        /// The device was enrolled again before it had done it.
         Removed = "removed",
     }
 }
 
 impl CommandState {
-    /// True while the device is told of it at check-in.
+    /// True while the device receives it at check-in.
     #[must_use]
     pub fn is_pending(self) -> bool {
         matches!(self, Self::Queued | Self::Delivered | Self::Deferred)
     }
 
-    /// True while time alone still changes it.
+    /// True while it can still change by itself, by expiring.
     #[must_use]
     pub fn is_open(self) -> bool {
         self.is_pending() || self == Self::CancelRequested
@@ -45,7 +45,7 @@ impl CommandState {
 }
 
 string_enum! {
-    /// What kind of app it is.
+    /// The platform of an app.
     stored Platform {
         /// Our app on an iPhone or iPad.
         Ios = "ios",
@@ -65,47 +65,47 @@ impl Platform {
 }
 
 string_enum! {
-    /// Whether an invitation can be used.
+    /// An invitation's status.
     InvitationStatus {
-        /// It can.
+        /// Can be used.
         Open = "open",
-        /// As many devices as it was good for are registered.
+        /// Used for as many devices as it allows.
         Used = "used",
-        /// Its time is over.
+        /// Expired.
         Expired = "expired",
-        /// A newer one has taken its place.
+        /// Replaced by a newer one.
         Superseded = "superseded",
-        /// An admin has taken it back.
+        /// Revoked by an admin.
         Revoked = "revoked",
     }
 }
 
 string_enum! {
-    /// Where a job stands.
+    /// A job's state.
     stored JobState {
-        /// At work.
+        /// In progress.
         Running = "running",
-        /// Done: every thing has its outcome.
+        /// Done: every object has an outcome.
         Finished = "finished",
-        /// Stopped by an admin: what was done stays done.
+        /// Canceled by an admin; changes so far stay.
         Canceled = "canceled",
-        /// Stopped by what it works on: what was done stays done.
+        /// Failed; changes so far stay.
         Failed = "failed",
     }
 }
 
 string_enum! {
-    /// Where a user stands; of several that hold, the strongest.
+    /// A user's status; of several that apply, the strongest.
     stored UserStatus {
-        /// Created or invited, and has never registered a device.
+        /// Created or invited, but has never registered a device.
         Inactive = "inactive",
-        /// Uses the app.
+        /// Can use the app.
         Active = "active",
-        /// An admin, or what the user comes from, has stopped all of the user's devices.
+        /// All of the user's devices are barred, by an admin or by the user's source.
         Suspended = "suspended",
-        /// Too many wrong PINs, or locked from afar.
+        /// Too many wrong PINs, or locked by an admin.
         Locked = "locked",
-        /// Gone for good.
+        /// Deleted for good.
         Deleted = "deleted",
     }
 }

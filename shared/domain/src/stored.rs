@@ -1,22 +1,21 @@
-//! The row that a thing was read as.
+//! The stored row of an object.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// The row that a thing was read as, which is the store's affair alone: what is written follows from the row as
-/// it stands, so that what another release keeps in it stays. Empty for a thing that is new. It is no part of what
-/// the thing is, so any two are equal.
+/// The row as read from the store, opaque to the domain: writes start from it, so that attributes of other
+/// releases are kept. Empty for a new object. It is not part of the object's value, so any two are equal.
 #[derive(Clone, Default)]
 pub struct Stored(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Stored {
-    /// A row.
+    /// Wraps a row.
     pub fn of(row: impl Any + Send + Sync) -> Self {
         Self(Some(Arc::new(row)))
     }
 
-    /// The row, if there is one and it is of this type.
+    /// The row, if there is one of this type.
     #[must_use]
     pub fn row<T: Any>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()

@@ -1,4 +1,4 @@
-//! Enumerations whose members are words of the product's vocabulary.
+//! Enumerations with a fixed string for each value.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,23 +7,23 @@ use std::sync::{Mutex, PoisonError};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Declares an enumeration that is written as one fixed word wherever it leaves the program:
-/// in the table, in JSON and in query parameters. One that is `stored` has a further member for a word of another
-/// release: it is read from a row, carried through and shown, and no request can name it.
+/// Declares an enumeration that is written as a fixed string in the table, in JSON and in query parameters. A
+/// `stored` one also has a variant for strings of other releases: they are read from rows, kept and shown, but
+/// not accepted in requests.
 macro_rules! string_enum {
     ($(#[$doc:meta])* stored $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$vdoc])* $variant,)+
-            /// A word of another release.
+            /// A string of another release.
             Unknown($crate::string_enum::UnknownValue),
         }
 
         $crate::string_enum::string_enum! { @known $name { $($variant = $word,)+ } Unknown }
 
         impl $name {
-            /// True unless it is a word of another release.
+            /// True unless it is a string of another release.
             #[must_use]
             pub const fn is_known(self) -> bool {
                 !matches!(self, Self::Unknown(_))
@@ -57,10 +57,10 @@ macro_rules! string_enum {
     };
     (@known $name:ident { $($variant:ident = $word:literal,)+ } $($unknown:ident)?) => {
         impl $name {
-            /// Every member that this release knows, in the order of declaration.
+            /// Every value that this release knows, in the order of declaration.
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
 
-            /// The word that stands for this member.
+            /// The value's string.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -69,7 +69,7 @@ macro_rules! string_enum {
                 }
             }
 
-            /// The member that a word stands for.
+            /// Parses a value.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|member| member.as_str() == word)
@@ -90,7 +90,7 @@ macro_rules! string_enum {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                // A later release may have others, which whoever reads replies has to take as well.
+                // Later releases may add values, so clients must accept unknown ones.
                 schemars::json_schema!({"type": "string", "x-extensible-enum": Self::ALL})
             }
         }
@@ -107,26 +107,26 @@ macro_rules! string_enum {
 }
 pub(crate) use string_enum;
 
-/// A word that another release has stored and this one does not know.
+/// A string that another release has stored and this one does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnknownValue(&'static str);
 
-/// The most bytes of a word. Longer texts are no words, and a row that has one where a word belongs is not read.
+/// The most bytes of such a string. A row with a longer one is unreadable.
 const WORD_LIMIT: usize = 64;
 
-/// The most unknown words that a process remembers. They live as long as it does, and a release adds a few.
+/// The most unknown strings that a process interns. They are never freed, and a release adds only a few.
 const WORDS_LIMIT: usize = 1_000;
 
-static MET: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+static INTERNED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 impl UnknownValue {
-    /// The word.
+    /// The string.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
     }
 
-    /// The word, if it is one: lower-case letters, digits, and what joins them.
+    /// Interns a string, if it has the form of one: lower-case letters, digits and separators.
     #[must_use]
     pub fn new(word: &str) -> Option<Self> {
         let is_letter =
@@ -134,7 +134,7 @@ impl UnknownValue {
         if word.is_empty() || word.len() > WORD_LIMIT || !word.bytes().all(is_letter) {
             return None;
         }
-        let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(word) = met.get(word) {
             return Some(Self(word));
         }
@@ -146,7 +146,7 @@ impl UnknownValue {
         Some(Self(word))
     }
 
-    /// The word, as it is read from a row.
+    /// Reads the string from a row.
     pub(crate) fn read<E: serde::de::Error>(word: &str) -> Result<Self, E> {
         Self::new(word).ok_or_else(|| E::custom("not a word"))
     }

@@ -1,4 +1,4 @@
-//! Rules for text that comes from outside.
+//! Rules for texts from callers.
 
 mod phone;
 
@@ -7,31 +7,31 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The reason for a block.
 pub const REASON: TextRule = TextRule::new(Form::Line, 1, 256);
 
-/// What a text may be: its length, and which characters.
+/// A text's allowed length and characters.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {
     /// The fewest characters.
     pub min: usize,
     /// The most characters, or bytes.
     pub max: usize,
-    /// True if `max` counts the bytes of UTF-8, where what counts is the room that a text takes.
+    /// True if `max` counts bytes of UTF-8, where storage size matters.
     pub in_bytes: bool,
-    /// The form it must have.
+    /// The allowed form.
     pub form: Form,
 }
 
 /// The form of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Anything a person may write on one line: no control characters.
+    /// One line of text: no control characters.
     Line,
-    /// As `Line`, and without any character that nobody sees: a name that tells one thing from another.
+    /// As `Line`, without invisible characters: for names that must be distinguishable.
     Name,
     /// As `Name`, and without any white space.
     Word,
     /// One e-mail address, in the plain form `local@domain`.
     Email,
-    /// A telephone number with its country, E.164: `+` and 7 to 15 digits.
+    /// A telephone number in E.164: `+` and 7 to 15 digits with the country code.
     Mobile,
     /// A number as a telephone system shows it: digits, `+`, `*`, `#`, and spacing.
     Number,
@@ -40,26 +40,26 @@ pub enum Form {
 }
 
 impl TextRule {
-    /// A rule of a form and a length.
+    /// A rule with a form and a length in characters.
     #[must_use]
     pub const fn new(form: Form, min: usize, max: usize) -> Self {
         Self { min, max, in_bytes: false, form }
     }
 
-    /// A rule of a form and a length, the most of which counts bytes.
+    /// A rule with a form and a maximum length in bytes.
     #[must_use]
     pub const fn in_bytes(form: Form, min: usize, max: usize) -> Self {
         Self { min, max, in_bytes: true, form }
     }
 
-    /// The text in the form in which it is kept (outer spaces gone, a mobile number without
-    /// spacing and without a trunk zero), or what is wrong with it: a stable code and a sentence.
+    /// The normalized text (trimmed; a mobile number without spacing and trunk zero), or a stable error code
+    /// and a sentence.
     ///
     /// # Errors
     /// `too_short`, `too_long`, `control_character` or `invalid_format`.
     pub fn read(self, text: &str) -> Result<String, (&'static str, String)> {
         if text.chars().any(char::is_control) {
-            return Err(("control_character", "must not hold control characters".into()));
+            return Err(("control_character", "must not contain control characters".into()));
         }
         let text = match self.form {
             Form::Mobile => phone::mobile(text).map_err(|detail| ("invalid_format", detail.to_owned()))?,
@@ -90,38 +90,38 @@ impl Form {
     fn fault(self, text: &str) -> Option<&'static str> {
         let ok = match self {
             Form::Line => !text.chars().any(is_invisible),
-            Form::Name => !text.chars().any(is_unseen),
-            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_unseen(c)),
+            Form::Name => !text.chars().any(is_invisible_in_name),
+            Form::Word => !text.chars().any(|c| c.is_whitespace() || is_invisible_in_name(c)),
             Form::Email => is_email(text),
             Form::Mobile => is_mobile(text),
-            Form::Number if phone::are_several(text) => return Some(phone::SEVERAL),
+            Form::Number if phone::has_several(text) => return Some(phone::SEVERAL),
             Form::Number => text.chars().all(|c| c.is_ascii_digit() || " +*#-()./".contains(c)),
             Form::Ascii => text.chars().all(|c| c.is_ascii_graphic() || c == ' '),
         };
         (!ok).then_some(match self {
-            Form::Line | Form::Name => "must not hold invisible characters",
-            Form::Word => "must not hold spaces or invisible characters",
+            Form::Line | Form::Name => "must not contain invisible characters",
+            Form::Word => "must not contain spaces or invisible characters",
             Form::Email => EMAIL_EXPECTED,
             Form::Mobile => phone::MALFORMED,
-            Form::Number => "may hold digits, spaces and + * # - ( ) . / only",
-            Form::Ascii => "may hold ASCII letters, digits and signs only",
+            Form::Number => "may contain only digits, spaces and + * # - ( ) . /",
+            Form::Ascii => "may contain only ASCII letters, digits and symbols",
         })
     }
 }
 
-/// True for a character that shows, or that is a space, and does nothing to those beside it.
+/// True for a visible character or a space that does not affect its neighbours.
 #[must_use]
 pub fn is_visible(c: char) -> bool {
     !c.is_control() && !is_invisible(c)
 }
 
-/// True if a mail client might make a link of a part of a text: an address of a page, a person, a number to call. So a
-/// name of `Claim at evil.example` never becomes one that our e-mail seems to recommend. Rather too careful than not:
-/// who is called `Ada.Adler` is greeted without a name.
+/// True if a mail client might turn part of a text into a link: a page, an e-mail address or a telephone
+/// number. This keeps a name such as `Claim at evil.example` from becoming a link that our e-mail seems to
+/// recommend. It errs on the safe side: `Ada.Adler` is greeted without a name.
 #[must_use]
 pub fn looks_like_link(text: &str) -> bool {
-    // As clients see it: other forms of a letter or a dot are that letter or dot (UTS 46), and what does not show is
-    // not there.
+    // As mail clients see it: compatibility forms of a letter or a dot count as that letter or dot (UTS 46),
+    // and invisible characters are dropped.
     let shows = |c: &char| is_visible(*c) && !matches!(c, '\u{AD}' | '\u{34F}' | '\u{FE00}'..='\u{FE0F}');
     let dot = |c: char| if c == '\u{3002}' { '.' } else { c };
     let text: Vec<char> = text.nfkc().filter(shows).map(dot).collect();
@@ -129,29 +129,29 @@ pub fn looks_like_link(text: &str) -> bool {
     let follows = |at: usize| at > 0 && text[at - 1].is_alphanumeric();
     let begins_link = |(at, c): (usize, &char)| match c {
         '@' => true,
-        // The last part of a host has at least two letters; initials have one.
+        // The last label of a host has at least two letters; initials have one.
         '.' => follows(at) && label(at + 1) > 1,
         ':' => follows(at) && text.get(at + 1).is_some_and(|next| !next.is_whitespace()),
         '/' | '\\' => text.get(at + 1) == Some(c),
         _ => false,
     };
-    text.iter().enumerate().any(begins_link) || text.iter().filter(|c| c.is_ascii_digit()).count() > DIGITS_OF_A_NAME
+    text.iter().enumerate().any(begins_link) || text.iter().filter(|c| c.is_ascii_digit()).count() > NAME_DIGITS_LIMIT
 }
 
-/// More digits than these are a telephone number, whatever stands between them.
-const DIGITS_OF_A_NAME: usize = 6;
+/// More digits than this count as a telephone number, whatever separates them.
+const NAME_DIGITS_LIMIT: usize = 6;
 
-/// Characters that do not show, or that turn the direction of what follows (Unicode's property
-/// Bidi_Control): they would let one name pass for another.
+/// Invisible characters and those that change the writing direction (Unicode's property Bidi_Control): with
+/// them one name could pass for another.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
-/// Characters that nobody sees in a name: those of Unicode's property Default_Ignorable_Code_Point
-/// (DerivedCoreProperties.txt, version 16), the marks between lines, and blanks that are letters or
-/// signs to Unicode.
-fn is_unseen(c: char) -> bool {
+/// Characters that are invisible in a name: Unicode's property Default_Ignorable_Code_Point
+/// (DerivedCoreProperties.txt, version 16), line separators, and blanks that Unicode classifies as letters or
+/// symbols.
+fn is_invisible_in_name(c: char) -> bool {
     is_invisible(c)
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
@@ -160,16 +160,16 @@ fn is_unseen(c: char) -> bool {
             | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// True for a character that leaves no mark: white space, what controls, and what nobody sees.
+/// True for a character that prints nothing: white space, control characters and invisible ones.
 #[must_use]
 pub fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || is_unseen(c)
+    c.is_whitespace() || c.is_control() || is_invisible_in_name(c)
 }
 
-/// True if somebody wrote several telephone numbers where one is asked for.
+/// True if a text has several telephone numbers where one is expected.
 #[must_use]
-pub fn are_several_numbers(text: &str) -> bool {
-    phone::are_several(text)
+pub fn has_several_numbers(text: &str) -> bool {
+    phone::has_several(text)
 }
 
 fn is_email(text: &str) -> bool {
@@ -199,7 +199,7 @@ fn is_mobile(text: &str) -> bool {
     })
 }
 
-/// An e-mail address as it is shown where only who knows it should recognise it: `a…e@example.com`.
+/// A masked e-mail address, recognisable only to those who know it: `a…e@example.com`.
 #[must_use]
 pub fn masked_email(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
@@ -209,8 +209,7 @@ pub fn masked_email(address: &str) -> String {
     format!("{}…{}@{domain}", shown(first), shown(last))
 }
 
-/// A number (E.164) as it is shown where only who knows it should recognise it: `+49…4567`, or less of one that
-/// is short.
+/// A masked number (E.164), recognisable only to those who know it: `+49…4567`, or less of a short one.
 #[must_use]
 pub fn masked_number(number: &str) -> String {
     let digits: Vec<char> = number.chars().collect();
@@ -333,7 +332,7 @@ mod tests {
             ("030 1234567 / 030 7654321", true),
             ("+49 170 1234567 +49 171 7654321", true),
         ] {
-            assert_eq!((read(Form::Number, text).is_err(), are_several_numbers(text)), (several, several), "{text}");
+            assert_eq!((read(Form::Number, text).is_err(), has_several_numbers(text)), (several, several), "{text}");
         }
         let told = TextRule::new(Form::Number, 1, 64).read("030 1234567 / 030 7654321");
         assert_eq!(told, Err(("invalid_format", phone::SEVERAL.to_owned())));

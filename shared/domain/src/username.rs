@@ -1,51 +1,50 @@
-//! How usernames are compared: as RFC 8265 compares them (profile UsernameCaseMapped, section 3.3), by width,
-//! case and normalization form C.
+//! How usernames are compared: as in RFC 8265 (profile UsernameCaseMapped, section 3.3), by width, case and
+//! normalization form C.
 //!
-//! Only compared, not held to the whole profile, so that a name with a space that stands from before stays
-//! usable. That is why the three rules stand here: the crate `precis-profiles` compares nothing that its
-//! profile refuses, leaves letters in title case as they are, and needs a generator of tables to be built.
+//! The profile's other rules are not enforced, so that existing names with spaces stay usable. That is why the
+//! three rules are implemented here: the crate `precis-profiles` compares only names that satisfy the profile,
+//! leaves titlecase letters as they are, and needs a table generator at build time.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::search;
 
-/// The most bytes of the form in which a username is unique: DynamoDB takes a partition key of 2048 bytes,
-/// prefix included.
+/// The most bytes of the unique form of a username: DynamoDB's partition key has at most 2048 bytes, prefix included.
 pub(crate) const LIMIT: usize = 1024;
 
-/// The form of a username in which it is unique.
+/// The form in which a username is unique.
 #[must_use]
 pub fn unique_username(username: &str) -> String {
-    let once = mapped(username);
-    // What is composed only by the first time may have another case (RFC 8264, 7).
-    mapped(&once)
+    let mapped_once = mapped(username);
+    // Composition can introduce characters of another case, so it is mapped again (RFC 8264, 7).
+    mapped(&mapped_once)
 }
 
 fn mapped(text: &str) -> String {
     text.chars().map(width_mapped).flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// True if two usernames are one.
+/// True if two usernames are equal.
 #[must_use]
 pub fn same_username(one: &str, other: &str) -> bool {
     unique_username(one) == unique_username(other)
 }
 
-/// The form in which earlier releases made usernames unique, without accents, if it is another one.
+/// The form in which earlier releases made usernames unique, without accents, if it is different.
 #[must_use]
 pub fn former_username(username: &str) -> Option<String> {
     let former = search::fold(username);
-    // Nobody has any longer one.
+    // Stored ones are never longer.
     (former.len() <= LIMIT && former != unique_username(username)).then_some(former)
 }
 
 /// The half-width signs from U+FF61 to U+FF9F.
 const KATAKANA: &str = "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン\u{3099}\u{309A}";
 
-/// The full-width signs from U+FFE0 to U+FFE6, and the half-width ones from U+FFE8 to U+FFEE.
+/// The full-width symbols from U+FFE0 to U+FFE6, and the half-width ones from U+FFE8 to U+FFEE.
 const SIGNS: [(char, &str); 2] = [('\u{FFE0}', "¢£¬\u{AF}¦¥₩"), ('\u{FFE8}', "│←↑→↓■○")];
 
-/// The half-width letters of Hangul, by their first, their last, and what the first stands for.
+/// The half-width letters of Hangul: first, last, and the full-width form of the first.
 const HANGUL: [(char, char, u32); 5] = [
     ('\u{FFA1}', '\u{FFBE}', 0x3131),
     ('\u{FFC2}', '\u{FFC7}', 0x314F),
@@ -54,7 +53,7 @@ const HANGUL: [(char, char, u32); 5] = [
     ('\u{FFDA}', '\u{FFDC}', 0x3161),
 ];
 
-/// What a full-width or half-width character stands for (Unicode's decomposition mappings `<wide>` and
+/// The standard form of a full-width or half-width character (Unicode's decomposition mappings `<wide>` and
 /// `<narrow>`).
 fn width_mapped(c: char) -> char {
     let of = |first: char, mapped: &str| mapped.chars().nth((c as usize).wrapping_sub(first as usize));
@@ -139,14 +138,14 @@ mod tests {
         for c in '\u{FF01}'..='\u{FFEE}' {
             let decomposed: String = c.nfkd().collect();
             let expected = match c {
-                // What is a mark or a sign in a form of its own is not taken further apart.
+                // A symbol with a compatibility form of its own is not decomposed further.
                 '\u{FFE3}' => "\u{AF}".to_owned(),
                 '\u{FFA0}'..='\u{FFDC}' => continue,
                 _ => decomposed,
             };
             assert_eq!(width_mapped(c).to_string(), expected, "U+{:04X}", c as u32);
         }
-        // Letters of Hangul are single letters, not parts of a syllable.
+        // Hangul letters stand for themselves, not for parts of a syllable.
         for (narrow, wide) in [
             ('\u{FFA0}', '\u{3164}'),
             ('\u{FFA1}', '\u{3131}'),

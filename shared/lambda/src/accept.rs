@@ -1,9 +1,9 @@
-//! Which of several forms a caller wants (RFC 9110, 12.5.1).
+//! Content negotiation by the `Accept` header (RFC 9110, 12.5.1).
 
-/// The form that an `Accept` header likes best; of several that it likes as well, the first. `None`
-/// if it takes none of them.
+/// The media type that an `Accept` header prefers; the first of several with equal preference. `None` if it
+/// accepts none of them.
 #[must_use]
-pub fn best(accept: &str, forms: &[&'static str]) -> Option<&'static str> {
+pub fn best_match(accept: &str, forms: &[&'static str]) -> Option<&'static str> {
     let mut best = None;
     for form in forms {
         let quality = quality(accept, form);
@@ -14,7 +14,7 @@ pub fn best(accept: &str, forms: &[&'static str]) -> Option<&'static str> {
     best.map(|(_, form)| form)
 }
 
-/// How well a form is liked, in thousandths: the most specific range that covers it decides.
+/// The weight of a media type in thousandths, by the most specific range that matches it.
 fn quality(accept: &str, form: &str) -> u16 {
     let kind = form.split('/').next().unwrap_or_default();
     let ranges = accept.split(',').filter_map(|range| {
@@ -33,7 +33,7 @@ fn quality(accept: &str, form: &str) -> u16 {
         Some((specific, weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)))
     });
     let (_, weight) = ranges.max_by_key(|(specific, _)| *specific).unwrap_or((0, 0.0));
-    // From 0 to 1000, whatever was sent.
+    // Between 0 and 1000 for any input.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 1000")]
     let thousandths = (weight * 1000.0) as u16;
     thousandths
@@ -59,7 +59,7 @@ mod tests {
             ("", None),
         ];
         for (accept, expected) in cases {
-            assert_eq!(best(accept, &forms), expected, "{accept}");
+            assert_eq!(best_match(accept, &forms), expected, "{accept}");
         }
     }
 }

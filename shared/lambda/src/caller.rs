@@ -1,4 +1,4 @@
-//! Who is calling.
+//! Authentication and authorization of callers.
 
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
@@ -14,26 +14,26 @@ use domain::{Time, WorkspaceId};
 use crate::request::Request;
 use crate::token;
 
-/// The OIDC issuer that vouches for admins.
+/// The OIDC issuer that admins sign in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
-    /// Its identifier, exactly as tokens name it.
+    /// Its identifier, exactly as in tokens' `iss`.
     pub url: String,
-    /// For whom tokens must be meant, in `aud`, or in `client_id` if they have no `aud`.
+    /// The audience that tokens must have in `aud`, or in `client_id` if they have no `aud`.
     pub audience: String,
 }
 
-/// A request by a caller who may make it.
+/// A request whose caller is authorized in one workspace.
 #[derive(Clone, Debug)]
 pub struct AuthorizedRequest {
-    /// The request as it came.
+    /// The request.
     pub http: Request,
     /// The caller.
     pub caller: Caller,
 }
 
 impl AuthorizedRequest {
-    /// A new act of the caller under this request, with an event of its own.
+    /// The context of a new event by the caller.
     #[must_use]
     pub fn event_context(&self) -> EventContext {
         let event_context = self.http.event_context(self.caller.workspace_id, self.caller.actor);
@@ -46,42 +46,42 @@ impl AuthorizedRequest {
         self.caller.workspace_id
     }
 
-    /// When the request came.
+    /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
         self.http.id_source.now
     }
 }
 
-/// A request by a person who has signed in and acts for themselves, in no one workspace.
+/// A request by a signed-in person for themselves, not in one workspace.
 #[derive(Clone, Debug)]
 pub struct PersonRequest {
-    /// The request as it came.
+    /// The request.
     pub http: Request,
     /// The person.
     pub person: Identity,
 }
 
 impl PersonRequest {
-    /// A new act of the person under this request, as one of the members that they are.
+    /// The context of a new event by the person, as one of their memberships.
     #[must_use]
     pub fn event_context(&self, member: &Member) -> EventContext {
         self.http.event_context(member.workspace_id, Actor::Member(member.member_id))
     }
 
-    /// When the request came.
+    /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
         self.http.id_source.now
     }
 }
 
-/// A request by a caller who may make it in one workspace or in several, of which they need not name one.
+/// A request whose caller is authorized in one or more workspaces and did not have to select one.
 #[derive(Clone, Debug)]
 pub struct MultiWorkspaceRequest {
     request: AuthenticatedRequest,
     permissions: &'static [Permission],
-    /// The caller in each workspace where they may make the request; never empty.
+    /// The caller in each workspace in which they are authorized; never empty.
     pub callers: Vec<Caller>,
 }
 
@@ -92,16 +92,16 @@ impl MultiWorkspaceRequest {
         &self.request.request
     }
 
-    /// The request in the one workspace that is meant.
+    /// The request in the one workspace that is selected.
     ///
     /// # Errors
-    /// Those of [`AuthenticatedRequest::enter`].
-    pub fn enter(self) -> Result<AuthorizedRequest, DomainError> {
-        self.request.enter(self.permissions)
+    /// As [`AuthenticatedRequest::authorize`].
+    pub fn select_workspace(self) -> Result<AuthorizedRequest, DomainError> {
+        self.request.authorize(self.permissions)
     }
 }
 
-/// A request by a caller who has proved who they are.
+/// A request whose caller is authenticated.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedRequest {
     request: Request,
@@ -109,28 +109,31 @@ pub struct AuthenticatedRequest {
 }
 
 impl AuthenticatedRequest {
-    /// Lets the request in if the caller has one of the permissions in the workspace that is meant.
+    /// Authorizes the caller if they have one of the permissions in the selected workspace.
     ///
     /// # Errors
-    /// `CredentialInvalid` if they are nobody there; a fault of the workspace header; `PermissionMissing`,
+    /// `CredentialInvalid` if they have no access to it; an invalid workspace header; `PermissionMissing`,
     /// `PermissionsMissing`; `TooLarge`.
-    pub fn enter(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
-        self.require_somebody()?;
-        let caller = self.proof.caller(named_workspace(&self.request)?).map_err(no_workspace)?;
+    pub fn authorize(self, permissions: &'static [Permission]) -> Result<AuthorizedRequest, DomainError> {
+        self.require_membership()?;
+        let caller = self.proof.caller(selected_workspace(&self.request)?).map_err(no_workspace_error)?;
         caller.require_any(permissions)?;
         self.request.check_size()?;
         Ok(AuthorizedRequest { http: self.request, caller })
     }
 
-    /// Lets the request in if the caller has one of the permissions in the workspace that is meant, or in any
-    /// if none is named.
+    /// Authorizes the caller if they have one of the permissions in the selected workspace, or in any workspace
+    /// if none is selected.
     ///
     /// # Errors
-    /// As [`AuthenticatedRequest::enter`].
-    pub fn enter_anywhere(self, permissions: &'static [Permission]) -> Result<MultiWorkspaceRequest, DomainError> {
-        self.require_somebody()?;
-        let everywhere = match named_workspace(&self.request)? {
-            Some(named) => vec![self.proof.caller(Some(named)).map_err(no_workspace)?],
+    /// As [`AuthenticatedRequest::authorize`].
+    pub fn authorize_in_any_workspace(
+        self,
+        permissions: &'static [Permission],
+    ) -> Result<MultiWorkspaceRequest, DomainError> {
+        self.require_membership()?;
+        let everywhere = match selected_workspace(&self.request)? {
+            Some(named) => vec![self.proof.caller(Some(named)).map_err(no_workspace_error)?],
             None => self.proof.callers(),
         };
         let may = |caller: &Caller| caller.require_any(permissions);
@@ -142,53 +145,52 @@ impl AuthenticatedRequest {
         Ok(MultiWorkspaceRequest { request: self, permissions, callers })
     }
 
-    /// Lets the request in if the caller is a person who has signed in themselves, and a member of a workspace.
+    /// Authorizes the caller if they are a signed-in person and a member of a workspace.
     ///
     /// # Errors
     /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
-    pub fn member(self) -> Result<PersonRequest, DomainError> {
-        self.require_somebody()?;
-        self.signed_in()
+    pub fn authorize_member(self) -> Result<PersonRequest, DomainError> {
+        self.require_membership()?;
+        self.authorize_person()
     }
 
-    /// Lets the request in if the caller is a person who has signed in themselves, whether or not a workspace knows
-    /// them: they accept memberships before they have any.
+    /// Authorizes the caller if they are a signed-in person, even without any membership: they accept
+    /// memberships before they have one.
     ///
     /// # Errors
     /// `MemberOnly`; `TooLarge`.
-    pub fn signed_in(self) -> Result<PersonRequest, DomainError> {
+    pub fn authorize_person(self) -> Result<PersonRequest, DomainError> {
         if !matches!(self.proof, Proof::Person(_)) {
-            self.require_somebody()?;
+            self.require_membership()?;
         }
         let person = self.proof.person()?;
         self.request.check_size()?;
         Ok(PersonRequest { http: self.request, person })
     }
 
-    /// Whoever is a member of nothing is nobody, and a token whose person is a member of nothing that it opens is
-    /// worth nothing.
-    fn require_somebody(&self) -> Result<(), DomainError> {
+    /// Rejects a person without memberships, and a token that gives access to none of its person's memberships.
+    fn require_membership(&self) -> Result<(), DomainError> {
         if self.proof.callers().is_empty() { Err(DomainError::CredentialInvalid) } else { Ok(()) }
     }
 }
 
-/// Where callers are looked up: by one read each, but for the makers of a key, which take one for each of them.
+/// The look-ups of callers: one read each, and one read per key in a chain of keys.
 pub trait Principals {
-    /// The key with this short part, revoked and expired ones too.
+    /// The key with this short part, also if revoked or expired.
     fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
-    /// The keys that a key came from.
+    /// The chain of keys before a key.
     fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
-    /// The personal access token with this short part, revoked and expired ones too.
+    /// The personal access token with this short part, also if revoked or expired.
     fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
-    /// A person's memberships, over all workspaces.
+    /// A person's memberships, across all workspaces.
     fn memberships(&self, issuer: &str, subject: &str) -> impl Future<Output = Result<Vec<Member>, Error>> + Send;
     /// The issuer's keys.
     fn issuer_keys(&self) -> impl Future<Output = Result<Option<IssuerKeys>, Error>> + Send;
 }
 
-/// Whoever sends a request, if what they send is valid now: by one read of the key, or of the memberships; by two
-/// for a personal access token, its own and the memberships; and for a key that a key made, by one more for each key
-/// that it came from, so that it is out as soon as one of these is, however many there are like it.
+/// Authenticates the sender of a request. Takes one read for a key or for a person's memberships, two for a
+/// personal access token (its own row and the memberships), and one more for each key in the chain before a
+/// key, so that a key ends with any of them.
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `CredentialRevoked`, `CredentialExpired`.
@@ -200,12 +202,12 @@ pub async fn authenticate(
     let presented = bearer(&request)?;
     let now = request.id_source.now;
     let proof = if let Some(key) = ApiKey::parse(presented) {
-        let key = Key::proved(principals.key(&key.short).await?, &key, now)?;
+        let key = Key::authenticate(principals.key(&key.short).await?, &key, now)?;
         let makers = principals.makers_of(&key).await?;
         Proof::Key(Caller::of_key(key, &makers, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
-        let token = Token::proved(principals.token(&token.short).await?, &token, now)?;
-        // It stands in for signing in, which is over with an issuer that does not vouch for anybody any more.
+        let token = Token::authenticate(principals.token(&token.short).await?, &token, now)?;
+        // A personal access token replaces signing in, so it ends when its issuer is no longer trusted.
         let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(DomainError::CredentialInvalid)?;
         let memberships = accepted(principals.memberships(&token.issuer, &token.subject).await?);
         Proof::Token(Box::new(token), memberships)
@@ -219,8 +221,7 @@ pub async fn authenticate(
     Ok(AuthenticatedRequest { request, proof })
 }
 
-/// The device credential of a request. Whether it is the device's own is for the operation's own
-/// read or write to say.
+/// The device credential of a request. The operation's own read or write checks whether it is the device's.
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`.
@@ -235,29 +236,29 @@ fn bearer(request: &Request) -> Result<&str, DomainError> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(DomainError::CredentialInvalid) }
 }
 
-/// The headers by which a member of several workspaces names the one meant: ours, and that of Seam's clients.
+/// The headers that select a workspace for a member of several: ours, and that of Seam's clients.
 const WORKSPACE_HEADERS: [&str; 2] = ["x-workspace-id", "seam-workspace"];
 
-fn no_workspace(why: NoWorkspace) -> DomainError {
+fn no_workspace_error(why: NoWorkspace) -> DomainError {
     match why {
         NoWorkspace::NotAMember => DomainError::CredentialInvalid,
         NoWorkspace::Unnamed => {
             let [header, seams] = WORKSPACE_HEADERS;
-            let detail = format!("must name the workspace, or {seams} must, since you are a member of several");
+            let detail = format!("select a workspace by this header or {seams}, since you are a member of several");
             DomainError::field(header, "missing", detail)
         }
     }
 }
 
-fn named_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
+fn selected_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainError> {
     let Some(text) = WORKSPACE_HEADERS.iter().find_map(|name| request.header(name)) else {
         return Ok(None);
     };
-    // A workspace that does not exist is like one that the person is no member of.
+    // A workspace that does not exist gives the same error as one without access.
     WorkspaceId::parse(text).map(Some).ok_or(DomainError::CredentialInvalid)
 }
 
-/// Which callers an operation takes, for the log.
+/// The name of an operation's kind of access, for logs.
 #[must_use]
 pub fn access_name(access: Access) -> &'static str {
     match access {

@@ -1,11 +1,11 @@
-//! How the failures of an operation are told: each kind of client has a form that it reads.
+//! Error formats: each kind of client gets errors in the form that it can read.
 
 use domain::error::Error;
 
 use crate::reply::Reply;
 use crate::{problem, scim, seam};
 
-/// The form in which failures are told.
+/// The format of error responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorFormat {
     /// Handset's own: RFC 9457.
@@ -17,7 +17,7 @@ pub enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// What a caller is told of a failure.
+    /// The response for an error.
     #[must_use]
     pub fn reply(self, failure: &Error, request_id: &str) -> Reply {
         match self {
@@ -27,7 +27,7 @@ impl ErrorFormat {
         }
     }
 
-    /// What a caller is told of a fault of ours.
+    /// The response for an internal error.
     #[must_use]
     pub fn internal(self, request_id: &str) -> Reply {
         match self {
@@ -37,7 +37,7 @@ impl ErrorFormat {
         }
     }
 
-    /// The headers, beside `x-request-id`, that name the request on each of its replies.
+    /// The response header, besides `x-request-id`, that contains the request's identifier.
     #[must_use]
     pub fn request_id_header(self) -> Option<&'static str> {
         match self {

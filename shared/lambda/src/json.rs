@@ -1,5 +1,5 @@
-//! JSON in which no name may stand twice: readers differ in which of two values they take, so that
-//! what one of them has checked is not what the next one does.
+//! JSON in which a repeated name is an error: parsers differ in which of the values they take, so a value that
+//! one has checked may not be the one that the next uses.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The value, and the names that stand twice, nested ones by dots.
+/// Parses a value, and returns the repeated names with it, nested ones joined by dots.
 ///
 /// # Errors
-/// The mistake, if it is not one JSON text.
+/// The syntax error, if the text is not valid JSON.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Value, BTreeSet<String>), serde_json::Error> {
     let mut repeated = BTreeSet::new();
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);

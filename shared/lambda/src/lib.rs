@@ -1,7 +1,7 @@
 //! HTTP and Lambda: requests, callers, replies, problems and logs.
 //!
-//! Invariant: this is the only crate that knows of HTTP, of API Gateway and of Lambda, and it
-//! knows nothing of AWS's stores. What it needs to look up, it asks of [`Principals`].
+//! Invariant: this is the only crate that knows of HTTP, of API Gateway and of Lambda, and it knows nothing of
+//! AWS's stores. It looks things up through [`Principals`].
 
 pub mod accept;
 pub mod caller;
@@ -20,6 +20,6 @@ pub use caller::{
     device_credential,
 };
 pub use error_format::ErrorFormat;
-pub use reply::{Reply, came_by_https};
+pub use reply::{Reply, is_https};
 pub use request::{IdSource, Request};
-pub use token::read_issuer_keys;
+pub use token::parse_issuer_keys;

@@ -1,11 +1,11 @@
-//! Logs: JSON, one line for each run, with the whole chain of causes of what went wrong.
+//! Logs: JSON, one line per run, with the complete chain of causes of an error.
 
 use std::error::Error;
 use std::fmt;
 
 use tracing_subscriber::EnvFilter;
 
-/// Prints an error with all that caused it; `Display` alone gives the outermost only.
+/// Displays an error with all its causes; its own `Display` shows only the outermost.
 #[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
@@ -21,7 +21,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Writes logs as JSON to the standard output, where Lambda takes them from.
+/// Writes logs as JSON to standard output, where Lambda collects them.
 pub fn start() {
     let filter = EnvFilter::try_from_env("HANDSET_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

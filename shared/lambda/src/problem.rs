@@ -1,4 +1,4 @@
-//! How a failure is told: RFC 9457, `application/problem+json`.
+//! Error responses as `application/problem+json` (RFC 9457).
 
 use domain::Time;
 use domain::error::{DomainError, Error, HeldDevice, ScimType};
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::reply::Reply;
 
-/// The status that stands for a refusal.
+/// The status of a domain error.
 #[must_use]
 pub fn status(error: &DomainError) -> StatusCode {
     match error {
@@ -155,7 +155,7 @@ impl Problem {
         }
     }
 
-    /// The problem of a refusal, with the data that its kind of refusal carries.
+    /// The problem of a domain error, with the fields of its kind of error.
     fn of(error: &DomainError, request_id: &str) -> Self {
         let problem = Self::new(status(error), error.code(), error.to_string(), request_id);
         match error {
@@ -188,12 +188,12 @@ impl Problem {
     }
 }
 
-/// The reply to a caller whose request failed. A failure that is not a refusal shows no cause, which is for the log
-/// alone.
+/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their causes go
+/// to the log.
 #[must_use]
 pub fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
-        Error::Refused(error) => refused(error, request_id),
+        Error::Refused(error) => domain_error_reply(error, request_id),
         Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, request_id);
@@ -203,23 +203,23 @@ pub fn reply(failure: &Error, request_id: &str) -> Reply {
     }
 }
 
-/// The reply to a caller whose request failed by a fault of ours.
+/// The response for an internal error.
 #[must_use]
 pub fn internal(request_id: &str) -> Reply {
     let detail = "Something went wrong on our side.";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail, request_id).reply()
 }
 
-fn refused(error: &DomainError, request_id: &str) -> Reply {
-    let reply = with_what_is_asked(Problem::of(error, request_id).reply());
+fn domain_error_reply(error: &DomainError, request_id: &str) -> Reply {
+    let reply = with_authenticate_header(Problem::of(error, request_id).reply());
     match error {
-        DomainError::TooManyMessages(wait) => reply.retry_after(wait.seconds),
+        DomainError::TooManyMessages(wait) => reply.with_retry_after(wait.seconds),
         _ => reply,
     }
 }
 
-/// A refusal for want of a credential says which kind is taken (RFC 9110, section 15.5.2).
-pub(crate) fn with_what_is_asked(reply: Reply) -> Reply {
+/// A 401 must name the accepted authentication scheme (RFC 9110, section 15.5.2).
+pub(crate) fn with_authenticate_header(reply: Reply) -> Reply {
     if reply.status == StatusCode::UNAUTHORIZED {
         return reply.with(HeaderName::from_static("www-authenticate"), "Bearer");
     }

@@ -1,7 +1,7 @@
-//! A request as API Gateway hands it over: an HTTP API's event of payload format 2.0.
+//! Requests as API Gateway sends them: events of an HTTP API, payload format 2.0.
 //!
-//! The event is read here rather than through `lambda_http::Request`, whose conversion builds a
-//! URL from the caller's `Host` header and path and panics where that is none.
+//! The event is parsed here rather than through `lambda_http::Request`, whose conversion builds a URL from the
+//! caller's `Host` header and path and panics if they are invalid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,23 +22,23 @@ use uuid::Uuid;
 
 use crate::json;
 
-/// A moment in which something is done: its time, and chance.
+/// Clock and id source of a request: its time, and random bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct IdSource {
-    /// The time.
+    /// Time of the request.
     pub now: Time,
-    /// Chance.
+    /// Source of random bytes.
     pub random: Random,
 }
 
 impl IdSource {
-    /// A moment.
+    /// A source at a time.
     #[must_use]
     pub fn new(now: DateTime<Utc>, random: Random) -> Self {
         Self { now: now.into(), random }
     }
 
-    /// A new identifier that holds its time.
+    /// A new identifier that contains the time.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         let mut bytes = [0; 10];
@@ -56,26 +56,25 @@ impl IdSource {
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The operation that it is for.
+    /// The operation that handles it.
     pub operation: &'static str,
-    /// When it came.
+    /// Its time, and source of identifiers.
     pub id_source: IdSource,
-    /// API Gateway's identifier of it.
+    /// API Gateway's request identifier.
     pub request_id: String,
-    /// Where it came from.
+    /// IP address of the caller.
     pub address: Option<String>,
-    /// Its method. HEAD is answered as GET is (RFC 9110, section 9.3.2), so it stands here as GET.
+    /// Its method. HEAD is handled like GET (RFC 9110, section 9.3.2), so it is GET here.
     pub method: Method,
-    /// True if only the reply's status and headers are asked for: nobody reads what is in it, so reading it counts
-    /// for nothing.
+    /// True for HEAD: the body is discarded, so showing the page counts for nothing.
     pub is_head: bool,
     /// Its path.
     pub raw_path: String,
-    /// The path of the route that took it, with names in braces; `None` if none did.
+    /// The path of the matching route, with parameter names in braces; `None` for the default route.
     pub route: Option<String>,
     /// Its headers.
     pub headers: HeaderMap,
-    /// True if parameters and fields that nobody reads are faults.
+    /// True if unknown parameters and fields are errors.
     pub strict: bool,
     parameters: Vec<(String, String)>,
     raw_query: String,
@@ -83,10 +82,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads an event.
+    /// Parses an event.
     ///
     /// # Errors
-    /// The reason, if it is not one of an HTTP API.
+    /// The parse error, if it is not an event of an HTTP API.
     pub fn read(operation: &'static str, id_source: IdSource, event: Value) -> Result<Self, serde_json::Error> {
         let event: ApiGatewayV2httpRequest = serde_json::from_value(event)?;
         let body = match event.body {
@@ -113,7 +112,7 @@ impl Request {
         })
     }
 
-    /// A part of the path, read as an identifier. What is none names nothing that exists.
+    /// A path parameter as an identifier. A malformed one names nothing that exists.
     ///
     /// # Errors
     /// `NotFound`.
@@ -126,23 +125,22 @@ impl Request {
         parse(self.path(name)).ok_or(DomainError::NotFound(kind))
     }
 
-    /// A part of the path, decoded; empty if the route has none of that name.
+    /// A path parameter, decoded; empty if the route has none of that name.
     #[must_use]
     pub fn path(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// A header's text; `None` if it is not there or not text.
+    /// The text of a header; `None` if it is missing or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The query's parameters, decoded from its raw form: API Gateway's own reading joins repeated
-    /// ones by commas.
+    /// The query's parameters, decoded from the raw query: API Gateway's parsed form joins repeated ones by commas.
     ///
     /// # Errors
-    /// A fault of the query if it is not valid UTF-8 once decoded.
+    /// An error of the query if it is not valid UTF-8 once decoded.
     pub fn query_pairs(&self) -> Result<Vec<(String, String)>, DomainError> {
         let decode = |text: &str| {
             let text = text.replace('+', " ");
@@ -163,18 +161,17 @@ impl Request {
     /// # Errors
     /// See [`Request::query_pairs`].
     pub fn query(&self) -> Result<Fields, DomainError> {
-        Ok(self.as_strict(Fields::of_query(self.query_pairs()?)))
+        Ok(self.as_strict(Fields::from_query(self.query_pairs()?)))
     }
 
-    /// The body as fields: a JSON object, in which a name that stands twice is a fault. An empty
-    /// body is an empty object.
+    /// The body as fields: a JSON object without repeated names. An empty body is an empty object.
     ///
     /// # Errors
-    /// `TooLarge`; `Malformed` if it is not JSON; a fault if it is JSON but no object.
+    /// `TooLarge`; `Malformed` if it is not JSON; an error if it is JSON but not an object.
     pub fn body(&self) -> Result<Fields, DomainError> {
         self.check_size()?;
         if self.body.is_empty() {
-            return Ok(self.as_strict(Fields::of_json(serde_json::Map::new())));
+            return Ok(self.as_strict(Fields::from_json(serde_json::Map::new())));
         }
         let malformed = |e: serde_json::Error| {
             DomainError::Malformed(format!("{} at line {} column {}", category(&e), e.line(), e.column()))
@@ -183,9 +180,9 @@ impl Request {
         let Value::Object(fields) = value else {
             return Err(DomainError::field("", "wrong_type", "the body must be a JSON object"));
         };
-        let mut fields = self.as_strict(Fields::of_json(fields));
+        let mut fields = self.as_strict(Fields::from_json(fields));
         for name in repeated {
-            fields.fault(&name, "repeated", "must be given once only");
+            fields.add_error(&name, "repeated", "must be given only once");
         }
         Ok(fields)
     }
@@ -194,7 +191,7 @@ impl Request {
         if self.strict { fields.strict() } else { fields }
     }
 
-    /// The body as it came: what it holds is not JSON.
+    /// The raw body, which is not JSON.
     ///
     /// # Errors
     /// `TooLarge`.
@@ -203,7 +200,7 @@ impl Request {
         Ok(&self.body)
     }
 
-    /// True if there are parameters in the query.
+    /// True if the query has parameters.
     #[must_use]
     pub fn has_query(&self) -> bool {
         !self.raw_query.is_empty()
@@ -215,13 +212,13 @@ impl Request {
         !self.body.is_empty()
     }
 
-    /// The body's hash, by which a repeated call is known.
+    /// Hash of the body, to recognise a repeated call.
     #[must_use]
     pub fn body_hash(&self) -> Hash {
         Hash::of(&self.body)
     }
 
-    /// Refuses a body that is larger than any operation takes.
+    /// Rejects a body that is larger than any operation accepts.
     ///
     /// # Errors
     /// `TooLarge`.
@@ -229,7 +226,7 @@ impl Request {
         if self.body.len() > BODY_LIMIT { Err(DomainError::TooLarge) } else { Ok(()) }
     }
 
-    /// The act of someone in a workspace under this request.
+    /// The context of an event by an actor in a workspace.
     #[must_use]
     pub fn event_context(&self, workspace_id: WorkspaceId, actor: Actor) -> EventContext {
         EventContext {
@@ -245,30 +242,30 @@ impl Request {
         }
     }
 
-    /// Guards a change by the version that the caller has seen: `If-Match` with the `ETag` of a
-    /// reply. Without that header any version will do.
+    /// Checks the version that the caller has seen: `If-Match` must be the `ETag` of the current version.
+    /// Without that header any version is accepted.
     ///
     /// # Errors
     /// `VersionMismatch`.
     pub fn check_version(&self, version: u64) -> Result<(), DomainError> {
-        let Some(wanted) = self.headers.get("if-match") else {
+        let Some(expected) = self.headers.get("if-match") else {
             return Ok(());
         };
-        let wanted = wanted.to_str().unwrap_or_default();
-        let matches = wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
+        let expected = expected.to_str().unwrap_or_default();
+        let matches = expected.split(',').map(str::trim).any(|tag| tag == "*" || tag == format!("\"{version}\""));
         if matches { Ok(()) } else { Err(DomainError::VersionMismatch) }
     }
 }
 
 fn category(error: &serde_json::Error) -> &'static str {
-    // It is a mistake of no kind of its own to the library, and none to who sends it.
+    // The library reports it without a category of its own; for the sender it is invalid data.
     if error.to_string().starts_with("recursion limit exceeded") {
-        return "it is nested too deep";
+        return "it is nested too deeply";
     }
     match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early",
-        serde_json::error::Category::Io => "it cannot be read",
-        serde_json::error::Category::Syntax | serde_json::error::Category::Data => "there is a mistake",
+        serde_json::error::Category::Eof => "it ends unexpectedly",
+        serde_json::error::Category::Io => "it is unreadable",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Data => "syntax error",
     }
 }
 
@@ -279,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_nested_too_deep_is_told_so() {
         let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| category(&error));
-        assert_eq!(read(&"[".repeat(200)), Err("it is nested too deep"));
-        assert_eq!(read("[}"), Err("there is a mistake"));
+        assert_eq!(read(&"[".repeat(200)), Err("it is nested too deeply"));
+        assert_eq!(read("[}"), Err("syntax error"));
     }
 }

@@ -1,4 +1,4 @@
-//! How SCIM replies, and how it tells a failure (RFC 7644, 3.12): `application/scim+json`.
+//! SCIM's replies and errors: `application/scim+json` (RFC 7644, 3.12).
 
 use domain::error::ScimType;
 use domain::error::{DomainError, Error};
@@ -13,7 +13,7 @@ use crate::reply::Reply;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/scim+json";
 
-/// A reply of JSON, that nobody keeps.
+/// A JSON reply that must not be cached.
 #[must_use]
 pub fn json(status: StatusCode, body: &Value) -> Reply {
     bare(status, body.to_string())
@@ -29,12 +29,12 @@ fn bare(status: StatusCode, body: String) -> Reply {
     Reply::new(status, CONTENT_TYPE, body).with(HeaderName::from_static("cache-control"), "no-store")
 }
 
-/// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
-/// again: causes are for the log.
+/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their
+/// causes go to the log.
 #[must_use]
 pub(crate) fn reply(failure: &Error) -> Reply {
     match failure {
-        Error::Refused(error) => refused(error),
+        Error::Refused(error) => domain_error_reply(error),
         Error::Conflict | Error::Unavailable { .. } => {
             let detail = "The service is busy; nothing is known to have changed. Try again.";
             let reply = error_reply(StatusCode::SERVICE_UNAVAILABLE, None, detail);
@@ -44,13 +44,13 @@ pub(crate) fn reply(failure: &Error) -> Reply {
     }
 }
 
-/// What a caller is told of a fault of ours.
+/// The response for an internal error.
 #[must_use]
 pub(crate) fn internal() -> Reply {
     error_reply(StatusCode::INTERNAL_SERVER_ERROR, None, "Something went wrong on our side.")
 }
 
-fn refused(error: &DomainError) -> Reply {
+fn domain_error_reply(error: &DomainError) -> Reply {
     let (status, scim_type) = match error {
         DomainError::Invalid(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidValue)),
         DomainError::Malformed(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidSyntax)),
@@ -64,10 +64,10 @@ fn refused(error: &DomainError) -> Reply {
         DomainError::Invalid(faults) => faults.iter().map(render).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    problem::with_what_is_asked(error_reply(status, scim_type, &detail))
+    problem::with_authenticate_header(error_reply(status, scim_type, &detail))
 }
 
-/// A fault as a sentence.
+/// A field error as a sentence.
 fn render(fault: &FieldError) -> String {
     let name = if fault.field.is_empty() { "The request" } else { &fault.field };
     format!("{name}: {}.", fault.detail)

@@ -1,4 +1,4 @@
-//! Seam's words: how its clients send their parameters, and how replies and errors look to them.
+//! Seam's conventions: parameters of its clients, and its replies and errors.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use crate::problem;
 use crate::reply::Reply;
 use crate::request::Request;
 
-/// The header that names the request on each of Seam's replies.
+/// The header with the request's identifier on Seam's replies.
 pub const REQUEST_ID: &str = "seam-request-id";
 
-/// A reply with 200: the fields of `body`, and `ok`.
+/// A 200 reply: the fields of `body`, and `ok`.
 #[must_use]
 pub fn ok(mut body: Value) -> Reply {
     body["ok"] = true.into();
     Reply::ok(&body)
 }
 
-/// The parameters of a request: of its query and of its JSON body, which wins. `_strict` is for
+/// The parameters of a request, from its query and its JSON body, which takes precedence. `_strict` is for
 /// Seam's own gateway.
 ///
 /// # Errors
-/// `ContentType` for a body that is something else than JSON; `Malformed`, `TooLarge`; a fault of
-/// a body that is no object.
+/// `ContentType` for a body of another media type; `Malformed`, `TooLarge`; an error for a body that is not an
+/// object.
 pub fn parameters(request: &Request) -> Result<Fields, DomainError> {
     let mut values = nested(request.query_pairs()?);
     values.remove("_strict");
@@ -34,20 +34,20 @@ pub fn parameters(request: &Request) -> Result<Fields, DomainError> {
         require_json(request)?;
         values.extend(request.body()?.into_values().map_err(DomainError::Invalid)?);
     }
-    Ok(Fields::of_parameters(values))
+    Ok(Fields::from_parameters(values))
 }
 
 fn require_json(request: &Request) -> Result<(), DomainError> {
     let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    // Whoever says nothing of it sends JSON, or is told that it is none.
+    // A body without a content type is parsed as JSON, and rejected if it is none.
     match request.header("content-type").map(essence) {
         Some(kind) if request.method != Method::GET && kind != "application/json" => Err(DomainError::ContentType),
         _ => Ok(()),
     }
 }
 
-/// The parameters of a query: a name that comes again makes an array, a dot leads into a record,
-/// and an empty value is `null`. What is a value cannot be a record as well, and stays one.
+/// The parameters of a query: a repeated name makes an array, a dot leads into an object, and an empty value is
+/// `null`. A name that has a value cannot be an object as well, and keeps the value.
 fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut named: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in pairs {
@@ -71,8 +71,8 @@ fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
     values
 }
 
-/// What a caller is told of a failure. Of what is not a refusal, nothing but that they may try
-/// again: causes are for the log.
+/// The response for an error. Other errors than domain errors only tell the caller whether to retry: their
+/// causes go to the log.
 #[must_use]
 pub(crate) fn reply(failure: &Error, request_id: &str) -> Reply {
     match failure {
@@ -87,17 +87,17 @@ pub(crate) fn reply(failure: &Error, request_id: &str) -> Reply {
     }
 }
 
-/// What a caller is told of a fault of ours.
+/// The response for an internal error.
 #[must_use]
 pub(crate) fn internal(request_id: &str) -> Reply {
     let message = "Something went wrong on our side.";
     error_reply(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", message, request_id, &json!({}))
 }
 
-/// What a caller is told of a refusal where the operation is not Seam's own: with the header that names
-/// the request.
+/// The response for a domain error outside of Seam's own operations, with the header that contains the
+/// request's identifier.
 #[must_use]
-pub fn refused(error: &DomainError, request_id: &str) -> Reply {
+pub fn domain_error_reply(error: &DomainError, request_id: &str) -> Reply {
     let mut reply = render(error, request_id);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         reply.headers.push((HeaderName::from_static(REQUEST_ID), id));
@@ -111,7 +111,7 @@ fn render(error: &DomainError, request_id: &str) -> Reply {
         DomainError::Malformed(_) | DomainError::CursorInvalid | DomainError::IdempotencyMismatch => {
             invalid(&[FieldError::new("", "invalid", error.to_string())], request_id)
         }
-        // The cap, and names that others have: Seam knows them as input that cannot be taken.
+        // The device limit, and names that are taken: Seam's clients know them as invalid input.
         DomainError::DeviceLimitReached(_)
         | DomainError::UsernameTaken
         | DomainError::IdentityKeyTaken
@@ -119,24 +119,24 @@ fn render(error: &DomainError, request_id: &str) -> Reply {
         | DomainError::UserDeleted
         | DomainError::DeviceDeleted => invalid(&[FieldError::new("", "invalid", error.to_string())], request_id),
         DomainError::NotFound(kind) => {
-            let message = format!("{} not found", spoken(kind));
+            let message = format!("{} not found", sentence_name(kind));
             error_reply(StatusCode::NOT_FOUND, &error.code(), &message, request_id, &json!({}))
         }
         DomainError::OnlyMethods(methods) => {
             let status = problem::status(error);
             let reply = error_reply(status, &error.code(), &error.to_string(), request_id, &json!({}));
-            reply.allowing(methods)
+            reply.with_allow(methods)
         }
         other => {
             let status = problem::status(other);
             let reply = error_reply(status, &error_type(status, other), &other.to_string(), request_id, &json!({}));
-            problem::with_what_is_asked(reply)
+            problem::with_authenticate_header(reply)
         }
     }
 }
 
-/// The name of a kind of thing as a sentence begins: `user_identity` is `User identity`.
-fn spoken(kind: &str) -> String {
+/// A kind of object at the start of a sentence: `user_identity` is `User identity`.
+fn sentence_name(kind: &str) -> String {
     let mut letters = kind.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).map(|letter| if letter == '_' { ' ' } else { letter }).collect()
@@ -149,10 +149,10 @@ fn error_type(status: StatusCode, error: &DomainError) -> String {
     }
 }
 
-/// How deep faults are told: a field, and what is within. The rest of a name is one with its last part.
-const NESTED: usize = 3;
+/// The depth of nested errors: a field, and the fields within it. Deeper names are joined into the last level.
+const MAX_DEPTH: usize = 3;
 
-/// What is wrong with a field, and with what is within it.
+/// The errors of a field, and of the fields within it.
 #[derive(Default)]
 struct Errors {
     errors: Vec<String>,
@@ -160,7 +160,7 @@ struct Errors {
 }
 
 impl Errors {
-    /// As Seam's clients read it. What a caller calls `_errors` gives way to the word itself.
+    /// The JSON form for Seam's clients. A caller's field named `_errors` is dropped, since the name is reserved.
     fn into_json(self) -> Value {
         let within = self.within.into_iter().map(|(name, errors)| (name, errors.into_json()));
         let own = [("_errors".to_owned(), json!(self.errors))];
@@ -168,16 +168,16 @@ impl Errors {
     }
 }
 
-/// Every fault, each under its field; those of no field, or of several, under the top.
+/// All errors, each under its field; those of no field, or of several, at the top.
 fn invalid(faults: &[FieldError], request_id: &str) -> Reply {
     let mut tree = Errors::default();
     for fault in faults {
         let mut node = &mut tree;
-        for part in fault.field.splitn(NESTED, '.').filter(|part| !part.is_empty()) {
+        for part in fault.field.splitn(MAX_DEPTH, '.').filter(|part| !part.is_empty()) {
             node = node.within.entry(part.to_owned()).or_default();
         }
-        let said = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
-        node.errors.push(said.to_owned());
+        let message = if fault.code == "missing" && !fault.field.is_empty() { "Required" } else { &fault.detail };
+        node.errors.push(message.to_owned());
     }
     let message = match faults {
         [] => "Invalid input".to_owned(),

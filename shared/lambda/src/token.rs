@@ -1,4 +1,4 @@
-//! Access tokens of the OIDC issuer (RFC 9068, RFC 7519), signed by RS256 or ES256.
+//! Verifies access tokens of the OIDC issuer (RFC 9068, RFC 7519), signed by RS256 or ES256.
 
 use std::sync::Once;
 
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::caller::Issuer;
 
-/// How far the issuer's clock may be from ours, in seconds.
+/// Tolerated difference between the issuer's clock and ours, in seconds.
 const LEEWAY: i64 = 60;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ impl Claims {
     }
 }
 
-/// The subject of a token, if the token is the issuer's, meant for us, and valid now.
+/// The subject of a token, if the issuer signed it for our audience and it is valid now.
 ///
 /// # Errors
 /// `CredentialExpired`, else `CredentialInvalid`.
@@ -60,8 +60,7 @@ pub(crate) fn verify(token: &str, issuer: &Issuer, keys: &IssuerKeys, now: Time)
     Ok(claims.sub)
 }
 
-/// The library would read the clock for the times; they are checked here instead, against the
-/// request's own time.
+/// The library's time checks would read the clock, so the times are checked here, against the request's time.
 fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
@@ -70,20 +69,20 @@ fn signature_only(algorithm: Algorithm) -> Validation {
     validation
 }
 
-/// Claims that stand in ID tokens (OpenID Connect Core 1.0: 2, 3.1.3.6 and 3.3.2.11) and in logout tokens and other
-/// reports of security events (RFC 8417), but in no access token of the common issuers.
+/// Claims that ID tokens (OpenID Connect Core 1.0: 2, 3.1.3.6 and 3.3.2.11) and logout tokens or other security
+/// event tokens (RFC 8417) have, but no access token of the common issuers.
 const NOT_OF_ACCESS_TOKENS: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
 
-/// Of these, an access token of Microsoft Entra has at least one ("Access token claims reference"), and its ID
-/// tokens have none.
+/// Claims of which Microsoft Entra's access tokens have at least one ("Access token claims reference"), and its
+/// ID tokens none.
 const OF_ENTRA_ACCESS_TOKENS: [&str; 4] = ["scp", "azp", "appid", "idtyp"];
 
-/// True unless a token says that it is something else than an access token: an ID token tells the console who
-/// has signed in, and lets nobody in here.
+/// False for a token that is recognisably something else than an access token: an ID token tells the console
+/// who has signed in, and gives no access to an API.
 ///
-/// An issuer that follows RFC 9068 says so in the header (`at+jwt`). Others send `JWT` for both, and say it in a claim:
-/// Amazon Cognito in `token_use`, Keycloak in `typ`. For the rest (Auth0, Okta, Entra), what only the one kind has
-/// tells them apart.
+/// An issuer that follows RFC 9068 marks access tokens in the header (`at+jwt`). Others send `JWT` for both and
+/// mark them by a claim: Amazon Cognito in `token_use`, Keycloak in `typ`. For the rest (Auth0, Okta, Entra),
+/// claims that only one kind has distinguish them.
 fn is_access_token(header: Option<&str>, claims: &Claims) -> bool {
     let header = header.unwrap_or("JWT").to_ascii_lowercase();
     match header.strip_prefix("application/").unwrap_or(&header) {
@@ -101,8 +100,8 @@ fn is_access_token(header: Option<&str>, claims: &Claims) -> bool {
     !claims.has_any(&NOT_OF_ACCESS_TOKENS) && (!of_entra || claims.has_any(&OF_ENTRA_ACCESS_TOKENS))
 }
 
-/// `client_id` stands in for an audience only in tokens that have none at all, as those of Amazon Cognito: in others
-/// it names the program that asked for the token, for whatever API that was.
+/// `client_id` counts as the audience only in tokens without `aud`, as Amazon Cognito's: in others it names the
+/// program that requested the token, for whatever API.
 fn check(claims: &Claims, issuer: &Issuer, now: Time) -> Result<(), DomainError> {
     let meant_for_us = match &claims.aud {
         Value::Null => claims.text("client_id") == Some(&issuer.audience),
@@ -130,8 +129,8 @@ fn decoding_key(material: &KeyMaterial) -> Result<(Algorithm, DecodingKey), Erro
     }
 }
 
-/// Lets the library verify by `ring`, which is there for TLS already, rather than bring a second
-/// implementation of RSA and of the curves.
+/// Makes the library verify by `ring`, which is present for TLS already, instead of a second implementation of
+/// RSA and elliptic curves.
 fn install_ring() {
     static INSTALLED: Once = Once::new();
     static PROVIDER: CryptoProvider = CryptoProvider {
@@ -140,7 +139,7 @@ fn install_ring() {
         key_utils: KeyUtils::new_unimplemented(),
     };
     INSTALLED.call_once(|| {
-        // Another provider that the process had chosen before serves as well.
+        // If the process has already chosen another provider, that one is used.
         let _chosen_before = PROVIDER.install_default();
     });
 }
@@ -179,10 +178,10 @@ impl JwtVerifier for RingVerifier {
     }
 }
 
-/// The keys of a key set (RFC 7517) that access tokens can be verified by: RSA keys, and EC keys on
-/// P-256, that have a name and are not meant for encryption. Others are passed over.
+/// Parses the keys of a key set (RFC 7517) that can verify access tokens: RSA keys and EC keys on P-256 that
+/// have a key id and are not for encryption. Others are skipped.
 #[must_use]
-pub fn read_issuer_keys(set: &Value) -> Vec<IssuerKey> {
+pub fn parse_issuer_keys(set: &Value) -> Vec<IssuerKey> {
     let keys = set.get("keys").and_then(Value::as_array);
     keys.into_iter().flatten().filter_map(issuer_key).collect()
 }

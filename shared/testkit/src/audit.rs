@@ -1,10 +1,9 @@
-//! Whether everything that is stored, was recorded and was sent fits together. To be asked when
-//! nothing waits to be done any more.
+//! Consistency checks over everything that is stored, recorded and sent, for a system without pending work.
 
 mod commands;
 mod deployments;
 mod jobs;
-mod life;
+mod lifecycle;
 mod sources;
 mod webhooks;
 
@@ -36,12 +35,12 @@ use serde_json::{Value, json};
 use crate::bench::Bench;
 use crate::rows;
 
-/// What there is of each kind, for comparing one course of things with another.
+/// Counts by kind, to compare one run with another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Events, by type.
+    /// Events by type.
     pub events: BTreeMap<String, usize>,
-    /// Rows, by the first part of their partition.
+    /// Rows by the prefix of their partition key.
     pub rows: BTreeMap<String, usize>,
     /// E-mails sent.
     pub mails: usize,
@@ -51,7 +50,7 @@ pub struct Outline {
     pub pushes: usize,
 }
 
-/// What is left of earlier work outside of the tables.
+/// Objects outside the tables that an earlier test case left behind.
 #[derive(Clone, Debug)]
 pub struct Known {
     endpoints: BTreeSet<String>,
@@ -59,14 +58,14 @@ pub struct Known {
 }
 
 impl Known {
-    /// What there is now.
+    /// The present ones.
     #[must_use]
     pub fn of(bench: &Bench) -> Self {
         Self { endpoints: endpoints(bench), dead_letters: bench.stack.driver().dead_letters().len() }
     }
 }
 
-/// Everything there is.
+/// The data of a system.
 pub struct Audit {
     main: BTreeMap<String, Value>,
     secrets: BTreeMap<String, Value>,
@@ -78,7 +77,7 @@ pub struct Audit {
     jobs: Vec<Job>,
     items: Vec<JobItem>,
     usage: Vec<Usage>,
-    /// The users who were removed for good.
+    /// Users who were purged.
     purged: BTreeSet<UserId>,
     now: Time,
     mailed_codes: Vec<String>,
@@ -90,7 +89,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Reads everything but what was known before.
+    /// Reads everything except what was known before.
     #[must_use]
     pub fn read(bench: &Bench, known: &Known) -> Self {
         let main = rows::all(bench, rows::MAIN);
@@ -120,7 +119,7 @@ impl Audit {
         }
     }
 
-    /// What there is of each kind.
+    /// Counts by kind.
     #[must_use]
     pub fn outline(&self) -> Outline {
         let mut outline = Outline {
@@ -135,7 +134,7 @@ impl Audit {
         let keys = self.main.keys().filter(|key| !key.starts_with("EVENT#"));
         for key in keys.chain(self.secrets.keys()) {
             let (kind, _) = key.split_once('#').unwrap_or((key, ""));
-            // In how many parts a day's messages are counted is chance; how many they are is told by events.
+            // The number of shards of a day's quota depends on chance; events show the number of messages.
             if kind == "QUOTA" {
                 continue;
             }
@@ -144,16 +143,16 @@ impl Audit {
         outline
     }
 
-    /// Everything that does not fit together.
+    /// All inconsistencies.
     #[must_use]
-    pub fn faults(mut self) -> Vec<String> {
+    pub fn inconsistencies(mut self) -> Vec<String> {
         self.workspaces();
         self.keys_and_members();
         self.users();
-        self.kept();
+        self.scim_attributes();
         self.invitations();
         self.devices();
-        self.lives();
+        self.lifecycles();
         self.deployments();
         self.commands();
         self.usage();
@@ -169,7 +168,7 @@ impl Audit {
         self.wrong
     }
 
-    fn hold(&mut self, holds: bool, what: impl Display) {
+    fn check(&mut self, holds: bool, what: impl Display) {
         if !holds {
             self.wrong.push(what.to_string());
         }
@@ -179,22 +178,22 @@ impl Audit {
         self.events.iter().filter(|event| event.event_type == event_type && about(event)).count()
     }
 
-    /// Each message was counted, once, for its workspace and for its recipient.
+    /// Each message was counted once for its workspace and for its recipient.
     fn messages(&mut self) {
         let made = |kind: &Event| matches!(kind.event_type, EventType::UserInvited | EventType::DeploymentStarted);
         let made = self.events.iter().filter(|event| made(event)).count();
         let days: Vec<DailyCount> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
         let counted: u32 = days.iter().map(|day| day.count).sum();
-        self.hold(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
+        self.check(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
         let recipients: Vec<RecipientHistory> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
         let changes: u64 = recipients.iter().map(|recipient| recipient.version).sum();
-        self.hold(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
+        self.check(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
     }
 
     fn workspaces(&mut self) {
         let workspaces: Vec<Workspace> = read_all(&self.main, |pk, _| pk.starts_with("WORKSPACE#"));
         let made = self.count(EventType::WorkspaceCreated, |_| true);
-        self.hold(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
+        self.check(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         for workspace in workspaces {
             let id = workspace.workspace_id;
@@ -203,52 +202,55 @@ impl Audit {
             let admins = here.filter(|member| member.role.as_str() == "admin").count();
             self.profiles(&workspace);
             let counted = workspace.admin_count;
-            self.hold(
+            self.check(
                 usize::try_from(counted) == Ok(admins),
                 format!("{counted} admins are counted, {admins} are there"),
             );
         }
     }
 
-    /// As soon as a workspace has profiles, one of them is its default; each was made by one event.
+    /// A workspace with profiles has one default; each profile has one event of its creation.
     fn profiles(&mut self, workspace: &Workspace) {
         let all: Vec<Profile> = read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE");
         let ids: BTreeSet<_> =
             all.iter().filter(|of| of.workspace_id == workspace.workspace_id).map(|of| of.profile_id).collect();
         let counted = workspace.profile_count;
-        self.hold(
+        self.check(
             usize::try_from(counted) == Ok(ids.len()),
             format!("{counted} profiles are counted of {}", ids.len()),
         );
         let default = workspace.default_profile_id;
         let right = default.map_or(ids.is_empty(), |id| ids.contains(&id));
-        self.hold(right, "the default profile is not there");
+        self.check(right, "the default profile is not there");
         let about = |event: &Event| event.workspace_id == workspace.workspace_id;
         let (made, gone) = (self.count(EventType::ProfileCreated, about), self.count(EventType::ProfileDeleted, about));
-        self.hold(made == ids.len() + gone, format!("{made} profiles were made, {} are there, {gone} gone", ids.len()));
+        self.check(
+            made == ids.len() + gone,
+            format!("{made} profiles were made, {} are there, {gone} gone", ids.len()),
+        );
     }
 
-    /// What a workspace has settled is what its events say, and its rule for silent devices is due
-    /// as long as there is one.
+    /// A workspace's settings match its events, and its rule for silent devices is due as long as there is one.
     fn settings(&mut self, workspace: &Workspace) {
         let (at, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
         let goes_on = rule.is_some() && workspace.silent_rule_paused_at.is_none();
-        self.hold(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
+        self.check(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
         let by = workspace.silent_rule_by;
-        self.hold(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
+        self.check(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
         let about = |event: &Event| {
             event.workspace_id == workspace.workspace_id && event.event_type == EventType::WorkspaceUpdated
         };
         let settled = json!(workspace.settings);
-        // Of addresses and numbers, the record has only that they were changed.
+        // Events contain only that addresses and numbers were changed.
         for name in ["retention_days", "invitation_days", "silent_devices", "pin_limit", "service_levels"] {
             let changes = self.changes(name, about);
             let is = &settled[name];
-            self.hold(follows(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
+            self.check(is_chain(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
         }
         for name in ["sender", "sms_sender"] {
-            let told = self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
-            self.hold(settled[name].is_null() || told, format!("{name} was changed without its event"));
+            let recorded =
+                self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
+            self.check(settled[name].is_null() || recorded, format!("{name} was changed without its event"));
         }
     }
 
@@ -258,102 +260,113 @@ impl Audit {
             let about = |event: &Event| event.key_id == Some(key.key_id);
             let made = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
             let revoked = self.count(EventType::KeyRevoked, about);
-            self.hold(made == 1, format!("a key was made by {made} events"));
-            self.hold(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
+            self.check(made == 1, format!("a key was made by {made} events"));
+            self.check(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
         }
         let made = self.count(EventType::KeyCreated, |_| true) + self.count(EventType::WorkspaceCreated, |_| true);
-        self.hold(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
+        self.check(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         let ids: BTreeSet<_> = self.events.iter().filter_map(|event| event.member_id).collect();
         for id in ids {
             let added = self.count(EventType::MemberAdded, |event| event.member_id == Some(id));
             let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
-            let there = members.iter().filter(|member| member.member_id == id).count();
-            self.hold(
-                added == 1 && removed + there == 1,
-                format!("a member: {added} added, {removed} removed, {there} there"),
+            let present = members.iter().filter(|member| member.member_id == id).count();
+            self.check(
+                added == 1 && removed + present == 1,
+                format!("a member: {added} added, {removed} removed, {present} there"),
             );
         }
         let added = self.count(EventType::MemberAdded, |_| true);
-        self.hold(members.len() <= added, "a member is there that nobody added");
+        self.check(members.len() <= added, "a member is there that nobody added");
     }
 
     fn users(&mut self) {
         let created = self.count(EventType::UserCreated, |_| true);
-        let (there, purged) = (self.users.len(), self.purged.len());
-        self.hold(created == there + purged, format!("{created} users were created, {there} are there, {purged} gone"));
+        let (present, purged) = (self.users.len(), self.purged.len());
+        self.check(
+            created == present + purged,
+            format!("{created} users were created, {present} are there, {purged} gone"),
+        );
         for user in self.users.clone() {
             let id = user.user_id;
             let created = self.count(EventType::UserCreated, |event| event.user_id == Some(id));
-            self.hold(created == 1, format!("a user has {created} user.created"));
-            let there = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
-            let there: BTreeSet<_> = there.map(|device| device.device_id).collect();
-            self.hold(there == user.device_ids, format!("a user holds {:?}, and there are {there:?}", user.device_ids));
+            self.check(created == 1, format!("a user has {created} user.created"));
+            let present = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
+            let present: BTreeSet<_> = present.map(|device| device.device_id).collect();
+            self.check(
+                present == user.device_ids,
+                format!("a user holds {:?}, and there are {present:?}", user.device_ids),
+            );
             for purpose in Purpose::ALL {
                 self.newest(&user, *purpose);
             }
         }
     }
 
-    /// Of what was offered to a user for a purpose, the newest is known, and only it may be open.
+    /// The user's latest invitation for a purpose is the recorded one, and only that one may be open.
     fn newest(&mut self, user: &User, purpose: Purpose) {
         let offered =
             || self.invitations.iter().filter(|offer| offer.user_id == user.user_id && offer.purpose == purpose);
         let (known, forgotten) = match purpose {
             Purpose::Invite | Purpose::Unknown(_) => (user.invitation_id, false),
-            // Whoever was taken out of client deployment has none any more.
+            // A user who was removed from client deployment has none.
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
         let newest = offered().find(|offer| Some(offer.invitation_id) == known);
-        let there = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
+        let present = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
         let superseded = known.is_some() && newest.is_none_or(|newest| newest.superseded_at.is_some());
-        let open = offered().filter(|offer| offer.keeps_code()).count();
+        let open = offered().filter(|offer| offer.needs_code()).count();
         let checks = [
-            (there, format!("a user's newest {purpose} is not there")),
+            (present, format!("a user's newest {purpose} is not there")),
             (!superseded, format!("a user's newest {purpose} is superseded")),
             (open <= 1, format!("{open} of a user's {purpose} are open at once")),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
-    /// What identity providers say is kept of users who are there.
-    fn kept(&mut self) {
-        let kept: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
-        let nobodys = kept.iter().filter(|kept| !self.users.iter().any(|user| user.user_id == kept.user_id)).count();
-        self.hold(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
+    /// SCIM attributes are stored for existing users only.
+    fn scim_attributes(&mut self) {
+        let scim_attributes: Vec<ScimAttributes> =
+            read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        let nobodys =
+            scim_attributes.iter().filter(|row| !self.users.iter().any(|user| user.user_id == row.user_id)).count();
+        self.check(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
     }
 
     fn invitations(&mut self) {
         for purpose in Purpose::ALL {
-            let made = made_by(*purpose);
+            let made = creation_event(*purpose);
             let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
             let (offered, gone) = (self.count(made, |_| true), self.count(made, of_gone));
-            let there = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
-            self.hold(offered == there + gone, format!("{offered} {made}, {there} there, {gone} gone"));
+            let present = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
+            self.check(offered == present + gone, format!("{offered} {made}, {present} there, {gone} gone"));
         }
         let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
-        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(made_by(*purpose), of_gone)).sum();
+        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(creation_event(*purpose), of_gone)).sum();
         for channel in By::ALL {
             let invitations = self.invitations.iter().filter(|invitation| invitation.channel == *channel);
             let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
             let sent: BTreeSet<&String> = self.sent_codes(*channel).iter().collect();
             let foreign = sent.into_iter().filter(|code| !codes.contains(&Hash::of(code))).count();
-            // Whose row is gone cannot be told any more.
-            self.hold(foreign <= gone, format!("{foreign} codes sent by {channel} are of no invitation that was made"));
+            // Codes of purged rows cannot be matched any more.
+            self.check(
+                foreign <= gone,
+                format!("{foreign} codes sent by {channel} are of no invitation that was made"),
+            );
         }
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
         let codes = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
-        self.hold(
-            codes == self.invitations.iter().filter(|invitation| invitation.keeps_code()).count(),
+        self.check(
+            codes == self.invitations.iter().filter(|invitation| invitation.needs_code()).count(),
             "a code is kept of an invitation that is not there",
         );
     }
 
-    /// The codes that were sent in a way.
+    /// The codes that were sent by a channel.
     fn sent_codes(&self, by: By) -> &[String] {
         match by {
             By::Email => &self.mailed_codes,
@@ -369,45 +382,48 @@ impl Audit {
             Purpose::Invite | Purpose::Unknown(_) => event.invitation_id == Some(id),
             Purpose::Deploy => event.deployment_id == Some(id),
         };
-        let [sent_event, delivered_event, expired_event, revoked_event] = told_of(purpose);
+        let [sent_event, delivered_event, expired_event, revoked_event] = outcome_events(purpose);
         let is =
             |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
-        let kept = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
+        let has_code = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
         let sent = self.sent_codes(invitation.channel);
-        let copies = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let codes = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
         let changes = self.changes("delivery", about);
-        let delivery = follows(&json!("queued"), &changes, &json!(invitation.delivery.state));
+        let delivery = is_chain(&json!("queued"), &changes, &json!(invitation.delivery.state));
         let expired = usize::from(invitation.expired_at.is_some());
         let revoked = usize::from(invitation.revoked_at.is_some());
         let failed = invitation.delivery.state == DeliveryState::Failed;
         let checks = [
-            is(self.count(made_by(purpose), about), 1, "made"),
+            is(self.count(creation_event(purpose), about), 1, "made"),
             is(self.count(EventType::InvitationOpened, about), invitation.opened as usize, "invitation.opened"),
             is(self.count(expired_event, about), expired, "expired"),
             is(self.count(revoked_event, about), revoked, "revoked"),
             is(self.count(sent_event, about).max(1), 1, "sent"),
             is(self.count(delivered_event, about).max(1), 1, "delivered"),
             is(registered, invitation.used as usize, "registrations with an invitation"),
-            (kept == invitation.keeps_code(), format!("kept: {kept}, to be kept: {}", invitation.keeps_code())),
+            (
+                has_code == invitation.needs_code(),
+                format!("code stored: {has_code}, needed: {}", invitation.needs_code()),
+            ),
             (invitation.sent_at.is_some() || failed, "a message went out at no time".to_owned()),
-            (copies > 0 || failed, "an invitation's message was never sent".to_owned()),
+            (codes > 0 || failed, "an invitation's message was never sent".to_owned()),
             (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
             (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
     fn devices(&mut self) {
         let registered = self.events.iter().filter(|event| event.event_type == EventType::DeviceRegistered);
         let ids: BTreeSet<_> = registered.filter_map(|event| event.device_id).collect();
-        let there: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
-        for id in ids.difference(&there) {
+        let present: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
+        for id in ids.difference(&present) {
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == Some(*id));
-            self.hold(purged == 1, format!("a device is gone, with {purged} device.purged"));
+            self.check(purged == 1, format!("a device is gone, with {purged} device.purged"));
         }
         for device in self.devices.clone() {
             self.device(&device);
@@ -422,15 +438,15 @@ impl Audit {
         let confirmed = count(EventType::DeviceConfirmed);
         let blocked = self.changes("blocked", about);
         let status = self.changes("status", |event| about(event) && event.event_type == EventType::DeviceDeleted);
-        let is_blocked = follows(&json!(false), &blocked, &json!(device.blocked.is_some()));
+        let is_blocked = is_chain(&json!(false), &blocked, &json!(device.blocked.is_some()));
         let checks = [
             (count(EventType::DeviceRegistered) == 1, "a device has not one device.registered".to_owned()),
             (count(EventType::DevicePurged) == 0, "a purged device is there".to_owned()),
-            (follows(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
+            (is_chain(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
             (count(EventType::DeviceDeleted) == usize::from(device.deleted.is_some()), "device.deleted".to_owned()),
             (is_blocked, format!("blocked: {:?}, its events say {blocked:?}", device.blocked)),
             (confirmed <= enrolled, format!("{confirmed} confirmations of {enrolled} enrolments")),
-            // A device that was kept out from the first may have been wiped all the same.
+            // A device that was barred from the start may have been wiped nevertheless.
             (
                 device.enrolment.is_some() || device.erased.is_some() || confirmed >= 1,
                 "a device is confirmed without its event".to_owned(),
@@ -442,7 +458,7 @@ impl Audit {
             ),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
@@ -459,13 +475,13 @@ impl Audit {
                             && claim.epoch == device.epoch
                             && claim.user_id == device.user_id))
             });
-            self.hold(right, format!("the claim of a device's identifier: {claim:?}"));
-            self.hold(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
-            self.hold(newest || device.replaced, "a replaced device does not know it");
+            self.check(right, format!("the claim of a device's identifier: {claim:?}"));
+            self.check(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
+            self.check(newest || device.replaced, "a replaced device does not know it");
         }
         for claim in claims {
-            let there = self.devices.iter().any(|device| device.device_id == claim.device_id);
-            self.hold(there, "an identifier is claimed by a device that is gone");
+            let present = self.devices.iter().any(|device| device.device_id == claim.device_id);
+            self.check(present, "an identifier is claimed by a device that is gone");
         }
     }
 
@@ -474,25 +490,24 @@ impl Audit {
         for device in self.devices.clone() {
             let token = tokens.iter().find(|token| token.device_id == device.device_id);
             let hash = token.map(|token| Hash::of(&token.token));
-            self.hold(hash == device.push_token_hash, "a device's token is not the one that its row knows");
+            self.check(hash == device.push_token_hash, "a device's token is not the one that its row knows");
             let settled = token.is_none_or(|token| token.mend_at.is_none());
-            self.hold(settled, "a token's endpoint is not settled");
+            self.check(settled, "a token's endpoint is not settled");
         }
         let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
         let metadata: Vec<DeviceAttachments> =
             read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
         let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
             + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
-        self.hold(lost == 0, format!("{lost} rows are of devices that are gone"));
+        self.check(lost == 0, format!("{lost} rows are of devices that are gone"));
         let held: BTreeSet<String> = self.devices.iter().filter_map(|device| device.push_endpoint.clone()).collect();
         let alone: Vec<_> = self.endpoints.difference(&held).cloned().collect();
-        self.hold(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
+        self.check(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
         let gone: Vec<_> = held.difference(&self.endpoints).cloned().collect();
-        self.hold(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
+        self.check(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
     }
 
-    /// The rows that stand and fall with others, and the attributes of the indexes, are exactly
-    /// those that follow from the others.
+    /// Index rows and index attributes are exactly those that are derived from the main rows.
     fn index_rows(&mut self) {
         let mut expected = Expected::default();
         expected.add(&self.users);
@@ -522,36 +537,36 @@ impl Audit {
             "ENDPOINT#",
             "POINTER#",
         ];
-        let there: BTreeSet<String> =
+        let present: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        let missing: Vec<_> = expected.index_rows.difference(&there).cloned().collect();
-        let surplus: Vec<_> = there.difference(&expected.index_rows).cloned().collect();
-        self.hold(missing.is_empty(), format!("missing: {missing:?}"));
-        self.hold(surplus.is_empty(), format!("of nobody: {surplus:?}"));
+        let missing: Vec<_> = expected.index_rows.difference(&present).cloned().collect();
+        let surplus: Vec<_> = present.difference(&expected.index_rows).cloned().collect();
+        self.check(missing.is_empty(), format!("missing: {missing:?}"));
+        self.check(surplus.is_empty(), format!("of nobody: {surplus:?}"));
         for (key, indexes) in expected.indexes {
             let row = self.main.get(&key).cloned().unwrap_or_default();
             for name in INDEXES {
                 let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
-                self.hold(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+                self.check(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
             }
         }
     }
 
-    /// A personal access token has its place, and each workspace knows when it was opened to it and closed.
+    /// A personal access token has its list entry, and each workspace has the events of its start and its end.
     fn access_tokens(&mut self) {
         let tokens: Vec<Token> = read_all(&self.main, |pk, sk| pk.starts_with("TOKEN#") && sk == "TOKEN");
         let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
-        self.hold(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
+        self.check(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
         for token in tokens {
             let key = token_place_key(&token.issuer, &token.subject, token.token_id);
-            self.hold(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
+            self.check(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
             for workspace in &token.workspace_ids {
                 let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
                 let types: Vec<EventType> = self.events.iter().filter(of).map(|event| event.event_type).collect();
                 let count = |kind| types.iter().filter(|found| **found == kind).count();
-                let ended = token.revoked_at.is_some() || !token.opens(*workspace);
+                let ended = token.revoked_at.is_some() || !token.gives_access_to(*workspace);
                 let recorded = (count(EventType::TokenCreated), count(EventType::TokenRevoked));
-                self.hold(
+                self.check(
                     recorded == (1, usize::from(ended)),
                     format!("a token was made and ended {recorded:?} times"),
                 );
@@ -559,7 +574,7 @@ impl Audit {
         }
     }
 
-    /// What was published has been done by those who had to.
+    /// Each published event was handled by its consumers.
     fn consumers(&mut self) {
         let leases: Vec<Lease> = read_all(&self.main, |pk, _| pk.starts_with("LEASE#"));
         for event in self.events.clone() {
@@ -578,22 +593,22 @@ impl Audit {
             let done = leases
                 .iter()
                 .any(|lease| lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some());
-            self.hold(done, format!("{consumer} has not done a {}", event.event_type));
+            self.check(done, format!("{consumer} has not done a {}", event.event_type));
         }
         let events: BTreeSet<_> = self.events.iter().map(|event| event.event_id).collect();
         let foreign = leases.iter().filter(|lease| !events.contains(&lease.event_id)).count();
-        self.hold(foreign == 0, format!("{foreign} events were published that were never committed"));
-        self.hold(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
+        self.check(foreign == 0, format!("{foreign} events were published that were never committed"));
+        self.check(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
     }
 
-    /// What the events say of a field: before and after, each.
+    /// The old and new values of a field in the events.
     fn changes(&self, field: &str, about: impl Fn(&Event) -> bool) -> Vec<(Value, Value)> {
         let changes = self.events.iter().filter(|event| about(event)).filter_map(|event| event.changes.get(field));
         changes.map(|change| (change.before.clone(), change.after.clone())).collect()
     }
 }
 
-/// The attributes of the indexes.
+/// The index key attributes.
 const INDEXES: &[&str] = &[
     "list",
     "created_at",
@@ -613,16 +628,16 @@ const INDEXES: &[&str] = &[
     "of_type",
 ];
 
-/// The event by which an offer of a purpose is made.
-fn made_by(purpose: Purpose) -> EventType {
+/// The type of the event that creates an invitation of a purpose.
+fn creation_event(purpose: Purpose) -> EventType {
     match purpose {
         Purpose::Invite | Purpose::Unknown(_) => EventType::UserInvited,
         Purpose::Deploy => EventType::DeploymentStarted,
     }
 }
 
-/// The events by which an offer is sent, delivered, found expired, and revoked.
-fn told_of(purpose: Purpose) -> [EventType; 4] {
+/// The types of the events for sent, delivered, expired and revoked.
+fn outcome_events(purpose: Purpose) -> [EventType; 4] {
     use EventType as E;
     match purpose {
         Purpose::Invite | Purpose::Unknown(_) => {
@@ -648,9 +663,9 @@ impl Expected {
     }
 }
 
-/// True if the changes, in whatever order, lead from one value to another: each begins where
-/// another ended. Those of one moment have no order of their own.
-fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
+/// True if the changes lead from one value to another in some order: each begins where another ended. Changes
+/// with the same time have no order.
+fn is_chain(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
     let mut begins: Vec<String> =
         changes.iter().map(|(before, _)| before.to_string()).chain([last.to_string()]).collect();
     let mut ends: Vec<String> = changes.iter().map(|(_, after)| after.to_string()).chain([first.to_string()]).collect();
@@ -659,7 +674,7 @@ fn follows(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
     begins == ends
 }
 
-/// The push endpoints that SNS has.
+/// SNS's push endpoints.
 fn endpoints(bench: &Bench) -> BTreeSet<String> {
     let state = bench.stack.messaging().to_json().expect("the state is plain data");
     state["endpoints"].as_object().into_iter().flatten().map(|(arn, _)| arn.clone()).collect()

@@ -1,4 +1,4 @@
-//! The system in process, moved on by hand.
+//! The system in process, with a clock that tests move.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::described::{self, Exchange};
 use crate::oidc;
 
-/// The system, with a clock that stands until it is moved.
+/// A running system whose clock only moves when a test moves it.
 pub struct Bench {
     /// The system.
     pub stack: Stack,
@@ -26,13 +26,13 @@ pub struct Bench {
     open: AtomicBool,
 }
 
-/// How everything stood at a moment.
+/// A snapshot of the system.
 pub struct Mark {
     stack: local::stack::Mark,
     now: DateTime<Utc>,
 }
 
-/// A workspace and its first key, which may do everything.
+/// A workspace and its first key, which has every permission.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     /// The workspace.
@@ -41,13 +41,13 @@ pub struct Tenant {
     pub key: String,
 }
 
-/// A text of a body; empty if it is none.
+/// A string value; empty if it is none.
 #[must_use]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Its status.
@@ -56,35 +56,35 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body as text.
     pub text: String,
-    /// Its body as JSON; `null` if it is none.
+    /// Its body as JSON; `null` if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// The answer, if it has this status.
+    /// The response itself, after checking its status.
     #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
-    /// The stable code of a problem.
+    /// The problem's stable code.
     #[must_use]
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// A text of the body.
+    /// A string field of the body.
     #[must_use]
     pub fn get(&self, field: &str) -> String {
         text(&self.body[field])
     }
 }
 
-/// When every bench begins.
+/// The initial time of every bench.
 pub const START: &str = "2026-11-23T08:00:00Z";
 
-/// How a system is to start: what stands between it and AWS, and the template's parameters.
+/// The settings of a system: hooks on the way to AWS, and the template's parameters.
 #[derive(Default)]
 pub struct Setup {
     adjusts: Vec<Adjust>,
@@ -92,39 +92,39 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Nothing stands in between, and no parameter is said.
+    /// No hooks and no parameters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adjusts each operation's connection, after what was said before: what is put in its way is met first.
+    /// Adds a hook on each operation's connection; the last one added sees a call first.
     #[must_use]
     pub fn with(mut self, adjust: Adjust) -> Self {
         self.adjusts.push(adjust);
         self
     }
 
-    /// Says a parameter of the template.
+    /// Sets a parameter of the template.
     #[must_use]
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         self.parameters.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Says parameters of the template.
+    /// Sets parameters of the template.
     #[must_use]
     pub fn parameters(self, parameters: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Self {
         parameters.into_iter().fold(self, |setup, (name, value)| setup.parameter(name.as_ref(), value.as_ref()))
     }
 
-    /// Says that admins sign in by the issuer of [`crate::oidc`].
+    /// Makes the issuer of [`crate::oidc`] the issuer of admins.
     #[must_use]
     pub fn issuer(self) -> Self {
         self.parameter("OidcIssuer", oidc::ISSUER).parameter("OidcAudience", oidc::AUDIENCE)
     }
 
-    /// The system, in memory.
+    /// Starts the system in memory.
     pub async fn start(self) -> Bench {
         let start = START.parse().expect("START is a date and time");
         let clock = Arc::new(watch::Sender::new(start));
@@ -142,25 +142,25 @@ impl Setup {
     }
 }
 
-/// The only pages that may be kept: they are the same for everybody.
-const MAY_BE_KEPT: [&str; 4] =
+/// The only cacheable pages: they are the same for everybody.
+const CACHEABLE: [&str; 4] =
     ["/docs", "/openapi.json", "/.well-known/apple-app-site-association", "/.well-known/assetlinks.json"];
 
-/// What a reply of ours lacks of what each of them says; the gateway's own have no `x-request-id`.
-fn lacking(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    let says = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
-    let lacks = |name: &str, wanted: &str| {
-        let said: Vec<&str> = says(name);
-        (said != [wanted]).then(|| format!("{name} is {said:?}"))
+/// A required header that a response lacks; the gateway's own responses have no `x-request-id`.
+fn missing_header(path: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let values = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    let lacks = |name: &str, expected: &str| {
+        let actual: Vec<&str> = values(name);
+        (actual != [expected]).then(|| format!("{name} is {actual:?}"))
     };
     let _ours = headers.get("x-request-id")?;
-    let kept = if MAY_BE_KEPT.contains(&path) { None } else { lacks("cache-control", "no-store") };
+    let caching = if CACHEABLE.contains(&path) { None } else { lacks("cache-control", "no-store") };
     // RFC 9110, section 15.5.2.
     let asked = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
-    lacks("x-content-type-options", "nosniff").or(kept).or(asked)
+    lacks("x-content-type-options", "nosniff").or(caching).or(asked)
 }
 
-/// Waits by a clock that tests move: a busy machine takes none of an operation's time.
+/// Waits by the bench's clock, so that a busy machine takes none of an operation's time.
 fn waiting_by(clock: &Arc<watch::Sender<DateTime<Utc>>>) -> Wait {
     let clock = Arc::downgrade(clock);
     Arc::new(move |time| {
@@ -180,13 +180,13 @@ fn waiting_by(clock: &Arc<watch::Sender<DateTime<Utc>>>) -> Wait {
 }
 
 impl Bench {
-    /// The system, in memory, as it is on AWS by the template's own parameters.
+    /// Starts the system in memory, with the template's default parameters.
     pub async fn start() -> Self {
         Setup::new().start().await
     }
 
-    /// Lets replies have fields and words that only another release knows, as the description allows: rows of one
-    /// are in the table.
+    /// Accepts fields and values of other releases in responses, as the description allows, for tests with rows
+    /// of another release.
     pub fn expect_another_release(&self) {
         self.open.store(true, Ordering::Relaxed);
     }
@@ -197,13 +197,13 @@ impl Bench {
         *self.clock.borrow()
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.send_modify(|now| *now += by);
     }
 
-    /// What moves the clock on, for what happens meanwhile.
-    pub fn mover(&self, by: Duration) -> impl Fn() + Send + 'static {
+    /// A function that moves the clock forward, to be called during an operation.
+    pub fn clock_advancer(&self, by: Duration) -> impl Fn() + Send + 'static {
         let clock = Arc::clone(&self.clock);
         move || clock.send_modify(|now| *now += by)
     }
@@ -213,24 +213,24 @@ impl Bench {
         self.clock.send_modify(|now| *now = to);
     }
 
-    /// Marks how everything stands, to go back to it, when nothing is in hand.
+    /// Takes a snapshot to return to. No work may be in progress.
     #[must_use]
     pub fn mark(&self) -> Mark {
         Mark { stack: self.stack.mark().expect("the system can be marked"), now: self.now() }
     }
 
-    /// Has everything stand as it did, but so much later: what operations keep at hand for a while is too old by then.
-    pub fn back_to(&self, mark: &Mark, later: Duration) {
-        self.stack.back_to(&mark.stack).expect("the system goes back");
+    /// Restores a snapshot, at a later time, so that values cached by operations have expired.
+    pub fn restore(&self, mark: &Mark, later: Duration) {
+        self.stack.restore(&mark.stack).expect("the system goes back");
         self.set_clock(mark.now + later);
     }
 
-    /// Lets everything happen that is to happen now, retries included.
+    /// Runs everything that is due, including retries.
     pub async fn drain(&self) {
         self.stack.drain(Retry::Now).await.expect("the stream moves on");
     }
 
-    /// Lets everything happen, retries at their times.
+    /// Runs everything, with retries at their times.
     pub async fn settle(&self) {
         self.stack.settle(|to| self.set_clock(to)).await.expect("the stream moves on");
     }
@@ -242,7 +242,7 @@ impl Bench {
         Tenant { workspace_id: text("workspace_id"), key: text("key") }
     }
 
-    /// A request as it stands. Both it and its answer are held against the published description.
+    /// Sends a request. Both it and the response are checked against the published description.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Answer {
         let (method, path, sent) = (request.method().clone(), request.uri().path().to_owned(), request.body().clone());
         let response = self.stack.http(request.map(Into::into)).await;
@@ -258,16 +258,16 @@ impl Bench {
             body: &body,
             open: self.open.load(Ordering::Relaxed),
         };
-        if let Some(fault) = described::fault(&exchange) {
+        if let Some(fault) = described::violation(&exchange) {
             panic!("outside of the description: {fault}");
         }
-        if let Some(fault) = lacking(&path, parts.status, &parts.headers) {
+        if let Some(fault) = missing_header(&path, parts.status, &parts.headers) {
             panic!("{method} {path}: {fault}");
         }
         Answer { status: parts.status, headers: parts.headers, text, body }
     }
 
-    /// A request with a credential and a JSON body, each if there is one.
+    /// Sends a request with an optional credential and an optional JSON body.
     pub async fn call(&self, method: Method, path: &str, credential: Option<&str>, body: Option<&Value>) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(credential) = credential {
@@ -277,8 +277,8 @@ impl Bench {
         self.send(request.body(body.into_bytes()).expect("the request is one")).await
     }
 
-    /// A POST with a key that is made once, however often it is sent.
-    pub async fn post_once(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
+    /// A POST with an idempotency key.
+    pub async fn post_idempotent(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
         let request = Request::builder().method(Method::POST).uri(path);
         let request = request.header("authorization", format!("Bearer {key}")).header("idempotency-key", once);
         self.send(request.body(body.to_string().into_bytes()).expect("the request is one")).await
@@ -294,8 +294,8 @@ impl Bench {
         self.call(Method::POST, path, Some(key), Some(&body)).await
     }
 
-    /// A POST that sends somebody a message: a minute later if one went to the same address just now.
-    pub async fn post_when_it_may(&self, path: &str, key: &str, body: Value) -> Answer {
+    /// A POST that sends a message: a minute later if the recipient's limit requires it.
+    pub async fn post_after_message_limit(&self, path: &str, key: &str, body: Value) -> Answer {
         let answer = self.post(path, key, body.clone()).await;
         if answer.status != StatusCode::TOO_MANY_REQUESTS {
             return answer;
@@ -326,7 +326,7 @@ impl Bench {
         self.call(Method::DELETE, path, Some(key), None).await
     }
 
-    /// A new user with an e-mail address, and their identifier.
+    /// Creates a user with an e-mail address, and returns the identifier.
     pub async fn user(&self, tenant: &Tenant, username: &str) -> String {
         let body = json!({
             "username": username,
@@ -339,22 +339,22 @@ impl Bench {
         self.post("/users", &tenant.key, body).await.expect(201).get("user_id")
     }
 
-    /// An invitation good for so many devices, and its code out of the e-mail.
+    /// Creates an invitation for this many devices, and returns the code in its e-mail.
     pub async fn invite(&self, tenant: &Tenant, user: &str, devices: u32) -> String {
         let body = json!({"channel": "email", "devices": devices});
         let path = format!("/users/{user}/invite");
-        let _invitation = self.post_when_it_may(&path, &tenant.key, body).await.expect(202);
+        let _invitation = self.post_after_message_limit(&path, &tenant.key, body).await.expect(202);
         self.drain().await;
         self.newest_code().expect("an e-mail with a code was sent")
     }
 
-    /// What was sent by a channel, the newest first.
+    /// Messages of a channel, newest first.
     #[must_use]
     pub fn sent(&self, channel: Channel) -> Vec<OutboxItem> {
         self.stack.messaging().outbox().into_iter().filter(|item| item.channel == channel).collect()
     }
 
-    /// The code in the newest e-mail or text.
+    /// The code in the latest e-mail or text.
     #[must_use]
     pub fn newest_code(&self) -> Option<String> {
         let outbox = self.stack.messaging().outbox();
@@ -364,7 +364,7 @@ impl Bench {
         Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
     }
 
-    /// The code in the newest e-mail of a deployment.
+    /// The code in the latest e-mail of a deployment.
     #[must_use]
     pub fn newest_deployment_code(&self) -> Option<String> {
         let text =
@@ -373,9 +373,9 @@ impl Bench {
         Some(rest.chars().take_while(char::is_ascii_alphanumeric).collect())
     }
 
-    /// What a phone with this identifier sends to register.
+    /// The body of a phone's registration.
     #[must_use]
-    pub fn application(code: &str, identifier: &str) -> Value {
+    pub fn registration_body(code: &str, identifier: &str) -> Value {
         json!({
             "code": code,
             "device_identifier": identifier,
@@ -389,10 +389,10 @@ impl Bench {
 
     /// Registers a phone.
     pub async fn register(&self, code: &str, identifier: &str) -> Answer {
-        self.call(Method::POST, "/devices", None, Some(&Self::application(code, identifier))).await
+        self.call(Method::POST, "/devices", None, Some(&Self::registration_body(code, identifier))).await
     }
 
-    /// A new user's registered phone: the device's identifier and its credential.
+    /// Creates a user with a registered phone, and returns the device's identifier and credential.
     pub async fn phone(&self, tenant: &Tenant, username: &str) -> (String, String) {
         let user = self.user(tenant, username).await;
         let code = self.invite(tenant, &user, 1).await;
@@ -401,8 +401,14 @@ impl Bench {
         (device, answer.get("credential"))
     }
 
-    /// A new user and so many registered phones of theirs, each as its identifier and credential.
-    pub async fn person(&self, tenant: &Tenant, username: &str, phones: u32) -> (String, Vec<(String, String)>) {
+    /// Creates a user with registered phones, and returns the user's identifier and each phone's identifier and
+    /// credential.
+    pub async fn user_with_phones(
+        &self,
+        tenant: &Tenant,
+        username: &str,
+        phones: u32,
+    ) -> (String, Vec<(String, String)>) {
         let user = self.user(tenant, username).await;
         let code = self.invite(tenant, &user, phones).await;
         let mut registered = Vec::new();
@@ -414,14 +420,14 @@ impl Bench {
         (user, registered)
     }
 
-    /// What a device says of a command.
-    pub async fn report(&self, credential: &str, command: &str, result: &str) -> Answer {
+    /// Reports a device's result of a command.
+    pub async fn report_command(&self, credential: &str, command: &str, result: &str) -> Answer {
         let path = format!("/devices/me/commands/{command}");
         self.call(Method::POST, &path, Some(credential), Some(&json!({"result": result}))).await
     }
 
-    /// Every item of a list, page by page, in its order.
-    pub async fn all(&self, tenant: &Tenant, list: &str) -> Vec<Value> {
+    /// All items of a list, page by page, in order.
+    pub async fn list_all(&self, tenant: &Tenant, list: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
             let separator = if list.contains('?') { '&' } else { '?' };
@@ -435,58 +441,58 @@ impl Bench {
         }
     }
 
-    /// Does what is due now.
+    /// Runs `run-due`.
     pub async fn run_due(&self) -> Value {
         self.stack.run_schedule("run-due").await.expect("what is due is done")
     }
 
-    /// Removes what is to be removed by now.
+    /// Runs `purge-deleted`.
     pub async fn purge(&self) -> Value {
         self.stack.run_schedule("purge-deleted").await.expect("what is to go goes")
     }
 
-    /// A check-in with nothing new.
+    /// A check-in without changes.
     pub async fn check_in(&self, credential: &str) -> Answer {
-        self.report_in(credential, json!({})).await
+        self.check_in_with(credential, json!({})).await
     }
 
-    /// A check-in with news.
-    pub async fn report_in(&self, credential: &str, news: Value) -> Answer {
+    /// A check-in with changes.
+    pub async fn check_in_with(&self, credential: &str, news: Value) -> Answer {
         self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&news)).await
     }
 
-    /// A device asks for its configuration.
+    /// Downloads a device's configuration.
     pub async fn download(&self, credential: &str) -> Answer {
         self.call(Method::POST, "/devices/me/config", Some(credential), None).await
     }
 
-    /// A new key that may do so much and nothing else, as it is shown once.
+    /// Creates a key with these permissions only; the response contains it.
     pub async fn key(&self, tenant: &Tenant, permissions: &[&str]) -> Answer {
         let body = json!({"name": permissions.join(" "), "permissions": permissions});
         self.post("/keys", &tenant.key, body).await.expect(201)
     }
 
-    /// Orders something of a device, as `lock`; answers with the command's identifier.
-    pub async fn order(&self, tenant: &Tenant, device: &str, what: &str) -> String {
+    /// Creates a command for a device, such as `lock`, and returns its identifier.
+    pub async fn create_command(&self, tenant: &Tenant, device: &str, what: &str) -> String {
         let path = format!("/devices/{device}/{what}");
         self.post(&path, &tenant.key, json!({})).await.expect(202).get("command_id")
     }
 
-    /// Starts a deployment and lets its e-mail go out: the deployment's identifier and its code.
+    /// Starts a deployment, sends its e-mail, and returns its identifier and its code.
     pub async fn deploy(&self, tenant: &Tenant, user: &str) -> (String, String) {
         let path = format!("/users/{user}/deploy");
-        let made = self.post_when_it_may(&path, &tenant.key, json!({})).await.expect(202);
+        let made = self.post_after_message_limit(&path, &tenant.key, json!({})).await.expect(202);
         self.drain().await;
         (made.get("deployment_id"), self.newest_deployment_code().expect("an e-mail with a code was sent"))
     }
 
-    /// A new profile of no settings: its identifier.
+    /// Creates a profile without settings, and returns its identifier.
     pub async fn profile(&self, tenant: &Tenant, name: &str) -> String {
         let body = json!({"name": name, "settings": {}});
         self.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
     }
 
-    /// The types of a workspace's events, the oldest first.
+    /// The types of a workspace's events, oldest first.
     pub async fn event_types(&self, tenant: &Tenant) -> Vec<String> {
         let answer = self.get("/events?limit=100", &tenant.key).await.expect(200);
         let items = answer.body["items"].as_array().cloned().unwrap_or_default();

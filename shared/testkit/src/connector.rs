@@ -1,4 +1,4 @@
-//! What stands between an operation and AWS in a test: one wrapper around the SDK's HTTP connector, with a hook.
+//! A hook between an operation and AWS in tests: one wrapper around the SDK's HTTP connector.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use local::operations::Adjust;
 
-/// What is done with each call, retries included. Clones share their state.
+/// A hook that sees each call, retries included. Clones share their state.
 pub trait Hook: Clone + Send + Sync + 'static {
-    /// Answers a call that an operation makes, or lets it go on by `next`.
+    /// Answers an operation's call, or forwards it to `next`.
     fn call(&self, operation: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture;
 }
 
-/// Puts a hook before an operation's way to AWS.
-pub fn hooked(hook: &impl Hook, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
+/// Adds a hook to an operation's HTTP client.
+pub fn with_hook(hook: &impl Hook, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
     SharedHttpClient::new(Hooked { next: http, hook: hook.clone(), operation: operation.to_owned() })
 }
 
-/// Puts a hook between each operation and AWS.
+/// Adds a hook to each operation's HTTP client.
 pub fn adjust(hook: &impl Hook) -> Adjust {
     let hook = hook.clone();
     Arc::new(move |operation, mut connection| {
-        connection.http = hooked(&hook, connection.http, operation);
+        connection.http = with_hook(&hook, connection.http, operation);
         connection
     })
 }

@@ -1,4 +1,4 @@
-//! Every exchange of the tests, held against the published description.
+//! Checks every exchange of the tests against the published description.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -9,48 +9,48 @@ use local::description::{description, template};
 use local::gateway::Routes;
 use serde_json::{Value, json};
 
-/// The description, and what finds its way in it.
-struct Described {
+/// The description, and its router.
+struct Description {
     document: Value,
-    /// The document with every object closed: a field that is not described is a fault.
+    /// The document with every object closed, so that an undescribed field is an error.
     closed: Value,
     routes: Routes,
     validators: Mutex<BTreeMap<(String, bool), Arc<Validator>>>,
 }
 
-static DESCRIBED: LazyLock<Described> = LazyLock::new(|| {
+static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| {
     let template = template().expect("the template is one");
     let document = description();
     let mut closed = document.clone();
     close(&mut closed);
     let routes = Routes::new(&template.functions).expect("the routes are clear");
-    Described { document, closed, routes, validators: Mutex::default() }
+    Description { document, closed, routes, validators: Mutex::default() }
 });
 
-/// An exchange.
+/// A request and its response.
 #[derive(Debug)]
 pub struct Exchange<'a> {
-    /// The request's method.
+    /// Method of the request.
     pub method: &'a str,
-    /// The request's path, without its query.
+    /// Path of the request, without its query.
     pub path: &'a str,
-    /// The request's body.
+    /// Body of the request.
     pub sent: &'a [u8],
-    /// The reply's status.
+    /// Status of the response.
     pub status: StatusCode,
-    /// The reply's headers.
+    /// Headers of the response.
     pub headers: &'a HeaderMap,
-    /// The reply's body.
+    /// Body of the response.
     pub body: &'a Value,
-    /// Whether the reply may have fields and words that the description does not name.
+    /// True if the response may have fields and values that the description does not name.
     pub open: bool,
 }
 
-/// What is wrong with an exchange: a reply that the description does not know, or a request that was
-/// taken and that it does not allow. Operations that speak another product's words are not described.
+/// What is wrong with an exchange: a response that is not described, or an accepted request that the
+/// description does not allow. Operations of other products' APIs are not described.
 #[must_use]
-pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
-    let described = &*DESCRIBED;
+pub fn violation(exchange: &Exchange<'_>) -> Option<String> {
+    let described = &*DESCRIPTION;
     let found = described.routes.find(exchange.method, exchange.path)?;
     let path = found.key.split_once(' ')?.1;
     let place = format!("/paths/{}/{}", escaped(path), exchange.method.to_lowercase());
@@ -60,7 +60,7 @@ pub fn fault(exchange: &Exchange<'_>) -> Option<String> {
     fault.map(|fault| format!("{at}: {fault}"))
 }
 
-impl Described {
+impl Description {
     fn reply_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
         let place = format!("{place}/responses/{}", exchange.status.as_u16());
         let Some(mut reply) = self.document.pointer(&place) else {
@@ -105,11 +105,11 @@ impl Described {
         if !exchange.status.is_success() || exchange.sent.is_empty() {
             return None;
         }
-        // Nobody reads a body that is not described.
+        // A body that is not described is not read.
         let place = format!("{place}/requestBody/content/application~1json/schema");
         let schema = self.document.pointer(&place)?;
         let mut sent: Value = serde_json::from_slice(exchange.sent).ok()?;
-        leave_out_what_is_not_read(schema, &mut sent);
+        remove_unread_fields(schema, &mut sent);
         let fault = self.validated(&place, &self.document, &sent)?;
         Some(format!("a request was taken: {fault}"))
     }
@@ -130,8 +130,8 @@ impl Described {
     }
 }
 
-/// Takes out the fields that are read only with other words of another field.
-fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
+/// Removes the fields that are only read with other values of another field.
+fn remove_unread_fields(schema: &Value, sent: &mut Value) {
     let Some(fields) = sent.as_object_mut() else { return };
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let others = property["x-with"].as_object().into_iter().flatten();
@@ -145,8 +145,8 @@ fn leave_out_what_is_not_read(schema: &Value, sent: &mut Value) {
     }
 }
 
-/// Closes every object that names its fields and does not say that others may be there, and every list of known
-/// words: this release has no others.
+/// Closes every object that names its fields and does not allow others, and every list of known values, since
+/// this release has no others.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The world outside: pages that sources are read from, and webhooks, as a test has them answer.
+//! Hosts outside AWS, for sources and webhooks, with responses that tests set.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,15 +19,15 @@ use serde_json::Value;
 pub enum Answers {
     /// With a status, headers and a body.
     With(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Not at all.
+    /// Never.
     Never,
     /// By closing the connection.
-    Broken,
-    /// Too late: the process ends while it is read.
-    Ends,
+    ConnectionClosed,
+    /// Too late: the process ends while the page is read.
+    ProcessEnds,
 }
 
-/// What was asked of a page.
+/// A request that a page received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRequest {
     /// Its URL.
@@ -36,12 +36,12 @@ pub struct ReceivedRequest {
     pub authorization: Option<String>,
 }
 
-/// What was sent to an address outside.
+/// A call to a URL outside AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// By which method.
+    /// The method.
     pub method: String,
-    /// The address, a URL.
+    /// The URL.
     pub url: String,
     /// Its headers.
     pub headers: BTreeMap<String, String>,
@@ -50,14 +50,14 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Its body as JSON; `null` if it is none.
+    /// Its body as JSON; `null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
-/// Every page outside.
+/// All pages.
 #[derive(Clone)]
 pub struct Pages(Arc<Mutex<State>>);
 
@@ -89,44 +89,44 @@ impl fmt::Debug for Pages {
 }
 
 impl Pages {
-    /// Has every page answer so from now on.
+    /// Sets the answer of every page.
     pub fn answer(&self, answers: Answers) {
         self.state().answers = answers;
     }
 
-    /// Has one page answer so from now on, whatever the others do.
+    /// Sets the answer of one page, whatever the others do.
     pub fn answer_at(&self, url: &str, answers: Answers) {
         self.state().answers_at.insert(url.to_owned(), answers);
     }
 
-    /// What was sent so far.
+    /// All calls so far.
     #[must_use]
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
     }
 
-    /// Has every page answer with 200 and a body.
-    pub fn show(&self, body: impl Into<Vec<u8>>) {
+    /// Makes every page answer with 200 and a body.
+    pub fn answer_ok(&self, body: impl Into<Vec<u8>>) {
         self.answer(Answers::With(200, Vec::new(), body.into()));
     }
 
-    /// What happens while a page is read.
+    /// Sets a function that runs while a page is read.
     pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
         self.state().meanwhile = Box::new(happens);
     }
 
-    /// What was asked so far.
+    /// All requests so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<ReceivedRequest> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state().asked.clone()
     }
 
-    /// Puts these pages outside of every operation, in place of the world. Nobody waits for a page.
+    /// Replaces the network outside AWS by these pages, for every operation and without waiting.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         let pages = self.clone();
         Arc::new(move |_, mut connection| {
-            connection.outside = Some(SharedHttpConnector::new(pages.clone()));
+            connection.egress = Some(SharedHttpConnector::new(pages.clone()));
             connection.sleep = SharedAsyncSleep::new(Impatient);
             connection
         })
@@ -152,8 +152,8 @@ impl HttpConnector for Pages {
         (state.meanwhile)();
         match state.answers_at.get(request.uri()).unwrap_or(&state.answers).clone() {
             Answers::Never => HttpConnectorFuture::new(std::future::pending()),
-            Answers::Ends => resume_unwind(Box::new("the process ended")),
-            Answers::Broken => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
+            Answers::ProcessEnds => resume_unwind(Box::new("the process ended")),
+            Answers::ConnectionClosed => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
             Answers::With(status, headers, body) => {
                 let status = StatusCode::try_from(status).expect("a status that a test has written");
                 let mut response = HttpResponse::new(status, body.into());
@@ -166,14 +166,14 @@ impl HttpConnector for Pages {
     }
 }
 
-/// Waits between attempts take no time, and neither does what a page is given; what AWS is given never
-/// ends, since no call here comes near it.
+/// Makes pauses between attempts and page timeouts take no time; AWS timeouts never end, since no call here
+/// comes near them.
 #[derive(Debug)]
 struct Impatient;
 
 impl AsyncSleep for Impatient {
     fn sleep(&self, duration: Duration) -> Sleep {
-        if duration < Duration::from_secs(2) || duration == aws::PULL_WITHIN {
+        if duration < Duration::from_secs(2) || duration == aws::FETCH_TIMEOUT {
             Sleep::new(tokio::task::yield_now())
         } else {
             Sleep::new(std::future::pending())

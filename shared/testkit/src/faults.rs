@@ -1,8 +1,7 @@
-//! Faults at the place where calls leave for AWS: the SDK's HTTP connector.
+//! Fault injection at the point where calls leave for AWS: the SDK's HTTP connector.
 //!
-//! One operation is watched at a time. Each of its calls is recorded, retries included, and at a
-//! chosen one something goes wrong: before it took effect, after, or by an answer that says so.
-//! Waits between attempts take no time.
+//! One operation is watched at a time. Each of its calls is recorded, retries included, and a chosen one fails:
+//! before it takes effect, after it, or by an error response. Pauses between attempts take no time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::connector::{self, Hook};
 
-/// A service of AWS.
+/// An AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// DynamoDB.
@@ -35,15 +34,14 @@ pub enum Service {
 /// A call to AWS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// Of which service.
+    /// Its service.
     pub service: Service,
     /// Its action, as the service names it.
     pub action: String,
-    /// Of a transaction: how many parts it has, and which of them may lose a race: the last that
-    /// is guarded and not the event's own.
+    /// For a transaction: its number of items, and the index of the one that a test may make fail: the last
+    /// guarded one that is not the event's.
     pub transaction: Option<(usize, Option<usize>)>,
-    /// True of a read that may miss what was written just before, although the table could tell: all but
-    /// those of an index have to be consistent.
+    /// True for a read that may be stale although a consistent one is possible; only index reads may be.
     pub stale: bool,
 }
 
@@ -71,20 +69,20 @@ impl Call {
         Self { service: Service::Sns, action, transaction: None, stale: false }
     }
 
-    /// True if it changes nothing, so that its answer is all that can be lost.
+    /// True if it changes nothing, so that only its response can be lost.
     #[must_use]
     pub fn is_read(&self) -> bool {
         matches!(self.action.as_str(), "GetItem" | "BatchGetItem" | "Query" | "GetEndpointAttributes")
     }
 
-    /// True if it sends something to a person or a phone, which no service knows how to do once only.
+    /// True if it sends something to a person or a phone, for which no service has idempotency.
     #[must_use]
     pub fn sends(&self) -> bool {
         matches!(self.action.as_str(), "SendEmail" | "Publish")
     }
 }
 
-/// True of a read of rows that does not ask for what was written last.
+/// True for a read of rows that is not consistent.
 fn may_be_stale(action: &str, body: &[u8]) -> bool {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let consistent = |read: &Value| read["ConsistentRead"] == true;
@@ -96,7 +94,7 @@ fn may_be_stale(action: &str, body: &[u8]) -> bool {
     }
 }
 
-/// How many parts a transaction has, and the last that is guarded and not the event's.
+/// The number of items of a transaction, and the index of the last guarded one that is not the event's.
 fn parts(body: &[u8]) -> (usize, Option<usize>) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let items = body["TransactItems"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -108,22 +106,22 @@ fn parts(body: &[u8]) -> (usize, Option<usize>) {
     (items.len(), items.iter().rposition(may_lose))
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection breaks before anything was sent.
+    /// The connection breaks before anything is sent.
     Before,
-    /// The call takes effect, and its answer is lost.
+    /// The call takes effect, and its response is lost.
     After,
-    /// The service fails, and nothing has happened.
+    /// The service fails, and nothing happens.
     ServerError,
-    /// The service is being asked too much.
+    /// The service throttles.
     Throttle,
-    /// The caller has no right to it. Not among [`Self::ALL`]: it is no passing fault.
+    /// The caller lacks permission. Not in [`Self::ALL`], since it is not transient.
     Denied,
-    /// Another transaction is under way on one of the rows.
+    /// Another transaction is in progress on one of the rows.
     Conflict,
-    /// Another change came first, to a row other than the event's.
+    /// A row other than the event's was changed first.
     OtherRowChanged,
     /// The process ends before the call.
     DropBefore,
@@ -132,7 +130,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every passing fault.
+    /// All transient faults.
     pub const ALL: [Self; 8] = [
         Self::Before,
         Self::After,
@@ -144,8 +142,7 @@ impl Fault {
         Self::DropAfter,
     ];
 
-    /// True if this can befall the call. That a read's answer is lost is the same as that it was
-    /// never made.
+    /// True if the call can have this fault. Losing a read's response is the same as not making the call.
     #[must_use]
     pub fn applies_to(self, call: &Call) -> bool {
         match self {
@@ -156,7 +153,7 @@ impl Fault {
         }
     }
 
-    /// In a row of faults: what it comes to at a call that it cannot befall itself.
+    /// In a series of faults: the equivalent for a call that cannot have this one.
     fn at(self, call: &Call) -> Option<Self> {
         match self {
             fault if fault.applies_to(call) => Some(fault),
@@ -166,19 +163,19 @@ impl Fault {
         }
     }
 
-    /// True if the call took effect although its caller does not know.
+    /// True if the call takes effect although its caller does not know.
     #[must_use]
     pub fn takes_effect(self) -> bool {
         matches!(self, Self::After | Self::DropAfter)
     }
 
-    /// True if the process ends by it.
+    /// True if the process ends.
     #[must_use]
-    pub fn ends_the_run(self) -> bool {
+    pub fn ends_process(self) -> bool {
         matches!(self, Self::DropBefore | Self::DropAfter)
     }
 
-    /// What the connector does at the call: `None` to let it through and lose its answer.
+    /// The connector's response to the call; `None` to forward the call and lose its response.
     #[must_use]
     pub fn answer(self, call: &Call) -> Option<Result<HttpResponse, ConnectorError>> {
         match self {
@@ -197,46 +194,46 @@ impl Fault {
     }
 }
 
-/// The run ends here: nothing after this call happens. Unwinding drops everything that the run
-/// holds, as its end would, and nothing in a run looks at a panic but its outermost frame.
+/// Ends the run: nothing after this call happens. Unwinding drops everything that the run holds, as the end of
+/// a process would, and only the outermost frame of a run catches panics.
 fn end_of_process() -> ! {
     resume_unwind(Box::new("the process ended"))
 }
 
-/// How long it goes wrong.
+/// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lasting {
-    /// For one call.
+pub enum FaultDuration {
+    /// One call.
     Once,
-    /// For so many calls of the operation in a row: as many as the SDK makes of one are three.
+    /// This many consecutive calls; the SDK makes three attempts.
     Calls(usize),
-    /// From the call on, until it is said to be over.
+    /// All calls, until the outage is ended.
     Outage,
 }
 
-/// Which call goes wrong, and how.
+/// An injected fault: which call fails, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strike {
-    /// The call's action.
+    /// Action of the call.
     pub action: String,
-    /// Which of the calls of this action, from 1.
+    /// Number of the call among those of this action, from 1.
     pub nth: usize,
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
-    /// For how long.
-    pub lasting: Lasting,
+    /// Its duration.
+    pub duration: FaultDuration,
 }
 
-/// Each call at which a process can end: before it, and if it writes, after it.
+/// Every point at which a process can end: before each call, and after each write.
 #[must_use]
-pub fn ends(calls: &[Call]) -> Vec<Strike> {
+pub fn process_ends(calls: &[Call]) -> Vec<Strike> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
     for call in calls {
         let nth = nth.entry(&call.action).or_default();
         *nth += 1;
         for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, lasting: Lasting::Once });
+            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
         }
     }
     ends
@@ -247,30 +244,30 @@ struct Plan {
     operation: String,
     strike: Option<Strike>,
     calls: Vec<Call>,
-    struck: Vec<Call>,
-    /// Calls that are still to go wrong.
+    failed_calls: Vec<Call>,
+    /// Number of calls that are still to fail.
     left: usize,
 }
 
 impl Plan {
-    /// Records a call, and says what is to go wrong with it.
+    /// Records a call and returns its fault, if any.
     fn next(&mut self, call: &Call) -> Option<Fault> {
         self.calls.push(call.clone());
         let strike = self.strike.as_ref()?;
-        if self.struck.is_empty() {
+        if self.failed_calls.is_empty() {
             let nth = self.calls.iter().filter(|earlier| earlier.action == call.action).count();
             if call.action != strike.action || nth != strike.nth {
                 return None;
             }
-            self.left = match strike.lasting {
-                Lasting::Once => 1,
-                Lasting::Calls(calls) => calls,
-                Lasting::Outage => usize::MAX,
+            self.left = match strike.duration {
+                FaultDuration::Once => 1,
+                FaultDuration::Calls(calls) => calls,
+                FaultDuration::Outage => usize::MAX,
             };
         }
         let fault = strike.fault.at(call)?;
         self.left = self.left.checked_sub(1)?;
-        self.struck.push(call.clone());
+        self.failed_calls.push(call.clone());
         Some(fault)
     }
 }
@@ -292,44 +289,44 @@ impl Faults {
         Self::default()
     }
 
-    /// Puts the faults between each operation and AWS.
+    /// Adds the faults to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
-        let hooked = connector::adjust(self);
+        let with_hook = connector::adjust(self);
         Arc::new(move |operation, connection| {
-            let mut connection = hooked(operation, connection);
+            let mut connection = with_hook(operation, connection);
             connection.sleep = SharedAsyncSleep::new(NoWait);
             connection
         })
     }
 
-    /// Begins to record the calls of an operation, of which one goes wrong if `strike` says so.
+    /// Starts to record the calls of an operation; one of them fails according to `strike`.
     pub fn watch(&self, operation: &str, strike: Option<Strike>) {
         *self.plan() = Plan { operation: operation.to_owned(), strike, ..Plan::default() };
     }
 
-    /// Lets nothing go wrong any more, if what goes wrong is an outage.
+    /// Ends an outage.
     pub fn end_outage(&self) {
         let mut plan = self.plan();
-        plan.strike.take_if(|strike| strike.lasting == Lasting::Outage);
+        plan.strike.take_if(|strike| strike.duration == FaultDuration::Outage);
     }
 
-    /// True if the run ends by what goes wrong.
+    /// True if the fault ends the run.
     #[must_use]
-    pub fn end_the_run(&self) -> bool {
-        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_the_run())
+    pub fn ends_run(&self) -> bool {
+        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_process())
     }
 
-    /// The calls that the watched operation has made.
+    /// The calls of the watched operation.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.plan().calls.clone()
     }
 
-    /// Those of them that went wrong.
+    /// Those of them that failed.
     #[must_use]
-    pub fn struck(&self) -> Vec<Call> {
-        self.plan().struck.clone()
+    pub fn failed_calls(&self) -> Vec<Call> {
+        self.plan().failed_calls.clone()
     }
 
     fn next(&self, operation: &str, call: &Call) -> Option<Fault> {
@@ -337,14 +334,14 @@ impl Faults {
         if plan.operation == operation { plan.next(call) } else { None }
     }
 
-    /// The end of a run leaves plain data behind, so a poisoned lock is still good.
+    /// A panic leaves plain data behind, so a poisoned lock is usable.
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits between attempts take no time. A wait of seconds is a limit to a call's time, which no
-/// call here comes near: it never ends.
+/// Makes pauses between attempts take no time. Longer sleeps are call timeouts, which never end, since no call
+/// here comes near them.
 #[derive(Debug)]
 pub struct NoWait;
 
@@ -378,10 +375,10 @@ impl Hook for Faults {
     }
 }
 
-/// An answer of a service.
+/// A service's response.
 ///
 /// # Panics
-/// If the status is none.
+/// If the status is invalid.
 #[must_use]
 pub fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
     let status = StatusCode::try_from(status).expect("a status that is written here");
@@ -390,7 +387,7 @@ pub fn answer(status: u16, content_type: &'static str, body: String) -> HttpResp
     response
 }
 
-/// An error of DynamoDB, with what it says besides.
+/// An error of DynamoDB, with further fields.
 #[must_use]
 pub fn dynamodb(status: u16, kind: &str, more: &Value) -> HttpResponse {
     let mut body = json!({"__type": kind, "message": "injected"});
@@ -438,7 +435,7 @@ fn denied(service: Service) -> HttpResponse {
     }
 }
 
-/// A transaction that was canceled for the sake of one of its parts.
+/// A transaction that was canceled because of one item.
 #[must_use]
 pub fn canceled(call: &Call, at: usize, code: &str) -> HttpResponse {
     let (parts, _) = call.transaction.unwrap_or((1, None));

@@ -1,4 +1,4 @@
-//! A call that is held up, so that something else happens just before it.
+//! Holds a call up, so that something else can happen just before it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,21 +11,21 @@ use tokio::sync::oneshot;
 use crate::connector::{self, Hook};
 use crate::faults::Call;
 
-/// Which call is held up.
-struct Held {
+/// The call that is held up.
+struct HeldCall {
     operation: String,
     action: String,
-    /// What stands in it.
-    says: String,
-    /// Told once it is reached.
+    /// Text that its body contains.
+    body_contains: String,
+    /// Signals that the call was reached.
     reached: oneshot::Sender<()>,
-    /// Told once it may go on.
-    go_on: oneshot::Receiver<()>,
+    /// Signals that it may go on.
+    resume: oneshot::Receiver<()>,
 }
 
 /// Holds up one call of an operation. Clones share it.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<Mutex<Option<Held>>>);
+pub struct Gate(Arc<Mutex<Option<HeldCall>>>);
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,32 +34,32 @@ impl fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// One that is open.
+    /// An open gate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts the gate between each operation and AWS.
+    /// Adds the gate to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// Runs something, and lets something else happen just before the operation's first call of an action that says
-    /// so. Answers with what both came to; the other with `None` if there was no such call.
+    /// Runs one thing, and another just before the operation's first call of an action whose body contains a
+    /// text. Returns both results; `None` for the other if there was no such call.
     pub async fn meanwhile<T, U>(
         &self,
-        (operation, action, says): (&str, &str, &str),
+        (operation, action, body_contains): (&str, &str, &str),
         run: impl Future<Output = T>,
         other: impl Future<Output = U>,
     ) -> (T, Option<U>) {
-        let ((reached, is_reached), (may_go_on, go_on)) = (oneshot::channel(), oneshot::channel());
-        let [operation, action, says] = [operation, action, says].map(str::to_owned);
-        *self.held() = Some(Held { operation, action, says, reached, go_on });
+        let ((reached, is_reached), (may_go_on, resume)) = (oneshot::channel(), oneshot::channel());
+        let [operation, action, body_contains] = [operation, action, body_contains].map(str::to_owned);
+        *self.held() = Some(HeldCall { operation, action, body_contains, reached, resume });
         let run = async {
             let outcome = run.await;
-            // If there was no such call, nobody waits for it any more.
+            // Without such a call nobody waits for it.
             *self.held() = None;
             outcome
         };
@@ -74,15 +74,17 @@ impl Gate {
         futures::join!(run, other)
     }
 
-    /// The call that is held up, if it is this one.
-    fn take(&self, operation: &str, request: &HttpRequest) -> Option<Held> {
+    /// The held-up call, if this is it.
+    fn take(&self, operation: &str, request: &HttpRequest) -> Option<HeldCall> {
         let action = Call::of(request).action;
-        let says = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
-        let is = |held: &mut Held| held.operation == operation && held.action == action && says.contains(&held.says);
+        let body_contains = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        let is = |held: &mut HeldCall| {
+            held.operation == operation && held.action == action && body_contains.contains(&held.body_contains)
+        };
         self.held().take_if(is)
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+    fn held(&self) -> MutexGuard<'_, Option<HeldCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,7 +97,7 @@ impl Hook for Gate {
         let next = next.clone();
         HttpConnectorFuture::new(async move {
             if held.reached.send(()).is_ok() {
-                let _ = held.go_on.await;
+                let _ = held.resume.await;
             }
             next.call(request).await
         })

@@ -1,5 +1,5 @@
-//! Indexes that are behind, as DynamoDB's are for a while after each write: they answer as they did before, while
-//! rows are read as they are.
+//! Indexes that lag behind, as DynamoDB's do for a while after each write: they answer from an earlier state,
+//! while rows are read as they are.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,17 +15,17 @@ use serde_json::Value;
 use crate::bench::Bench;
 use crate::connector::{self, Hook};
 
-/// How often any system was noted in this process: for the names of files.
-static NOTED: AtomicUsize = AtomicUsize::new(0);
+/// Counts snapshots in this process, for file names.
+static SNAPSHOTS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Default)]
 struct State {
-    /// The rows as they were when they were noted.
+    /// The rows at the snapshot.
     before: Option<Database>,
     is_behind: bool,
 }
 
-/// Whether the indexes of a system are behind. Clones share that.
+/// Whether the indexes of a system lag behind. Clones share it.
 #[derive(Clone, Default)]
 pub struct Lag(Arc<Mutex<State>>);
 
@@ -42,29 +42,29 @@ impl Lag {
         Self::default()
     }
 
-    /// Puts the lag between each operation and DynamoDB.
+    /// Adds the lag to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// Notes how every index answers now.
-    pub fn note(&self, bench: &Bench) {
-        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), NOTED.fetch_add(1, Ordering::Relaxed));
+    /// Takes a snapshot of the indexes.
+    pub fn take_snapshot(&self, bench: &Bench) {
+        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), SNAPSHOTS.fetch_add(1, Ordering::Relaxed));
         let file = std::env::temp_dir().join(name);
         let path = file.to_string_lossy();
         let before = Database::memory().expect("a database is made");
         bench.stack.database().vacuum_into(&path).expect("the rows are written");
         before.restore_from(&path).expect("the rows are read");
         for suffix in ["", "-wal", "-shm"] {
-            // What is not there need not be removed.
+            // A missing file need not be removed.
             let _ = std::fs::remove_file(format!("{path}{suffix}"));
         }
         self.state().before = Some(before);
     }
 
-    /// From now on, every index answers as was noted, or else as it is.
-    pub fn set(&self, is_behind: bool) {
+    /// Makes every index answer from the snapshot, or from the present state.
+    pub fn set_behind(&self, is_behind: bool) {
         self.state().is_behind = is_behind;
     }
 
@@ -72,7 +72,7 @@ impl Lag {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an index that is behind answers to a request; `None` of any other request.
+    /// The response of a lagging index; `None` for other requests.
     fn answer(&self, request: &HttpRequest) -> Option<HttpResponse> {
         let state = self.state();
         let before = state.before.as_ref().filter(|_| state.is_behind)?;

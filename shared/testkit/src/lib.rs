@@ -1,4 +1,4 @@
-//! What tests are made of: the system in process with a clock of its own, fixtures and fault injection. Never shipped.
+//! Test support: the system in process with its own clock, fixtures and fault injection. Never shipped.
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test ends where its ground gives way")]
 

@@ -1,4 +1,4 @@
-//! What is logged, kept to be looked at.
+//! Captures log lines for tests.
 
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -7,18 +7,18 @@ use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::EnvFilter;
 
-/// With a single subscriber in a process, whatever logs for the first time is switched on or off by the subscriber of
-/// its own thread, which in a test beside this one is none. Of two, every one is asked.
+/// With a single subscriber in a process, a log statement is switched on or off by the subscriber of the first
+/// thread that reaches it, which in a parallel test may be none. With a second subscriber, every one is asked.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
-/// Keeps every line that is logged. Clones share them.
+/// Collects log lines. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// Those that this thread logs by a filter, as the product writes them, until the guard is dropped.
+    /// Collects this thread's log lines by a filter, in the product's format, until the guard is dropped.
     #[must_use]
-    pub fn of(filter: &str) -> (Self, DefaultGuard) {
+    pub fn capture(filter: &str) -> (Self, DefaultGuard) {
         LazyLock::force(&SECOND);
         let lines = Self::default();
         let writer = lines.clone();

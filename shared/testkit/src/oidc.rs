@@ -1,4 +1,4 @@
-//! An OIDC issuer whose keys the system knows: it signs whatever a test asks it to.
+//! An OIDC issuer with known keys, which signs whatever a test asks for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -14,20 +14,20 @@ use crate::bench::{Answer, Bench, Setup, Tenant};
 use crate::egress::{Answers, Pages};
 use crate::rows;
 
-/// The issuer, as tokens name it.
+/// The issuer's identifier in tokens.
 pub const ISSUER: &str = "https://issuer.example";
-/// Where the issuer says where its keys are.
+/// URL of its configuration, which contains the URL of its keys.
 pub const CONFIGURATION: &str = "https://issuer.example/.well-known/openid-configuration";
-/// Where its keys are.
+/// URL of its keys.
 pub const KEY_SET: &str = "https://issuer.example/keys";
-/// For whom tokens are meant.
+/// Audience of its tokens.
 pub const AUDIENCE: &str = "handset-console";
-/// The name of the RSA key.
+/// Key id of the RSA key.
 pub const RSA: &str = "rsa-1";
-/// The name of the EC key.
+/// Key id of the EC key.
 pub const EC: &str = "ec-1";
 
-/// Signs nothing but test tokens. `ring` does not make RSA keys, so this one is kept.
+/// Signs only test tokens. `ring` cannot generate RSA keys, so this one is a file.
 const TEST_ONLY_RSA_KEY: &str = include_str!("test_only_rsa_key.pem");
 
 /// The issuer.
@@ -37,7 +37,7 @@ pub struct Oidc {
     random: SystemRandom,
 }
 
-/// By which of the issuer's keys a token is signed.
+/// The key that signs a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// RS256.
@@ -64,18 +64,18 @@ impl Oidc {
 
     /// A system that trusts this issuer.
     pub async fn bench(&self) -> Bench {
-        self.bench_of(Setup::new()).await
+        self.bench_with(Setup::new()).await
     }
 
-    /// The same, set up otherwise besides.
-    pub async fn bench_of(&self, setup: Setup) -> Bench {
+    /// A system with other settings that trusts this issuer.
+    pub async fn bench_with(&self, setup: Setup) -> Bench {
         let bench = setup.issuer().start().await;
-        self.trusted_by(&bench);
+        self.publish_keys_to(&bench);
         bench
     }
 
-    /// Lets a system whose admins have this issuer know its keys.
-    pub fn trusted_by(&self, bench: &Bench) {
+    /// Stores the issuer's keys in a system.
+    pub fn publish_keys_to(&self, bench: &Bench) {
         let keys = self.keys(bench.now());
         let mut row = serde_json::to_value(&keys).expect("keys are JSON");
         row["pk"] = "ISSUER".into();
@@ -98,8 +98,8 @@ impl Oidc {
         IssuerKeys { issuer: ISSUER.to_owned(), keys: keys.into(), fetched_at: now.into() }
     }
 
-    /// Has the issuer's pages say where its keys are, and which.
-    pub fn shown_by(&self, pages: &Pages, now: DateTime<Utc>) {
+    /// Makes the issuer's pages show its keys and their URL.
+    pub fn publish_on(&self, pages: &Pages, now: DateTime<Utc>) {
         let mut keys = json!({"keys": self.keys(now).keys});
         keys["keys"][1]["crv"] = "P-256".into();
         let show = |url, body: Value| pages.answer_at(url, Answers::With(200, Vec::new(), body.to_string().into()));
@@ -107,15 +107,14 @@ impl Oidc {
         show(KEY_SET, keys);
     }
 
-    /// What a good token for a person says, for the next hour.
+    /// The claims of a valid token for a person, for the next hour.
     #[must_use]
     pub fn claims(subject: &str, now: DateTime<Utc>) -> Value {
         let now = now.timestamp();
         json!({"iss": ISSUER, "sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + 3600})
     }
 
-    /// A token with this header and these claims, signed by a key of the issuer whatever the header
-    /// says.
+    /// A token with this header and these claims, signed by one of the issuer's keys whatever the header says.
     #[must_use]
     pub fn sign(&self, header: &Value, claims: &Value, signer: Signer) -> String {
         let message = message(header, claims);
@@ -134,9 +133,9 @@ impl Oidc {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// A token with these claims and the header that goes with the key.
+    /// A token with these claims and the header for the key.
     #[must_use]
-    pub fn token_of(&self, claims: &Value, signer: Signer) -> String {
+    pub fn sign_claims(&self, claims: &Value, signer: Signer) -> String {
         let header = match signer {
             Signer::Rsa => json!({"alg": "RS256", "typ": "at+jwt", "kid": RSA}),
             Signer::Ec => json!({"alg": "ES256", "typ": "at+jwt", "kid": EC}),
@@ -144,10 +143,10 @@ impl Oidc {
         self.sign(&header, claims, signer)
     }
 
-    /// A good token for a person, for the next hour.
+    /// A valid token for a person, for the next hour.
     #[must_use]
     pub fn token(&self, subject: &str, now: DateTime<Utc>) -> String {
-        self.token_of(&Self::claims(subject, now), Signer::Ec)
+        self.sign_claims(&Self::claims(subject, now), Signer::Ec)
     }
 }
 
@@ -157,40 +156,40 @@ impl Default for Oidc {
     }
 }
 
-/// The part of a token that is signed.
+/// The signed part of a token.
 #[must_use]
 pub fn message(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(header), part(claims))
 }
 
-/// Makes a person a member of a workspace, by its key, which they accept if the system lets them sign in; answers
-/// with the membership's identifier.
-pub async fn member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
-    let member = added(bench, tenant, subject, role).await;
+/// Adds a person to a workspace by its key, accepts for them if the system has an issuer, and returns the
+/// membership's identifier.
+pub async fn add_accepted_member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+    let member = add_member(bench, tenant, subject, role).await;
     let accepted = accept(bench, tenant, subject).await;
     assert!([200, 401].contains(&accepted.status.as_u16()), "{}", accepted.text);
     member
 }
 
-/// Adds a person to a workspace, by its key; answers with the membership's identifier. It waits to be accepted.
-pub async fn added(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
+/// Adds a person to a workspace by its key, and returns the identifier of the pending membership.
+pub async fn add_member(bench: &Bench, tenant: &Tenant, subject: &str, role: &str) -> String {
     let body = json!({"issuer": ISSUER, "subject": subject, "role": role});
     bench.post("/members", &tenant.key, body).await.expect(201).get("member_id")
 }
 
-/// A person accepts to be a member of a workspace. The RSA key is that of every issuer of a test.
+/// Accepts a membership for a person. All issuers in tests share the RSA key.
 pub async fn accept(bench: &Bench, tenant: &Tenant, subject: &str) -> Answer {
-    let token = Oidc::new().token_of(&Oidc::claims(subject, bench.now()), Signer::Rsa);
+    let token = Oidc::new().sign_claims(&Oidc::claims(subject, bench.now()), Signer::Rsa);
     bench.call(Method::POST, &format!("/memberships/{}/accept", tenant.workspace_id), Some(&token), None).await
 }
 
-/// A GET with a token, for one of the person's workspaces if it is said which.
+/// A GET with a token, in one of the person's workspaces if one is given.
 pub async fn get_as(bench: &Bench, path: &str, token: &str, workspace: Option<&str>) -> Answer {
     send_as(bench, Method::GET, path, token, workspace.map(|workspace| ("x-workspace-id", workspace)), None).await
 }
 
-/// A request with a token, for the workspace that a header names if one does, and with a JSON body if there is one.
+/// A request with a token, an optional workspace header, and an optional JSON body.
 pub async fn send_as(
     bench: &Bench,
     method: Method,
@@ -207,7 +206,7 @@ pub async fn send_as(
     bench.send(request.body(body.into_bytes()).expect("the request is one")).await
 }
 
-/// A new personal access token of a person who has signed in, until the end of the year, as the answer shows it.
+/// Creates a personal access token for a signed-in person, valid until the end of the year; the response contains it.
 pub async fn new_token(bench: &Bench, signed_in: &str, workspaces: &[&str], permissions: Option<&[&str]>) -> Answer {
     let mut body = json!({"name": "a program", "workspace_ids": workspaces, "expires_at": "2026-12-31T00:00:00Z"});
     if let Some(permissions) = permissions {

@@ -1,8 +1,8 @@
-//! QR codes read back, by a decoder that has nothing to do with what drew them.
+//! Reads QR codes, by a decoder that is independent of the encoder.
 
 use std::io::Cursor;
 
-/// What the one QR code in a PNG says.
+/// The text of the only QR code in a PNG.
 #[must_use]
 pub fn read_png(bytes: &[u8]) -> String {
     let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().expect("it is a PNG");
@@ -13,8 +13,7 @@ pub fn read_png(bytes: &[u8]) -> String {
     decode(width, height, |x, y| pixels[y * frame.line_size + x])
 }
 
-/// What the one QR code in an SVG of black rectangles on white says. Text around it, as of a page, is
-/// passed over.
+/// The text of the only QR code in an SVG of black rectangles on white. Text around the SVG is ignored.
 #[must_use]
 pub fn read_svg(text: &str) -> String {
     let (_, svg) = text.split_once("<svg").expect("there is a picture");

@@ -1,4 +1,4 @@
-//! The rows as they are stored, seen and set from outside.
+//! Reads and writes stored rows directly.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ pub const SECRETS: &str = "handset-secrets";
 /// Every row of a table as plain JSON, by `{pk} | {sk}`; sets are sorted arrays.
 #[must_use]
 pub fn all(bench: &Bench, table: &str) -> BTreeMap<String, Value> {
-    of(bench.stack.database(), table)
+    all_in(bench.stack.database(), table)
 }
 
-/// The same, where the database is at hand and the system is not.
+/// As [`all`], without a running system.
 #[must_use]
-pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
+pub fn all_in(database: &Database, table: &str) -> BTreeMap<String, Value> {
     let mut items = Vec::new();
     let mut from = None;
     loop {
@@ -48,9 +48,9 @@ pub fn of(database: &Database, table: &str) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// A row with the fields that its key tells, as the thing that it holds has them.
+/// A row with the fields that its key contains.
 #[must_use]
-pub fn whole(mut row: Value) -> Value {
+pub fn with_key_fields(mut row: Value) -> Value {
     let text = |name: &str| row[name].as_str();
     for (name, value) in aws::store::devices::fields_of_key(text("pk"), text("sk"), text("owner")) {
         if row[name].is_null() {
@@ -60,21 +60,21 @@ pub fn whole(mut row: Value) -> Value {
     row
 }
 
-/// Everything that is stored, by table and key: two of these are equal if nothing was changed.
+/// Everything that is stored, by table and key: two results are equal if nothing has changed.
 #[must_use]
 pub fn everything(bench: &Bench) -> BTreeMap<(&'static str, String), Value> {
     let of = |table: &'static str| all(bench, table).into_iter().map(move |(key, row)| ((table, key), row));
     of(MAIN).chain(of(SECRETS)).collect()
 }
 
-/// Removes everything that is stored.
+/// Deletes everything that is stored.
 pub fn clear(bench: &Bench) {
     for ((table, _), row) in everything(bench) {
         remove(bench, table, &row);
     }
 }
 
-/// Removes a row of a table.
+/// Deletes a row of a table.
 pub fn remove(bench: &Bench, table: &str, row: &Value) {
     let parts = ["pk", "sk"].into_iter().filter(|name| table == MAIN || *name == "pk");
     let key: Map<String, Value> = parts.map(|name| (name.to_owned(), attribute(&row[name]))).collect();
@@ -83,21 +83,20 @@ pub fn remove(bench: &Bench, table: &str, row: &Value) {
     bench.stack.database().delete_item(request).expect("the row is removed");
 }
 
-/// Puts a row of plain JSON into a table, whatever was there. Attributes named in `sets` are
-/// stored as sets of texts.
+/// Puts a row of plain JSON into a table, unconditionally. Attributes named in `sets` are stored as string sets.
 pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
     put_into(bench.stack.database(), table, row, sets);
 }
 
-/// The same, where the database is at hand and the system is not.
+/// As [`put`], without a running system.
 pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
     let request: PutItemRequest =
         serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
     database.put_item(request).expect("the row is stored");
 }
 
-/// A thing's row and its companions, as plain JSON.
-pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
+/// An object's row and its index rows, as plain JSON.
+pub fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
     let keyed = |mut row: Value, key: Key| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
@@ -108,14 +107,14 @@ pub fn of_thing<R: Row>(thing: &R) -> Vec<Value> {
     [row].into_iter().chain(index_rows).collect()
 }
 
-/// Puts many rows into a table at once, as [`put`] does each, but that the stream tells nobody.
-pub fn fill(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
+/// Puts many rows into a table at once, as [`put`] does, but without stream records.
+pub fn put_many(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
     let items = rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("a row is an item"));
     let options = ImportOptions::default();
     let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");
 }
 
-/// A row of plain JSON as DynamoDB has it. Attributes named in `sets` are sets of texts.
+/// A row of plain JSON in DynamoDB's format. Attributes named in `sets` are string sets.
 #[must_use]
 pub fn item(row: &Value, sets: &[&str]) -> Map<String, Value> {
     let fields = row.as_object().into_iter().flatten();

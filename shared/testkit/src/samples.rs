@@ -1,7 +1,7 @@
-//! A way to call each operation: one table for every test that calls all of them.
+//! Sample requests for each operation: one table for all tests that call every operation.
 //!
-//! What stands in braces in a path or in a text of a body is a thing that the caller names: `{user}` is the identifier
-//! of a user, `{fresh}` a name that nothing has yet. Who may call an operation stands in [`functions::OPERATIONS`].
+//! A name in braces in a path or in a body is filled in by the caller: `{user}` is the identifier of a user,
+//! `{fresh}` a name that is not used yet. [`functions::OPERATIONS`] has the access of each operation.
 
 use std::sync::LazyLock;
 
@@ -10,48 +10,48 @@ use serde_json::{Value, json};
 
 use crate::oidc::ISSUER;
 
-/// What a field takes, and thereby what it does not. Numbers are the most characters, unless it is said otherwise.
+/// What a field accepts, and thereby what it rejects. Numbers are maximum lengths, unless noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A line of text for people.
     Line(usize),
     /// Printable ASCII.
     Ascii(usize),
-    /// What a user is called.
+    /// A username.
     Username,
     /// An e-mail address.
     Email,
     /// A mobile number with its calling code.
     Mobile,
-    /// A number of digits.
+    /// A telephone system's number.
     Number,
     /// An https URL.
     Url(usize),
-    /// One of a set of words.
-    Word,
+    /// A value of an enumeration.
+    Choice,
     /// Permissions.
-    Words,
-    /// A whole number, from the one to the other.
-    Whole(i64, i64),
+    Permissions,
+    /// An integer between two bounds.
+    Integer(i64, i64),
     /// True or false.
     Boolean,
-    /// A time that is still to come.
+    /// A future time.
     Future,
-    /// A time that was.
+    /// A past time.
     Past,
     /// Any time.
-    Moment,
-    /// An identifier of ours.
+    Timestamp,
+    /// An identifier.
     Id,
-    /// At most a hundred of them, each once.
+    /// Up to a hundred distinct identifiers.
     Ids,
-    /// At most twenty workspaces that somebody is a member of.
+    /// Up to twenty workspaces of which the caller is a member.
     Workspaces,
     /// Names of service levels.
     Levels,
     /// A credential service's endpoints.
     Endpoints,
-    /// What is searched for.
+    /// A search text.
     Search,
     /// A device's custom metadata.
     Metadata,
@@ -72,47 +72,47 @@ pub enum Kind {
 }
 
 use Kind::{
-    Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
-    Past, Pin, Pointer, Search, Settings, Types, Url, Username, Version, Whole, Word, Words, Workspaces,
+    Ascii, Boolean, Choice, Email, Endpoints, Fields, Future, Id, Ids, Integer, Levels, Line, Metadata, Mobile, Number,
+    Object, Past, Permissions, Pin, Pointer, Search, Settings, Timestamp, Types, Url, Username, Version, Workspaces,
 };
 
-/// A field of a body, or by a name with a dot one of an object within it.
+/// A field of a body; a name with a dot is a field of a nested object.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
-    /// Whether there must be one.
+    /// True if it is required.
     pub required: bool,
-    /// What it takes.
+    /// What it accepts.
     pub kind: Kind,
 }
 
-const fn must(name: &'static str, kind: Kind) -> Field {
+const fn required(name: &'static str, kind: Kind) -> Field {
     Field { name, required: true, kind }
 }
 
-const fn may(name: &'static str, kind: Kind) -> Field {
+const fn optional(name: &'static str, kind: Kind) -> Field {
     Field { name, required: false, kind }
 }
 
-/// A way to call an operation.
+/// A sample request of an operation.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The operation's name.
     pub operation: &'static str,
     /// The request's method.
     pub method: Method,
-    /// Its path and query, with the things of the caller's in braces.
+    /// Its path and query, with placeholders in braces.
     pub path: &'static str,
-    /// Its body, with the things of the caller's in braces.
+    /// Its body, with placeholders in braces.
     pub body: Option<Value>,
-    /// What the body may hold; nothing where none is read, or where another sample of the operation says it.
+    /// The fields of the body; empty if there are none, or if another sample of the operation lists them.
     pub fields: Vec<Field>,
-    /// True of another body for a route of which there is a sample already.
+    /// True for a second sample of a route, with another body.
     pub is_variant: bool,
 }
 
-/// A request, ready to be sent by whoever may.
+/// A request without placeholders.
 #[derive(Clone, Debug)]
 pub struct SampleRequest {
     /// Its method.
@@ -124,7 +124,7 @@ pub struct SampleRequest {
 }
 
 impl SampleRequest {
-    /// A request that stands in no table.
+    /// A request that is not in the table.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
         Self { method, path: path.into(), body }
@@ -132,16 +132,16 @@ impl SampleRequest {
 }
 
 impl Sample {
-    /// The request about these things.
-    pub fn about(&self, thing: impl Fn(&str) -> String) -> SampleRequest {
+    /// The request with its placeholders filled in.
+    pub fn fill_placeholders(&self, thing: impl Fn(&str) -> String) -> SampleRequest {
         SampleRequest {
             method: self.method.clone(),
-            path: filled(self.path, &thing),
-            body: self.body.as_ref().map(|body| filled_in(body, &thing)),
+            path: fill_text(self.path, &thing),
+            body: self.body.as_ref().map(|body| fill_value(body, &thing)),
         }
     }
 
-    fn taking(self, fields: impl Into<Vec<Field>>) -> Self {
+    fn with_fields(self, fields: impl Into<Vec<Field>>) -> Self {
         Self { fields: fields.into(), ..self }
     }
 
@@ -150,8 +150,8 @@ impl Sample {
     }
 }
 
-/// A text with things in the place of their names.
-fn filled(text: &str, thing: &impl Fn(&str) -> String) -> String {
+/// A text with its placeholders filled in.
+fn fill_text(text: &str, thing: &impl Fn(&str) -> String) -> String {
     let mut parts = text.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
@@ -160,29 +160,29 @@ fn filled(text: &str, thing: &impl Fn(&str) -> String) -> String {
     })
 }
 
-fn filled_in(value: &Value, thing: &impl Fn(&str) -> String) -> Value {
+fn fill_value(value: &Value, thing: &impl Fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) => filled(text, thing).into(),
-        Value::Array(items) => items.iter().map(|item| filled_in(item, thing)).collect(),
+        Value::String(text) => fill_text(text, thing).into(),
+        Value::Array(items) => items.iter().map(|item| fill_value(item, thing)).collect(),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), filled_in(value, thing)));
+            let fields = fields.iter().map(|(name, value)| (name.clone(), fill_value(value, thing)));
             Value::Object(fields.collect())
         }
         other => other.clone(),
     }
 }
 
-/// Every sample.
+/// All samples.
 #[must_use]
 pub fn samples() -> &'static [Sample] {
     static TABLE: LazyLock<Vec<Sample>> = LazyLock::new(table);
     &TABLE
 }
 
-/// The samples of an operation that has a route.
+/// The samples of an operation with a route.
 ///
 /// # Panics
-/// If there are none: every operation is to be called by everyone.
+/// If there are none: every operation needs one.
 #[must_use]
 pub fn of(operation: &str) -> Vec<&'static Sample> {
     let samples: Vec<_> = samples().iter().filter(|sample| sample.operation == operation).collect();
@@ -193,20 +193,20 @@ pub fn of(operation: &str) -> Vec<&'static Sample> {
 /// The identifier of an upload.
 pub const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-000000000001";
 
-/// An access system's credential.
+/// A credential of an access system.
 pub const ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 
-/// Where webhooks lead that are told nothing.
+/// URL of webhooks that receive nothing.
 pub const HOOK: &str = "https://hooks.example.com/";
 
-/// Of the changes that Seam's API makes, the one whose route is its own.
+/// The path of Seam's update of a device, which has a route of its own.
 pub const SEAM_UPDATE: &str = "/devices/update";
 
-/// The most that a report of usage adds to a count.
-const COUNT_MOST: i64 = 1_000_000_000_000;
+/// The most that a usage report may add to a count.
+const COUNT_LIMIT: i64 = 1_000_000_000_000;
 
-/// The most messages of a channel that a workspace may allow itself a day.
-const QUOTA_MOST: i64 = 10_000_000;
+/// The largest daily quota of a channel that a workspace can set.
+const QUOTA_LIMIT: i64 = 10_000_000;
 
 fn of_method(operation: &'static str, method: Method, path: &'static str, body: Option<Value>) -> Sample {
     Sample { operation, method, path, body, fields: Vec::new(), is_variant: false }
@@ -233,85 +233,85 @@ fn delete(operation: &'static str, path: &'static str) -> Sample {
 }
 
 fn reason() -> [Field; 1] {
-    [may("reason", Line(256))]
+    [optional("reason", Line(256))]
 }
 
-/// What may be said with an order.
+/// The optional fields of a command.
 fn order() -> [Field; 2] {
-    [may("reason", Line(256)), may("expires_in_days", Whole(1, 365))]
+    [optional("reason", Line(256)), optional("expires_in_days", Integer(1, 365))]
 }
 
-/// What every call over many things takes that are named.
+/// The fields of every bulk call with named objects.
 fn named() -> [Field; 2] {
-    [must("ids", Ids), may("dry_run", Boolean)]
+    [required("ids", Ids), optional("dry_run", Boolean)]
 }
 
-/// The filters of users in a body.
+/// The filter fields for users in a body.
 fn user_filter() -> [Field; 12] {
     [
-        may("filter", Object),
-        may("filter.status", Word),
-        may("filter.service_level", Line(40)),
-        may("filter.network_indicator", Word),
-        may("filter.last_seen_before", Moment),
-        may("filter.pending_command", Boolean),
-        may("filter.unconfirmed_wipe", Boolean),
-        may("filter.deployed", Boolean),
-        may("filter.profile_id", Id),
-        may("filter.source_id", Id),
-        may("filter.force_pending", Boolean),
-        may("filter.search", Search),
+        optional("filter", Object),
+        optional("filter.status", Choice),
+        optional("filter.service_level", Line(40)),
+        optional("filter.network_indicator", Choice),
+        optional("filter.last_seen_before", Timestamp),
+        optional("filter.pending_command", Boolean),
+        optional("filter.unconfirmed_wipe", Boolean),
+        optional("filter.deployed", Boolean),
+        optional("filter.profile_id", Id),
+        optional("filter.source_id", Id),
+        optional("filter.force_pending", Boolean),
+        optional("filter.search", Search),
     ]
 }
 
-/// What a user is made of; `username` alone must be there, where they are new.
+/// The fields of a user; for a new one only `username` is required.
 fn user(username: Field) -> [Field; 12] {
     [
         username,
-        may("first_name", Line(64)),
-        may("last_name", Line(64)),
-        may("email", Email),
-        may("mobile", Mobile),
-        may("number", Number),
-        may("user_identity_key", Line(128)),
-        may("service_level", Line(40)),
-        may("sip_user_name", Line(64)),
-        may("service_account", Line(64)),
-        may("profile_id", Id),
-        may("overrides", Settings),
+        optional("first_name", Line(64)),
+        optional("last_name", Line(64)),
+        optional("email", Email),
+        optional("mobile", Mobile),
+        optional("number", Number),
+        optional("user_identity_key", Line(128)),
+        optional("service_level", Line(40)),
+        optional("sip_user_name", Line(64)),
+        optional("service_account", Line(64)),
+        optional("profile_id", Id),
+        optional("overrides", Settings),
     ]
 }
 
-/// What a source that is read from a page is set up with; what it cannot be without is `needed`.
+/// The fields of a source that is fetched from a page; `needed` makes the required ones.
 fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     vec![
         needed("name", Line(64)),
-        needed("kind", Word),
+        needed("kind", Choice),
         needed("mapping", Object),
-        must("mapping.username", Line(128)),
-        may("mapping.external_id", Line(128)),
-        may("mapping.first_name", Line(128)),
-        may("mapping.last_name", Line(128)),
-        may("mapping.email", Line(128)),
-        may("mapping.mobile", Line(128)),
-        may("mapping.number", Line(128)),
-        may("mapping.service_level", Line(128)),
-        may("mapping.sip_user_name", Line(128)),
-        may("mapping.service_account", Line(128)),
-        may("key_field", Word),
-        may("vanish_policy", Word),
-        may("vanish_limit_percent", Whole(1, 100)),
-        may("delimiter", Word),
+        required("mapping.username", Line(128)),
+        optional("mapping.external_id", Line(128)),
+        optional("mapping.first_name", Line(128)),
+        optional("mapping.last_name", Line(128)),
+        optional("mapping.email", Line(128)),
+        optional("mapping.mobile", Line(128)),
+        optional("mapping.number", Line(128)),
+        optional("mapping.service_level", Line(128)),
+        optional("mapping.sip_user_name", Line(128)),
+        optional("mapping.service_account", Line(128)),
+        optional("key_field", Choice),
+        optional("vanish_policy", Choice),
+        optional("vanish_limit_percent", Integer(1, 100)),
+        optional("delimiter", Choice),
         needed("url", Url(2048)),
-        needed("format", Word),
-        may("items", Pointer(256)),
-        may("token", Ascii(4096)),
-        may("every_hours", Whole(1, 168)),
-        may("renames_may_wipe", Boolean),
+        needed("format", Choice),
+        optional("items", Pointer(256)),
+        optional("token", Ascii(4096)),
+        optional("every_hours", Integer(1, 168)),
+        optional("renames_may_wipe", Boolean),
     ]
 }
 
-/// A source that is read from a page.
+/// The body of a source that is fetched from a page.
 #[must_use]
 pub fn page(name: &str) -> Value {
     json!({
@@ -320,7 +320,7 @@ pub fn page(name: &str) -> Value {
     })
 }
 
-/// A webhook that is told nothing.
+/// The body of a webhook that receives nothing.
 #[must_use]
 pub fn hook() -> Value {
     json!({"url": HOOK, "event_types": ["webhook.disabled"]})
@@ -340,42 +340,42 @@ fn devices() -> Vec<Sample> {
                 "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-{fresh}",
             }),
         )
-        .taking([
-            must("code", Ascii(64)),
-            must("device_identifier", Ascii(128)),
-            must("platform", Word),
-            must("model_name", Line(64)),
-            must("os_version", Ascii(32)),
-            may("app_version", Ascii(32)),
-            may("push_token", Ascii(4096)),
-            may("nickname", Line(48)),
+        .with_fields([
+            required("code", Ascii(64)),
+            required("device_identifier", Ascii(128)),
+            required("platform", Choice),
+            required("model_name", Line(64)),
+            required("os_version", Ascii(32)),
+            optional("app_version", Ascii(32)),
+            optional("push_token", Ascii(4096)),
+            optional("nickname", Line(48)),
         ]),
-        post("check-in-device", "/devices/me/check-in", json!({"usage": {"sequence": 1}})).taking([
-            may("os_version", Ascii(32)),
-            may("app_version", Ascii(32)),
-            may("push_token", Ascii(4096)),
-            may("pin_failures", Whole(0, 1_000_000)),
-            may("config_version", Ascii(8)),
-            may("usage", Object),
-            must("usage.sequence", Whole(1, i64::MAX)),
-            may("usage.messages_sent", Whole(0, COUNT_MOST)),
-            may("usage.messages_received", Whole(0, COUNT_MOST)),
-            may("usage.messages_archived", Whole(0, COUNT_MOST)),
-            may("usage.attachment_bytes", Whole(0, COUNT_MOST)),
-            may("usage.calls", Whole(0, COUNT_MOST)),
+        post("check-in-device", "/devices/me/check-in", json!({"usage": {"sequence": 1}})).with_fields([
+            optional("os_version", Ascii(32)),
+            optional("app_version", Ascii(32)),
+            optional("push_token", Ascii(4096)),
+            optional("pin_failures", Integer(0, 1_000_000)),
+            optional("config_version", Ascii(8)),
+            optional("usage", Object),
+            required("usage.sequence", Integer(1, i64::MAX)),
+            optional("usage.messages_sent", Integer(0, COUNT_LIMIT)),
+            optional("usage.messages_received", Integer(0, COUNT_LIMIT)),
+            optional("usage.messages_archived", Integer(0, COUNT_LIMIT)),
+            optional("usage.attachment_bytes", Integer(0, COUNT_LIMIT)),
+            optional("usage.calls", Integer(0, COUNT_LIMIT)),
         ]),
         post("report-command", "/devices/me/commands/{command}", json!({"result": "succeeded"}))
-            .taking([must("result", Word), may("detail", Line(256))]),
+            .with_fields([required("result", Choice), optional("detail", Line(256))]),
         post("download-config", "/devices/me/config", json!({})),
         get("list-devices", "/devices"),
         get("get-device", "/devices/{device}"),
         patch("update-device", "/devices/{device}", json!({"nickname": "{fresh}"}))
-            .taking([may("nickname", Line(48)), may("custom_metadata", Metadata)]),
-        post("block-device", "/devices/{device}/block", json!({"reason": "lost"})).taking(reason()),
-        post("unblock-device", "/devices/{device}/unblock", json!({})).taking(reason()),
+            .with_fields([optional("nickname", Line(48)), optional("custom_metadata", Metadata)]),
+        post("block-device", "/devices/{device}/block", json!({"reason": "lost"})).with_fields(reason()),
+        post("unblock-device", "/devices/{device}/unblock", json!({})).with_fields(reason()),
         delete("delete-device", "/devices/{doomed}"),
-        post("wipe-device", "/devices/{device}/wipe", json!({"reason": "lost"})).taking(order()),
-        post("lock-device", "/devices/{device}/lock", json!({})).taking(order()),
+        post("wipe-device", "/devices/{device}/wipe", json!({"reason": "lost"})).with_fields(order()),
+        post("lock-device", "/devices/{device}/lock", json!({})).with_fields(order()),
         get("list-commands", "/devices/{device}/commands"),
         delete("cancel-command", "/devices/{doomed}/commands/{told}"),
         get("export-devices", "/devices/export"),
@@ -384,13 +384,13 @@ fn devices() -> Vec<Sample> {
 
 fn users() -> Vec<Sample> {
     vec![
-        post("create-user", "/users", json!({"username": "{fresh}"})).taking(user(must("username", Username))),
+        post("create-user", "/users", json!({"username": "{fresh}"})).with_fields(user(required("username", Username))),
         get("get-user", "/users/{user}"),
         get("list-users", "/users"),
         patch("update-user", "/users/{user}", json!({"first_name": "{fresh}"}))
-            .taking([&user(may("username", Username))[..], &[may("release", Fields)]].concat()),
+            .with_fields([&user(optional("username", Username))[..], &[optional("release", Fields)]].concat()),
         post("activate-user", "/users/{guest}/activate", json!({})),
-        post("suspend-user", "/users/{guest}/suspend", json!({"reason": "away"})).taking(reason()),
+        post("suspend-user", "/users/{guest}/suspend", json!({"reason": "away"})).with_fields(reason()),
         delete("delete-user", "/users/{leaver}"),
         of_method(
             "delete-user",
@@ -398,21 +398,21 @@ fn users() -> Vec<Sample> {
             "/users/{leaver}",
             Some(json!({"without_wipe": true, "reason": "gone"})),
         )
-        .taking([may("without_wipe", Boolean), may("reason", Line(256))])
+        .with_fields([optional("without_wipe", Boolean), optional("reason", Line(256))])
         .variant(),
-        post("lock-and-wipe-user", "/users/{guest}/lock-and-wipe", json!({})).taking(order()),
-        post("reset-pin", "/users/{guest}/reset-pin", json!({})).taking(order()),
+        post("lock-and-wipe-user", "/users/{guest}/lock-and-wipe", json!({})).with_fields(order()),
+        post("reset-pin", "/users/{guest}/reset-pin", json!({})).with_fields(order()),
         post("invite-user", "/users/{user}/invite", json!({"channel": "email"}))
-            .taking([must("channel", Word), may("devices", Whole(1, 3))]),
+            .with_fields([required("channel", Choice), optional("devices", Integer(1, 3))]),
         get("list-invitations", "/users/{guest}/invitations"),
         delete("revoke-invitation", "/users/{guest}/invitations/{invitation}"),
-        put("report-network", "/users/{user}/networks/verizon", json!({"status": "enabled"})).taking([
-            must("status", Word),
-            may("status_at", Past),
-            may("reason", Word),
-            may("mdn_provisioning", Word),
-            may("last_seen_at", Past),
-            may("last_archived_at", Past),
+        put("report-network", "/users/{user}/networks/verizon", json!({"status": "enabled"})).with_fields([
+            required("status", Choice),
+            optional("status_at", Past),
+            optional("reason", Choice),
+            optional("mdn_provisioning", Choice),
+            optional("last_seen_at", Past),
+            optional("last_archived_at", Past),
         ]),
         get("get-usage", "/users/{user}/usage"),
         get("get-usage", "/usage"),
@@ -422,34 +422,39 @@ fn users() -> Vec<Sample> {
 }
 
 fn deployments() -> Vec<Sample> {
-    let profile = [may("name", Line(64)), may("settings", Object), may("schema", Object), may("default", Boolean)];
+    let profile = [
+        optional("name", Line(64)),
+        optional("settings", Object),
+        optional("schema", Object),
+        optional("default", Boolean),
+    ];
     vec![
-        post("deploy-config", "/users/{user}/deploy", json!({})).taking([may("profile_id", Id)]),
-        post("auto-deploy", "/deployments/auto", json!({"ids": ["{user}"]})).taking(named()),
+        post("deploy-config", "/users/{user}/deploy", json!({})).with_fields([optional("profile_id", Id)]),
+        post("auto-deploy", "/deployments/auto", json!({"ids": ["{user}"]})).with_fields(named()),
         post("auto-deploy", "/deployments/auto", json!({"filter": {"search": "nobody"}}))
-            .taking([&[may("dry_run", Boolean)], &user_filter()[..]].concat())
+            .with_fields([&[optional("dry_run", Boolean)], &user_filter()[..]].concat())
             .variant(),
         post("set-force-config", "/users/{user}/force-config", json!({})),
         get("list-deployments", "/deployments"),
         delete("revoke-deployment", "/deployments/{ending}"),
         get("get-deployment-qr", "/deployments/{deployment}/qr"),
-        put("set-user-secrets", "/users/{user}/secrets", json!({"client_password": "correct horse"})).taking([
-            may("client_password", Ascii(128)),
-            may("pbx_sip_password", Ascii(128)),
-            may("teleworker_sip_password", Ascii(128)),
-            may("voicemail_pin", Pin(16)),
+        put("set-user-secrets", "/users/{user}/secrets", json!({"client_password": "correct horse"})).with_fields([
+            optional("client_password", Ascii(128)),
+            optional("pbx_sip_password", Ascii(128)),
+            optional("teleworker_sip_password", Ascii(128)),
+            optional("voicemail_pin", Pin(16)),
         ]),
         delete("undeploy-user", "/deployments/users/{guest}"),
         get("redirect", "/r/{code}"),
-        post("create-profile", "/profiles", json!({"name": "{fresh}", "settings": {"a": 1}})).taking([
-            must("name", Line(64)),
-            must("settings", Object),
-            may("schema", Object),
-            may("default", Boolean),
+        post("create-profile", "/profiles", json!({"name": "{fresh}", "settings": {"a": 1}})).with_fields([
+            required("name", Line(64)),
+            required("settings", Object),
+            optional("schema", Object),
+            optional("default", Boolean),
         ]),
         get("list-profiles", "/profiles"),
         get("get-profile", "/profiles/{profile}"),
-        patch("update-profile", "/profiles/{profile}", json!({"name": "{fresh}"})).taking(profile),
+        patch("update-profile", "/profiles/{profile}", json!({"name": "{fresh}"})).with_fields(profile),
         delete("delete-profile", "/profiles/{spare}"),
     ]
 }
@@ -457,41 +462,41 @@ fn deployments() -> Vec<Sample> {
 fn bulk() -> Vec<Sample> {
     let users = |body: Value| post("bulk-users", "/users/bulk", body);
     let devices = |body: Value| post("bulk-devices", "/devices/bulk", body);
-    let action = [must("action", Word)];
+    let action = [required("action", Choice)];
     vec![
-        users(json!({"action": "activate", "ids": ["{user}"]})).taking([&action[..], &named()].concat()),
+        users(json!({"action": "activate", "ids": ["{user}"]})).with_fields([&action[..], &named()].concat()),
         users(json!({"action": "deploy", "ids": ["{user}"]}))
-            .taking([&[may("profile_id", Id)], &named()[..]].concat())
+            .with_fields([&[optional("profile_id", Id)], &named()[..]].concat())
             .variant(),
-        users(json!({"action": "force_config", "ids": ["{user}"]})).taking(named()).variant(),
-        users(json!({"action": "lock_and_wipe", "ids": ["{user}"]})).taking([named(), order()].concat()).variant(),
+        users(json!({"action": "force_config", "ids": ["{user}"]})).with_fields(named()).variant(),
+        users(json!({"action": "lock_and_wipe", "ids": ["{user}"]})).with_fields([named(), order()].concat()).variant(),
         users(json!({"action": "delete", "ids": ["{user}"], "without_wipe": true, "reason": "gone"}))
-            .taking([may("without_wipe", Boolean), may("reason", Line(256)), must("ids", Ids)])
+            .with_fields([optional("without_wipe", Boolean), optional("reason", Line(256)), required("ids", Ids)])
             .variant(),
         users(json!({"action": "invite", "ids": ["{user}"], "channel": "sms"}))
-            .taking([&[must("channel", Word), may("devices", Whole(1, 3))][..], &named()].concat())
+            .with_fields([&[required("channel", Choice), optional("devices", Integer(1, 3))][..], &named()].concat())
             .variant(),
         users(json!({"action": "suspend", "filter": {"search": "nobody"}}))
-            .taking([&reason()[..], &[may("dry_run", Boolean)], &user_filter()].concat())
+            .with_fields([&reason()[..], &[optional("dry_run", Boolean)], &user_filter()].concat())
             .variant(),
-        devices(json!({"action": "unblock", "ids": ["{device}"]})).taking([&action[..], &named()].concat()),
-        devices(json!({"action": "wipe", "ids": ["{device}"]})).taking([&action[..], &named()].concat()).variant(),
-        devices(json!({"action": "lock", "ids": ["{device}"]})).taking([named(), order()].concat()).variant(),
+        devices(json!({"action": "unblock", "ids": ["{device}"]})).with_fields([&action[..], &named()].concat()),
+        devices(json!({"action": "wipe", "ids": ["{device}"]})).with_fields([&action[..], &named()].concat()).variant(),
+        devices(json!({"action": "lock", "ids": ["{device}"]})).with_fields([named(), order()].concat()).variant(),
         devices(json!({"action": "block", "filter": {"search": "nobody"}}))
-            .taking([
-                may("reason", Line(256)),
-                may("dry_run", Boolean),
-                may("filter", Object),
-                may("filter.user_id", Id),
-                may("filter.status", Word),
-                may("filter.device_status", Word),
-                may("filter.blocked", Boolean),
-                may("filter.platform", Word),
-                may("filter.push_in_use", Boolean),
-                may("filter.pending_command", Boolean),
-                may("filter.unconfirmed_wipe", Boolean),
-                may("filter.last_login_before", Moment),
-                may("filter.search", Search),
+            .with_fields([
+                optional("reason", Line(256)),
+                optional("dry_run", Boolean),
+                optional("filter", Object),
+                optional("filter.user_id", Id),
+                optional("filter.status", Choice),
+                optional("filter.device_status", Choice),
+                optional("filter.blocked", Boolean),
+                optional("filter.platform", Choice),
+                optional("filter.push_in_use", Boolean),
+                optional("filter.pending_command", Boolean),
+                optional("filter.unconfirmed_wipe", Boolean),
+                optional("filter.last_login_before", Timestamp),
+                optional("filter.search", Search),
             ])
             .variant(),
         get("get-job", "/jobs/{job}"),
@@ -509,40 +514,40 @@ fn workspace() -> Vec<Sample> {
             "/workspace",
             json!({"name": "{fresh}", "silent_devices": {"after_days": 30, "action": "block"}}),
         )
-        .taking([
-            may("name", Line(100)),
-            may("retention_days", Whole(1, 3650)),
-            may("invitation_days", Whole(1, 365)),
-            may("sender", Email),
-            may("sms_sender", Ascii(16)),
-            may("emails_per_day", Whole(0, QUOTA_MOST)),
-            may("texts_per_day", Whole(0, QUOTA_MOST)),
-            may("minimum_versions", Object),
-            may("minimum_versions.app", Version(32)),
-            may("minimum_versions.ios", Version(32)),
-            may("minimum_versions.android", Version(32)),
-            may("silent_devices", Object),
-            must("silent_devices.after_days", Whole(7, 3650)),
-            must("silent_devices.action", Word),
-            may("pin_limit", Whole(0, 100)),
-            may("service_levels", Levels),
-            may("dry_run", Boolean),
+        .with_fields([
+            optional("name", Line(100)),
+            optional("retention_days", Integer(1, 3650)),
+            optional("invitation_days", Integer(1, 365)),
+            optional("sender", Email),
+            optional("sms_sender", Ascii(16)),
+            optional("emails_per_day", Integer(0, QUOTA_LIMIT)),
+            optional("texts_per_day", Integer(0, QUOTA_LIMIT)),
+            optional("minimum_versions", Object),
+            optional("minimum_versions.app", Version(32)),
+            optional("minimum_versions.ios", Version(32)),
+            optional("minimum_versions.android", Version(32)),
+            optional("silent_devices", Object),
+            required("silent_devices.after_days", Integer(7, 3650)),
+            required("silent_devices.action", Choice),
+            optional("pin_limit", Integer(0, 100)),
+            optional("service_levels", Levels),
+            optional("dry_run", Boolean),
         ])
         .variant(),
         get("list-events", "/events"),
         get("export-events", "/events/export"),
-        post("create-webhook", "/webhooks", hook()).taking([
-            must("url", Url(2048)),
-            may("event_types", Types),
-            may("description", Line(200)),
+        post("create-webhook", "/webhooks", hook()).with_fields([
+            required("url", Url(2048)),
+            optional("event_types", Types),
+            optional("description", Line(200)),
         ]),
         get("list-webhooks", "/webhooks"),
         get("get-webhook", "/webhooks/{webhook}"),
-        patch("update-webhook", "/webhooks/{webhook}", json!({"description": "{fresh}"})).taking([
-            may("url", Url(2048)),
-            may("event_types", Types),
-            may("description", Line(200)),
-            may("enabled", Boolean),
+        patch("update-webhook", "/webhooks/{webhook}", json!({"description": "{fresh}"})).with_fields([
+            optional("url", Url(2048)),
+            optional("event_types", Types),
+            optional("description", Line(200)),
+            optional("enabled", Boolean),
         ]),
         delete("delete-webhook", "/webhooks/{webhook}"),
         post("rotate-webhook-secret", "/webhooks/{webhook}/rotate-secret", json!({})),
@@ -554,24 +559,23 @@ fn workspace() -> Vec<Sample> {
 fn sources() -> Vec<Sample> {
     vec![
         post("create-source", "/sources", json!({"name": "{fresh}", "kind": "scim"})),
-        post("create-source", "/sources", page("{fresh}")).taking(source(must)).variant(),
+        post("create-source", "/sources", page("{fresh}")).with_fields(source(required)).variant(),
         get("list-sources", "/sources"),
         get("get-source", "/sources/{source}"),
-        patch("update-source", "/sources/{page}", json!({"name": "{fresh}", "mapping": {"username": "login"}})).taking(
-            {
-                let mut fields = source(may);
+        patch("update-source", "/sources/{page}", json!({"name": "{fresh}", "mapping": {"username": "login"}}))
+            .with_fields({
+                let mut fields = source(optional);
                 fields.retain(|field| field.name != "kind");
                 fields
-            },
-        ),
+            }),
         delete("delete-source", "/sources/{source}"),
         put("upload-source-part", "/sources/{source}/parts/1?upload={upload}&last=true&start=false", json!("{fresh}")),
         post("sync-users", "/sources/{source}/sync", json!({"dry_run": true}))
-            .taking([may("user_ids", Ids), may("dry_run", Boolean)]),
+            .with_fields([optional("user_ids", Ids), optional("dry_run", Boolean)]),
     ]
 }
 
-/// Access systems' credentials, and Seam's own API.
+/// Access systems' credentials, and Seam's API.
 fn seam() -> Vec<Sample> {
     let of_device = || json!({"device_id": "{device}"});
     let rename = || json!({"device_id": "{device}", "name": "x"});
@@ -583,7 +587,7 @@ fn seam() -> Vec<Sample> {
             "/devices/{device}/credential-services/assa_abloy",
             json!({"endpoints": [{"endpoint_id": "e", "is_active": true}]}),
         )
-        .taking([must("endpoints", Endpoints), may("problem", Line(256))]),
+        .with_fields([required("endpoints", Endpoints), optional("problem", Line(256))]),
         get("seam-phones", "/phones/list"),
         get("seam-devices", "/devices/get?device_id={device}"),
         post("seam-devices", "/devices/get", of_device()),
@@ -600,22 +604,24 @@ fn seam() -> Vec<Sample> {
     ]
 }
 
-/// Who may come in: keys, members, memberships and personal access tokens.
+/// Access: keys, members, memberships and personal access tokens.
 fn people() -> Vec<Sample> {
     vec![
-        post("create-key", "/keys", json!({"name": "{fresh}", "permissions": ["workspace:manage"]})).taking([
-            must("name", Line(100)),
-            must("permissions", Words),
-            may("expires_at", Future),
+        post("create-key", "/keys", json!({"name": "{fresh}", "permissions": ["workspace:manage"]})).with_fields([
+            required("name", Line(100)),
+            required("permissions", Permissions),
+            optional("expires_at", Future),
         ]),
         get("list-keys", "/keys"),
         delete("revoke-key", "/keys/{key}"),
-        post("add-member", "/members", json!({"issuer": ISSUER, "subject": "{fresh}", "role": "viewer"})).taking([
-            must("issuer", Url(255)),
-            must("subject", Ascii(255)),
-            may("name", Line(100)),
-            must("role", Word),
-        ]),
+        post("add-member", "/members", json!({"issuer": ISSUER, "subject": "{fresh}", "role": "viewer"})).with_fields(
+            [
+                required("issuer", Url(255)),
+                required("subject", Ascii(255)),
+                optional("name", Line(100)),
+                required("role", Choice),
+            ],
+        ),
         get("list-members", "/members"),
         delete("remove-member", "/members/{member}"),
         get("list-member-tokens", "/members/{owner}/tokens"),
@@ -628,18 +634,18 @@ fn people() -> Vec<Sample> {
             "/tokens",
             json!({"name": "{fresh}", "workspace_ids": ["{workspace}"], "expires_at": "2026-12-31T00:00:00Z"}),
         )
-        .taking([
-            must("name", Line(100)),
-            must("workspace_ids", Workspaces),
-            may("permissions", Words),
-            must("expires_at", Future),
+        .with_fields([
+            required("name", Line(100)),
+            required("workspace_ids", Workspaces),
+            optional("permissions", Permissions),
+            required("expires_at", Future),
         ]),
         get("list-tokens", "/tokens"),
         delete("revoke-token", "/tokens/{token}"),
     ]
 }
 
-/// What anybody may see.
+/// Public pages.
 fn pages() -> Vec<Sample> {
     vec![
         get("open-invitation", "/i/{code}"),

@@ -1,4 +1,4 @@
-//! Every call that leaves for AWS, kept to be looked at, and answered by a test where it wants to.
+//! Records every call that leaves for AWS, and lets a test answer calls.
 
 use aws_credential_types::Credentials;
 use std::fmt;
@@ -17,33 +17,33 @@ use local::operations::Adjust;
 use crate::connector::{self, Hook};
 use crate::faults::{Call, NoWait, Service};
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// The operation that made it.
     pub operation: String,
-    /// What was called.
+    /// The call.
     pub call: Call,
-    /// What was said: JSON, or of SNS each field in a line of its own, `name=value`.
+    /// The body: JSON, or for SNS one `name=value` line per field.
     pub body: String,
 }
 
-/// What a test answers in the place of AWS; `None` to let a call through.
-type Instead = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
-/// What happens just before a call is made.
+/// A test's response in place of AWS's; `None` to forward the call.
+type Answerer = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
+/// Runs just before a call.
 type Before = Box<dyn Fn(&Sent) + Send>;
 
 #[derive(Default)]
-struct Heard {
+struct TapState {
     sent: Vec<Sent>,
     before: Option<Before>,
 }
 
-/// Listens to every call. Clones share what they have heard.
+/// Records every call. Clones share the record.
 #[derive(Clone, Default)]
 pub struct Tap {
-    heard: Arc<Mutex<Heard>>,
-    instead: Option<Arc<Instead>>,
+    state: Arc<Mutex<TapState>>,
+    instead: Option<Arc<Answerer>>,
 }
 
 impl fmt::Debug for Tap {
@@ -53,62 +53,62 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
-    /// One that has heard nothing.
+    /// A tap that only records.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that answers some calls itself.
+    /// A tap that answers some calls itself.
     pub fn answering(
         instead: impl Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync + 'static,
     ) -> Self {
         Self { instead: Some(Arc::new(instead)), ..Self::default() }
     }
 
-    /// Clients with nothing behind the tap: what it does not answer breaks off.
+    /// Clients without AWS behind the tap: calls that it does not answer fail.
     #[must_use]
-    pub fn alone(&self) -> Clients {
+    pub fn clients_without_aws(&self) -> Clients {
         let credentials = Credentials::new("test", "test", None, None, "test");
         let mut connection = Connection::new("eu-central-1".to_owned(), credentials);
         connection.sleep = SharedAsyncSleep::new(NoWait);
-        connection.http = self.in_front_of(SharedHttpClient::new(Nothing), "");
+        connection.http = self.in_front_of(SharedHttpClient::new(NoAws), "");
         Clients::new(&connection)
     }
 
-    /// A way to AWS with the tap before it, for an operation.
+    /// Adds the tap to an operation's HTTP client.
     #[must_use]
     pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
-        connector::hooked(self, http, operation)
+        connector::with_hook(self, http, operation)
     }
 
-    /// Puts the tap between each operation and AWS.
+    /// Adds the tap to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// What was heard since the last time.
+    /// The calls since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Sent> {
-        std::mem::take(&mut self.heard().sent)
+        std::mem::take(&mut self.state().sent)
     }
 
-    /// Lets something happen just before each call, from now on.
+    /// Sets a function that runs just before each call.
     pub fn before(&self, happens: impl Fn(&Sent) + Send + 'static) {
-        self.heard().before = Some(Box::new(happens));
+        self.state().before = Some(Box::new(happens));
     }
 
-    fn hear(&self, sent: Sent) {
-        let mut heard = self.heard();
-        if let Some(before) = &heard.before {
+    fn record(&self, sent: Sent) {
+        let mut state = self.state();
+        if let Some(before) = &state.before {
             before(&sent);
         }
-        heard.sent.push(sent);
+        state.sent.push(sent);
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, TapState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +122,7 @@ impl Hook for Tap {
         };
         let sent = Sent { operation: operation.to_owned(), call, body };
         let instead = self.instead.as_ref().and_then(|instead| instead(&sent));
-        self.hear(sent);
+        self.record(sent);
         match instead {
             Some(answer) => HttpConnectorFuture::ready(answer),
             None => next.call(request),
@@ -130,17 +130,17 @@ impl Hook for Tap {
     }
 }
 
-/// A world without AWS.
+/// An HTTP client without AWS.
 #[derive(Clone, Debug)]
-struct Nothing;
+struct NoAws;
 
-impl HttpClient for Nothing {
+impl HttpClient for NoAws {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(Self)
     }
 }
 
-impl HttpConnector for Nothing {
+impl HttpConnector for NoAws {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::ready(Err(ConnectorError::io("nothing is there".into())))
     }

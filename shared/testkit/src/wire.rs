@@ -1,5 +1,5 @@
-//! A way to the embedded DynamoDB of one's own, by the real SDK over HTTP: what goes over the wire
-//! can be changed on its way, and is metered.
+//! Clients of the embedded DynamoDB, by the real SDK over HTTP, with metering and with requests that can be
+//! changed on the way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,18 +19,18 @@ use crate::faults::NoWait;
 use crate::rows;
 use crate::tap::Tap;
 
-/// What a call to DynamoDB consumed.
+/// The capacity that a call to DynamoDB consumed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Consumed {
-    /// The operation that made the call; empty for a table of one's own.
+    /// The operation that made the call; empty for a test's own table.
     pub operation: String,
     /// Its action.
     pub action: String,
-    /// Capacity units of the table and its indexes, by DynamoDB's own account.
+    /// Capacity units of the table and its indexes, as DynamoDB reports them.
     pub units: f64,
 }
 
-/// Meters every call to DynamoDB. Clones share one account.
+/// Meters every call to DynamoDB. Clones share the record.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Mutex<Vec<Consumed>>>);
 
@@ -41,13 +41,13 @@ impl Meter {
         Self::default()
     }
 
-    /// Puts the meter between each operation and DynamoDB.
+    /// Adds the meter to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(&Wire { change: ask_for_capacity, meter: self.clone() })
     }
 
-    /// What was consumed since the last reading.
+    /// Consumption since the last reading.
     #[must_use]
     pub fn read(&self) -> Vec<Consumed> {
         std::mem::take(&mut *self.consumed())
@@ -57,8 +57,8 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what an answer says was consumed, and passes it on.
-    async fn account(
+    /// Records the consumption in a response, and passes the response on.
+    async fn record_consumption(
         &self,
         operation: String,
         action: &str,
@@ -77,21 +77,20 @@ impl Meter {
     }
 }
 
-/// The system, and its tables reached by clients of one's own.
+/// The system, and its tables through a test's own clients.
 pub struct Store {
     /// The system.
     pub bench: Bench,
     /// The tables.
     pub table: Table,
-    /// The tables, where DynamoDB has forgotten which requests it has seen, as it does after ten
-    /// minutes.
+    /// The tables, with a DynamoDB that has forgotten all request tokens, as it does after ten minutes.
     pub forgetful: Table,
-    /// Hears what is asked through `table`.
+    /// Records the calls through `table`.
     pub tap: Tap,
 }
 
 impl Store {
-    /// The system, in memory.
+    /// Starts the system in memory.
     pub async fn start() -> Self {
         let seen: Arc<Mutex<Option<Connection>>> = Arc::default();
         let keep = Arc::clone(&seen);
@@ -107,7 +106,7 @@ impl Store {
         own.sleep = SharedAsyncSleep::new(NoWait);
         let tap = Tap::new();
         let table = table(&Connection { http: tap.in_front_of(own.http.clone(), ""), ..own.clone() });
-        own.http = connector::hooked(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
+        own.http = connector::with_hook(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
         Self { bench, table, forgetful: self::table(&own), tap }
     }
 }
@@ -148,7 +147,7 @@ impl Hook for Wire {
         let (next, meter, operation) = (next.clone(), self.meter.clone(), operation.to_owned());
         HttpConnectorFuture::new(async move {
             let response = next.call(request).await?;
-            meter.account(operation, target.rsplit('.').next().unwrap_or_default(), response).await
+            meter.record_consumption(operation, target.rsplit('.').next().unwrap_or_default(), response).await
         })
     }
 }

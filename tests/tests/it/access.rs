@@ -129,12 +129,14 @@ impl SampleWorkspace {
         let guest = bench.user(&tenant, &format!("{name}-guest")).await;
         let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
         let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
-        let (command, locked) =
-            (bench.order(&tenant, &device, "lock").await, bench.order(&tenant, &doomed, "lock").await);
+        let (command, locked) = (
+            bench.create_command(&tenant, &device, "lock").await,
+            bench.create_command(&tenant, &doomed, "lock").await,
+        );
         let _told = bench.check_in(&told).await.expect(200);
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
-        let member = oidc::member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let member = oidc::add_accepted_member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
         let deployed = async |of: &str| {
             let user = bench.user(&tenant, &format!("{name}-{of}")).await;
             bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
@@ -177,11 +179,11 @@ impl SampleWorkspace {
 
     /// The same, with an admin, `{name}-owner`, who has a personal access token.
     async fn with_token(bench: &Bench, oidc: &Oidc, name: &str) -> Self {
-        let mut house = Self::new(bench, name).await;
+        let mut fixture = Self::new(bench, name).await;
         let subject = format!("{name}-owner");
-        house.owner = oidc::member(bench, &house.tenant, &subject, "admin").await;
-        house.token = house.new_token(bench, oidc, &subject, None).await.get("token_id");
-        house
+        fixture.owner = oidc::add_accepted_member(bench, &fixture.tenant, &subject, "admin").await;
+        fixture.token = fixture.new_token(bench, oidc, &subject, None).await.get("token_id");
+        fixture
     }
 
     /// A new token of a member's, for this workspace alone.
@@ -240,7 +242,7 @@ impl SampleWorkspace {
             thing.to_owned()
         };
         let of_a_route = samples::of(operation).into_iter().filter(|sample| !sample.is_variant);
-        of_a_route.map(|sample| sample.about(thing)).collect()
+        of_a_route.map(|sample| sample.fill_placeholders(thing)).collect()
     }
 }
 
@@ -352,14 +354,14 @@ async fn turned_away(
 #[tokio::test]
 async fn every_route_is_called_and_what_is_internal_has_none() {
     let bench = Bench::start().await;
-    let house = SampleWorkspace::new(&bench, "routes").await;
+    let fixture = SampleWorkspace::new(&bench, "routes").await;
     let template = bench.stack.template();
     let routes = Routes::new(&template.functions).unwrap();
     let mut called = BTreeSet::new();
     for operation in functions::OPERATIONS {
         let function = template.function(operation.name).expect("each operation is in the template");
         assert_eq!(function.routes.is_empty(), operation.access() == Access::Internal, "{}", operation.name);
-        for sample in house.samples(operation.name, "fresh", &house.member) {
+        for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let path = sample.path.split('?').next().unwrap();
             let found = routes.find(sample.method.as_str(), path).expect("a route takes it");
             assert_eq!(found.operation, operation.name, "{} {}", sample.method, sample.path);
@@ -368,7 +370,7 @@ async fn every_route_is_called_and_what_is_internal_has_none() {
         // Nor is there a way in by its name.
         if operation.access() == Access::Internal {
             let path = format!("/{}", operation.name);
-            let answer = bench.post(&path, &house.tenant.key, json!({"name": "x"})).await;
+            let answer = bench.post(&path, &fixture.tenant.key, json!({"name": "x"})).await;
             assert_eq!(answer.expect(404).code(), "route_not_found");
         }
     }
@@ -378,36 +380,36 @@ async fn every_route_is_called_and_what_is_internal_has_none() {
 }
 
 /// Everyone who may do some things: by their credential, with what they hold.
-async fn callers(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
+async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
         let all: BTreeSet<Permission> = role.permissions();
         let used = |permission: &&Permission| table().any(|(_, access)| access == Access::Permission(**permission));
         assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
-        let _member = oidc::member(bench, &house.tenant, name, name).await;
+        let _member = oidc::add_accepted_member(bench, &fixture.tenant, name, name).await;
         callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
     }
     for permission in Permission::ALL {
         let body = json!({"name": permission.as_str(), "permissions": [permission.as_str()]});
-        let key = bench.post("/keys", &house.tenant.key, body).await.expect(201).get("key");
+        let key = bench.post("/keys", &fixture.tenant.key, body).await.expect(201).get("key");
         callers.push((format!("a key with {permission}"), key, vec![*permission]));
     }
-    callers.push(("a key with all".to_owned(), house.tenant.key.clone(), Permission::ALL.to_vec()));
-    callers.extend(tokens(bench, oidc, house).await);
+    callers.push(("a key with all".to_owned(), fixture.tenant.key.clone(), Permission::ALL.to_vec()));
+    callers.extend(tokens(bench, oidc, fixture).await);
     callers
 }
 
 /// A personal access token of each role, and one that was narrowed.
-async fn tokens(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
+async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut tokens = Vec::new();
     for (name, _, held) in HELD {
-        let token = house.new_token(bench, oidc, name, None).await.get("token");
+        let token = fixture.new_token(bench, oidc, name, None).await.get("token");
         tokens.push((format!("a token, {name}'s"), token, held.to_vec()));
     }
     // It lets nothing through that the role may not.
     for (name, held) in [("admin", vec![DevicesRead, DevicesManage]), ("viewer", vec![DevicesRead])] {
         let narrow = Some(["devices:read", "devices:manage"].as_slice());
-        let token = house.new_token(bench, oidc, name, narrow).await.get("token");
+        let token = fixture.new_token(bench, oidc, name, narrow).await.get("token");
         tokens.push((format!("a narrowed token, {name}'s"), token, held));
     }
     tokens
@@ -417,8 +419,8 @@ async fn tokens(bench: &Bench, oidc: &Oidc, house: &SampleWorkspace) -> Vec<(Str
 async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
-    let callers = callers(&bench, &oidc, &house).await;
+    let fixture = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
+    let callers = callers(&bench, &oidc, &fixture).await;
     assert_eq!(callers.len(), 4 + Permission::ALL.len() + 1 + 6);
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
@@ -431,7 +433,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
         };
         let before = rows::everything(&bench);
         for operation in of(false) {
-            for sample in house.samples(operation, "fresh", &house.member) {
+            for sample in fixture.samples(operation, "fresh", &fixture.member) {
                 turned_away(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
                 kept_out += 1;
             }
@@ -439,27 +441,27 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
         assert!(before == rows::everything(&bench), "{who} has changed something");
         for operation in of(true) {
             let member = if operation == "remove-member" {
-                oidc::member(&bench, &house.tenant, &format!("{who} removes me"), "viewer").await
+                oidc::add_accepted_member(&bench, &fixture.tenant, &format!("{who} removes me"), "viewer").await
             } else if operation == "delete-profile" {
-                bench.profile(&house.tenant, &format!("gone-{at}")).await
+                bench.profile(&fixture.tenant, &format!("gone-{at}")).await
             } else {
-                house.member.clone()
+                fixture.member.clone()
             };
-            for mut sample in house.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
+            for mut sample in fixture.samples(operation, &format!("fresh-{at}-{operation}"), &member) {
                 if ["get-job", "cancel-job"].contains(&operation) {
-                    sample.path = format!("/jobs/{}", house.job_for(held));
+                    sample.path = format!("/jobs/{}", fixture.job_for(held));
                 }
                 // One recipient gets few messages.
                 let sends = [("invite-user", "invite"), ("deploy-config", "deploy")];
                 if let Some((_, what)) = sends.iter().find(|(sends, _)| *sends == operation) {
-                    let user = bench.user(&house.tenant, &format!("of-{at}-{what}")).await;
+                    let user = bench.user(&fixture.tenant, &format!("of-{at}-{what}")).await;
                     sample.path = format!("/users/{user}/{what}");
                 }
                 if operation == "delete-source" {
-                    sample.path = format!("/sources/{}", source(&bench, &house.tenant, &format!("of {who}")).await);
+                    sample.path = format!("/sources/{}", source(&bench, &fixture.tenant, &format!("of {who}")).await);
                 }
                 if operation == "delete-webhook" {
-                    sample.path = format!("/webhooks/{}", webhook(&bench, &house.tenant).await.0);
+                    sample.path = format!("/webhooks/{}", webhook(&bench, &fixture.tenant).await.0);
                 }
                 let answer = send(&bench, &sample, Some(credential)).await;
                 // Whoever may manage the workspace alone can give nothing away that they do not hold.
@@ -488,18 +490,18 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
 async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let mut house = SampleWorkspace::with_token(&bench, &oidc, "people").await;
-    let callers = callers(&bench, &oidc, &house).await;
+    let mut fixture = SampleWorkspace::with_token(&bench, &oidc, "people").await;
+    let callers = callers(&bench, &oidc, &fixture).await;
     let of_people: Vec<&str> =
         table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
     let (mut let_in, mut kept_out) = (0, 0);
     for (who, credential, _) in &callers {
         let person = HELD.iter().any(|(name, ..)| name == who);
         if person {
-            house.token = house.new_token(&bench, &oidc, who, None).await.get("token_id");
+            fixture.token = fixture.new_token(&bench, &oidc, who, None).await.get("token_id");
         }
         for operation in &of_people {
-            for sample in house.samples(operation, "fresh", &house.member) {
+            for sample in fixture.samples(operation, "fresh", &fixture.member) {
                 if person {
                     let answer = send(&bench, &sample, Some(credential)).await;
                     assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
@@ -514,15 +516,15 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
     assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
     // So are their memberships.
     let of_anyone = table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
-    for sample in of_anyone.flat_map(|operation| house.samples(operation, "fresh", &house.member)) {
+    for sample in of_anyone.flat_map(|operation| fixture.samples(operation, "fresh", &fixture.member)) {
         for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
             refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
         }
     }
     // One person's is nobody else's.
     let admin = oidc.token("admin", bench.now());
-    house.token = house.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
-    for sample in house.samples("revoke-token", "fresh", &house.member) {
+    fixture.token = fixture.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
+    for sample in fixture.samples("revoke-token", "fresh", &fixture.member) {
         refused(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
     }
 }
@@ -531,7 +533,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
 async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
+    let fixture = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
     let person = oidc.token("heads-owner", bench.now());
     let bare = |answer: &Answer| {
         let mut headers = answer.headers.clone();
@@ -544,10 +546,10 @@ async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
     for operation in functions::OPERATIONS {
         let credential = match operation.access() {
             Access::Person => Some(person.as_str()),
-            Access::Permission(_) | Access::AnyOf(_) => Some(house.tenant.key.as_str()),
+            Access::Permission(_) | Access::AnyOf(_) => Some(fixture.tenant.key.as_str()),
             _ => None,
         };
-        for sample in house.samples(operation.name, "fresh", &house.member) {
+        for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             if sample.method != Method::GET {
                 continue;
             }
@@ -567,13 +569,13 @@ async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
 async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
+    let fixture = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
     let person = oidc.token("strict-owner", bench.now());
     let before = rows::everything(&bench);
     for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
         let of_person = matches!(operation.access(), Access::Person | Access::SignedIn);
-        let credential = if of_person { &person } else { &house.tenant.key };
-        for sample in house.samples(operation.name, "fresh", &house.member) {
+        let credential = if of_person { &person } else { &fixture.tenant.key };
+        for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let joined = if sample.path.contains('?') { '&' } else { '?' };
             let path = format!("{}{joined}blcoked=true", sample.path);
             let answer = bench.call(sample.method.clone(), &path, Some(credential), sample.body.as_ref()).await;
@@ -594,13 +596,14 @@ async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_no
         }
     }
     assert!(before == rows::everything(&bench), "something was changed");
-    let answer = bench.get("/devices?blcoked=true", &house.tenant.key).await;
+    let answer = bench.get("/devices?blcoked=true", &fixture.tenant.key).await;
     assert_eq!(answer.body["errors"][0]["detail"], "unknown field (did you mean `blocked`?)");
-    let patch = bench.patch(&format!("/users/{}", house.user), &house.tenant.key, json!({"status": "suspended"})).await;
+    let patch =
+        bench.patch(&format!("/users/{}", fixture.user), &fixture.tenant.key, json!({"status": "suspended"})).await;
     assert_eq!(patch.expect(422).body["errors"][0]["field"], "status");
     // A newer app says more than this release knows.
     let body = json!({"battery": 80});
-    let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&house.credential), Some(&body)).await;
+    let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&fixture.credential), Some(&body)).await;
     let _told = check_in.expect(200);
 }
 
@@ -617,9 +620,9 @@ async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, v
 async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
+    let fixture = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
     bench.advance(chrono::Duration::minutes(1));
-    let key = &house.tenant.key;
+    let key = &fixture.tenant.key;
     let mut guarded = 0;
     let document = local::description::description();
     let documented =
@@ -634,7 +637,7 @@ async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other()
     let mut operations: Vec<&Operation> = functions::OPERATIONS.iter().filter(takes_version).collect();
     operations.sort_by_key(|operation| operation.name.starts_with("delete-"));
     for operation in operations {
-        for sample in house.samples(operation.name, "fresh", &house.member) {
+        for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             let mut version = 0;
             let made = loop {
@@ -707,40 +710,40 @@ const NO_MEMBER: &str = "a token of someone who is no member";
 async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
+    let fixture = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
     let all: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
     let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
-    let revoked = bench.post("/keys", &house.tenant.key, new_key(None)).await.expect(201);
+    let revoked = bench.post("/keys", &fixture.tenant.key, new_key(None)).await.expect(201);
     let path = format!("/keys/{}", revoked.get("key_id"));
-    let _gone = bench.delete(&path, &house.tenant.key).await.expect(200);
-    let expired = bench.post("/keys", &house.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
-    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let _gone = bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    let expired = bench.post("/keys", &fixture.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
+    let _member = oidc::add_accepted_member(&bench, &fixture.tenant, "anna", "admin").await;
     let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
     let nobody = oidc.token("nobody", bench.now() + chrono::Duration::minutes(30));
-    let token = |subject| house.new_token(&bench, &oidc, subject, None);
+    let token = |subject| fixture.new_token(&bench, &oidc, subject, None);
     let good_token = token("anna").await.get("token");
     let revoked_token = token("anna").await;
     let path = format!("/tokens/{}", revoked_token.get("token_id"));
     let _gone = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
     let short = json!({
-        "name": "t", "workspace_ids": [house.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
+        "name": "t", "workspace_ids": [fixture.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
     });
     let expired_token = bench.post("/tokens", &oidc.token("anna", bench.now()), short).await.expect(201).get("token");
-    let leaves = oidc::member(&bench, &house.tenant, "leaves", "admin").await;
+    let leaves = oidc::add_accepted_member(&bench, &fixture.tenant, "leaves", "admin").await;
     let orphan = token("leaves").await.get("token");
-    let _left = bench.delete(&format!("/members/{leaves}"), &house.tenant.key).await.expect(200);
+    let _left = bench.delete(&format!("/members/{leaves}"), &fixture.tenant.key).await.expect(200);
     let shut_out = token("anna").await;
-    let anna = bench.all(&house.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
+    let anna = bench.list_all(&fixture.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
     let anna = anna.unwrap()["member_id"].as_str().unwrap().to_owned();
     let path = format!("/members/{anna}/tokens/{}", shut_out.get("token_id"));
-    let _out = bench.delete(&path, &house.tenant.key).await.expect(200);
+    let _out = bench.delete(&path, &fixture.tenant.key).await.expect(200);
     let (revoked_token, shut_out) = (revoked_token.get("token"), shut_out.get("token"));
     bench.advance(chrono::Duration::minutes(30));
-    let good = &house.tenant.key;
+    let good = &fixture.tenant.key;
     let altered = |text: &str| format!("{}{}", &text[..text.len() - 1], if text.ends_with('1') { '2' } else { '1' });
     let (wrong, wrong_token) = (altered(good), altered(&good_token));
     let (revoked, expired) = (revoked.get("key"), expired.get("key"));
-    let device = house.credential.clone();
+    let device = fixture.credential.clone();
     let cases = [
         (None, "credential_missing", "nobody"),
         (Some("garbage"), "credential_invalid", "garbage"),
@@ -762,7 +765,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let mut calls = 0;
     for (operation, access) in table() {
         let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
-        for sample in house.samples(operation, "fresh", &house.member) {
+        for sample in fixture.samples(operation, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             // Who has signed in may look whether a workspace has added them.
             let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
@@ -780,19 +783,19 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
 async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::new(&bench, "devices").await;
-    let _member = oidc::member(&bench, &house.tenant, "anna", "admin").await;
+    let fixture = SampleWorkspace::new(&bench, "devices").await;
+    let _member = oidc::add_accepted_member(&bench, &fixture.tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
-    let (other_device, other) = bench.phone(&house.tenant, "cleo").await;
+    let (other_device, other) = bench.phone(&fixture.tenant, "cleo").await;
     // It may download the configuration.
-    let forced = format!("/users/{}/force-config", house.user);
-    let _forced = bench.post(&forced, &house.tenant.key, json!({})).await.expect(200);
+    let forced = format!("/users/{}/force-config", fixture.user);
+    let _forced = bench.post(&forced, &fixture.tenant.key, json!({})).await.expect(200);
     // One device's name with another's secret.
-    let mixed = format!("{}{}", &house.credential[..52], &other[52..]);
+    let mixed = format!("{}{}", &fixture.credential[..52], &other[52..]);
     let cases = [
         (None, "credential_missing", "nobody"),
         (Some("garbage"), "credential_invalid", "garbage"),
-        (Some(house.tenant.key.as_str()), "credential_invalid", "an admin's key"),
+        (Some(fixture.tenant.key.as_str()), "credential_invalid", "an admin's key"),
         (Some(token.as_str()), "credential_invalid", "an admin's token"),
         (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
     ];
@@ -800,19 +803,19 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
         if access != Access::Device {
             continue;
         }
-        for sample in house.samples(operation, "fresh", &house.member) {
+        for sample in fixture.samples(operation, "fresh", &fixture.member) {
             for (credential, code, who) in &cases {
                 refused(&bench, &sample, *credential, 401, code, who).await;
             }
-            let _own = send(&bench, &sample, Some(&house.credential)).await.expect(200);
+            let _own = send(&bench, &sample, Some(&fixture.credential)).await.expect(200);
         }
     }
     // It has noted the login of the device whose credential it was, and of no other.
     let seen = |device: String| {
-        let (bench, key) = (&bench, &house.tenant.key);
+        let (bench, key) = (&bench, &fixture.tenant.key);
         async move { bench.get(&format!("/devices/{device}"), key).await.expect(200).body["last_login_at"].clone() }
     };
-    assert!(seen(house.device.clone()).await.is_string());
+    assert!(seen(fixture.device.clone()).await.is_string());
     assert!(seen(other_device).await.is_null());
 }
 
@@ -820,14 +823,14 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
 async fn who_has_no_code_comes_in_by_no_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::new(&bench, "codes").await;
-    let credentials = [None, Some(house.tenant.key.as_str()), Some(house.credential.as_str()), Some("garbage")];
+    let fixture = SampleWorkspace::new(&bench, "codes").await;
+    let credentials = [None, Some(fixture.tenant.key.as_str()), Some(fixture.credential.as_str()), Some("garbage")];
     for credential in credentials {
-        for sample in house.samples("register-device", "fresh", &house.member) {
+        for sample in fixture.samples("register-device", "fresh", &fixture.member) {
             refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
         for operation in ["open-invitation", "app-links", "get-docs", "get-openapi", "redirect", "not-found"] {
-            for sample in house.samples(operation, "fresh", &house.member) {
+            for sample in fixture.samples(operation, "fresh", &fixture.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
                 let wanted = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
@@ -853,7 +856,7 @@ async fn from_another_workspace_nothing_is_there() {
     let bench = oidc.bench().await;
     let ours = SampleWorkspace::with_token(&bench, &oidc, "ours").await;
     let theirs = SampleWorkspace::new(&bench, "theirs").await;
-    let _member = oidc::member(&bench, &theirs.tenant, "eve", "admin").await;
+    let _member = oidc::add_accepted_member(&bench, &theirs.tenant, "eve", "admin").await;
     let signed_in = oidc.token("eve", bench.now());
     let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
     let before = rows_of(&bench, &ours.tenant.workspace_id);
@@ -971,17 +974,17 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
 async fn who_may_not_deploy_decides_on_no_configuration() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::new(&bench, "settings").await;
+    let fixture = SampleWorkspace::new(&bench, "settings").await;
     let manage = json!({"name": "manage", "permissions": ["users:manage"]});
-    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
-    let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", house.user), Some(body));
+    let manage = bench.post("/keys", &fixture.tenant.key, manage).await.expect(201).get("key");
+    let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", fixture.user), Some(body));
     for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
         refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
-        let _allowed = send(&bench, &patch(body), Some(&house.tenant.key)).await.expect(200);
+        let _allowed = send(&bench, &patch(body), Some(&fixture.tenant.key)).await.expect(200);
     }
     let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
     let post = |body: Value| SampleRequest::new(Method::POST, "/users".to_owned(), Some(body));
-    for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": house.user})] {
+    for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": fixture.user})] {
         let mut body = json!({"username": "new"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         refused(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
@@ -993,16 +996,16 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
 async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::new(&bench, "wipes").await;
+    let fixture = SampleWorkspace::new(&bench, "wipes").await;
     for role in ["helpdesk", "device-admin"] {
-        let _member = oidc::member(&bench, &house.tenant, role, role).await;
+        let _member = oidc::add_accepted_member(&bench, &fixture.tenant, role, role).await;
     }
     let of = |role: &str| oidc.token(role, bench.now());
     let (helpdesk, device_admin) = (of("helpdesk"), of("device-admin"));
     let manage = json!({"name": "manage", "permissions": ["users:manage", "devices:manage"]});
-    let manage = bench.post("/keys", &house.tenant.key, manage).await.expect(201).get("key");
+    let manage = bench.post("/keys", &fixture.tenant.key, manage).await.expect(201).get("key");
     let post = |path: &str, body: Value| SampleRequest::new(Method::POST, path, Some(body));
-    let (user, device) = (&house.user, &house.device);
+    let (user, device) = (&fixture.user, &fixture.device);
     let bulk = [
         post("/users/bulk", json!({"action": "lock_and_wipe", "ids": [user]})),
         post("/users/bulk", json!({"action": "lock_and_wipe", "filter": {"search": "wipes"}})),
@@ -1022,7 +1025,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
         assert!(answer.status.is_success(), "{}", answer.text);
     }
     // What it has queued, only those may take back who may wipe.
-    let commands = bench.get(&format!("/devices/{device}/commands"), &house.tenant.key).await.expect(200);
+    let commands = bench.get(&format!("/devices/{device}/commands"), &fixture.tenant.key).await.expect(200);
     let items = commands.body["items"].as_array().unwrap();
     let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
     assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
@@ -1043,23 +1046,23 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
 async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
-    let house = SampleWorkspace::new(&bench, "resets").await;
-    let _member = oidc::member(&bench, &house.tenant, "helpdesk", "helpdesk").await;
-    let key = &house.tenant.key;
+    let fixture = SampleWorkspace::new(&bench, "resets").await;
+    let _member = oidc::add_accepted_member(&bench, &fixture.tenant, "helpdesk", "helpdesk").await;
+    let key = &fixture.tenant.key;
     bench.advance(chrono::Duration::minutes(1));
     let rename = |user: &str, username: &str| {
         SampleRequest::new(Method::PATCH, format!("/users/{user}"), Some(json!({"username": username})))
     };
     let helpdesk = oidc.token("helpdesk", bench.now());
-    let another = rename(&house.user, "another");
+    let another = rename(&fixture.user, "another");
     refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     // Other capitals are no other identity, and without a phone there is nothing to reset.
-    for renamed in [rename(&house.user, "RESETS-ada"), rename(&house.leaver, "left")] {
+    for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.leaver, "left")] {
         let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
     }
     let _renamed =
-        bench.patch(&format!("/users/{}", house.user), key, json!({"username": "another"})).await.expect(200);
-    let path = format!("/devices/{}/commands", house.device);
+        bench.patch(&format!("/users/{}", fixture.user), key, json!({"username": "another"})).await.expect(200);
+    let path = format!("/devices/{}/commands", fixture.device);
     let commands = bench.get(&path, key).await.expect(200);
     let reset = &commands.body["items"][0];
     assert_eq!(reset["kind"], "factory_reset");

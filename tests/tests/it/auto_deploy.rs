@@ -11,14 +11,14 @@ use domain::{UserId, WorkspaceId};
 use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, Lasting, Strike, ends};
+use testkit::faults::{Call, Fault, FaultDuration, Strike, process_ends};
 use testkit::{Answer, rows, text};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
-impl House {
+impl Fixture {
     async fn begin(&self, once: &str, body: &Value) -> Answer {
-        self.bench.post_once("/deployments/auto", &self.tenant.key, once, body).await
+        self.bench.post_idempotent("/deployments/auto", &self.tenant.key, once, body).await
     }
 
     /// The links that were mailed to each address, each with how often.
@@ -52,7 +52,7 @@ const SET_UP: usize = 3;
 
 /// Thirty users, to whom it is deployed again and again, each time with another end in the middle.
 struct Thirty {
-    many: House,
+    many: Fixture,
     users: Vec<String>,
     phones: Vec<String>,
     run: usize,
@@ -60,7 +60,7 @@ struct Thirty {
 
 impl Thirty {
     async fn new() -> Self {
-        let many = House::new().await;
+        let many = Fixture::new().await;
         let (bench, tenant) = (&many.bench, &many.tenant);
         let (mut users, mut phones) = (Vec::new(), Vec::new());
         for n in 0..30 {
@@ -122,7 +122,7 @@ impl Thirty {
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = Strike { action, nth, fault: Fault::DropAfter, lasting: Lasting::Once };
+            let again = Strike { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
             many.faults.watch("run-due", Some(again));
             let _ended = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
@@ -131,9 +131,9 @@ impl Thirty {
         if !struck_here {
             many.settle().await;
         }
-        let struck = many.faults.struck().len();
+        let failed_calls = many.faults.failed_calls().len();
         if operation == "auto-deploy" && schedule.is_none() {
-            assert_eq!(struck, usize::from(end.is_some()), "{what}");
+            assert_eq!(failed_calls, usize::from(end.is_some()), "{what}");
         }
         let answer = if struck_here { many.begin(&once, &body).await } else { first };
         let answer = answer.expect(200);
@@ -153,30 +153,30 @@ impl Thirty {
         let copies = end.filter(|end| end.action == "SendEmail" && end.fault.takes_effect());
         many.each_mailed_one_link(30 - SET_UP, usize::from(copies.is_some()), &what);
         self.download().await;
-        struck
+        failed_calls
     }
 
     /// Ends the runs of an operation at each of some calls.
     async fn killed(operation: &str, every: usize) {
         let mut thirty = Self::new().await;
-        let ends = ends(&thirty.clean(operation).await);
+        let ends = process_ends(&thirty.clean(operation).await);
         let in_sight = if operation == "auto-deploy" { 100 } else { 5 };
         assert!(ends.len() > in_sight, "{operation}: {} ends", ends.len());
         println!("{operation}: {} ends, of which each {every}th is looked at", ends.len());
         // The beginning and the end of the work are where it may be lost.
         let edges = [0, 1, ends.len() - 2, ends.len() - 1];
         let sample = ends.iter().enumerate().filter(|(at, _)| at % every == every / 2 || edges.contains(at));
-        let (mut struck, mut runs) = (0, 0);
+        let (mut failed_calls, mut runs) = (0, 0);
         for (at, end) in sample {
             if thirty.run >= RUNS_OF_A_SYSTEM {
                 thirty = Self::new().await;
             }
             let by_schedule = operation == "auto-deploy" && (at / every).is_multiple_of(2) && !edges.contains(&at);
             let schedule = by_schedule.then_some(1 + at % 5);
-            struck += thirty.go(operation, Some(end), schedule).await;
+            failed_calls += thirty.go(operation, Some(end), schedule).await;
             runs += usize::from(schedule.is_none());
         }
-        assert!(struck > 0 || runs == 0, "{operation}: no end in {runs} runs");
+        assert!(failed_calls > 0 || runs == 0, "{operation}: no end in {runs} runs");
     }
 }
 
@@ -208,7 +208,7 @@ async fn whoever_sends_is_killed_between_any_two_steps_and_each_of_thirty_users_
 }
 
 /// Stores so many users at once, each with an address.
-async fn populate(many: &House, count: usize) {
+async fn populate(many: &Fixture, count: usize) {
     let user = many.user("template").await;
     many.bench.drain().await;
     let key = format!("USER#{}#{user} | USER", many.tenant.workspace_id);
@@ -236,7 +236,7 @@ async fn populate(many: &House, count: usize) {
             row
         }));
     }
-    rows::fill(&many.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&many.bench, rows::MAIN, &made, &["device_ids"]);
 }
 
 /// Numbers that look random, the same ones for the same seed.
@@ -248,14 +248,14 @@ fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 async fn killed_five_times(users: usize, seed: u64) {
-    let many = House::new().await;
+    let many = Fixture::new().await;
     populate(&many, users).await;
     let mut new_id = drawn(seed);
     let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);
     let job = begun.get("job_id");
     assert_eq!(text(&begun.body["state"]), "running");
     let strike = |action: &str, nth: usize, fault: Fault| {
-        Some(Strike { action: action.to_owned(), nth, fault, lasting: Lasting::Once })
+        Some(Strike { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
     };
     // Three times the schedule's own run, twice whoever sends: once before a call, once after it.
     let mut kills = 0;
@@ -265,7 +265,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         many.bench.advance(Duration::minutes(2));
         many.faults.watch("run-due", strike("TransactWriteItems", 1 + new_id(users / 4), fault));
         let _ended = many.bench.stack.run_schedule("run-due").await;
-        kills += many.faults.struck().len();
+        kills += many.faults.failed_calls().len();
     }
     many.faults.watch("none", None);
     while state().await == "running" {
@@ -275,7 +275,7 @@ async fn killed_five_times(users: usize, seed: u64) {
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
         many.faults.watch("send-message", strike(action, 1 + new_id(users / 4), fault));
         many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream moves on");
-        kills += many.faults.struck().len();
+        kills += many.faults.failed_calls().len();
     }
     many.faults.watch("none", None);
     many.settle().await;

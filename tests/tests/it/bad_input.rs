@@ -17,8 +17,8 @@ use testkit::samples::{self, Field, Kind, Sample, SampleRequest, hook, page};
 use testkit::{Answer, Bench, Tenant, rows};
 
 use Kind::{
-    Ascii, Boolean, Email, Endpoints, Fields, Future, Id, Ids, Levels, Line, Metadata, Mobile, Moment, Number, Object,
-    Past, Pin, Pointer, Search, Settings, Types, Url, Username, Version, Whole, Word, Words, Workspaces,
+    Ascii, Boolean, Choice, Email, Endpoints, Fields, Future, Id, Ids, Integer, Levels, Line, Metadata, Mobile, Number,
+    Object, Past, Permissions, Pin, Pointer, Search, Settings, Timestamp, Types, Url, Username, Version, Workspaces,
 };
 
 /// A part of an upload, and that it is the only one.
@@ -79,13 +79,13 @@ impl Target {
         let user = shown.get("user_id");
         let code = bench.invite(&tenant, &user, 2).await;
         let key = bench.key(&tenant, &["devices:read"]).await.get("key_id");
-        let member = oidc::member(&bench, &tenant, "anna", "viewer").await;
+        let member = oidc::add_accepted_member(&bench, &tenant, "anna", "viewer").await;
         let signed_in = oidc.token("anna", bench.now());
         let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token_id");
         let (other, _) = bench.phone(&tenant, "olga").await;
-        let command = bench.order(&tenant, &device, "lock").await;
+        let command = bench.create_command(&tenant, &device, "lock").await;
         for (device, what) in [(&device, "wipe"), (&other, "lock")] {
-            let _queued = bench.order(&tenant, device, what).await;
+            let _queued = bench.create_command(&tenant, device, what).await;
         }
         let newest = bench.get(&format!("/users/{user}/invitations"), &tenant.key).await.expect(200);
         let invitations = newest.body["items"].as_array().unwrap().iter();
@@ -158,7 +158,7 @@ impl Target {
         };
         let with_body = samples::samples().iter().filter(|sample| !sample.fields.is_empty());
         let operation = |sample: &'static Sample| {
-            let SampleRequest { method, path, body } = sample.about(thing);
+            let SampleRequest { method, path, body } = sample.fill_placeholders(thing);
             let credential = match functions::operation(sample.operation).expect("it is an operation").access() {
                 Access::Code | Access::Public | Access::Internal => None,
                 Access::Device => Some(self.credential.clone()),
@@ -297,8 +297,8 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
     let texts = !matches!(
         kind,
-        Words
-            | Whole(..)
+        Permissions
+            | Integer(..)
             | Boolean
             | Ids
             | Workspaces
@@ -372,10 +372,10 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             );
             bad.push((json!(format!("https://{}", "x".repeat(most))), "", "too_long"));
         }
-        Word => {
+        Choice => {
             bad.extend(["nothing", "", "IOS", "ios ", "viewer\u{0}"].map(|text| (json!(text), "", "unknown_value")))
         }
-        Words => {
+        Permissions => {
             bad.extend(
                 [json!(7), json!("devices:read"), json!({}), json!(true)].map(|value| (value, "", "wrong_type")),
             );
@@ -386,7 +386,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             ]);
             bad.push((json!(["devices:read", null]), ".1", "unknown_value"));
         }
-        Whole(least, most) => {
+        Integer(least, most) => {
             let wrong = [json!("1"), json!(1.5), json!(true), json!([]), json!({}), json!(1e300), json!(u64::MAX)];
             bad.extend(wrong.map(|value| (value, "", "wrong_type")));
             let beyond = [least - 1, most.saturating_add(1), i64::MIN, i64::MAX].into_iter();
@@ -483,7 +483,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             }));
             bad.extend([(json!("a\u{0}"), "", "control_character"), (json!("x".repeat(101)), "", "too_long")]);
         }
-        Moment => bad.extend(not_a_time()),
+        Timestamp => bad.extend(not_a_time()),
         Past => {
             bad.extend(not_a_time());
             bad.push((json!("2026-11-23T09:00:00Z"), "", "out_of_range"));
@@ -529,14 +529,14 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
 
 #[tokio::test]
 async fn each_field_takes_what_it_is_for_and_nothing_else() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let mut cases = 0;
-    for operation in house.operations() {
+    for operation in fixture.operations() {
         for of in operation.fields {
             for (value, place, code) in bad_values(of.kind) {
                 let mut body = operation.good.clone();
                 *field(&mut body, of.name) = value;
-                house.refuse_faults(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
+                fixture.refuse_faults(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
                 cases += 1;
             }
             if of.required {
@@ -546,11 +546,11 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
                         Some(null) => *field(&mut body, of.name) = null,
                         None => take_out(&mut body, of.name),
                     }
-                    house.refuse_faults(&operation, &body, &[(of.name, "missing")]).await;
+                    fixture.refuse_faults(&operation, &body, &[(of.name, "missing")]).await;
                     cases += 1;
                 }
             }
-            house.unchanged(&format!("{} {}", operation.name, of.name));
+            fixture.unchanged(&format!("{} {}", operation.name, of.name));
         }
     }
     assert!(cases > 1_200, "{cases} cases");
@@ -558,23 +558,23 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
-    let house = Target::new().await;
-    let path = format!("/users/{}/invite", house.user);
+    let fixture = Target::new().await;
+    let path = format!("/users/{}/invite", fixture.user);
     for channel in ["email", "sms"] {
         let body = json!({"channel": channel});
-        let invited = house.bench.post_when_it_may(&path, &house.tenant.key, body).await.expect(202);
+        let invited = fixture.bench.post_after_message_limit(&path, &fixture.tenant.key, body).await.expect(202);
         assert_eq!(invited.get("channel"), channel);
     }
     for channel in ["SMS", "text", "push", "sms "] {
-        let refused = house.bench.post(&path, &house.tenant.key, json!({"channel": channel})).await.expect(422);
+        let refused = fixture.bench.post(&path, &fixture.tenant.key, json!({"channel": channel})).await.expect(422);
         assert_eq!(refused.body["errors"][0]["code"], "unknown_value", "{channel}");
     }
 }
 
 #[tokio::test]
 async fn every_fault_of_a_body_is_named_at_once() {
-    let house = Target::new().await;
-    for operation in house.operations() {
+    let fixture = Target::new().await;
+    for operation in fixture.operations() {
         // Which fields there are is for the action to say.
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
         let mut body = action.map_or_else(|| json!({}), |action| json!({"action": action}));
@@ -589,12 +589,12 @@ async fn every_fault_of_a_body_is_named_at_once() {
             faults.push((format!("{}{place}", of.name), code));
         }
         let faults: Vec<(&str, &str)> = faults.iter().map(|(field, code)| (field.as_str(), *code)).collect();
-        house.refuse_faults(&operation, &body, &faults).await;
+        fixture.refuse_faults(&operation, &body, &faults).await;
         let musts = operation.fields.iter().filter(|field| field.required && !field.name.contains('.'));
         let missing: Vec<(&str, &str)> = musts.map(|field| (field.name, "missing")).collect();
         if !missing.is_empty() && action.is_none() {
-            house.refuse_faults(&operation, &json!({}), &missing).await;
-            let empty = house.refuse(&operation, "", 422, "invalid_input").await;
+            fixture.refuse_faults(&operation, &json!({}), &missing).await;
+            let empty = fixture.refuse(&operation, "", 422, "invalid_input").await;
             assert_eq!(told(&empty).len(), missing.len(), "an empty body is an empty object");
         }
     }
@@ -602,7 +602,7 @@ async fn every_fault_of_a_body_is_named_at_once() {
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_refused() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let deep_array = "[".repeat(10_000);
     let closed = format!("{{\"x\":{deep_array}{}}}", "]".repeat(10_000));
     let deep_object = "{\"a\":".repeat(10_000);
@@ -643,12 +643,12 @@ async fn a_body_that_is_no_json_object_is_refused() {
         vec![0x80; 1000],
     ])
     .collect();
-    for operation in house.operations() {
+    for operation in fixture.operations() {
         for body in &malformed {
-            let _refused = house.refuse(&operation, body.clone(), 400, "malformed_body").await;
+            let _refused = fixture.refuse(&operation, body.clone(), 400, "malformed_body").await;
         }
         for body in ["[]", "null", "7", "true", "\"text\"", "[{}]", "1e5"] {
-            let answer = house.refuse(&operation, body, 422, "invalid_input").await;
+            let answer = fixture.refuse(&operation, body, 422, "invalid_input").await;
             assert_eq!(told(&answer), [(String::new(), "wrong_type".to_owned())].into(), "{}", operation.name);
         }
     }
@@ -656,33 +656,33 @@ async fn a_body_that_is_no_json_object_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
-    let house = Target::new().await;
-    for operation in house.operations() {
+    let fixture = Target::new().await;
+    for operation in fixture.operations() {
         let field = operation.fields[0].name;
         let good = operation.good.get(field).cloned().unwrap_or(json!("x"));
         let body = operation.good.to_string();
         let inner = body.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
         let comma = if inner.is_empty() { "" } else { "," };
         let twice = format!("{{\"{field}\":{good},\"{field}\":{good}{comma}{inner}}}");
-        let answer = house.refuse(&operation, twice, 422, "invalid_input").await;
+        let answer = fixture.refuse(&operation, twice, 422, "invalid_input").await;
         assert!(told(&answer).contains(&(field.to_owned(), "repeated".to_owned())), "{}", answer.text);
     }
-    let operations = house.operations();
+    let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let answer =
-        house.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
+        fixture.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
     let wanted = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
     assert_eq!(told(&answer), wanted.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
     let bulk = operations.iter().find(|operation| operation.name == "bulk-users").unwrap();
     let twice = r#"{"action":"activate","filter":{"status":"active","status":"suspended"}}"#;
-    let answer = house.refuse(bulk, twice, 422, "invalid_input").await;
+    let answer = fixture.refuse(bulk, twice, 422, "invalid_input").await;
     assert_eq!(told(&answer), [("filter.status".to_owned(), "repeated".to_owned())].into());
 }
 
 #[tokio::test]
 async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
-    let house = Target::new().await;
-    for operation in house.operations() {
+    let fixture = Target::new().await;
+    for operation in fixture.operations() {
         let mut padded = operation.good.clone();
         padded["padding"] = "x".repeat(300 * 1024).into();
         for body in [
@@ -691,30 +691,30 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
             vec![0xff; 300 * 1024],
             vec![b' '; 256 * 1024 + 1],
         ] {
-            let _refused = house.refuse(&operation, body, 413, "body_too_large").await;
+            let _refused = fixture.refuse(&operation, body, 413, "body_too_large").await;
         }
     }
     // Also where no body is read.
     let body = vec![b'x'; 300 * 1024];
-    let (user, device) = (&house.user, &house.device);
+    let (user, device) = (&fixture.user, &fixture.device);
     for (method, path) in [
         (Method::GET, "/devices".to_owned()),
         (Method::DELETE, format!("/devices/{device}")),
         (Method::POST, format!("/users/{user}/activate")),
-        (Method::DELETE, format!("/devices/{device}/commands/{}", house.command)),
-        (Method::DELETE, format!("/users/{user}/invitations/{}", house.invitation)),
-        (Method::DELETE, format!("/jobs/{}", house.job)),
+        (Method::DELETE, format!("/devices/{device}/commands/{}", fixture.command)),
+        (Method::DELETE, format!("/users/{user}/invitations/{}", fixture.invitation)),
+        (Method::DELETE, format!("/jobs/{}", fixture.job)),
         (Method::GET, "/usage".to_owned()),
     ] {
-        let sent = request(method, &path, Some(&house.tenant.key), body.clone());
-        let _refused = house.refuse_request(sent, 413, "body_too_large").await;
+        let sent = request(method, &path, Some(&fixture.tenant.key), body.clone());
+        let _refused = fixture.refuse_request(sent, 413, "body_too_large").await;
     }
 }
 
 #[tokio::test]
 async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
-    let house = Target::new().await;
-    let operations = house.operations();
+    let fixture = Target::new().await;
+    let operations = fixture.operations();
     let of = |name: &str| operations.iter().find(|operation| operation.name == name).unwrap();
     let zeros = format!("{{\"name\":\"k\",\"permissions\":[{}0]}}", "0,".repeat(100_000));
     let metadata: Map<String, Value> = (0..12_000).map(|at| (format!("key-{at:06}"), json!(7))).collect();
@@ -723,24 +723,24 @@ async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
     let repeated = format!("{{{pairs}\"username\":\"bea\"}}");
     for (name, body) in [("create-key", zeros), ("update-device", metadata), ("create-user", repeated)] {
         assert!(body.len() <= 256 * 1024, "{name}: {}", body.len());
-        let answer = house.refuse(of(name), body, 422, "invalid_input").await;
+        let answer = fixture.refuse(of(name), body, 422, "invalid_input").await;
         assert!(answer.text.len() < 64 * 1024, "{name}: {} bytes", answer.text.len());
     }
 }
 
 #[tokio::test]
 async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
-    let house = Target::new().await;
-    let operations = house.operations();
+    let fixture = Target::new().await;
+    let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let keys = |range: std::ops::Range<usize>, value: Value| json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()});
-    house.refuse_faults(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
-    let full = house.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
+    fixture.refuse_faults(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    let full = fixture.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
     assert_eq!(full.body["custom_metadata"].as_object().unwrap().len(), 50);
-    house.refuse_faults(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    fixture.refuse_faults(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
     // One may go as another comes.
     let swapped = json!({"custom_metadata": {"key-0": null, "key-50": true}});
-    let swapped = house.send(update, swapped.to_string().into_bytes()).await.expect(200);
+    let swapped = fixture.send(update, swapped.to_string().into_bytes()).await.expect(200);
     assert_eq!(swapped.body["custom_metadata"]["key-50"], true);
     assert!(swapped.body["custom_metadata"].get("key-0").is_none());
 }
@@ -749,7 +749,7 @@ async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
 type BadParameter = (&'static str, &'static str, &'static str);
 
 /// The lists, each with its query's faults.
-fn queries(house: &Target) -> Vec<(String, Vec<BadParameter>)> {
+fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
     let upper = "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E";
     let limits = [
         ("limit", "0", "out_of_range"),
@@ -818,13 +818,13 @@ fn queries(house: &Target) -> Vec<(String, Vec<BadParameter>)> {
     let plain = [
         "/keys".to_owned(),
         "/members".into(),
-        format!("/members/{}/tokens", house.member),
+        format!("/members/{}/tokens", fixture.member),
         "/jobs".into(),
         "/profiles".into(),
         "/sources".into(),
-        format!("/jobs/{}", house.job),
-        format!("/devices/{}/commands", house.device),
-        format!("/users/{}/invitations", house.user),
+        format!("/jobs/{}", fixture.job),
+        format!("/devices/{}/commands", fixture.device),
+        format!("/users/{}/invitations", fixture.user),
     ];
     let mut lists = vec![
         ("/devices".to_owned(), [&limits[..], &search, &devices].concat()),
@@ -841,10 +841,10 @@ const LONG_LEVEL: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[tokio::test]
 async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
-    let house = Target::new().await;
-    for (list, faults) in queries(&house) {
+    let fixture = Target::new().await;
+    for (list, faults) in queries(&fixture) {
         for (name, value, code) in &faults {
-            let answer = house.refuse_get(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
             assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
         }
         // All of them at once, each parameter with one of its faults.
@@ -855,34 +855,34 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
             }
         }
         let query: Vec<String> = one_each.iter().map(|(name, value, _)| format!("{name}={value}")).collect();
-        let answer = house.refuse_get(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
+        let answer = fixture.refuse_get(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
         let wanted = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
         assert_eq!(told(&answer), wanted, "{list}");
         // Once each: of two values nobody knows which is meant.
-        let answer = house.refuse_get(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
+        let answer = fixture.refuse_get(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
         assert_eq!(told(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
         for query in ["limit=%ff", "%ff=1", "search=%c3%28", "x=%ed%a0%80"] {
-            let answer = house.refuse_get(&format!("{list}?{query}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{list}?{query}"), 422, "invalid_input").await;
             assert!(told(&answer).iter().any(|(_, code)| code == "invalid_encoding"), "{query}");
         }
         let long = "x".repeat(101);
         if list == "/devices" || list == "/users" {
-            let answer = house.refuse_get(&format!("{list}?search={long}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{list}?search={long}"), 422, "invalid_input").await;
             assert_eq!(told(&answer), [("search".to_owned(), "too_long".to_owned())].into());
         }
         for unknown in ["?unknown=1", "?unknown=", "?=", "?%=", "?%zz=1"] {
-            let answer = house.refuse_get(&format!("{list}{unknown}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{list}{unknown}"), 422, "invalid_input").await;
             assert!(told(&answer).iter().all(|(_, code)| code == "unknown_field"), "{list}{unknown}");
         }
         for fine in ["", "?", "?&&", "?limit=", "?limit=1", "?limit=100", "?limit=%31"] {
-            let _page = house.bench.get(&format!("{list}{fine}"), &house.tenant.key).await.expect(200);
+            let _page = fixture.bench.get(&format!("{list}{fine}"), &fixture.tenant.key).await.expect(200);
         }
     }
 }
 
 #[tokio::test]
 async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let id = |at: usize| format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}");
     let many = (0..101).map(id).collect::<Vec<_>>().join(",");
     for export in ["/users/export", "/devices/export", "/events/export"] {
@@ -918,23 +918,23 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
             ("limit=%ff".into(), &[("", "invalid_encoding")]),
         ];
         for (query, faults) in cases {
-            let answer = house.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
             let wanted: BTreeSet<(String, String)> =
                 faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
             assert_eq!(told(&answer), wanted, "{export}?{query:.100}");
         }
         let filter = if export == "/events/export" { ("event_type", "user.created") } else { ("search", "ada") };
         let both = format!("{export}?ids={one}&{}={}", filter.0, filter.1);
-        let answer = house.refuse_get(&both, 422, "invalid_input").await;
+        let answer = fixture.refuse_get(&both, 422, "invalid_input").await;
         assert_eq!(told(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
-        let _refused = house.refuse_get(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
+        let _refused = fixture.refuse_get(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
     }
     // The faults of a list's filters are those of its export.
     for (list, faults) in
-        queries(&house).into_iter().filter(|(list, _)| ["/users", "/devices", "/events"].contains(&list.as_str()))
+        queries(&fixture).into_iter().filter(|(list, _)| ["/users", "/devices", "/events"].contains(&list.as_str()))
     {
         for (name, value, code) in faults.iter().filter(|(name, ..)| *name != "limit") {
-            let answer = house.refuse_get(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
+            let answer = fixture.refuse_get(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
             assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
         }
     }
@@ -942,19 +942,19 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
-    let house = Target::new().await;
-    let (bench, key) = (&house.bench, &house.tenant.key);
-    let _second = bench.phone(&house.tenant, "bea").await;
+    let fixture = Target::new().await;
+    let (bench, key) = (&fixture.bench, &fixture.tenant.key);
+    let _second = bench.phone(&fixture.tenant, "bea").await;
     let body = json!({"issuer": ISSUER, "subject": "bert", "role": "viewer"});
     let _member = bench.post("/members", key, body).await.expect(201);
     let _invited =
-        bench.post(&format!("/users/{}/invite", house.user), key, json!({"channel": "sms"})).await.expect(202);
-    let _seen = bench.check_in(&house.credential).await.expect(200);
+        bench.post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"})).await.expect(202);
+    let _seen = bench.check_in(&fixture.credential).await.expect(200);
     for (n, event) in
         ["0190f3c4-7b5e-7a11-8c1d-000000000001", "0190f3c4-7b5e-7a11-8c1d-000000000002"].iter().enumerate()
     {
-        let of = json!([house.tenant.workspace_id, house.webhook]);
-        let delivery = json!({"pk": format!("DELIVERIES#{}#{}", house.tenant.workspace_id, house.webhook),
+        let of = json!([fixture.tenant.workspace_id, fixture.webhook]);
+        let delivery = json!({"pk": format!("DELIVERIES#{}#{}", fixture.tenant.workspace_id, fixture.webhook),
             "sk": format!("DELIVERY#{event}"), "workspace_id": of[0], "webhook_id": of[1], "event_id": event,
             "event_type": "user.created", "created_at": "2026-11-23T08:00:00.000Z", "state": "failed", "attempts": n,
             "redeliveries": 0, "version": 1});
@@ -962,7 +962,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     }
     let hook = bench.get("/webhooks", key).await.expect(200);
     let hooks = hook.body["items"].as_array().unwrap();
-    let hook = hooks.iter().map(|hook| hook["webhook_id"].as_str().unwrap()).find(|hook| *hook != house.webhook);
+    let hook = hooks.iter().map(|hook| hook["webhook_id"].as_str().unwrap()).find(|hook| *hook != fixture.webhook);
     let hook = hook.unwrap().to_owned();
     let other = bench.tenant("Other").await;
     let lists = [
@@ -984,20 +984,21 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
         "/webhooks?".into(),
         "/deployments?".into(),
         "/deployments?deployed=false".into(),
-        format!("/webhooks/{}/deliveries?", house.webhook),
-        format!("/jobs/{}?", house.job),
-        format!("/devices/{}/commands?", house.device),
-        format!("/users/{}/invitations?", house.user),
+        format!("/webhooks/{}/deliveries?", fixture.webhook),
+        format!("/jobs/{}?", fixture.job),
+        format!("/devices/{}/commands?", fixture.device),
+        format!("/users/{}/invitations?", fixture.user),
     ];
     let mut cursors = Vec::new();
     for list in &lists {
         let page = bench.get(&format!("{list}&limit=1"), key).await.expect(200);
         cursors.push((list, page.body["next_cursor"].as_str().expect("there is more").to_owned()));
     }
-    let another = bench.get(&format!("/devices/{}", house.other), key).await.expect(200).get("user_id");
+    let another = bench.get(&format!("/devices/{}", fixture.other), key).await.expect(200).get("user_id");
     let job = bench.get("/jobs", key).await.expect(200);
     let jobs = job.body["items"].as_array().unwrap();
-    let job = jobs.iter().map(|job| job["job_id"].as_str().unwrap()).find(|job| *job != house.job).unwrap().to_owned();
+    let job =
+        jobs.iter().map(|job| job["job_id"].as_str().unwrap()).find(|job| *job != fixture.job).unwrap().to_owned();
     for (list, cursor) in &cursors {
         let _next = bench.get(&format!("{list}&limit=1&cursor={cursor}"), key).await.expect(200);
         let _other_size = bench.get(&format!("{list}&limit=7&cursor={cursor}"), key).await.expect(200);
@@ -1022,16 +1023,20 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
             "x".repeat(4000),
         ]);
         for bad in altered {
-            let _refused = house.refuse_get(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
+            let _refused = fixture.refuse_get(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
         }
         for (elsewhere, _) in cursors.iter().filter(|(elsewhere, _)| elsewhere != list) {
-            let _refused = house.refuse_get(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused = fixture.refuse_get(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         // Nor with the same list of another thing.
-        let twins =
-            [(&house.device, &house.other), (&house.user, &another), (&house.job, &job), (&house.webhook, &hook)];
+        let twins = [
+            (&fixture.device, &fixture.other),
+            (&fixture.user, &another),
+            (&fixture.job, &job),
+            (&fixture.webhook, &hook),
+        ];
         for twin in twins.into_iter().filter(|(id, _)| list.contains(*id)).map(|(id, twin)| list.replace(id, twin)) {
-            let _refused = house.refuse_get(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused = fixture.refuse_get(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         if list.matches('/').count() > 1 {
             continue;
@@ -1045,11 +1050,11 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
 /// A cursor holds no secret, so anyone may make one. It is still nothing but bad input.
 #[tokio::test]
 async fn a_cursor_of_someones_own_making_leads_nowhere() {
-    let house = Target::new().await;
-    let workspace = &house.tenant.workspace_id;
+    let fixture = Target::new().await;
+    let workspace = &fixture.tenant.workspace_id;
     let other = Target::new().await;
     let text = |name: &str, value: &str| json!({name: value});
-    let row = json!({"pk": format!("DEVICE#{workspace}#{}", house.device), "sk": "DEVICE"});
+    let row = json!({"pk": format!("DEVICE#{workspace}#{}", fixture.device), "sk": "DEVICE"});
     let foreign = json!({
         "pk": format!("DEVICE#{}#{}", other.tenant.workspace_id, other.device), "sk": "DEVICE",
         "list": format!("DEVICE#{}", other.tenant.workspace_id), "created_at": "2026-11-23T08:00:00.000Z",
@@ -1084,9 +1089,9 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
     let of_job = json!({"pk": format!("JOB#{}#{}", other.tenant.workspace_id, other.job), "sk": "ITEM#x"});
     let positions = positions.into_iter().chain([command, of_user, of_job]).collect::<Vec<_>>();
     let (commands, invitations) =
-        (format!("/devices/{}/commands", house.device), format!("/users/{}/invitations", house.user));
-    let tokens = format!("/members/{}/tokens", house.member);
-    let job = format!("/jobs/{}", house.job);
+        (format!("/devices/{}/commands", fixture.device), format!("/users/{}/invitations", fixture.user));
+    let tokens = format!("/members/{}/tokens", fixture.member);
+    let job = format!("/jobs/{}", fixture.job);
     let lists = [
         (commands.as_str(), "list-commands", vec![]),
         (&invitations, "list-invitations", vec![]),
@@ -1115,8 +1120,8 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
         let scope = json!([workspace, operation, filter]).to_string();
         let query: String = filter.iter().map(|(name, value)| format!("{name}={value}&")).collect();
         for position in &positions {
-            let made = cursor::seal(&scope, position.to_string().as_bytes());
-            let answer = house.bench.get(&format!("{path}?{query}cursor={made}"), &house.tenant.key).await;
+            let made = cursor::encode(&scope, position.to_string().as_bytes());
+            let answer = fixture.bench.get(&format!("{path}?{query}cursor={made}"), &fixture.tenant.key).await;
             let what = format!("{path}?{query} {position:.200}");
             assert!(matches!(answer.status.as_u16(), 200 | 400), "{what}: {}", answer.text);
             if answer.status == 400 {
@@ -1132,12 +1137,12 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
 
 #[tokio::test]
 async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
-    let house = Target::new().await;
-    let scope = json!([house.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
+    let fixture = Target::new().await;
+    let scope = json!([fixture.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
     for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
         for half in ["device", "user"] {
-            let made = cursor::seal(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
-            let answer = house.bench.get(&format!("/devices?search=iphone&cursor={made}"), &house.tenant.key).await;
+            let made = cursor::encode(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
+            let answer = fixture.bench.get(&format!("/devices?search=iphone&cursor={made}"), &fixture.tenant.key).await;
             assert_eq!(answer.expect(400).code(), "cursor_invalid", "{half} {sk:.20}");
         }
     }
@@ -1145,19 +1150,20 @@ async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
 
 #[tokio::test]
 async fn what_is_no_identifier_of_ours_names_nothing() {
-    let house = Target::new().await;
-    let command = format!("/commands/{}", house.command);
-    let invitation = format!("/invitations/{}", house.invitation);
-    let commands = format!("devices/{}/commands", house.device);
-    let invitations = format!("users/{}/invitations", house.user);
-    let (of_member, members_tokens) = (format!("/tokens/{}", house.token), format!("members/{}/tokens", house.member));
-    let deliveries = format!("webhooks/{}/deliveries", house.webhook);
-    let redeliver = format!("/deliveries/{}/redeliver", house.webhook);
+    let fixture = Target::new().await;
+    let command = format!("/commands/{}", fixture.command);
+    let invitation = format!("/invitations/{}", fixture.invitation);
+    let commands = format!("devices/{}/commands", fixture.device);
+    let invitations = format!("users/{}/invitations", fixture.user);
+    let (of_member, members_tokens) =
+        (format!("/tokens/{}", fixture.token), format!("members/{}/tokens", fixture.member));
+    let deliveries = format!("webhooks/{}/deliveries", fixture.webhook);
+    let redeliver = format!("/deliveries/{}/redeliver", fixture.webhook);
     let things = [
         (
             "device",
             "devices",
-            &house.device,
+            &fixture.device,
             vec![
                 (Method::GET, ""),
                 (Method::PATCH, ""),
@@ -1173,7 +1179,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         (
             "user",
             "users",
-            &house.user,
+            &fixture.user,
             vec![
                 (Method::GET, ""),
                 (Method::PATCH, ""),
@@ -1192,14 +1198,14 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 (Method::PUT, "/secrets"),
             ],
         ),
-        ("user", "deployments/users", &house.user, vec![(Method::DELETE, "")]),
+        ("user", "deployments/users", &fixture.user, vec![(Method::DELETE, "")]),
         // An invitation is no deployment, and a user's identifier none either.
-        ("deployment", "deployments", &house.invitation, vec![(Method::DELETE, ""), (Method::GET, "/qr")]),
-        ("job", "jobs", &house.job, vec![(Method::GET, ""), (Method::DELETE, "")]),
+        ("deployment", "deployments", &fixture.invitation, vec![(Method::DELETE, ""), (Method::GET, "/qr")]),
+        ("job", "jobs", &fixture.job, vec![(Method::GET, ""), (Method::DELETE, "")]),
         (
             "source",
             "sources",
-            &house.source,
+            &fixture.source,
             vec![
                 (Method::GET, ""),
                 (Method::PATCH, ""),
@@ -1211,7 +1217,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
         (
             "webhook",
             "webhooks",
-            &house.webhook,
+            &fixture.webhook,
             vec![
                 (Method::GET, ""),
                 (Method::PATCH, ""),
@@ -1221,33 +1227,33 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 (Method::POST, redeliver.as_str()),
             ],
         ),
-        ("delivery", deliveries.as_str(), &house.webhook, vec![(Method::POST, "/redeliver")]),
-        ("command", commands.as_str(), &house.command, vec![(Method::DELETE, "")]),
-        ("invitation", invitations.as_str(), &house.invitation, vec![(Method::DELETE, "")]),
-        ("command", "devices/me/commands", &house.command, vec![(Method::POST, "")]),
-        ("profile", "profiles", &house.profile, vec![(Method::GET, ""), (Method::PATCH, ""), (Method::DELETE, "")]),
-        ("key", "keys", &house.key, vec![(Method::DELETE, "")]),
+        ("delivery", deliveries.as_str(), &fixture.webhook, vec![(Method::POST, "/redeliver")]),
+        ("command", commands.as_str(), &fixture.command, vec![(Method::DELETE, "")]),
+        ("invitation", invitations.as_str(), &fixture.invitation, vec![(Method::DELETE, "")]),
+        ("command", "devices/me/commands", &fixture.command, vec![(Method::POST, "")]),
+        ("profile", "profiles", &fixture.profile, vec![(Method::GET, ""), (Method::PATCH, ""), (Method::DELETE, "")]),
+        ("key", "keys", &fixture.key, vec![(Method::DELETE, "")]),
         (
             "member",
             "members",
-            &house.member,
+            &fixture.member,
             vec![(Method::DELETE, ""), (Method::GET, "/tokens"), (Method::DELETE, &of_member)],
         ),
-        ("token", members_tokens.as_str(), &house.token, vec![(Method::DELETE, "")]),
-        ("token", "tokens", &house.token, vec![(Method::DELETE, "")]),
+        ("token", members_tokens.as_str(), &fixture.token, vec![(Method::DELETE, "")]),
+        ("token", "tokens", &fixture.token, vec![(Method::DELETE, "")]),
         (
             "membership",
             "memberships",
-            &house.tenant.workspace_id,
+            &fixture.tenant.workspace_id,
             vec![(Method::DELETE, ""), (Method::POST, "/accept")],
         ),
     ];
-    let signed_in = house.signed_in();
+    let signed_in = fixture.signed_in();
     for (kind, collection, id, calls) in things {
         let credential = match collection {
-            "devices/me/commands" => &house.credential,
+            "devices/me/commands" => &fixture.credential,
             "tokens" | "memberships" => &signed_in,
-            _ => &house.tenant.key,
+            _ => &fixture.tenant.key,
         };
         let bad = [
             id.to_uppercase(),
@@ -1271,13 +1277,13 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
             "'or'1'='1".into(),
             "*".into(),
             "x".repeat(5000),
-            house.tenant.workspace_id.clone(),
+            fixture.tenant.workspace_id.clone(),
         ];
         for id in bad {
             // Of a device's own commands the address takes no other method.
             let calls = calls.iter().filter(|(_, suffix)| id != "me" || !suffix.starts_with("/commands/"));
             // A membership goes by the workspace's identifier.
-            let calls = calls.filter(|_| kind != "membership" || id != house.tenant.workspace_id);
+            let calls = calls.filter(|_| kind != "membership" || id != fixture.tenant.workspace_id);
             for (method, suffix) in calls {
                 let body = match *suffix {
                     "/invite" => json!({"channel": "email"}),
@@ -1296,16 +1302,16 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                     _ => format!("{kind}_not_found"),
                 };
                 let sent = request(method.clone(), &path, Some(credential), body.into_bytes());
-                let _refused = house.refuse_request(sent, 404, &code).await;
+                let _refused = fixture.refuse_request(sent, 404, &code).await;
             }
-            house.unchanged(&format!("/{collection}/{id:.100}"));
+            fixture.unchanged(&format!("/{collection}/{id:.100}"));
         }
     }
 }
 
 #[tokio::test]
 async fn a_bad_idempotency_key_is_refused() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
     let creating = [
@@ -1324,10 +1330,10 @@ async fn a_bad_idempotency_key_is_refused() {
         "create-webhook",
     ];
     for name in creating {
-        let operations = house.operations();
+        let operations = fixture.operations();
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
         for (value, code) in bad {
-            let before = rows::everything(&house.bench);
+            let before = rows::everything(&fixture.bench);
             let mut sent = request(
                 Method::POST,
                 &operation.path,
@@ -1335,27 +1341,27 @@ async fn a_bad_idempotency_key_is_refused() {
                 operation.good.to_string().into_bytes(),
             );
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
-            let answer = house.bench.send(sent).await.expect(422);
+            let answer = fixture.bench.send(sent).await.expect(422);
             well_told(&answer, operation.name);
             let told = told(&answer);
             assert!(
                 told.iter().all(|(field, told)| field == "idempotency-key" && (code.is_empty() || told == code)),
                 "{told:?}"
             );
-            assert!(before == rows::everything(&house.bench), "{}", operation.name);
+            assert!(before == rows::everything(&fixture.bench), "{}", operation.name);
         }
         // The same key with another body, be it another in its spaces alone.
         let send_to = |path: &str, body: String| {
             let mut sent = request(Method::POST, path, operation.credential.as_deref(), body.into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
-            house.bench.send(sent)
+            fixture.bench.send(sent)
         };
         let send = |body: String| send_to(&operation.path, body);
         // A message may have gone to the same address just now.
-        house.bench.advance(Duration::minutes(1));
+        fixture.bench.advance(Duration::minutes(1));
         let made = send(operation.good.to_string()).await;
         assert!(made.status.is_success(), "{}", made.text);
-        let before = rows::everything(&house.bench);
+        let before = rows::everything(&fixture.bench);
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
         well_told(&refused, operation.name);
@@ -1368,17 +1374,17 @@ async fn a_bad_idempotency_key_is_refused() {
             let other = send_to(&path, operation.good.to_string()).await;
             assert!([404, 422].contains(&other.status.as_u16()), "{}: {}", operation.name, other.text);
         }
-        assert!(before == rows::everything(&house.bench), "{}", operation.name);
+        assert!(before == rows::everything(&fixture.bench), "{}", operation.name);
     }
 }
 
 #[tokio::test]
 async fn a_version_that_is_not_the_current_one_is_refused() {
-    let house = Target::new().await;
-    let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
-    let profile = format!("/profiles/{}", house.profile);
-    let source = format!("/sources/{}", house.source);
-    let webhook = format!("/webhooks/{}", house.webhook);
+    let fixture = Target::new().await;
+    let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
+    let profile = format!("/profiles/{}", fixture.profile);
+    let source = format!("/sources/{}", fixture.source);
+    let webhook = format!("/webhooks/{}", fixture.webhook);
     let things = [
         (webhook.as_str(), vec![(Method::PATCH, ""), (Method::POST, "/rotate-secret"), (Method::DELETE, "")]),
         (profile.as_str(), vec![(Method::PATCH, ""), (Method::DELETE, "")]),
@@ -1424,7 +1430,7 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
         _ => json!({}),
     };
     for (path, calls) in things {
-        let shown = house.bench.get(path, &house.tenant.key).await.expect(200);
+        let shown = fixture.bench.get(path, &fixture.tenant.key).await.expect(200);
         let tag = shown.headers["etag"].to_str().unwrap().to_owned();
         let (weak, bare) = (format!("W/{tag}"), tag.trim_matches('"').to_owned());
         let wrong: [&[u8]; 10] = [
@@ -1443,26 +1449,26 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
             for (method, suffix) in &calls {
                 let body = body(method, path, suffix).to_string().into_bytes();
                 let path = format!("{path}{suffix}");
-                let mut sent = request(method.clone(), &path, Some(&house.tenant.key), body);
+                let mut sent = request(method.clone(), &path, Some(&fixture.tenant.key), body);
                 sent.headers_mut().insert("if-match", HeaderValue::from_bytes(value).unwrap());
-                let _refused = house.refuse_request(sent, 412, "version_mismatch").await;
+                let _refused = fixture.refuse_request(sent, 412, "version_mismatch").await;
             }
         }
-        house.unchanged(path);
+        fixture.unchanged(path);
         for value in [tag.clone(), "*".to_owned(), format!("\"0\", {tag}")] {
-            let mut sent = request(Method::GET, path, Some(&house.tenant.key), Vec::new());
+            let mut sent = request(Method::GET, path, Some(&fixture.tenant.key), Vec::new());
             sent.headers_mut().insert("if-match", HeaderValue::from_str(&value).unwrap());
-            let _current = house.bench.send(sent).await.expect(200);
+            let _current = fixture.bench.send(sent).await.expect(200);
         }
     }
 }
 
 #[tokio::test]
 async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name() {
-    let house = Target::new().await;
-    let (device, user) = (format!("/devices/{}", house.device), format!("/users/{}", house.user));
-    let profile = format!("/profiles/{}", house.profile);
-    let page = format!("/sources/{}", house.page);
+    let fixture = Target::new().await;
+    let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
+    let profile = format!("/profiles/{}", fixture.profile);
+    let page = format!("/sources/{}", fixture.page);
     let changes = [
         (profile.as_str(), Method::PATCH, "", json!({"name": "X", "settings": {"a": 2}})),
         (device.as_str(), Method::PATCH, "", json!({"nickname": "x"})),
@@ -1481,11 +1487,11 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
     ];
     for (path, method, suffix, body) in changes {
         let what = format!("{method} {path}{suffix}");
-        let shown = house.bench.get(path, &house.tenant.key).await.expect(200);
-        let mut sent = request(method, &format!("{path}{suffix}"), Some(&house.tenant.key), body.to_string().into());
+        let shown = fixture.bench.get(path, &fixture.tenant.key).await.expect(200);
+        let mut sent = request(method, &format!("{path}{suffix}"), Some(&fixture.tenant.key), body.to_string().into());
         sent.headers_mut().insert("if-match", shown.headers["etag"].clone());
-        let changed = house.bench.send(sent).await.expect(200);
-        let now = house.bench.get(path, &house.tenant.key).await.expect(200);
+        let changed = fixture.bench.send(sent).await.expect(200);
+        let now = fixture.bench.get(path, &fixture.tenant.key).await.expect(200);
         assert_eq!(changed.headers["etag"], now.headers["etag"], "{what}");
         assert_ne!(shown.headers["etag"], now.headers["etag"], "{what}");
     }
@@ -1496,12 +1502,12 @@ type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 #[tokio::test]
 async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
-    let house = Target::new().await;
-    let key = &house.tenant.key;
+    let fixture = Target::new().await;
+    let key = &fixture.tenant.key;
     let levels = json!({"service_levels": ["gold", "silver"]});
-    let _levels = house.bench.patch("/workspace", key, levels).await.expect(200);
-    let operations = house.operations();
-    let id = &house.user;
+    let _levels = fixture.bench.patch("/workspace", key, levels).await.expect(200);
+    let operations = fixture.operations();
+    let id = &fixture.user;
     let cases: Vec<Misplaced> = vec![
         ("create-user", json!({"username": "x", "service_level": "bronze"}), vec![("service_level", "unknown_value")]),
         ("update-user", json!({"service_level": "Gold"}), vec![("service_level", "unknown_value")]),
@@ -1601,14 +1607,14 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
     ];
     for (name, body, faults) in cases {
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
-        house.refuse_faults(operation, &body, &faults).await;
+        fixture.refuse_faults(operation, &body, &faults).await;
     }
-    house.unchanged("what does not fit its place");
+    fixture.unchanged("what does not fit its place");
 }
 
 #[tokio::test]
 async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let cases = [
         ("without_wipe=maybe", vec![("without_wipe", "wrong_type")]),
         ("without_wipe=1", vec![("without_wipe", "wrong_type")]),
@@ -1620,29 +1626,29 @@ async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
         ("reason=%ff", vec![("", "invalid_encoding")]),
     ];
     for (query, faults) in cases {
-        let path = format!("/users/{}?{query}", house.user);
-        let sent = request(Method::DELETE, &path, Some(&house.tenant.key), Vec::new());
-        let answer = house.refuse_request(sent, 422, "invalid_input").await;
+        let path = format!("/users/{}?{query}", fixture.user);
+        let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), Vec::new());
+        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
         let wanted = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
         assert_eq!(told(&answer), wanted, "{query}");
     }
     // And the rule holds by either way: a phone that was not wiped stops it.
     let olga =
-        house.bench.get(&format!("/devices/{}", house.other), &house.tenant.key).await.expect(200).get("user_id");
+        fixture.bench.get(&format!("/devices/{}", fixture.other), &fixture.tenant.key).await.expect(200).get("user_id");
     for body in ["", "{}", r#"{"without_wipe":false,"reason":"gone"}"#] {
         let path = format!("/users/{olga}");
-        let sent = request(Method::DELETE, &path, Some(&house.tenant.key), body.as_bytes().to_vec());
-        let answer = house.refuse_request(sent, 409, "wipe_first").await;
-        assert_eq!(answer.body["devices"][0]["device_id"], *house.other, "{}", answer.text);
+        let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
+        let answer = fixture.refuse_request(sent, 409, "wipe_first").await;
+        assert_eq!(answer.body["devices"][0]["device_id"], *fixture.other, "{}", answer.text);
     }
 }
 
 #[tokio::test]
 async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let put = |provider: &str, status: &str| {
-        let path = format!("/users/{}/networks/{provider}", house.user);
-        request(Method::PUT, &path, Some(&house.tenant.key), json!({"status": status}).to_string().into_bytes())
+        let path = format!("/users/{}/networks/{provider}", fixture.user);
+        request(Method::PUT, &path, Some(&fixture.tenant.key), json!({"status": status}).to_string().into_bytes())
     };
     let long = "x".repeat(33);
     for provider in [
@@ -1658,58 +1664,61 @@ async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight
         "a%2Fb",
         &long,
     ] {
-        let answer = house.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
+        let answer = fixture.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
         let told = told(&answer);
         assert!(told.len() == 1 && told.iter().all(|(field, _)| field == "provider"), "{provider}: {told:?}");
     }
     let verizons = ["new_request", "opt_in_sent", "unable_to_provision"];
     for status in verizons {
-        let answer = house.refuse_request(put("att", status), 422, "invalid_input").await;
+        let answer = fixture.refuse_request(put("att", status), 422, "invalid_input").await;
         assert_eq!(told(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
     }
-    house.unchanged("networks that are none");
-    let _known = house.known.take();
+    fixture.unchanged("networks that are none");
+    let _known = fixture.known.take();
     for provider in 0..8 {
-        let _network = house.bench.send(put(&format!("p{provider}"), "enabled")).await.expect(200);
+        let _network = fixture.bench.send(put(&format!("p{provider}"), "enabled")).await.expect(200);
     }
-    let answer = house.refuse_request(put("p8", "enabled"), 422, "invalid_input").await;
+    let answer = fixture.refuse_request(put("p8", "enabled"), 422, "invalid_input").await;
     assert_eq!(told(&answer), [("provider".to_owned(), "too_many".to_owned())].into());
 }
 
 #[tokio::test]
 async fn what_is_over_stays_as_it_is() {
-    let house = Target::new().await;
-    let key = &house.tenant.key;
+    let fixture = Target::new().await;
+    let key = &fixture.tenant.key;
     let say = |command: &str, result: &str| {
         let path = format!("/devices/me/commands/{command}");
         let body = json!({"result": result}).to_string().into_bytes();
-        request(Method::POST, &path, Some(&house.credential), body)
+        request(Method::POST, &path, Some(&fixture.credential), body)
     };
     let delete = |path: String| request(Method::DELETE, &path, Some(key), Vec::new());
-    let command = format!("/devices/{}/commands/{}", house.device, house.command);
+    let command = format!("/devices/{}/commands/{}", fixture.device, fixture.command);
     // A command that was not delivered cannot be put off.
-    let _refused = house.refuse_request(say(&house.command, "deferred"), 409, "command_over").await;
-    house.unchanged("a command that was not delivered");
-    let _known = house.known.take();
-    let _done = house.bench.send(say(&house.command, "failed")).await.expect(200);
+    let _refused = fixture.refuse_request(say(&fixture.command, "deferred"), 409, "command_over").await;
+    fixture.unchanged("a command that was not delivered");
+    let _known = fixture.known.take();
+    let _done = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
     for result in ["succeeded", "rejected", "not_supported", "deferred"] {
-        let _refused = house.refuse_request(say(&house.command, result), 409, "command_over").await;
+        let _refused = fixture.refuse_request(say(&fixture.command, result), 409, "command_over").await;
     }
-    let _refused = house.refuse_request(delete(command), 409, "command_over").await;
+    let _refused = fixture.refuse_request(delete(command), 409, "command_over").await;
     // The job was done within its call.
-    let _refused = house.refuse_request(delete(format!("/jobs/{}", house.job)), 409, "job_over").await;
-    let _same = house.bench.send(say(&house.command, "failed")).await.expect(200);
-    house.unchanged("the same word again");
-    let _known = house.known.take();
-    let _newer =
-        house.bench.post(&format!("/users/{}/invite", house.user), key, json!({"channel": "sms"})).await.expect(202);
-    let superseded = format!("/users/{}/invitations/{}", house.user, house.invitation);
-    let _refused = house.refuse_request(delete(superseded), 409, "invitation_over").await;
-    house.unchanged("an invitation that is over");
-    let _known = house.known.take();
-    let user = format!("/users/{}", house.user);
+    let _refused = fixture.refuse_request(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
+    let _same = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
+    fixture.unchanged("the same word again");
+    let _known = fixture.known.take();
+    let _newer = fixture
+        .bench
+        .post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"}))
+        .await
+        .expect(202);
+    let superseded = format!("/users/{}/invitations/{}", fixture.user, fixture.invitation);
+    let _refused = fixture.refuse_request(delete(superseded), 409, "invitation_over").await;
+    fixture.unchanged("an invitation that is over");
+    let _known = fixture.known.take();
+    let user = format!("/users/{}", fixture.user);
     let without = json!({"without_wipe": true, "reason": "gone"});
-    let _gone = house.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
+    let _gone = fixture.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
     let of_user = [
         (Method::PATCH, "", json!({"first_name": "X"})),
         (Method::POST, "/activate", json!({})),
@@ -1723,22 +1732,22 @@ async fn what_is_over_stays_as_it_is() {
     ];
     for (method, suffix, body) in of_user {
         let sent = request(method, &format!("{user}{suffix}"), Some(key), body.to_string().into_bytes());
-        let _refused = house.refuse_request(sent, 409, "user_deleted").await;
+        let _refused = fixture.refuse_request(sent, 409, "user_deleted").await;
     }
-    let path = format!("/devices/{}/lock", house.device);
+    let path = format!("/devices/{}/lock", fixture.device);
     let _refused =
-        house.refuse_request(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
-    let _again = house.bench.delete(&user, key).await.expect(200);
-    house.unchanged("a user who is deleted");
+        fixture.refuse_request(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
+    let _again = fixture.bench.delete(&user, key).await.expect(200);
+    fixture.unchanged("a user who is deleted");
     // But a wipe that has failed can be ordered anew.
-    let anew = house.bench.post(&format!("/devices/{}/wipe", house.device), key, json!({})).await.expect(202);
-    assert_ne!(anew.get("command_id"), house.command);
+    let anew = fixture.bench.post(&format!("/devices/{}/wipe", fixture.device), key, json!({})).await.expect(202);
+    assert_ne!(anew.get("command_id"), fixture.command);
 }
 
 #[tokio::test]
 async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
-    let house = Target::new().await;
-    let key = house.tenant.key.as_bytes();
+    let fixture = Target::new().await;
+    let key = fixture.tenant.key.as_bytes();
     let joined = |parts: [&[u8]; 3]| parts.concat();
     let bad = [
         b"".to_vec(),
@@ -1761,7 +1770,7 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
             let method = if path == "/devices" { Method::GET } else { Method::POST };
             let mut sent = request(method, path, None, Vec::new());
             sent.headers_mut().insert("authorization", HeaderValue::from_bytes(&value).unwrap());
-            let answer = house.bench.send(sent).await.expect(401);
+            let answer = fixture.bench.send(sent).await.expect(401);
             assert_eq!(answer.code(), "credential_invalid", "{}", String::from_utf8_lossy(&value));
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
             well_told(&answer, path);
@@ -1771,7 +1780,7 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
 
 #[tokio::test]
 async fn no_header_and_no_host_makes_a_fault_of_ours() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let values: [&[u8]; 9] =
         [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
     for name in [
@@ -1788,9 +1797,9 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
         "expect",
     ] {
         for value in values {
-            let mut sent = request(Method::GET, "/devices", Some(&house.tenant.key), Vec::new());
+            let mut sent = request(Method::GET, "/devices", Some(&fixture.tenant.key), Vec::new());
             sent.headers_mut().insert(name, HeaderValue::from_bytes(value).unwrap());
-            let answer = house.bench.send(sent).await;
+            let answer = fixture.bench.send(sent).await;
             assert_eq!(answer.status, 200, "{name}: {} {}", String::from_utf8_lossy(value), answer.text);
         }
     }
@@ -1798,7 +1807,7 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
 
 #[tokio::test]
 async fn whatever_has_no_route_is_told_so() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let paths = [
         "/",
         "//",
@@ -1848,15 +1857,16 @@ async fn whatever_has_no_route_is_told_so() {
     for path in paths {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::from_bytes(b"BREW").unwrap()]
         {
-            let answer = house.bench.send(request(method.clone(), path, Some(&house.tenant.key), b"{}".to_vec())).await;
+            let answer =
+                fixture.bench.send(request(method.clone(), path, Some(&fixture.tenant.key), b"{}".to_vec())).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (404, "route_not_found"), "{method} {path}");
             well_told(&answer, path);
         }
     }
     let long = format!("/{}", "x".repeat(8000));
-    let answer = house.bench.get(&long, &house.tenant.key).await.expect(404);
+    let answer = fixture.bench.get(&long, &fixture.tenant.key).await.expect(404);
     well_told(&answer, "a long path");
-    let device = format!("/devices/{}", house.device);
+    let device = format!("/devices/{}", fixture.device);
     let taken = [
         ("/devices", "GET, HEAD, POST"),
         (device.as_str(), "DELETE, GET, HEAD, PATCH"),
@@ -1894,7 +1904,7 @@ async fn whatever_has_no_route_is_told_so() {
     ];
     for (path, allow) in taken {
         for method in [Method::PUT, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"BREW").unwrap()] {
-            let answer = house.bench.send(request(method.clone(), path, None, Vec::new())).await.expect(405);
+            let answer = fixture.bench.send(request(method.clone(), path, None, Vec::new())).await.expect(405);
             assert_eq!(
                 (answer.code(), answer.headers["allow"].to_str().unwrap()),
                 ("method_not_allowed", allow),
@@ -1907,8 +1917,8 @@ async fn whatever_has_no_route_is_told_so() {
 
 #[tokio::test]
 async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
-    let house = Target::new().await;
-    let cut = &house.code[..21];
+    let fixture = Target::new().await;
+    let cut = &fixture.code[..21];
     for code in [
         "x",
         "%00",
@@ -1920,20 +1930,21 @@ async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
         &"x".repeat(5000),
         "..%2F..%2Fkeys",
     ] {
-        let answer = house.bench.send(request(Method::GET, &format!("/r/{code}"), None, Vec::new())).await.expect(404);
+        let answer =
+            fixture.bench.send(request(Method::GET, &format!("/r/{code}"), None, Vec::new())).await.expect(404);
         assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
         for method in [Method::GET, Method::POST] {
-            let before = rows::everything(&house.bench);
-            let answer = house.bench.send(request(method, &format!("/i/{code}"), None, Vec::new())).await.expect(404);
+            let before = rows::everything(&fixture.bench);
+            let answer = fixture.bench.send(request(method, &format!("/i/{code}"), None, Vec::new())).await.expect(404);
             assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-            assert!(before == rows::everything(&house.bench));
+            assert!(before == rows::everything(&fixture.bench));
         }
     }
-    let operations = house.operations();
+    let operations = fixture.operations();
     for code in ["x", cut, "0000000000000000000000", "2222222222222222222222", "I#O/l0"] {
         let mut body = operations[0].good.clone();
         body["code"] = code.into();
-        let _refused = house.refuse(&operations[0], body.to_string(), 401, "code_unknown").await;
+        let _refused = fixture.refuse(&operations[0], body.to_string(), 401, "code_unknown").await;
     }
 }
 
@@ -2106,8 +2117,8 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
     let count = Target::new().await.operations().len();
     for at in (0..count).step_by(AT_ONCE) {
         // A system of their own, so that what is made by others does not slow them down.
-        let house = Target::new().await;
-        let some = house.operations().into_iter().enumerate().skip(at).take(AT_ONCE);
+        let fixture = Target::new().await;
+        let some = fixture.operations().into_iter().enumerate().skip(at).take(AT_ONCE);
         // Of a bulk call's actions one does for all.
         let one = |operation: &Operation| {
             let action = operation.good["action"].as_str();
@@ -2117,7 +2128,7 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
         for (number, operation) in some.filter(|(_, operation)| one(operation)) {
             // Each operation gets some of them, so that they are not sent for ever.
             for body in bodies.iter().skip(number % SHARES).step_by(SHARES) {
-                any_body(&house, &operation, body).await;
+                any_body(&fixture, &operation, body).await;
             }
         }
     }
@@ -2129,7 +2140,7 @@ const SHARES: usize = 12;
 
 /// Sends an operation a body, as it is and merged with what is good, so that more than the first
 /// check is passed.
-async fn any_body(house: &Target, operation: &Operation, body: &[u8]) {
+async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
     let merged = match (serde_json::from_slice::<Value>(body), &operation.good) {
         (Ok(Value::Object(sent)), Value::Object(good)) => {
             let fields: Map<String, Value> = good.clone().into_iter().chain(sent).collect();
@@ -2139,35 +2150,35 @@ async fn any_body(house: &Target, operation: &Operation, body: &[u8]) {
     };
     for body in [body.to_vec()].into_iter().chain(merged) {
         let what = format!("{} {}", operation.name, String::from_utf8_lossy(&body));
-        let before = house.known.take().unwrap_or_else(|| rows::everything(&house.bench));
-        let answer = house.send(operation, body).await;
+        let before = fixture.known.take().unwrap_or_else(|| rows::everything(&fixture.bench));
+        let answer = fixture.send(operation, body).await;
         assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
-        let after = rows::everything(&house.bench);
+        let after = rows::everything(&fixture.bench);
         if answer.status.as_u16() >= 400 {
             well_told(&answer, &what);
             assert!(before == after, "{what}: something was changed");
         }
-        *house.known.borrow_mut() = Some(after);
+        *fixture.known.borrow_mut() = Some(after);
     }
 }
 
 #[tokio::test]
 async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_words() {
-    let house = Target::new().await;
-    let path = format!("/scim/v2/Users/{}", house.user);
+    let fixture = Target::new().await;
+    let path = format!("/scim/v2/Users/{}", fixture.user);
     let scim = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
-        let before = rows::everything(&house.bench);
-        let answer = house.bench.send(sent).await;
+        let before = rows::everything(&fixture.bench);
+        let answer = fixture.bench.send(sent).await;
         assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
         assert_eq!(answer.headers["content-type"], "application/scim+json", "{what}");
         if answer.status.as_u16() >= 400 {
             assert_eq!(answer.get("status"), answer.status.as_str(), "{what}: {}", answer.text);
-            assert!(before == rows::everything(&house.bench), "{what}: something was changed");
+            assert!(before == rows::everything(&fixture.bench), "{what}: something was changed");
         }
     };
     let sent =
-        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&house.tenant.key), body);
+        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&fixture.tenant.key), body);
     let attributes = || {
         let names = ["userName", "name", "emails", "phoneNumbers", "active", "roles", "externalId", "schemas", "title"];
         prop::collection::btree_map(prop::sample::select(names.to_vec()), any_json(), 0..6)
@@ -2209,22 +2220,22 @@ async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_wor
 
 #[tokio::test]
 async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let seam = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
-        let before = rows::everything(&house.bench);
-        let answer = house.bench.send(sent).await;
+        let before = rows::everything(&fixture.bench);
+        let answer = fixture.bench.send(sent).await;
         assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
         assert_eq!(answer.headers["content-type"], "application/json", "{what}");
         assert_eq!(answer.body["ok"], answer.status.is_success(), "{what}: {}", answer.text);
         if answer.status.as_u16() >= 400 {
             assert!(answer.body["error"]["type"].is_string(), "{what}: {}", answer.text);
             assert!(answer.body["error"]["message"].is_string(), "{what}: {}", answer.text);
-            assert!(before == rows::everything(&house.bench), "{what}: something was changed");
+            assert!(before == rows::everything(&fixture.bench), "{what}: something was changed");
         }
     };
     let sent =
-        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&house.tenant.key), body);
+        |method: &Method, path: &str, body: Vec<u8>| request(method.clone(), path, Some(&fixture.tenant.key), body);
     let names = [
         "device_id",
         "owner_user_identity_id",
@@ -2267,7 +2278,7 @@ async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them
     ];
     for parameters in cases(&parameters, 30) {
         let mut named = json!(parameters);
-        for (field, id) in [("device_id", &house.other), ("user_identity_id", &house.user)] {
+        for (field, id) in [("device_id", &fixture.other), ("user_identity_id", &fixture.user)] {
             if named[field].is_boolean() || named[field].is_null() {
                 named[field] = json!(id);
             }
@@ -2290,12 +2301,12 @@ async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them
 
 #[tokio::test]
 async fn no_query_whatever_makes_a_fault_of_ours() {
-    let house = Target::new().await;
+    let fixture = Target::new().await;
     let queries = cases(&any_query(), 60);
     let (commands, invitations, job) = (
-        format!("/devices/{}/commands", house.device),
-        format!("/users/{}/invitations", house.user),
-        format!("/jobs/{}", house.job),
+        format!("/devices/{}/commands", fixture.device),
+        format!("/users/{}/invitations", fixture.user),
+        format!("/jobs/{}", fixture.job),
     );
     let exports = ["/users/export", "/devices/export", "/events/export"];
     let lists = [
@@ -2315,7 +2326,7 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
     for path in lists {
         for query in &queries {
             let path = format!("{path}?{query}");
-            let answer = house.bench.get(&path, &house.tenant.key).await;
+            let answer = fixture.bench.get(&path, &fixture.tenant.key).await;
             assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
             if answer.status.as_u16() >= 400 {
                 well_told(&answer, &path);
@@ -2326,8 +2337,8 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
 
 #[tokio::test]
 async fn what_does_not_fit_a_source_is_refused_by_name() {
-    let house = Target::new().await;
-    let operations = house.operations();
+    let fixture = Target::new().await;
+    let operations = fixture.operations();
     let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();
     let file = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});
     let pushed = json!({"name": "Pushed", "kind": "scim"});
@@ -2349,15 +2360,16 @@ async fn what_does_not_fit_a_source_is_refused_by_name() {
         (with(&page("Page"), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
         (with(&page("Page"), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
     ] {
-        house.refuse_faults(create, &body, &[(field, code)]).await;
+        fixture.refuse_faults(create, &body, &[(field, code)]).await;
     }
     let update = operations.iter().find(|operation| operation.name == "update-source").unwrap();
-    house.refuse_faults(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
-    house.refuse_faults(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")]).await;
+    fixture.refuse_faults(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
+    fixture.refuse_faults(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")]).await;
     for gone in ["name", "url", "format", "mapping"] {
-        house.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
+        fixture.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
     }
-    let put = |path: String, body: &str| request(Method::PUT, &path, Some(&house.tenant.key), body.as_bytes().to_vec());
+    let put =
+        |path: String, body: &str| request(Method::PUT, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
     let upload = "upload=0190f3c4-7b5e-7a11-8c1d-000000000002";
     for (path, body, field, code) in [
         ("1", "x", "upload", "missing"),
@@ -2369,23 +2381,23 @@ async fn what_does_not_fit_a_source_is_refused_by_name() {
         (&format!("one?{upload}"), "x", "number", "out_of_range"),
         (&format!("1?{upload}"), "", "", "missing"),
     ] {
-        let sent = put(format!("/sources/{}/parts/{path}", house.source), body);
-        let answer = house.refuse_request(sent, 422, "invalid_input").await;
+        let sent = put(format!("/sources/{}/parts/{path}", fixture.source), body);
+        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
         assert_eq!(told(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
     }
-    let sent = put(format!("/sources/{}/parts/1?{upload}", house.page), "x");
-    let _refused = house.refuse_request(sent, 409, "source_not_uploaded").await;
-    let pushed = house.bench.post("/sources", &house.tenant.key, pushed).await.expect(201).get("source_id");
-    let _known = house.known.take();
-    let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&house.tenant.key), Vec::new());
-    let _refused = house.refuse_request(sent, 409, "source_pushed").await;
+    let sent = put(format!("/sources/{}/parts/1?{upload}", fixture.page), "x");
+    let _refused = fixture.refuse_request(sent, 409, "source_not_uploaded").await;
+    let pushed = fixture.bench.post("/sources", &fixture.tenant.key, pushed).await.expect(201).get("source_id");
+    let _known = fixture.known.take();
+    let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&fixture.tenant.key), Vec::new());
+    let _refused = fixture.refuse_request(sent, 409, "source_pushed").await;
     // A part beyond the last one, and two last ones.
-    let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", house.source);
-    house.unchanged("before a part comes");
-    let _known = house.known.take();
-    let _come = house.bench.send(put(path("2?last=true"), "x")).await.expect(202);
+    let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", fixture.source);
+    fixture.unchanged("before a part comes");
+    let _known = fixture.known.take();
+    let _come = fixture.bench.send(put(path("2?last=true"), "x")).await.expect(202);
     for more in ["3?last=false", "3?last=true", "1?last=true"] {
-        let answer = house.refuse_request(put(path(more), "x"), 422, "invalid_input").await;
+        let answer = fixture.refuse_request(put(path(more), "x"), 422, "invalid_input").await;
         assert_eq!(told(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
     }
 }

@@ -47,7 +47,7 @@ impl Metered {
 
     /// Gives the only user's phone its configuration, and answers with its version.
     async fn download(&self, credential: &str) -> String {
-        let user = self.bench.all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let user = self.bench.list_all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
         let _deployed =
             self.bench.post(&format!("/users/{user}/deploy"), &self.tenant.key, json!({})).await.expect(202);
         self.bench.drain().await;
@@ -70,45 +70,45 @@ fn one_write() -> Vec<(String, f64)> {
 
 #[tokio::test]
 async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
-    let house = Metered::start().await;
-    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
-    let _first = house.bench.check_in(&credential).await.expect(200);
-    house.bench.drain().await;
-    let version = house.download(&credential).await;
+    let fixture = Metered::start().await;
+    let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let _first = fixture.bench.check_in(&credential).await.expect(200);
+    fixture.bench.drain().await;
+    let version = fixture.download(&credential).await;
     let reported = json!({
         "os_version": "26.1", "app_version": "4.2.0", "push_token": "token-of-ada-phone", "pin_failures": 2,
         "usage": {"sequence": 9, "messages_sent": 3}, "config_version": version,
     });
-    let more = house.check_in(&credential, reported.clone()).await;
+    let more = fixture.check_in(&credential, reported.clone()).await;
     assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
     let installed = json!({"config_version": version});
     for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
-        house.bench.advance(Duration::minutes(1));
-        assert_eq!(house.check_in(&credential, body).await, one_write());
+        fixture.bench.advance(Duration::minutes(1));
+        assert_eq!(fixture.check_in(&credential, body).await, one_write());
     }
     // One that was told to fetch its configuration says once that it has put it in place.
-    let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
     let _forced =
-        house.bench.post(&format!("/users/{user}/force-config"), &house.tenant.key, json!({})).await.expect(200);
-    assert_eq!(house.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
-    let _same = house.download(&credential).await;
-    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
-    let news = house.check_in(&credential, installed.clone()).await;
+        fixture.bench.post(&format!("/users/{user}/force-config"), &fixture.tenant.key, json!({})).await.expect(200);
+    assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
+    let _same = fixture.download(&credential).await;
+    assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
+    let news = fixture.check_in(&credential, installed.clone()).await;
     assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
-    assert_eq!(house.check_in(&credential, installed).await, one_write());
+    assert_eq!(fixture.check_in(&credential, installed).await, one_write());
     // With the next quarter of an hour the user's own "last seen" follows.
-    house.bench.advance(Duration::minutes(15));
-    let follows = house.check_in(&credential, json!({})).await;
+    fixture.bench.advance(Duration::minutes(15));
+    let follows = fixture.check_in(&credential, json!({})).await;
     assert_eq!(follows, [one_write(), one_write()].concat());
-    assert_eq!(house.check_in(&credential, json!({})).await, one_write());
+    assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
 }
 
 #[tokio::test]
 async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
-    let house = Metered::start().await;
-    let user = house.bench.user(&house.tenant, "ada").await;
-    let code = house.bench.invite(&house.tenant, &user, 1).await;
+    let fixture = Metered::start().await;
+    let user = fixture.bench.user(&fixture.tenant, "ada").await;
+    let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let body = json!({
         "code": code,
         "device_identifier": "d".repeat(IDENTIFIER.max),
@@ -119,31 +119,31 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
         "push_token": "t".repeat(PUSH_TOKEN.max),
         "nickname": "\u{10400}".repeat(NICKNAME.max / 4),
     });
-    let phone = house.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
+    let phone = fixture.bench.call(Method::POST, "/devices", None, Some(&body)).await.expect(201);
     let credential = phone.get("credential");
-    house.bench.drain().await;
+    fixture.bench.drain().await;
     // So many wrong PINs would lock the user.
     let never = json!({"pin_limit": 0});
-    let _never = house.bench.patch("/workspace", &house.tenant.key, never).await.expect(200);
+    let _never = fixture.bench.patch("/workspace", &fixture.tenant.key, never).await.expect(200);
     let counts = json!({"sequence": i64::MAX, "messages_sent": 1});
-    let version = house.download(&credential).await;
+    let version = fixture.download(&credential).await;
     assert_eq!(version.len(), CONFIG_VERSION.max);
     let report = json!({"pin_failures": 1_000_000, "usage": counts, "config_version": version});
-    let _first = house.check_in(&credential, report.clone()).await;
-    house.bench.drain().await;
+    let _first = fixture.check_in(&credential, report.clone()).await;
+    fixture.bench.drain().await;
     for body in [json!({}), report] {
-        house.bench.advance(Duration::minutes(1));
-        assert_eq!(house.check_in(&credential, body).await, one_write());
+        fixture.bench.advance(Duration::minutes(1));
+        assert_eq!(fixture.check_in(&credential, body).await, one_write());
     }
 }
 
 #[tokio::test]
 async fn what_a_day_begins_with_costs_the_index_of_days_too() {
-    let house = Metered::start().await;
-    let (_device, credential) = house.bench.phone(&house.tenant, "ada").await;
-    let _first = house.bench.check_in(&credential).await.expect(200);
-    house.bench.advance(Duration::days(1));
-    let costs = house.check_in(&credential, json!({})).await;
+    let fixture = Metered::start().await;
+    let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let _first = fixture.bench.check_in(&credential).await.expect(200);
+    fixture.bench.advance(Duration::days(1));
+    let costs = fixture.check_in(&credential, json!({})).await;
     // Of the device and of its user, the entry of the old day goes and that of the new day comes.
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
     assert!(costs.len() == 2 && units <= 6.0, "{costs:?}");
@@ -151,10 +151,10 @@ async fn what_a_day_begins_with_costs_the_index_of_days_too() {
 
 #[tokio::test]
 async fn showing_a_device_is_three_reads() {
-    let house = Metered::start().await;
-    let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
-    let _first = house.bench.check_in(&credential).await.expect(200);
-    let costs = house.get(&format!("/devices/{device}")).await;
+    let fixture = Metered::start().await;
+    let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let _first = fixture.bench.check_in(&credential).await.expect(200);
+    let costs = fixture.get(&format!("/devices/{device}")).await;
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and what belongs to it");
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
@@ -166,16 +166,16 @@ async fn a_personal_access_token_is_known_by_two_reads() {
     let oidc = Oidc::new();
     let meter = Meter::new();
     let bench = Setup::new().with(meter.adjust()).issuer().start().await;
-    oidc.trusted_by(&bench);
+    oidc.publish_keys_to(&bench);
     let tenant = bench.tenant("Capacity").await;
-    let _member = oidc::member(&bench, &tenant, "anna", "viewer").await;
+    let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "viewer").await;
     let signed_in = oidc.token("anna", bench.now());
     let token = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await.get("token");
     for _ in 0..20 {
         let _another = oidc::new_token(&bench, &signed_in, &[&tenant.workspace_id], None).await;
     }
-    let house = Metered { bench, meter, tenant };
-    let costs = house.cost(Method::GET, "/workspace", &token, None).await;
+    let fixture = Metered { bench, meter, tenant };
+    let costs = fixture.cost(Method::GET, "/workspace", &token, None).await;
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(actions, ["GetItem", "Query", "GetItem"], "the token, the memberships, and the workspace");
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
@@ -212,15 +212,15 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         code_hash: Hash::of(number.to_string()),
         channel: Channel::Email,
         devices: 1,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     };
     let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
-    (change.user_after().unwrap().clone(), rows::of_thing(&change.invitations[0].after))
+    (change.user_after().unwrap().clone(), rows::rows_of(&change.invitations[0].after))
 }
 
 /// So many people with a phone each, of whom one is called Zora.
-fn populate(house: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
-    let workspace = WorkspaceId::parse(&house.tenant.workspace_id).unwrap();
+fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
+    let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
     let mut made = Vec::new();
     for number in from..to {
         let mut user: domain::models::user::User = aws::from_json(template.0.clone()).unwrap();
@@ -272,19 +272,19 @@ fn populate(house: &Metered, from: usize, to: usize, template: (&Value, &Value))
                     let (with, deployment) = deployed(&user, number);
                     user = with;
                     made.extend(deployment);
-                    device = device.forced();
+                    device = device.with_download_ordered();
                 }
             }
         }
-        made.extend(rows::of_thing(&user));
-        made.extend(rows::of_thing(&device));
+        made.extend(rows::rows_of(&user));
+        made.extend(rows::rows_of(&device));
     }
-    rows::fill(&house.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&fixture.bench, rows::MAIN, &made, &["device_ids"]);
 }
 
 /// The rows of a user and of their phone, after which all others are made.
-fn templates(house: &Metered) -> (Value, Value) {
-    let all = rows::all(&house.bench, rows::MAIN);
+fn templates(fixture: &Metered) -> (Value, Value) {
+    let all = rows::all(&fixture.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
         let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
         found.map(|(_, row)| row.clone()).unwrap()
@@ -294,9 +294,9 @@ fn templates(house: &Metered) -> (Value, Value) {
 
 /// What each page and each search costs once there are so many people.
 async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
-    let house = Metered::start().await;
-    let (device, _credential) = house.bench.phone(&house.tenant, "template").await;
-    let templates = templates(&house);
+    let fixture = Metered::start().await;
+    let (device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
+    let templates = templates(&fixture);
     let person = id(300);
     let pages = [
         "/users?limit=50".to_owned(),
@@ -336,25 +336,25 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
         "/deployments?force_pending=false&limit=20".to_owned(),
         "/users?deployed=true&limit=10".to_owned(),
     ];
-    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+    costs_of(&fixture, &pages, counts, (&templates.0, &templates.1)).await
 }
 
 /// What the first part of each export costs once there are so many people.
 async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
-    let house = Metered::start().await;
-    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
-    let templates = templates(&house);
+    let fixture = Metered::start().await;
+    let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
+    let templates = templates(&fixture);
     let pages = [
         "/users/export?limit=90".to_owned(),
         "/users/export?limit=50&search=nor&columns=username,email".to_owned(),
         "/devices/export?limit=90".to_owned(),
         "/devices/export?limit=50&search=nora".to_owned(),
     ];
-    costs_of(&house, &pages, counts, (&templates.0, &templates.1)).await
+    costs_of(&fixture, &pages, counts, (&templates.0, &templates.1)).await
 }
 
 async fn costs_of(
-    house: &Metered,
+    fixture: &Metered,
     pages: &[String],
     counts: &[usize],
     templates: (&Value, &Value),
@@ -362,10 +362,10 @@ async fn costs_of(
     let mut costs: Vec<_> = pages.iter().map(|page| (page.clone(), Vec::new())).collect();
     let mut from = 0;
     for to in counts {
-        populate(house, from, *to, templates);
+        populate(fixture, from, *to, templates);
         from = *to;
         for (page, costs) in &mut costs {
-            costs.push(house.get(page).await);
+            costs.push(fixture.get(page).await);
         }
     }
     costs
@@ -387,13 +387,13 @@ async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
 }
 
 /// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
-async fn cost_of_auto_deploy(house: &Metered) -> BTreeMap<String, (usize, f64)> {
-    let _before = house.meter.read();
+async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)> {
+    let _before = fixture.meter.read();
     let body = json!({"filter": {}});
-    let begun = house.bench.post("/deployments/auto", &house.tenant.key, body).await.expect(202);
+    let begun = fixture.bench.post("/deployments/auto", &fixture.tenant.key, body).await.expect(202);
     assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(50)));
     let mut costs = BTreeMap::<String, (usize, f64)>::new();
-    for Consumed { action, units, .. } in house.meter.read() {
+    for Consumed { action, units, .. } in fixture.meter.read() {
         let (calls, sum) = costs.entry(action).or_default();
         *calls += 1;
         *sum += units;
@@ -403,9 +403,9 @@ async fn cost_of_auto_deploy(house: &Metered) -> BTreeMap<String, (usize, f64)> 
 
 #[tokio::test]
 async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
-    let house = Metered::start().await;
-    let (_device, _credential) = house.bench.phone(&house.tenant, "template").await;
-    let all = rows::all(&house.bench, rows::MAIN);
+    let fixture = Metered::start().await;
+    let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
+    let all = rows::all(&fixture.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
         let found = all.iter().find(|(key, _)| key.starts_with(kind) && key.ends_with(sk));
         found.map(|(_, row)| row.clone()).unwrap()
@@ -414,11 +414,11 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
     let mut costs = Vec::new();
     let mut from = 0;
     for to in [200, 5_000] {
-        populate(&house, from, to, (&user, &device));
+        populate(&fixture, from, to, (&user, &device));
         from = to;
         // The users whom the test has made are the newest; all others are older.
-        house.bench.advance(Duration::days(1));
-        costs.push(cost_of_auto_deploy(&house).await);
+        fixture.bench.advance(Duration::days(1));
+        costs.push(cost_of_auto_deploy(&fixture).await);
     }
     println!("{:?}", costs[1]);
     assert_eq!(costs[0], costs[1]);
@@ -436,21 +436,21 @@ async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
 
 #[tokio::test]
 async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
-    let house = Metered::start().await;
+    let fixture = Metered::start().await;
     let mut costs = Vec::new();
     for (name, size) in [("small", 1), ("large", 60_000)] {
         let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
-        let made = house.bench.post("/profiles", &house.tenant.key, body).await.expect(201).get("profile_id");
+        let made = fixture.bench.post("/profiles", &fixture.tenant.key, body).await.expect(201).get("profile_id");
         if costs.is_empty() {
-            let _user = house.bench.user(&house.tenant, "ada").await;
-            let _other = house.bench.user(&house.tenant, "bea").await;
+            let _user = fixture.bench.user(&fixture.tenant, "ada").await;
+            let _other = fixture.bench.user(&fixture.tenant, "bea").await;
         }
-        let user = house.bench.all(&house.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
+        let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
         let given = json!({"profile_id": made});
-        let _given = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, given).await.expect(200);
+        let _given = fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, given).await.expect(200);
         let mut units = Vec::new();
         for list in ["/users", "/deployments", "/users/export"] {
-            let reads = house.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
+            let reads = fixture.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
             units.push(reads.map(|(_, units)| units).sum::<f64>());
         }
         costs.push(units);

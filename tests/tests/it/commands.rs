@@ -131,7 +131,7 @@ impl Expected {
         (PENDING.contains(&self.state) || self.again_at.is_some()) && self.expires_at > now
     }
 
-    fn is_served(&self, now: DateTime<Utc>) -> bool {
+    fn is_deliverable(&self, now: DateTime<Utc>) -> bool {
         self.is_waiting(now) && self.again_at.is_none_or(|again| again <= now)
     }
 
@@ -280,7 +280,7 @@ impl Device {
     }
 
     fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
-        let served = self.commands.iter().filter(|known| known.is_served(now));
+        let served = self.commands.iter().filter(|known| known.is_deliverable(now));
         served.map(|known| known.id.clone().expect("the list has shown it")).collect()
     }
 }
@@ -531,7 +531,7 @@ impl<'a> Walk<'a> {
         let told: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
         let ids: BTreeSet<String> = told.iter().map(|command| text(&command["command_id"])).collect();
         assert_eq!((ids, told.len()), (device.served(now), device.served(now).len()), "exactly what is pending");
-        device.commands.iter_mut().filter(|known| known.is_served(now)).for_each(|known| {
+        device.commands.iter_mut().filter(|known| known.is_deliverable(now)).for_each(|known| {
             known.befall(What::Told, device.deleted, now);
         });
         if access == "allowed" {
@@ -545,7 +545,7 @@ impl<'a> Walk<'a> {
         };
         let credential = self.credential(phone, credential);
         let id = self.devices[device].commands[at].id.clone().unwrap();
-        let answer = self.bench.report(&credential.secret, &id, result).await;
+        let answer = self.bench.report_command(&credential.secret, &id, result).await;
         if device != credential.device {
             // It speaks of a command of another device, of which it can know nothing.
             let speaks = credential.epoch == self.devices[credential.device].epoch;
@@ -691,7 +691,7 @@ impl<'a> Walk<'a> {
     async fn look(&mut self, step: Option<&Step>) {
         for at in self.touched(step) {
             let path = format!("/devices/{}/commands", self.devices[at].id);
-            let listed = self.bench.all(&self.tenant, &path).await;
+            let listed = self.bench.list_all(&self.tenant, &path).await;
             self.learn(at, &listed);
             self.compare(at, &listed, step);
             let shown =
@@ -788,7 +788,7 @@ impl<'a> Walk<'a> {
         for device in &self.devices {
             let list = format!("/events?device_id={}&since={since}", device.id);
             let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for event in self.bench.all(&self.tenant, &list).await {
+            for event in self.bench.list_all(&self.tenant, &list).await {
                 if event["command_id"].is_string() {
                     told.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
                 }
@@ -865,7 +865,7 @@ impl One {
     async fn new() -> Self {
         let bench = Bench::start().await;
         let tenant = bench.tenant("Acme").await;
-        let (user, phones) = bench.person(&tenant, "ada", 1).await;
+        let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = phones[0].clone();
         let _came = bench.check_in(&credential).await.expect(200);
         Self { bench, tenant, user, device, credential }
@@ -886,7 +886,7 @@ impl One {
 
     async fn say(&self, command: &str, result: &str) -> Answer {
         self.bench.advance(Duration::seconds(1));
-        self.bench.report(&self.credential, command, result).await
+        self.bench.report_command(&self.credential, command, result).await
     }
 
     async fn told(&self) -> Vec<String> {
@@ -897,13 +897,13 @@ impl One {
     }
 
     async fn command(&self, id: &str) -> Value {
-        let listed = self.bench.all(&self.tenant, &format!("/devices/{}/commands", self.device)).await;
+        let listed = self.bench.list_all(&self.tenant, &format!("/devices/{}/commands", self.device)).await;
         listed.into_iter().find(|command| command["command_id"] == *id).unwrap()
     }
 
     /// The types of the events about a command, the oldest first.
     async fn events(&self, command: &str) -> Vec<String> {
-        let mut events = self.bench.all(&self.tenant, &format!("/events?device_id={}", self.device)).await;
+        let mut events = self.bench.list_all(&self.tenant, &format!("/events?device_id={}", self.device)).await;
         events.reverse();
         events.iter().filter(|event| event["command_id"] == *command).map(|e| text(&e["event_type"])).collect()
     }
@@ -996,8 +996,10 @@ async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on
         let command = one.command(&wipe).await;
         assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
         assert_eq!(command["history"].as_array().unwrap().last().unwrap()["late"], true);
-        let events =
-            one.bench.all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device)).await;
+        let events = one
+            .bench
+            .list_all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device))
+            .await;
         let told = |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
         assert_eq!(told(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
         assert_eq!(told("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
@@ -1053,15 +1055,19 @@ async fn the_same_result_again_is_the_same_answer_and_another_one_is_refused() {
 async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slot() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     let (device, credential) = phones[1].clone();
     let _came = bench.check_in(&credential).await.expect(200);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let wipe = wipe.get("command_id");
     let _told = bench.check_in(&credential).await.expect(200);
-    let done = bench.report(&credential, &wipe, "succeeded").await.expect(200);
+    let done = bench.report_command(&credential, &wipe, "succeeded").await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
-    assert_eq!(bench.report(&credential, &wipe, "succeeded").await.expect(200).body, done.body, "its answer was lost");
+    assert_eq!(
+        bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body,
+        done.body,
+        "its answer was lost"
+    );
     let path = format!("/devices/{device}");
     let erased = bench.get(&path, &tenant.key).await.expect(200);
     assert_eq!(erased.get("device_status"), "needs_enrolment");
@@ -1077,11 +1083,11 @@ async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slo
     let fresh = back.get("credential");
     assert_eq!(bench.check_in(&fresh).await.expect(200).get("access"), "allowed");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
-    assert_eq!(bench.report(&credential, &wipe, "succeeded").await.expect(200).body, done.body);
+    assert_eq!(bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body, done.body);
     assert_eq!(bench.get(&path, &tenant.key).await.expect(200).get("device_status"), "in_use");
     let held = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
     assert_eq!(held.body["devices"].as_array().map(Vec::len), Some(3));
-    let events = bench.all(&tenant, &format!("/events?device_id={device}&event_type=device.re_enrolled")).await;
+    let events = bench.list_all(&tenant, &format!("/events?device_id={device}&event_type=device.re_enrolled")).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["epoch"], json!({"before": 1, "after": 2}));
 }
@@ -1096,7 +1102,7 @@ async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
     let device = text(&phone.body["device"]["device_id"]);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let credential = phone.get("credential");
-    let _done = bench.report(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _done = bench.report_command(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
     assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_used");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
 }
@@ -1125,7 +1131,7 @@ async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_els
             "os_version": "99.9", "app_version": "9.9.9", "push_token": "another", "pin_failures": 50,
             "usage": {"sequence": 1, "calls": 5},
         });
-        let answer = one.bench.report_in(&one.credential, news).await.expect(200);
+        let answer = one.bench.check_in_with(&one.credential, news).await.expect(200);
         assert_eq!(answer.get("access"), access);
         assert_eq!(answer.body["commands"][0]["command_id"], *wipe, "{kept_out}");
         one.bench.drain().await;
@@ -1218,10 +1224,10 @@ impl One {
         assert_eq!(device["unconfirmed_wipe"].is_object(), unconfirmed, "{device}");
         for (name, is) in [("pending_command", pending), ("unconfirmed_wipe", unconfirmed)] {
             for asked in [true, false] {
-                let users = self.bench.all(&self.tenant, &format!("/users?{name}={asked}")).await;
+                let users = self.bench.list_all(&self.tenant, &format!("/users?{name}={asked}")).await;
                 assert_eq!(users.iter().any(|listed| listed["user_id"] == *self.user), is == asked, "{name}={asked}");
                 assert!(users.iter().all(|listed| listed[name] == asked), "{name}={asked}");
-                let devices = self.bench.all(&self.tenant, &format!("/devices?{name}={asked}")).await;
+                let devices = self.bench.list_all(&self.tenant, &format!("/devices?{name}={asked}")).await;
                 let found = devices.iter().any(|listed| listed["device_id"] == *self.device);
                 assert_eq!(found, is == asked, "{name}={asked}");
             }

@@ -23,11 +23,11 @@ use domain::models::device::{
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
-use domain::models::job::{ItemOutcome, JobItem, JobKind, NAMED_LIMIT, NewJob, NextPage, Selection};
+use domain::models::job::{IDS_LIMIT, ItemOutcome, JobItem, JobKind, NewJob, NextPage, Selection};
 use domain::models::key;
 use domain::models::key::Key;
 use domain::models::member;
-use domain::models::member::{CreatedByMember, ISSUER, MADE_LIMIT, Member, SUBJECT};
+use domain::models::member::{CREATED_LIMIT, CreatedByMember, ISSUER, Member, SUBJECT};
 use domain::models::network::{NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning};
 use domain::models::provenance::Field;
 use domain::models::push::Push;
@@ -38,7 +38,7 @@ use domain::models::token::NewToken;
 use domain::models::usage::{UsageKind, UsageReport};
 use domain::models::user::{NAME, NUMBER, NewUser, Source, USERNAME, User, UserEdit};
 use domain::models::webhook::{
-    Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, EventSelection, REPLY_KEPT, Secrets,
+    Attempt, DESCRIPTION, Delivery as HookDelivery, Edit as HookEdit, EventSelection, RESPONSE_EXCERPT_LIMIT, Secrets,
     Settings as HookSettings, TYPE, TYPES_LIMIT, Webhook, new_secret,
 };
 use domain::models::workspace;
@@ -280,7 +280,7 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
     };
     let open: Vec<Command> = open.iter().map(&mut command).collect();
     device.commands = open.iter().map(noted).collect();
-    DeviceWithCommands { device, open }
+    DeviceWithCommands { device, open_commands: open }
 }
 
 fn noted(command: &Command) -> OpenCommand {
@@ -298,7 +298,7 @@ fn noted(command: &Command) -> OpenCommand {
 fn leaving(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     let leaving = |phone: &DeviceWithCommands| {
         let failed = phone_with(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
-        let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open[0].clone() };
+        let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open_commands[0].clone() };
         let claim = claim(&phone.device, true);
         DeviceToDelete { device: phone.device.clone(), claim, unconfirmed: Some(failed), attachments: None }
     };
@@ -326,7 +326,7 @@ fn with_phones(user: &mut User, phones: [DeviceWithCommands; DEVICE_LIMIT]) -> V
         phone.device.device_id = device_id;
         phone.device.device_identifier.truncate(IDENTIFIER.max - 1);
         phone.device.device_identifier.push_str(&(number % 10).to_string());
-        for command in &mut phone.open {
+        for command in &mut phone.open_commands {
             command.device_id = device_id;
         }
         user.device_ids.insert(device_id);
@@ -345,7 +345,7 @@ fn new_id() -> CommandId {
 /// The commit of a change, which fits as it is and with the outcome of a job's thing, and whose
 /// rows are small.
 fn fits_changed(change: &ChangeSet) -> usize {
-    let commit = Commit::changing(context().event_id, change);
+    let commit = Commit::from_changes(context().event_id, change);
     let len = commit.len();
     fits(&commit);
     fits(&commit.put(&outcome(1)));
@@ -428,7 +428,7 @@ fn new_invitation(number: u8) -> NewInvitation {
         code_hash: Hash::of([number]),
         channel: Channel::Email,
         devices: 1,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     }
 }
 
@@ -442,14 +442,14 @@ fn metadata(device: &Device) -> DeviceAttachments {
     let key = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(METADATA_KEY_LENGTH - 2));
     let value = json!("\u{10400}".repeat(METADATA_VALUE_LENGTH));
     let values = (0..METADATA_KEYS).map(|at| (key(at), value.clone())).collect();
-    DeviceAttachments { metadata: values, ..DeviceAttachments::none(device) }
+    DeviceAttachments { metadata: values, ..DeviceAttachments::empty(device) }
 }
 
 /// As the operation commits it.
 fn registered(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
-    let commit = Commit::changing(context().event_id, &registration.change());
+    let commit = Commit::from_changes(context().event_id, &registration.change());
     let device = &registration.device.after;
-    let token = PushToken::given(device, registration.token.clone().unwrap(), token_before, now());
+    let token = PushToken::new_for(device, registration.token.clone().unwrap(), token_before, now());
     match token_before {
         Some(before) => commit.edit(before, &token),
         None => commit.put(&token),
@@ -470,7 +470,7 @@ proptest! {
     #[test]
     fn making_a_user_fits_into_one_commit(new in new_user()) {
         let (user, change) = User::create(new, UserId(id(3)), &context());
-        fits(&Commit::changing(context().event_id, &change).remember(&remembered(), false));
+        fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
         small(&user);
         small(&change.events[0]);
     }
@@ -501,11 +501,11 @@ proptest! {
         let text = AccessToken::new(|bytes| bytes.fill(7));
         let (token, events) = tokens::create(new, TokenId(id(9)), &text, &person, now(), own);
         prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
-        let commit = Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
-        fits(&commit.put(&token).put(&TokenPlace::of(&token)).remember(&remembered(), false));
+        let commit = Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
+        fits(&commit.put(&token).put(&TokenPlace::of(&token)).put_idempotency_record(&remembered(), false));
         small(&token);
         let (revoked, events) = tokens::revoke(&token, &person, now(), own).unwrap();
-        fits(&Commit::changing(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
+        fits(&Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
     }
 
     #[test]
@@ -516,7 +516,7 @@ proptest! {
         let superseded = second.invitation_after(&first).clone();
         prop_assert!(superseded.superseded_at.is_some());
         second.secrets.code = Some("code".to_owned());
-        fits(&Commit::changing(context().event_id, &second).remember(&remembered(), false));
+        fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&remembered(), false));
         small(&superseded);
     }
 
@@ -533,11 +533,11 @@ proptest! {
                 user: user.clone(),
                 claim: Some(claim(&old.device, held)),
                 claimed: Some(old.device.clone()),
-                commands: old.open.clone(),
+                commands: old.open_commands.clone(),
                 held: Vec::new(),
             };
             let registration = register(&found, &application, &drawn, &context()).unwrap();
-            let token = PushToken::given(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
+            let token = PushToken::new_for(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
             fits(&registered(&registration, held.then_some(&token)));
             small(&registration.device.after);
             small(&token);
@@ -549,7 +549,7 @@ proptest! {
         let before = device(&user(new), &application);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
         let change = devices::edit(&before, None, &edit, &context()).unwrap().unwrap();
-        fits(&Commit::changing(context().event_id, &change));
+        fits(&Commit::from_changes(context().event_id, &change));
         small(&change.attachments[0].after);
         small(&change.events[0]);
     }
@@ -561,13 +561,13 @@ proptest! {
         user.device_ids.insert(device.device_id);
         let leaving = DeviceToDelete { device: device.clone(), claim: claim(&device, true), unconfirmed: None, attachments: None };
         let change = devices::delete(&leaving, &user, None, Duration::days(30), &context()).unwrap();
-        fits(&Commit::changing(context().event_id, &change));
+        fits(&Commit::from_changes(context().event_id, &change));
         let (deleted, claim) = (&change.devices[0].after, &change.claims[0].after);
         let late = EventContext { at: now().plus(Duration::days(30)), ..context() };
         let event = devices::purge(deleted, &late).unwrap();
-        let token = PushToken::given(&device, "t".repeat(PUSH_TOKEN.max), None, now());
+        let token = PushToken::new_for(&device, "t".repeat(PUSH_TOKEN.max), None, now());
         let commit =
-            Commit::of(&event).delete(deleted).delete(&metadata(&device)).delete(&token).delete(claim);
+            Commit::with_event(&event).delete(deleted).delete(&metadata(&device)).delete(&token).delete(claim);
         fits(&commit);
         small(deleted);
         small(claim);
@@ -659,7 +659,7 @@ proptest! {
         let change = change.then(offered);
         fits_changed(&change);
         // The code is kept beside.
-        fits(&Commit::changing(context().event_id, &change).keep_code(&made, &"c".repeat(22)).put(&outcome(1)));
+        fits(&Commit::from_changes(context().event_id, &change).put_code(&made, &"c".repeat(22)).put(&outcome(1)));
     }
 
     #[test]
@@ -705,10 +705,10 @@ proptest! {
     fn a_devices_word_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
         let new = NewUser { username: "a".into(), ..NewUser::default() };
         let phone = phone_with(device(&user(new), &application), &open);
-        for command in &phone.open {
-            for stimulus in [Trigger::NotNow, Trigger::Cancel, Trigger::TimeIsUp, Trigger::Replaced] {
+        for command in &phone.open_commands {
+            for stimulus in [Trigger::Deferred, Trigger::Cancel, Trigger::Expired, Trigger::Replaced] {
                 if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &context()) {
-                    fits(&Commit::changing(context().event_id, &said));
+                    fits(&Commit::from_changes(context().event_id, &said));
                     let after = said.command_after(command);
                     small(after);
                     small(&said.events[0]);
@@ -764,7 +764,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         user,
         claim: Some(claim(&old.device, true)),
         claimed: Some(old.device),
-        commands: old.open,
+        commands: old.open_commands,
         held: Vec::new(),
     };
     let drawn = NewIds { device_id: DeviceId(id(9)) };
@@ -782,7 +782,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
 fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     let (phone, others) = phones.split_first().unwrap();
     let version = "n".repeat(CONFIG_VERSION.max);
-    let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() }.served_with(&version);
+    let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() }.with_served_version(&version);
     let report = CheckInReport {
         os_version: Some("2".repeat(VERSION.max)),
         app_version: Some("2".repeat(VERSION.max)),
@@ -795,7 +795,7 @@ fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
         config_version: Some(version),
     };
     let found = check_in::CheckInState {
-        commands: phone.open.clone(),
+        commands: phone.open_commands.clone(),
         user: Some((user.clone(), devices(others), Settings::default())),
         usage: None,
         total: None,
@@ -805,8 +805,8 @@ fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     };
     fits_changed(&change);
     let Some(TokenChange::New(token)) = token else { panic!("it has a new token") };
-    let after = PushToken::given(&change.devices[0].after, token, None, now());
-    Commit::changing(context().event_id, &change).put(&after)
+    let after = PushToken::new_for(&change.devices[0].after, token, None, now());
+    Commit::from_changes(context().event_id, &change).put(&after)
 }
 
 fn plain_user() -> NewUser {
@@ -895,8 +895,8 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
     let wanted = ScimUserWrite::read(&Document::of(&before), &after).unwrap();
     let updated = update(&before, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
-    let commit = Commit::changing(context().event_id, &updated.change);
-    let commit = commit.keep(before.kept.as_ref(), updated.kept.as_ref());
+    let commit = Commit::from_changes(context().event_id, &updated.change);
+    let commit = commit.put_scim_attributes(before.kept.as_ref(), updated.kept.as_ref());
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
     let words = before.user.search_words().len();
     assert_eq!(words, 16);
@@ -914,8 +914,8 @@ fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
         .map(|name| (name.to_owned(), json!(name)))
         .collect();
     let body = json!({"name": "File", "mapping": mapping, "key_field": "external_id"});
-    let mut fields = Fields::of_json(body.as_object().unwrap().clone());
-    let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
+    let mut fields = Fields::from_json(body.as_object().unwrap().clone());
+    let settings = SourceSettings::read_new(&mut fields, SourceKind::Csv, &[]);
     fields.finish().unwrap();
     let mut source = DataSource::create(SourceKind::Csv, SourceId(id(30)), settings, &context()).0;
     let new = NewUser {
@@ -974,7 +974,7 @@ fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
 
 #[test]
 fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_row() {
-    let ids: Vec<String> = (0..NAMED_LIMIT).map(|_| id(9).to_string()).collect();
+    let ids: Vec<String> = (0..IDS_LIMIT).map(|_| id(9).to_string()).collect();
     let new = |selection| NewJob {
         job_id: JobId(id(20)),
         kind: JobKind::Users,
@@ -988,13 +988,13 @@ fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_ro
     for selection in [Selection::Ids(ids.clone()), Selection::Filter(filter)] {
         let change = begin(new(selection), &context());
         let job = change.job.as_ref().unwrap().after.clone();
-        fits(&Commit::changing(context().event_id, &change).remember(&remembered(), false));
+        fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
         small(&job);
         let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)), ..NextPage::default() };
-        let change = page_done(&job, &[ItemOutcome::Failed; NAMED_LIMIT], Some(next), &context());
+        let change = page_done(&job, &[ItemOutcome::Failed; IDS_LIMIT], Some(next), &context());
         small(&change.job.as_ref().unwrap().after);
-        let last = page_done(&job, &[ItemOutcome::Changed; NAMED_LIMIT], None, &context());
-        fits(&Commit::changing(context().event_id, &last));
+        let last = page_done(&job, &[ItemOutcome::Changed; IDS_LIMIT], None, &context());
+        fits(&Commit::from_changes(context().event_id, &last));
         small(&outcome(1));
     }
 }
@@ -1013,7 +1013,7 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
     for number in 0..NETWORK_LIMIT {
         let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));
         let change = network_reported(&user, &provider, &report, &context()).unwrap().unwrap();
-        fits(&Commit::changing(context().event_id, &change));
+        fits(&Commit::from_changes(context().event_id, &change));
         small(&change.events[0]);
         user = change.into_user().unwrap();
     }
@@ -1050,7 +1050,7 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         ..WorkspaceEdit::default()
     };
     let (after, event) = workspaces::update(&workspace, &edit, &context()).unwrap();
-    fits(&Commit::of(&event).edit(&workspace, &after));
+    fits(&Commit::with_event(&event).edit(&workspace, &after));
     small(&after);
     small(&event);
 }
@@ -1076,16 +1076,16 @@ fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
         }))
         .unwrap()
     };
-    let made = CreatedByMember { keys: (0..MADE_LIMIT).map(key).collect(), webhooks: Vec::new() };
+    let made = CreatedByMember { keys: (0..CREATED_LIMIT).map(key).collect(), webhooks: Vec::new() };
     let drawn = std::cell::Cell::new(0_u8);
     let new_id = || {
         drawn.set(drawn.get() + 1);
         EventContext { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..context() }
     };
     let removal = members::remove(&before, &leaves, &made, true, new_id).unwrap();
-    assert_eq!(removal.keys.len(), MADE_LIMIT);
+    assert_eq!(removal.keys.len(), CREATED_LIMIT);
     let change = ChangeSet { events: removal.events, ..ChangeSet::default() };
-    let commit = Commit::changing(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
+    let commit = Commit::from_changes(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
     fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
 }
 
@@ -1111,7 +1111,7 @@ fn removing_what_is_kept_of_a_user_fits_into_commits() {
     let change = lifecycle::delete(&user, &[], &[], &wanted, &context()).unwrap().unwrap();
     user = change.user.unwrap().after;
     let late = EventContext { at: now().plus(Duration::days(1)), ..context() };
-    fits(&Commit::of(&lifecycle::purge(&user, &late).unwrap()).delete(&user));
+    fits(&Commit::with_event(&lifecycle::purge(&user, &late).unwrap()).delete(&user));
 }
 
 #[test]
@@ -1138,19 +1138,20 @@ fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_row
     let types: Vec<String> = (0..TYPES_LIMIT).map(|n| format!("{n:0>width$}", width = TYPE.max)).collect();
     let url = format!("https://e.example/{}", "x".repeat(URL_LIMIT - 18));
     let body = json!({"url": url, "event_types": types, "description": "\u{10400}".repeat(DESCRIPTION.max)});
-    let mut fields = Fields::of_json(body.as_object().unwrap().clone());
+    let mut fields = Fields::from_json(body.as_object().unwrap().clone());
     let settings = HookSettings::read(&mut fields, EventSelection::Any, EgressPolicy::Public);
     fields.finish().unwrap();
     let (webhook, made) = Webhook::create(WebhookId(id(40)), settings, &context());
-    let secrets = Secrets::of(new_secret(|bytes| bytes.fill(7)));
-    fits(&Commit::of(&made).put(&webhook).keep_webhook_secrets(webhook.webhook_id, &secrets));
-    let mut edit = Fields::of_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
+    let secrets = Secrets::with_current(new_secret(|bytes| bytes.fill(7)));
+    fits(&Commit::with_event(&made).put(&webhook).put_webhook_secrets(webhook.webhook_id, &secrets));
+    let mut edit = Fields::from_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
     let (after, event) = webhook.update(HookEdit::read(&mut edit, EgressPolicy::Public), &context()).unwrap();
-    let delivery = HookDelivery::due(&after, &event, now()).taken_up(id(41), now());
-    let gone = Attempt { reply: "x".repeat(REPLY_KEPT), ..Attempt::answered(now(), 410, b"", i64::MAX) };
-    let ended = delivery.after(id(41), &gone).unwrap();
+    let delivery = HookDelivery::new_due(&after, &event, now()).with_attempt_started(id(41), now());
+    let gone =
+        Attempt { reply: "x".repeat(RESPONSE_EXCERPT_LIMIT), ..Attempt::with_response(now(), 410, b"", i64::MAX) };
+    let ended = delivery.with_attempt_result(id(41), &gone).unwrap();
     let (off, disabled) = after.after(&after.url, &gone, false, &context()).unwrap();
-    fits(&Commit::of(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
+    fits(&Commit::with_event(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
     small(&ended);
     // What SNS takes of an event, and so does every queue.
     assert!(bytes(&webhook) < 16 * 1024 && bytes(&event) < 64 * 1024 && bytes(&made) < 64 * 1024);

@@ -6,7 +6,7 @@ use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Fault, Faults, Lasting, Strike};
+use testkit::faults::{Fault, FaultDuration, Faults, Strike};
 use testkit::tap::Tap;
 use testkit::{Bench, Setup, Tenant, rows};
 
@@ -80,7 +80,8 @@ async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_non
     let user = bench.user(&tenant, "ada").await;
     let path = format!("/users/{user}/invite");
     for _ in 0..3 {
-        let _accepted = bench.post_when_it_may(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
+        let _accepted =
+            bench.post_after_message_limit(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
     }
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 1);
@@ -150,7 +151,7 @@ async fn the_same_call_for_another_user_is_another_call() {
 async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_own_end_alone() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     bench.stack.messaging().clear();
     let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
@@ -173,11 +174,11 @@ async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
     let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
     let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
     let news = json!({"app_version": "5.0.0"});
-    let _seen = bench.report_in(&credential, news).await.expect(200);
-    let _done = bench.report(&credential, &lock, "succeeded").await.expect(200);
+    let _seen = bench.check_in_with(&credential, news).await.expect(200);
+    let _done = bench.report_command(&credential, &lock, "succeeded").await.expect(200);
     let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
     let _config = bench.download(&credential).await.expect(200);
-    let events = bench.all(&tenant, &format!("/events?user_id={user}")).await;
+    let events = bench.list_all(&tenant, &format!("/events?user_id={user}")).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
     let actors: BTreeMap<String, String> = events.iter().map(by).collect();
@@ -263,7 +264,7 @@ fn report_of(message_id: &str, status: &str) -> Value {
         group: entry.group.clone(),
         operation: "record-feedback".to_owned(),
     };
-    local::logs::event(&entry, &subscription, &local::template::Place::default())
+    local::logs::event(&entry, &subscription, &local::template::StackLocation::default())
 }
 
 #[tokio::test]
@@ -297,7 +298,8 @@ async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_
             users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
         }
         // The first of them is denied, and would be denied again as often as it is tried.
-        let strike = Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, lasting: Lasting::Calls(1) };
+        let strike =
+            Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, duration: FaultDuration::Calls(1) };
         faults.watch("send-message", Some(strike));
         for user in &users {
             let path = format!("/users/{user}/invite");
@@ -436,7 +438,7 @@ async fn again(bench: &Bench, tenant: &Tenant) {
 async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_comes() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (_user, phones) = bench.person(&tenant, "ada", 2).await;
+    let (_user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     bench.stack.messaging().clear();
     let path = format!("/devices/{}/wipe", phones[0].0);
@@ -455,7 +457,7 @@ async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_com
 async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     let _other = bench.phone(&tenant, "bob").await;
     bench.drain().await;
     bench.stack.messaging().clear();
@@ -466,7 +468,7 @@ async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() 
     change("suspend").await;
     change("activate").await;
     let body = json!({"pin_failures": 10});
-    let locked = bench.report_in(&phones[0].1, body).await.expect(200);
+    let locked = bench.check_in_with(&phones[0].1, body).await.expect(200);
     assert_eq!(locked.get("access"), "user_locked");
     bench.drain().await;
     change("activate").await;
@@ -484,7 +486,7 @@ async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() 
 async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_for_its_command() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     for step in ["reset-pin", "lock-and-wipe"] {
         bench.stack.messaging().clear();
@@ -500,7 +502,7 @@ async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_
 async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 2).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     bench.stack.messaging().clear();
     let body = json!({"without_wipe": true, "reason": "left"});
@@ -527,7 +529,7 @@ async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
 async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_more() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 1).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
     let (id, credential) = &phones[0];
     let wipe = json!({"expires_in_days": 60});
     let _ordered = bench.post(&format!("/devices/{id}/wipe"), &tenant.key, wipe).await.expect(202);
@@ -561,7 +563,7 @@ async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_mo
 async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, String) {
     let user = bench.user(tenant, "ada").await;
     let code = bench.invite(tenant, &user, 1).await;
-    let mut application = Bench::application(&code, "phone");
+    let mut application = Bench::registration_body(&code, "phone");
     application["push_token"] = json!("stale-token");
     let registered = bench.call(Method::POST, "/devices", None, Some(&application)).await.expect(201);
     (registered.body["device"]["device_id"].as_str().unwrap().to_owned(), registered.get("credential"))
@@ -588,7 +590,7 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
 
     let report = json!({"push_token": "fresh-token"});
-    let _seen = bench.report_in(&credential, report).await.expect(200);
+    let _seen = bench.check_in_with(&credential, report).await.expect(200);
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["reason"], "endpoint_ready");
@@ -614,7 +616,7 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
     };
     let contact = async || {
         let same = json!({"push_token": "stale-token"});
-        let _came = bench.report_in(&credential, same).await.expect(200);
+        let _came = bench.check_in_with(&credential, same).await.expect(200);
         bench.drain().await;
         device(&bench, &tenant, &id).await
     };
@@ -638,19 +640,19 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
 async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (_, phones) = bench.person(&tenant, "ada", 3).await;
+    let (_, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     bench.drain().await;
     let [kept, deleted, erased] = [0, 1, 2].map(|n| phones[n].0.clone());
     let _gone = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
     let wipe = bench.post(&format!("/devices/{erased}/wipe"), &tenant.key, json!({})).await.expect(202);
-    let _done = bench.report(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _done = bench.report_command(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
     bench.drain().await;
     for (id, reason) in [(&kept, "endpoint_ready"), (&deleted, "device_deleted"), (&erased, "device_erased")] {
         let push = device(&bench, &tenant, id).await["push"].clone();
         assert_eq!((&push["in_use"], &push["reason"]), (&json!(*id == kept), &json!(reason)));
     }
     for (filter, expected) in [("true", vec![&kept]), ("false", vec![&deleted, &erased])] {
-        let listed = bench.all(&tenant, &format!("/devices?push_in_use={filter}")).await;
+        let listed = bench.list_all(&tenant, &format!("/devices?push_in_use={filter}")).await;
         let mut ids: Vec<&str> = listed.iter().filter_map(|device| device["device_id"].as_str()).collect();
         ids.sort_unstable();
         let mut expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use testkit::tap::Tap;
 use testkit::{Answer, Setup, qr, rows, text};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15";
 const ANDROID: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile";
 const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-impl House {
+impl Fixture {
     /// Starts a deployment, lets its e-mail go out, and answers with the deployment and its code.
     async fn deploy(&self, user: &str) -> (String, String) {
         self.bench.deploy(&self.tenant, user).await
@@ -38,7 +38,7 @@ impl House {
     }
 
     async fn installed(&self, credential: &str, version: &str) -> Answer {
-        self.bench.report_in(credential, json!({"config_version": version})).await.expect(200)
+        self.bench.check_in_with(credential, json!({"config_version": version})).await.expect(200)
     }
 
     /// Has a phone download its configuration and put it in place; answers with its version.
@@ -90,21 +90,21 @@ fn link(mail: &OutboxItem) -> String {
 
 #[tokio::test]
 async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_leads_there() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let profile = json!({
         "name": "Office",
         "settings": {"theme": "dark", "account": {"domain": "acme.example", "name": "nobody"}, "codecs": ["opus"]},
     });
-    let profile = house.post("/profiles", profile).await.expect(201).get("profile_id");
-    let user = house.user("ada").await;
+    let profile = fixture.post("/profiles", profile).await.expect(201).get("profile_id");
+    let user = fixture.user("ada").await;
     let edit = json!({
         "sip_user_name": "sip-ada", "service_account": "Ada at work",
         "overrides": {"theme": "light", "account": {"sip_user_name": "overridden"}},
     });
-    let _edited = house.patch(&format!("/users/{user}"), edit).await.expect(200);
+    let _edited = fixture.patch(&format!("/users/{user}"), edit).await.expect(200);
     let secrets = json!({"client_password": "s3cret-client", "voicemail_pin": "90210"});
     let path = format!("/users/{user}/secrets");
-    let set = house.put(&path, secrets).await.expect(200);
+    let set = fixture.put(&path, secrets).await.expect(200);
     assert_eq!(
         set.body["secrets"].as_object().unwrap().keys().collect::<Vec<_>>(),
         ["client_password", "voicemail_pin"]
@@ -112,15 +112,15 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     assert!(!set.text.contains("s3cret") && !set.text.contains("90210"), "{}", set.text);
 
     // The e-mail.
-    let made = house.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
+    let made = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
     let deployment = made.get("deployment_id");
     assert_eq!((made.get("status"), &made.body["deployed_at"]), ("open".to_owned(), &Value::Null));
-    assert_eq!(house.shown(&user).await["deployed_at"], Value::Null, "it has not gone out");
-    house.bench.drain().await;
-    let mails = house.mails();
+    assert_eq!(fixture.shown(&user).await["deployed_at"], Value::Null, "it has not gone out");
+    fixture.bench.drain().await;
+    let mails = fixture.mails();
     assert_eq!(mails.len(), 1);
     let mail = &mails[0];
-    let code = house.bench.newest_deployment_code().unwrap();
+    let code = fixture.bench.newest_deployment_code().unwrap();
     let link = link(mail);
     assert!(link.ends_with(&format!("/r/{code}")) && link.starts_with("http"), "{link}");
     assert_eq!(mail.to, "ada@example.com");
@@ -143,7 +143,7 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
         assert_eq!(picture.content_type, "image/png");
         assert_eq!(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()), link);
     }
-    let sent = house.shown(&user).await;
+    let sent = fixture.shown(&user).await;
     assert_eq!(
         (text(&sent["profile"]), text(&sent["deployment"]["delivery"]["state"])),
         ("Office".into(), "delivered".into())
@@ -152,34 +152,34 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
 
     // The code at hand, each showing of it on the record, and the page on a computer.
     for accept in ["*/*", "image/svg+xml", "text/html, image/png;q=0.1, image/svg+xml;q=0.2"] {
-        let picture = house.qr(&deployment, accept).await;
+        let picture = fixture.qr(&deployment, accept).await;
         assert_eq!((picture.status().as_u16(), header(&picture, "content-type")), (200, "image/svg+xml".to_owned()));
         assert_eq!(
             (qr::read_svg(&body(&picture)), header(&picture, "cache-control")),
             (link.clone(), "no-store".into())
         );
     }
-    let picture = house.qr(&deployment, "image/png, image/svg+xml;q=0.5").await;
+    let picture = fixture.qr(&deployment, "image/png, image/svg+xml;q=0.5").await;
     assert_eq!(
         (header(&picture, "content-type"), qr::read_png(picture.body())),
         ("image/png".to_owned(), link.clone())
     );
-    let refused = house.qr(&deployment, "application/json").await;
+    let refused = fixture.qr(&deployment, "application/json").await;
     assert_eq!(refused.status(), 406);
-    let shown = house.events("deployment.qr_shown").await;
+    let shown = fixture.events("deployment.qr_shown").await;
     assert_eq!(shown.len(), 4);
     assert!(shown.iter().all(|event| event["deployment_id"] == *deployment && event["user_id"] == *user), "{shown:?}");
-    let page = house.fetch(&format!("/r/{code}"), &[("user-agent", DESKTOP)]).await;
+    let page = fixture.fetch(&format!("/r/{code}"), &[("user-agent", DESKTOP)]).await;
     assert_eq!((page.status().as_u16(), qr::read_svg(&body(&page))), (200, link));
 
     // The phone.
-    house.bench.advance(Duration::minutes(1));
-    let phone = house.bench.register(&code, "adas-phone").await.expect(201);
+    fixture.bench.advance(Duration::minutes(1));
+    let phone = fixture.bench.register(&code, "adas-phone").await.expect(201);
     let credential = phone.get("credential");
-    assert_eq!(house.shown(&user).await["force_pending"], true);
-    let told = house.bench.check_in(&credential).await.expect(200);
+    assert_eq!(fixture.shown(&user).await["force_pending"], true);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".to_owned(), &json!(true)));
-    let config = house.download(&credential).await.expect(200);
+    let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.headers["cache-control"], "no-store");
     assert_eq!(
         (text(&config.body["profile"]["name"]), &config.body["profile"]["revision"]),
@@ -195,25 +195,25 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     assert_eq!(settings["account"], account, "the user's own settings over their data over the profile's");
     let version = config.get("config_version");
     let (served, downloaded) =
-        (house.shown(&user).await["served_at"].clone(), house.shown(&user).await["downloaded_at"].clone());
+        (fixture.shown(&user).await["served_at"].clone(), fixture.shown(&user).await["downloaded_at"].clone());
     assert!(served.is_string() && downloaded.is_null(), "served is not downloaded");
 
     // What it has in place, by its own word.
-    let told = house.bench.check_in(&credential).await.expect(200);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(told.body["download_config"], true, "it was given one that it has not put in place");
-    house.bench.advance(Duration::minutes(1));
-    let told = house.installed(&credential, &version).await;
+    fixture.bench.advance(Duration::minutes(1));
+    let told = fixture.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], false);
-    let set_up = house.shown(&user).await;
+    let set_up = fixture.shown(&user).await;
     assert!(set_up["downloaded_at"].as_str() > set_up["served_at"].as_str(), "{set_up}");
     assert_eq!((&set_up["force_pending"], text(&set_up["deployment"]["status"])), (&json!(false), "used".into()));
 
     // The same once more is the same, and says nothing new.
-    let before = house.bench.event_types(&house.tenant).await;
-    let again = house.download(&credential).await.expect(200);
+    let before = fixture.bench.event_types(&fixture.tenant).await;
+    let again = fixture.download(&credential).await.expect(200);
     assert_eq!(again.body, config.body);
-    let _told = house.installed(&credential, &version).await;
-    assert_eq!(house.bench.event_types(&house.tenant).await, before);
+    let _told = fixture.installed(&credential, &version).await;
+    assert_eq!(fixture.bench.event_types(&fixture.tenant).await, before);
     for kind in [
         "deployment.started",
         "deployment.sent",
@@ -223,81 +223,83 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     ] {
         assert_eq!(before.iter().filter(|recorded| *recorded == kind).count(), 1, "{kind}");
     }
-    house.bench.drain().await;
-    assert_eq!(house.mails().len(), 1);
+    fixture.bench.drain().await;
+    assert_eq!(fixture.mails().len(), 1);
 }
 
 #[tokio::test]
 async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_secret_shows_in_its_version() {
-    let house = House::new().await;
-    let (user, _device, credential) = house.enrolled("ada").await;
-    let key = &house.tenant.key;
-    let mut versions = BTreeSet::from([house.set_up(&credential).await]);
+    let fixture = Fixture::new().await;
+    let (user, _device, credential) = fixture.enrolled("ada").await;
+    let key = &fixture.tenant.key;
+    let mut versions = BTreeSet::from([fixture.set_up(&credential).await]);
     let mut another = async |what: &str| {
-        house.bench.advance(Duration::minutes(1));
-        let version = house.set_up(&credential).await;
+        fixture.bench.advance(Duration::minutes(1));
+        let version = fixture.set_up(&credential).await;
         assert!(versions.insert(version), "another version after {what}");
     };
     let path = format!("/users/{user}");
     let profile = json!({"name": "Office", "settings": {"a": 1}});
-    let profile = house.bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
+    let profile = fixture.bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
     another("a default profile").await;
     let _changed =
-        house.bench.patch(&format!("/profiles/{profile}"), key, json!({"settings": {"a": 2}})).await.expect(200);
+        fixture.bench.patch(&format!("/profiles/{profile}"), key, json!({"settings": {"a": 2}})).await.expect(200);
     another("other settings").await;
-    let _changed = house.bench.patch(&path, key, json!({"overrides": {"b": 1e300}})).await.expect(200);
+    let _changed = fixture.bench.patch(&path, key, json!({"overrides": {"b": 1e300}})).await.expect(200);
     another("settings of their own").await;
-    let _changed = house.bench.patch(&path, key, json!({"sip_user_name": "s"})).await.expect(200);
+    let _changed = fixture.bench.patch(&path, key, json!({"sip_user_name": "s"})).await.expect(200);
     another("account data").await;
     for secret in ["4711", "4711"] {
-        let _set = house.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": secret})).await.expect(200);
+        let _set =
+            fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": secret})).await.expect(200);
         // Whether it is the same as before is for nobody to learn.
         another("a secret").await;
     }
-    let _same = house.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
-    assert!(!versions.insert(house.set_up(&credential).await), "of what a phone is not told it knows nothing");
+    let _same = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
+    assert!(!versions.insert(fixture.set_up(&credential).await), "of what a phone is not told it knows nothing");
 }
 
 #[tokio::test]
 async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them() {
-    let house = House::new().await;
-    let (user, device, credential) = house.enrolled("ada").await;
-    let (_other, _device, others) = house.enrolled("bea").await;
-    let version = house.set_up(&credential).await;
-    assert_eq!(house.set_up(&credential).await, version, "what is the same reads the same");
-    let _others = house.set_up(&others).await;
+    let fixture = Fixture::new().await;
+    let (user, device, credential) = fixture.enrolled("ada").await;
+    let (_other, _device, others) = fixture.enrolled("bea").await;
+    let version = fixture.set_up(&credential).await;
+    assert_eq!(fixture.set_up(&credential).await, version, "what is the same reads the same");
+    let _others = fixture.set_up(&others).await;
     let salt = |user: &str| {
         let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
-        let row = rows::all(&house.bench, rows::MAIN).values().find(is).cloned();
+        let row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned();
         row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
     };
     let of_ada = salt(&user);
     assert_eq!(of_ada.len(), 22, "it is drawn");
     let holding =
-        || rows::everything(&house.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
+        || rows::everything(&fixture.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
     assert_eq!(holding(), 1, "it stands in the user's own row alone");
-    assert!(!house.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
+    assert!(!fixture.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
     let delete = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
-    let _deleted = house.bench.call(Method::DELETE, &path, Some(&house.tenant.key), Some(&delete)).await.expect(200);
-    house.bench.advance(Duration::days(100));
-    let _purged = house.bench.purge().await;
+    let _deleted =
+        fixture.bench.call(Method::DELETE, &path, Some(&fixture.tenant.key), Some(&delete)).await.expect(200);
+    fixture.bench.advance(Duration::days(100));
+    let _purged = fixture.bench.purge().await;
     assert_eq!((salt(&user), holding()), (String::new(), 0));
-    house.bench.drain().await;
-    let told = rows::all(&house.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
+    fixture.bench.drain().await;
+    let told = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
     assert!(told.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
 }
 
 #[tokio::test]
 async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_gets_the_configuration() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for round in 0..10 {
-        let user = house.user(&format!("ada-{round}")).await;
-        let (_deployment, code) = house.deploy(&user).await;
+        let user = fixture.user(&format!("ada-{round}")).await;
+        let (_deployment, code) = fixture.deploy(&user).await;
         let answers = join_all((0..8).map(|phone| {
             let identifier = format!("phone-{round}-{phone}");
-            let (house, code) = (&house, &code);
-            async move { house.bench.register(code, &identifier).await }
+            let (fixture, code) = (&fixture, &code);
+            async move { fixture.bench.register(code, &identifier).await }
         }))
         .await;
         let registered: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 201).collect();
@@ -305,18 +307,18 @@ async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_ge
         for refused in answers.iter().filter(|answer| answer.status != 201) {
             assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_used"), "round {round}");
         }
-        let config = house.download(&registered[0].get("credential")).await.expect(200);
+        let config = fixture.download(&registered[0].get("credential")).await.expect(200);
         assert_eq!(config.body["settings"]["account"]["username"], format!("ada-{round}"));
-        let served = house.get(&format!("/users/{user}")).await;
+        let served = fixture.get(&format!("/users/{user}")).await;
         assert_eq!(served["devices"].as_array().map(Vec::len), Some(1));
     }
 }
 
 #[tokio::test]
 async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_in_no_other_reply() {
-    let house = House::new().await;
-    let key = &house.tenant.key;
-    let user = house.user("ada").await;
+    let fixture = Fixture::new().await;
+    let key = &fixture.tenant.key;
+    let user = fixture.user("ada").await;
     let path = format!("/users/{user}");
     let secrets = json!({
         "client_password": "s3cret-one", "pbx_sip_password": "s3cret-two",
@@ -327,36 +329,36 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
         replies.borrow_mut().push(answer.text.clone());
         answer
     };
-    let _set = keep(house.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
-    let (_deployment, code) = house.deploy(&user).await;
-    let invitation = house.bench.invite(&house.tenant, &user, 3).await;
-    let phone = keep(house.bench.register(&code, "one").await.expect(201));
+    let _set = keep(fixture.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
+    let (_deployment, code) = fixture.deploy(&user).await;
+    let invitation = fixture.bench.invite(&fixture.tenant, &user, 3).await;
+    let phone = keep(fixture.bench.register(&code, "one").await.expect(201));
     let (device, credential) = (text(&phone.body["device"]["device_id"]), phone.get("credential"));
     for identifier in ["two", "three"] {
-        let _more = keep(house.bench.register(&invitation, identifier).await.expect(201));
+        let _more = keep(fixture.bench.register(&invitation, identifier).await.expect(201));
     }
-    let config = house.download(&credential).await.expect(200);
+    let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["pbx_sip_password"], "s3cret-two");
 
     // A fourth.
-    let (_deployment, code) = house.deploy(&user).await;
-    let fourth = keep(house.bench.register(&code, "four").await.expect(409));
+    let (_deployment, code) = fixture.deploy(&user).await;
+    let fourth = keep(fixture.bench.register(&code, "four").await.expect(409));
     assert_eq!(fourth.code(), "device_limit_reached");
 
     let none = async |status: u16, why: &str| {
-        let before = rows::everything(&house.bench);
-        let refused = keep(house.download(&credential).await.expect(status));
+        let before = rows::everything(&fixture.bench);
+        let refused = keep(fixture.download(&credential).await.expect(status));
         assert_eq!(refused.code(), why);
-        assert!(before == rows::everything(&house.bench), "{why}: something was changed");
+        assert!(before == rows::everything(&fixture.bench), "{why}: something was changed");
         if status != 401 {
-            let told = keep(house.bench.check_in(&credential).await.expect(200));
+            let told = keep(fixture.bench.check_in(&credential).await.expect(200));
             let offered = told.body["download_config"] == true;
             assert!(!offered || why == "not_deployed", "{why}: it is told to download");
         }
     };
     let context = async |method: Method, path: &str, body: Value| {
-        house.bench.advance(Duration::minutes(1));
-        keep(house.bench.call(method, path, Some(key), Some(&body)).await.expect(200))
+        fixture.bench.advance(Duration::minutes(1));
+        keep(fixture.bench.call(method, path, Some(key), Some(&body)).await.expect(200))
     };
     let _blocked = context(Method::POST, &format!("/devices/{device}/block"), json!({})).await;
     none(403, "device_blocked").await;
@@ -366,18 +368,18 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
     let _suspended = context(Method::POST, &format!("{path}/suspend"), json!({})).await;
     none(403, "user_suspended").await;
     let _active = context(Method::POST, &format!("{path}/activate"), json!({})).await;
-    let _again = house.download(&credential).await.expect(200);
+    let _again = fixture.download(&credential).await.expect(200);
     for list in
         ["/users", "/deployments", "/devices", "/events", "/jobs", "/profiles", &path, &format!("{path}/invitations")]
     {
-        let _listed = keep(house.bench.get(list, key).await.expect(200));
+        let _listed = keep(fixture.bench.get(list, key).await.expect(200));
     }
     let _out = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
     none(409, "not_deployed").await;
-    let refused = keep(house.post(&format!("{path}/force-config"), json!({})).await.expect(409));
+    let refused = keep(fixture.post(&format!("{path}/force-config"), json!({})).await.expect(409));
     assert_eq!(refused.code(), "not_deployed");
-    let _back = house.deploy(&user).await;
-    let config = house.download(&credential).await.expect(200);
+    let _back = fixture.deploy(&user).await;
+    let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets have gone");
     let locked = context(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
     none(403, "user_locked").await;
@@ -391,11 +393,11 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
 
 #[tokio::test]
 async fn a_redirect_sends_each_phone_where_it_belongs() {
-    let house = House::new().await;
-    let user = house.user("ada").await;
-    let (_deployment, code) = house.deploy(&user).await;
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ada").await;
+    let (_deployment, code) = fixture.deploy(&user).await;
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
-        let reply = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
+        let reply = fixture.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
         told_to_nobody(&reply);
         let location = header(&reply, "location");
         match agent {
@@ -423,25 +425,25 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
             }
         }
     }
-    house.faults.watch("redirect", None);
+    fixture.faults.watch("redirect", None);
     for none in
         ["x", "", "2222222222222222222", "22222222222222222222222", "0000000000000000000000", "%2e%2e%2fkeys", "%00"]
     {
         for agent in [IPHONE, DESKTOP] {
-            let reply = house.fetch(&format!("/r/{none}"), &[("user-agent", agent)]).await;
+            let reply = fixture.fetch(&format!("/r/{none}"), &[("user-agent", agent)]).await;
             assert_eq!(reply.status(), 404, "{none}");
             assert!(header(&reply, "location").is_empty() && header(&reply, "cache-control") == "no-store", "{none}");
         }
     }
-    assert_eq!(house.faults.calls(), [], "for what cannot be a code nothing is looked up");
-    let bea = house.user("bea").await;
-    let invitation = house.bench.invite(&house.tenant, &bea, 1).await;
-    let before = rows::everything(&house.bench);
+    assert_eq!(fixture.faults.calls(), [], "for what cannot be a code nothing is looked up");
+    let bea = fixture.user("bea").await;
+    let invitation = fixture.bench.invite(&fixture.tenant, &bea, 1).await;
+    let before = rows::everything(&fixture.bench);
     for nobodys in ["2222222222222222222222", invitation.as_str()] {
-        let reply = house.fetch(&format!("/r/{nobodys}"), &[("user-agent", IPHONE)]).await;
+        let reply = fixture.fetch(&format!("/r/{nobodys}"), &[("user-agent", IPHONE)]).await;
         assert_eq!(reply.status(), 404, "{nobodys} is no deployment's code");
     }
-    assert!(before == rows::everything(&house.bench));
+    assert!(before == rows::everything(&fixture.bench));
 }
 
 /// Nobody keeps a reply whose address is a code, or learns of that address from it.
@@ -453,19 +455,20 @@ fn told_to_nobody(reply: &http::Response<Vec<u8>>) {
 
 #[tokio::test]
 async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
-    let house = House::new().await;
-    let users = [house.user("ada").await, house.user("bea").await, house.user("cyd").await, house.user("dan").await];
+    let fixture = Fixture::new().await;
+    let users =
+        [fixture.user("ada").await, fixture.user("bea").await, fixture.user("cyd").await, fixture.user("dan").await];
     let mut links = Vec::new();
     for user in &users {
-        links.push(house.deploy(user).await);
+        links.push(fixture.deploy(user).await);
     }
     let (taken_back, _) = &links[0];
-    let _revoked = house.bench.delete(&format!("/deployments/{taken_back}"), &house.tenant.key).await.expect(200);
-    let _newer = house.deploy(&users[1]).await;
-    let _phone = house.bench.register(&links[2].1, "cyds-phone").await.expect(201);
+    let _revoked = fixture.bench.delete(&format!("/deployments/{taken_back}"), &fixture.tenant.key).await.expect(200);
+    let _newer = fixture.deploy(&users[1]).await;
+    let _phone = fixture.bench.register(&links[2].1, "cyds-phone").await.expect(201);
     let says = async |at: usize, why: &str| {
         for agent in [IPHONE, ANDROID, DESKTOP] {
-            let reply = house.fetch(&format!("/r/{}", links[at].1), &[("user-agent", agent)]).await;
+            let reply = fixture.fetch(&format!("/r/{}", links[at].1), &[("user-agent", agent)]).await;
             let page = body(&reply);
             assert_eq!((reply.status().as_u16(), header(&reply, "location")), (410, String::new()), "{why} {agent}");
             assert!(page.contains(why) && !page.contains(&links[at].1), "{page}");
@@ -475,30 +478,30 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
     says(0, "This link was revoked").await;
     says(1, "A newer link was sent").await;
     says(2, "This link has been used").await;
-    house.bench.advance(Duration::days(30));
+    fixture.bench.advance(Duration::days(30));
     says(3, "This link has expired").await;
 
-    let code = house.bench.invite(&house.tenant, &users[0], 1).await;
+    let code = fixture.bench.invite(&fixture.tenant, &users[0], 1).await;
     let path = format!("/users/{}/invitations", users[0]);
-    let invitation = house.all(&path).await[0]["invitation_id"].as_str().unwrap().to_owned();
-    let _revoked = house.bench.delete(&format!("{path}/{invitation}"), &house.tenant.key).await.expect(200);
-    let page = house.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
+    let invitation = fixture.all(&path).await[0]["invitation_id"].as_str().unwrap().to_owned();
+    let _revoked = fixture.bench.delete(&format!("{path}/{invitation}"), &fixture.tenant.key).await.expect(200);
+    let page = fixture.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
     assert!(page.text.contains("This link was revoked"), "{}", page.text);
 }
 
 #[tokio::test]
 async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", ""), ("AppLinkScheme", "acme")];
-    let house = House::of(Setup::new().parameters(nowhere)).await;
-    let user = house.user("ada").await;
-    let (_deployment, code) = house.deploy(&user).await;
+    let fixture = Fixture::of(Setup::new().parameters(nowhere)).await;
+    let user = fixture.user("ada").await;
+    let (_deployment, code) = fixture.deploy(&user).await;
     for agent in [IPHONE, ANDROID] {
-        let reply = house.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
+        let reply = fixture.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
         assert_eq!((reply.status().as_u16(), header(&reply, "location")), (302, format!("acme://r/{code}")));
     }
-    let page = body(&house.fetch(&format!("/r/{code}"), &[("user-agent", DESKTOP)]).await);
+    let page = body(&fixture.fetch(&format!("/r/{code}"), &[("user-agent", DESKTOP)]).await);
     assert!(page.contains(&format!("acme://r/{code}")) && !page.contains("Install"), "{page}");
-    let mail = &house.mails()[0];
+    let mail = &fixture.mails()[0];
     assert!(
         !mail.text.as_deref().unwrap().contains("the app yet")
             && !mail.html.as_deref().unwrap().contains("the app yet")
@@ -508,17 +511,17 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
 #[tokio::test]
 async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_back_in_place() {
     let tap = Tap::new();
-    let house = House::of(Setup::new().with(tap.adjust())).await;
-    let (user, first, credential) = house.enrolled("ada").await;
-    let _version = house.set_up(&credential).await;
-    let invitation = house.bench.invite(&house.tenant, &user, 1).await;
-    let second = house.bench.register(&invitation, "second").await.expect(201);
+    let fixture = Fixture::of(Setup::new().with(tap.adjust())).await;
+    let (user, first, credential) = fixture.enrolled("ada").await;
+    let _version = fixture.set_up(&credential).await;
+    let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
+    let second = fixture.bench.register(&invitation, "second").await.expect(201);
     let (second, second_credential) = (text(&second.body["device"]["device_id"]), second.get("credential"));
-    let (old, old_code) = house.deploy(&user).await;
+    let (old, old_code) = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
     let _taken = tap.take();
-    house.bench.advance(Duration::minutes(1));
-    let renamed = house.patch(&path, json!({"username": "eve"})).await.expect(200);
+    fixture.bench.advance(Duration::minutes(1));
+    let renamed = fixture.patch(&path, json!({"username": "eve"})).await.expect(200);
     assert_eq!(renamed.get("username"), "eve");
     let calls = tap.take();
     let commits = calls.iter().filter(|sent| sent.operation == "update-user" && !sent.call.is_read());
@@ -526,169 +529,172 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     assert_eq!(commits, ["TransactWriteItems"], "one commit");
     // Before anything else happens, all of it has.
     for device in [&first, &second] {
-        let commands = house.get(&format!("/devices/{device}/commands")).await;
+        let commands = fixture.get(&format!("/devices/{device}/commands")).await;
         assert_eq!(
             (&commands["items"][0]["kind"], &commands["items"][0]["state"]),
             (&json!("factory_reset"), &json!("queued"))
         );
     }
-    let shown = house.shown(&user).await;
+    let shown = fixture.shown(&user).await;
     assert_ne!(shown["deployment"]["deployment_id"], *old);
     assert_eq!(
         (text(&shown["deployment"]["status"]), text(&shown["deployment"]["delivery"]["state"])),
         ("open".into(), "queued".into())
     );
-    let ended = house.bench.delete(&format!("/deployments/{old}"), &house.tenant.key).await.expect(409);
+    let ended = fixture.bench.delete(&format!("/deployments/{old}"), &fixture.tenant.key).await.expect(409);
     assert_eq!(ended.code(), "invitation_over");
-    let refused = house.bench.register(&old_code, "third").await.expect(410);
+    let refused = fixture.bench.register(&old_code, "third").await.expect(410);
     assert_eq!(refused.code(), "code_superseded");
 
-    let mails = house.mails().len();
-    house.bench.drain().await;
-    assert_eq!(house.mails().len(), mails + 1, "one new e-mail");
-    let code = house.bench.newest_deployment_code().unwrap();
+    let mails = fixture.mails().len();
+    fixture.bench.drain().await;
+    assert_eq!(fixture.mails().len(), mails + 1, "one new e-mail");
+    let code = fixture.bench.newest_deployment_code().unwrap();
     assert_ne!(code, old_code);
     // A phone goes back to where it began, and comes back by the new code in its own place.
-    let told = house.bench.check_in(&credential).await.expect(200);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(told.body["commands"][0]["kind"], "factory_reset");
     let command = text(&told.body["commands"][0]["command_id"]);
-    let _done = house.bench.report(&credential, &command, "succeeded").await.expect(200);
-    let ended = house.download(&credential).await.expect(401);
+    let _done = fixture.bench.report_command(&credential, &command, "succeeded").await.expect(200);
+    let ended = fixture.download(&credential).await.expect(401);
     assert_eq!(ended.code(), "re_enrol");
-    let back = house.bench.register(&code, "ada-phone").await.expect(201);
+    let back = fixture.bench.register(&code, "ada-phone").await.expect(201);
     assert_eq!(back.body["device"]["device_id"], *first, "in its own place");
     let credential = back.get("credential");
-    let told = house.bench.check_in(&credential).await.expect(200);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(true)));
-    let config = house.download(&credential).await.expect(200);
+    let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
     // The same code brings back the other.
     // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
-    let before = rows::everything(&house.bench);
-    let refused = house.bench.register(&code, "second").await.expect(409);
+    let before = rows::everything(&fixture.bench);
+    let refused = fixture.bench.register(&code, "second").await.expect(409);
     assert_eq!(refused.code(), "erasure_pending");
-    assert!(before == rows::everything(&house.bench), "nothing has changed");
-    let told = house.bench.check_in(&second_credential).await.expect(200);
+    assert!(before == rows::everything(&fixture.bench), "nothing has changed");
+    let told = fixture.bench.check_in(&second_credential).await.expect(200);
     let command = &told.body["commands"][0];
     assert_eq!(command["kind"], "factory_reset");
-    let _done = house.bench.report(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
-    let back = house.bench.register(&code, "second").await.expect(201);
+    let _done =
+        fixture.bench.report_command(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
+    let back = fixture.bench.register(&code, "second").await.expect(201);
     assert_eq!(back.body["device"]["device_id"], *second);
     // It has brought back as many as there were.
-    assert_eq!(house.bench.register(&code, "third").await.expect(410).code(), "code_used");
-    assert_eq!(house.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
+    assert_eq!(fixture.bench.register(&code, "third").await.expect(410).code(), "code_used");
+    assert_eq!(fixture.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test]
 async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_back() {
-    let house = House::new().await;
-    let key = &house.tenant.key;
+    let fixture = Fixture::new().await;
+    let key = &fixture.tenant.key;
     let rename = async |user: &str, to: &str| {
-        let _renamed = house.bench.patch(&format!("/users/{user}"), key, json!({"username": to})).await.expect(200);
-        house.bench.drain().await;
+        let _renamed = fixture.bench.patch(&format!("/users/{user}"), key, json!({"username": to})).await.expect(200);
+        fixture.bench.drain().await;
     };
-    let started = async || house.events("deployment.started").await.len();
+    let started = async || fixture.events("deployment.started").await.len();
     // Never deployed, and no phone.
-    let user = house.user("ada").await;
+    let user = fixture.user("ada").await;
     rename(&user, "eve").await;
-    assert_eq!((started().await, house.mails().len()), (0, 0));
+    assert_eq!((started().await, fixture.mails().len()), (0, 0));
     // Other capitals are no other name.
-    let (_deployment, _code) = house.deploy(&user).await;
+    let (_deployment, _code) = fixture.deploy(&user).await;
     rename(&user, "EVE").await;
-    assert_eq!((started().await, house.mails().len()), (1, 1));
+    assert_eq!((started().await, fixture.mails().len()), (1, 1));
     // A deployment alone is something to bring back, as long as an address is there.
-    house.bench.advance(Duration::minutes(1));
+    fixture.bench.advance(Duration::minutes(1));
     rename(&user, "eva").await;
-    assert_eq!((started().await, house.mails().len()), (2, 2));
-    let _unreached = house.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
+    assert_eq!((started().await, fixture.mails().len()), (2, 2));
+    let _unreached = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
     rename(&user, "ada").await;
-    assert_eq!((started().await, house.mails().len()), (2, 2));
+    assert_eq!((started().await, fixture.mails().len()), (2, 2));
     // Whoever was taken out stays out.
-    let out = house.user("bob").await;
-    let _deployed = house.deploy(&out).await;
-    let _removed = house.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
-    let sent = house.mails().len();
+    let out = fixture.user("bob").await;
+    let _deployed = fixture.deploy(&out).await;
+    let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
+    let sent = fixture.mails().len();
     rename(&out, "ben").await;
-    assert_eq!((started().await, house.mails().len()), (3, sent));
+    assert_eq!((started().await, fixture.mails().len()), (3, sent));
 }
 
 #[tokio::test]
 async fn a_phone_is_told_once_to_download_and_woken_once() {
-    let house = House::new().await;
-    let (user, device, credential) = house.enrolled("ada").await;
-    let invitation = house.bench.invite(&house.tenant, &user, 1).await;
-    let second = house.bench.register(&invitation, "second").await.expect(201);
-    let version = house.set_up(&credential).await;
-    house.bench.drain().await;
-    house.bench.stack.messaging().clear();
+    let fixture = Fixture::new().await;
+    let (user, device, credential) = fixture.enrolled("ada").await;
+    let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
+    let second = fixture.bench.register(&invitation, "second").await.expect(201);
+    let version = fixture.set_up(&credential).await;
+    fixture.bench.drain().await;
+    fixture.bench.stack.messaging().clear();
     let path = format!("/users/{user}/force-config");
-    let first = house.post(&path, json!({})).await.expect(200);
-    house.bench.drain().await;
+    let first = fixture.post(&path, json!({})).await.expect(200);
+    fixture.bench.drain().await;
     let woken = || {
-        let pushes = house.sent(Channel::Push);
+        let pushes = fixture.sent(Channel::Push);
         let to: BTreeSet<String> = pushes.iter().map(|push| push.to.clone()).collect();
         (pushes.len(), to.len())
     };
     assert_eq!(woken(), (2, 2), "each phone once");
-    assert!(house.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced")));
+    assert!(
+        fixture.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced"))
+    );
     // Again there is nothing to do.
-    let again = house.post(&path, json!({})).await.expect(200);
-    house.bench.drain().await;
+    let again = fixture.post(&path, json!({})).await.expect(200);
+    fixture.bench.drain().await;
     assert_eq!(again.body, first.body);
-    assert_eq!((woken(), house.events("user.config_forced").await.len()), ((2, 2), 1));
-    assert_eq!(house.shown(&user).await["force_pending"], true);
+    assert_eq!((woken(), fixture.events("user.config_forced").await.len()), ((2, 2), 1));
+    assert_eq!(fixture.shown(&user).await["force_pending"], true);
     // The same version as before counts: the phone has fetched it anew.
-    let told = house.bench.check_in(&credential).await.expect(200);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(told.body["download_config"], true);
-    let config = house.download(&credential).await.expect(200);
+    let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
-    let told = house.bench.check_in(&credential).await.expect(200);
+    let told = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(told.body["download_config"], true, "it has fetched it, and not put it in place");
-    let downloaded = async || text(&house.shown(&user).await["downloaded_at"]);
+    let downloaded = async || text(&fixture.shown(&user).await["downloaded_at"]);
     let before = downloaded().await;
-    house.bench.advance(Duration::minutes(1));
-    let told = house.installed(&credential, &version).await;
+    fixture.bench.advance(Duration::minutes(1));
+    let told = fixture.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], false);
     assert!(downloaded().await > before, "the same once more is a download as well");
-    assert_eq!(house.shown(&user).await["force_pending"], true, "the other phone has not come");
-    let _set_up = house.set_up(&second.get("credential")).await;
-    assert_eq!(house.shown(&user).await["force_pending"], false);
+    assert_eq!(fixture.shown(&user).await["force_pending"], true, "the other phone has not come");
+    let _set_up = fixture.set_up(&second.get("credential")).await;
+    assert_eq!(fixture.shown(&user).await["force_pending"], false);
     // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
-    let _forced = house.post(&path, json!({})).await.expect(200);
-    let told = house.installed(&credential, &version).await;
+    let _forced = fixture.post(&path, json!({})).await.expect(200);
+    let told = fixture.installed(&credential, &version).await;
     assert_eq!(told.body["download_config"], true);
-    let forced = house.all("/users?force_pending=true").await;
+    let forced = fixture.all("/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
-    assert_eq!(house.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
+    assert_eq!(fixture.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_version_that_was_never_given_is_none_that_a_phone_has() {
-    let house = House::new().await;
-    let (user, _device, credential) = house.enrolled("ada").await;
-    let _told = house.installed(&credential, "made-up").await;
-    assert_eq!(house.shown(&user).await["downloaded_at"], Value::Null);
-    let version = house.download(&credential).await.expect(200).get("config_version");
-    let _told = house.installed(&credential, "made-up").await;
-    assert_eq!(house.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
+    let fixture = Fixture::new().await;
+    let (user, _device, credential) = fixture.enrolled("ada").await;
+    let _told = fixture.installed(&credential, "made-up").await;
+    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null);
+    let version = fixture.download(&credential).await.expect(200).get("config_version");
+    let _told = fixture.installed(&credential, "made-up").await;
+    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
     // What is put in place once the account is gone is no download of it.
-    let _gone = house.bench.delete(&format!("/deployments/users/{user}"), &house.tenant.key).await.expect(200);
-    let _told = house.installed(&credential, &version).await;
-    let user = house.bench.get(&format!("/users/{user}"), &house.tenant.key).await.expect(200).body;
+    let _gone = fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    let _told = fixture.installed(&credential, &version).await;
+    let user = fixture.bench.get(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(user["downloaded_at"], Value::Null, "{user}");
 }
 
 #[tokio::test]
 async fn many_users_phones_are_told_to_download_at_once() {
-    let house = House::new().await;
-    let (ada, _device, credential) = house.enrolled("ada").await;
-    let _version = house.set_up(&credential).await;
-    let (bob, _device, _credential) = house.enrolled("bob").await;
-    let without = house.user("eve").await;
-    let out = house.user("out").await;
-    let _removed = house.bench.delete(&format!("/deployments/users/{out}"), &house.tenant.key).await.expect(200);
+    let fixture = Fixture::new().await;
+    let (ada, _device, credential) = fixture.enrolled("ada").await;
+    let _version = fixture.set_up(&credential).await;
+    let (bob, _device, _credential) = fixture.enrolled("bob").await;
+    let without = fixture.user("eve").await;
+    let out = fixture.user("out").await;
+    let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), &fixture.tenant.key).await.expect(200);
     let ids = [&ada, &bob, &without, &out];
-    let answer = house.post("/users/bulk", json!({"action": "force_config", "ids": ids})).await.expect(207);
+    let answer = fixture.post("/users/bulk", json!({"action": "force_config", "ids": ids})).await.expect(207);
     let items = answer.body["items"].as_array().unwrap();
     let outcome = |user: &str| {
         let item = items.iter().find(|item| item["id"] == *user).unwrap();
@@ -699,25 +705,25 @@ async fn many_users_phones_are_told_to_download_at_once() {
     assert_eq!(outcome(&bob), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&without), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&out), ("failed".into(), "not_deployed".into()));
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["download_config"], true);
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let body = json!({"action": "force_config", "filter": {"deployed": true}, "dry_run": true});
-    let job = house.post("/users/bulk", body).await.expect(202);
+    let job = fixture.post("/users/bulk", body).await.expect(202);
     assert_eq!(job.body["progress"], json!({"done": 2, "changed": 0, "unchanged": 2, "failed": 0}));
 }
 
 #[tokio::test]
 async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_others() {
-    let house = House::new().await;
-    let key = &house.tenant.key;
-    let (ada, _device, credential) = house.enrolled("ada").await;
-    let _version = house.set_up(&credential).await;
-    let bob = house.user("bob").await;
-    let unreached = house.post("/users", json!({"username": "eve"})).await.expect(201).get("user_id");
-    let out = house.user("out").await;
-    let _removed = house.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
-    let zoe = house.user("zoe").await;
-    house.bench.drain().await;
-    house.bench.stack.messaging().clear();
+    let fixture = Fixture::new().await;
+    let key = &fixture.tenant.key;
+    let (ada, _device, credential) = fixture.enrolled("ada").await;
+    let _version = fixture.set_up(&credential).await;
+    let bob = fixture.user("bob").await;
+    let unreached = fixture.post("/users", json!({"username": "eve"})).await.expect(201).get("user_id");
+    let out = fixture.user("out").await;
+    let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
+    let zoe = fixture.user("zoe").await;
+    fixture.bench.drain().await;
+    fixture.bench.stack.messaging().clear();
     let ids = json!([ada, bob, unreached, out, zoe]);
     let outcomes = |answer: &Answer| {
         let items = answer.body["items"].as_array().unwrap().clone();
@@ -735,168 +741,175 @@ async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_othe
         (zoe.clone(), of("changed", "")),
     ]);
     // What would be.
-    let before = rows::everything(&house.bench);
-    let dry = house.post("/deployments/auto", json!({"ids": ids, "dry_run": true})).await.expect(207);
+    let before = rows::everything(&fixture.bench);
+    let dry = fixture.post("/deployments/auto", json!({"ids": ids, "dry_run": true})).await.expect(207);
     assert_eq!((outcomes(&dry), &dry.body["job_id"]), (wanted.clone(), &Value::Null));
-    assert!(before == rows::everything(&house.bench), "a dry run changes nothing");
-    let dry = house.post("/deployments/auto", json!({"filter": {}, "dry_run": true})).await.expect(202);
+    assert!(before == rows::everything(&fixture.bench), "a dry run changes nothing");
+    let dry = fixture.post("/deployments/auto", json!({"filter": {}, "dry_run": true})).await.expect(202);
     assert_eq!(dry.body["progress"], json!({"done": 5, "changed": 3, "unchanged": 1, "failed": 1}));
-    house.bench.drain().await;
-    assert_eq!((house.mails().len(), house.events("deployment.started").await.len()), (0, 1));
+    fixture.bench.drain().await;
+    assert_eq!((fixture.mails().len(), fixture.events("deployment.started").await.len()), (0, 1));
     // Some of them.
-    let some = house.post("/deployments/auto", json!({"filter": {"search": "zoe"}})).await.expect(202);
+    let some = fixture.post("/deployments/auto", json!({"filter": {"search": "zoe"}})).await.expect(202);
     assert_eq!(some.body["progress"], json!({"done": 1, "changed": 1, "unchanged": 0, "failed": 0}));
     assert_eq!((text(&some.body["kind"]), text(&some.body["action"])), ("users".into(), "auto_deploy".into()));
     // All.
-    house.bench.advance(Duration::minutes(1));
-    let done = house.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
+    fixture.bench.advance(Duration::minutes(1));
+    let done = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
     assert_eq!(outcomes(&done), wanted);
-    house.bench.drain().await;
-    let shown = async |user: &str| house.shown(user).await;
+    fixture.bench.drain().await;
+    let shown = async |user: &str| fixture.shown(user).await;
     assert_eq!(shown(&ada).await["force_pending"], true);
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["download_config"], true);
-    let mut to: Vec<String> = house.mails().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
+    let mut to: Vec<String> = fixture.mails().into_iter().map(|mail| mail.to).collect();
     to.sort();
     assert_eq!(to, ["bob@example.com", "zoe@example.com"], "zoe's first was superseded before it went out");
     let left_out = shown(&out).await;
     assert!(left_out["removed_at"].is_string() && left_out["deployment"].is_null());
     assert_eq!(shown(&unreached).await["deployment"], Value::Null);
-    let events = house.events("user.config_forced").await;
+    let events = fixture.events("user.config_forced").await;
     assert_eq!((events.len(), &events[0]["job_id"]), (1, &done.body["job_id"]));
 }
 
 #[tokio::test]
 async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_they_may_not() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for number in 0..120 {
-        let _user = house.user(&format!("user{number:03}")).await;
+        let _user = fixture.user(&format!("user{number:03}")).await;
     }
-    house.bench.drain().await;
+    fixture.bench.drain().await;
     let deployer = async |name: &str| {
         let body = json!({"name": name, "permissions": ["deployments:manage"]});
-        let made = house.post("/keys", body).await.expect(201);
+        let made = fixture.post("/keys", body).await.expect(201);
         (made.get("key"), made.get("key_id"))
     };
     let (key, _key_id) = deployer("stays").await;
     let (going, going_id) = deployer("goes").await;
     let begin = async |key: &str| {
-        let begun = house.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
+        let begun = fixture.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
         assert_eq!((begun.get("state"), &begun.body["progress"]["done"]), ("running".into(), &json!(50)));
         begun.get("job_id")
     };
     let run_on = async || {
-        house.bench.advance(Duration::minutes(2));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        fixture.bench.advance(Duration::minutes(2));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
     };
     let job = begin(&key).await;
     run_on().await;
-    let over = house.get(&format!("/jobs/{job}")).await;
+    let over = fixture.get(&format!("/jobs/{job}")).await;
     assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("finished".into(), &json!(120)));
     let job = begin(&going).await;
-    let _revoked = house.bench.delete(&format!("/keys/{going_id}"), &house.tenant.key).await.expect(200);
+    let _revoked = fixture.bench.delete(&format!("/keys/{going_id}"), &fixture.tenant.key).await.expect(200);
     run_on().await;
-    let over = house.get(&format!("/jobs/{job}")).await;
+    let over = fixture.get(&format!("/jobs/{job}")).await;
     assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("canceled".into(), &json!(50)));
 }
 
 #[tokio::test]
 async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
-    let house = House::new().await;
-    let user = house.user("ada").await;
-    let (revoked, code) = house.deploy(&user).await;
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ada").await;
+    let (revoked, code) = fixture.deploy(&user).await;
     let path = format!("/deployments/{revoked}");
-    let ended = house.bench.delete(&path, &house.tenant.key).await.expect(200);
+    let ended = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
     assert_eq!(ended.get("status"), "revoked");
     assert!(!ended.headers.contains_key("etag"), "no read shows its version");
-    assert_eq!(house.bench.delete(&path, &house.tenant.key).await.expect(200).body, ended.body, "again is the same");
-    assert_eq!(house.bench.register(&code, "phone").await.expect(410).code(), "code_revoked");
-    let refused = house.bench.get(&format!("{path}/qr"), &house.tenant.key).await;
+    assert_eq!(
+        fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200).body,
+        ended.body,
+        "again is the same"
+    );
+    assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_revoked");
+    let refused = fixture.bench.get(&format!("{path}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_revoked"));
-    let (expired, code) = house.deploy(&user).await;
-    house.bench.advance(Duration::days(8));
-    assert_eq!(house.bench.register(&code, "phone").await.expect(410).code(), "code_expired");
-    let _done = house.bench.run_due().await;
-    assert!(rows::all(&house.bench, rows::SECRETS).is_empty(), "no code outlives what it is for");
-    let refused = house.bench.get(&format!("/deployments/{expired}/qr"), &house.tenant.key).await;
+    let (expired, code) = fixture.deploy(&user).await;
+    fixture.bench.advance(Duration::days(8));
+    assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_expired");
+    let _done = fixture.bench.run_due().await;
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code outlives what it is for");
+    let refused = fixture.bench.get(&format!("/deployments/{expired}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_expired"));
-    assert_eq!(house.events("deployment.expired").await.len(), 1);
+    assert_eq!(fixture.events("deployment.expired").await.len(), 1);
     // An invitation's operations know nothing of deployments, nor the other way round.
-    let (open, code) = house.deploy(&user).await;
+    let (open, code) = fixture.deploy(&user).await;
     let as_invitation = format!("/users/{user}/invitations/{open}");
-    assert_eq!(house.bench.delete(&as_invitation, &house.tenant.key).await.expect(404).code(), "invitation_not_found");
-    assert_eq!(house.get(&format!("/users/{user}/invitations")).await["items"], json!([]));
-    assert_eq!(house.bench.call(Method::POST, &format!("/i/{code}"), None, None).await.status, 404);
+    assert_eq!(
+        fixture.bench.delete(&as_invitation, &fixture.tenant.key).await.expect(404).code(),
+        "invitation_not_found"
+    );
+    assert_eq!(fixture.get(&format!("/users/{user}/invitations")).await["items"], json!([]));
+    assert_eq!(fixture.bench.call(Method::POST, &format!("/i/{code}"), None, None).await.status, 404);
     let invite = json!({"channel": "email"});
-    let invitation = house.post(&format!("/users/{user}/invite"), invite).await.expect(202).get("invitation_id");
+    let invitation = fixture.post(&format!("/users/{user}/invite"), invite).await.expect(202).get("invitation_id");
     for (method, suffix) in [(Method::DELETE, ""), (Method::GET, "/qr")] {
         let path = format!("/deployments/{invitation}{suffix}");
-        let refused = house.bench.call(method, &path, Some(&house.tenant.key), None).await.expect(404);
+        let refused = fixture.bench.call(method, &path, Some(&fixture.tenant.key), None).await.expect(404);
         assert_eq!(refused.code(), "deployment_not_found");
     }
-    assert_eq!(house.shown(&user).await["deployment"]["status"], "open", "an invitation ends no deployment");
+    assert_eq!(fixture.shown(&user).await["deployment"]["status"], "open", "an invitation ends no deployment");
 }
 
 #[tokio::test]
 async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
-    let house = House::new().await;
-    let (user, device, credential) = house.enrolled("ada").await;
-    let key = &house.tenant.key;
-    let _version = house.set_up(&credential).await;
+    let fixture = Fixture::new().await;
+    let (user, device, credential) = fixture.enrolled("ada").await;
+    let key = &fixture.tenant.key;
+    let _version = fixture.set_up(&credential).await;
     let path = format!("/users/{user}");
     let edit = json!({"sip_user_name": "sip", "overrides": {"a": 1}});
-    let _edited = house.bench.patch(&path, key, edit).await.expect(200);
-    let _set = house.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
-    let (_open, code) = house.deploy(&user).await;
-    let removed = house.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
+    let _edited = fixture.bench.patch(&path, key, edit).await.expect(200);
+    let _set = fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
+    let (_open, code) = fixture.deploy(&user).await;
+    let removed = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!((removed.get("status"), &removed.body["devices"][0]["device_id"]), ("active".into(), &json!(device)));
-    assert_eq!(house.bench.register(&code, "another").await.expect(410).code(), "code_revoked");
-    assert!(rows::all(&house.bench, rows::SECRETS).is_empty(), "the code and the secrets are gone");
-    let shown = house.get(&path).await;
+    assert_eq!(fixture.bench.register(&code, "another").await.expect(410).code(), "code_revoked");
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "the code and the secrets are gone");
+    let shown = fixture.get(&path).await;
     assert_eq!(
         (&shown["overrides"], &shown["secrets"], &shown["sip_user_name"]),
         (&json!({}), &json!({}), &Value::Null)
     );
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).get("access"), "allowed", "the phone stays");
-    let before = rows::everything(&house.bench);
-    let again = house.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).get("access"), "allowed", "the phone stays");
+    let before = rows::everything(&fixture.bench);
+    let again = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!(again.get("user_id"), user);
-    assert!(before == rows::everything(&house.bench), "again is nothing");
-    let (_deployment, _code) = house.deploy(&user).await;
-    assert_eq!(house.shown(&user).await["removed_at"], Value::Null);
-    let _config = house.download(&credential).await.expect(200);
+    assert!(before == rows::everything(&fixture.bench), "again is nothing");
+    let (_deployment, _code) = fixture.deploy(&user).await;
+    assert_eq!(fixture.shown(&user).await["removed_at"], Value::Null);
+    let _config = fixture.download(&credential).await.expect(200);
 }
 
 #[tokio::test]
 async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is_named() {
-    let house = House::new().await;
-    let key = &house.tenant.key;
+    let fixture = Fixture::new().await;
+    let key = &fixture.tenant.key;
     let schema = json!({
         "type": "object", "additionalProperties": false,
         "properties": {"port": {"type": "integer"}, "theme": {"enum": ["dark", "light"]}},
     });
     let profile = json!({"name": "Strict", "settings": {"port": 1}, "schema": schema});
-    let profile = house.post("/profiles", profile).await.expect(201).get("profile_id");
-    let user = house.user("ada").await;
+    let profile = fixture.post("/profiles", profile).await.expect(201).get("profile_id");
+    let user = fixture.user("ada").await;
     let path = format!("/users/{user}");
     let bad = json!({"profile_id": profile, "overrides": {"port": "x", "theme": "pink", "more": 1}});
-    let refused = house.bench.patch(&path, key, bad).await.expect(422);
+    let refused = fixture.bench.patch(&path, key, bad).await.expect(422);
     let faults: BTreeSet<String> =
         refused.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert!(faults.iter().all(|field| field.starts_with("overrides")) && faults.len() >= 2, "{}", refused.text);
     assert!(!refused.text.contains("pink"), "no value is told back: {}", refused.text);
-    let _good = house.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
+    let _good = fixture.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
 
     // A new user may have them from the start.
     let new = |overrides: Value| json!({"username": "bea", "profile_id": profile, "overrides": overrides});
-    let refused = house.post("/users", new(json!({"port": "x"}))).await.expect(422);
+    let refused = fixture.post("/users", new(json!({"port": "x"}))).await.expect(422);
     assert!(text(&refused.body["errors"][0]["field"]).starts_with("overrides"), "{}", refused.text);
     let nobodys = json!({"username": "bea", "profile_id": "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"});
-    assert_eq!(house.post("/users", nobodys).await.expect(422).body["errors"][0]["field"], "profile_id");
-    let made = house.post("/users", new(json!({"port": 7}))).await.expect(201).body;
+    assert_eq!(fixture.post("/users", nobodys).await.expect(422).body["errors"][0]["field"], "profile_id");
+    let made = fixture.post("/users", new(json!({"port": 7}))).await.expect(201).body;
     assert_eq!(made["profile_id"], json!(profile));
-    let refused = house.bench.delete(&format!("/profiles/{profile}"), key).await.expect(409);
+    let refused = fixture.bench.delete(&format!("/profiles/{profile}"), key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
-    let events = house.events("user.created").await;
+    let events = fixture.events("user.created").await;
     let event = events.iter().find(|event| event["user_id"] == made["user_id"]).unwrap();
     assert_eq!(
         (&event["changes"]["profile_id"]["after"], &event["changed_fields"]),
@@ -905,30 +918,31 @@ async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is
 }
 
 /// A key that may do so much and nothing else.
-async fn key(house: &House, permissions: &[&str]) -> String {
-    house.bench.key(&house.tenant, permissions).await.get("key")
+async fn key(fixture: &Fixture, permissions: &[&str]) -> String {
+    fixture.bench.key(&fixture.tenant, permissions).await.get("key")
 }
 
 /// A user who was deployed to, with a phone that is set up, and with a secret.
-async fn with_secret(house: &House, username: &str) -> (String, String) {
-    let (user, _device, credential) = house.enrolled(username).await;
+async fn with_secret(fixture: &Fixture, username: &str) -> (String, String) {
+    let (user, _device, credential) = fixture.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
     let path = format!("/users/{user}/secrets");
-    let _set = house.put(&path, secrets).await.expect(200);
-    let _version = house.set_up(&credential).await;
+    let _set = fixture.put(&path, secrets).await.expect(200);
+    let _version = fixture.set_up(&credential).await;
     (user, credential)
 }
 
 #[tokio::test]
 async fn whoever_may_only_invite_reaches_no_secrets() {
-    let house = House::new().await;
-    let bench = &house.bench;
-    let helpdesk = key(&house, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
-    let (user, theirs) = with_secret(&house, "ada").await;
+    let fixture = Fixture::new().await;
+    let bench = &fixture.bench;
+    let helpdesk = key(&fixture, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
+    let (user, theirs) = with_secret(&fixture, "ada").await;
     let path = format!("/users/{user}");
     let invited = async |identifier: &str| {
         let invite = format!("{path}/invite");
-        let _invited = bench.post_when_it_may(&invite, &helpdesk, json!({"channel": "email"})).await.expect(202);
+        let _invited =
+            bench.post_after_message_limit(&invite, &helpdesk, json!({"channel": "email"})).await.expect(202);
         bench.drain().await;
         bench.register(&bench.newest_code().unwrap(), identifier).await.expect(201).get("credential")
     };
@@ -938,55 +952,55 @@ async fn whoever_may_only_invite_reaches_no_secrets() {
         let credential = invited(identifier).await;
         let told = bench.check_in(&credential).await.expect(200);
         assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(false)));
-        let refused = house.download(&credential).await.expect(409);
+        let refused = fixture.download(&credential).await.expect(409);
         assert_eq!(refused.code(), "device_not_deployed");
         assert!(!refused.text.contains("horse"));
     }
-    assert_eq!(house.download(&theirs).await.expect(401).code(), "re_enrol");
+    assert_eq!(fixture.download(&theirs).await.expect(401).code(), "re_enrol");
 
     // Whoever may deploy opens it for the phones that the user holds by then, and is told of the address.
     let credential = invited("another").await;
-    let made = house.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    let made = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(made.get("sent_to"), "m…y@example.org");
     let warning = &made.body["warnings"][0];
     assert_eq!(
         (&warning["code"], &warning["at"]),
         (&json!("address_changed_recently"), &json!("2026-11-23T08:00:00.000Z"))
     );
-    assert_eq!(house.shown(&user).await["deployment"]["warnings"], made.body["warnings"]);
+    assert_eq!(fixture.shown(&user).await["deployment"]["warnings"], made.body["warnings"]);
     bench.advance(Duration::minutes(1));
-    let many = house.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
+    let many = fixture.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
     assert_eq!(many.body["items"][0]["warnings"], made.body["warnings"]);
-    assert!(house.download(&credential).await.expect(200).text.contains("horse"));
+    assert!(fixture.download(&credential).await.expect(200).text.contains("horse"));
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "it has fetched one");
     bench.advance(Duration::days(7));
-    let later = house.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    let later = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(later.body["warnings"], json!([]));
     // A phone that comes after it has none again, until it is told to fetch one.
     let credential = invited("another").await;
-    let _refused = house.download(&credential).await.expect(409);
-    let _forced = house.post(&format!("{path}/force-config"), json!({})).await.expect(200);
+    let _refused = fixture.download(&credential).await.expect(409);
+    let _forced = fixture.post(&format!("{path}/force-config"), json!({})).await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true);
-    let _config = house.download(&credential).await.expect(200);
+    let _config = fixture.download(&credential).await.expect(200);
     // Who is taken out and comes back has it by the next deployment alone.
-    let _out = bench.delete(&format!("/deployments/users/{user}"), &house.tenant.key).await.expect(200);
-    let _refused = house.download(&credential).await.expect(409);
+    let _out = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    let _refused = fixture.download(&credential).await.expect(409);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], false);
 }
 
 #[tokio::test]
 async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
-    let house = House::new().await;
-    let bench = &house.bench;
-    let helpdesk = key(&house, &["users:manage", "users:wipe"]).await;
+    let fixture = Fixture::new().await;
+    let bench = &fixture.bench;
+    let helpdesk = key(&fixture, &["users:manage", "users:wipe"]).await;
     let rename = async |user: &str, edit: Value| {
         bench.advance(Duration::minutes(1));
         let _renamed = bench.patch(&format!("/users/{user}"), &helpdesk, edit).await.expect(200);
         bench.drain().await;
     };
-    let newest = || house.mails()[0].text.clone().unwrap();
+    let newest = || fixture.mails()[0].text.clone().unwrap();
     // To the address that was deployed to, a deployment follows.
-    let (user, _credential) = with_secret(&house, "ada").await;
+    let (user, _credential) = with_secret(&fixture, "ada").await;
     rename(&user, json!({"username": "eve"})).await;
     assert!(newest().contains("/r/"), "{}", newest());
     // To another one, be it changed before or at once, or if nobody ever deployed, an invitation does.
@@ -994,62 +1008,62 @@ async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
     assert!(newest().contains("/i/"), "{}", newest());
     rename(&user, json!({"username": "mia"})).await;
     assert!(newest().contains("/i/"), "{}", newest());
-    let shown = house.shown(&user).await;
+    let shown = fixture.shown(&user).await;
     assert_eq!(shown["deployment"]["status"], "revoked");
-    let (never, _phones) = bench.person(&house.tenant, "bob", 2).await;
+    let (never, _phones) = bench.user_with_phones(&fixture.tenant, "bob", 2).await;
     rename(&never, json!({"username": "ben"})).await;
-    let invitations = house.get(&format!("/users/{never}/invitations")).await;
+    let invitations = fixture.get(&format!("/users/{never}/invitations")).await;
     assert_eq!((&invitations["items"][0]["devices"], &invitations["items"][0]["status"]), (&json!(2), &json!("open")));
     // Whoever may deploy starts a deployment, wherever it goes.
     let admin = json!({"username": "may"});
-    let _renamed = bench.patch(&format!("/users/{user}"), &house.tenant.key, admin).await.expect(200);
+    let _renamed = bench.patch(&format!("/users/{user}"), &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
     assert!(newest().contains("/r/"), "{}", newest());
 }
 
 #[tokio::test]
 async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
-    let house = House::new().await;
-    let bench = &house.bench;
-    let helpdesk = key(&house, &["users:manage"]).await;
+    let fixture = Fixture::new().await;
+    let bench = &fixture.bench;
+    let helpdesk = key(&fixture, &["users:manage"]).await;
     let (edit, admin) = (json!({"username": "eve", "email": "mallory@example.org"}), json!({"number": "4712"}));
-    let newest = || house.mails()[0].clone();
+    let newest = || fixture.mails()[0].clone();
     // A user who was deployed to is renamed while suspended: an admin who may deploy lets them in again.
-    let user = house.user("ada").await;
-    let _deployed = house.deploy(&user).await;
+    let user = fixture.user("ada").await;
+    let _deployed = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
     bench.advance(Duration::minutes(1));
     let _suspended = bench.post(&format!("{path}/suspend"), &helpdesk, json!({})).await.expect(200);
     let _renamed = bench.patch(&path, &helpdesk, edit).await.expect(200);
     bench.advance(Duration::minutes(1));
-    let _activated = bench.post(&format!("{path}/activate"), &house.tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{path}/activate"), &fixture.tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     assert!(newest().text.unwrap().contains("/i/"), "an invitation, which brings no secrets");
     // What follows waits for a limit of messages: an admin's edit meanwhile does not let it out.
-    let other = bench.user(&house.tenant, "bob").await;
+    let other = bench.user(&fixture.tenant, "bob").await;
     let path = format!("/users/{other}");
-    let _deployed = house.deploy(&other).await;
+    let _deployed = fixture.deploy(&other).await;
     bench.advance(Duration::seconds(1));
     let shared = json!({"email": "mallory@example.org"});
     let _moved = bench.patch(&path, &helpdesk, shared).await.expect(200);
     let _renamed = bench.patch(&path, &helpdesk, json!({"username": "ben"})).await.expect(200);
-    let sent = house.mails().len();
-    let _edited = bench.patch(&path, &house.tenant.key, admin).await.expect(200);
+    let sent = fixture.mails().len();
+    let _edited = bench.patch(&path, &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
-    assert_eq!(house.mails().len(), sent, "it waits for its minute");
+    assert_eq!(fixture.mails().len(), sent, "it waits for its minute");
     bench.advance(Duration::minutes(1));
     assert_eq!(bench.run_due().await["failed"], 0);
     bench.drain().await;
-    assert!(house.mails().len() == sent + 1 && newest().text.unwrap().contains("/i/"));
+    assert!(fixture.mails().len() == sent + 1 && newest().text.unwrap().contains("/i/"));
 }
 
 #[tokio::test]
 async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_follows_one_made_meanwhile() {
-    let house = House::new().await;
-    let bench = &house.bench;
+    let fixture = Fixture::new().await;
+    let bench = &fixture.bench;
     let rename = async |user: &str, to: &str| {
         let edit = json!({"username": to});
-        let _renamed = bench.patch(&format!("/users/{user}"), &house.tenant.key, edit).await.expect(200);
+        let _renamed = bench.patch(&format!("/users/{user}"), &fixture.tenant.key, edit).await.expect(200);
         bench.drain().await;
     };
     let due = async || {
@@ -1058,28 +1072,28 @@ async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_
         bench.drain().await;
     };
     // Nobody ever deployed to them, and the deployment of the first rename keeps that of the second for a minute.
-    let (user, _phones) = bench.person(&house.tenant, "ada", 1).await;
+    let (user, _phones) = bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     rename(&user, "eve").await;
     rename(&user, "eva").await;
-    let sent = house.mails().len();
+    let sent = fixture.mails().len();
     due().await;
-    assert!(house.mails().len() == sent + 1 && house.mails()[0].text.clone().unwrap().contains("/r/"));
+    assert!(fixture.mails().len() == sent + 1 && fixture.mails()[0].text.clone().unwrap().contains("/r/"));
     // A deployment that an admin makes in the meantime is the one.
     rename(&user, "mia").await;
     rename(&user, "may").await;
     bench.advance(Duration::minutes(1));
-    let _deployed = house.deploy(&user).await;
-    let sent = house.mails().len();
+    let _deployed = fixture.deploy(&user).await;
+    let sent = fixture.mails().len();
     due().await;
-    assert_eq!(house.mails().len(), sent, "nothing is due any more");
+    assert_eq!(fixture.mails().len(), sent, "nothing is due any more");
 }
 
 #[tokio::test]
 async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes() {
-    let house = House::new().await;
-    let (bench, tenant) = (&house.bench, &house.tenant);
+    let fixture = Fixture::new().await;
+    let (bench, tenant) = (&fixture.bench, &fixture.tenant);
     let source = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "email": "mail"}});
-    let source = house.post("/sources", source).await.expect(201).get("source_id");
+    let source = fixture.post("/sources", source).await.expect(201).get("source_id");
     let upload = async |number: u32, rows: &str| {
         let id = format!("0190f3c4-7b5e-7a11-8c1d-00000000000{number}");
         let path = format!("/sources/{source}/parts/1?upload={id}&last=true");
@@ -1092,8 +1106,8 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
     upload(1, "sync,sync@example.com\n").await;
     for way in ["native", "number", "removed", "seam", "scim-patch", "scim-put", "sync"] {
         let user = match way {
-            "sync" => text(&house.get("/users?search=sync").await["items"][0]["user_id"]),
-            _ => house.user(way).await,
+            "sync" => text(&fixture.get("/users?search=sync").await["items"][0]["user_id"]),
+            _ => fixture.user(way).await,
         };
         if way.starts_with("scim") {
             // Whom it takes over keeps what was typed: from then on it is the provider's.
@@ -1103,7 +1117,7 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
             call(Method::PATCH, &format!("/users/{user}"), release).await;
         }
         let invited = bench.invite(tenant, &user, 1).await;
-        let (deployment, deployed) = house.deploy(&user).await;
+        let (deployment, deployed) = fixture.deploy(&user).await;
         bench.advance(Duration::minutes(1));
         let native = format!("/users/{user}");
         let scim = format!("/scim/v2/Users/{user}");
@@ -1129,7 +1143,7 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
             assert_eq!(refused.code(), "code_revoked", "{way}: {what}");
         }
         // In the very commit that changes them.
-        let events = bench.all(tenant, &format!("/events?user_id={user}")).await;
+        let events = bench.list_all(tenant, &format!("/events?user_id={user}")).await;
         let of = |event_type: &str| {
             let event = events.iter().find(|event| event["event_type"] == event_type);
             let event = event.unwrap_or_else(|| panic!("{way}: no {event_type}"));
@@ -1140,14 +1154,14 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
             [of("user.updated"), of("user.updated")],
             "{way}"
         );
-        let shown = house.shown(&user).await;
+        let shown = fixture.shown(&user).await;
         assert_eq!(
             (text(&shown["deployment"]["deployment_id"]), text(&shown["deployment"]["status"])),
             (deployment, "revoked".into())
         );
     }
     // What leaves both as they are ends nothing.
-    let user = house.user("same").await;
+    let user = fixture.user("same").await;
     let invited = bench.invite(tenant, &user, 1).await;
     let same = json!({"email": "same@example.com", "mobile": "+49 170 1234567", "first_name": "Eda"});
     call(Method::PATCH, &format!("/users/{user}"), same).await;

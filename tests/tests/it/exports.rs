@@ -126,7 +126,7 @@ async fn peopled() -> (Bench, Tenant) {
         let name = format!("person{at}");
         let (user, phones) = match at % 3 {
             0 => (bench.user(&tenant, &name).await, Vec::new()),
-            phones => bench.person(&tenant, &name, phones).await,
+            phones => bench.user_with_phones(&tenant, &name, phones).await,
         };
         let path = format!("/users/{user}");
         let edit =
@@ -168,7 +168,7 @@ async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
         ("/events", "event_type=device.registered"),
     ] {
         let until = if list == "/events" { "until=2026-11-23T08:07:30Z&" } else { "" };
-        let expected = bench.all(&tenant, &format!("{list}?{until}{filter}")).await;
+        let expected = bench.list_all(&tenant, &format!("{list}?{until}{filter}")).await;
         assert!(!expected.is_empty(), "{list}?{filter}");
         let whole = parts(&bench, &tenant, &format!("{list}/export?{until}{filter}")).await.concat();
         for size in [1, 2, 5, 100] {
@@ -194,7 +194,7 @@ async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
 async fn columns_are_chosen_and_ordered_and_things_are_named() {
     let (bench, tenant) = peopled().await;
     let key = &tenant.key;
-    let users = bench.all(&tenant, "/users").await;
+    let users = bench.list_all(&tenant, "/users").await;
     let id = |at: usize| users[at]["user_id"].as_str().unwrap();
     let nobody = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
     let path = format!("/users/export?ids={},{nobody},{}&columns=username,%20user_id,calls", id(4), id(1));
@@ -208,11 +208,11 @@ async fn columns_are_chosen_and_ordered_and_things_are_named() {
         users[1]["usage"]["calls"],
     );
     assert_eq!((answer.text.as_str(), next(&answer)), (expected.as_str(), None));
-    let devices = bench.all(&tenant, "/devices").await;
+    let devices = bench.list_all(&tenant, "/devices").await;
     let device = devices[0]["device_id"].as_str().unwrap();
     let answer = bench.get(&format!("/devices/export?ids={device}&columns=device_id,user_name"), key).await.expect(200);
     assert_eq!(read(&answer.text)[1], [device, devices[0]["user_name"].as_str().unwrap()]);
-    let events = bench.all(&tenant, "/events").await;
+    let events = bench.list_all(&tenant, "/events").await;
     let event = events[5]["event_id"].as_str().unwrap();
     let answer = bench.get(&format!("/events/export?ids={nobody},{event}&columns=event_id,event_type"), key).await;
     assert_eq!(read(&answer.expect(200).text)[1..], [[event, events[5]["event_type"].as_str().unwrap()]]);
@@ -250,7 +250,7 @@ async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
     let key = &tenant.key;
     let export = "/users/export?limit=2&search=person&columns=email";
     let others = parts(&bench, &tenant, export).await.len() - 1;
-    let recorded = async |event_type: &str| bench.all(&tenant, &format!("/events?event_type={event_type}")).await;
+    let recorded = async |event_type: &str| bench.list_all(&tenant, &format!("/events?event_type={event_type}")).await;
     assert_eq!((recorded("export.started").await.len(), recorded("export.continued").await.len()), (1, others));
     // One who knows where the second part begins gets it by itself, and is on the record with it.
     let body = json!({"name": "other", "permissions": ["users:read"]});
@@ -262,7 +262,7 @@ async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
     assert_eq!((continued.len(), &continued[0]["actor"]["id"]), (others + 1, &other.body["key_id"]));
     assert_eq!(continued[0]["changes"]["columns"]["after"], json!(["email"]));
     assert!(!json!(continued).to_string().contains("person"));
-    let device = bench.all(&tenant, "/devices").await[0]["device_id"].as_str().unwrap().to_owned();
+    let device = bench.list_all(&tenant, "/devices").await[0]["device_id"].as_str().unwrap().to_owned();
     bench.advance(Duration::minutes(1));
     let _named = bench.get(&format!("/devices/export?ids={device}"), key).await.expect(200);
     let events = bench.get("/events?event_type=export.started", key).await.expect(200);
@@ -287,7 +287,7 @@ async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_t
     bench.advance(Duration::days(91));
     let alone = bench.get("/events/export", &tenant.key).await.expect(200).text;
     assert!(!alone.contains("user.created"), "{alone}");
-    assert!(bench.all(&tenant, "/events?event_type=user.created").await.is_empty());
+    assert!(bench.list_all(&tenant, "/events?event_type=user.created").await.is_empty());
     let since = "since=2026-11-01T00:00:00Z";
     let all = parts(&bench, &tenant, &format!("/events/export?{since}")).await.concat();
     assert!(all.contains("user.created"), "{all}");
@@ -335,7 +335,7 @@ async fn a_part_ends_before_it_is_too_large_whatever_its_rows_hold() {
         row["created_at"] = json!(created);
         row["pk"] = json!(format!("EVENT#{}#{}", tenant.workspace_id, created.day()));
     }
-    rows::fill(&bench, rows::MAIN, &many, &[]);
+    rows::put_many(&bench, rows::MAIN, &many, &[]);
     let span = format!("since={created}&until=2026-11-23T08:30:00Z");
     let parts = parts(&bench, &tenant, &format!("/events/export?{span}")).await;
     let largest = parts.iter().map(String::len).max().unwrap();

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use testkit::audit::{Audit, Known, Outline};
 use testkit::bench::Mark;
 use testkit::egress::{Answers, Pages};
-use testkit::faults::{Call, Fault, Faults, Lasting, Strike};
+use testkit::faults::{Call, Fault, FaultDuration, Faults, Strike};
 use testkit::oidc::{self, Oidc};
 use testkit::samples::{self, ACS_CREDENTIAL};
 use testkit::{Answer, Bench, Setup, Tenant, rows};
@@ -53,7 +53,7 @@ impl Ground {
         // What was kept of the issuer's keys is too old by now, so that each run reads them.
         self.bench.advance(Duration::minutes(2));
         let subject = self.name("anna");
-        let member = oidc::member(&self.bench, &self.tenant, &subject, "admin").await;
+        let member = oidc::add_accepted_member(&self.bench, &self.tenant, &subject, "admin").await;
         (member, self.oidc.token(&subject, self.bench.now()))
     }
 
@@ -61,7 +61,7 @@ impl Ground {
     async fn invited(&self) -> String {
         self.bench.advance(Duration::minutes(2));
         let subject = self.name("ines");
-        let _member = oidc::added(&self.bench, &self.tenant, &subject, "admin").await;
+        let _member = oidc::add_member(&self.bench, &self.tenant, &subject, "admin").await;
         self.oidc.token(&subject, self.bench.now())
     }
 
@@ -98,7 +98,7 @@ impl Ground {
 
     /// A user and so many registered phones of theirs, each as its identifier and credential.
     async fn person(&self, phones: u32) -> (String, Vec<(String, String)>) {
-        let person = self.bench.person(&self.tenant, &self.name("ada"), phones).await;
+        let person = self.bench.user_with_phones(&self.tenant, &self.name("ada"), phones).await;
         self.bench.drain().await;
         person
     }
@@ -141,7 +141,7 @@ impl Ground {
         let credential = phone.get("credential");
         let version = self.download(&credential).await;
         let body = json!({"config_version": version});
-        let _installed = self.bench.report_in(&credential, body).await.expect(200);
+        let _installed = self.bench.check_in_with(&credential, body).await.expect(200);
         self.bench.drain().await;
         credential
     }
@@ -207,7 +207,7 @@ impl Ground {
     }
 
     fn put<R: aws::Row>(&self, row: &R) {
-        for row in rows::of_thing(row) {
+        for row in rows::rows_of(row) {
             rows::put(&self.bench, rows::MAIN, &row, &[]);
         }
     }
@@ -253,7 +253,7 @@ impl Go {
     /// What is sent for it.
     fn of(self, operation: &str, ground: &Ground) -> Self {
         let Self::Sampled { things, credential, body, ends } = self else { return self };
-        let sample = samples::of(operation)[0].about(|name| {
+        let sample = samples::of(operation)[0].fill_placeholders(|name| {
             let thing = things.iter().find(|(of, _)| *of == name).map(|(_, thing)| thing.clone());
             thing.unwrap_or_else(|| match name {
                 "fresh" => ground.name("fresh"),
@@ -493,7 +493,7 @@ static COMMANDS: &[Scenario] = &[
             let (device, credential) = &phones[0];
             let _lock = g.order(device, "lock", json!({})).await;
             let wipe = g.told(&phones[0], "wipe").await;
-            let _done = g.bench.report(credential, &wipe, "succeeded").await.expect(200);
+            let _done = g.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
             let code = g.bench.invite(&g.tenant, &user, 1).await;
             register(&code, &format!("{}-0", g.name("ada")), &[201])
         })
@@ -596,15 +596,15 @@ static PEOPLE: &[Scenario] = &[
     scenario("add-member", "an admin", |g| Box::pin(async move { sampled(&[], &[201]).saying(member(g, "one")) })),
     scenario("remove-member", "one of two admins", |g| {
         Box::pin(async move {
-            let _stays = oidc::member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
-            let goes = oidc::member(&g.bench, &g.tenant, &g.name("two"), "admin").await;
+            let _stays = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
+            let goes = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("two"), "admin").await;
             // Who asks again for what was done finds nobody to remove.
             sampled(&[("member", &goes)], &[200, 404])
         })
     }),
     scenario("remove-member", "with what they made", |g| {
         Box::pin(async move {
-            let _stays = oidc::member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
+            let _stays = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
             let (goes, credential) = g.admin().await;
             let key = json!({"name": "theirs", "permissions": ["devices:read"]});
             let _key = g.bench.post("/keys", &credential, key).await.expect(201);
@@ -821,7 +821,7 @@ static LIVES: &[Scenario] = &[
         Box::pin(async move {
             let (user, phones) = g.person(1).await;
             let body = json!({"pin_failures": 10});
-            let _locked = g.bench.report_in(&phones[0].1, body).await.expect(200);
+            let _locked = g.bench.check_in_with(&phones[0].1, body).await.expect(200);
             g.bench.drain().await;
             sampled(&[("guest", &user)], &[200])
         })
@@ -830,7 +830,7 @@ static LIVES: &[Scenario] = &[
         Box::pin(async move {
             let (user, phones) = g.person(2).await;
             let wipe = g.told(&phones[0], "wipe").await;
-            let _done = g.bench.report(&phones[0].1, &wipe, "succeeded").await.expect(200);
+            let _done = g.bench.report_command(&phones[0].1, &wipe, "succeeded").await.expect(200);
             let _pending = g.order(&phones[1].0, "wipe", json!({})).await;
             sampled(&[("leaver", &user)], &[200])
         })
@@ -975,7 +975,7 @@ static CONSUMERS: &[Scenario] = &[
         Box::pin(async move {
             let (_device, credential) = g.phone().await;
             let body = json!({"push_token": g.name("newer")});
-            let _in = g.bench.report_in(&credential, body).await.expect(200);
+            let _in = g.bench.check_in_with(&credential, body).await.expect(200);
             Go::Driven
         })
     }),
@@ -1270,7 +1270,7 @@ static SCHEDULES: &[Scenario] = &[
             let (user, phones) = g.person(1).await;
             let (device, credential) = &phones[0];
             let usage = json!({"usage": {"sequence": 1, "calls": 3}});
-            let _used = g.bench.report_in(credential, usage).await.expect(200);
+            let _used = g.bench.check_in_with(credential, usage).await.expect(200);
             let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
             g.bench.drain().await;
             // Of a phone and its user in one run, either may come first, and the calls would differ.
@@ -1287,7 +1287,7 @@ static SCHEDULES: &[Scenario] = &[
         Box::pin(async move {
             let (device, credential) = g.phone().await;
             let wipe = g.order(&device, "wipe", json!({"reason": "lost"})).await;
-            let _failed = g.bench.report(&credential, &wipe, "failed").await.expect(200);
+            let _failed = g.bench.report_command(&credential, &wipe, "failed").await.expect(200);
             let path = format!("/devices/{device}");
             let body = json!({"custom_metadata": {"desk": "4"}});
             let _edited = g.bench.call(Method::PATCH, &path, Some(&g.tenant.key), Some(&body)).await.expect(200);
@@ -1698,7 +1698,7 @@ static AREAS: &[&[Scenario]] = &[
 /// What a run came to.
 struct Outcome {
     calls: Vec<Call>,
-    struck: Vec<Call>,
+    failed_calls: Vec<Call>,
     /// How often the client had to repeat its call.
     repeats: usize,
     outline: Outline,
@@ -1708,10 +1708,10 @@ struct Outcome {
 impl Outcome {
     /// How many calls of this action came before the one at which the run ended by the fault.
     fn ended_after(&self, strike: &Strike, action: &str) -> usize {
-        let ends = strike.fault.ends_the_run() || strike.lasting != Lasting::Once;
+        let ends = strike.fault.ends_process() || strike.duration != FaultDuration::Once;
         let mut like = self.calls.iter().enumerate().filter(|(_, call)| call.action == strike.action);
-        let struck = like.nth(strike.nth - 1).filter(|_| ends).map_or(0, |(at, _)| at);
-        self.calls[..struck].iter().filter(|call| call.action == action).count()
+        let failed_calls = like.nth(strike.nth - 1).filter(|_| ends).map_or(0, |(at, _)| at);
+        self.calls[..failed_calls].iter().filter(|call| call.action == action).count()
     }
 }
 
@@ -1753,8 +1753,8 @@ impl Stage {
             Some(ground) if ground.issuer == issuer && !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
             _ => {
                 let pages = Pages::default();
-                pages.show(r#"[{"login": "from-a-page"}]"#);
-                self.oidc.shown_by(&pages, testkit::bench::START.parse().unwrap());
+                pages.answer_ok(r#"[{"login": "from-a-page"}]"#);
+                self.oidc.publish_on(&pages, testkit::bench::START.parse().unwrap());
                 pages.answer_at(GONE, Answers::With(410, Vec::new(), Vec::new()));
                 let setup = Setup::new().with(self.faults.adjust()).with(pages.adjust());
                 if issuer { setup.issuer() } else { setup.parameter("OidcIssuer", "") }.start().await
@@ -1762,7 +1762,7 @@ impl Stage {
         };
         rows::clear(&bench);
         bench.stack.messaging().clear();
-        self.oidc.trusted_by(&bench);
+        self.oidc.publish_keys_to(&bench);
         let tenant = bench.tenant("Faults").await;
         Ground { bench, tenant, oidc: Arc::clone(&self.oidc), issuer, run: self.run }
     }
@@ -1790,7 +1790,7 @@ impl Stage {
     async fn again(&mut self, scenario: &Scenario, strike: Strike) -> Outcome {
         let begun = match self.begun.take() {
             Some(begun) if begun.later < SIGNED_IN => {
-                begun.ground.bench.back_to(&begun.mark, begun.later);
+                begun.ground.bench.restore(&begun.mark, begun.later);
                 begun
             }
             begun => {
@@ -1810,10 +1810,10 @@ impl Stage {
         let audit = Audit::read(&ground.bench, &begun.known);
         let outcome = Outcome {
             calls: self.faults.calls(),
-            struck: self.faults.struck(),
+            failed_calls: self.faults.failed_calls(),
             repeats,
             outline: audit.outline(),
-            faults: audit.faults(),
+            faults: audit.inconsistencies(),
         };
         let tries = i32::try_from(repeats).unwrap_or(0) + 1;
         let later = begun.later + BEFORE_ANOTHER_TRY * tries;
@@ -1871,7 +1871,7 @@ impl Stage {
                 let status = answer.status.as_u16();
                 // What passes is never told as what stays, but where the process ends.
                 let passes = status == 503 && answer.headers.contains_key("retry-after");
-                let passes = passes || status == 500 && self.faults.end_the_run();
+                let passes = passes || status == 500 && self.faults.ends_run();
                 assert!(passes || ends.contains(&status), "{operation}: {status} {}", answer.text);
                 !passes
             }
@@ -1897,7 +1897,7 @@ impl Stage {
 /// What is wrong with a run, held against the run without a fault.
 fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcome) -> Vec<String> {
     let mut wrong = outcome.faults.clone();
-    if outcome.struck.is_empty() {
+    if outcome.failed_calls.is_empty() {
         wrong.push("the fault did not strike".to_owned());
     }
     let events = |outline: &Outline| {
@@ -1925,7 +1925,7 @@ fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcom
     }
     // A second copy only where the fault struck the very call that sends, and left open what became of it.
     let open = |action: &str| {
-        let sends = outcome.struck.iter().filter(|call| call.action == action).count();
+        let sends = outcome.failed_calls.iter().filter(|call| call.action == action).count();
         if strike.fault.takes_effect() { sends } else { 0 }
     };
     // That an e-mail went out is known even then when the run ended before it could say so: the mail
@@ -1958,23 +1958,23 @@ enum Breadth {
 impl Breadth {
     /// How long a fault at a call is to last, each in a run of its own; `known` if a call of the
     /// same action has had every fault before.
-    fn lasting(self, fault: Fault, call: &Call, known: bool) -> &'static [Lasting] {
+    fn duration(self, fault: Fault, call: &Call, known: bool) -> &'static [FaultDuration] {
         let known = known && !call.sends();
         match (self, fault) {
             // A process that ends makes no second try of its own.
-            (Self::Full, _) if fault.ends_the_run() => &[Lasting::Once, Lasting::Outage],
-            (Self::Full, _) => &[Lasting::Once, Lasting::Calls(3), Lasting::Outage],
+            (Self::Full, _) if fault.ends_process() => &[FaultDuration::Once, FaultDuration::Outage],
+            (Self::Full, _) => &[FaultDuration::Once, FaultDuration::Calls(3), FaultDuration::Outage],
             (Self::Single, Fault::Before) if known && call.is_read() => &[],
-            (Self::Single, Fault::Before) if known => &[Lasting::Calls(3)],
-            (Self::Single, Fault::After) if known => &[Lasting::Once, Lasting::Outage],
-            (Self::Single, Fault::ServerError) if known && call.is_read() => &[Lasting::Calls(3)],
+            (Self::Single, Fault::Before) if known => &[FaultDuration::Calls(3)],
+            (Self::Single, Fault::After) if known => &[FaultDuration::Once, FaultDuration::Outage],
+            (Self::Single, Fault::ServerError) if known && call.is_read() => &[FaultDuration::Calls(3)],
             (Self::Single, Fault::ServerError | Fault::Throttle) if known => &[],
             (Self::Single, Fault::Before | Fault::After) if !call.is_read() => {
-                &[Lasting::Once, Lasting::Calls(3), Lasting::Outage]
+                &[FaultDuration::Once, FaultDuration::Calls(3), FaultDuration::Outage]
             }
             // Once is made good by the SDK, so that nobody hears of it.
-            (Self::Single, Fault::Throttle | Fault::ServerError) => &[Lasting::Once, Lasting::Calls(3)],
-            (Self::Single, _) => &[Lasting::Once],
+            (Self::Single, Fault::Throttle | Fault::ServerError) => &[FaultDuration::Once, FaultDuration::Calls(3)],
+            (Self::Single, _) => &[FaultDuration::Once],
         }
     }
 }
@@ -1995,9 +1995,13 @@ fn strikes(calls: &[Call], breadth: Breadth, known: &mut BTreeSet<String>) -> Ve
         }
         let known = !known.insert(call.action.clone());
         for fault in Fault::ALL.into_iter().filter(|fault| fault.applies_to(call)) {
-            let strike =
-                |lasting: &Lasting| Strike { action: call.action.clone(), nth: *nth, fault, lasting: *lasting };
-            strikes.extend(breadth.lasting(fault, call, known).iter().map(strike));
+            let strike = |duration: &FaultDuration| Strike {
+                action: call.action.clone(),
+                nth: *nth,
+                fault,
+                duration: *duration,
+            };
+            strikes.extend(breadth.duration(fault, call, known).iter().map(strike));
         }
     }
     strikes
@@ -2016,9 +2020,9 @@ async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
             let outcome = stage.again(scenario, strike.clone()).await;
             let wrong = wrong(scenario, &clean, &strike, &outcome);
             if !wrong.is_empty() {
-                let Strike { action, nth, fault, lasting } = &strike;
+                let Strike { action, nth, fault, duration } = &strike;
                 let at =
-                    format!("{} ({}), {fault:?} at {action} {nth}, {lasting:?}", scenario.operation, scenario.name);
+                    format!("{} ({}), {fault:?} at {action} {nth}, {duration:?}", scenario.operation, scenario.name);
                 println!("{at}:\n  {}", wrong.join("\n  "));
                 wrongs.push(at);
             }
@@ -2038,7 +2042,7 @@ fn scenarios_of_samples() -> Vec<Scenario> {
 
 fn scenario_of_sample(operation: &'static str) -> Option<Scenario> {
     let things = RefCell::new(BTreeSet::new());
-    let _request = samples::of(operation)[0].about(|name| {
+    let _request = samples::of(operation)[0].fill_placeholders(|name| {
         things.borrow_mut().insert(name.to_owned());
         String::new()
     });
@@ -2073,10 +2077,10 @@ async fn something_of_everything(g: &Ground) -> (String, String) {
     let _purged = g.bench.purge().await;
     let (user, phones) = g.person(2).await;
     let body = json!({"usage": {"sequence": 1, "calls": 3}});
-    let _used = g.bench.report_in(&phones[0].1, body).await.expect(200);
+    let _used = g.bench.check_in_with(&phones[0].1, body).await.expect(200);
     let _lock = g.order(&phones[0].0, "lock", json!({})).await;
     let wipe = g.told(&phones[1], "wipe").await;
-    let _done = g.bench.report(&phones[1].1, &wipe, "succeeded").await.expect(200);
+    let _done = g.bench.report_command(&phones[1].1, &wipe, "succeeded").await.expect(200);
     let network = json!({"status": "opt_in_sent"});
     let _told = g.bench.put(&format!("/users/{user}/networks/verizon"), &g.tenant.key, network).await.expect(200);
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
@@ -2097,7 +2101,7 @@ async fn whatever_does_not_fit_together_is_found() {
     let g = stage.ground(true).await;
     let known = Known::of(&g.bench);
     let (user, eve) = something_of_everything(&g).await;
-    let faults = || Audit::read(&g.bench, &known).faults();
+    let faults = || Audit::read(&g.bench, &known).inconsistencies();
     assert_eq!(faults(), Vec::<String>::new());
     let lock = ("COMMAND#", "kind", json!("lock"));
     let first = ("| DEVICE", "device_identifier", json!(format!("{}-0", g.name("ada"))));

@@ -7,28 +7,28 @@ use chrono::Duration;
 use http::Request;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, Lasting, Strike, ends};
+use testkit::faults::{Call, Fault, FaultDuration, Strike, process_ends};
 use testkit::{Answer, Bench, rows, text};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
 /// A workspace of so many users.
 struct Many {
-    house: House,
+    fixture: Fixture,
     users: Vec<String>,
 }
 
 impl Deref for Many {
-    type Target = House;
+    type Target = Fixture;
 
-    fn deref(&self) -> &House {
-        &self.house
+    fn deref(&self) -> &Fixture {
+        &self.fixture
     }
 }
 
 impl Many {
     async fn new(users: usize) -> Self {
-        let mut many = Self { house: House::new().await, users: Vec::new() };
+        let mut many = Self { fixture: Fixture::new().await, users: Vec::new() };
         for n in 0..users {
             let user = many.user(&format!("user{n:03}")).await;
             many.users.push(user);
@@ -40,7 +40,7 @@ impl Many {
 
     /// A bulk call over users, with an idempotency key.
     async fn bulk(&self, once: &str, body: &Value) -> Answer {
-        self.bench.post_once("/users/bulk", &self.tenant.key, once, body).await
+        self.bench.post_idempotent("/users/bulk", &self.tenant.key, once, body).await
     }
 
     async fn jobs(&self) -> Vec<Value> {
@@ -146,11 +146,11 @@ impl Thirty {
         many.faults.watch("bulk-users", end.cloned());
         let first = many.bulk(&once, &body).await;
         assert_eq!(first.status.is_server_error(), end.is_some(), "{end:?}: {}", first.text);
-        assert_eq!(many.faults.struck().len(), usize::from(end.is_some()), "{end:?}");
+        assert_eq!(many.faults.failed_calls().len(), usize::from(end.is_some()), "{end:?}");
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = Strike { action, nth, fault: Fault::DropAfter, lasting: Lasting::Once };
+            let again = Strike { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
             many.faults.watch("run-due", Some(again));
             let _ended = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
@@ -178,7 +178,7 @@ impl Thirty {
     /// Ends the process at each of some calls.
     async fn killed(every: usize, invite: bool) {
         let mut thirty = Self::new().await;
-        let ends = ends(&thirty.clean(invite).await);
+        let ends = process_ends(&thirty.clean(invite).await);
         assert!(ends.len() > 100, "{} ends", ends.len());
         for (at, end) in ends.iter().enumerate().skip(every / 2).step_by(every) {
             if thirty.run >= RUNS_OF_A_SYSTEM {
@@ -309,14 +309,15 @@ async fn a_job_over_a_filter_that_is_killed_goes_on_where_it_stopped() {
     let many = Many::new(55).await;
     let body = json!({"action": "activate", "filter": {}});
     // Once in the first page, once while the next is laid down, and once on the schedule.
-    let end = |nth, fault| Strike { action: "TransactWriteItems".to_owned(), nth, fault, lasting: Lasting::Once };
+    let end =
+        |nth, fault| Strike { action: "TransactWriteItems".to_owned(), nth, fault, duration: FaultDuration::Once };
     many.faults.watch("bulk-users", Some(end(20, Fault::DropAfter)));
     assert!(many.bulk("once", &body).await.status.is_server_error());
     for (nth, fault) in [(10, Fault::DropBefore), (25, Fault::DropBefore), (3, Fault::DropAfter)] {
         many.bench.advance(Duration::seconds(61));
         many.faults.watch("run-due", Some(end(nth, fault)));
         let _ended = many.bench.stack.run_schedule("run-due").await;
-        assert_eq!(many.faults.struck().len(), 1);
+        assert_eq!(many.faults.failed_calls().len(), 1);
     }
     many.faults.watch("none", None);
     assert_eq!(many.bench.run_due().await["failed"], 0);
@@ -392,7 +393,7 @@ async fn jobs_are_listed_the_newest_first_each_with_what_it_does_and_who_began_i
     assert_eq!((page["items"].as_array().unwrap().len(), rest["items"].as_array().unwrap().len()), (2, 1));
     let foreign = many.bench.tenant("Foreign").await;
     let _none = many.bench.get(&format!("/jobs/{}", ids[0]), &foreign.key).await.expect(404);
-    assert!(many.bench.all(&foreign, "/jobs").await.is_empty());
+    assert!(many.bench.list_all(&foreign, "/jobs").await.is_empty());
 }
 
 #[tokio::test]
@@ -458,7 +459,7 @@ async fn the_outcomes_come_as_csv_in_parts_with_the_line_of_names_once() {
 async fn devices_are_worked_on_as_users_are() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, phones) = bench.person(&tenant, "ada", 3).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     let nothing = "0190f3c4-7b5e-7a11-8c1d-000000000001";
     let body = json!({"action": "block", "ids": [phones[0].0, nothing], "reason": "lost"});
     let blocked = bench.post("/devices/bulk", &tenant.key, body).await.expect(207);
@@ -476,7 +477,7 @@ async fn devices_are_worked_on_as_users_are() {
         let told = bench.check_in(credential).await.expect(200);
         assert_eq!(told.body["commands"][0]["kind"], "wipe");
         assert_eq!(told.body["commands"][0]["expires_at"], "2026-12-02T08:00:00.000Z");
-        let events = bench.all(&tenant, &format!("/events?device_id={device}&event_type=device.blocked")).await;
+        let events = bench.list_all(&tenant, &format!("/events?device_id={device}&event_type=device.blocked")).await;
         assert_eq!(events.len(), 1);
     }
 }

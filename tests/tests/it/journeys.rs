@@ -32,7 +32,7 @@ impl Product {
         if let Some((url, key)) = named {
             return Self { url, key, client, _stack: None };
         }
-        let options = StackOptions { port: Some(0), driven: true, ..StackOptions::default() };
+        let options = StackOptions { port: Some(0), automatic: true, ..StackOptions::default() };
         let stack = Stack::start(options).await.expect("the product starts");
         let made = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
         let key = made["key"].as_str().unwrap().to_owned();

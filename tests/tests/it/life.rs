@@ -9,31 +9,31 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, text};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
 /// A user with three phones that have all come, the second of them blocked.
 struct Three {
-    house: House,
+    fixture: Fixture,
     user: String,
     phones: Vec<(String, String)>,
 }
 
 impl Deref for Three {
-    type Target = House;
+    type Target = Fixture;
 
-    fn deref(&self) -> &House {
-        &self.house
+    fn deref(&self) -> &Fixture {
+        &self.fixture
     }
 }
 
 impl Three {
     async fn new() -> Self {
-        let house = House::new().await;
-        let (user, phones) = house.bench.person(&house.tenant, "ada", 3).await;
+        let fixture = Fixture::new().await;
+        let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
         for (_, credential) in &phones {
-            let _came = house.bench.check_in(credential).await.expect(200);
+            let _came = fixture.bench.check_in(credential).await.expect(200);
         }
-        let three = Self { house, user, phones };
+        let three = Self { fixture, user, phones };
         let path = format!("/devices/{}/block", three.phones[1].0);
         let _blocked = three.post(&path, json!({"reason": "lost"})).await.expect(200);
         three.bench.drain().await;
@@ -119,7 +119,7 @@ impl Three {
     async fn done(&self, phone: usize) {
         let shown = self.device(phone).await;
         let command = text(&shown["commands"][0]["command_id"]);
-        let _done = self.bench.report(&self.phones[phone].1, &command, "succeeded").await.expect(200);
+        let _done = self.bench.report_command(&self.phones[phone].1, &command, "succeeded").await.expect(200);
     }
 }
 
@@ -302,7 +302,7 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
         assert_eq!(three.update(json!({"first_name": "Eva"})).await.expect(409).code(), "user_deleted");
         assert_eq!(three.events("user.deleted").await.len(), 1);
         // The name is free again, at once.
-        let _namesake = three.house.user("ADA").await;
+        let _namesake = three.fixture.user("ADA").await;
     }
 }
 
@@ -325,7 +325,7 @@ async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_r
     assert_eq!((back.get("access"), &back.body["commands"][0]["kind"]), ("deleted".into(), &json!("wipe")));
     let wipe = text(&back.body["commands"][0]["command_id"]);
     three.bench.advance(Duration::minutes(1));
-    let done = three.bench.report(credential, &wipe, "succeeded").await.expect(200);
+    let done = three.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
     assert_eq!(done.get("state"), "succeeded");
     assert_eq!(three.bench.check_in(credential).await.expect(401).code(), "re_enrol");
     for (list, kinds) in [
@@ -425,7 +425,7 @@ async fn another_username_sends_every_phone_back_to_its_beginning_in_one_commit(
     // The old name is free, the new one is taken, and found.
     let taken = json!({"username": "ADELE"});
     assert_eq!(three.post("/users", taken).await.expect(409).code(), "username_taken");
-    let other = three.house.user("ada").await;
+    let other = three.fixture.user("ada").await;
     let back = three.patch(&format!("/users/{other}"), json!({"username": "adele"})).await;
     assert_eq!(back.expect(409).code(), "username_taken");
     let found = three.all("/users?search=adele").await;

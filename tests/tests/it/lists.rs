@@ -104,7 +104,7 @@ impl Fleet {
         token: bool,
     ) {
         let code = self.bench.invite(&self.tenant, &self.users[user], 1).await;
-        let mut body = Bench::application(&code, identifier);
+        let mut body = Bench::registration_body(&code, identifier);
         body["platform"] = platform.into();
         body["model_name"] = model.into();
         if !token {
@@ -417,7 +417,7 @@ async fn push_shows_since_when_and_why_it_is_not_in_use() {
     // A new token comes into use again.
     fleet.bench.advance(Duration::minutes(1));
     let report = json!({"push_token": "another-token"});
-    let _login = fleet.bench.report_in(&fleet.credentials["new"], report).await.expect(200);
+    let _login = fleet.bench.check_in_with(&fleet.credentials["new"], report).await.expect(200);
     assert_eq!(fleet.view("new").await["push"]["reason"], "endpoint_pending");
     fleet.bench.drain().await;
     let again = fleet.view("new").await;
@@ -540,7 +540,7 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
     let job = json!({"action": "unblock", "ids": [device]});
     let job = bench.post("/devices/bulk", &nightly, job).await.expect(200).get("job_id");
     let named = |holder: &Value| holder["name"].as_str().unwrap_or_default().to_owned();
-    let events = bench.all(&tenant, &format!("/events?device_id={device}")).await;
+    let events = bench.list_all(&tenant, &format!("/events?device_id={device}")).await;
     let by: BTreeSet<(String, String)> = events
         .iter()
         .map(|event| (event["actor"]["type"].as_str().unwrap().to_owned(), named(&event["actor"])))
@@ -552,7 +552,7 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
     assert_eq!(named(&commands["items"][0]["history"][0]["by"]), "Nightly sync");
     let shown = bench.get(&format!("/jobs/{job}"), &tenant.key).await.expect(200).body;
     assert_eq!(named(&shown["created_by"]), "Nightly sync");
-    assert_eq!(named(&bench.all(&tenant, "/jobs").await[0]["created_by"]), "Nightly sync");
+    assert_eq!(named(&bench.list_all(&tenant, "/jobs").await[0]["created_by"]), "Nightly sync");
     let csv = bench.get("/events/export?columns=actor_type,actor_name", &tenant.key).await.expect(200).text;
     assert!(csv.contains("key,Nightly sync\r\n") && csv.contains("device,iPhone 17\r\n"), "{csv}");
 }
@@ -1102,7 +1102,7 @@ async fn commands_waiting_past_their_time_do_not_make_a_user_wait() {
 async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_those_shown_end() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Moving").await;
-    let (user, phones) = bench.person(&tenant, "ada", 1).await;
+    let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
     let device = phones[0].0.clone();
     let (commands, invitations) = (format!("/devices/{device}/commands"), format!("/users/{user}/invitations"));
     // One more of each.
@@ -1206,17 +1206,17 @@ impl Staff {
                 device_ids: [device_id].into(),
                 ..user.clone()
             };
-            made.extend(rows::of_thing(&Device {
+            made.extend(rows::rows_of(&Device {
                 device_id,
                 user_id: user.user_id,
                 device_identifier: format!("other{number}"),
                 created_at: at,
                 ..device.clone()
             }));
-            made.extend(rows::of_thing(&user));
-            made.extend(rows::of_thing(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
+            made.extend(rows::rows_of(&user));
+            made.extend(rows::rows_of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
         }
-        rows::fill(bench, rows::MAIN, &made, &["device_ids"]);
+        rows::put_many(bench, rows::MAIN, &made, &["device_ids"]);
         bench.advance(Duration::minutes(1));
     }
 

@@ -1,6 +1,6 @@
 //! What must hold of the whole, in one program: a module for each area, found by its name
 //! (`cargo test --workspace --test it scim::`). Every test has a system of its own; what it is made of, and a way to call
-//! each operation, stand in `testkit`, the fixture of most tests over HTTP in [`house`].
+//! each operation, stand in `testkit`, the fixture of most tests over HTTP in [`fixture`].
 
 mod access;
 mod auto_deploy;
@@ -16,7 +16,7 @@ mod description;
 mod documents;
 mod exports;
 mod faults;
-mod house;
+mod fixture;
 mod jobs;
 mod journeys;
 mod life;

@@ -131,7 +131,7 @@ struct Walk {
 impl Walk {
     async fn new(lines: Lines) -> Self {
         let (tap, pages) = (Tap::new(), Pages::default());
-        pages.show("thank you");
+        pages.answer_ok("thank you");
         let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
         // Somebody is told everything.
@@ -244,7 +244,7 @@ impl Walk {
     fn search_rows(&self, when: &str) {
         for ((table, key), row) in rows::everything(&self.bench) {
             let what = format!("{when}: {key}");
-            let mut row = rows::whole(row);
+            let mut row = rows::with_key_fields(row);
             if table == rows::SECRETS {
                 assert!(key.starts_with("USER#") || found(&row.to_string(), SECRETS).is_none(), "{what}");
                 assert_eq!(found(&row.to_string(), PERSONAL), None, "{what}");
@@ -349,7 +349,7 @@ impl Walk {
 
 #[tokio::test]
 async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_the_system_and_secrets_least_of_all() {
-    let (lines, _logging) = Lines::of("info,functions=trace,lambda=trace,domain=trace");
+    let (lines, _logging) = Lines::capture("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 
     // A person is made, invited by mail and by text, and registers.

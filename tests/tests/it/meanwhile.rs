@@ -35,9 +35,9 @@ impl Full {
         let both: Adjust = Arc::new(move |operation, connection| heard(operation, behind(operation, connection)));
         let bench = Setup::new().with(both).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Lag").await;
-        let house = Self { bench, lag, tap, pages, tenant };
-        house.fill().await;
-        house
+        let fixture = Self { bench, lag, tap, pages, tenant };
+        fixture.fill().await;
+        fixture
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
@@ -53,7 +53,7 @@ impl Full {
         let bare = bench.user(tenant, "bare").await;
         let _invited = bench.invite(tenant, &bare, 1).await;
         let _deleted = bench.delete(&format!("/users/{bare}"), &tenant.key).await.expect(200);
-        let (gone, _) = bench.person(tenant, "gone", 1).await;
+        let (gone, _) = bench.user_with_phones(tenant, "gone", 1).await;
         let for_good = json!({"without_wipe": true, "reason": "left"});
         let path = format!("/users/{gone}");
         let _deleted = bench.call(Method::DELETE, &path, Some(&tenant.key), Some(&for_good)).await.expect(200);
@@ -83,7 +83,7 @@ impl Full {
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
         let hook = self.post("/webhooks", hook).await.expect(201).get("webhook_id");
         let _rotated = self.post(&format!("/webhooks/{hook}/rotate-secret"), json!({})).await.expect(200);
-        self.pages.answer(Answers::Broken);
+        self.pages.answer(Answers::ConnectionClosed);
         bench.drain().await;
         bench.advance(Duration::seconds(1));
         let _told = bench.user(tenant, "told").await;
@@ -106,8 +106,8 @@ impl Full {
 
     /// From now on, every index answers as it would now.
     fn falls_behind(&self) {
-        self.lag.note(&self.bench);
-        self.lag.set(true);
+        self.lag.take_snapshot(&self.bench);
+        self.lag.set_behind(true);
     }
 
     /// A year on, everything that is due is done; answers with the rows that were not changed by that, and how many
@@ -127,10 +127,10 @@ impl Full {
 
     /// Asserts that nothing of what an index still says is due is done.
     async fn nothing_is_done(&self) {
-        let (asked, sent) = (self.pages.asked().len(), self.bench.stack.messaging().outbox().len());
+        let (asked, sent) = (self.pages.received().len(), self.bench.stack.messaging().outbox().len());
         let (unchanged, rows) = self.run().await;
         assert_eq!(unchanged.len(), rows, "something was done that was not due");
-        assert_eq!((self.pages.asked().len(), self.bench.stack.messaging().outbox().len()), (asked, sent));
+        assert_eq!((self.pages.received().len(), self.bench.stack.messaging().outbox().len()), (asked, sent));
     }
 }
 
@@ -150,9 +150,9 @@ fn put_off(row: &Value) -> Value {
 
 #[tokio::test]
 async fn what_is_due_is_done() {
-    let house = Full::new().await;
-    let due = house.due();
-    let (unchanged, _) = house.run().await;
+    let fixture = Full::new().await;
+    let due = fixture.due();
+    let (unchanged, _) = fixture.run().await;
     for row in due {
         assert!(!unchanged.values().any(|same| *same == row), "{row} was due");
     }
@@ -160,47 +160,47 @@ async fn what_is_due_is_done() {
 
 #[tokio::test]
 async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
-    let house = Full::new().await;
-    house.lag.note(&house.bench);
-    let _done = house.run().await;
-    house.lag.set(true);
-    house.nothing_is_done().await;
+    let fixture = Full::new().await;
+    fixture.lag.take_snapshot(&fixture.bench);
+    let _done = fixture.run().await;
+    fixture.lag.set_behind(true);
+    fixture.nothing_is_done().await;
 }
 
 #[tokio::test]
 async fn what_was_put_off_waits_for_its_time_although_an_index_does_not_know() {
-    let house = Full::new().await;
-    house.falls_behind();
-    for row in house.due() {
-        rows::put(&house.bench, rows::MAIN, &put_off(&row), &SETS);
+    let fixture = Full::new().await;
+    fixture.falls_behind();
+    for row in fixture.due() {
+        rows::put(&fixture.bench, rows::MAIN, &put_off(&row), &SETS);
     }
-    house.nothing_is_done().await;
+    fixture.nothing_is_done().await;
 }
 
 #[tokio::test]
 async fn what_is_gone_is_left_alone_although_an_index_still_names_it() {
-    let house = Full::new().await;
-    house.falls_behind();
-    for row in house.due() {
-        rows::remove(&house.bench, rows::MAIN, &row);
+    let fixture = Full::new().await;
+    fixture.falls_behind();
+    for row in fixture.due() {
+        rows::remove(&fixture.bench, rows::MAIN, &row);
     }
-    house.nothing_is_done().await;
+    fixture.nothing_is_done().await;
 }
 
 #[tokio::test]
 async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
-    let house = Full::new().await;
-    let due = house.due();
-    let (database, waiting) = (house.bench.stack.database().clone(), Mutex::new(due.clone()));
-    house.tap.before(move |sent| {
+    let fixture = Full::new().await;
+    let due = fixture.due();
+    let (database, waiting) = (fixture.bench.stack.database().clone(), Mutex::new(due.clone()));
+    fixture.tap.before(move |sent| {
         let written = sent.call.action == "TransactWriteItems";
         let concerned = |row: &mut Value| written && sent.body.contains(row["pk"].as_str().unwrap());
         for row in waiting.lock().unwrap().extract_if(.., concerned) {
             rows::put_into(&database, rows::MAIN, &put_off(&row), &SETS);
         }
     });
-    let (unchanged, rows) = house.run().await;
-    let after = rows::everything(&house.bench);
+    let (unchanged, rows) = fixture.run().await;
+    let after = rows::everything(&fixture.bench);
     let changed: Vec<Value> = due.iter().map(put_off).filter(|row| after.values().any(|same| same == row)).collect();
     // A user waits for their devices.
     assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
@@ -213,10 +213,10 @@ async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
         let gate = Gate::new();
         let bench = Setup::new().with(gate.adjust()).start().await;
         let tenant = bench.tenant("Kept").await;
-        let (user, phones) = bench.person(&tenant, "ada", 1).await;
+        let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = &phones[0];
         let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
-        let _used = bench.report_in(credential, used).await.expect(200);
+        let _used = bench.check_in_with(credential, used).await.expect(200);
         let path = format!("/devices/{device}");
         let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
         let _over = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
@@ -324,7 +324,7 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
     let key = &tenant.key;
     let profile = json!({"name": "Office", "settings": {}});
     let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
-    let (ada, phones) = bench.person(&tenant, "ada", 2).await;
+    let (ada, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     let [(phone, credential), (other, _)] = &phones[..] else { panic!("two phones") };
     let _seen = bench.check_in(credential).await.expect(200);
     let command = bench.post(&format!("/devices/{phone}/lock"), key, json!({})).await.expect(202).get("command_id");
@@ -355,7 +355,7 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
         ("/user_identities/list".to_owned(), &leaver),
     ];
     let shows = async |list: &str, id: &str| bench.get(list, key).await.expect(200).text.contains(id);
-    lag.note(&bench);
+    lag.take_snapshot(&bench);
     for (list, id) in &lists {
         assert!(shows(list, id).await, "{list} shows {id}");
     }
@@ -369,7 +369,7 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
     let _removed = bench.delete(&format!("/deployments/users/{ada}"), key).await.expect(200);
     let _deployed = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
     let _gone = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
-    lag.set(true);
+    lag.set_behind(true);
     for (list, id) in &lists {
         assert!(!shows(list, id).await, "{list} still shows {id}");
     }
@@ -431,14 +431,14 @@ fn stands_on_a_job(sent: &Sent) -> bool {
 
 /// Stops the jobs at work, as whoever cancels them does, and notes all that is stored then.
 fn stop_jobs(database: &Database) -> Vec<Value> {
-    let jobs: Vec<Value> = rows::of(database, rows::MAIN).into_values().filter(|row| row["sk"] == "JOB").collect();
+    let jobs: Vec<Value> = rows::all_in(database, rows::MAIN).into_values().filter(|row| row["sk"] == "JOB").collect();
     for mut job in jobs.into_iter().filter(|job| job["state"] == "running") {
         job["version"] = (job["version"].as_u64().unwrap() + 1).into();
         job["state"] = "canceled".into();
         job.as_object_mut().unwrap().retain(|name, _| !["due_shard", "due_at"].contains(&name.as_str()));
         rows::put_into(database, rows::MAIN, &job, &[]);
     }
-    rows::of(database, rows::MAIN).into_values().collect()
+    rows::all_in(database, rows::MAIN).into_values().collect()
 }
 
 #[tokio::test]
@@ -545,14 +545,14 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
     let invitation = invitation["invitation_id"].as_str().unwrap().to_owned();
     let (device, _) = bench.phone(&tenant, "gail").await;
     // A phone that is there is enrolled again: nothing of its user changes.
-    let (hana, _) = bench.person(&tenant, "hana", 1).await;
+    let (hana, _) = bench.user_with_phones(&tenant, "hana", 1).await;
     let again = bench.invite(&tenant, &hana, 1).await;
     let get = |path: String| (Method::GET, path, Value::Null, None);
     let post = |path: String, body: Value| (Method::POST, path, body, None);
     let put = |path: String| (Method::PUT, path, json!({}), None);
     let patch = |path: String, body: Value| (Method::PATCH, path, body, None);
     let delete = |path: String| (Method::DELETE, path, Value::Null, None);
-    let register = |code: &str, phone: &str| post("/devices".to_owned(), Bench::application(code, phone));
+    let register = |code: &str, phone: &str| post("/devices".to_owned(), Bench::registration_body(code, phone));
     let cases: Vec<(&str, Request, Request, u16)> = vec![
         (
             "get-deployment-qr",

@@ -9,9 +9,9 @@ use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::{Answer, rows, text};
 
-use crate::house::{House, encoded};
+use crate::fixture::{Fixture, encoded};
 
-impl House {
+impl Fixture {
     async fn make(&self, person: Value) -> String {
         self.post("/users", person).await.expect(201).get("user_id")
     }
@@ -38,7 +38,7 @@ impl House {
 
 #[tokio::test]
 async fn people_are_found_as_one_types() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for person in [
         json!({
             "username": "z.angstrom", "first_name": "Zo\u{eb} Marie", "last_name": "\u{c5}ngstr\u{f6}m-O'Neil",
@@ -46,7 +46,7 @@ async fn people_are_found_as_one_types() {
         }),
         json!({"username": "max", "first_name": "MAX", "last_name": "Ringstrom", "mobile": "+1 425 555 0100"}),
     ] {
-        let _made = house.make(person).await;
+        let _made = fixture.make(person).await;
     }
     for typed in [
         // Any word of the name, whatever its accents and capitals, and several in any order.
@@ -77,34 +77,35 @@ async fn people_are_found_as_one_types() {
         "4711",
         "*21#47",
     ] {
-        assert_eq!(house.names(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
+        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
     }
     for typed in ["max", "rings", "+1 425", "14255550100", "RINGSTR\u{d6}M max"] {
-        assert_eq!(house.names(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
+        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
     }
     // The middle of a word finds nothing, nor do words of two people.
     for typed in ["ngstrom", "oe", "711", "zoe max", "+49 171"] {
-        assert_eq!(house.names(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
+        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
     }
-    let invalid = house.bench.get("/users?search=--", &house.tenant.key).await.expect(422);
+    let invalid = fixture.bench.get("/users?search=--", &fixture.tenant.key).await.expect(422);
     assert_eq!(invalid.body["errors"][0]["field"], "search");
 }
 
 #[tokio::test]
 async fn the_list_of_users_shows_every_column() {
-    let house = House::new().await;
-    let _settled = house.settings(json!({"service_levels": ["gold"]})).await.expect(200);
-    let (user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
+    let fixture = Fixture::new().await;
+    let _settled = fixture.settings(json!({"service_levels": ["gold"]})).await.expect(200);
+    let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let path = format!("/users/{user}");
-    let _gold = house.patch(&path, json!({"service_level": "gold"})).await.expect(200);
-    house.bench.advance(Duration::hours(1));
+    let _gold = fixture.patch(&path, json!({"service_level": "gold"})).await.expect(200);
+    fixture.bench.advance(Duration::hours(1));
     let usage = json!({"sequence": 1, "messages_sent": 7});
-    let _first = house.bench.report_in(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
-    house.bench.advance(Duration::minutes(2));
-    let _newest = house.bench.report_in(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
+    let _first =
+        fixture.bench.check_in_with(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
+    fixture.bench.advance(Duration::minutes(2));
+    let _newest = fixture.bench.check_in_with(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
     let _carrier =
-        house.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
-    let listed = house.listed(&user).await;
+        fixture.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
+    let listed = fixture.listed(&user).await;
     let expected = json!({
         "user_id": user,
         "username": "ada",
@@ -146,15 +147,15 @@ async fn the_list_of_users_shows_every_column() {
     for (column, value) in expected.as_object().unwrap() {
         assert_eq!(&listed[column], value, "{column}");
     }
-    let open = house.get(&path).await;
+    let open = fixture.get(&path).await;
     for (column, value) in listed.as_object().unwrap() {
         assert_eq!(&open[column], value, "{column} of the user opened");
     }
     assert_eq!(open["devices"].as_array().unwrap().len(), 2);
 
     // Each filter.
-    let other = house.make(json!({"username": "bob"})).await;
-    let _suspended = house.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
+    let other = fixture.make(json!({"username": "bob"})).await;
+    let _suspended = fixture.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
     for (query, wanted) in [
         ("status=suspended", vec!["bob"]),
         ("status=active", vec!["ada"]),
@@ -165,101 +166,101 @@ async fn the_list_of_users_shows_every_column() {
         ("pending_command=true", vec![]),
         ("pending_command=false", vec!["bob", "ada"]),
     ] {
-        assert_eq!(house.names(query).await, wanted, "{query}");
+        assert_eq!(fixture.names(query).await, wanted, "{query}");
     }
-    let reset = house.post(&format!("{path}/reset-pin"), json!({})).await.expect(200);
+    let reset = fixture.post(&format!("{path}/reset-pin"), json!({})).await.expect(200);
     assert_eq!(reset.body["pending_command"], true);
-    assert_eq!(house.names("pending_command=true").await, ["ada"], "once, of two phones");
-    assert_eq!(house.names("pending_command=false").await, ["bob"]);
-    assert_eq!(house.names("pending_command=true&status=suspended").await, Vec::<String>::new());
+    assert_eq!(fixture.names("pending_command=true").await, ["ada"], "once, of two phones");
+    assert_eq!(fixture.names("pending_command=false").await, ["bob"]);
+    assert_eq!(fixture.names("pending_command=true&status=suspended").await, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
-    let house = House::new().await;
-    let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
-    let _came = house.bench.check_in(&phones[0].1).await.expect(200);
+    let fixture = Fixture::new().await;
+    let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
+    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let sent = json!({"status": "opt_in_sent", "status_at": "2026-11-20T10:00:00Z"});
-    let verizon = house.network(&user, "verizon", sent.clone()).await.expect(200);
+    let verizon = fixture.network(&user, "verizon", sent.clone()).await.expect(200);
     assert_eq!(
         (verizon.get("indicator"), verizon.get("tooltip")),
         ("red".into(), "Opt-in sent \u{2013} 2026-11-20".into())
     );
     let green = json!({"status": "enabled", "status_at": "2026-11-21T10:00:00Z", "mdn_provisioning": "enabled"});
-    let att = house.network(&user, "att", green).await.expect(200);
+    let att = fixture.network(&user, "att", green).await.expect(200);
     assert_eq!((att.get("indicator"), att.get("tooltip")), ("green".into(), "Enabled \u{2013} 2026-11-21".into()));
-    assert_eq!(house.listed(&user).await["network_indicator"], "red", "the most pressing one");
-    assert_eq!(house.names("network_indicator=red").await, ["ada"]);
-    assert!(house.names("network_indicator=green").await.is_empty());
+    assert_eq!(fixture.listed(&user).await["network_indicator"], "red", "the most pressing one");
+    assert_eq!(fixture.names("network_indicator=red").await, ["ada"]);
+    assert!(fixture.names("network_indicator=green").await.is_empty());
 
     // The same again, or an older one, changes nothing.
-    let _same = house.network(&user, "verizon", sent).await.expect(200);
+    let _same = fixture.network(&user, "verizon", sent).await.expect(200);
     let older = json!({"status": "new_request", "status_at": "2026-11-19T10:00:00Z"});
-    assert_eq!(house.network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
-    assert_eq!(house.events("user.network_changed").await.len(), 2);
+    assert_eq!(fixture.network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
+    assert_eq!(fixture.events("user.network_changed").await.len(), 2);
     for (reason, status, tooltip) in [
         (json!("invalid_number"), "disabled", "Invalid number"),
         (json!("message_block"), "unable_to_provision", "Remove message block"),
         (Value::Null, "invalid_opt_in_response", "Invalid opt-in response"),
         (Value::Null, "opt_in_response_received", "Opt-in response received"),
     ] {
-        house.bench.advance(Duration::minutes(1));
-        let red = house.network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
+        fixture.bench.advance(Duration::minutes(1));
+        let red = fixture.network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
         assert_eq!(
             (red.get("indicator"), red.get("tooltip")),
             ("red".into(), format!("{tooltip} \u{2013} 2026-11-23"))
         );
     }
-    house.bench.advance(Duration::minutes(1));
+    fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    assert_eq!(house.network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
-    assert_eq!(house.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
+    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "enabled", "mdn_provisioning": "disabled"});
-    let off = house.network(&user, "verizon", off).await.expect(200);
+    let off = fixture.network(&user, "verizon", off).await.expect(200);
     let says = "Enabled, provisioning not enabled \u{2013} 2026-11-23";
     assert_eq!((off.get("indicator"), off.get("tooltip")), ("red".into(), says.into()));
-    house.bench.advance(Duration::minutes(1));
+    fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    let _on = house.network(&user, "verizon", enabled).await.expect(200);
+    let _on = fixture.network(&user, "verizon", enabled).await.expect(200);
 
     // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
-    house.bench.advance(Duration::days(31));
-    let _came = house.bench.check_in(&phones[0].1).await.expect(200);
-    let quiet = house.listed(&user).await;
+    fixture.bench.advance(Duration::days(31));
+    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let quiet = fixture.listed(&user).await;
     assert_eq!(quiet["network_indicator"], "orange");
     assert_eq!(quiet["networks"][0]["tooltip"], "Enabled, not seen for over 30 days \u{2013} 2026-11-21");
-    assert_eq!(house.names("network_indicator=orange").await, ["ada"]);
+    assert_eq!(fixture.names("network_indicator=orange").await, ["ada"]);
     let seen = json!({
         "status": "enabled", "mdn_provisioning": "enabled", "status_at": "2026-11-23T09:00:00Z",
         "last_seen_at": "2026-12-20T10:00:00Z",
     });
     for provider in ["att", "verizon"] {
-        let heard = house.network(&user, provider, seen.clone()).await.expect(200);
+        let heard = fixture.network(&user, provider, seen.clone()).await.expect(200);
         assert_eq!(heard.get("indicator"), "green", "{}", heard.text);
         assert_eq!(heard.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
     }
-    assert_eq!(house.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "disabled", "mdn_provisioning": "enabled"});
-    assert_eq!(house.network(&user, "att", off).await.expect(200).get("indicator"), "none");
+    assert_eq!(fixture.network(&user, "att", off).await.expect(200).get("indicator"), "none");
 
-    let foreign = house.network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
+    let foreign = fixture.network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
     assert_eq!(foreign.body["errors"][0]["field"], "status");
-    let bad = house.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
+    let bad = fixture.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(bad.body["errors"][0]["field"], "provider");
     for n in 0..6 {
-        let _more = house.network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
+        let _more = fixture.network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
     }
-    let ninth = house.network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
+    let ninth = fixture.network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(ninth.body["errors"][0]["code"], "too_many");
 }
 
 #[tokio::test]
 async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing() {
-    let house = House::new().await;
-    let (ada, phones) = house.bench.person(&house.tenant, "ada", 2).await;
-    let (bob, others) = house.bench.person(&house.tenant, "bob", 1).await;
+    let fixture = Fixture::new().await;
+    let (ada, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
+    let (bob, others) = fixture.bench.user_with_phones(&fixture.tenant, "bob", 1).await;
     let report = async |credential: &str, usage: Value| {
-        let _taken = house.bench.report_in(credential, json!({"usage": usage})).await.expect(200);
+        let _taken = fixture.bench.check_in_with(credential, json!({"usage": usage})).await.expect(200);
     };
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
@@ -279,43 +280,43 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
         counts
     };
     let november = month(5, 4, 0, 5_000_000_000, 1);
-    assert_eq!(house.listed(&ada).await["usage"], november);
-    assert_eq!(house.events("user.usage_reported").await.len(), 4);
+    assert_eq!(fixture.listed(&ada).await["usage"], november);
+    assert_eq!(fixture.events("user.usage_reported").await.len(), 4);
 
-    house.bench.advance(Duration::days(10));
-    assert_eq!(house.listed(&ada).await["usage"], month(0, 0, 0, 0, 0), "a new month");
+    fixture.bench.advance(Duration::days(10));
+    assert_eq!(fixture.listed(&ada).await["usage"], month(0, 0, 0, 0, 0), "a new month");
     report(&phones[0].1, json!({"sequence": 4, "calls": 2})).await;
-    let of_ada = house.get(&format!("/users/{ada}/usage")).await;
+    let of_ada = fixture.get(&format!("/users/{ada}/usage")).await;
     let months = json!([dated("2026-12", month(0, 0, 0, 0, 2)), dated("2026-11", november)]);
     assert_eq!(of_ada, json!({"months": months, "totals": month(5, 4, 0, 5_000_000_000, 3)}));
-    let whole = house.get("/usage").await;
+    let whole = fixture.get("/usage").await;
     assert_eq!(whole["totals"], month(15, 4, 1, 5_000_000_000, 3));
     assert_eq!(whole["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
 
     // An app that was enrolled anew begins to count again.
-    let code = house.bench.invite(&house.tenant, &bob, 1).await;
-    let back = house.bench.register(&code, "bob-0").await.expect(201).get("credential");
+    let code = fixture.bench.invite(&fixture.tenant, &bob, 1).await;
+    let back = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
     report(&back, json!({"sequence": 1, "messages_sent": 1})).await;
-    assert_eq!(house.get(&format!("/users/{bob}/usage")).await["totals"]["messages_sent"], 11);
-    let invalid = house.bench.report_in(&back, json!({"usage": {"calls": -1}})).await.expect(422);
+    assert_eq!(fixture.get(&format!("/users/{bob}/usage")).await["totals"]["messages_sent"], 11);
+    let invalid = fixture.bench.check_in_with(&back, json!({"usage": {"calls": -1}})).await.expect(422);
     let fields: BTreeSet<String> =
         invalid.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert_eq!(fields, ["usage.calls".to_owned(), "usage.sequence".to_owned()].into());
-    let foreign = house.bench.tenant("Foreign").await;
-    assert_eq!(house.bench.get("/usage", &foreign.key).await.expect(200).body["months"], json!([]));
+    let foreign = fixture.bench.tenant("Foreign").await;
+    assert_eq!(fixture.bench.get("/usage", &foreign.key).await.expect(200).body["months"], json!([]));
 }
 
 #[tokio::test]
 async fn invitations_are_listed_with_what_became_of_each_and_when() {
-    let house = House::new().await;
-    let user = house.user("ada").await;
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ada").await;
     let path = format!("/users/{user}/invitations");
-    let list = async || house.all(&path).await;
-    let first = house.bench.invite(&house.tenant, &user, 1).await;
-    house.bench.advance(Duration::minutes(1));
-    let _pressed = house.bench.call(Method::POST, &format!("/i/{first}"), None, None).await.expect(303);
-    house.bench.advance(Duration::minutes(1));
-    let _pressed = house.bench.call(Method::POST, &format!("/i/{first}"), None, None).await.expect(303);
+    let list = async || fixture.all(&path).await;
+    let first = fixture.bench.invite(&fixture.tenant, &user, 1).await;
+    fixture.bench.advance(Duration::minutes(1));
+    let _pressed = fixture.bench.call(Method::POST, &format!("/i/{first}"), None, None).await.expect(303);
+    fixture.bench.advance(Duration::minutes(1));
+    let _pressed = fixture.bench.call(Method::POST, &format!("/i/{first}"), None, None).await.expect(303);
     let shown = &list().await[0];
     assert_eq!((&shown["status"], &shown["channel"]), (&json!("open"), &json!("email")));
     assert_eq!((&shown["opened"], &shown["opened_at"]), (&json!(2), &json!("2026-11-23T08:01:00.000Z")));
@@ -323,29 +324,32 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
     assert!(shown.get("code").is_none() && !shown.to_string().contains(&first));
 
     let body = json!({"channel": "sms", "devices": 2});
-    let invited = house.post(&format!("/users/{user}/invite"), body).await.expect(202);
+    let invited = fixture.post(&format!("/users/{user}/invite"), body).await.expect(202);
     assert_eq!(invited.body["delivery"]["state"], "queued");
-    house.bench.drain().await;
-    let second = house.bench.newest_code().unwrap();
-    house.bench.advance(Duration::minutes(1));
-    let _one = house.bench.register(&second, "one").await.expect(201);
+    fixture.bench.drain().await;
+    let second = fixture.bench.newest_code().unwrap();
+    fixture.bench.advance(Duration::minutes(1));
+    let _one = fixture.bench.register(&second, "one").await.expect(201);
     assert_eq!((&list().await[0]["status"], &list().await[0]["used"]), (&json!("open"), &json!(1)));
-    house.bench.advance(Duration::minutes(1));
-    let _two = house.bench.register(&second, "two").await.expect(201);
-    house.bench.advance(Duration::minutes(1));
-    let third = house.bench.invite(&house.tenant, &user, 1).await;
-    house.bench.advance(Duration::days(8));
+    fixture.bench.advance(Duration::minutes(1));
+    let _two = fixture.bench.register(&second, "two").await.expect(201);
+    fixture.bench.advance(Duration::minutes(1));
+    let third = fixture.bench.invite(&fixture.tenant, &user, 1).await;
+    fixture.bench.advance(Duration::days(8));
     assert_eq!(list().await[0]["status"], "expired", "even before the schedule came round");
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    let fourth = house.bench.invite(&house.tenant, &user, 1).await;
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    let fourth = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let last = text(&list().await[0]["invitation_id"]);
-    house.bench.advance(Duration::minutes(1));
-    let revoked = house.bench.delete(&format!("{path}/{last}"), &house.tenant.key).await.expect(200);
+    fixture.bench.advance(Duration::minutes(1));
+    let revoked = fixture.bench.delete(&format!("{path}/{last}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(
         (revoked.get("status"), revoked.get("revoked_at")),
         ("revoked".into(), "2026-12-01T08:06:00.000Z".into())
     );
-    assert_eq!(house.bench.delete(&format!("{path}/{last}"), &house.tenant.key).await.expect(200).body, revoked.body);
+    assert_eq!(
+        fixture.bench.delete(&format!("{path}/{last}"), &fixture.tenant.key).await.expect(200).body,
+        revoked.body
+    );
 
     let all = list().await;
     let states: Vec<&str> = all.iter().map(|invitation| invitation["status"].as_str().unwrap()).collect();
@@ -356,13 +360,13 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
     for (code, why) in
         [(first, "code_superseded"), (second, "code_used"), (third, "code_expired"), (fourth, "code_revoked")]
     {
-        let refused = house.bench.register(&code, "another").await.expect(410);
+        let refused = fixture.bench.register(&code, "another").await.expect(410);
         assert_eq!(refused.code(), why);
-        let _over = house.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
+        let _over = fixture.bench.call(Method::GET, &format!("/i/{code}"), None, None).await.expect(410);
     }
     for over in &all[1..] {
         let path = format!("{path}/{}", text(&over["invitation_id"]));
-        let refused = house.bench.delete(&path, &house.tenant.key).await.expect(409);
+        let refused = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(409);
         assert_eq!((refused.code(), &refused.body["invitation_status"]), ("invitation_over", &over["status"]));
     }
     for (kind, times) in [
@@ -373,22 +377,22 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
         ("invitation.expired", 1),
         ("invitation.revoked", 1),
     ] {
-        assert_eq!(house.events(kind).await.len(), times, "{kind}");
+        assert_eq!(fixture.events(kind).await.len(), times, "{kind}");
     }
     // No code is kept of any of them.
-    assert!(rows::all(&house.bench, rows::SECRETS).keys().all(|key| !key.starts_with("INVITATION#")));
+    assert!(rows::all(&fixture.bench, rows::SECRETS).keys().all(|key| !key.starts_with("INVITATION#")));
 }
 
 #[tokio::test]
 async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
-    let house = House::new().await;
-    let user = house.user("ada.lovelace").await;
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ada.lovelace").await;
     for channel in ["sms", "email"] {
         let body = json!({"channel": channel});
-        let _invited = house.post(&format!("/users/{user}/invite"), body).await.expect(202);
-        house.bench.drain().await;
+        let _invited = fixture.post(&format!("/users/{user}/invite"), body).await.expect(202);
+        fixture.bench.drain().await;
     }
-    let (texts, mails) = (house.sent(Channel::Sms), house.sent(Channel::Email));
+    let (texts, mails) = (fixture.sent(Channel::Sms), fixture.sent(Channel::Email));
     assert_eq!((texts.len(), mails.len()), (1, 1));
     let message = texts[0].text.clone().unwrap();
     let subject = mails[0].subject.clone().unwrap();
@@ -404,115 +408,115 @@ async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
 
 #[tokio::test]
 async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
-    let house = House::new().await;
-    let before = house.get("/workspace").await;
+    let fixture = Fixture::new().await;
+    let before = fixture.get("/workspace").await;
     assert_eq!((&before["retention_days"], &before["invitation_days"]), (&json!(30), &json!(7)));
     assert_eq!((&before["pin_limit"], &before["service_levels"]), (&json!(10), &json!([])));
     assert_eq!(before["silent_devices"], Value::Null);
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
     });
-    let settled = house.settings(settings.clone()).await.expect(200);
+    let settled = fixture.settings(settings.clone()).await.expect(200);
     assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
-    let again = house.settings(settings).await.expect(200);
+    let again = fixture.settings(settings).await.expect(200);
     assert_eq!(again.headers["etag"], settled.headers["etag"]);
-    let events = house.events("workspace.updated").await;
+    let events = fixture.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["retention_days"], json!({"before": null, "after": 5}));
 
-    let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
-    let invited = &house.all(&format!("/users/{user}/invitations")).await[0];
+    let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
+    let invited = &fixture.all(&format!("/users/{user}/invitations")).await[0];
     assert_eq!(invited["expires_at"], "2026-11-25T08:00:00.000Z");
     let path = format!("/devices/{}", phones[0].0);
-    let deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
+    let deleted = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
-    let deleted = house.bench.delete(&format!("/users/{user}"), &house.tenant.key).await.expect(200);
+    let deleted = fixture.bench.delete(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
-    let gold = house.make(json!({"username": "bob", "service_level": "gold"})).await;
-    assert_eq!(house.listed(&gold).await["service_level"], "gold");
+    let gold = fixture.make(json!({"username": "bob", "service_level": "gold"})).await;
+    assert_eq!(fixture.listed(&gold).await["service_level"], "gold");
     let person = json!({"username": "eve", "service_level": "lead"});
-    let unknown = house.post("/users", person).await.expect(422);
+    let unknown = fixture.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
     let back = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
-    let back = house.settings(back).await.expect(200);
+    let back = fixture.settings(back).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
         Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
-    let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
-    let refused = house.bench.send(request.body(br#"{"name": "Other"}"#.to_vec()).unwrap()).await;
+    let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
+    let refused = fixture.bench.send(request.body(br#"{"name": "Other"}"#.to_vec()).unwrap()).await;
     assert_eq!(refused.expect(412).code(), "version_mismatch");
 }
 
 #[tokio::test]
 async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_once_a_day() {
     for (action, done) in [("block", "blocked"), ("delete", "deleted")] {
-        let house = House::new().await;
-        let (_user, phones) = house.bench.person(&house.tenant, "ada", 3).await;
-        let never = house.bench.phone(&house.tenant, "bob").await.0;
-        let status = async |device: &str| house.get(&format!("/devices/{device}")).await["device_status"].clone();
+        let fixture = Fixture::new().await;
+        let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
+        let never = fixture.bench.phone(&fixture.tenant, "bob").await.0;
+        let status = async |device: &str| fixture.get(&format!("/devices/{device}")).await["device_status"].clone();
         for (_, credential) in &phones[..2] {
-            let _came = house.bench.check_in(credential).await.expect(200);
+            let _came = fixture.bench.check_in(credential).await.expect(200);
         }
-        house.bench.drain().await;
-        house.bench.advance(Duration::days(20));
-        let _came = house.bench.check_in(&phones[1].1).await.expect(200);
-        let _came = house.bench.check_in(&phones[2].1).await.expect(200);
-        house.bench.drain().await;
-        house.bench.advance(Duration::days(20));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        fixture.bench.drain().await;
+        fixture.bench.advance(Duration::days(20));
+        let _came = fixture.bench.check_in(&phones[1].1).await.expect(200);
+        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        fixture.bench.drain().await;
+        fixture.bench.advance(Duration::days(20));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, "silent", "there is no rule unless the workspace wants one");
 
         let rule = json!({"after_days": 30, "action": action});
-        let before = rows::everything(&house.bench);
-        let tried = house.settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
+        let before = rows::everything(&fixture.bench);
+        let tried = fixture.settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
         let preview = tried.body["preview"].clone();
         assert_eq!((preview["devices"].as_array().unwrap().len(), &preview["more"]), (1, &json!(false)));
         assert_eq!(preview["devices"][0]["device_id"], *phones[0].0);
-        assert_eq!(rows::everything(&house.bench), before, "a preview changes nothing");
+        assert_eq!(rows::everything(&fixture.bench), before, "a preview changes nothing");
 
-        let _settled = house.settings(json!({"silent_devices": rule})).await.expect(200);
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        let _settled = fixture.settings(json!({"silent_devices": rule})).await.expect(200);
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, done);
-        let events = house.events(&format!("device.{done}")).await;
+        let events = fixture.events(&format!("device.{done}")).await;
         assert_eq!(events.len(), 1);
-        let key = &house.all("/keys").await[0]["key_id"];
+        let key = &fixture.all("/keys").await[0]["key_id"];
         assert_eq!(events[0]["actor"], json!({"type": "key", "id": key, "name": "First key"}), "who set the rule");
         assert_eq!(events[0]["private"]["reason"], "silent for over 30 days");
 
         // Ten days on a round finds nobody. Who is silent soon after it waits for the next, a day later.
-        house.bench.advance(Duration::days(10));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
-        let _came = house.bench.check_in(&phones[2].1).await.expect(200);
-        house.bench.advance(Duration::hours(23));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        fixture.bench.advance(Duration::days(10));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        fixture.bench.advance(Duration::hours(23));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[1].0).await, "silent");
-        house.bench.advance(Duration::hours(1));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        fixture.bench.advance(Duration::hours(1));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[1].0).await, done);
         assert_eq!((status(&phones[2].0).await, status(&never).await), (json!("in_use"), json!("never_seen")));
-        assert_eq!(house.events(&format!("device.{done}")).await.len(), 2);
+        assert_eq!(fixture.events(&format!("device.{done}")).await.len(), 2);
 
-        let off = house.settings(json!({"silent_devices": null})).await.expect(200);
+        let off = fixture.settings(json!({"silent_devices": null})).await.expect(200);
         assert_eq!(off.body["silent_devices"], Value::Null);
-        house.bench.advance(Duration::days(60));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
+        fixture.bench.advance(Duration::days(60));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[2].0).await, "silent");
     }
 }
 
 #[tokio::test]
 async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_with_them() {
-    let house = House::new().await;
-    let (_user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
+    let fixture = Fixture::new().await;
+    let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     for (_, credential) in &phones {
-        let _came = house.bench.check_in(credential).await.expect(200);
+        let _came = fixture.bench.check_in(credential).await.expect(200);
     }
-    house.bench.drain().await;
-    house.bench.advance(Duration::days(40));
+    fixture.bench.drain().await;
+    fixture.bench.advance(Duration::days(40));
     let key = async |permissions: &[&str]| {
         let body = json!({"name": "settings", "permissions": permissions});
-        let made = house.post("/keys", body).await.expect(201);
+        let made = fixture.post("/keys", body).await.expect(201);
         (made.get("key_id"), made.get("key"))
     };
     let rule = json!({"after_days": 30, "action": "delete"});
@@ -525,31 +529,31 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
         (&settles, &json!({"dry_run": true}), "devices:read"),
         (&manages, &preview, "devices:read"),
     ] {
-        let refused = house.bench.patch("/workspace", key, body.clone()).await.expect(403);
+        let refused = fixture.bench.patch("/workspace", key, body.clone()).await.expect(403);
         assert_eq!((refused.code(), refused.body["permission"].as_str()), ("permission_missing", Some(needed)));
     }
-    assert!(house.events("workspace.updated").await.is_empty());
+    assert!(fixture.events("workspace.updated").await.is_empty());
 
-    let set = house.bench.patch("/workspace", &manages, rule.clone()).await.expect(200);
+    let set = fixture.bench.patch("/workspace", &manages, rule.clone()).await.expect(200);
     let by_key = json!({"type": "key", "id": id});
     assert_eq!(set.body["silent_rule"], json!({"set_by": by_key, "paused_at": null}));
-    let _revoked = house.bench.delete(&format!("/keys/{id}"), &house.tenant.key).await.expect(200);
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    let paused = house.get("/workspace").await;
+    let _revoked = fixture.bench.delete(&format!("/keys/{id}"), &fixture.tenant.key).await.expect(200);
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    let paused = fixture.get("/workspace").await;
     let by_name = json!({"type": "key", "id": id, "name": "settings"});
     assert_eq!(paused["silent_rule"], json!({"set_by": by_name, "paused_at": "2027-01-02T08:00:00.000Z"}));
     assert_eq!(paused["silent_devices"], rule["silent_devices"]);
-    let told = house.events("workspace.updated").await;
+    let told = fixture.events("workspace.updated").await;
     let paused = json!({"silent_rule_paused": {"before": false, "after": true}});
     assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
-    house.bench.advance(Duration::days(2));
-    assert_eq!(house.bench.run_due().await, json!({"done": 0, "failed": 0}));
-    assert!(house.events("device.deleted").await.is_empty());
+    fixture.bench.advance(Duration::days(2));
+    assert_eq!(fixture.bench.run_due().await, json!({"done": 0, "failed": 0}));
+    assert!(fixture.events("device.deleted").await.is_empty());
 
-    let set = house.settings(rule).await.expect(200);
+    let set = fixture.settings(rule).await.expect(200);
     assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    let gone = house.events("device.deleted").await;
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    let gone = fixture.events("device.deleted").await;
     assert_eq!(gone.len(), phones.len());
     assert!(gone.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]), "{gone:?}");
 }

@@ -20,8 +20,8 @@ impl Holder {
         let oidc = Oidc::new();
         let bench = oidc.bench().await;
         let (first, second) = (bench.tenant("First").await, bench.tenant("Second").await);
-        let anna = oidc::member(&bench, &first, "anna", "admin").await;
-        let _viewer = oidc::member(&bench, &second, "anna", "viewer").await;
+        let anna = oidc::add_accepted_member(&bench, &first, "anna", "admin").await;
+        let _viewer = oidc::add_accepted_member(&bench, &second, "anna", "viewer").await;
         Self { oidc, bench, first, second, anna }
     }
 
@@ -55,111 +55,112 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() {
-    let house = Holder::new().await;
-    let third = house.bench.tenant("Third").await;
-    let _member = oidc::member(&house.bench, &third, "anna", "admin").await;
-    let made = house.both().await;
+    let fixture = Holder::new().await;
+    let third = fixture.bench.tenant("Third").await;
+    let _member = oidc::add_accepted_member(&fixture.bench, &third, "anna", "admin").await;
+    let made = fixture.both().await;
     let token = made.get("token");
     assert!(token.starts_with("seam_at1_"), "{token}");
-    for (tenant, name) in [(&house.first, "ada"), (&house.second, "bea")] {
-        let _user = house.bench.user(tenant, name).await;
+    for (tenant, name) in [(&fixture.first, "ada"), (&fixture.second, "bea")] {
+        let _user = fixture.bench.user(tenant, name).await;
         for header in ["x-workspace-id", "seam-workspace"] {
             let workspace = Some((header, tenant.workspace_id.as_str()));
-            let users = send_as(&house.bench, Method::GET, "/users", &token, workspace, None).await.expect(200);
+            let users = send_as(&fixture.bench, Method::GET, "/users", &token, workspace, None).await.expect(200);
             assert_eq!(users.body["items"][0]["username"], name);
         }
     }
-    let unsaid = get_as(&house.bench, "/users", &token, None).await.expect(422);
+    let unsaid = get_as(&fixture.bench, "/users", &token, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
     // One that the person is a member of, and the token does not name, is like any other.
     for other in [third.workspace_id.as_str(), "garbage", ""] {
-        let answer = get_as(&house.bench, "/users", &token, Some(other)).await.expect(401);
+        let answer = get_as(&fixture.bench, "/users", &token, Some(other)).await.expect(401);
         assert_eq!(answer.code(), "credential_invalid", "{other:?}");
     }
     // A role holds in its own workspace only.
-    assert_eq!(house.answer(&token, "/keys", Some(&house.first)).await, let_in());
-    assert_eq!(house.answer(&token, "/keys", Some(&house.second)).await, refused(403, "permission_missing"));
+    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.first)).await, let_in());
+    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.second)).await, refused(403, "permission_missing"));
     // If it names one only, that is meant.
-    let only = house.one(None).await.get("token");
-    assert_eq!(house.answer(&only, "/keys", None).await, let_in());
+    let only = fixture.one(None).await.get("token");
+    assert_eq!(fixture.answer(&only, "/keys", None).await, let_in());
 }
 
 #[tokio::test]
 async fn a_token_is_worth_what_its_person_is_now() {
-    let house = Holder::new().await;
-    let token = house.both().await.get("token");
-    let _other = oidc::member(&house.bench, &house.first, "bert", "admin").await;
-    let path = format!("/members/{}", house.anna);
-    let _removed = house.bench.delete(&path, &house.first.key).await.expect(200);
-    assert_eq!(house.answer(&token, "/users", Some(&house.first)).await, refused(401, "credential_invalid"));
+    let fixture = Holder::new().await;
+    let token = fixture.both().await.get("token");
+    let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
+    let path = format!("/members/{}", fixture.anna);
+    let _removed = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
     assert_eq!(
-        house.answer(&token, "/users", Some(&house.second)).await,
+        fixture.answer(&token, "/users", Some(&fixture.second)).await,
         let_in(),
         "elsewhere they are a member still"
     );
     // Who comes back brings no older token along: it may be what they were removed for.
-    house.bench.advance(Duration::minutes(1));
-    let _back = oidc::member(&house.bench, &house.first, "anna", "viewer").await;
-    assert_eq!(house.answer(&token, "/users", Some(&house.first)).await, refused(401, "credential_invalid"));
-    assert_eq!(house.answer(&token, "/users", Some(&house.second)).await, let_in());
-    let fresh = house.both().await.get("token");
-    assert_eq!(house.answer(&fresh, "/users", Some(&house.first)).await, let_in());
-    assert_eq!(house.answer(&fresh, "/keys", Some(&house.first)).await, refused(403, "permission_missing"));
+    fixture.bench.advance(Duration::minutes(1));
+    let _back = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, let_in());
+    let fresh = fixture.both().await.get("token");
+    assert_eq!(fixture.answer(&fresh, "/users", Some(&fixture.first)).await, let_in());
+    assert_eq!(fixture.answer(&fresh, "/keys", Some(&fixture.first)).await, refused(403, "permission_missing"));
 }
 
 #[tokio::test]
 async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_role() {
-    let house = Holder::new().await;
-    let narrow = house.one(Some(&["users:read", "workspace:manage"])).await;
+    let fixture = Holder::new().await;
+    let narrow = fixture.one(Some(&["users:read", "workspace:manage"])).await;
     assert_eq!(narrow.body["permissions"], json!(["users:read", "workspace:manage"]));
     let narrow = narrow.get("token");
-    assert_eq!(house.answer(&narrow, "/users", None).await, let_in());
-    assert_eq!(house.answer(&narrow, "/keys", None).await, let_in());
-    assert_eq!(house.answer(&narrow, "/devices", None).await, refused(403, "permission_missing"));
+    assert_eq!(fixture.answer(&narrow, "/users", None).await, let_in());
+    assert_eq!(fixture.answer(&narrow, "/keys", None).await, let_in());
+    assert_eq!(fixture.answer(&narrow, "/devices", None).await, refused(403, "permission_missing"));
     // A key would outlive it, so it makes none. What else it makes is known as its own.
     let key = json!({"name": "k", "permissions": ["users:read"]});
-    assert_eq!(house.bench.post("/keys", &narrow, key).await.expect(403).code(), "token_makes_no_keys");
+    assert_eq!(fixture.bench.post("/keys", &narrow, key).await.expect(403).code(), "token_makes_no_keys");
     let viewer = json!({"issuer": oidc::ISSUER, "subject": "eve", "role": "viewer"});
-    assert_eq!(house.bench.post("/members", &narrow, viewer.clone()).await.expect(403).code(), "permission_not_held");
-    let all = house.one(None).await;
-    let made = house.bench.post("/members", &all.get("token"), viewer).await.expect(201);
+    assert_eq!(fixture.bench.post("/members", &narrow, viewer.clone()).await.expect(403).code(), "permission_not_held");
+    let all = fixture.one(None).await;
+    let made = fixture.bench.post("/members", &all.get("token"), viewer).await.expect(201);
     assert_eq!(made.body["created_by"]["token_id"], all.body["token_id"]);
-    let workspaces = [house.second.workspace_id.as_str()];
-    let wide = new_token(&house.bench, &house.signed_in(), &workspaces, Some(&["users:read", "users:manage"])).await;
-    let user = house.bench.post("/users", &wide.get("token"), json!({"username": "eve"})).await.expect(403);
+    let workspaces = [fixture.second.workspace_id.as_str()];
+    let wide =
+        new_token(&fixture.bench, &fixture.signed_in(), &workspaces, Some(&["users:read", "users:manage"])).await;
+    let user = fixture.bench.post("/users", &wide.get("token"), json!({"username": "eve"})).await.expect(403);
     assert_eq!(user.code(), "permission_missing", "a viewer's token makes no users");
 }
 
 #[tokio::test]
 async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_back() {
-    let house = Holder::new().await;
+    let fixture = Holder::new().await;
     let body = json!({
-        "name": "short", "workspace_ids": [house.first.workspace_id], "expires_at": "2026-11-23T09:00:00Z",
+        "name": "short", "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-11-23T09:00:00Z",
     });
-    let short = house.bench.post("/tokens", &house.signed_in(), body).await.expect(201);
-    let long = house.one(None).await;
-    house.bench.advance(Duration::minutes(60) - Duration::milliseconds(1));
-    assert_eq!(house.answer(&short.get("token"), "/users", None).await, let_in());
-    house.bench.advance(Duration::milliseconds(1));
-    assert_eq!(house.answer(&short.get("token"), "/users", None).await, refused(401, "credential_expired"));
-    assert_eq!(house.answer(&long.get("token"), "/users", None).await, let_in());
+    let short = fixture.bench.post("/tokens", &fixture.signed_in(), body).await.expect(201);
+    let long = fixture.one(None).await;
+    fixture.bench.advance(Duration::minutes(60) - Duration::milliseconds(1));
+    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, let_in());
+    fixture.bench.advance(Duration::milliseconds(1));
+    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, refused(401, "credential_expired"));
+    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, let_in());
     let path = format!("/tokens/{}", long.get("token_id"));
-    let first = house.bench.delete(&path, &house.signed_in()).await.expect(200);
+    let first = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
     assert_eq!(first.body["status"], "revoked");
-    assert_eq!(house.answer(&long.get("token"), "/users", None).await, refused(401, "credential_revoked"));
-    house.bench.advance(Duration::minutes(1));
-    let second = house.bench.delete(&path, &house.signed_in()).await.expect(200);
+    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, refused(401, "credential_revoked"));
+    fixture.bench.advance(Duration::minutes(1));
+    let second = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
     assert_eq!(first.body, second.body, "twice is the same answer");
-    let types = house.bench.event_types(&house.first).await;
+    let types = fixture.bench.event_types(&fixture.first).await;
     let count = |wanted: &str| types.iter().filter(|kind| *kind == wanted).count();
     assert_eq!((count("token.created"), count("token.revoked")), (2, 1));
 }
 
 #[tokio::test]
 async fn what_is_not_exactly_the_token_is_worth_nothing() {
-    let house = Holder::new().await;
-    let token = house.one(None).await.get("token");
-    let other = house.one(None).await.get("token");
+    let fixture = Holder::new().await;
+    let token = fixture.one(None).await.get("token");
+    let other = fixture.one(None).await.get("token");
     let last = if token.ends_with('1') { '2' } else { '1' };
     let cases = [
         format!("{}{last}", &token[..token.len() - 1]),
@@ -171,61 +172,61 @@ async fn what_is_not_exactly_the_token_is_worth_nothing() {
         token.to_uppercase(),
     ];
     for wrong in cases {
-        assert_eq!(house.answer(&wrong, "/users", None).await, refused(401, "credential_invalid"), "{wrong}");
+        assert_eq!(fixture.answer(&wrong, "/users", None).await, refused(401, "credential_invalid"), "{wrong}");
     }
 }
 
 #[tokio::test]
 async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
-    let house = Holder::new().await;
+    let fixture = Holder::new().await;
     let former = json!({"issuer": "https://former.example", "subject": "anna", "role": "admin"});
-    let _member = house.bench.post("/members", &house.first.key, former).await.expect(201);
-    let token = house.one(None).await.get("token");
-    assert_eq!(house.answer(&token, "/users", None).await, let_in());
-    let mut rows = rows::all(&house.bench, rows::MAIN).into_iter();
+    let _member = fixture.bench.post("/members", &fixture.first.key, former).await.expect(201);
+    let token = fixture.one(None).await.get("token");
+    assert_eq!(fixture.answer(&token, "/users", None).await, let_in());
+    let mut rows = rows::all(&fixture.bench, rows::MAIN).into_iter();
     let (_, mut row) = rows.find(|(key, _)| key.starts_with("TOKEN#")).unwrap();
     row["issuer"] = json!("https://former.example");
-    rows::put(&house.bench, rows::MAIN, &row, &[]);
-    assert_eq!(house.answer(&token, "/users", None).await, refused(401, "credential_invalid"));
+    rows::put(&fixture.bench, rows::MAIN, &row, &[]);
+    assert_eq!(fixture.answer(&token, "/users", None).await, refused(401, "credential_invalid"));
 }
 
 #[tokio::test]
 async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
-    let house = Holder::new().await;
-    let token = house.one(None).await;
+    let fixture = Holder::new().await;
+    let token = fixture.one(None).await;
     let path = format!("/tokens/{}", token.get("token_id"));
     let body = json!({
-        "name": "n", "workspace_ids": [house.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
+        "name": "n", "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
     });
-    let both = house.both().await.get("token");
-    let before = rows::everything(&house.bench);
-    for credential in [house.first.key.clone(), token.get("token"), both] {
+    let both = fixture.both().await.get("token");
+    let before = rows::everything(&fixture.bench);
+    for credential in [fixture.first.key.clone(), token.get("token"), both] {
         for (method, path, body) in [
             (Method::POST, "/tokens", Some(&body)),
             (Method::GET, "/tokens", None),
             (Method::DELETE, path.as_str(), None),
         ] {
-            let answer = house.bench.call(method, path, Some(&credential), body).await.expect(403);
+            let answer = fixture.bench.call(method, path, Some(&credential), body).await.expect(403);
             assert_eq!(answer.code(), "member_only");
         }
     }
-    assert!(rows::everything(&house.bench) == before, "something was changed");
+    assert!(rows::everything(&fixture.bench) == before, "something was changed");
     // Another person finds none of hers.
-    let _bert = oidc::member(&house.bench, &house.first, "bert", "admin").await;
-    let bert = house.oidc.token("bert", house.bench.now());
-    assert_eq!(house.bench.delete(&path, &bert).await.expect(404).code(), "token_not_found");
-    assert_eq!(house.bench.get("/tokens", &bert).await.expect(200).body["items"], json!([]));
-    assert_eq!(house.answer(&token.get("token"), "/users", None).await, let_in());
+    let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
+    let bert = fixture.oidc.token("bert", fixture.bench.now());
+    assert_eq!(fixture.bench.delete(&path, &bert).await.expect(404).code(), "token_not_found");
+    assert_eq!(fixture.bench.get("/tokens", &bert).await.expect(200).body["items"], json!([]));
+    assert_eq!(fixture.answer(&token.get("token"), "/users", None).await, let_in());
 }
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
-    let house = Holder::new().await;
-    let made = house.both().await;
+    let fixture = Holder::new().await;
+    let made = fixture.both().await;
     let token = made.get("token");
-    house.bench.advance(Duration::minutes(1));
-    let narrow = house.one(Some(&["users:read"])).await;
-    let listed = house.bench.get("/tokens", &house.signed_in()).await.expect(200);
+    fixture.bench.advance(Duration::minutes(1));
+    let narrow = fixture.one(Some(&["users:read"])).await;
+    let listed = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     let ids: Vec<&Value> = items.iter().map(|item| &item["token_id"]).collect();
     assert_eq!(ids, [&narrow.body["token_id"], &made.body["token_id"]], "the newest first");
@@ -235,55 +236,55 @@ async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
     assert_eq!(items[1]["workspace_ids"].as_array().unwrap().len(), 2);
     assert!(!listed.text.contains(&token[18..]), "its secret is shown once");
     let secret = &token[18..];
-    for (key, row) in rows::everything(&house.bench) {
+    for (key, row) in rows::everything(&fixture.bench) {
         assert!(!row.to_string().contains(secret), "{key:?} holds the secret");
     }
     // Page by page it is the same list.
-    let page = house.bench.get("/tokens?limit=1", &house.signed_in()).await.expect(200);
+    let page = fixture.bench.get("/tokens?limit=1", &fixture.signed_in()).await.expect(200);
     assert_eq!(page.body["items"].as_array().unwrap().len(), 1);
     let cursor = page.get("next_cursor");
-    let rest = house.bench.get(&format!("/tokens?limit=1&cursor={cursor}"), &house.signed_in()).await.expect(200);
+    let rest = fixture.bench.get(&format!("/tokens?limit=1&cursor={cursor}"), &fixture.signed_in()).await.expect(200);
     assert_eq!((&rest.body["items"][0], &rest.body["next_cursor"]), (&items[1], &Value::Null));
-    let faulty = house.bench.get("/tokens?limit=0", &house.signed_in()).await.expect(422);
+    let faulty = fixture.bench.get("/tokens?limit=0", &fixture.signed_in()).await.expect(422);
     assert_eq!(faulty.body["errors"][0]["field"], "limit");
-    let _bert = oidc::member(&house.bench, &house.first, "bert", "admin").await;
-    let bert = house.oidc.token("bert", house.bench.now());
-    let foreign = house.bench.get(&format!("/tokens?cursor={cursor}"), &bert).await.expect(400);
+    let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
+    let bert = fixture.oidc.token("bert", fixture.bench.now());
+    let foreign = fixture.bench.get(&format!("/tokens?cursor={cursor}"), &bert).await.expect(400);
     assert_eq!(foreign.code(), "cursor_invalid");
 }
 
 #[tokio::test]
 async fn the_same_call_under_the_same_key_makes_one_token() {
-    let house = Holder::new().await;
+    let fixture = Holder::new().await;
     let send = async |name: &str, subject: &str| {
         let body = json!({
-            "name": name, "workspace_ids": [house.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
+            "name": name, "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
         });
-        let token = house.oidc.token(subject, house.bench.now());
+        let token = fixture.oidc.token(subject, fixture.bench.now());
         let request = Request::builder().method(Method::POST).uri("/tokens").header("idempotency-key", "once");
         let request = request.header("authorization", format!("Bearer {token}"));
-        house.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
+        fixture.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
     };
     let made = send("n", "anna").await.expect(201);
     let again = send("n", "anna").await.expect(409);
     assert_eq!((again.code(), again.get("id")), ("already_created", made.get("token_id")));
     assert_eq!(send("other", "anna").await.expect(422).code(), "idempotency_mismatch");
-    let _bert = oidc::member(&house.bench, &house.first, "bert", "admin").await;
+    let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let _his = send("n", "bert").await.expect(201);
 }
 
 #[tokio::test]
 async fn each_workspace_that_a_token_names_has_it_on_its_record() {
-    let house = Holder::new().await;
-    house.bench.advance(Duration::minutes(1));
-    let token = house.both().await;
-    house.bench.advance(Duration::minutes(1));
+    let fixture = Holder::new().await;
+    fixture.bench.advance(Duration::minutes(1));
+    let token = fixture.both().await;
+    fixture.bench.advance(Duration::minutes(1));
     let _revoked =
-        house.bench.delete(&format!("/tokens/{}", token.get("token_id")), &house.signed_in()).await.expect(200);
-    for tenant in [&house.first, &house.second] {
-        let events = house.bench.get("/events?limit=2", &tenant.key).await.expect(200);
+        fixture.bench.delete(&format!("/tokens/{}", token.get("token_id")), &fixture.signed_in()).await.expect(200);
+    for tenant in [&fixture.first, &fixture.second] {
+        let events = fixture.bench.get("/events?limit=2", &tenant.key).await.expect(200);
         let [revoked, created] = events.body["items"].as_array().unwrap().as_slice() else { panic!("two events") };
-        let members = house.bench.get("/members", &tenant.key).await.expect(200);
+        let members = fixture.bench.get("/members", &tenant.key).await.expect(200);
         let member = &members.body["items"][0]["member_id"];
         for (event, kind) in [(created, "token.created"), (revoked, "token.revoked")] {
             assert_eq!(event["event_type"], kind);
@@ -294,123 +295,123 @@ async fn each_workspace_that_a_token_names_has_it_on_its_record() {
             assert_eq!(event["actor_token_id"], Value::Null);
         }
         let text = events.text.clone();
-        let other = if tenant.key == house.first.key { &house.second } else { &house.first };
+        let other = if tenant.key == fixture.first.key { &fixture.second } else { &fixture.first };
         assert!(!text.contains(&other.workspace_id), "nothing of the other workspace");
     }
 }
 
 #[tokio::test]
 async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() {
-    let house = Holder::new().await;
-    let token = house.one(None).await;
-    let user = house.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
+    let fixture = Holder::new().await;
+    let token = fixture.one(None).await;
+    let user = fixture.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
     assert_eq!(user.body["source"], "api", "a program made them");
-    let events = house.bench.get("/events?event_type=user.created", &house.first.key).await.expect(200);
+    let events = fixture.bench.get("/events?event_type=user.created", &fixture.first.key).await.expect(200);
     let event = &events.body["items"][0];
-    assert_eq!(event["actor"], json!({"type": "member", "id": house.anna}));
+    assert_eq!(event["actor"], json!({"type": "member", "id": fixture.anna}));
     assert_eq!(event["actor_token_id"], token.body["token_id"]);
     let export =
-        house.bench.get("/events/export?columns=event_type,actor_token_id", &house.first.key).await.expect(200);
+        fixture.bench.get("/events/export?columns=event_type,actor_token_id", &fixture.first.key).await.expect(200);
     assert!(export.text.contains(&format!("user.created,{}", token.get("token_id"))), "{}", export.text);
 }
 
 /// A job over all users that is still at work: a page of them is more than a call does.
-async fn job_at_work(house: &Holder, token: &str) -> String {
-    let begun = house.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
+async fn job_at_work(fixture: &Holder, token: &str) -> String {
+    let begun = fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
     let job = begun.get("job_id");
     let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
-    let mut row = rows::all(&house.bench, rows::MAIN).values().find(is).cloned().unwrap();
+    let mut row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned().unwrap();
     row["state"] = "running".into();
     row["page"] = json!([]);
     row["cursor"] = "".into();
-    row["due_at"] = house.bench.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true).into();
+    row["due_at"] = fixture.bench.now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true).into();
     row["due_shard"] = "DUE#00".into();
     let _ended = row.as_object_mut().unwrap().remove("ended_at");
-    rows::put(&house.bench, rows::MAIN, &row, &[]);
+    rows::put(&fixture.bench, rows::MAIN, &row, &[]);
     job
 }
 
 #[tokio::test]
 async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_good() {
-    let house = Holder::new().await;
-    let _other = oidc::member(&house.bench, &house.first, "bert", "admin").await;
-    let _user = house.bench.user(&house.first, "ada").await;
+    let fixture = Holder::new().await;
+    let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
+    let _user = fixture.bench.user(&fixture.first, "ada").await;
     let state = async |job: &str| {
-        house.bench.advance(Duration::minutes(1));
-        let _done = house.bench.run_due().await;
-        house.bench.get(&format!("/jobs/{job}"), &house.first.key).await.expect(200).get("state")
+        fixture.bench.advance(Duration::minutes(1));
+        let _done = fixture.bench.run_due().await;
+        fixture.bench.get(&format!("/jobs/{job}"), &fixture.first.key).await.expect(200).get("state")
     };
-    let kept = house.one(None).await.get("token");
-    let job = job_at_work(&house, &kept).await;
+    let kept = fixture.one(None).await.get("token");
+    let job = job_at_work(&fixture, &kept).await;
     assert_eq!(state(&job).await, "finished");
     // Whose person is still a member, and signed in as good as ever.
-    let revoked = house.one(None).await;
-    let job = job_at_work(&house, &revoked.get("token")).await;
+    let revoked = fixture.one(None).await;
+    let job = job_at_work(&fixture, &revoked.get("token")).await;
     let path = format!("/tokens/{}", revoked.get("token_id"));
-    let _revoked = house.bench.delete(&path, &house.signed_in()).await.expect(200);
+    let _revoked = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its token was revoked");
-    let shut_out = house.one(None).await;
-    let job = job_at_work(&house, &shut_out.get("token")).await;
-    let path = format!("/members/{}/tokens/{}", house.anna, shut_out.get("token_id"));
-    let _out = house.bench.delete(&path, &house.first.key).await.expect(200);
+    let shut_out = fixture.one(None).await;
+    let job = job_at_work(&fixture, &shut_out.get("token")).await;
+    let path = format!("/members/{}/tokens/{}", fixture.anna, shut_out.get("token_id"));
+    let _out = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its token was shut out");
-    let ends = house.bench.now() + Duration::seconds(30);
-    let body = json!({"name": "n", "workspace_ids": [house.first.workspace_id], "expires_at": ends.to_rfc3339()});
-    let short = house.bench.post("/tokens", &house.signed_in(), body).await.expect(201);
-    let job = job_at_work(&house, &short.get("token")).await;
+    let ends = fixture.bench.now() + Duration::seconds(30);
+    let body = json!({"name": "n", "workspace_ids": [fixture.first.workspace_id], "expires_at": ends.to_rfc3339()});
+    let short = fixture.bench.post("/tokens", &fixture.signed_in(), body).await.expect(201);
+    let job = job_at_work(&fixture, &short.get("token")).await;
     assert_eq!(state(&job).await, "canceled", "its token has expired");
-    let job = job_at_work(&house, &kept).await;
-    let _removed = house.bench.delete(&format!("/members/{}", house.anna), &house.first.key).await.expect(200);
+    let job = job_at_work(&fixture, &kept).await;
+    let _removed = fixture.bench.delete(&format!("/members/{}", fixture.anna), &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its member was removed");
 }
 
 #[tokio::test]
 async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_of_it() {
-    let house = Holder::new().await;
-    let both = house.both().await;
-    let workspaces = [house.second.workspace_id.as_str()];
-    let elsewhere = new_token(&house.bench, &house.signed_in(), &workspaces, None).await;
-    let list = format!("/members/{}/tokens", house.anna);
-    let listed = house.bench.get(&list, &house.first.key).await.expect(200);
+    let fixture = Holder::new().await;
+    let both = fixture.both().await;
+    let workspaces = [fixture.second.workspace_id.as_str()];
+    let elsewhere = new_token(&fixture.bench, &fixture.signed_in(), &workspaces, None).await;
+    let list = format!("/members/{}/tokens", fixture.anna);
+    let listed = fixture.bench.get(&list, &fixture.first.key).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["token_id"]), (1, &both.body["token_id"]), "those that reach the workspace");
-    assert!(!listed.text.contains(&house.second.workspace_id), "of another workspace it tells nothing");
+    assert!(!listed.text.contains(&fixture.second.workspace_id), "of another workspace it tells nothing");
     assert_eq!(items[0]["status"], "active");
-    let foreign = house.bench.delete(&format!("{list}/{}", elsewhere.get("token_id")), &house.first.key).await;
+    let foreign = fixture.bench.delete(&format!("{list}/{}", elsewhere.get("token_id")), &fixture.first.key).await;
     assert_eq!(foreign.expect(404).code(), "token_not_found");
     let path = format!("{list}/{}", both.get("token_id"));
-    let first = house.bench.delete(&path, &house.first.key).await.expect(200);
+    let first = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(first.body["status"], "revoked");
     let token = both.get("token");
-    assert_eq!(house.answer(&token, "/users", Some(&house.first)).await, refused(401, "credential_invalid"));
-    assert_eq!(house.answer(&token, "/users", Some(&house.second)).await, let_in(), "it opens the other still");
-    house.bench.advance(Duration::minutes(1));
-    let second = house.bench.delete(&path, &house.first.key).await.expect(200);
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, let_in(), "it opens the other still");
+    fixture.bench.advance(Duration::minutes(1));
+    let second = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(first.body, second.body, "twice is the same answer");
-    let types = house.bench.event_types(&house.first).await;
+    let types = fixture.bench.event_types(&fixture.first).await;
     assert_eq!(types.iter().filter(|kind| *kind == "token.revoked").count(), 1);
-    let other = house.bench.event_types(&house.second).await;
+    let other = fixture.bench.event_types(&fixture.second).await;
     assert!(!other.contains(&"token.revoked".to_owned()));
-    let own = house.bench.get("/tokens", &house.signed_in()).await.expect(200);
+    let own = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let shown = own.body["items"].as_array().unwrap().iter().find(|item| item["token_id"] == both.body["token_id"]);
-    assert_eq!(shown.unwrap()["workspace_ids"], json!([house.second.workspace_id]));
+    assert_eq!(shown.unwrap()["workspace_ids"], json!([fixture.second.workspace_id]));
     // An admin's own token may do so too, and the record says by which.
-    let third = house.one(None).await;
+    let third = fixture.one(None).await;
     let path = format!("{list}/{}", third.get("token_id"));
-    let admin = house.one(None).await;
-    house.bench.advance(Duration::minutes(1));
-    let _out = house.bench.delete(&path, &admin.get("token")).await.expect(200);
-    let event = house.bench.get("/events?event_type=token.revoked&limit=1", &house.first.key).await.expect(200);
+    let admin = fixture.one(None).await;
+    fixture.bench.advance(Duration::minutes(1));
+    let _out = fixture.bench.delete(&path, &admin.get("token")).await.expect(200);
+    let event = fixture.bench.get("/events?event_type=token.revoked&limit=1", &fixture.first.key).await.expect(200);
     let event = &event.body["items"][0];
     assert_eq!((&event["token_id"], &event["actor_token_id"]), (&third.body["token_id"], &admin.body["token_id"]));
 }
 
 #[tokio::test]
 async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
-    let house = Holder::new().await;
-    let token = house.both().await.get("token");
+    let fixture = Holder::new().await;
+    let token = fixture.both().await.get("token");
     let list = async |credential: &str| {
-        let answer = house.bench.get("/workspaces/list", credential).await.expect(200);
+        let answer = fixture.bench.get("/workspaces/list", credential).await.expect(200);
         assert_eq!(answer.body["ok"], true);
         let workspaces = answer.body["workspaces"].as_array().unwrap();
         let mut names: Vec<String> = workspaces.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect();
@@ -418,39 +419,39 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
         names
     };
     assert_eq!(list(&token).await, ["First", "Second"]);
-    assert_eq!(list(&house.first.key).await, ["First"], "a key has its own");
-    assert_eq!(list(&house.signed_in()).await, ["First", "Second"]);
-    assert_eq!(list(&house.one(None).await.get("token")).await, ["First"]);
-    for tenant in [&house.first, &house.second] {
+    assert_eq!(list(&fixture.first.key).await, ["First"], "a key has its own");
+    assert_eq!(list(&fixture.signed_in()).await, ["First", "Second"]);
+    assert_eq!(list(&fixture.one(None).await.get("token")).await, ["First"]);
+    for tenant in [&fixture.first, &fixture.second] {
         let chosen = Some(("seam-workspace", tenant.workspace_id.as_str()));
-        let got = send_as(&house.bench, Method::GET, "/workspaces/get", &token, chosen, None).await.expect(200);
+        let got = send_as(&fixture.bench, Method::GET, "/workspaces/get", &token, chosen, None).await.expect(200);
         assert_eq!(got.body["workspace"]["workspace_id"], tenant.workspace_id.as_str());
-        let only = send_as(&house.bench, Method::POST, "/workspaces/list", &token, chosen, None).await.expect(200);
+        let only = send_as(&fixture.bench, Method::POST, "/workspaces/list", &token, chosen, None).await.expect(200);
         assert_eq!(only.body["workspaces"].as_array().unwrap().len(), 1, "the one that is named");
     }
-    let unsaid = house.bench.get("/workspaces/get", &token).await.expect(400);
+    let unsaid = fixture.bench.get("/workspaces/get", &token).await.expect(400);
     assert_eq!(unsaid.body["error"]["type"], "invalid_input");
-    let narrow = house.one(Some(&["devices:read"])).await.get("token");
-    assert_eq!(house.bench.get("/workspaces/list", &narrow).await.expect(403).body["ok"], false);
+    let narrow = fixture.one(Some(&["devices:read"])).await.get("token");
+    assert_eq!(fixture.bench.get("/workspaces/list", &narrow).await.expect(403).body["ok"], false);
     let other = Some(("seam-workspace", "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"));
     for path in ["/phones/list", "/workspaces/get", "/workspaces/list"] {
-        let refused = send_as(&house.bench, Method::GET, path, &token, other, None).await.expect(401);
+        let refused = send_as(&fixture.bench, Method::GET, path, &token, other, None).await.expect(401);
         assert_eq!(refused.body["error"]["type"], "unauthorized", "{path}");
     }
-    let members = house.bench.get("/members", &house.second.key).await.expect(200);
+    let members = fixture.bench.get("/members", &fixture.second.key).await.expect(200);
     let anna = members.body["items"].as_array().unwrap().iter().find(|member| member["subject"] == "anna").unwrap();
     let path = format!("/members/{}", anna["member_id"].as_str().unwrap());
-    let _removed = house.bench.delete(&path, &house.second.key).await.expect(200);
+    let _removed = fixture.bench.delete(&path, &fixture.second.key).await.expect(200);
     assert_eq!(list(&token).await, ["First"], "where they are a member still");
 }
 
 #[tokio::test]
 async fn a_token_goes_a_while_after_its_time_is_over() {
-    let house = Holder::new().await;
-    let _token = house.one(None).await;
+    let fixture = Holder::new().await;
+    let _token = fixture.one(None).await;
     let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp();
     let kept = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;
-    let all = rows::all(&house.bench, rows::MAIN);
+    let all = rows::all(&fixture.bench, rows::MAIN);
     let of_token: Vec<&Value> =
         all.iter().filter(|(key, _)| key.starts_with("TOKEN")).map(|(_, row)| &row["expires_at_epoch"]).collect();
     assert_eq!(of_token, [&json!(kept), &json!(kept)], "the token and its place");

@@ -1,5 +1,5 @@
-//! The guide for app developers, `infra/docs/phones.md`: each of its examples is run, in its order, and answered as
-//! it says; its tables name every error and every word that a phone may meet.
+//! Tests the guide for app developers, `infra/docs/phones.md`: runs its examples in order and compares the
+//! responses; checks that its tables list every error and value that a phone may get.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,25 @@ use testkit::{Answer, Bench, Tenant};
 
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/docs/phones.md"));
 
-/// Stands for any text; as a field's name, for more fields.
+/// Matches any text; as a field's name, further fields.
 const ANY: &str = "…";
 
-/// The calls that a phone makes.
+/// The operations that a phone calls.
 const CALLS: [&str; 4] =
     ["/devices", "/devices/me/check-in", "/devices/me/commands/{command_id}", "/devices/me/config"];
 
 /// A part of the guide that is run.
 #[derive(Debug, PartialEq)]
 enum Part {
-    /// What happens before the next example.
+    /// A step before the next example.
     Step(String),
-    /// A request and its answer.
+    /// A request and its response.
     Http(String),
-    /// The newest push to a platform.
+    /// The latest push to a platform.
     Push { platform: String, payload: String },
 }
 
-/// What is run of a guide, each part with its line.
+/// The parts of a guide that are run, each with its line number.
 fn parts(guide: &str) -> Vec<(usize, Part)> {
     let mut parts = Vec::new();
     let mut lines = guide.lines().enumerate().map(|(index, line)| (index + 1, line));
@@ -53,7 +53,7 @@ fn parts(guide: &str) -> Vec<(usize, Part)> {
     parts
 }
 
-/// An example, or a part of it: its first line, its headers and its body.
+/// Parses an example, or a part of it: its first line, headers and body.
 fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
@@ -61,7 +61,7 @@ fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     (first, headers.collect(), body.trim())
 }
 
-/// The system, and the values that the guide's names stand for.
+/// The system, and the values of the guide's placeholders.
 struct Reader {
     bench: Bench,
     tenant: Tenant,
@@ -75,7 +75,7 @@ impl Reader {
         Self { bench, tenant, names: BTreeMap::new() }
     }
 
-    /// Runs every part, in its order; answers with how many examples it has run.
+    /// Runs all parts in order, and returns the number of examples.
     async fn read(&mut self, guide: &str) -> Result<usize, String> {
         let mut run = 0;
         for (at, part) in parts(guide) {
@@ -95,7 +95,7 @@ impl Reader {
         Ok(run)
     }
 
-    /// A text with the values of its names, all of which are known.
+    /// A text with the values of its placeholders, all of which must be known.
     fn filled(&self, text: &str) -> Result<String, String> {
         let text = self.known(text);
         match name_in(&text) {
@@ -104,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// A text with the values of those of its names that are known.
+    /// A text with the values of its known placeholders.
     fn known(&self, text: &str) -> String {
         let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("{{{name}}}"), value);
         self.names.iter().fold(text.to_owned(), fill)
@@ -137,7 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The code in the newest message is what `{code}` stands for.
+    /// Sets `{code}` to the code in the latest message.
     fn note_code(&mut self) {
         let outbox = self.bench.stack.messaging().outbox();
         let texts = outbox.iter().filter(|item| item.channel != Channel::Push).filter_map(|item| item.text.clone());
@@ -167,85 +167,91 @@ impl Reader {
         let (method, path) = first.split_once(' ').ok_or("a request begins with its method and its path")?;
         let answer = self.send(method, path, &headers, body).await?;
         let (status, headers, body) = message(response);
-        let is = format!("{} {}", answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
-        if status != is {
-            return Err(format!("it is answered by {is}: {}", answer.text));
+        let actual = format!("{} {}", answer.status.as_u16(), answer.status.canonical_reason().unwrap_or_default());
+        if status != actual {
+            return Err(format!("it is answered by {actual}: {}", answer.text));
         }
         for (name, value) in headers {
-            let is = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            self.same_text(value, is).map_err(|fault| format!("the header {name} {fault}"))?;
+            let actual = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            self.compare_text(value, actual).map_err(|fault| format!("the header {name} {fault}"))?;
         }
         match (body, &answer.body) {
             ("", Value::Null) => Ok(()),
             ("", _) => Err(format!("the answer has a body that the example does not show: {}", answer.text)),
-            (body, is) => {
+            (body, actual) => {
                 let body = serde_json::from_str(body).map_err(|fault| format!("the answer is no JSON: {fault}"))?;
-                self.same(&body, is, "the answer").map_err(|fault| format!("{fault}; it is {}", answer.text))
+                self.compare(&body, actual, "the answer").map_err(|fault| format!("{fault}; it is {}", answer.text))
             }
         }
     }
 
-    /// The newest push is to this platform, and the app gets this.
+    /// Checks that the latest push is to this platform, and that the app gets this payload.
     fn push(&mut self, platform: &str, payload: &str) -> Result<(), String> {
         let newest = self.bench.stack.messaging().outbox().into_iter().find(|item| item.channel == Channel::Push);
         let newest = newest.ok_or("nothing was pushed")?;
-        let is: Value = serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
-        let is = match platform {
-            "ios" => &is,
-            // "Send messages using FCM": what SNS wraps, and what the app gets of it.
-            "android" => &is["fcmV1Message"]["message"]["data"],
+        let actual: Value =
+            serde_json::from_str(&newest.text.unwrap_or_default()).map_err(|fault| fault.to_string())?;
+        let actual = match platform {
+            "ios" => &actual,
+            // "Send messages using FCM": the message in SNS's wrapper, and the part that the app gets.
+            "android" => &actual["fcmV1Message"]["message"]["data"],
             other => return Err(format!("nothing is pushed to {other}")),
         };
         let payload = serde_json::from_str(payload).map_err(|fault| format!("the push is no JSON: {fault}"))?;
-        self.same(&payload, is, "the push")
+        self.compare(&payload, actual, "the push")
     }
 
-    /// Holds what is against what the guide says.
-    fn same(&mut self, said: &Value, is: &Value, place: &str) -> Result<(), String> {
-        match (said, is) {
-            (Value::Object(said), Value::Object(is)) => self.same_fields(said, is, place),
-            (Value::Array(said), Value::Array(is)) if said.len() == is.len() => said
-                .iter()
-                .zip(is)
-                .enumerate()
-                .try_for_each(|(index, (said, is))| self.same(said, is, &format!("{place}[{index}]"))),
-            (Value::String(said), Value::String(is)) => {
-                self.same_text(said, is).map_err(|fault| format!("{place} {fault}"))
+    /// Compares a value with the guide's.
+    fn compare(&mut self, expected: &Value, actual: &Value, place: &str) -> Result<(), String> {
+        match (expected, actual) {
+            (Value::Object(expected), Value::Object(actual)) => self.compare_fields(expected, actual, place),
+            (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+                expected.iter().zip(actual).enumerate().try_for_each(|(index, (expected, actual))| {
+                    self.compare(expected, actual, &format!("{place}[{index}]"))
+                })
             }
-            (said, is) if said == is => Ok(()),
-            (said, is) => Err(format!("{place} is {is}, not {said}")),
+            (Value::String(expected), Value::String(actual)) => {
+                self.compare_text(expected, actual).map_err(|fault| format!("{place} {fault}"))
+            }
+            (expected, actual) if expected == actual => Ok(()),
+            (expected, actual) => Err(format!("{place} is {actual}, not {expected}")),
         }
     }
 
-    fn same_fields(&mut self, said: &Map<String, Value>, is: &Map<String, Value>, place: &str) -> Result<(), String> {
-        let more = is.keys().find(|name| !said.contains_key(*name)).filter(|_| !said.contains_key(ANY));
+    fn compare_fields(
+        &mut self,
+        expected: &Map<String, Value>,
+        actual: &Map<String, Value>,
+        place: &str,
+    ) -> Result<(), String> {
+        let more = actual.keys().find(|name| !expected.contains_key(*name)).filter(|_| !expected.contains_key(ANY));
         if let Some(name) = more {
             return Err(format!("{place} has {name} as well"));
         }
-        said.iter().filter(|(name, _)| *name != ANY).try_for_each(|(name, said)| match is.get(name) {
-            Some(is) => self.same(said, is, &format!("{place}.{name}")),
+        expected.iter().filter(|(name, _)| *name != ANY).try_for_each(|(name, expected)| match actual.get(name) {
+            Some(actual) => self.compare(expected, actual, &format!("{place}.{name}")),
             None => Err(format!("{place} has no {name}")),
         })
     }
 
-    fn same_text(&mut self, said: &str, is: &str) -> Result<(), String> {
-        let said = self.known(said);
-        if said == ANY && !is.is_empty() {
+    fn compare_text(&mut self, expected: &str, actual: &str) -> Result<(), String> {
+        let expected = self.known(expected);
+        if expected == ANY && !actual.is_empty() {
             return Ok(());
         }
-        let new = name_in(&said).and_then(|(before, name, after)| {
-            Some((name.to_owned(), is.strip_prefix(before)?.strip_suffix(after)?.to_owned()))
+        let new = name_in(&expected).and_then(|(before, name, after)| {
+            Some((name.to_owned(), actual.strip_prefix(before)?.strip_suffix(after)?.to_owned()))
         });
         match new {
             Some((name, value)) if !value.is_empty() => drop(self.names.insert(name, value)),
-            _ if said == is => {}
-            _ => return Err(format!("is {is:?}, not {said:?}")),
+            _ if expected == actual => {}
+            _ => return Err(format!("is {actual:?}, not {expected:?}")),
         }
         Ok(())
     }
 }
 
-/// The first `{name}` of a text, with what is before and after it.
+/// The first `{name}` of a text, with the text before and after it.
 fn name_in(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(begin) = text[from..].find('{').map(|at| from + at) {
@@ -268,7 +274,7 @@ async fn every_example_of_the_guide_for_phones_is_answered_as_it_says() {
 
 #[tokio::test]
 async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
-    let example = |said: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {said}\n```");
+    let example = |expected: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {expected}\n```");
     let missing = r#"{"code": "credential_missing", "status": 401, "…": "…"}"#;
     let cases = [
         (format!("401 Unauthorized\n\n{missing}"), None),
@@ -281,11 +287,13 @@ async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
         (format!("401 Unauthorized\n\n{}", missing.replace("_missing", "")), Some("\"credential_missing\", not")),
     ];
     let mut reader = Reader::new().await;
-    for (said, fault) in cases {
-        let outcome = reader.read(&example(&said)).await;
+    for (expected, fault) in cases {
+        let outcome = reader.read(&example(&expected)).await;
         match fault {
-            None => assert_eq!(outcome, Ok(1), "{said}"),
-            Some(fault) => assert!(outcome.as_ref().is_err_and(|is| is.contains(fault)), "{said}: {outcome:?}"),
+            None => assert_eq!(outcome, Ok(1), "{expected}"),
+            Some(fault) => {
+                assert!(outcome.as_ref().is_err_and(|actual| actual.contains(fault)), "{expected}: {outcome:?}")
+            }
         }
     }
     for unknown in ["```json\n{}\n```", "```sh\nls\n```", " ```http\n ```"] {
@@ -295,7 +303,7 @@ async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
     assert_eq!(unnamed, Err("phones.md, line 1: nothing is called nothing so far".to_owned()));
 }
 
-/// Follows a reference within the description.
+/// Resolves a reference within the description.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(to) => document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"),
@@ -303,15 +311,14 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// What each of a phone's calls may be answered by: status and reply.
+/// The possible responses to a phone's calls: status and body.
 fn replies(document: &Value) -> Vec<(u16, Value)> {
     let of = |call: &&str| document["paths"][*call]["post"]["responses"].as_object().cloned().expect("it is described");
     let replies = CALLS.iter().flat_map(of);
     replies.map(|(status, reply)| (status.parse().unwrap(), resolved(document, &reply).clone())).collect()
 }
 
-/// The words of every `x-extensible-enum`, `enum` and `properties` within a schema; what it refers to is described
-/// elsewhere.
+/// The values of every `x-extensible-enum`, `enum` and `properties` within a schema, without following references.
 fn words(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
@@ -344,9 +351,9 @@ fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other
         let status = cells.next()?.parse::<u16>().ok().filter(|status| StatusCode::from_u16(*status).is_ok())?;
         Some((status, cells.next()?.trim_matches('`').to_owned()))
     });
-    let said: Vec<_> = rows.collect();
-    assert_eq!(said.iter().cloned().collect::<BTreeSet<_>>(), described);
-    assert_eq!(said.len(), described.len(), "each once");
+    let expected: Vec<_> = rows.collect();
+    assert_eq!(expected.iter().cloned().collect::<BTreeSet<_>>(), described);
+    assert_eq!(expected.len(), described.len(), "each once");
 }
 
 #[test]
@@ -363,7 +370,7 @@ fn the_guide_tells_of_every_word_and_field_that_a_phone_sends_or_is_sent() {
         ["`", "\""].iter().any(|quote| GUIDE.contains(&format!("{quote}{word}{quote}")))
             || GUIDE.contains(&format!("`{word},"))
     };
-    // States that only administrators see: a report's answer shows where a command of the phone's own stands.
+    // States that only administrators see: a report's response has the state of the phone's own command.
     let others = ["queued", "delivered", "cancel_requested", "canceled", "timed_out", "removed"];
     let missing: Vec<_> =
         described.iter().filter(|word| !others.contains(&word.as_str())).filter(|word| !tells(word)).collect();

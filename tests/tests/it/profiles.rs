@@ -33,7 +33,7 @@ async fn with_header(
 
 /// The names of the profiles that are the default: in every list exactly one, or none of none.
 async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
-    let profiles = bench.all(tenant, "/profiles").await;
+    let profiles = bench.list_all(tenant, "/profiles").await;
     let default = profiles.iter().filter(|profile| profile["default"] == true);
     default.filter_map(|profile| profile["name"].as_str().map(str::to_owned)).collect()
 }
@@ -111,7 +111,7 @@ async fn of_profiles_that_are_made_at_once_one_is_the_default_and_all_are_counte
     }
     assert_eq!(defaults(bench, tenant).await.len(), 1);
     // The default, and the others, go and come at once: there is always one, until there is none.
-    let profiles = bench.all(tenant, "/profiles").await;
+    let profiles = bench.list_all(tenant, "/profiles").await;
     assert_eq!(profiles.len(), 6);
     let remove = |profile: &Value| {
         let path = path(profile["profile_id"].as_str().unwrap());
@@ -335,7 +335,7 @@ async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_sh
     }
     assert_eq!(bench.get(&user, key).await.expect(200).body["profile"], "Other");
     let shown = async |list: &str, id: &str| {
-        let all = bench.all(&tenant, list).await;
+        let all = bench.list_all(&tenant, list).await;
         all.into_iter().find(|shown| shown["user_id"] == *id).unwrap()["profile"].clone()
     };
     assert_eq!((shown("/users", &ada).await, shown("/users", &bea).await), (json!("Other"), Value::Null));

@@ -80,10 +80,10 @@ async fn words_of_another_release_are_shown_and_survive_edits() {
     let seen = bench.get(&format!("/users/{user}"), key).await.expect(200).body;
     assert_eq!(seen["source"], "ldap");
     for list in ["/devices", "/users"] {
-        assert_eq!(bench.all(&tenant, list).await.len(), 1, "{list}");
+        assert_eq!(bench.list_all(&tenant, list).await.len(), 1, "{list}");
     }
     // What only another release knows of is not served by this one, and waits.
-    let told = bench.report_in(&credential, json!({})).await.expect(200);
+    let told = bench.check_in_with(&credential, json!({})).await.expect(200);
     assert_eq!(told.body["commands"], json!([]));
     assert_eq!(find(&bench, &of_device, "COMMAND#")["state"], "queued");
     patch(&bench, &tenant, &format!("/devices/{device}"), json!({"nickname": "Mine"})).await;
@@ -118,7 +118,7 @@ async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_
     let _key = change(&bench, "KEY#", "Narrow", |row| row["permissions"] = json!(["users:read", "moon:walk"]));
     assert_eq!(bench.get("/users", &narrow.get("key")).await.status, 200);
     assert_eq!(bench.get("/devices", &narrow.get("key")).await.status, 403);
-    let keys = bench.all(&tenant, "/keys").await;
+    let keys = bench.list_all(&tenant, "/keys").await;
     let shown = keys.iter().find(|key| key["name"] == "Narrow").unwrap();
     let mut permissions: Vec<&str> =
         shown["permissions"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -189,12 +189,12 @@ async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_pur
     let of_device = format!("DEVICE#{}#{device}", tenant.workspace_id);
     let whole = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
     let _broken = change(&bench, &of_device, "\"sk\":\"DEVICE\"", |row| row["epoch"] = "first".into());
-    let devices = bench.all(&tenant, "/devices").await;
+    let devices = bench.list_all(&tenant, "/devices").await;
     assert_eq!(
         devices.iter().map(|device| device["device_id"].as_str().unwrap()).collect::<Vec<_>>(),
         [other.as_str()]
     );
-    assert_eq!(bench.all(&tenant, "/users").await.len(), 2);
+    assert_eq!(bench.list_all(&tenant, "/users").await.len(), 2);
     assert_eq!(bench.get(&format!("/users/{user}"), key).await.expect(200).body["devices"], json!([]));
     // Where something is decided by it, nothing is decided without it.
     let gone = json!({"without_wipe": true, "reason": "left"});
@@ -270,6 +270,6 @@ async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_store
     for name in ["list", "blocked_at", "pending_since", "deployed", "of_profile"] {
         assert!(seen.contains(name), "{name}");
     }
-    assert_eq!(bench.all(&tenant, "/users?deployed=true").await.len(), 1);
-    assert_eq!(bench.all(&tenant, "/devices?blocked=true").await.len(), 1);
+    assert_eq!(bench.list_all(&tenant, "/users?deployed=true").await.len(), 1);
+    assert_eq!(bench.list_all(&tenant, "/devices?blocked=true").await.len(), 1);
 }

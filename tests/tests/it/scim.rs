@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::wire::Meter;
 use testkit::{Answer, Bench, Setup, Tenant, rows};
 
-use crate::house::encoded;
+use crate::fixture::encoded;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -108,9 +108,9 @@ fn told(answer: &Answer, status: u16, scim_type: Option<&str>) {
 
 #[tokio::test]
 async fn okta_finds_makes_changes_and_deactivates_a_user() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let by_name = "/Users?filter=userName%20eq%20%22test.user%40okta.local%22&startIndex=1&count=100";
-    let nobody = house.get(by_name).await.expect(200).body;
+    let nobody = fixture.get(by_name).await.expect(200).body;
     let wanted = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": 0, "startIndex": 1, "itemsPerPage": 0, "Resources": [],
@@ -129,7 +129,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
         "password": "1mz050nq",
         "active": true,
     });
-    let made = house.post("/Users", body).await.expect(201);
+    let made = fixture.post("/Users", body).await.expect(201);
     let id = made.get("id");
     let location = made.headers["location"].to_str().unwrap();
     assert!(location.starts_with("http") && location.ends_with(&format!("/scim/v2/Users/{id}")), "{location}");
@@ -139,9 +139,9 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
         (&http::HeaderValue::from_static("W/\"1\""), Some("W/\"1\""))
     );
     assert!(!made.text.contains("1mz050nq") && !made.text.contains("groups"));
-    let stored = rows::everything(&house.bench);
+    let stored = rows::everything(&fixture.bench);
     assert!(stored.values().all(|row| !row.to_string().contains("1mz050nq")), "a password is thrown away");
-    let own = house.own(&id).await;
+    let own = fixture.own(&id).await;
     let wanted = json!([
         "test.user@okta.local",
         "Test",
@@ -153,26 +153,26 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
     ]);
     let shown = ["username", "first_name", "last_name", "email", "source", "external_id", "status"];
     assert_eq!(shown.map(|name| own[name].clone()).to_vec(), *wanted.as_array().unwrap());
-    assert_eq!(house.names(&by_name["/Users?".len()..]).await, ["test.user@okta.local"]);
+    assert_eq!(fixture.names(&by_name["/Users?".len()..]).await, ["test.user@okta.local"]);
 
     // Its profile push: the user as they were read, with other values.
-    let mut profile = house.get(&format!("/Users/{id}")).await.expect(200).body;
+    let mut profile = fixture.get(&format!("/Users/{id}")).await.expect(200).body;
     profile["name"]["familyName"] = json!("Updated");
     profile["title"] = json!("Guide");
-    let pushed = house.put(&format!("/Users/{id}"), profile).await.expect(200);
+    let pushed = fixture.put(&format!("/Users/{id}"), profile).await.expect(200);
     assert_eq!(
         (pushed.body["title"].as_str(), &pushed.headers["etag"]),
         (Some("Guide"), &http::HeaderValue::from_static("W/\"2\""))
     );
-    assert_eq!(house.own(&id).await["last_name"], "Updated");
+    assert_eq!(fixture.own(&id).await["last_name"], "Updated");
 
-    let away = house.patch(&id, json!([{"op": "replace", "value": {"active": false}}])).await.expect(200);
+    let away = fixture.patch(&id, json!([{"op": "replace", "value": {"active": false}}])).await.expect(200);
     assert_eq!(away.body["active"], false);
-    assert_eq!(house.own(&id).await["status"], "suspended");
-    let back = house.patch(&id, json!([{"op": "replace", "value": {"active": true}}])).await.expect(200);
+    assert_eq!(fixture.own(&id).await["status"], "suspended");
+    let back = fixture.patch(&id, json!([{"op": "replace", "value": {"active": true}}])).await.expect(200);
     assert_eq!(back.body["active"], true);
-    assert_eq!(house.own(&id).await["status"], "inactive");
-    let mut types = house.bench.event_types(&house.tenant).await;
+    assert_eq!(fixture.own(&id).await["status"], "inactive");
+    let mut types = fixture.bench.event_types(&fixture.tenant).await;
     types.retain(|event_type| event_type.starts_with("user."));
     // All in one moment, so that their order says nothing.
     types.sort();
@@ -181,7 +181,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
 
 #[tokio::test]
 async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let body = json!({
         "schemas": [USER, ENTERPRISE],
         "externalId": "0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef",
@@ -192,12 +192,12 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
         "name": {"formatted": "givenName familyName", "familyName": "familyName", "givenName": "givenName"},
         "roles": [],
     });
-    let id = house.post("/Users", body).await.expect(201).get("id");
+    let id = fixture.post("/Users", body).await.expect(201).get("id");
     let by = |filter: &str| format!("filter={}", encoded(filter));
-    let found = house.names(&by("userName eq \"test_user_AB6490ee-1e48-479e-a20b-2d77186b5dd1\"")).await;
+    let found = fixture.names(&by("userName eq \"test_user_AB6490ee-1e48-479e-a20b-2d77186b5dd1\"")).await;
     assert_eq!(found.len(), 1, "whatever the capitals");
-    assert_eq!(house.names(&by("externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"")).await, found);
-    assert_eq!(house.names(&by("userName eq \"non-existent user\"")).await, [""; 0]);
+    assert_eq!(fixture.names(&by("externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"")).await, found);
+    assert_eq!(fixture.names(&by("userName eq \"non-existent user\"")).await, [""; 0]);
 
     let operations = json!([
         {"op": "Replace", "path": "emails[type eq \"work\"].value", "value": "updatedEmail@microsoft.com"},
@@ -207,25 +207,25 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
         {"op": "Add", "path": format!("{ENTERPRISE}:manager"), "value": "26118915-6090-4610-87e4-49d8ca9f808d"},
         {"op": "Add", "path": "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User:tag", "value": "701984"},
     ]);
-    let patched = house.patch(&id, operations).await.expect(200).body;
+    let patched = fixture.patch(&id, operations).await.expect(200).body;
     assert_eq!(patched["emails"][0]["value"], "updatedEmail@microsoft.com");
     let manager = json!({"value": "26118915-6090-4610-87e4-49d8ca9f808d"});
     assert_eq!(patched[ENTERPRISE], json!({"department": "Sales", "manager": manager}));
-    let own = house.own(&id).await;
+    let own = fixture.own(&id).await;
     assert_eq!(
         (own["email"].as_str(), own["last_name"].as_str()),
         (Some("updatedEmail@microsoft.com"), Some("updatedFamilyName"))
     );
     assert_eq!(own["mobile"], "+491701234567");
 
-    let away = house.patch(&id, json!([{"op": "Replace", "path": "active", "value": "False"}])).await.expect(200);
+    let away = fixture.patch(&id, json!([{"op": "Replace", "path": "active", "value": "False"}])).await.expect(200);
     assert_eq!(away.body["active"], false);
-    assert_eq!(house.own(&id).await["status"], "suspended");
+    assert_eq!(fixture.own(&id).await["status"], "suspended");
     let many = json!([{"op": "replace", "value": {
         "displayName": "New", "name.givenName": "Other", "emails[type eq \"work\"].value": "other@microsoft.com",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber": "17", "active": "True",
     }}]);
-    let patched = house.patch(&id, many).await.expect(200).body;
+    let patched = fixture.patch(&id, many).await.expect(200).body;
     assert_eq!((patched["active"].as_bool(), patched["displayName"].as_str()), (Some(true), Some("New")));
     assert_eq!(
         (&patched["name"]["givenName"], &patched[ENTERPRISE]["employeeNumber"]),
@@ -235,72 +235,72 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
 
 #[tokio::test]
 async fn a_deleted_user_is_gone_for_the_provider_and_their_names_are_free() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let body =
         json!({"userName": "ada", "externalId": "1", "title": "Guide", "emails": [{"value": "ada@example.com"}]});
-    let id = house.post("/Users", body.clone()).await.expect(201).get("id");
-    let code = house.bench.invite(&house.tenant, &id, 1).await;
-    let phone = house.bench.register(&code, "phone").await.expect(201);
-    let gone = house.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await.expect(204);
+    let id = fixture.post("/Users", body.clone()).await.expect(201).get("id");
+    let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
+    let phone = fixture.bench.register(&code, "phone").await.expect(201);
+    let gone = fixture.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await.expect(204);
     assert_eq!(gone.text, "");
-    told(&house.get(&format!("/Users/{id}")).await, 404, None);
-    told(&house.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await, 404, None);
-    told(&house.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
-    assert_eq!(house.names("").await, [""; 0]);
-    let check_in = house.bench.check_in(&phone.get("credential")).await.expect(200);
+    told(&fixture.get(&format!("/Users/{id}")).await, 404, None);
+    told(&fixture.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await, 404, None);
+    told(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
+    assert_eq!(fixture.names("").await, [""; 0]);
+    let check_in = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(check_in.body["access"], "deleted");
-    let events = house.bench.get("/events?event_type=user.deleted", &house.tenant.key).await.expect(200);
+    let events = fixture.bench.get("/events?event_type=user.deleted", &fixture.tenant.key).await.expect(200);
     assert_eq!(events.body["items"][0]["private"]["reason"], "deleted by the identity provider");
-    let again = house.post("/Users", body).await.expect(201).get("id");
+    let again = fixture.post("/Users", body).await.expect(201).get("id");
     assert_ne!(again, id);
-    assert_eq!(house.names("").await, ["ada"]);
+    assert_eq!(fixture.names("").await, ["ada"]);
 
     // What was kept goes with the user.
-    assert!(house.kept(&id).is_some());
-    house.bench.advance(chrono::Duration::days(365));
-    let _purged = house.bench.purge().await;
-    let _purged = house.bench.purge().await;
-    let stored = rows::all(&house.bench, rows::MAIN);
+    assert!(fixture.kept(&id).is_some());
+    fixture.bench.advance(chrono::Duration::days(365));
+    let _purged = fixture.bench.purge().await;
+    let _purged = fixture.bench.purge().await;
+    let stored = rows::all(&fixture.bench, rows::MAIN);
     let of_user =
         |row: &&Value| row["pk"].as_str().unwrap().ends_with(&id) && row["pk"].as_str().unwrap().starts_with("USER#");
     assert_eq!(stored.values().filter(of_user).count(), 0, "nothing is left of the user's own rows");
-    assert!(house.kept(&again).is_some());
+    assert!(fixture.kept(&again).is_some());
 }
 
 #[tokio::test]
 async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict() {
-    let house = Provider::new().await;
-    let ada = house.post("/Users", json!({"userName": "Ada", "externalId": "1"})).await.expect(201).get("id");
-    let bob = house.post("/Users", json!({"userName": "bob", "externalId": "2"})).await.expect(201).get("id");
-    let before = rows::everything(&house.bench);
+    let fixture = Provider::new().await;
+    let ada = fixture.post("/Users", json!({"userName": "Ada", "externalId": "1"})).await.expect(201).get("id");
+    let bob = fixture.post("/Users", json!({"userName": "bob", "externalId": "2"})).await.expect(201).get("id");
+    let before = rows::everything(&fixture.bench);
     for body in
         [json!({"userName": "ADA"}), json!({"userName": "\u{ff21}da"}), json!({"userName": "cleo", "externalId": "1"})]
     {
-        told(&house.post("/Users", body).await, 409, Some("uniqueness"));
+        told(&fixture.post("/Users", body).await, 409, Some("uniqueness"));
     }
-    told(&house.put(&format!("/Users/{bob}"), json!({"userName": "ada"})).await, 409, Some("uniqueness"));
+    told(&fixture.put(&format!("/Users/{bob}"), json!({"userName": "ada"})).await, 409, Some("uniqueness"));
     for operation in [
         json!({"op": "replace", "path": "userName", "value": "ada"}),
         json!({"op": "replace", "path": "externalId", "value": "1"}),
     ] {
-        told(&house.patch(&bob, json!([operation])).await, 409, Some("uniqueness"));
+        told(&fixture.patch(&bob, json!([operation])).await, 409, Some("uniqueness"));
     }
-    assert!(before == rows::everything(&house.bench), "nothing was changed");
+    assert!(before == rows::everything(&fixture.bench), "nothing was changed");
     let own = json!({"userName": "ADA", "externalId": "1"});
-    assert_eq!(house.put(&format!("/Users/{ada}"), own).await.expect(200).get("userName"), "ADA");
+    assert_eq!(fixture.put(&format!("/Users/{ada}"), own).await.expect(200).get("userName"), "ADA");
     // What is given up is free for another.
-    let _freed = house.patch(&ada, json!([{"op": "remove", "path": "externalId"}])).await.expect(200);
-    let _taken = house.patch(&bob, json!([{"op": "replace", "path": "externalId", "value": "1"}])).await.expect(200);
+    let _freed = fixture.patch(&ada, json!([{"op": "remove", "path": "externalId"}])).await.expect(200);
+    let _taken = fixture.patch(&bob, json!([{"op": "replace", "path": "externalId", "value": "1"}])).await.expect(200);
 }
 
 #[tokio::test]
 async fn two_who_are_called_the_same_at_once_are_one() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     for round in 0..10 {
         let body = json!({"userName": format!("twin{round}"), "externalId": format!("{round}")});
         let other = json!({"userName": format!("other{round}"), "externalId": format!("{round}")});
         let answers =
-            futures::future::join_all([body.clone(), body, other].map(|body| house.post("/Users", body))).await;
+            futures::future::join_all([body.clone(), body, other].map(|body| fixture.post("/Users", body))).await;
         let made = answers.iter().filter(|answer| answer.status == 201).count();
         let refused = answers.iter().filter(|answer| answer.status == 409).count();
         assert_eq!((made, refused), (1, 2));
@@ -309,138 +309,141 @@ async fn two_who_are_called_the_same_at_once_are_one() {
 
 #[tokio::test]
 async fn versions_guard_changes_and_spare_repeated_reads() {
-    let house = Provider::new().await;
-    let id = house.make("ada").await;
+    let fixture = Provider::new().await;
+    let id = fixture.make("ada").await;
     let path = format!("/Users/{id}");
     let title = |title: &str| Some(json!({"Operations": [{"op": "replace", "path": "title", "value": title}]}));
     let tag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
-    let first = tag(&house.get(&path).await.expect(200));
+    let first = tag(&fixture.get(&path).await.expect(200));
     for seen in [first.as_str(), "\"1\"", "\"9\", W/\"1\"", "*"] {
-        let same = house.call(Method::GET, &path, &[("if-none-match", seen)], None).await.expect(304);
+        let same = fixture.call(Method::GET, &path, &[("if-none-match", seen)], None).await.expect(304);
         assert_eq!((same.text.as_str(), tag(&same)), ("", first.clone()), "{seen}");
     }
-    let changed = house.call(Method::PATCH, &path, &[("if-match", &first)], title("Guide")).await.expect(200);
+    let changed = fixture.call(Method::PATCH, &path, &[("if-match", &first)], title("Guide")).await.expect(200);
     let second = tag(&changed);
     assert_eq!((second.as_str(), changed.body["meta"]["version"].as_str()), ("W/\"2\"", Some("W/\"2\"")));
-    let _newer = house.call(Method::GET, &path, &[("if-none-match", &first)], None).await.expect(200);
+    let _newer = fixture.call(Method::GET, &path, &[("if-none-match", &first)], None).await.expect(200);
     let put = || Some(json!({"userName": "ada"}));
     for (method, body) in [(Method::PATCH, title("x")), (Method::PUT, put()), (Method::DELETE, None)] {
-        told(&house.call(method, &path, &[("if-match", &first)], body).await, 412, None);
+        told(&fixture.call(method, &path, &[("if-match", &first)], body).await, 412, None);
     }
     // What changes nothing is no new version.
     assert_eq!(
-        tag(&house.call(Method::PATCH, &path, &[("if-match", &second)], title("Guide")).await.expect(200)),
+        tag(&fixture.call(Method::PATCH, &path, &[("if-match", &second)], title("Guide")).await.expect(200)),
         second
     );
-    assert_eq!(tag(&house.call(Method::PUT, &path, &[("if-match", "*")], put()).await.expect(200)), "W/\"3\"");
-    let _gone = house.call(Method::DELETE, &path, &[("if-match", "W/\"3\"")], None).await.expect(204);
+    assert_eq!(tag(&fixture.call(Method::PUT, &path, &[("if-match", "*")], put()).await.expect(200)), "W/\"3\"");
+    let _gone = fixture.call(Method::DELETE, &path, &[("if-match", "W/\"3\"")], None).await.expect(204);
 }
 
 /// Puts the claim of a user's name where an earlier release has put it, without accents.
-fn claimed_by_an_earlier_release(house: &Provider, user: &str, former: &str) {
-    let all = rows::all(&house.bench, rows::MAIN);
+fn claimed_by_an_earlier_release(fixture: &Provider, user: &str, former: &str) {
+    let all = rows::all(&fixture.bench, rows::MAIN);
     let of_user = |row: &&Value| row["sk"] == "CLAIM" && row["user_id"] == user;
     let claim = all.values().filter(of_user).find(|row| row["pk"].as_str().unwrap().starts_with("USERNAME#")).unwrap();
-    rows::remove(&house.bench, rows::MAIN, &json!({"pk": claim["pk"], "sk": "CLAIM"}));
+    rows::remove(&fixture.bench, rows::MAIN, &json!({"pk": claim["pk"], "sk": "CLAIM"}));
     let workspace = claim["pk"].as_str().unwrap().split('#').nth(1).unwrap();
     let former = json!({"pk": format!("USERNAME#{workspace}#{former}"), "sk": "CLAIM", "user_id": user});
-    rows::put(&house.bench, rows::MAIN, &former, &[]);
+    rows::put(&fixture.bench, rows::MAIN, &former, &[]);
 }
 
 #[tokio::test]
 async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
-    let house = Provider::new().await;
-    let user = house.make("Jos\u{e9}.Pe\u{f1}a").await;
+    let fixture = Provider::new().await;
+    let user = fixture.make("Jos\u{e9}.Pe\u{f1}a").await;
     let claims = || -> BTreeSet<String> {
-        let all = rows::all(&house.bench, rows::MAIN).into_values();
+        let all = rows::all(&fixture.bench, rows::MAIN).into_values();
         let of_user = all.filter(|row| row["sk"] == "CLAIM" && row["user_id"] == user.as_str());
         of_user.map(|row| row["pk"].as_str().unwrap().to_owned()).collect()
     };
     let wanted = claims();
-    claimed_by_an_earlier_release(&house, &user, "jose.pena");
+    claimed_by_an_earlier_release(&fixture, &user, "jose.pena");
     assert_ne!(claims(), wanted);
-    let moved = house.bench.stack.invoke("reindex", json!({})).await.unwrap();
+    let moved = fixture.bench.stack.invoke("reindex", json!({})).await.unwrap();
     assert_eq!((&moved["written"], &moved["names_held"]), (&json!(1), &json!(0)), "{moved}");
     assert_eq!(claims(), wanted);
-    assert_eq!(house.bench.stack.invoke("reindex", json!({})).await.unwrap()["written"], 0);
+    assert_eq!(fixture.bench.stack.invoke("reindex", json!({})).await.unwrap()["written"], 0);
 }
 
 #[tokio::test]
 async fn who_is_looked_for_by_a_username_is_who_is_called_so_and_two_who_differ_by_an_accent_are_two() {
     for by_an_earlier_release in [false, true] {
-        let house = Provider::new().await;
-        let accented = house.make("Jos\u{e9}.Pe\u{f1}a").await;
+        let fixture = Provider::new().await;
+        let accented = fixture.make("Jos\u{e9}.Pe\u{f1}a").await;
         if by_an_earlier_release {
-            claimed_by_an_earlier_release(&house, &accented, "jose.pena");
+            claimed_by_an_earlier_release(&fixture, &accented, "jose.pena");
         }
-        let by_name = async |name: &str| house.filtered(&format!("userName eq \"{name}\"")).await;
+        let by_name = async |name: &str| fixture.filtered(&format!("userName eq \"{name}\"")).await;
         assert_eq!(by_name("jose.pena").await, [""; 0], "a provider would overwrite him");
         for same in ["JOS\u{c9}.pe\u{f1}a", "jose\u{301}.pen\u{303}a", "\u{ff4a}os\u{e9}.pe\u{f1}a"] {
             assert_eq!(by_name(same).await, ["Jos\u{e9}.Pe\u{f1}a"], "{same}");
             let taken = json!({"schemas": [USER], "userName": same});
-            assert_eq!(house.post("/Users", taken).await.expect(409).body["scimType"], "uniqueness");
+            assert_eq!(fixture.post("/Users", taken).await.expect(409).body["scimType"], "uniqueness");
             let taken = json!({"username": same});
-            assert_eq!(house.bench.post("/users", &house.tenant.key, taken).await.expect(409).code(), "username_taken");
+            assert_eq!(
+                fixture.bench.post("/users", &fixture.tenant.key, taken).await.expect(409).code(),
+                "username_taken"
+            );
         }
-        let jose = house.bench.user(&house.tenant, "jose.pena").await;
+        let jose = fixture.bench.user(&fixture.tenant, "jose.pena").await;
         assert_eq!(
             (by_name("jose.pena").await, by_name("JOS\u{c9}.PE\u{d1}A").await),
             (vec!["jose.pena".to_owned()], vec!["Jos\u{e9}.Pe\u{f1}a".to_owned()])
         );
         // Renamed to one another's names, neither gets the other's.
         let rename = async |user: &str, name: &str| {
-            house.bench.patch(&format!("/users/{user}"), &house.tenant.key, json!({"username": name})).await
+            fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, json!({"username": name})).await
         };
         assert_eq!(rename(&jose, "JOS\u{c9}.PE\u{d1}A").await.expect(409).code(), "username_taken");
         let taken = json!([{"op": "replace", "path": "userName", "value": "JOSE.PENA"}]);
-        let _refused = house.patch(&accented, taken).await.expect(409);
+        let _refused = fixture.patch(&accented, taken).await.expect(409);
         let _renamed = rename(&jose, "jos\u{ea}.pena").await.expect(200);
-        let _renamed = house
+        let _renamed = fixture
             .patch(&accented, json!([{"op": "replace", "path": "userName", "value": "jose.pena"}]))
             .await
             .expect(200);
         assert_eq!((by_name("jose.pena").await.len(), by_name("jos\u{e9}.pe\u{f1}a").await.len()), (1, 0));
         assert_eq!(by_name("JOS\u{ca}.pena").await, ["jos\u{ea}.pena"]);
         // Whoever types finds both.
-        let found = house.bench.get("/users?search=jose", &house.tenant.key).await.expect(200).body;
+        let found = fixture.bench.get("/users?search=jose", &fixture.tenant.key).await.expect(200).body;
         assert_eq!(found["items"].as_array().unwrap().len(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_list_is_filtered_sorted_and_paged() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     for (at, name) in ["dora", "Bob", "ada", "cleo", "emil"].into_iter().enumerate() {
         let mut body =
             json!({"userName": name, "active": at % 2 == 0, "emails": [{"value": format!("{name}@example.com")}]});
         if at > 1 {
             body["title"] = json!(format!("T{}", 9 - at));
         }
-        let _made = house.post("/Users", body).await.expect(201);
-        house.bench.advance(chrono::Duration::seconds(1));
+        let _made = fixture.post("/Users", body).await.expect(201);
+        fixture.bench.advance(chrono::Duration::seconds(1));
     }
-    let gone = house.make("gone").await;
-    let _gone = house.call(Method::DELETE, &format!("/Users/{gone}"), &[], None).await.expect(204);
-    assert_eq!(house.names("").await, ["dora", "Bob", "ada", "cleo", "emil"], "the oldest first");
-    assert_eq!(house.names("sortBy=userName").await, ["ada", "Bob", "cleo", "dora", "emil"]);
-    assert_eq!(house.names("sortBy=title").await, ["emil", "cleo", "ada", "dora", "Bob"]);
-    assert_eq!(house.names("sortBy=emails&sortOrder=descending").await, ["emil", "dora", "cleo", "Bob", "ada"]);
-    assert_eq!(house.filtered("active eq false").await, ["Bob", "cleo"]);
-    assert_eq!(house.filtered("title sw \"t\" and not (userName eq \"ada\")").await, ["cleo", "emil"]);
-    assert_eq!(house.filtered("emails[value co \"o@\"]").await, ["cleo"]);
-    assert_eq!(house.filtered("userName eq \"bob\" and active eq true").await, [""; 0]);
-    assert_eq!(house.filtered("id eq \"no id\"").await, [""; 0]);
-    assert_eq!(house.filtered(&format!("userName eq \"{}\"", "\u{fdfa}".repeat(1000))).await, [""; 0]);
-    let page = house.get("/Users?startIndex=2&count=2&sortBy=userName").await.expect(200);
+    let gone = fixture.make("gone").await;
+    let _gone = fixture.call(Method::DELETE, &format!("/Users/{gone}"), &[], None).await.expect(204);
+    assert_eq!(fixture.names("").await, ["dora", "Bob", "ada", "cleo", "emil"], "the oldest first");
+    assert_eq!(fixture.names("sortBy=userName").await, ["ada", "Bob", "cleo", "dora", "emil"]);
+    assert_eq!(fixture.names("sortBy=title").await, ["emil", "cleo", "ada", "dora", "Bob"]);
+    assert_eq!(fixture.names("sortBy=emails&sortOrder=descending").await, ["emil", "dora", "cleo", "Bob", "ada"]);
+    assert_eq!(fixture.filtered("active eq false").await, ["Bob", "cleo"]);
+    assert_eq!(fixture.filtered("title sw \"t\" and not (userName eq \"ada\")").await, ["cleo", "emil"]);
+    assert_eq!(fixture.filtered("emails[value co \"o@\"]").await, ["cleo"]);
+    assert_eq!(fixture.filtered("userName eq \"bob\" and active eq true").await, [""; 0]);
+    assert_eq!(fixture.filtered("id eq \"no id\"").await, [""; 0]);
+    assert_eq!(fixture.filtered(&format!("userName eq \"{}\"", "\u{fdfa}".repeat(1000))).await, [""; 0]);
+    let page = fixture.get("/Users?startIndex=2&count=2&sortBy=userName").await.expect(200);
     assert_eq!(
         (names(&page), page.body["totalResults"].as_u64()),
         (vec!["Bob".to_owned(), "cleo".to_owned()], Some(5))
     );
     assert_eq!((page.body["startIndex"].as_u64(), page.body["itemsPerPage"].as_u64()), (Some(2), Some(2)));
-    let count = house.get("/Users?count=0").await.expect(200);
+    let count = fixture.get("/Users?count=0").await.expect(200);
     assert_eq!((names(&count).len(), count.body["totalResults"].as_u64()), (0, Some(5)));
-    assert_eq!(house.names("startIndex=6").await, [""; 0]);
-    let some = house.get("/Users?attributes=title&count=1&startIndex=3").await.expect(200);
+    assert_eq!(fixture.names("startIndex=6").await, [""; 0]);
+    let some = fixture.get("/Users?attributes=title&count=1&startIndex=3").await.expect(200);
     let fields: Vec<&String> = some.body["Resources"][0].as_object().unwrap().keys().collect();
     assert_eq!(fields, ["id", "schemas", "title"]);
     for path in ["/Users/.search", "/.search"] {
@@ -448,7 +451,7 @@ async fn a_list_is_filtered_sorted_and_paged() {
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
             "filter": "title pr", "sortBy": "userName", "count": 2, "attributes": ["userName"],
         });
-        let found = house.post(path, body).await.expect(200);
+        let found = fixture.post(path, body).await.expect(200);
         assert_eq!(
             (names(&found), found.body["totalResults"].as_u64()),
             (vec!["ada".to_owned(), "cleo".to_owned()], Some(3))
@@ -462,14 +465,14 @@ async fn one_user_is_found_at_the_same_cost_however_many_there_are() {
     let bench = Setup::new().with(meter.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
     let key = provider_key(&bench, &tenant).await;
-    let house = Provider { bench, tenant, key };
-    let ada = house.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
+    let fixture = Provider { bench, tenant, key };
+    let ada = fixture.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     let filters = ["userName eq \"ada\"".to_owned(), "externalId eq \"1\"".to_owned(), format!("id eq \"{ada}\"")];
     let costs = async || {
         let mut costs = Vec::new();
         for filter in &filters {
             let _before = meter.read();
-            assert_eq!(house.filtered(filter).await, ["ada"]);
+            assert_eq!(fixture.filtered(filter).await, ["ada"]);
             let read = meter.read();
             assert!(read.iter().all(|call| call.action != "Scan"));
             costs.push(read.iter().map(|call| call.units).sum::<f64>());
@@ -478,12 +481,12 @@ async fn one_user_is_found_at_the_same_cost_however_many_there_are() {
     };
     let alone = costs().await;
     for n in 0..120 {
-        let _made = house.make(&format!("user{n}")).await;
+        let _made = fixture.make(&format!("user{n}")).await;
     }
     assert_eq!(costs().await, alone);
     // A list without a filter reads the keys of all, and of the page the rows.
     let _before = meter.read();
-    let page = house.get("/Users?count=5").await.expect(200);
+    let page = fixture.get("/Users?count=5").await.expect(200);
     assert_eq!((names(&page).len(), page.body["totalResults"].as_u64()), (5, Some(121)));
     let batches: Vec<f64> =
         meter.read().iter().filter(|call| call.action == "BatchGetItem").map(|call| call.units).collect();
@@ -498,40 +501,40 @@ async fn a_provider_sees_and_changes_its_own_workspace_alone() {
     let key = provider_key(&ours.bench, &theirs).await;
     let before = rows::everything(&ours.bench);
     let Provider { bench, tenant, key: own } = ours;
-    let house = Provider { bench, tenant: theirs, key };
+    let fixture = Provider { bench, tenant: theirs, key };
     let path = format!("/Users/{id}");
-    told(&house.get(&path).await, 404, None);
-    told(&house.put(&path, json!({"userName": "eve"})).await, 404, None);
-    told(&house.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
-    told(&house.call(Method::DELETE, &path, &[], None).await, 404, None);
+    told(&fixture.get(&path).await, 404, None);
+    told(&fixture.put(&path, json!({"userName": "eve"})).await, 404, None);
+    told(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
+    told(&fixture.call(Method::DELETE, &path, &[], None).await, 404, None);
     for filter in [
         "userName eq \"ada\"".to_owned(),
         "externalId eq \"1\"".to_owned(),
         format!("id eq \"{id}\""),
         "userName pr".to_owned(),
     ] {
-        assert_eq!(house.filtered(&filter).await, [""; 0], "{filter}");
+        assert_eq!(fixture.filtered(&filter).await, [""; 0], "{filter}");
     }
-    assert!(before == rows::everything(&house.bench));
+    assert!(before == rows::everything(&fixture.bench));
     // The same names are free there.
-    let twin = house.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
+    let twin = fixture.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     assert_ne!(twin, id);
-    let house = Provider { bench: house.bench, tenant, key: own };
-    assert_eq!(house.names("").await, ["ada"]);
+    let fixture = Provider { bench: fixture.bench, tenant, key: own };
+    assert_eq!(fixture.names("").await, ["ada"]);
 }
 
 #[tokio::test]
 async fn every_failure_is_told_as_scim_tells_it() {
-    let house = Provider::new().await;
-    let id = house.make("ada").await;
+    let fixture = Provider::new().await;
+    let id = fixture.make("ada").await;
     let path = format!("/Users/{id}");
-    let before = rows::everything(&house.bench);
+    let before = rows::everything(&fixture.bench);
     for path in ["/Groups", "/Groups/1", "/nothing", "/Users/1/2", "/Schemas/nothing", "/ResourceTypes/Group"] {
-        told(&house.get(path).await, 404, None);
+        told(&fixture.get(path).await, 404, None);
     }
     for path in ["/Me", "/Me/x", "/Bulk"] {
-        told(&house.get(path).await, 501, None);
-        told(&house.post(path, json!({})).await, 501, None);
+        told(&fixture.get(path).await, 501, None);
+        told(&fixture.post(path, json!({})).await, 501, None);
     }
     for (method, path) in [
         (Method::POST, path.as_str()),
@@ -542,221 +545,223 @@ async fn every_failure_is_told_as_scim_tells_it() {
         (Method::PATCH, "/ServiceProviderConfig"),
         (Method::DELETE, "/ResourceTypes/User"),
     ] {
-        told(&house.call(method, path, &[], Some(json!({}))).await, 405, None);
+        told(&fixture.call(method, path, &[], Some(json!({}))).await, 405, None);
     }
     let filter = |filter: &str| format!("/Users?filter={}", encoded(filter));
-    told(&house.get(&filter("userName is \"x\"")).await, 400, Some("invalidFilter"));
-    told(&house.get(&filter("active gt true")).await, 400, Some("invalidFilter"));
-    let wrong = house.get("/Users?startIndex=x&count=y&sortBy=z").await;
+    told(&fixture.get(&filter("userName is \"x\"")).await, 400, Some("invalidFilter"));
+    told(&fixture.get(&filter("active gt true")).await, 400, Some("invalidFilter"));
+    let wrong = fixture.get("/Users?startIndex=x&count=y&sortBy=z").await;
     told(&wrong, 400, Some("invalidValue"));
     assert!(["startIndex", "count", "sortBy"].iter().all(|name| wrong.text.contains(name)), "every fault is named");
-    told(&house.get("/Users?count=1&count=2").await, 400, Some("invalidValue"));
-    told(&house.get("/Users?filter=%FF").await, 400, Some("invalidValue"));
-    told(&house.post("/Users", json!({"userName": "a b", "title": 5})).await, 400, Some("invalidValue"));
-    told(&house.post("/Users", json!({})).await, 400, Some("invalidValue"));
-    told(&house.post("/Users", json!([])).await, 400, Some("invalidSyntax"));
-    told(&house.post("/Users", json!({"schemas": [ENTERPRISE], "userName": "x"})).await, 400, Some("invalidSyntax"));
-    told(&house.patch(&id, json!([])).await, 400, Some("invalidSyntax"));
-    told(&house.patch(&id, json!([{"op": "replace", "path": "titel", "value": 1}])).await, 400, Some("invalidPath"));
+    told(&fixture.get("/Users?count=1&count=2").await, 400, Some("invalidValue"));
+    told(&fixture.get("/Users?filter=%FF").await, 400, Some("invalidValue"));
+    told(&fixture.post("/Users", json!({"userName": "a b", "title": 5})).await, 400, Some("invalidValue"));
+    told(&fixture.post("/Users", json!({})).await, 400, Some("invalidValue"));
+    told(&fixture.post("/Users", json!([])).await, 400, Some("invalidSyntax"));
+    told(&fixture.post("/Users", json!({"schemas": [ENTERPRISE], "userName": "x"})).await, 400, Some("invalidSyntax"));
+    told(&fixture.patch(&id, json!([])).await, 400, Some("invalidSyntax"));
+    told(&fixture.patch(&id, json!([{"op": "replace", "path": "titel", "value": 1}])).await, 400, Some("invalidPath"));
     let other = json!([{"op": "replace", "path": "emails[type eq \"x\"].value", "value": "a@b.cd"}]);
-    told(&house.patch(&id, other).await, 400, Some("noTarget"));
-    told(&house.patch(&id, json!([{"op": "replace", "path": "id", "value": "x"}])).await, 400, Some("mutability"));
+    told(&fixture.patch(&id, other).await, 400, Some("noTarget"));
+    told(&fixture.patch(&id, json!([{"op": "replace", "path": "id", "value": "x"}])).await, 400, Some("mutability"));
     let large = json!({"userName": "x", "title": "x".repeat(300 * 1024)});
-    told(&house.post("/Users", large).await, 413, None);
+    told(&fixture.post("/Users", large).await, 413, None);
     for body in ["{", "{\"userName\": \"x\", \"userName\": \"y\"}", "\u{0}"] {
-        let request = Request::post("/scim/v2/Users").header("authorization", format!("Bearer {}", house.key));
-        told(&house.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await, 400, Some("invalidSyntax"));
+        let request = Request::post("/scim/v2/Users").header("authorization", format!("Bearer {}", fixture.key));
+        told(&fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await, 400, Some("invalidSyntax"));
     }
     for credential in [None, Some("nobody"), Some("seam_12345678_123456789123456789123456")] {
-        let answer = house.bench.call(Method::GET, "/scim/v2/Users", credential, None).await;
+        let answer = fixture.bench.call(Method::GET, "/scim/v2/Users", credential, None).await;
         told(&answer, 401, None);
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
-        told(&house.bench.call(Method::GET, "/scim/v2/nothing", credential, None).await, 401, None);
+        told(&fixture.bench.call(Method::GET, "/scim/v2/nothing", credential, None).await, 401, None);
     }
-    assert!(before == rows::everything(&house.bench), "nothing was changed");
+    assert!(before == rows::everything(&fixture.bench), "nothing was changed");
     let reader = json!({"name": "reader", "permissions": ["users:read"]});
-    let reader = house.bench.post("/keys", &house.tenant.key, reader).await.expect(201).get("key");
-    told(&house.bench.get("/scim/v2/Users", &reader).await, 403, None);
+    let reader = fixture.bench.post("/keys", &fixture.tenant.key, reader).await.expect(201).get("key");
+    told(&fixture.bench.get("/scim/v2/Users", &reader).await, 403, None);
 }
 
 #[tokio::test]
 async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let name = json!({"givenName": "Ada", "familyName": "Adler", "middleName": "M."});
-    let id = house.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
+    let id = fixture.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
     let emptied = json!([{"op": "replace", "path": "name", "value": {"middleName": null}}]);
-    let after = house.patch(&id, emptied).await.expect(200);
+    let after = fixture.patch(&id, emptied).await.expect(200);
     assert_eq!(after.body["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
-    let own = house.own(&id).await;
+    let own = fixture.own(&id).await;
     assert_eq!((&own["first_name"], &own["last_name"]), (&json!("Ada"), &json!("Adler")));
-    let before = rows::everything(&house.bench);
+    let before = rows::everything(&fixture.bench);
     for (name, value) in [("name", json!("x")), ("addresses", json!(["x"]))] {
         let says = json!({"userName": "bob", name: value});
         let answers = [
-            house.post("/Users", says.clone()).await,
-            house.put(&format!("/Users/{id}"), says).await,
-            house.patch(&id, json!([{"op": "replace", "path": name, "value": value}])).await,
+            fixture.post("/Users", says.clone()).await,
+            fixture.put(&format!("/Users/{id}"), says).await,
+            fixture.patch(&id, json!([{"op": "replace", "path": name, "value": value}])).await,
         ];
         for answer in answers {
             told(&answer, 400, Some("invalidValue"));
             assert!(answer.body["detail"].as_str().unwrap().starts_with(name), "{}", answer.text);
         }
     }
-    assert!(before == rows::everything(&house.bench), "nothing was changed");
+    assert!(before == rows::everything(&fixture.bench), "nothing was changed");
 }
 
 #[tokio::test]
 async fn it_is_told_when_a_user_was_last_changed() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let modified = |answer: &Answer| answer.body["meta"]["lastModified"].as_str().unwrap().to_owned();
-    let made = house.post("/Users", json!({"userName": "ada", "title": "Guide"})).await.expect(201);
+    let made = fixture.post("/Users", json!({"userName": "ada", "title": "Guide"})).await.expect(201);
     let (ada, created) = (made.get("id"), made.body["meta"]["created"].as_str().unwrap().to_owned());
     assert_eq!(modified(&made), created, "as it was never changed");
-    house.bench.advance(chrono::Duration::hours(1));
-    let _bob = house.make("bob").await;
+    fixture.bench.advance(chrono::Duration::hours(1));
+    let _bob = fixture.make("bob").await;
     let path = format!("/Users/{ada}");
-    assert_eq!(modified(&house.get(&path).await.expect(200)), created);
+    assert_eq!(modified(&fixture.get(&path).await.expect(200)), created);
     let title = |title: &str| json!([{"op": "replace", "path": "title", "value": title}]);
     // What changes nothing is no change.
-    assert_eq!(modified(&house.patch(&ada, title("Guide")).await.expect(200)), created);
-    house.bench.advance(chrono::Duration::hours(1));
-    let changed = house.patch(&ada, title("Chief")).await.expect(200);
+    assert_eq!(modified(&fixture.patch(&ada, title("Guide")).await.expect(200)), created);
+    fixture.bench.advance(chrono::Duration::hours(1));
+    let changed = fixture.patch(&ada, title("Chief")).await.expect(200);
     assert!(modified(&changed) > created && changed.body["meta"]["created"] == created, "{}", changed.text);
-    assert_eq!(house.get(&path).await.expect(200).body, changed.body);
+    assert_eq!(fixture.get(&path).await.expect(200).body, changed.body);
     let since = |time: &str| format!("meta.lastModified gt \"{time}\"");
-    assert_eq!(house.filtered(&since("2020-01-01T00:00:00Z")).await, ["ada", "bob"]);
-    assert_eq!(house.filtered(&format!("{} and title pr", since(&created))).await, ["ada"]);
-    assert_eq!(house.filtered(&since(&modified(&changed))).await, [""; 0]);
-    assert_eq!(house.names("sortBy=meta.lastModified").await, ["bob", "ada"]);
+    assert_eq!(fixture.filtered(&since("2020-01-01T00:00:00Z")).await, ["ada", "bob"]);
+    assert_eq!(fixture.filtered(&format!("{} and title pr", since(&created))).await, ["ada"]);
+    assert_eq!(fixture.filtered(&since(&modified(&changed))).await, [""; 0]);
+    assert_eq!(fixture.names("sortBy=meta.lastModified").await, ["bob", "ada"]);
     // An admin's change is one as well.
-    house.bench.advance(chrono::Duration::hours(1));
+    fixture.bench.advance(chrono::Duration::hours(1));
     let by_hand = json!({"last_name": "Adler"});
-    let _by_hand = house.bench.patch(&format!("/users/{ada}"), &house.tenant.key, by_hand).await.expect(200);
-    assert_eq!(house.filtered(&since(&modified(&changed))).await, ["ada"]);
-    let listed = house.get("/Users?attributes=meta.lastModified").await.expect(200);
+    let _by_hand = fixture.bench.patch(&format!("/users/{ada}"), &fixture.tenant.key, by_hand).await.expect(200);
+    assert_eq!(fixture.filtered(&since(&modified(&changed))).await, ["ada"]);
+    let listed = fixture.get("/Users?attributes=meta.lastModified").await.expect(200);
     assert_eq!(
         listed.body["Resources"][0]["meta"],
-        json!({"lastModified": house.get(&path).await.body["meta"]["lastModified"]})
+        json!({"lastModified": fixture.get(&path).await.body["meta"]["lastModified"]})
     );
 }
 
 #[tokio::test]
 async fn an_empty_part_of_the_path_does_not_matter() {
-    let house = Provider::new().await;
-    let _made = house.make("ada").await;
+    let fixture = Provider::new().await;
+    let _made = fixture.make("ada").await;
     for path in ["//Users", "/Users/", "//Users//"] {
-        assert_eq!(names(&house.get(path).await.expect(200)), ["ada"], "{path}");
+        assert_eq!(names(&fixture.get(path).await.expect(200)), ["ada"], "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
-    let house = Provider::new().await;
-    let (user, phones) = house.bench.person(&house.tenant, "ada", 2).await;
+    let fixture = Provider::new().await;
+    let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let access = async || {
         let mut access = Vec::new();
         for (_, credential) in &phones {
-            access.push(house.bench.check_in(credential).await.expect(200).get("access"));
+            access.push(fixture.bench.check_in(credential).await.expect(200).get("access"));
         }
         access
     };
     let active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
-    let _away = house.patch(&user, active(false)).await.expect(200);
+    let _away = fixture.patch(&user, active(false)).await.expect(200);
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
-    let _back = house.patch(&user, active(true)).await.expect(200);
+    let _back = fixture.patch(&user, active(true)).await.expect(200);
     assert_eq!(access().await, ["allowed", "allowed"]);
     let audit = json!({"reason": "an audit"});
-    let _suspended = house.bench.post(&format!("/users/{user}/suspend"), &house.tenant.key, audit).await.expect(200);
-    assert_eq!(house.patch(&user, active(true)).await.expect(200).body["active"], false);
+    let _suspended =
+        fixture.bench.post(&format!("/users/{user}/suspend"), &fixture.tenant.key, audit).await.expect(200);
+    assert_eq!(fixture.patch(&user, active(true)).await.expect(200).body["active"], false);
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
     // What the provider says meanwhile is not lost, nor does it give back whom the admin keeps out.
-    let _away = house.patch(&user, active(false)).await.expect(200);
-    let both = house.own(&user).await;
+    let _away = fixture.patch(&user, active(false)).await.expect(200);
+    let both = fixture.own(&user).await;
     assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&json!("an audit"), true));
-    assert_eq!(house.patch(&user, active(true)).await.expect(200).body["active"], false);
+    assert_eq!(fixture.patch(&user, active(true)).await.expect(200).body["active"], false);
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
-    let _away = house.patch(&user, active(false)).await.expect(200);
-    let _active = house.bench.post(&format!("/users/{user}/activate"), &house.tenant.key, json!({})).await.expect(200);
+    let _away = fixture.patch(&user, active(false)).await.expect(200);
+    let _active =
+        fixture.bench.post(&format!("/users/{user}/activate"), &fixture.tenant.key, json!({})).await.expect(200);
     assert_eq!(access().await, ["allowed", "allowed"], "an admin lifts both");
-    assert_eq!(house.get(&format!("/Users/{user}")).await.expect(200).body["active"], true);
+    assert_eq!(fixture.get(&format!("/Users/{user}")).await.expect(200).body["active"], true);
 }
 
 #[tokio::test]
 async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once_they_are_active() {
-    let house = Provider::new().await;
-    let house = Provider { key: house.tenant.key.clone(), ..house };
-    let (user, _) = house.bench.person(&house.tenant, "ada", 1).await;
+    let fixture = Provider::new().await;
+    let fixture = Provider { key: fixture.tenant.key.clone(), ..fixture };
+    let (user, _) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     let active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
-    let _away = house.patch(&user, active(false)).await.expect(200);
+    let _away = fixture.patch(&user, active(false)).await.expect(200);
     let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}]);
-    assert_eq!(house.patch(&user, rename).await.expect(200).get("userName"), "eve");
-    house.bench.drain().await;
-    assert_eq!(house.bench.newest_deployment_code(), None);
-    let _back = house.patch(&user, active(true)).await.expect(200);
-    house.bench.drain().await;
-    assert!(house.bench.newest_deployment_code().is_some());
+    assert_eq!(fixture.patch(&user, rename).await.expect(200).get("userName"), "eve");
+    fixture.bench.drain().await;
+    assert_eq!(fixture.bench.newest_deployment_code(), None);
+    let _back = fixture.patch(&user, active(true)).await.expect(200);
+    fixture.bench.drain().await;
+    assert!(fixture.bench.newest_deployment_code().is_some());
 }
 
 #[tokio::test]
 async fn a_user_of_a_source_is_changed_by_that_alone_while_it_is_there() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"}, "key_field": "external_id"});
-    let source = house.bench.post("/sources", &house.tenant.key, body).await.expect(201).get("source_id");
+    let source = fixture.bench.post("/sources", &fixture.tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true");
-    let _synced = house.bench.upload(&house.tenant, &path, "login,id\nada,E-1\n").await.expect(202);
-    let id = house.get("/Users").await.expect(200).body["Resources"][0].clone();
+    let _synced = fixture.bench.upload(&fixture.tenant, &path, "login,id\nada,E-1\n").await.expect(202);
+    let id = fixture.get("/Users").await.expect(200).body["Resources"][0].clone();
     assert_eq!(id.get("externalId"), None, "that is the source's own");
     let user = id["id"].as_str().unwrap();
-    let before = rows::everything(&house.bench);
-    let put = house.put(&format!("/Users/{user}"), json!({"userName": "eve", "externalId": "00u1"})).await;
-    let patch = house.patch(user, json!([{"op": "replace", "path": "active", "value": false}])).await;
-    let deleted = house.call(Method::DELETE, &format!("/Users/{user}"), &[], None).await;
+    let before = rows::everything(&fixture.bench);
+    let put = fixture.put(&format!("/Users/{user}"), json!({"userName": "eve", "externalId": "00u1"})).await;
+    let patch = fixture.patch(user, json!([{"op": "replace", "path": "active", "value": false}])).await;
+    let deleted = fixture.call(Method::DELETE, &format!("/Users/{user}"), &[], None).await;
     for answer in [put, patch, deleted] {
         told(&answer, 409, None);
         assert!(answer.body["detail"].as_str().unwrap().contains("source"));
     }
-    assert!(before == rows::everything(&house.bench));
+    assert!(before == rows::everything(&fixture.bench));
     // Once it is gone they are taken over.
-    let _gone = house.bench.delete(&format!("/sources/{source}"), &house.tenant.key).await.expect(200);
-    let put = house.put(&format!("/Users/{user}"), json!({"userName": "ada", "externalId": "00u1"})).await;
+    let _gone = fixture.bench.delete(&format!("/sources/{source}"), &fixture.tenant.key).await.expect(200);
+    let put = fixture.put(&format!("/Users/{user}"), json!({"userName": "ada", "externalId": "00u1"})).await;
     assert_eq!(put.expect(200).get("externalId"), "00u1");
-    let own = house.own(user).await;
+    let own = fixture.own(user).await;
     assert_eq!((&own["source"], &own["source_id"]), (&json!("scim"), &Value::Null));
-    assert_eq!(house.filtered("externalId eq \"00u1\"").await, ["ada"]);
+    assert_eq!(fixture.filtered("externalId eq \"00u1\"").await, ["ada"]);
 }
 
 #[tokio::test]
 async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
-    let house = Provider::new().await;
-    let user = house.bench.user(&house.tenant, "ada").await;
+    let fixture = Provider::new().await;
+    let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let says = json!({"userName": "ada", "externalId": "00u1", "title": "Guide",
         "name": {"givenName": "Eva", "familyName": "Adler"}, "active": true});
-    let put = house.put(&format!("/Users/{user}"), says.clone()).await.expect(200);
+    let put = fixture.put(&format!("/Users/{user}"), says.clone()).await.expect(200);
     assert_eq!((put.get("title"), &put.body["name"]["givenName"]), ("Guide".to_owned(), &json!("Ada")));
-    let own = house.own(&user).await;
+    let own = fixture.own(&user).await;
     assert_eq!(
         (&own["source"], &own["by_hand"]),
         (&json!("scim"), &json!(["first_name", "email", "mobile", "number"]))
     );
     let release = json!({"release": ["first_name"]});
-    let _released = house.bench.patch(&format!("/users/{user}"), &house.tenant.key, release).await.expect(200);
-    let put = house.put(&format!("/Users/{user}"), says).await.expect(200);
+    let _released = fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, release).await.expect(200);
+    let put = fixture.put(&format!("/Users/{user}"), says).await.expect(200);
     assert_eq!(put.body["name"]["givenName"], "Eva");
 }
 
 #[tokio::test]
 async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
-    let house = Provider::new().await;
+    let fixture = Provider::new().await;
     let wide = |n: usize| {
         json!({"schemas": [USER], "userName": format!("u{n:03}"),
         "roles": (0..8).map(|n| json!({"value": format!("{n}{}", "\"".repeat(1900))})).collect::<Vec<_>>()})
     };
     for n in 0..110 {
-        let _made = house.post("/Users", wide(n)).await.expect(201);
+        let _made = fixture.post("/Users", wide(n)).await.expect(201);
     }
     let mut seen = Vec::new();
     while seen.len() < 110 {
-        let page = house.get(&format!("/Users?count=200&startIndex={}", seen.len() + 1)).await.expect(200);
+        let page = fixture.get(&format!("/Users?count=200&startIndex={}", seen.len() + 1)).await.expect(200);
         // As Lambda sends it: as a text within a JSON text.
         assert!(json!(page.text).to_string().len() < 6_000_000);
         let found = names(&page);
@@ -770,46 +775,46 @@ async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
 
 #[tokio::test]
 async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
-    let house = Provider::new().await;
-    let (user, phones) = house.bench.person(&house.tenant, "ada", 1).await;
+    let fixture = Provider::new().await;
+    let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     // Whom it takes over keeps the name that they have; from then on it is the provider's.
-    let _taken = house.patch(&user, json!([{"op": "add", "path": "title", "value": "Guide"}])).await.expect(200);
+    let _taken = fixture.patch(&user, json!([{"op": "add", "path": "title", "value": "Guide"}])).await.expect(200);
     let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}, {"op": "replace", "path": "active", "value": false}]);
-    let before = rows::everything(&house.bench);
-    told(&house.patch(&user, rename.clone()).await, 403, None);
-    assert!(before == rows::everything(&house.bench));
-    let house = Provider { key: house.tenant.key.clone(), ..house };
-    let renamed = house.patch(&user, rename).await.expect(200);
+    let before = rows::everything(&fixture.bench);
+    told(&fixture.patch(&user, rename.clone()).await, 403, None);
+    assert!(before == rows::everything(&fixture.bench));
+    let fixture = Provider { key: fixture.tenant.key.clone(), ..fixture };
+    let renamed = fixture.patch(&user, rename).await.expect(200);
     assert_eq!((renamed.get("userName"), renamed.body["active"].as_bool()), ("eve".to_owned(), Some(false)));
-    let told = house.bench.check_in(&phones[0].1).await.expect(200);
+    let told = fixture.bench.check_in(&phones[0].1).await.expect(200);
     assert_eq!(
         (told.get("access"), &told.body["commands"][0]["kind"]),
         ("user_suspended".to_owned(), &json!("factory_reset"))
     );
-    assert_eq!(house.filtered("userName eq \"eve\"").await, ["eve"]);
-    assert_eq!(house.filtered("userName eq \"ada\"").await, [""; 0]);
+    assert_eq!(fixture.filtered("userName eq \"eve\"").await, ["eve"]);
+    assert_eq!(fixture.filtered("userName eq \"ada\"").await, [""; 0]);
 }
 
 #[tokio::test]
 async fn what_the_server_knows_is_told() {
-    let house = Provider::new().await;
-    let config = house.get("/ServiceProviderConfig").await.expect(200).body;
+    let fixture = Provider::new().await;
+    let config = fixture.get("/ServiceProviderConfig").await.expect(200).body;
     let known = |name: &str| config[name]["supported"].as_bool().unwrap();
     let all = ["patch", "filter", "sort", "etag", "bulk", "changePassword"].map(known);
     assert_eq!((all, config["filter"]["maxResults"].as_u64()), ([true, true, true, true, false, false], Some(200)));
-    let types = house.get("/ResourceTypes").await.expect(200).body;
+    let types = fixture.get("/ResourceTypes").await.expect(200).body;
     assert_eq!((types["totalResults"].as_u64(), &types["Resources"][0]["name"]), (Some(1), &json!("User")));
-    let _one = house.get("/ResourceTypes/User").await.expect(200);
-    let schemas = house.get("/Schemas").await.expect(200).body;
+    let _one = fixture.get("/ResourceTypes/User").await.expect(200);
+    let schemas = fixture.get("/Schemas").await.expect(200).body;
     let ids: Vec<&str> = schemas["Resources"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!((ids.len(), &ids[..2]), (5, &[USER, ENTERPRISE][..]));
     for id in ids {
-        assert_eq!(house.get(&format!("/Schemas/{id}")).await.expect(200).get("id"), id);
+        assert_eq!(fixture.get(&format!("/Schemas/{id}")).await.expect(200).get("id"), id);
     }
     // Whoever asks for a part of it must not take all of it for that part.
     for path in ["ServiceProviderConfig", "ResourceTypes", "ResourceTypes/User", "Schemas", &format!("Schemas/{USER}")]
     {
-        told(&house.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
-        let _all = house.get(&format!("/{path}?startIndex=2&count=1&sortBy=id")).await.expect(200);
+        told(&fixture.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
+        let _all = fixture.get(&format!("/{path}?startIndex=2&count=1&sortBy=id")).await.expect(200);
     }
 }

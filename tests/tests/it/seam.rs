@@ -86,51 +86,54 @@ fn error(answer: &Answer, status: u16, kind: &str) {
 #[tokio::test]
 async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
     for older in [false, true] {
-        let house = SeamClient::new().await;
-        let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
-        let _in = house.bench.check_in(&credential).await.expect(200);
-        house.bench.drain().await;
+        let fixture = SeamClient::new().await;
+        let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+        let _in = fixture.bench.check_in(&credential).await.expect(200);
+        fixture.bench.drain().await;
         let named = json!({"device_id": device});
         let (listed, shown) = if older {
-            (house.post("/phones/list", json!({})).await, house.post("/phones/get", named.clone()).await)
+            (fixture.post("/phones/list", json!({})).await, fixture.post("/phones/get", named.clone()).await)
         } else {
-            (house.get("/phones/list?_strict=true").await, house.get(&format!("/phones/get?device_id={device}")).await)
+            (
+                fixture.get("/phones/list?_strict=true").await,
+                fixture.get(&format!("/phones/get?device_id={device}")).await,
+            )
         };
         let phone = shown.expect(200).body["phone"].clone();
         assert_eq!(listed.expect(200).body["phones"], json!([phone]));
         let body = &phone;
         assert_eq!(body["device_id"], *device);
         assert_eq!(body["device_type"], "ios_phone");
-        assert_eq!(body["workspace_id"], *house.tenant.workspace_id);
+        assert_eq!(body["workspace_id"], *fixture.tenant.workspace_id);
         assert_eq!((&body["errors"], &body["properties"]), (&json!([]), &json!({})));
         assert!(body.get("nickname").is_none(), "it is left out rather than null: {body}");
 
         for _again in 0..2 {
             let gone = if older {
-                house.post("/phones/deactivate", named.clone()).await
+                fixture.post("/phones/deactivate", named.clone()).await
             } else {
-                house.call(Method::DELETE, &format!("/phones/deactivate?device_id={device}"), None).await
+                fixture.call(Method::DELETE, &format!("/phones/deactivate?device_id={device}"), None).await
             };
             assert_eq!(gone.expect(200).body, json!({"ok": true}));
         }
-        assert_eq!(house.phones("").await, Vec::<String>::new());
-        error(&house.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
-        house.bench.drain().await;
-        let events = house.ended().await;
+        assert_eq!(fixture.phones("").await, Vec::<String>::new());
+        error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
+        fixture.bench.drain().await;
+        let events = fixture.ended().await;
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!((&events[0]["event_type"], &events[0]["device_id"]), (&json!("phone.deactivated"), &json!(device)));
-        let out = house.bench.check_in(&credential).await.expect(200);
+        let out = fixture.bench.check_in(&credential).await.expect(200);
         assert_eq!(out.body["access"], "deleted", "the phone has lost its access");
     }
 }
 
 #[tokio::test]
 async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused() {
-    let house = SeamClient::new().await;
+    let fixture = SeamClient::new().await;
     let send = async |content_type: &str, body: &str| {
         let request = Request::builder().method(Method::POST).uri("/phones/list").header("content-type", content_type);
-        let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
-        house.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await
+        let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
+        fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await
     };
     assert_eq!(send("application/x-www-form-urlencoded", "").await.expect(200).body["phones"], json!([]));
     error(&send("application/x-www-form-urlencoded", "a=1").await, 400, "invalid_content_type");
@@ -140,103 +143,103 @@ async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused
 
 #[tokio::test]
 async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
-    let house = SeamClient::sandbox().await;
-    let (ada, bob) = (house.identity(json!({"full_name": "Ada"})).await, house.identity(json!({})).await);
+    let fixture = SeamClient::sandbox().await;
+    let (ada, bob) = (fixture.identity(json!({"full_name": "Ada"})).await, fixture.identity(json!({})).await);
     let id = |phone: Value| phone["device_id"].as_str().unwrap().to_owned();
     let (first, second, third) =
-        (id(house.phone(&ada).await), id(house.phone(&ada).await), id(house.phone(&bob).await));
+        (id(fixture.phone(&ada).await), id(fixture.phone(&ada).await), id(fixture.phone(&bob).await));
     for phone in [&second, &third] {
         let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
-        let _issued = house.bench.put(&path, &house.tenant.key, json!({})).await.expect(200);
-        let _again = house.bench.put(&path, &house.tenant.key, json!({})).await.expect(200);
+        let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
+        let _again = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     }
     let sorted = |mut ids: Vec<&String>| {
         ids.sort();
         ids.into_iter().cloned().collect::<Vec<_>>()
     };
-    assert_eq!(house.phones("").await, sorted(vec![&first, &second, &third]));
-    assert_eq!(house.phones(&format!("owner_user_identity_id={ada}")).await, sorted(vec![&first, &second]));
-    assert_eq!(house.phones(&format!("acs_credential_id={CREDENTIAL}")).await, sorted(vec![&second, &third]));
+    assert_eq!(fixture.phones("").await, sorted(vec![&first, &second, &third]));
+    assert_eq!(fixture.phones(&format!("owner_user_identity_id={ada}")).await, sorted(vec![&first, &second]));
+    assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, sorted(vec![&second, &third]));
     let both = format!("acs_credential_id={CREDENTIAL}&owner_user_identity_id={ada}");
-    assert_eq!(house.phones(&both).await, vec![second.clone()]);
+    assert_eq!(fixture.phones(&both).await, vec![second.clone()]);
     for unknown in ["owner_user_identity_id", "acs_credential_id"] {
-        assert_eq!(house.phones(&format!("{unknown}={NOBODY}")).await, Vec::<String>::new());
+        assert_eq!(fixture.phones(&format!("{unknown}={NOBODY}")).await, Vec::<String>::new());
     }
     // An identifier in capitals is the same (RFC 9562, section 4).
     let (upper_ada, upper_first) = (ada.to_uppercase(), first.to_uppercase());
-    assert_eq!(house.phones(&format!("owner_user_identity_id={upper_ada}")).await, sorted(vec![&first, &second]));
+    assert_eq!(fixture.phones(&format!("owner_user_identity_id={upper_ada}")).await, sorted(vec![&first, &second]));
     let upper = CREDENTIAL.to_uppercase();
-    assert_eq!(house.phones(&format!("acs_credential_id={upper}")).await, sorted(vec![&second, &third]));
-    let devices = house.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
+    assert_eq!(fixture.phones(&format!("acs_credential_id={upper}")).await, sorted(vec![&second, &third]));
+    let devices = fixture.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
     assert_eq!(ids(&devices.body["devices"]), vec![first.clone()]);
     // What was issued ends with the phone, and by itself.
-    let _gone = house.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
-    assert_eq!(house.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
+    let _gone = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
+    assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
     for name in ["device_id", "device_ids"] {
         let query = format!("/events/list?since=2020-01-01&{name}={}", second.to_uppercase());
-        assert_eq!(house.get(&query).await.expect(200).body["events"].as_array().map(Vec::len), Some(1), "{name}");
+        assert_eq!(fixture.get(&query).await.expect(200).body["events"].as_array().map(Vec::len), Some(1), "{name}");
     }
-    let recorded = house.bench.all(&house.tenant, "/events?event_type=device.deleted").await;
+    let recorded = fixture.bench.list_all(&fixture.tenant, "/events?event_type=device.deleted").await;
     assert_eq!(recorded[0]["changes"]["acs_credential_ids"], json!({"before": [CREDENTIAL], "after": []}));
     let path = format!("/devices/{third}/credentials/{CREDENTIAL}");
-    let shown = house.bench.delete(&path, &house.tenant.key).await.expect(200);
+    let shown = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
     assert_eq!(shown.body["acs_credentials"], json!([]));
-    assert_eq!(house.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
+    assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends() {
-    let house = SeamClient::sandbox().await;
-    let ada = house.identity(json!({"user_identity_key": "ada"})).await;
-    let phone = house.phone(&ada).await["device_id"].as_str().unwrap().to_owned();
+    let fixture = SeamClient::sandbox().await;
+    let ada = fixture.identity(json!({"user_identity_key": "ada"})).await;
+    let phone = fixture.phone(&ada).await["device_id"].as_str().unwrap().to_owned();
     let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
-    let _issued = house.bench.put(&path, &house.tenant.key, json!({})).await.expect(200);
+    let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     for _again in 0..2 {
-        let gone = house.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
+        let gone = fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
         assert_eq!(gone.expect(200).body, json!({"ok": true}));
     }
-    error(&house.get(&format!("/user_identities/get?user_identity_id={ada}")).await, 404, "user_identity_not_found");
-    error(&house.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
-    assert_eq!(house.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
-    assert_eq!(house.ended().await.len(), 1);
-    let recorded = house.bench.all(&house.tenant, "/events").await;
+    error(&fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await, 404, "user_identity_not_found");
+    error(&fixture.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
+    assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
+    assert_eq!(fixture.ended().await.len(), 1);
+    let recorded = fixture.bench.list_all(&fixture.tenant, "/events").await;
     let deleted = |kind: &str| recorded.iter().find(|event| event["event_type"] == kind).unwrap();
     assert_eq!(deleted("user.deleted")["changes"]["without_wipe"], json!({"before": false, "after": true}));
     assert_eq!(deleted("user.deleted")["private"]["reason"], "deleted through Seam's API, which knows no wipe");
     assert_eq!(deleted("device.deleted")["changes"]["acs_credential_ids"]["before"], json!([CREDENTIAL]));
-    let _again = house.identity(json!({"user_identity_key": "ada"})).await;
+    let _again = fixture.identity(json!({"user_identity_key": "ada"})).await;
 }
 
 #[tokio::test]
 async fn what_is_no_phone_does_not_appear() {
-    let house = SeamClient::new().await;
-    let user = house.bench.user(&house.tenant, "ada").await;
-    let code = house.bench.invite(&house.tenant, &user, 1).await;
+    let fixture = SeamClient::new().await;
+    let user = fixture.bench.user(&fixture.tenant, "ada").await;
+    let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let foreign = json!({
         "code": code, "device_identifier": "softphone", "platform": "third_party", "model_name": "Softphone", "os_version": "7.1",
     });
-    let made = house.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
+    let made = fixture.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
     let device = made.body["device"]["device_id"].as_str().unwrap().to_owned();
-    assert_eq!(house.phones("").await, Vec::<String>::new());
-    assert_eq!(house.phones(&format!("owner_user_identity_id={user}")).await, Vec::<String>::new());
+    assert_eq!(fixture.phones("").await, Vec::<String>::new());
+    assert_eq!(fixture.phones(&format!("owner_user_identity_id={user}")).await, Vec::<String>::new());
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
-        error(&house.post(path, json!({"device_id": device})).await, 404, "device_not_found");
+        error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
-    let _gone = house.bench.delete(&format!("/devices/{device}"), &house.tenant.key).await.expect(200);
-    assert_eq!(house.ended().await, Vec::<Value>::new(), "nor does its end");
+    let _gone = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
+    assert_eq!(fixture.ended().await, Vec::<Value>::new(), "nor does its end");
 }
 
 #[tokio::test]
 async fn metadata_is_merged_removed_and_found() {
-    let house = SeamClient::new().await;
-    let (device, _credential) = house.bench.phone(&house.tenant, "ada").await;
+    let fixture = SeamClient::new().await;
+    let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let update = async |method: Method, change: Value| {
         let mut body = change;
         body["device_id"] = json!(device);
-        house.call(method, "/devices/update", Some(body)).await
+        fixture.call(method, "/devices/update", Some(body)).await
     };
     let shown =
-        async || house.get(&format!("/devices/get?device_id={device}")).await.expect(200).body["device"].clone();
+        async || fixture.get(&format!("/devices/get?device_id={device}")).await.expect(200).body["device"].clone();
     let values = json!({"name": "Mine", "custom_metadata": {"site": "A 1", "on": true, "off": false, "gone": "x"}});
     let _set = update(Method::PATCH, values).await.expect(200);
     let removed = json!({"custom_metadata": {"gone": "", "off": null}});
@@ -246,7 +249,7 @@ async fn metadata_is_merged_removed_and_found() {
     assert_eq!((&device_shown["display_name"], &device_shown["nickname"]), (&json!("Mine"), &json!("Mine")));
     assert_eq!(device_shown["properties"]["appearance"]["name"], "iPhone 17");
     let found = async |query: &str| {
-        let listed = house.get(&format!("/devices/list?{query}")).await.expect(200);
+        let listed = fixture.get(&format!("/devices/list?{query}")).await.expect(200);
         listed.body["devices"].as_array().unwrap().len()
     };
     assert_eq!(found("custom_metadata_has.site=A%201&custom_metadata_has.on=true").await, 1);
@@ -257,7 +260,7 @@ async fn metadata_is_merged_removed_and_found() {
     assert_eq!((found(&format!("device_ids={device}&device_ids=x")).await, found("device_ids=x").await), (1, 0));
     assert_eq!(found(&format!("device_ids={device}&device_type=android_phone")).await, 0);
     let by_body = json!({"custom_metadata_has": {"on": true}});
-    assert_eq!(house.post("/devices/list", by_body).await.expect(200).body["devices"].as_array().unwrap().len(), 1);
+    assert_eq!(fixture.post("/devices/list", by_body).await.expect(200).body["devices"].as_array().unwrap().len(), 1);
     let _unnamed = update(Method::PATCH, json!({"name": null})).await.expect(200);
     assert_eq!(shown().await["display_name"], "iPhone 17");
     let too_much = json!({"custom_metadata": {"a.b": "x", "n": 1, "long": "x".repeat(501)}});
@@ -271,21 +274,21 @@ async fn metadata_is_merged_removed_and_found() {
 
 #[tokio::test]
 async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
-    let house = SeamClient::new().await;
+    let fixture = SeamClient::new().await;
     let mut devices = Vec::new();
     let mut times = Vec::new();
     for name in ["ada", "bea", "cleo"] {
-        let (device, _credential) = house.bench.phone(&house.tenant, name).await;
-        house.bench.advance(chrono::Duration::minutes(1));
-        times.push(house.bench.now().to_rfc3339());
+        let (device, _credential) = fixture.bench.phone(&fixture.tenant, name).await;
+        fixture.bench.advance(chrono::Duration::minutes(1));
+        times.push(fixture.bench.now().to_rfc3339());
         if name == "ada" {
             let known = json!({"device_id": device, "custom_metadata": {"site": "Bonn", "loaner": true}});
-            let _known = house.post("/devices/update", known).await.expect(200);
+            let _known = fixture.post("/devices/update", known).await.expect(200);
         }
-        let _gone = house.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
+        let _gone = fixture.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
         devices.push(device);
     }
-    let list = async |body: Value| house.post("/events/list", body).await;
+    let list = async |body: Value| fixture.post("/events/list", body).await;
     let about = async |body: Value| -> Vec<String> {
         let listed = list(body).await.expect(200);
         let events = listed.body["events"].as_array().unwrap().iter();
@@ -304,7 +307,7 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
     // One element of an array looks like a text in a query.
     let query =
         format!("/events/list?since=2020-01-01T00:00:00Z&device_ids={}&event_types=phone.deactivated", devices[0]);
-    assert_eq!(house.get(&query).await.expect(200).body["events"].as_array().unwrap().len(), 1);
+    assert_eq!(fixture.get(&query).await.expect(200).body["events"].as_array().unwrap().len(), 1);
 
     for wrong in [json!({}), json!({"since": times[0], "between": [times[0], times[1]]})] {
         let refused = list(wrong).await;
@@ -314,7 +317,7 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
         assert_eq!(*told, json!(["Must specify either since or between"]));
     }
     // A client's clock may be ahead of ours.
-    let ahead = (house.bench.now() + chrono::Duration::minutes(1)).to_rfc3339();
+    let ahead = (fixture.bench.now() + chrono::Duration::minutes(1)).to_rfc3339();
     assert_eq!(about(json!({"since": ahead})).await, Vec::<String>::new());
     assert_eq!(about(json!({"since": "2020-01-01"})).await.len(), 3, "a day is its beginning");
     for wrong in [json!({"between": [times[0]]}), json!({"between": [times[1], times[0]]}), json!({"since": "now"})] {
@@ -325,25 +328,25 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
     assert_eq!(first["device_custom_metadata"], json!({"site": "Bonn", "loaner": true}));
     let second = list(json!({"since": times[1]})).await.body["events"][0].clone();
     assert!(second.get("device_custom_metadata").is_none(), "it had none: {second}");
-    let by_id = house.post("/events/get", json!({"event_id": first["event_id"]})).await.expect(200);
+    let by_id = fixture.post("/events/get", json!({"event_id": first["event_id"]})).await.expect(200);
     assert_eq!(by_id.body["event"], first);
     let of_device = format!("/events/get?device_id={}&event_type=phone.deactivated", devices[0]);
-    assert_eq!(house.get(&of_device).await.expect(200).body["event"], first);
-    error(&house.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
-    error(&house.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
-    let ours = house.bench.all(&house.tenant, "/events?event_type=user.created").await;
+    assert_eq!(fixture.get(&of_device).await.expect(200).body["event"], first);
+    error(&fixture.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
+    error(&fixture.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
+    let ours = fixture.bench.list_all(&fixture.tenant, "/events?event_type=user.created").await;
     let other = json!({"event_id": ours[0]["event_id"]});
-    error(&house.post("/events/get", other).await, 404, "event_not_found");
+    error(&fixture.post("/events/get", other).await, 404, "event_not_found");
 }
 
 #[tokio::test]
 async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
-    let house = SeamClient::sandbox().await;
+    let fixture = SeamClient::sandbox().await;
     let body = json!({
         "user_identity_key": "crm-7", "email_address": "ada@example.com", "phone_number": "+49 170 1234567",
         "full_name": "Ada Byron Lovelace",
     });
-    let made = house.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
+    let made = fixture.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
     let id = made["user_identity_id"].as_str().unwrap().to_owned();
     assert_eq!(made["user_identity_key"], "crm-7");
     assert_eq!(
@@ -351,8 +354,8 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
         (&json!("Ada Byron Lovelace"), &json!("Ada Byron Lovelace"))
     );
     assert_eq!(made["phone_number"], "+491701234567");
-    let phone = house.phone(&id).await;
-    let user = house.bench.get(&format!("/users/{id}"), &house.tenant.key).await.expect(200).body;
+    let phone = fixture.phone(&id).await;
+    let user = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&user["first_name"], &user["last_name"]), (&json!("Ada"), &json!("Byron Lovelace")));
     assert!(user["username"].as_str().unwrap().starts_with("user-"));
 
@@ -362,34 +365,34 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
         body
     };
     let change = update(json!({"user_identity_key": "crm-8", "full_name": "Ada King", "email_address": null}));
-    let _changed = house.call(Method::PATCH, "/user_identities/update", Some(change)).await.expect(200);
+    let _changed = fixture.call(Method::PATCH, "/user_identities/update", Some(change)).await.expect(200);
     let shown =
-        house.get("/user_identities/get?user_identity_key=crm-8").await.expect(200).body["user_identity"].clone();
+        fixture.get("/user_identities/get?user_identity_key=crm-8").await.expect(200).body["user_identity"].clone();
     assert_eq!((&shown["full_name"], &shown["email_address"]), (&json!("Ada King"), &Value::Null));
-    error(&house.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
-    let same = house.bench.get(&format!("/users/{id}"), &house.tenant.key).await.expect(200).body;
+    error(&fixture.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
+    let same = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(same["username"], user["username"]);
     let device = phone["device_id"].as_str().unwrap();
-    let commands = house.bench.all(&house.tenant, &format!("/devices/{device}/commands")).await;
+    let commands = fixture.bench.list_all(&fixture.tenant, &format!("/devices/{device}/commands")).await;
     assert_eq!(commands, Vec::<Value>::new(), "no phone is reset");
 
     // What is written back as it was shown changes nothing.
     let typed = json!({"first_name": "Anna Maria", "last_name": "Lee"});
-    let _typed = house.bench.patch(&format!("/users/{id}"), &house.tenant.key, typed).await.expect(200);
+    let _typed = fixture.bench.patch(&format!("/users/{id}"), &fixture.tenant.key, typed).await.expect(200);
     let back = update(json!({"full_name": "Anna Maria Lee"}));
-    let _back = house.call(Method::PATCH, "/user_identities/update", Some(back)).await.expect(200);
-    let kept = house.bench.get(&format!("/users/{id}"), &house.tenant.key).await.expect(200).body;
+    let _back = fixture.call(Method::PATCH, "/user_identities/update", Some(back)).await.expect(200);
+    let kept = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&kept["first_name"], &kept["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
 
-    error(&house.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
-    let other = house.identity(json!({})).await;
+    error(&fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
+    let other = fixture.identity(json!({})).await;
     let taken = json!({"user_identity_id": other, "user_identity_key": "crm-8"});
-    error(&house.post("/user_identities/update", taken).await, 400, "invalid_input");
-    let nameless = house.post("/user_identities/get", json!({"user_identity_id": other})).await.expect(200);
+    error(&fixture.post("/user_identities/update", taken).await, 400, "invalid_input");
+    let nameless = fixture.post("/user_identities/get", json!({"user_identity_id": other})).await.expect(200);
     assert_eq!(nameless.body["user_identity"]["full_name"], Value::Null);
     assert!(nameless.body["user_identity"]["display_name"].as_str().unwrap().starts_with("user-"));
     let wrong = json!({"email_address": "x", "phone_number": "y", "full_name": "z".repeat(300)});
-    let refused = house.post("/user_identities/create", wrong).await;
+    let refused = fixture.post("/user_identities/create", wrong).await;
     error(&refused, 400, "invalid_input");
     for field in ["email_address", "phone_number", "full_name"] {
         assert!(refused.body["error"]["validation_errors"][field].is_object(), "{}", refused.text);
@@ -397,48 +400,48 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
     // Each fault once, and that of a name with the others.
     let long = "z".repeat(65);
     let wrong = json!({"email_address": "x", "full_name": format!("Ada {long}")});
-    let refused = house.post("/user_identities/create", wrong).await;
+    let refused = fixture.post("/user_identities/create", wrong).await;
     let told = &refused.body["error"]["validation_errors"];
     let name = json!(["as a last name must have at most 64 characters"]);
     assert_eq!((&told["full_name"]["_errors"], told["email_address"].is_object()), (&name, true));
-    let refused = house.post("/user_identities/update", update(json!({"full_name": 3}))).await;
-    assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a text"]));
+    let refused = fixture.post("/user_identities/update", update(json!({"full_name": 3}))).await;
+    assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a string"]));
 }
 
 #[tokio::test]
 async fn what_seams_routes_make_is_made_once_under_one_key() {
-    let house = SeamClient::sandbox().await;
+    let fixture = SeamClient::sandbox().await;
     let send = async |path: &str, body: Value, key: &str| {
         let request = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
-        let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
-        house.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
+        let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
+        fixture.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
     };
     let people = "/user_identities/create";
     let first = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
     let again = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
     assert_eq!(first.body, again.body);
     error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
-    assert_eq!(house.bench.all(&house.tenant, "/users").await.len(), 1);
+    assert_eq!(fixture.bench.list_all(&fixture.tenant, "/users").await.len(), 1);
     let phones = "/phones/simulate/create_sandbox_phone";
     let body = json!({"user_identity_id": first.body["user_identity"]["user_identity_id"]});
     let first = send(phones, body.clone(), "b").await.expect(200);
     assert_eq!(send(phones, body, "b").await.expect(200).body, first.body);
-    assert_eq!(house.phones("").await.len(), 1);
+    assert_eq!(fixture.phones("").await.len(), 1);
 }
 
 #[tokio::test]
 async fn user_identities_come_page_by_page() {
-    let house = SeamClient::new().await;
+    let fixture = SeamClient::new().await;
     let mut made = Vec::new();
     for n in 0..5 {
-        made.push(house.identity(json!({"full_name": format!("Ada {n}")})).await);
-        house.bench.advance(chrono::Duration::milliseconds(1));
+        made.push(fixture.identity(json!({"full_name": format!("Ada {n}")})).await);
+        fixture.bench.advance(chrono::Duration::milliseconds(1));
     }
-    let _other = house.identity(json!({"full_name": "Bob"})).await;
+    let _other = fixture.identity(json!({"full_name": "Bob"})).await;
     let (mut found, mut cursor) = (Vec::new(), Value::Null);
     loop {
         let page =
-            house.post("/user_identities/list", json!({"limit": 2, "search": "ada", "page_cursor": cursor})).await;
+            fixture.post("/user_identities/list", json!({"limit": 2, "search": "ada", "page_cursor": cursor})).await;
         let page = page.expect(200).body;
         let users = page["user_identities"].as_array().unwrap().iter();
         found.extend(users.map(|user| user["user_identity_id"].as_str().unwrap().to_owned()));
@@ -450,9 +453,9 @@ async fn user_identities_come_page_by_page() {
         }
         // What is not known here belongs to no list.
         let more = json!({"page_cursor": cursor, "limit": 2, "search": "ada", "elsewhere": 1, "created_before": null});
-        let _same = house.post("/user_identities/list", more).await.expect(200);
+        let _same = fixture.post("/user_identities/list", more).await.expect(200);
         let foreign = json!({"page_cursor": cursor, "search": "bob"});
-        error(&house.post("/user_identities/list", foreign).await, 400, "invalid_input");
+        error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
     }
     found.sort();
     made.sort();
@@ -461,11 +464,11 @@ async fn user_identities_come_page_by_page() {
 
 #[tokio::test]
 async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_nowhere_else() {
-    let house = SeamClient::new().await;
+    let fixture = SeamClient::new().await;
     for name in ["ada", "adam"] {
-        let _phone = house.bench.phone(&house.tenant, name).await;
+        let _phone = fixture.bench.phone(&fixture.tenant, name).await;
     }
-    let device = house.get("/devices/list").await.expect(200).body["devices"][0]["device_id"].clone();
+    let device = fixture.get("/devices/list").await.expect(200).body["devices"][0]["device_id"].clone();
     let lists = [
         ("/devices/list", json!({})),
         ("/devices/list", json!({"device_type": "ios_phone"})),
@@ -482,29 +485,33 @@ async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_no
     };
     let mut cursors = Vec::new();
     for (list, filters) in &lists {
-        let page = house.post(list, with(filters, &Value::Null)).await.expect(200);
+        let page = fixture.post(list, with(filters, &Value::Null)).await.expect(200);
         let cursor = page.body["pagination"]["next_page_cursor"].clone();
         assert!(cursor.is_string(), "{list} {filters}");
-        let _next = house.post(list, with(filters, &cursor)).await.expect(200);
+        let _next = fixture.post(list, with(filters, &cursor)).await.expect(200);
         cursors.push(cursor);
     }
-    let other = house.bench.tenant("Other").await;
+    let other = fixture.bench.tenant("Other").await;
     for (at, cursor) in cursors.iter().enumerate() {
         for (_, (list, filters)) in lists.iter().enumerate().filter(|(other, _)| *other != at) {
-            error(&house.post(list, with(filters, cursor)).await, 400, "invalid_input");
+            error(&fixture.post(list, with(filters, cursor)).await, 400, "invalid_input");
         }
-        error(&house.post("/devices/list", with(&json!({"device_ids": [device]}), cursor)).await, 400, "invalid_input");
+        error(
+            &fixture.post("/devices/list", with(&json!({"device_ids": [device]}), cursor)).await,
+            400,
+            "invalid_input",
+        );
         let (list, filters) = &lists[at];
-        let foreign = house.bench.post(list, &other.key, with(filters, cursor)).await;
+        let foreign = fixture.bench.post(list, &other.key, with(filters, cursor)).await;
         error(&foreign, 400, "invalid_input");
     }
 }
 
 #[tokio::test]
 async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
-    let house = SeamClient::sandbox().await;
-    let ada = house.identity(json!({})).await;
-    let plain = house.phone(&ada).await;
+    let fixture = SeamClient::sandbox().await;
+    let ada = fixture.identity(json!({})).await;
+    let plain = fixture.phone(&ada).await;
     assert_eq!(
         (&plain["device_type"], &plain["display_name"]),
         (&json!("android_phone"), &json!("Samsung Galaxy S10"))
@@ -516,23 +523,23 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
         "assa_abloy_metadata": {"seos_tsm_endpoint_id": 7, "application_version": "2.0.0"},
     });
     let made =
-        house.post("/phones/simulate/create_sandbox_phone", body.clone()).await.expect(200).body["phone"].clone();
+        fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await.expect(200).body["phone"].clone();
     assert_eq!((&made["device_type"], &made["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
     assert_eq!(made["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
-    let own = house.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
+    let own = fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
     error(&own, 400, "invalid_input");
     assert_eq!(
         own.body["error"]["message"], "custom_sdk_installation_id is that of a phone that the user has",
         "it is no other user's"
     );
-    let _gone = house.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
-    let again = house.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
+    let _gone = fixture.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
+    let again = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
     assert_ne!(again.body["phone"]["device_id"], made["device_id"], "its name is free once it is gone");
-    let _third = house.phone(&ada).await;
-    let fourth = house.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
+    let _third = fixture.phone(&ada).await;
+    let fourth = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
     error(&fourth, 400, "invalid_input");
-    let unknown = house.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": NOBODY})).await;
+    let unknown = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": NOBODY})).await;
     error(&unknown, 404, "user_identity_not_found");
     let real = SeamClient::new().await;
     let user = real.identity(json!({})).await;
@@ -543,15 +550,16 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
 
 #[tokio::test]
 async fn what_services_report_shows_as_properties_and_their_problems_as_warnings() {
-    let house = SeamClient::new().await;
-    let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
-    let _in = house.bench.check_in(&credential).await.expect(200);
-    house.bench.drain().await;
+    let fixture = SeamClient::new().await;
+    let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let _in = fixture.bench.check_in(&credential).await.expect(200);
+    fixture.bench.drain().await;
     let report = async |service: &str, body: Value| {
         let path = format!("/devices/{device}/credential-services/{service}");
-        house.bench.put(&path, &house.tenant.key, body).await
+        fixture.bench.put(&path, &fixture.tenant.key, body).await
     };
-    let shown = async || house.get(&format!("/phones/get?device_id={device}")).await.expect(200).body["phone"].clone();
+    let shown =
+        async || fixture.get(&format!("/phones/get?device_id={device}")).await.expect(200).body["phone"].clone();
     let endpoints = json!([{"endpoint_id": "e1", "is_active": false}, {"endpoint_id": "e2", "is_active": true}]);
     let assa = report("assa_abloy", json!({"endpoints": endpoints})).await.expect(200);
     assert_eq!(assa.body["credential_services"]["assa_abloy"]["has_active_endpoint"], true);
@@ -569,10 +577,10 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
     };
     assert_eq!(warned(&phone), ["unknown_issue_with_phone"]);
     let since = phone["warnings"][0]["created_at"].clone();
-    house.bench.advance(chrono::Duration::minutes(5));
-    let events = house.bench.event_types(&house.tenant).await.len();
+    fixture.bench.advance(chrono::Duration::minutes(5));
+    let events = fixture.bench.event_types(&fixture.tenant).await.len();
     let _same = report("salto_space", broken).await.expect(200);
-    assert_eq!(house.bench.event_types(&house.tenant).await.len(), events, "what is known makes no event");
+    assert_eq!(fixture.bench.event_types(&fixture.tenant).await.len(), events, "what is known makes no event");
     assert_eq!(shown().await["warnings"][0]["created_at"], since);
     let _well =
         report("salto_space", json!({"endpoints": [{"endpoint_id": "s", "is_active": true}]})).await.expect(200);
@@ -584,34 +592,35 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
 
 #[tokio::test]
 async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
-    let house = SeamClient::new().await;
-    let (device, credential) = house.bench.phone(&house.tenant, "ada").await;
+    let fixture = SeamClient::new().await;
+    let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let minimum = json!({"minimum_versions": {"app": "99.1", "ios": "99"}});
-    let _set = house.bench.patch("/workspace", &house.tenant.key, minimum).await.expect(200);
-    let order = house.bench.post(&format!("/devices/{device}/lock"), &house.tenant.key, json!({})).await.expect(202);
-    let _in = house.bench.check_in(&credential).await.expect(200);
-    let _failed = house.bench.report(&credential, &order.get("command_id"), "failed").await.expect(200);
-    house.bench.drain().await;
-    house.bench.advance(chrono::Duration::days(31));
+    let _set = fixture.bench.patch("/workspace", &fixture.tenant.key, minimum).await.expect(200);
+    let order =
+        fixture.bench.post(&format!("/devices/{device}/lock"), &fixture.tenant.key, json!({})).await.expect(202);
+    let _in = fixture.bench.check_in(&credential).await.expect(200);
+    let _failed = fixture.bench.report_command(&credential, &order.get("command_id"), "failed").await.expect(200);
+    fixture.bench.drain().await;
+    fixture.bench.advance(chrono::Duration::days(31));
     let codes = |list: &Value, name: &str| -> Vec<String> {
         list.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
     };
     let warned = ["app_version_too_old", "os_version_too_old", "silent"];
-    let shown = house.bench.get(&format!("/devices/{device}"), &house.tenant.key).await.expect(200).body;
+    let shown = fixture.bench.get(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(codes(&shown["errors"], "code"), ["command_failed"]);
     assert_eq!(codes(&shown["warnings"], "code"), warned);
-    let listed = house.bench.all(&house.tenant, "/devices").await;
+    let listed = fixture.bench.list_all(&fixture.tenant, "/devices").await;
     assert_eq!((&listed[0]["errors"], &listed[0]["warnings"]), (&shown["errors"], &shown["warnings"]));
-    let phone = house.get(&format!("/phones/get?device_id={device}")).await.expect(200).body["phone"].clone();
+    let phone = fixture.get(&format!("/phones/get?device_id={device}")).await.expect(200).body["phone"].clone();
     assert_eq!(codes(&phone["errors"], "error_code"), ["command_failed"]);
     assert_eq!(codes(&phone["warnings"], "warning_code"), warned);
 }
 
 #[tokio::test]
 async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
-    let house = SeamClient::new().await;
-    let (device, _credential) = house.bench.phone(&house.tenant, "ada").await;
-    let other = SeamClient { tenant: house.bench.tenant("Other").await, bench: house.bench };
+    let fixture = SeamClient::new().await;
+    let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let other = SeamClient { tenant: fixture.bench.tenant("Other").await, bench: fixture.bench };
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
         error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
@@ -652,12 +661,12 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
 
 #[tokio::test]
 async fn whoever_may_only_read_changes_nothing() {
-    let house = SeamClient::sandbox().await;
-    let user = house.identity(json!({})).await;
-    let phone = house.phone(&user).await["device_id"].clone();
+    let fixture = SeamClient::sandbox().await;
+    let user = fixture.identity(json!({})).await;
+    let phone = fixture.phone(&user).await["device_id"].clone();
     let body = json!({"name": "reader", "permissions": ["devices:read", "users:read", "events:read"]});
-    let reader = house.bench.post("/keys", &house.tenant.key, body).await.expect(201).get("key");
-    let before = rows::everything(&house.bench);
+    let reader = fixture.bench.post("/keys", &fixture.tenant.key, body).await.expect(201).get("key");
+    let before = rows::everything(&fixture.bench);
     for (path, body) in [
         ("/phones/deactivate", json!({"device_id": phone})),
         ("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": user})),
@@ -666,7 +675,7 @@ async fn whoever_may_only_read_changes_nothing() {
         ("/user_identities/update", json!({"user_identity_id": user, "full_name": "x"})),
         ("/user_identities/delete", json!({"user_identity_id": user})),
     ] {
-        error(&house.bench.post(path, &reader, body).await, 403, "permission_missing");
+        error(&fixture.bench.post(path, &reader, body).await, 403, "permission_missing");
     }
-    assert!(before == rows::everything(&house.bench), "something was changed");
+    assert!(before == rows::everything(&fixture.bench), "something was changed");
 }

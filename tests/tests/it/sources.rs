@@ -6,10 +6,10 @@ use chrono::Duration;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::egress::{Answers, ReceivedRequest};
-use testkit::faults::{Call, Fault, Lasting, Strike};
+use testkit::faults::{Call, Fault, FaultDuration, Strike};
 use testkit::{Answer, Setup, rows, text};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
 const UPLOAD: &str = "0190f3c4-7b5e-7a11-8c1d-00000000000";
 
@@ -23,7 +23,7 @@ fn mapping() -> Value {
     })
 }
 
-impl House {
+impl Fixture {
     async fn source(&self, more: Value) -> String {
         self.post("/sources", more).await.expect(201).get("source_id")
     }
@@ -141,12 +141,12 @@ fn told(id: &str, outcome: &str, change: &str, code: &str) -> (String, String, S
 
 #[tokio::test]
 async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed_alone() {
-    let house = House::new().await;
-    let source = house.http(json!({"token": "s3cret-token"})).await;
-    let shown = house.get(&format!("/sources/{source}")).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"token": "s3cret-token"})).await;
+    let shown = fixture.get(&format!("/sources/{source}")).await;
     assert_eq!((&shown["token_set"], shown.get("token")), (&json!(true), None));
-    house.pages.show(people(1..=3).to_string());
-    let job = house.synced(&source, json!({})).await;
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(3, 0, 0)), "{job}");
     let created = |n: u8| told(&format!("{n:06}"), "changed", "created", "");
     assert_eq!(outcomes(&job), [created(1), created(2), created(3)]);
@@ -155,8 +155,8 @@ async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed
         url: "https://hr.example.com/people".into(),
         authorization: Some("Bearer s3cret-token".into()),
     };
-    assert_eq!(house.pages.asked(), [asked]);
-    let user = house.found("user0002").await;
+    assert_eq!(fixture.pages.received(), [asked]);
+    let user = fixture.found("user0002").await;
     assert_eq!(
         (&user["number"], &user["source"], &user["email"]),
         (&json!("2"), &json!("http"), &json!("user0002@example.com"))
@@ -166,41 +166,41 @@ async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed
     rows[0]["first"] = json!("Ada");
     rows[1]["login"] = json!("renamed");
     rows.as_array_mut().unwrap().push(person(4));
-    house.pages.show(rows.to_string());
-    let job = house.synced(&source, json!({})).await;
+    fixture.pages.answer_ok(rows.to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["progress"], progress(4, 0, 0), "{job}");
     assert_eq!(
         (&job["items"][0]["fields"], &job["items"][1]["fields"]),
         (&json!(["first_name"]), &json!(["username"]))
     );
     assert_eq!(outcomes(&job)[3].2, "vanished");
-    assert_eq!(house.found("renamed").await["user_id"], user["user_id"]);
-    let gone = house.stored_user("user0003");
+    assert_eq!(fixture.found("renamed").await["user_id"], user["user_id"]);
+    let gone = fixture.stored_user("user0003");
     assert!(gone["provenance"]["vanished_at"].is_string() && gone["suspended"].is_null(), "{gone}");
-    assert_eq!(house.events("user.vanished").await.len(), 1);
+    assert_eq!(fixture.events("user.vanished").await.len(), 1);
     // They are back.
     rows.as_array_mut().unwrap().push(person(3));
-    house.pages.show(rows.to_string());
-    let job = house.synced(&source, json!({})).await;
+    fixture.pages.answer_ok(rows.to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["progress"], progress(1, 3, 0));
     assert_eq!(outcomes(&job), [told("000004", "changed", "reappeared", "")]);
-    assert!(house.stored_user("user0003")["provenance"]["vanished_at"].is_null());
-    assert_eq!(house.leavings(), Vec::<String>::new());
+    assert!(fixture.stored_user("user0003")["provenance"]["vanished_at"].is_null());
+    assert_eq!(fixture.leavings(), Vec::<String>::new());
 }
 
 /// So many rows twice; the second time nothing is written but the jobs' own rows.
 async fn twice(rows: usize) {
-    let house = House::new().await;
-    let source = house.http(json!({})).await;
-    house.pages.show(people(0..rows).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(0..rows).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(rows, 0, 0)));
-    let before = house.all_but_jobs();
-    let job = house.synced(&source, json!({})).await;
+    let before = fixture.all_but_jobs();
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(0, rows, 0)));
     assert_eq!(job["items"], json!([]));
-    assert!(house.all_but_jobs() == before, "the second sync has written something");
-    assert_eq!(house.leavings(), Vec::<String>::new());
+    assert!(fixture.all_but_jobs() == before, "the second sync has written something");
+    assert_eq!(fixture.leavings(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -216,36 +216,36 @@ async fn five_thousand_rows_synced_twice_write_nothing_the_second_time() {
 
 #[tokio::test]
 async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
-    let house = House::new().await;
-    let source = house.csv(json!({"delimiter": "semicolon"})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.csv(json!({"delimiter": "semicolon"})).await;
     let file = "\u{feff}login;mail;first;other\r\nzoe;zoe@example.com;\"Zo\u{eb}; \"\"Z\"\"\";x\r\nbob;;Bob;y\r\n";
     // Within the ë, and within a line's end.
     let (one, rest) = file.as_bytes().split_at(file.find('\u{eb}').unwrap() + 1);
     let (two, three) = rest.split_at(rest.len() - 1);
     let query = format!("upload={UPLOAD}1");
-    let answer = house.part(&source, 3, &format!("{query}&last=true"), three).await.expect(202);
+    let answer = fixture.part(&source, 3, &format!("{query}&last=true"), three).await.expect(202);
     assert_eq!((&answer.body["missing"], &answer.body["complete"]), (&json!([1, 2]), &json!(false)));
-    let _one = house.part(&source, 1, &query, b"something else").await.expect(202);
-    let answer = house.part(&source, 1, &query, one).await.expect(202);
+    let _one = fixture.part(&source, 1, &query, b"something else").await.expect(202);
+    let answer = fixture.part(&source, 1, &query, one).await.expect(202);
     assert_eq!((&answer.body["parts"], &answer.body["job_id"]), (&json!([1, 3]), &Value::Null));
-    let answer = house.part(&source, 2, &query, two).await.expect(202);
+    let answer = fixture.part(&source, 2, &query, two).await.expect(202);
     assert_eq!(answer.body["complete"], true);
-    let job = house.job(&answer.get("job_id")).await;
+    let job = fixture.job(&answer.get("job_id")).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(2, 0, 0)), "{job}");
     assert_eq!(job["items"][0]["id"], "000002");
-    assert_eq!(house.found("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
+    assert_eq!(fixture.found("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
     assert_eq!(
-        (&house.found("bob").await["email"], &house.found("bob").await["source"]),
+        (&fixture.found("bob").await["email"], &fixture.found("bob").await["source"]),
         (&Value::Null, &json!("csv"))
     );
-    assert_eq!(house.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leavings(), Vec::<String>::new());
     // A part that comes late changes nothing, and begins nothing.
-    let again = house.part(&source, 2, &query, two).await.expect(202);
+    let again = fixture.part(&source, 2, &query, two).await.expect(202);
     assert_eq!(again.body["job_id"], answer.body["job_id"]);
-    assert_eq!(house.leavings(), Vec::<String>::new());
-    assert_eq!(house.all("/jobs").await.len(), 1);
+    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.all("/jobs").await.len(), 1);
     // Without a line of names for the mapping, nothing is taken.
-    let job = house.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
+    let job = fixture.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
         "code": "column_missing",
         "detail": "The source cannot be used: the header row lacks these mapped columns: first, login, mail.",
@@ -255,56 +255,57 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
 
 #[tokio::test]
 async fn the_csv_of_a_sync_says_of_whom_each_row_is_what_changed_and_what_is_wrong() {
-    let house = House::new().await;
-    let source = house.csv(json!({})).await;
-    let _made = house.uploaded(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
+    let fixture = Fixture::new().await;
+    let source = fixture.csv(json!({})).await;
+    let _made = fixture.uploaded(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
     let file = "login,mail,first\nada,ada@example.com,Adela\nbea,nonsense,Bea\n";
-    let job = house.uploaded(&source, 2, file).await;
+    let job = fixture.uploaded(&source, 2, file).await;
     let request = Request::builder().uri(format!("/jobs/{}", job["job_id"].as_str().unwrap()));
-    let request = request.header("accept", "text/csv").header("authorization", format!("Bearer {}", house.tenant.key));
-    let csv = house.bench.send(request.body(Vec::new()).unwrap()).await.expect(200).text;
+    let request =
+        request.header("accept", "text/csv").header("authorization", format!("Bearer {}", fixture.tenant.key));
+    let csv = fixture.bench.send(request.body(Vec::new()).unwrap()).await.expect(200).text;
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
     let columns = ["id", "outcome", "code", "detail", "at", "user_id", "change", "fields", "errors"];
     assert_eq!(rows.headers().unwrap(), columns.as_slice());
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
-    let ada = house.found("ada").await["user_id"].as_str().unwrap().to_owned();
+    let ada = fixture.found("ada").await["user_id"].as_str().unwrap().to_owned();
     assert_eq!(rows[0].iter().skip(5).collect::<Vec<_>>(), [ada.as_str(), "updated", "first_name", ""]);
     assert_eq!((&rows[1][1], &rows[1][5], &rows[1][8]), ("failed", "", "email: invalid_format"), "{csv}");
 }
 
 #[tokio::test]
 async fn what_is_uploaded_can_be_tried_before_it_is_done() {
-    let house = House::new().await;
-    let source = house.csv(json!({})).await;
-    let nothing = house.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
+    let fixture = Fixture::new().await;
+    let source = fixture.csv(json!({})).await;
+    let nothing = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
     assert_eq!(nothing.code(), "nothing_uploaded");
     let query = format!("upload={UPLOAD}1&last=true&start=false");
-    let waiting = house.part(&source, 1, &query, b"login,mail,first\nada,ada@example.com,Ada\n").await.expect(202);
+    let waiting = fixture.part(&source, 1, &query, b"login,mail,first\nada,ada@example.com,Ada\n").await.expect(202);
     assert_eq!((&waiting.body["complete"], &waiting.body["job_id"]), (&json!(true), &Value::Null));
-    let before = house.all_but_jobs();
-    let job = house.synced(&source, json!({"dry_run": true})).await;
+    let before = fixture.all_but_jobs();
+    let job = fixture.synced(&source, json!({"dry_run": true})).await;
     assert_eq!((&job["dry_run"], &job["progress"]), (&json!(true), &progress(1, 0, 0)));
     assert_eq!(
         (&job["items"][0]["change"], &job["items"][0]["fields"]),
         (&json!("created"), &json!(["username", "first_name", "email"]))
     );
-    assert!(house.all_but_jobs() == before, "a dry run has changed something");
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
-    assert_eq!(house.found("ada").await["first_name"], "Ada");
-    let nothing = house.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
+    assert!(fixture.all_but_jobs() == before, "a dry run has changed something");
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
+    assert_eq!(fixture.found("ada").await["first_name"], "Ada");
+    let nothing = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
     assert_eq!(nothing.code(), "nothing_uploaded");
-    assert_eq!(house.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leavings(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_row_with_faults_is_told_with_its_line_and_every_fault_and_the_others_go_on() {
-    let house = House::new().await;
-    let source = house
+    let fixture = Fixture::new().await;
+    let source = fixture
         .csv(json!({"mapping": {"username": "login", "email": "mail", "mobile": "mobile", "service_level": "level"}}))
         .await;
     let file = "login,mail,mobile,level\nada,ada@example.com,+49 170 1234567,\nb b,nonsense,01701234567,\n,x@example.com,,\n\
         eve,eve@example.com,,gold\nDUP,,,\ndup,,,\nzoe,zoe@example.com,,\n";
-    let job = house.uploaded(&source, 1, file).await;
+    let job = fixture.uploaded(&source, 1, file).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(2, 0, 6)), "{job}");
     let codes = |at: usize| -> Vec<(String, String)> {
         let faults = job["items"][at]["errors"].as_array().unwrap();
@@ -323,17 +324,17 @@ async fn a_row_with_faults_is_told_with_its_line_and_every_fault_and_the_others_
     for value in ["b b", "nonsense", "01701234567", "x@example.com", "eve@example.com"] {
         assert!(!job["items"].to_string().contains(value), "{value}");
     }
-    assert_eq!(house.statuses().await.len(), 2);
+    assert_eq!(fixture.statuses().await.len(), 2);
 }
 
 #[tokio::test]
 async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_say_so() {
-    let house = House::new().await;
-    let json_source = house.http(json!({"items": "/people"})).await;
-    let csv_source = house.http(json!({"format": "csv"})).await;
+    let fixture = Fixture::new().await;
+    let json_source = fixture.http(json!({"items": "/people"})).await;
+    let csv_source = fixture.http(json!({"format": "csv"})).await;
     let whole = json!({"people": people(0..3)}).to_string();
-    house.pages.show(whole.clone());
-    assert_eq!(house.synced(&json_source, json!({})).await["progress"], progress(3, 0, 0));
+    fixture.pages.answer_ok(whole.clone());
+    assert_eq!(fixture.synced(&json_source, json!({})).await["progress"], progress(3, 0, 0));
     let ok = |body: &str| Answers::With(200, Vec::new(), body.as_bytes().to_vec());
     let header = |name, value: &str, body: &str| Answers::With(200, vec![(name, value.to_owned())], body.into());
     let mut expected = Vec::new();
@@ -354,7 +355,7 @@ async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_sa
         (&json_source, Answers::With(204, Vec::new(), Vec::new()), "error_status"),
         (&json_source, Answers::With(302, vec![("location", "https://example.com".into())], Vec::new()), "redirected"),
         (&json_source, Answers::Never, "no_answer"),
-        (&json_source, Answers::Broken, "unreachable"),
+        (&json_source, Answers::ConnectionClosed, "unreachable"),
         (&csv_source, ok("<html><body>oops</body></html>"), "column_missing"),
         (&csv_source, ok("id,login,first,mail,ext\nE-1,ada,Ada,a@example.com\n"), "uneven_rows"),
         (&csv_source, ok("id,login,first,mail,ext\nE-1,ada,\"Ada,a@example.com,1\n"), "cut_off"),
@@ -362,18 +363,18 @@ async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_sa
         (&csv_source, ok("id,login,first,mail,ext\n"), "empty"),
         (&csv_source, ok(""), "column_missing"),
     ] {
-        house.bench.advance(Duration::seconds(1));
-        house.pages.answer(answers.clone());
-        let before = house.all_but_jobs();
-        let job = house.synced(source, json!({})).await;
+        fixture.bench.advance(Duration::seconds(1));
+        fixture.pages.answer(answers.clone());
+        let before = fixture.all_but_jobs();
+        let job = fixture.synced(source, json!({})).await;
         let what = format!("{answers:.200?}");
         assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!(code)), "{what}");
         assert!(job["failure"]["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{what}");
         assert_eq!((&job["progress"], &job["items"]), (&progress(0, 0, 0), &json!([])), "{what}");
-        assert!(house.all_but_jobs() == before, "{what}");
+        assert!(fixture.all_but_jobs() == before, "{what}");
         expected.push(json!(code));
     }
-    let mut failed = house.events("source.failed").await;
+    let mut failed = fixture.events("source.failed").await;
     failed.reverse();
     let codes: Vec<Value> = failed.iter().map(|event| event["changes"]["failure"]["after"].clone()).collect();
     assert_eq!(codes, expected);
@@ -382,357 +383,359 @@ async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_sa
 
 #[tokio::test]
 async fn what_is_set_by_hand_stays_until_it_is_released() {
-    let house = House::new().await;
-    let source = house.http(json!({})).await;
-    house.pages.show(people(1..=1).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.found("user0001").await["user_id"]);
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    let id = text(&fixture.found("user0001").await["user_id"]);
     let path = format!("/users/{id}");
-    let _by_hand = house.patch(&path, json!({"first_name": "By Hand"})).await.expect(200);
+    let _by_hand = fixture.patch(&path, json!({"first_name": "By Hand"})).await.expect(200);
     let mut row = people(1..=1);
     row[0]["first"] = json!("By Machine");
     row[0]["mail"] = json!("new@example.com");
-    house.pages.show(row.to_string());
-    let job = house.synced(&source, json!({})).await;
+    fixture.pages.answer_ok(row.to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["items"][0]["fields"], json!(["email"]), "{job}");
-    assert_eq!(house.get(&path).await["first_name"], "By Hand");
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
-    let _released = house.patch(&path, json!({"release": ["first_name"]})).await.expect(200);
-    assert_eq!(house.synced(&source, json!({})).await["items"][0]["fields"], json!(["first_name"]));
-    assert_eq!(house.get(&path).await["first_name"], "By Machine");
+    assert_eq!(fixture.get(&path).await["first_name"], "By Hand");
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    let _released = fixture.patch(&path, json!({"release": ["first_name"]})).await.expect(200);
+    assert_eq!(fixture.synced(&source, json!({})).await["items"][0]["fields"], json!(["first_name"]));
+    assert_eq!(fixture.get(&path).await["first_name"], "By Machine");
 }
 
 #[tokio::test]
 async fn a_user_who_was_made_by_hand_is_taken_in_and_keeps_what_was_typed() {
-    let house = House::new().await;
-    let id = house.user("user0001").await;
-    let source = house.http(json!({})).await;
-    house.pages.show(people(1..=1).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let id = fixture.user("user0001").await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "changed", "adopted", "")], "{job}");
     assert_eq!(job["items"][0]["fields"], json!(["external_id"]));
-    let user = house.get(&format!("/users/{id}")).await;
+    let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!(
         (&user["first_name"], &user["number"], &user["source"]),
         (&json!("Ada"), &json!("4711"), &json!("http"))
     );
-    let stored = house.stored_user("user0001");
+    let stored = fixture.stored_user("user0001");
     assert_eq!(stored["provenance"]["by_hand"], json!(["first_name", "number"]));
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
     // Another source does not take the user away, unless theirs is gone.
-    let other = house.http(json!({"name": "Other"})).await;
-    let job = house.synced(&other, json!({})).await;
+    let other = fixture.http(json!({"name": "Other"})).await;
+    let job = fixture.synced(&other, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
-    let _deleted = house.bench.delete(&format!("/sources/{source}"), &house.tenant.key).await.expect(200);
-    let job = house.synced(&other, json!({})).await;
+    let _deleted = fixture.bench.delete(&format!("/sources/{source}"), &fixture.tenant.key).await.expect(200);
+    let job = fixture.synced(&other, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "changed", "adopted", "")]);
 }
 
 #[tokio::test]
 async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
-    let house = House::new().await;
-    let source = house.http(json!({})).await;
-    house.pages.show(people(1..=1).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.found("user0001").await["user_id"]);
-    let code = house.bench.invite(&house.tenant, &id, 1).await;
-    let phone = house.bench.register(&code, "phone").await.expect(201);
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    let id = text(&fixture.found("user0001").await["user_id"]);
+    let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
+    let phone = fixture.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
     row[0]["login"] = json!("else");
-    house.pages.show(row.to_string());
+    fixture.pages.answer_ok(row.to_string());
     let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
-    let helper = house.post("/keys", key).await.expect(201).get("key");
-    let job = house.bench.post(&format!("/sources/{source}/sync"), &helper, json!({})).await.expect(202).get("job_id");
-    assert_eq!(outcomes(&house.job(&job).await), [told("000001", "failed", "", "permission_missing")]);
-    let job = house.synced(&source, json!({})).await;
+    let helper = fixture.post("/keys", key).await.expect(201).get("key");
+    let job =
+        fixture.bench.post(&format!("/sources/{source}/sync"), &helper, json!({})).await.expect(202).get("job_id");
+    assert_eq!(outcomes(&fixture.job(&job).await), [told("000001", "failed", "", "permission_missing")]);
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "changed", "updated", "")]);
-    let answer = house.bench.check_in(&phone.get("credential")).await.expect(200);
+    let answer = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
 }
 
 #[tokio::test]
 async fn a_user_who_is_renamed_by_hand_stays_the_sources_own_and_nobody_is_made_twice() {
-    let house = House::new().await;
-    let source = house.csv(json!({"vanish_policy": "delete"})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.csv(json!({"vanish_policy": "delete"})).await;
     let file = "login,mail,first\nada,ada@example.com,Ada\n";
-    assert_eq!(house.uploaded(&source, 1, file).await["progress"], progress(1, 0, 0));
-    let path = format!("/users/{}", text(&house.found("ada").await["user_id"]));
-    let renamed = house.patch(&path, json!({"username": "bea"})).await.expect(200);
+    assert_eq!(fixture.uploaded(&source, 1, file).await["progress"], progress(1, 0, 0));
+    let path = format!("/users/{}", text(&fixture.found("ada").await["user_id"]));
+    let renamed = fixture.patch(&path, json!({"username": "bea"})).await.expect(200);
     assert_eq!((renamed.get("source_username"), &renamed.body["by_hand"]), ("ada".into(), &json!(["username"])));
-    assert_eq!(house.uploaded(&source, 2, file).await["progress"], progress(0, 1, 0));
-    assert_eq!(house.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
+    assert_eq!(fixture.uploaded(&source, 2, file).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
     // What else the row says is theirs, and the name that they had is free for somebody else.
-    let other = house.user("ada").await;
-    let job = house.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
+    let other = fixture.user("ada").await;
+    let job = fixture.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
     assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
-    assert_eq!(house.get(&path).await["first_name"], "Adele");
+    assert_eq!(fixture.get(&path).await["first_name"], "Adele");
     // The source follows: the row of the new name is theirs as well, once the old one is gone.
     let both = "login,mail,first\nada,ada@example.com,Adele\nbea,,Bea\n";
-    assert_eq!(outcomes(&house.uploaded(&source, 4, both).await), [told("000003", "failed", "", "username_taken")]);
-    let job = house.uploaded(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
+    assert_eq!(outcomes(&fixture.uploaded(&source, 4, both).await), [told("000003", "failed", "", "username_taken")]);
+    let job = fixture.uploaded(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
     assert_eq!(outcomes(&job), [told("000002", "changed", "updated", "")]);
-    assert_eq!(house.get(&path).await["source_username"], Value::Null);
-    assert_eq!(house.get(&format!("/users/{other}")).await["source"], "api");
-    assert_eq!((house.statuses().await.len(), house.events("user.vanished").await.len()), (2, 0));
+    assert_eq!(fixture.get(&path).await["source_username"], Value::Null);
+    assert_eq!(fixture.get(&format!("/users/{other}")).await["source"], "api");
+    assert_eq!((fixture.statuses().await.len(), fixture.events("user.vanished").await.len()), (2, 0));
 }
 
 #[tokio::test]
 async fn a_row_means_who_is_called_so_and_not_who_differs_by_an_accent() {
-    let house = House::new().await;
-    let source = house.csv(json!({})).await;
-    let by_hand = house.post("/users", json!({"username": "jos\u{e9}"})).await.expect(201).get("user_id");
-    let job = house.uploaded(&source, 1, "login,first,mail,ext,id\njose,Jose,,,1\n\u{ff2d}ax,Max,,,2\n").await;
+    let fixture = Fixture::new().await;
+    let source = fixture.csv(json!({})).await;
+    let by_hand = fixture.post("/users", json!({"username": "jos\u{e9}"})).await.expect(201).get("user_id");
+    let job = fixture.uploaded(&source, 1, "login,first,mail,ext,id\njose,Jose,,,1\n\u{ff2d}ax,Max,,,2\n").await;
     assert_eq!((job["state"].as_str(), job["progress"]["changed"].as_u64()), (Some("finished"), Some(2)), "{job}");
-    let untouched = house.bench.get(&format!("/users/{by_hand}"), &house.tenant.key).await.expect(200).body;
+    let untouched = fixture.bench.get(&format!("/users/{by_hand}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&untouched["source"], &untouched["first_name"]), (&json!("api"), &Value::Null));
-    let job = house
+    let job = fixture
         .uploaded(&source, 2, "login,first,mail,ext,id\njose,Jose,,,1\nmax,Maximilian,,,2\nJOS\u{c9},X,,,3\n")
         .await;
     assert_eq!(job["progress"]["changed"], 2, "{job}");
-    assert_eq!(house.found("max").await["first_name"], "Maximilian");
+    assert_eq!(fixture.found("max").await["first_name"], "Maximilian");
     assert_eq!(
-        house.bench.get(&format!("/users/{by_hand}"), &house.tenant.key).await.expect(200).body["source"],
+        fixture.bench.get(&format!("/users/{by_hand}"), &fixture.tenant.key).await.expect(200).body["source"],
         "csv"
     );
 }
 
 #[tokio::test]
 async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let mapping = json!({"username": "login", "email": "mail", "external_id": "id"});
-    let source = house.csv(json!({"mapping": {"username": "login", "email": "mail"}, "vanish_policy": "delete"})).await;
-    let first = house.uploaded(&source, 1, "login,mail\nada,\nbob,\n").await;
+    let source =
+        fixture.csv(json!({"mapping": {"username": "login", "email": "mail"}, "vanish_policy": "delete"})).await;
+    let first = fixture.uploaded(&source, 1, "login,mail\nada,\nbob,\n").await;
     assert_eq!(first["progress"], progress(2, 0, 0));
     let edit = json!({"mapping": mapping, "key_field": "external_id"});
-    let _key = house.patch(&format!("/sources/{source}"), edit).await.expect(200);
-    let job = house.uploaded(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
+    let _key = fixture.patch(&format!("/sources/{source}"), edit).await.expect(200);
+    let job = fixture.uploaded(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
     assert_eq!(
         outcomes(&job),
         [told("000002", "failed", "", "invalid_input"), told("000003", "changed", "updated", ""),]
     );
-    assert!(house.events("user.vanished").await.is_empty());
+    assert!(fixture.events("user.vanished").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_user_whom_an_identity_provider_has_named_is_left_alone() {
-    let house = House::new().await;
-    let id = house.user("user0001").await;
+    let fixture = Fixture::new().await;
+    let id = fixture.user("user0001").await;
     let name = json!({"Operations": [{"op": "add", "path": "externalId", "value": "00u1"}]});
     let path = format!("/scim/v2/Users/{id}");
-    let _named = house.patch(&path, name).await.expect(200);
-    let source = house.http(json!({})).await;
-    house.pages.show(people(1..=1).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let _named = fixture.patch(&path, name).await.expect(200);
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
-    let user = house.get(&format!("/users/{id}")).await;
+    let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!((&user["external_id"], &user["source"]), (&json!("00u1"), &json!("scim")));
 }
 
 #[tokio::test]
 async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
-    let house = House::new().await;
-    let source = house.http(json!({})).await;
-    house.pages.answer(Answers::Ends);
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer(Answers::ProcessEnds);
     let path = format!("/sources/{source}/sync");
-    assert!(house.post(&path, json!({})).await.status.is_server_error());
+    assert!(fixture.post(&path, json!({})).await.status.is_server_error());
     for _ in 0..2 {
-        house.bench.advance(Duration::minutes(1));
-        let _ended = house.bench.stack.run_schedule("run-due").await;
-        assert_eq!(house.all("/jobs").await[0]["state"], "running");
+        fixture.bench.advance(Duration::minutes(1));
+        let _ended = fixture.bench.stack.run_schedule("run-due").await;
+        assert_eq!(fixture.all("/jobs").await[0]["state"], "running");
     }
-    house.bench.advance(Duration::minutes(1));
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    let job = house.all("/jobs").await[0].clone();
+    fixture.bench.advance(Duration::minutes(1));
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    let job = fixture.all("/jobs").await[0].clone();
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("given_up")), "{job}");
-    assert_eq!((house.pages.asked().len(), house.events("source.failed").await.len()), (3, 1));
-    house.pages.show(people(1..=1).to_string());
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
+    assert_eq!((fixture.pages.received().len(), fixture.events("source.failed").await.len()), (3, 1));
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
 }
 
 #[tokio::test]
 async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_waits_longest_is_first() {
-    let house = House::new().await;
-    house.pages.show(people(1..=1).to_string());
+    let fixture = Fixture::new().await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
     let mut urls = Vec::new();
     for n in 0..5 {
-        house.bench.advance(Duration::seconds(1));
+        fixture.bench.advance(Duration::seconds(1));
         urls.push(format!("https://hr.example.com/{n}"));
-        let _source = house.http(json!({"name": format!("{n}"), "url": urls[n], "every_hours": 6})).await;
+        let _source = fixture.http(json!({"name": format!("{n}"), "url": urls[n], "every_hours": 6})).await;
     }
     // Each takes nearly as long as it may.
-    house.pages.meanwhile(house.bench.mover(Duration::seconds(14)));
+    fixture.pages.meanwhile(fixture.bench.clock_advancer(Duration::seconds(14)));
     let mut asked = Vec::new();
     for read in [3, 5] {
-        assert_eq!(house.bench.run_due().await["failed"], 0);
-        asked = house.pages.asked().into_iter().map(|asked| asked.url).collect();
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        asked = fixture.pages.received().into_iter().map(|asked| asked.url).collect();
         assert_eq!(asked.len(), read);
-        house.bench.advance(Duration::minutes(1));
+        fixture.bench.advance(Duration::minutes(1));
     }
     assert_eq!(asked[..3], urls[..3]);
     // The last two were begun at the same moment.
     asked.sort();
     assert_eq!(asked, urls);
-    let jobs = house.all("/jobs").await;
+    let jobs = fixture.all("/jobs").await;
     assert!(jobs.len() == 5 && jobs.iter().all(|job| job["state"] == "finished"), "{jobs:?}");
 }
 
 #[tokio::test]
 async fn a_workspace_has_at_most_twenty_sources() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     for n in 0..20 {
-        let _source = house.csv(json!({"name": format!("{n}")})).await;
+        let _source = fixture.csv(json!({"name": format!("{n}")})).await;
     }
     let one_more = json!({"name": "One more", "kind": "scim"});
-    assert_eq!(house.post("/sources", one_more.clone()).await.expect(409).code(), "too_many_sources");
-    let first = text(&house.get("/sources").await["items"][0]["source_id"]);
-    let _deleted = house.bench.delete(&format!("/sources/{first}"), &house.tenant.key).await.expect(200);
-    let _made = house.post("/sources", one_more).await.expect(201);
+    assert_eq!(fixture.post("/sources", one_more.clone()).await.expect(409).code(), "too_many_sources");
+    let first = text(&fixture.get("/sources").await["items"][0]["source_id"]);
+    let _deleted = fixture.bench.delete(&format!("/sources/{first}"), &fixture.tenant.key).await.expect(200);
+    let _made = fixture.post("/sources", one_more).await.expect(201);
 }
 
 #[tokio::test]
 async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
-    let helper = house.post("/keys", key).await.expect(201).get("key");
-    house.pages.show(people(1..=1).to_string());
-    let source = house.http(json!({"every_hours": 6})).await;
+    let helper = fixture.post("/keys", key).await.expect(201).get("key");
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let source = fixture.http(json!({"every_hours": 6})).await;
     let path = format!("/sources/{source}");
-    assert_eq!(house.get(&path).await["renames_may_wipe"], false);
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    let id = text(&house.found("user0001").await["user_id"]);
-    let code = house.bench.invite(&house.tenant, &id, 1).await;
-    let phone = house.bench.register(&code, "phone").await.expect(201);
+    assert_eq!(fixture.get(&path).await["renames_may_wipe"], false);
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    let id = text(&fixture.found("user0001").await["user_id"]);
+    let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
+    let phone = fixture.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
     row[0]["login"] = json!("else");
-    house.pages.show(row.to_string());
+    fixture.pages.answer_ok(row.to_string());
     let scheduled = async || {
-        house.bench.advance(Duration::hours(6));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
-        let jobs = house.all("/jobs").await;
-        outcomes(&house.job(&text(&jobs[0]["job_id"])).await)
+        fixture.bench.advance(Duration::hours(6));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        let jobs = fixture.all("/jobs").await;
+        outcomes(&fixture.job(&text(&jobs[0]["job_id"])).await)
     };
     assert_eq!(scheduled().await, [told("000001", "failed", "", "permission_missing")]);
-    let edit = async |key: &str, body: Value| house.bench.patch(&path, key, body).await;
+    let edit = async |key: &str, body: Value| fixture.bench.patch(&path, key, body).await;
     let may = json!({"renames_may_wipe": true});
     assert_eq!(edit(&helper, may.clone()).await.expect(403).code(), "permission_missing");
-    assert_eq!(edit(&house.tenant.key, may).await.expect(200).body["renames_may_wipe"], true);
+    assert_eq!(edit(&fixture.tenant.key, may).await.expect(200).body["renames_may_wipe"], true);
     // Another edit does not change it, and nobody leads it to other rows who may not wipe.
     assert_eq!(edit(&helper, json!({"name": "Other"})).await.expect(200).body["renames_may_wipe"], true);
     let elsewhere = json!({"url": "https://hr.example.com/mine"});
     assert_eq!(edit(&helper, elsewhere).await.expect(403).code(), "permission_missing");
     assert_eq!(scheduled().await, [told("000001", "changed", "updated", "")]);
-    let answer = house.bench.check_in(&phone.get("credential")).await.expect(200);
+    let answer = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
     assert_eq!(edit(&helper, json!({"renames_may_wipe": false})).await.expect(200).body["renames_may_wipe"], false);
 }
 
 #[tokio::test]
 async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let url = "https://hr.example.com/people?token=marker";
-    let source = house.http(json!({"url": url})).await;
+    let source = fixture.http(json!({"url": url})).await;
     let path = format!("/sources/{source}");
-    let shown = house.get(&path).await;
+    let shown = fixture.get(&path).await;
     assert_eq!(shown["url"], "https://hr.example.com/people?\u{2026}");
-    assert!(!house.get("/sources").await.to_string().contains("marker"));
+    assert!(!fixture.get("/sources").await.to_string().contains("marker"));
     let edit = json!({"url": shown["url"], "name": "Other"});
-    let edited = house.patch(&path, edit).await.expect(200);
+    let edited = fixture.patch(&path, edit).await.expect(200);
     assert_eq!((edited.get("name"), &edited.body["url"]), ("Other".to_owned(), &shown["url"]));
-    house.pages.show("[]");
-    let _job = house.synced(&source, json!({})).await;
-    assert_eq!(house.pages.asked()[0].url, url);
-    assert!(!json!(house.all("/events").await).to_string().contains("marker"));
+    fixture.pages.answer_ok("[]");
+    let _job = fixture.synced(&source, json!({})).await;
+    assert_eq!(fixture.pages.received()[0].url, url);
+    assert!(!json!(fixture.all("/events").await).to_string().contains("marker"));
 }
 
 #[tokio::test]
 async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
-    let house = House::new().await;
-    let source = house.http(json!({"vanish_policy": "suspend"})).await;
-    house.pages.show(people(1..=3).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.found("user0002").await["user_id"]);
-    let code = house.bench.invite(&house.tenant, &id, 1).await;
-    let credential = house.bench.register(&code, "phone").await.expect(201).get("credential");
-    let by_hand = text(&house.found("user0003").await["user_id"]);
-    let _held = house.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
-    house.pages.show(people(1..=1).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"vanish_policy": "suspend"})).await;
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    let id = text(&fixture.found("user0002").await["user_id"]);
+    let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
+    let credential = fixture.bench.register(&code, "phone").await.expect(201).get("credential");
+    let by_hand = text(&fixture.found("user0003").await["user_id"]);
+    let _held = fixture.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["progress"], progress(2, 1, 0), "{job}");
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
-    assert_eq!(house.events("user.suspended").await.len(), 2);
-    let both = house.get(&format!("/users/{by_hand}")).await;
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
+    assert_eq!(fixture.events("user.suspended").await.len(), 2);
+    let both = fixture.get(&format!("/users/{by_hand}")).await;
     assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&Value::Null, true));
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
-    house.pages.show(people(1..=3).to_string());
-    let job = house.synced(&source, json!({})).await;
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["progress"], progress(2, 1, 0));
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
-    let suspended = house.statuses().await;
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
+    let suspended = fixture.statuses().await;
     assert_eq!((suspended["user0002"].as_str(), suspended["user0003"].as_str()), ("active", "suspended"));
     // Whom an admin suspends as well while they are gone stays so when they are back.
-    house.pages.show(people(1..=1).to_string());
-    let _gone = house.synced(&source, json!({})).await;
-    let _held = house.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
-    house.pages.show(people(1..=3).to_string());
-    let _back = house.synced(&source, json!({})).await;
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
-    let user = house.get(&format!("/users/{id}")).await;
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let _gone = fixture.synced(&source, json!({})).await;
+    let _held = fixture.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let _back = fixture.synced(&source, json!({})).await;
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
+    let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!((&user["suspended"]["reason"], &user["suspended_by_source"]), (&json!("an audit"), &Value::Null));
-    let _active = house.post(&format!("/users/{id}/activate"), json!({})).await.expect(200);
-    assert_eq!(house.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
+    let _active = fixture.post(&format!("/users/{id}/activate"), json!({})).await.expect(200);
+    assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
 }
 
 #[tokio::test]
 async fn the_vanished_are_deleted_without_a_wipe_and_the_record_says_so() {
-    let house = House::new().await;
-    let source = house.http(json!({"vanish_policy": "delete"})).await;
-    house.pages.show(people(1..=2).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    let id = text(&house.found("user0002").await["user_id"]);
-    let code = house.bench.invite(&house.tenant, &id, 1).await;
-    let _phone = house.bench.register(&code, "phone").await.expect(201);
-    house.pages.show(people(1..=1).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"vanish_policy": "delete"})).await;
+    fixture.pages.answer_ok(people(1..=2).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    let id = text(&fixture.found("user0002").await["user_id"]);
+    let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
+    let _phone = fixture.bench.register(&code, "phone").await.expect(201);
+    fixture.pages.answer_ok(people(1..=1).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!(outcomes(&job)[0].2, "vanished");
-    let deleted = house.events("user.deleted").await;
+    let deleted = fixture.events("user.deleted").await;
     assert_eq!((deleted.len(), &deleted[0]["changes"]["without_wipe"]["after"]), (1, &json!(true)));
     assert!(text(&deleted[0]["private"]["reason"]).contains("source"));
-    assert_eq!(house.events("user.vanished").await[0]["user_id"], json!(id));
+    assert_eq!(fixture.events("user.vanished").await[0]["user_id"], json!(id));
     // Whoever comes back is somebody new.
-    house.pages.show(people(1..=2).to_string());
-    assert_eq!(outcomes(&house.synced(&source, json!({})).await), [told("000002", "changed", "created", "")]);
+    fixture.pages.answer_ok(people(1..=2).to_string());
+    assert_eq!(outcomes(&fixture.synced(&source, json!({})).await), [told("000002", "changed", "created", "")]);
 }
 
 #[tokio::test]
 async fn too_many_do_not_vanish_at_once() {
-    let house = House::new().await;
-    let source = house.http(json!({"vanish_policy": "delete"})).await;
-    house.pages.show(people(0..30).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    house.pages.show(people(0..20).to_string());
-    let job = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"vanish_policy": "delete"})).await;
+    fixture.pages.answer_ok(people(0..30).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    fixture.pages.answer_ok(people(0..20).to_string());
+    let job = fixture.synced(&source, json!({})).await;
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("too_many_vanish")));
     assert_eq!(job["failure"]["detail"], "10 of 30 users would vanish, more than 30 %; none was touched.");
-    assert!(house.events("user.vanished").await.is_empty());
-    assert_eq!(house.events("source.failed").await.len(), 1);
+    assert!(fixture.events("user.vanished").await.is_empty());
+    assert_eq!(fixture.events("source.failed").await.len(), 1);
     let path = format!("/sources/{source}");
-    let _raised = house.patch(&path, json!({"vanish_limit_percent": 100})).await.expect(200);
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(10, 20, 0));
+    let _raised = fixture.patch(&path, json!({"vanish_limit_percent": 100})).await.expect(200);
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(10, 20, 0));
 }
 
 #[tokio::test]
 async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
-    let house = House::new().await;
-    let source = house.http(json!({})).await;
-    house.pages.show(people(1..=3).to_string());
-    let _first = house.synced(&source, json!({})).await;
-    let (one, three) = (house.found("user0001").await, house.found("user0003").await);
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({})).await;
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
+    let (one, three) = (fixture.found("user0001").await, fixture.found("user0003").await);
     let mut rows = people([1, 2, 4].into_iter());
     rows[0]["first"] = json!("Changed");
     rows[1]["first"] = json!("Changed");
-    house.pages.show(rows.to_string());
+    fixture.pages.answer_ok(rows.to_string());
     let nobody = format!("{UPLOAD}9");
-    let job = house.synced(&source, json!({"user_ids": [one["user_id"], three["user_id"], nobody]})).await;
+    let job = fixture.synced(&source, json!({"user_ids": [one["user_id"], three["user_id"], nobody]})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(1, 0, 2)), "{job}");
     let told: BTreeSet<(String, String)> = outcomes(&job).into_iter().map(|(id, _, _, code)| (id, code)).collect();
     let wanted = [
@@ -741,97 +744,97 @@ async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
         (nobody, "user_not_found".into()),
     ];
     assert_eq!(told, wanted.into());
-    assert_eq!(house.found("user0002").await["first_name"], "Name2");
-    assert_eq!(house.statuses().await.len(), 3);
-    assert!(house.events("user.vanished").await.is_empty());
+    assert_eq!(fixture.found("user0002").await["first_name"], "Name2");
+    assert_eq!(fixture.statuses().await.len(), 3);
+    assert!(fixture.events("user.vanished").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_dry_run_shows_the_difference_and_changes_nothing() {
-    let house = House::new().await;
-    let source = house.http(json!({"vanish_policy": "delete"})).await;
-    house.pages.show(people(1..=3).to_string());
-    let _first = house.synced(&source, json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"vanish_policy": "delete"})).await;
+    fixture.pages.answer_ok(people(1..=3).to_string());
+    let _first = fixture.synced(&source, json!({})).await;
     let mut rows = people([1, 2, 4].into_iter());
     rows[1]["mail"] = json!("other@example.com");
-    house.pages.show(rows.to_string());
-    let before = house.all_but_jobs();
-    let job = house.synced(&source, json!({"dry_run": true})).await;
+    fixture.pages.answer_ok(rows.to_string());
+    let before = fixture.all_but_jobs();
+    let job = fixture.synced(&source, json!({"dry_run": true})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(3, 1, 0)), "{job}");
     let changes: Vec<String> = outcomes(&job).into_iter().map(|outcome| outcome.2).collect();
     assert_eq!(changes, ["updated", "created", "vanished"]);
     assert_eq!(job["items"][0]["fields"], json!(["email"]));
     assert_eq!(job["items"][1]["user_id"], Value::Null, "nobody was made");
-    assert!(house.all_but_jobs() == before, "a dry run has changed something");
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(3, 1, 0));
+    assert!(fixture.all_but_jobs() == before, "a dry run has changed something");
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(3, 1, 0));
 }
 
 #[tokio::test]
 async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
-    let house = House::new().await;
-    house.pages.show(people(1..=2).to_string());
-    let source = house.http(json!({"every_hours": 6})).await;
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    assert_eq!((house.statuses().await.len(), house.pages.asked().len()), (2, 1));
-    let job = house.all("/jobs").await[0].clone();
+    let fixture = Fixture::new().await;
+    fixture.pages.answer_ok(people(1..=2).to_string());
+    let source = fixture.http(json!({"every_hours": 6})).await;
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    assert_eq!((fixture.statuses().await.len(), fixture.pages.received().len()), (2, 1));
+    let job = fixture.all("/jobs").await[0].clone();
     assert_eq!((&job["state"], &job["created_by"]["type"]), (&json!("finished"), &json!("key")));
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    assert_eq!(house.pages.asked().len(), 1);
-    house.bench.advance(Duration::hours(6));
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    assert_eq!(house.pages.asked().len(), 2);
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    assert_eq!(fixture.pages.received().len(), 1);
+    fixture.bench.advance(Duration::hours(6));
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    assert_eq!(fixture.pages.received().len(), 2);
     // While one is at work, no other begins.
-    house.pages.show(people(0..800).to_string());
-    let job = house.post(&format!("/sources/{source}/sync"), json!({})).await.expect(202);
+    fixture.pages.answer_ok(people(0..800).to_string());
+    let job = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(202);
     assert_eq!(job.body["state"], "running");
-    let refused = house.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
+    let refused = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
     assert_eq!(refused.code(), "sync_running");
     let path = format!("/jobs/{}", job.get("job_id"));
-    let canceled = house.bench.delete(&path, &house.tenant.key).await.expect(200);
-    assert_eq!((canceled.get("state"), house.leavings()), ("canceled".to_owned(), Vec::<String>::new()));
-    house.pages.show(people(0..800).to_string());
-    assert_eq!(house.synced(&source, json!({})).await["state"], "finished");
+    let canceled = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    assert_eq!((canceled.get("state"), fixture.leavings()), ("canceled".to_owned(), Vec::<String>::new()));
+    fixture.pages.answer_ok(people(0..800).to_string());
+    assert_eq!(fixture.synced(&source, json!({})).await["state"], "finished");
     // Off is off.
     let path = format!("/sources/{source}");
-    let _off = house.patch(&path, json!({"every_hours": null})).await.expect(200);
-    let asked = house.pages.asked().len();
-    house.bench.advance(Duration::days(8));
-    assert_eq!(house.bench.run_due().await["failed"], 0);
-    assert_eq!(house.pages.asked().len(), asked);
+    let _off = fixture.patch(&path, json!({"every_hours": null})).await.expect(200);
+    let asked = fixture.pages.received().len();
+    fixture.bench.advance(Duration::days(8));
+    assert_eq!(fixture.bench.run_due().await["failed"], 0);
+    assert_eq!(fixture.pages.received().len(), asked);
 }
 
 #[tokio::test]
 async fn a_token_is_never_shown_and_is_for_the_host_that_it_was_given_for() {
-    let house = House::new().await;
-    let source = house.http(json!({"token": "marker-token"})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.http(json!({"token": "marker-token"})).await;
     let path = format!("/sources/{source}");
     let token_of = || {
-        let secrets = rows::all(&house.bench, rows::SECRETS);
+        let secrets = rows::all(&fixture.bench, rows::SECRETS);
         secrets.into_iter().find(|(key, _)| key.contains(&source)).map(|(_, row)| text(&row["token"]))
     };
     assert_eq!(token_of().as_deref(), Some("marker-token"));
     let same = json!({"url": "https://hr.example.com/other", "name": "HR 2"});
-    let answer = house.patch(&path, same).await.expect(200);
+    let answer = fixture.patch(&path, same).await.expect(200);
     assert_eq!(answer.body["token_set"], true);
     let moved = json!({"url": "https://evil.example.com/people"});
-    let answer = house.patch(&path, moved).await.expect(200);
+    let answer = fixture.patch(&path, moved).await.expect(200);
     assert_eq!((&answer.body["token_set"], token_of()), (&json!(false), None));
-    house.pages.show("[]");
-    let _job = house.synced(&source, json!({})).await;
-    assert_eq!(house.pages.asked()[0].authorization, None);
-    let _set = house.patch(&path, json!({"token": "marker-again"})).await.expect(200);
+    fixture.pages.answer_ok("[]");
+    let _job = fixture.synced(&source, json!({})).await;
+    assert_eq!(fixture.pages.received()[0].authorization, None);
+    let _set = fixture.patch(&path, json!({"token": "marker-again"})).await.expect(200);
     assert_eq!(token_of().as_deref(), Some("marker-again"));
-    assert!(!rows::all(&house.bench, rows::MAIN).values().any(|row| row.to_string().contains("marker-")));
-    let _deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
+    assert!(!rows::all(&fixture.bench, rows::MAIN).values().any(|row| row.to_string().contains("marker-")));
+    let _deleted = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
     assert_eq!(token_of(), None);
-    assert_eq!(house.bench.get(&path, &house.tenant.key).await.expect(404).code(), "source_not_found");
+    assert_eq!(fixture.bench.get(&path, &fixture.tenant.key).await.expect(404).code(), "source_not_found");
 }
 
 #[tokio::test]
 async fn only_the_hosts_of_the_deployment_are_called_and_no_private_address() {
-    let house = House::of(Setup::new().parameter("SourceHosts", "hr.example.com, *.people.example")).await;
-    let _allowed = house.http(json!({})).await;
-    let _allowed = house.http(json!({"url": "https://a.people.example/x"})).await;
+    let fixture = Fixture::of(Setup::new().parameter("SourceHosts", "hr.example.com, *.people.example")).await;
+    let _allowed = fixture.http(json!({})).await;
+    let _allowed = fixture.http(json!({"url": "https://a.people.example/x"})).await;
     for (url, code) in [
         ("https://example.com/", "host_not_allowed"),
         ("https://127.0.0.1/", "not_public"),
@@ -841,7 +844,7 @@ async fn only_the_hosts_of_the_deployment_are_called_and_no_private_address() {
         ("https://hr.example.com:22/", "port_not_allowed"),
     ] {
         let body = json!({"name": "HR", "kind": "http", "mapping": {"username": "u"}, "format": "json", "url": url});
-        let refused = house.post("/sources", body).await.expect(422);
+        let refused = fixture.post("/sources", body).await.expect(422);
         assert_eq!(
             (&refused.body["errors"][0]["field"], &refused.body["errors"][0]["code"]),
             (&json!("url"), &json!(code))
@@ -862,7 +865,7 @@ fn names(users: &[(usize, &str)]) -> String {
     named(&users.iter().map(|(id, name)| (*id, (*name).to_owned())).collect::<Vec<_>>())
 }
 
-impl House {
+impl Fixture {
     /// A source whose users are known by names of its own.
     async fn by_external_id(&self, more: Value) -> String {
         let mut body = json!({"key_field": "external_id", "mapping": {"username": "login", "external_id": "id"}});
@@ -897,31 +900,31 @@ async fn names_that_are_handed_on_are_reached_in_one_sync_whoever_comes_first() 
         ),
     ];
     for (before, after) in cases {
-        let house = House::new().await;
-        let source = house.by_external_id(json!({"vanish_policy": "delete"})).await;
-        let _made = house.uploaded(&source, 1, &names(before)).await;
-        let job = house.uploaded(&source, 2, &names(after)).await;
+        let fixture = Fixture::new().await;
+        let source = fixture.by_external_id(json!({"vanish_policy": "delete"})).await;
+        let _made = fixture.uploaded(&source, 1, &names(before)).await;
+        let job = fixture.uploaded(&source, 2, &names(after)).await;
         assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(after.len(), 0, 0)), "{job}");
-        assert_eq!(house.called().await, called(after));
-        assert_eq!(house.uploaded(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
+        assert_eq!(fixture.called().await, called(after));
+        assert_eq!(fixture.uploaded(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
         // Each is looked up by the name that they have, and by no other.
         for (id, name) in after {
-            assert_eq!(house.found(name).await["external_id"], id.to_string());
+            assert_eq!(fixture.found(name).await["external_id"], id.to_string());
             let taken = json!({"username": name});
-            assert_eq!(house.post("/users", taken).await.expect(409).code(), "username_taken");
+            assert_eq!(fixture.post("/users", taken).await.expect(409).code(), "username_taken");
         }
     }
 }
 
 #[tokio::test]
 async fn two_hundred_and_fifty_names_move_on_by_one_across_pages_in_the_worst_order() {
-    let house = House::new().await;
-    let source = house.by_external_id(json!({})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.by_external_id(json!({})).await;
     let users = |by: usize| named(&(0..250).map(|n| (n, format!("user{:03}", (n + by) % 250))).collect::<Vec<_>>());
-    let _made = house.uploaded(&source, 1, &users(0)).await;
-    let job = house.uploaded(&source, 2, &users(1)).await;
+    let _made = fixture.uploaded(&source, 1, &users(0)).await;
+    let job = fixture.uploaded(&source, 2, &users(1)).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(250, 0, 0)));
-    let called = house.called().await;
+    let called = fixture.called().await;
     assert!((0..250).all(|n| called[&n.to_string()] == format!("user{:03}", (n + 1) % 250)));
 }
 
@@ -929,23 +932,23 @@ async fn two_hundred_and_fifty_names_move_on_by_one_across_pages_in_the_worst_or
 async fn a_leavers_name_is_handed_on_in_the_sync_in_which_they_leave() {
     for (policy, status) in [("delete", None), ("flag", Some("inactive")), ("suspend", Some("suspended"))] {
         for after in [[(1, "b"), (3, "c"), (4, "x")], [(3, "c"), (1, "x"), (4, "b")], [(3, "b"), (1, "c"), (4, "x")]] {
-            let house = House::new().await;
-            let source = house.by_external_id(json!({"vanish_policy": policy})).await;
-            let _made = house.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
-            let job = house.uploaded(&source, 2, &names(&after)).await;
+            let fixture = Fixture::new().await;
+            let source = fixture.by_external_id(json!({"vanish_policy": policy})).await;
+            let _made = fixture.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+            let job = fixture.uploaded(&source, 2, &names(&after)).await;
             assert_eq!((&job["state"], &job["progress"]["failed"]), (&json!("finished"), &json!(0)), "{policy} {job}");
-            let mut now = house.called().await;
+            let mut now = fixture.called().await;
             let left = now.remove("2");
             assert_eq!(now, called(&after), "{policy}");
             assert_eq!(left.is_some_and(|name| name.starts_with("b.left-")), status.is_some());
             if let Some(status) = status {
-                let users = house.all("/users").await;
+                let users = fixture.all("/users").await;
                 let left = users.iter().find(|user| user["external_id"] == "2").unwrap();
                 assert_eq!((&left["status"], left["vanished_at"].is_null()), (&json!(status), false));
                 // Back again, by the name that the file then gives them.
                 let back = [after.to_vec(), vec![(2, "d")]].concat();
-                let job = house.uploaded(&source, 3, &names(&back)).await;
-                assert_eq!((&job["progress"], house.called().await), (&progress(1, 3, 0), called(&back)), "{job}");
+                let job = fixture.uploaded(&source, 3, &names(&back)).await;
+                assert_eq!((&job["progress"], fixture.called().await), (&progress(1, 3, 0), called(&back)), "{job}");
             }
         }
     }
@@ -953,73 +956,74 @@ async fn a_leavers_name_is_handed_on_in_the_sync_in_which_they_leave() {
 
 #[tokio::test]
 async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
-    let house = House::new().await;
-    let source = house.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
     let before = [(1, "a"), (2, "b"), (3, "c")];
-    let _made = house.uploaded(&source, 1, &names(&before)).await;
-    let _by_hand = house.user("outside").await;
+    let _made = fixture.uploaded(&source, 1, &names(&before)).await;
+    let _by_hand = fixture.user("outside").await;
     let failed = |job: &Value| {
         let outcomes = outcomes(job).into_iter().filter(|(_, outcome, _, _)| outcome == "failed");
         outcomes.map(|(id, _, _, code)| (id, code)).collect::<Vec<_>>()
     };
     let taken = |id: &str| (id.to_owned(), "username_taken".to_owned());
     // The last of them would get the name of somebody who is not of the source.
-    let job = house.uploaded(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
+    let job = fixture.uploaded(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003"), taken("000004")]);
     // One of a ring has a name that was set by hand.
-    let path = format!("/users/{}", text(&house.found("c").await["user_id"]));
-    let _renamed = house.patch(&path, json!({"username": "cc"})).await.expect(200);
-    let job = house.uploaded(&source, 3, &names(&[(1, "b"), (2, "cc"), (3, "a")])).await;
+    let path = format!("/users/{}", text(&fixture.found("c").await["user_id"]));
+    let _renamed = fixture.patch(&path, json!({"username": "cc"})).await.expect(200);
+    let job = fixture.uploaded(&source, 3, &names(&[(1, "b"), (2, "cc"), (3, "a")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
     let mut now = called(&before);
     now.insert("3".to_owned(), "cc".to_owned());
     now.insert(String::new(), "outside".to_owned());
-    assert_eq!(house.called().await, now);
+    assert_eq!(fixture.called().await, now);
     let renamed =
         |event: &Value| !event["job_id"].is_null() && event["changed_fields"].to_string().contains("\"username\"");
-    assert!(!house.events("user.updated").await.iter().any(renamed), "nobody was parked");
+    assert!(!fixture.events("user.updated").await.iter().any(renamed), "nobody was parked");
     // So many leave that none does, and none loses their name.
-    let house = House::new().await;
-    let source = house.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
     let many: Vec<(usize, String)> = (0..12).map(|n| (n, format!("user{n}"))).collect();
-    let _made = house.uploaded(&source, 1, &named(&many)).await;
-    let job = house.uploaded(&source, 2, &names(&[(0, "user1"), (20, "user2")])).await;
+    let _made = fixture.uploaded(&source, 1, &named(&many)).await;
+    let job = fixture.uploaded(&source, 2, &names(&[(0, "user1"), (20, "user2")])).await;
     assert_eq!((&job["state"], job["failure"]["code"].as_str()), (&json!("failed"), Some("too_many_vanish")));
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
-    assert_eq!(house.called().await.len(), 12);
+    assert_eq!(fixture.called().await.len(), 12);
 }
 
 #[tokio::test]
 async fn those_with_phones_hand_on_their_names_only_by_one_who_may_wipe_and_each_is_reset_once() {
-    let house = House::new().await;
-    let source = house.by_external_id(json!({})).await;
-    let _made = house.uploaded(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.by_external_id(json!({})).await;
+    let _made = fixture.uploaded(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
     let mut phones = Vec::new();
     for name in ["ann", "bob"] {
-        let user = text(&house.found(name).await["user_id"]);
+        let user = text(&fixture.found(name).await["user_id"]);
         let email = json!({"email": format!("{name}@example.com")});
-        let _addressed = house.patch(&format!("/users/{user}"), email).await.expect(200);
-        let code = house.bench.invite(&house.tenant, &user, 1).await;
-        phones.push(house.bench.register(&code, name).await.expect(201).get("credential"));
+        let _addressed = fixture.patch(&format!("/users/{user}"), email).await.expect(200);
+        let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
+        phones.push(fixture.bench.register(&code, name).await.expect(201).get("credential"));
     }
     let swapped = names(&[(1, "bob"), (2, "ann")]);
     let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
-    let helper = house.post("/keys", key).await.expect(201).get("key");
-    for (upload, key, code) in [(2, &helper, Some("permission_missing")), (3, &house.tenant.key, None)] {
+    let helper = fixture.post("/keys", key).await.expect(201).get("key");
+    for (upload, key, code) in [(2, &helper, Some("permission_missing")), (3, &fixture.tenant.key, None)] {
         let query = format!("upload={UPLOAD}{upload}&last=true&start=false");
-        let _part = house.part(&source, 1, &query, swapped.as_bytes()).await.expect(202);
-        let job = house.bench.post(&format!("/sources/{source}/sync"), key, json!({})).await.expect(202).get("job_id");
-        house.run_on().await;
-        let job = house.job(&job).await;
+        let _part = fixture.part(&source, 1, &query, swapped.as_bytes()).await.expect(202);
+        let job =
+            fixture.bench.post(&format!("/sources/{source}/sync"), key, json!({})).await.expect(202).get("job_id");
+        fixture.run_on().await;
+        let job = fixture.job(&job).await;
         let outcome = if code.is_some() { "failed" } else { "changed" };
         let change = if code.is_some() { "" } else { "updated" };
         let code = code.unwrap_or_default();
         assert_eq!(outcomes(&job), ["000002", "000003"].map(|id| told(id, outcome, change, code)), "{job}");
         let now = if outcome == "failed" { [(1, "ann"), (2, "bob")] } else { [(1, "bob"), (2, "ann")] };
-        assert_eq!(house.called().await, called(&now));
+        assert_eq!(fixture.called().await, called(&now));
     }
     for phone in phones {
-        let told = house.bench.check_in(&phone).await.expect(200).body;
+        let told = fixture.bench.check_in(&phone).await.expect(200).body;
         let kinds: Vec<&str> = told["commands"].as_array().unwrap().iter().filter_map(|c| c["kind"].as_str()).collect();
         assert_eq!(kinds, ["factory_reset"], "once for each");
     }
@@ -1027,43 +1031,43 @@ async fn those_with_phones_hand_on_their_names_only_by_one_who_may_wipe_and_each
 
 #[tokio::test]
 async fn a_dry_run_tells_that_names_will_be_handed_on() {
-    let house = House::new().await;
-    let source = house.by_external_id(json!({})).await;
-    let _made = house.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+    let fixture = Fixture::new().await;
+    let source = fixture.by_external_id(json!({})).await;
+    let _made = fixture.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
     let query = format!("upload={UPLOAD}2&last=true&start=false");
-    let _part = house.part(&source, 1, &query, names(&[(1, "b"), (2, "a"), (4, "c")]).as_bytes()).await.expect(202);
-    let before = house.all_but_jobs();
-    let job = house.synced(&source, json!({"dry_run": true})).await;
+    let _part = fixture.part(&source, 1, &query, names(&[(1, "b"), (2, "a"), (4, "c")]).as_bytes()).await.expect(202);
+    let before = fixture.all_but_jobs();
+    let job = fixture.synced(&source, json!({"dry_run": true})).await;
     assert_eq!(job["progress"], progress(4, 0, 0), "{job}");
-    assert_eq!(house.all_but_jobs(), before);
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(4, 0, 0));
+    assert_eq!(fixture.all_but_jobs(), before);
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(4, 0, 0));
 }
 
 /// A ring of three, a chain, and a leaver's name, while the sync is ended somewhere.
-async fn handed_on(house: &House, run: usize, end: Option<&Strike>) -> Vec<Call> {
+async fn handed_on(fixture: &Fixture, run: usize, end: Option<&Strike>) -> Vec<Call> {
     let user = |n: usize, name: &str| json!({"id": format!("{run}-{n}"), "login": format!("{name}{run}")});
     let source =
-        house.http(json!({"vanish_policy": "suspend", "mapping": {"username": "login", "external_id": "id"}})).await;
+        fixture.http(json!({"vanish_policy": "suspend", "mapping": {"username": "login", "external_id": "id"}})).await;
     let before = [user(1, "a"), user(2, "b"), user(3, "c"), user(4, "d"), user(5, "e"), user(6, "f")];
-    house.pages.show(json!(before).to_string());
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(6, 0, 0));
+    fixture.pages.answer_ok(json!(before).to_string());
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(6, 0, 0));
     let after = [user(1, "b"), user(2, "c"), user(3, "a"), user(4, "e"), user(5, "f"), user(7, "d")];
-    house.pages.show(json!(after).to_string());
-    house.bench.advance(Duration::seconds(1));
-    house.faults.watch("sync-users", end.cloned());
-    let _answer = house.post(&format!("/sources/{source}/sync"), json!({})).await;
-    let calls = house.faults.calls();
-    house.faults.watch("none", None);
-    house.run_on().await;
-    let jobs = house.all("/jobs").await;
+    fixture.pages.answer_ok(json!(after).to_string());
+    fixture.bench.advance(Duration::seconds(1));
+    fixture.faults.watch("sync-users", end.cloned());
+    let _answer = fixture.post(&format!("/sources/{source}/sync"), json!({})).await;
+    let calls = fixture.faults.calls();
+    fixture.faults.watch("none", None);
+    fixture.run_on().await;
+    let jobs = fixture.all("/jobs").await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
         // Nothing was begun: the caller comes again.
-        job = house.synced(&source, json!({})).await;
+        job = fixture.synced(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(7, 0, 0)), "{end:?}");
-    let now = house.called().await;
+    let now = fixture.called().await;
     for row in &after {
         assert_eq!(now[row["id"].as_str().unwrap()], row["login"].as_str().unwrap(), "{end:?}");
     }
@@ -1072,15 +1076,15 @@ async fn handed_on(house: &House, run: usize, end: Option<&Strike>) -> Vec<Call>
 }
 
 async fn handed_on_and_killed_at_every(step: usize) {
-    let mut house = House::new().await;
-    let ends = ends(&handed_on(&house, 0, None).await);
+    let mut fixture = Fixture::new().await;
+    let ends = ends(&handed_on(&fixture, 0, None).await);
     assert!(ends.len() > 60, "{} ends", ends.len());
     let mut run = 1;
     for end in ends.iter().step_by(step) {
         if run >= 8 {
-            (house, run) = (House::new().await, 0);
+            (fixture, run) = (Fixture::new().await, 0);
         }
-        let _calls = handed_on(&house, run, Some(end)).await;
+        let _calls = handed_on(&fixture, run, Some(end)).await;
         run += 1;
     }
 }
@@ -1104,61 +1108,61 @@ fn ends(calls: &[Call]) -> Vec<Strike> {
         let nth = nth.entry(&call.action).or_default();
         *nth += 1;
         for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, lasting: Lasting::Once });
+            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
         }
     }
     ends
 }
 
 /// Thirty users who come and go: nine are new, nine change, six vanish, fifteen have a row as before.
-async fn killed(house: &House, run: usize, end: Option<&Strike>) -> Vec<Call> {
+async fn killed(fixture: &Fixture, run: usize, end: Option<&Strike>) -> Vec<Call> {
     let first: Vec<usize> = (run * 100..run * 100 + 30).collect();
-    let source = house.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;
-    house.pages.show(people(first.iter().copied()).to_string());
-    assert_eq!(house.synced(&source, json!({})).await["progress"], progress(30, 0, 0));
+    let source = fixture.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;
+    fixture.pages.answer_ok(people(first.iter().copied()).to_string());
+    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(30, 0, 0));
     let mut rows = people(first.iter().copied().skip(6).chain(run * 100 + 30..run * 100 + 39));
     for row in rows.as_array_mut().unwrap().iter_mut().take(9) {
         row["first"] = json!("Changed");
     }
-    house.pages.show(rows.to_string());
-    house.bench.advance(Duration::seconds(1));
-    house.faults.watch("sync-users", end.cloned());
-    let answer = house.post(&format!("/sources/{source}/sync"), json!({})).await;
-    let calls = house.faults.calls();
+    fixture.pages.answer_ok(rows.to_string());
+    fixture.bench.advance(Duration::seconds(1));
+    fixture.faults.watch("sync-users", end.cloned());
+    let answer = fixture.post(&format!("/sources/{source}/sync"), json!({})).await;
+    let calls = fixture.faults.calls();
     assert_eq!(answer.status.is_server_error(), end.is_some(), "{end:?}: {}", answer.text);
-    house.faults.watch("none", None);
-    house.run_on().await;
+    fixture.faults.watch("none", None);
+    fixture.run_on().await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
-    let jobs = house.all("/jobs").await;
+    let jobs = fixture.all("/jobs").await;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
         // Nothing was begun: the caller comes again.
-        job = house.synced(&source, json!({})).await;
+        job = fixture.synced(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(24, 15, 0)), "{end:?}");
     let mut done = BTreeMap::<String, usize>::new();
     for kind in ["user.created", "user.updated", "user.vanished", "user.suspended"] {
-        let mine = house.events(kind).await.into_iter().filter(|event| event["job_id"] == job["job_id"]);
+        let mine = fixture.events(kind).await.into_iter().filter(|event| event["job_id"] == job["job_id"]);
         let users: Vec<String> = mine.map(|event| text(&event["user_id"])).collect();
         assert_eq!(users.iter().collect::<BTreeSet<_>>().len(), users.len(), "{end:?}: {kind}");
         done.insert(kind.to_owned(), users.len());
     }
     let wanted = [("user.created", 9), ("user.updated", 9), ("user.vanished", 6), ("user.suspended", 6)];
     assert_eq!(done, wanted.map(|(kind, count)| (kind.to_owned(), count)).into(), "{end:?}");
-    assert_eq!(house.leavings(), Vec::<String>::new(), "{end:?}");
+    assert_eq!(fixture.leavings(), Vec::<String>::new(), "{end:?}");
     calls
 }
 
 async fn killed_at_every(step: usize) {
-    let mut house = House::new().await;
-    let ends = ends(&killed(&house, 0, None).await);
+    let mut fixture = Fixture::new().await;
+    let ends = ends(&killed(&fixture, 0, None).await);
     assert!(ends.len() > 100, "{} ends", ends.len());
     let mut run = 1;
     for end in ends.iter().step_by(step) {
         if run >= 8 {
-            (house, run) = (House::new().await, 0);
+            (fixture, run) = (Fixture::new().await, 0);
         }
-        killed(&house, run, Some(end)).await;
+        killed(&fixture, run, Some(end)).await;
         run += 1;
     }
 }
@@ -1177,66 +1181,66 @@ async fn killed_between_any_two_steps_and_run_on_each_row_is_done_once() {
 #[tokio::test]
 async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_once() {
     const LINKS: usize = 30;
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let source =
-        house.csv(json!({"key_field": "external_id", "mapping": {"external_id": "id", "username": "login"}})).await;
+        fixture.csv(json!({"key_field": "external_id", "mapping": {"external_id": "id", "username": "login"}})).await;
     let file = |shift: usize| {
         let rows = (0..LINKS).map(|at| format!("e{at},u{}\n", at + shift));
         format!("id,login\n{}", rows.collect::<String>())
     };
     let upload = async |number: u32, file: String| {
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
-        let _taken = house.part(&source, 1, &query, file.as_bytes()).await.expect(202);
-        house.run_on().await;
+        let _taken = fixture.part(&source, 1, &query, file.as_bytes()).await.expect(202);
+        fixture.run_on().await;
     };
     upload(1, file(0)).await;
-    let _by_hand = house.user(&format!("u{LINKS}")).await;
-    house.bench.advance(Duration::minutes(1));
-    house.faults.watch("upload-source-part", None);
+    let _by_hand = fixture.user(&format!("u{LINKS}")).await;
+    fixture.bench.advance(Duration::minutes(1));
+    fixture.faults.watch("upload-source-part", None);
     upload(2, file(1)).await;
-    let calls = house.faults.calls().len();
+    let calls = fixture.faults.calls().len();
     assert!(calls < 20 * LINKS, "{calls} calls for {LINKS} rows");
-    let job = house.all("/jobs").await.remove(0);
+    let job = fixture.all("/jobs").await.remove(0);
     assert_eq!(job["progress"]["failed"], LINKS, "{job}");
 }
 
 #[tokio::test]
 async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let key = async |permissions: &[&str]| {
-        let made = house.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
+        let made = fixture.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
         (made.get("key_id"), made.get("key"))
     };
     let (id, manages) = key(&["users:manage", "users:wipe"]).await;
-    house.pages.show(people(1..=3).to_string());
+    fixture.pages.answer_ok(people(1..=3).to_string());
     let source = json!({"name": "HR", "kind": "http", "mapping": mapping(), "url": "https://hr.example.com/people",
         "format": "json", "key_field": "external_id", "every_hours": 6, "renames_may_wipe": true});
-    let source = house.bench.post("/sources", &manages, source).await.expect(201).get("source_id");
+    let source = fixture.bench.post("/sources", &manages, source).await.expect(201).get("source_id");
     let path = format!("/sources/{source}");
     let due = async || {
-        house.bench.advance(Duration::hours(6));
-        assert_eq!(house.bench.run_due().await["failed"], 0);
-        house.run_on().await;
-        house.all("/jobs").await
+        fixture.bench.advance(Duration::hours(6));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        fixture.run_on().await;
+        fixture.all("/jobs").await
     };
     let by_key = json!({"type": "key", "id": id, "name": "HR"});
     let jobs = due().await;
     assert_eq!((jobs.len(), &jobs[0]["created_by"]), (1, &by_key), "it acts in the name of whoever set it");
-    let _revoked = house.bench.delete(&format!("/keys/{id}"), &house.tenant.key).await.expect(200);
+    let _revoked = fixture.bench.delete(&format!("/keys/{id}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(due().await.len(), 1, "nothing is begun any more");
-    let shown = house.get(&path).await;
+    let shown = fixture.get(&path).await;
     assert_eq!((&shown["set_by"], &shown["next_sync_at"]), (&by_key, &Value::Null));
     assert!(shown["paused_at"].is_string());
     let paused = json!({"paused": {"before": false, "after": true}});
-    let told = house.events("source.updated").await;
+    let told = fixture.events("source.updated").await;
     assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
     // A sync by hand begins no schedule; who lets it go on again needs what it does.
-    let _by_hand = house.synced(&source, json!({})).await;
+    let _by_hand = fixture.synced(&source, json!({})).await;
     assert_eq!(due().await.len(), 2);
     let (_, narrow) = key(&["users:manage"]).await;
     let again = json!({"every_hours": 6});
-    assert_eq!(house.bench.patch(&path, &narrow, again.clone()).await.expect(403).code(), "permission_missing");
-    let shown = house.patch(&path, again).await.expect(200).body;
+    assert_eq!(fixture.bench.patch(&path, &narrow, again.clone()).await.expect(403).code(), "permission_missing");
+    let shown = fixture.patch(&path, again).await.expect(200).body;
     assert_eq!((&shown["paused_at"], &shown["next_sync_at"]), (&Value::Null, &json!("2026-11-24T02:00:00.000Z")));
     let jobs = due().await;
     assert_eq!((jobs.len(), &jobs[0]["created_by"]["id"]), (3, &shown["set_by"]["id"]));
@@ -1244,22 +1248,22 @@ async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
 
 #[tokio::test]
 async fn a_rename_by_a_sync_deploys_to_no_new_address_whoever_began_it() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let mapping = json!({"external_id": "id", "username": "login", "email": "mail"});
-    let source = house.csv(json!({"key_field": "external_id", "mapping": mapping})).await;
+    let source = fixture.csv(json!({"key_field": "external_id", "mapping": mapping})).await;
     let upload = async |number: u32, row: &str| {
-        house.bench.advance(Duration::minutes(1));
+        fixture.bench.advance(Duration::minutes(1));
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
-        let _taken = house.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
-        house.run_on().await;
+        let _taken = fixture.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
+        fixture.run_on().await;
     };
     upload(1, "1,ada,ada@example.com").await;
-    let user = house.all("/users").await[0]["user_id"].as_str().unwrap().to_owned();
-    let _deployed = house.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
-    house.bench.drain().await;
-    assert!(house.bench.newest_deployment_code().is_some() && house.bench.newest_code().is_none());
+    let user = fixture.all("/users").await[0]["user_id"].as_str().unwrap().to_owned();
+    let _deployed = fixture.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    fixture.bench.drain().await;
+    assert!(fixture.bench.newest_deployment_code().is_some() && fixture.bench.newest_code().is_none());
     // Whoever uploads may deploy; a sync is begun with what it needs, and has nothing more.
     upload(2, "1,eve,mallory@example.org").await;
-    assert!(house.bench.newest_code().is_some(), "an invitation, which brings no secrets");
-    assert_eq!(house.get(&format!("/users/{user}")).await["deployment"]["status"], "revoked");
+    assert!(fixture.bench.newest_code().is_some(), "an invitation, which brings no secrets");
+    assert_eq!(fixture.get(&format!("/users/{user}")).await["deployment"]["status"], "revoked");
 }

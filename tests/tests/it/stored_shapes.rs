@@ -125,7 +125,7 @@ fn row(bench: &Bench, pk: &str, contains: &str) -> Value {
 }
 
 async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
-    bench.post_once("/users", &tenant.key, "once", body).await.expect(201).get("user_id")
+    bench.post_idempotent("/users", &tenant.key, "once", body).await.expect(201).get("user_id")
 }
 
 /// A system in which every kind of row was stored, and the rows by their names: a kind's name, and
@@ -133,7 +133,7 @@ async fn once(bench: &Bench, tenant: &Tenant, body: &Value) -> String {
 async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     let oidc = Oidc::new();
     let pages = Pages::default();
-    let bench = oidc.bench_of(Setup::new().with(pages.adjust())).await;
+    let bench = oidc.bench_with(Setup::new().with(pages.adjust())).await;
     let mut shapes = BTreeMap::new();
     let mut keep = |name: &str, row: Value| assert!(shapes.insert(name.to_owned(), row).is_none(), "{name} twice");
     let tenant = bench.tenant("Shapes").await;
@@ -198,7 +198,7 @@ async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     keep("event.device_push_changed", row(&bench, "EVENT#", "device.push_changed"));
     bench.advance(Duration::minutes(1));
     let report = json!({"os_version": "26.2"});
-    let _login = bench.report_in(&phone.get("credential"), report).await.expect(200);
+    let _login = bench.check_in_with(&phone.get("credential"), report).await.expect(200);
     keep("event.device_confirmed", row(&bench, "EVENT#", "device.confirmed"));
     let edit = json!({"nickname": "Ada's", "custom_metadata": {"asset": "A-17", "leased": true}});
     let _edited =
@@ -269,7 +269,7 @@ async fn tokened(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut impl Fn
     let path = format!("/tokens/{}", narrow.get("token_id"));
     let _revoked = bench.delete(&path, &signed_in).await.expect(200);
     keep("personal_access_token.revoked", row(bench, "TOKEN#", &narrow.get("token_id")));
-    let members = bench.all(tenant, "/members").await;
+    let members = bench.list_all(tenant, "/members").await;
     let anna = members.iter().find(|member| member["subject"] == "anna").unwrap()["member_id"].as_str().unwrap();
     let path = format!("/members/{anna}/tokens/{}", bare.get("token_id"));
     let _out = bench.delete(&path, &tenant.key).await.expect(200);
@@ -307,7 +307,7 @@ async fn told(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mut impl FnM
     let url = "https://slow.example.com/";
     let slow = json!({"url": url, "event_types": ["user.suspended"]});
     let _slow = bench.post("/webhooks", key, slow).await.expect(201);
-    pages.answer_at(url, Answers::Ends);
+    pages.answer_at(url, Answers::ProcessEnds);
     let user = bench.user(tenant, "held").await;
     let _held = bench.post(&format!("/users/{user}/suspend"), key, json!({})).await.expect(200);
     bench.drain().await;
@@ -351,7 +351,7 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let locked = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
     let own = made.get("credential");
     let _in = bench.check_in(&own).await.expect(200);
-    let _failed = bench.report(&own, &locked, "failed").await.expect(200);
+    let _failed = bench.report_command(&own, &locked, "failed").await.expect(200);
     keep("device.with_failed_command", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "kims-phone"));
     bench.drain().await;
 }
@@ -488,7 +488,7 @@ async fn settled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Val
 
 /// A phone that is told things, does them, reports, and is enrolled anew.
 async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
-    let (user, phones) = bench.person(tenant, "emil", 1).await;
+    let (user, phones) = bench.user_with_phones(tenant, "emil", 1).await;
     let (device, credential) = &phones[0];
     let pk = format!("DEVICE#{}#{device}", tenant.workspace_id);
     let device_row = || row(bench, &pk, "\"sk\":\"DEVICE\"");
@@ -501,7 +501,7 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
         "pin_failures": 2,
         "usage": {"sequence": 7, "messages_sent": 3, "messages_received": 4, "messages_archived": 7, "attachment_bytes": 1234, "calls": 1},
     });
-    let _login = bench.report_in(credential, report).await.expect(200);
+    let _login = bench.check_in_with(credential, report).await.expect(200);
     keep("device.reported", device_row());
     keep("users_usage_of_a_month", row(bench, "USER#", "\"sk\":\"USAGE#"));
     keep("workspaces_usage_of_a_month", row(bench, "USAGE#", ""));
@@ -523,10 +523,10 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
     let _canceled = bench.delete(&format!("/devices/{device}/commands/{lock}"), &tenant.key).await.expect(200);
     keep("its_command.cancel_requested", command_row(&lock));
     bench.advance(Duration::minutes(1));
-    let _late = bench.report(credential, &lock, "failed").await.expect(200);
+    let _late = bench.report_command(credential, &lock, "failed").await.expect(200);
     keep("its_command.failed_late", command_row(&lock));
     let reset = order("lock", json!({})).await;
-    let _wiped = bench.report(credential, &wipe, "succeeded").await.expect(200);
+    let _wiped = bench.report_command(credential, &wipe, "succeeded").await.expect(200);
     keep("its_command.succeeded", command_row(&wipe));
     keep("event.command_succeeded", row(bench, "EVENT#", "command.succeeded"));
     keep("device.erased", device_row());

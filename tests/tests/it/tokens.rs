@@ -10,7 +10,7 @@ use domain::rules::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
-use testkit::faults::{Fault, Faults, Lasting, Strike};
+use testkit::faults::{Fault, FaultDuration, Faults, Strike};
 use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
 use testkit::{Bench, Setup, Tenant, rows};
 
@@ -19,7 +19,7 @@ async fn with_anna() -> (Oidc, Bench, Tenant) {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let tenant = bench.tenant("Tokens").await;
-    let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
+    let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
     (oidc, bench, tenant)
 }
 
@@ -41,7 +41,7 @@ fn let_in() -> (u16, String) {
 async fn a_token_by_either_kind_of_key_lets_a_member_in() {
     let (oidc, bench, _) = with_anna().await;
     for signer in [Signer::Rsa, Signer::Ec] {
-        let token = oidc.token_of(&Oidc::claims("anna", bench.now()), signer);
+        let token = oidc.sign_claims(&Oidc::claims("anna", bench.now()), signer);
         assert_eq!(answer(&bench, &token).await, let_in(), "{signer:?}");
     }
     assert_eq!(answer(&bench, &oidc.token("bert", bench.now())).await, invalid(), "who is no member");
@@ -73,7 +73,7 @@ async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
     ];
     for (change, good) in cases {
         let wanted = if good { let_in() } else { invalid() };
-        let token = oidc.token_of(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
+        let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
         assert_eq!(answer(&bench, &token).await, wanted, "{change}");
     }
 }
@@ -154,7 +154,7 @@ async fn a_token_counts_in_its_time_give_or_take_a_minute() {
         (json!({"nbf": i64::MAX}), invalid()),
     ];
     for (change, wanted) in cases {
-        let token = oidc.token_of(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Rsa);
+        let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Rsa);
         assert_eq!(answer(&bench, &token).await, wanted, "{change}");
     }
     let token = oidc.token("anna", bench.now());
@@ -178,7 +178,7 @@ async fn a_token_of_another_issuer_or_without_a_person_is_worth_nothing() {
         json!({"sub": "anna "}),
     ];
     for change in cases {
-        let token = oidc.token_of(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
+        let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
         assert_eq!(answer(&bench, &token).await, invalid(), "{change}");
     }
 }
@@ -252,7 +252,7 @@ async fn without_an_issuer_no_token_is_worth_anything() {
     let oidc = Oidc::new();
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys alone").await;
-    let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
+    let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
     assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, invalid());
 }
 
@@ -261,7 +261,7 @@ async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
     let oidc = Oidc::new();
     let bench = Setup::new().issuer().start().await;
     let tenant = bench.tenant("No keys yet").await;
-    let _member = oidc::member(&bench, &tenant, "anna", "admin").await;
+    let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid());
     // Nor are keys worth anything that were fetched from another issuer.
@@ -281,7 +281,7 @@ async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed()
     bench.advance(Duration::milliseconds(1));
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid(), "whether they are at hand or read anew");
-    oidc.trusted_by(&bench);
+    oidc.publish_keys_to(&bench);
     bench.advance(Duration::minutes(1));
     assert_eq!(answer(&bench, &token).await, let_in());
 }
@@ -290,15 +290,15 @@ async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed()
 async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     let (oidc, pages) = (Oidc::new(), Pages::default());
     let bench = Setup::new().with(pages.adjust()).issuer().start().await;
-    oidc.shown_by(&pages, bench.now());
+    oidc.publish_on(&pages, bench.now());
     let tenant = bench.tenant("Deployed").await;
-    let _member = oidc::added(&bench, &tenant, "anna", "admin").await;
+    let _member = oidc::add_member(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid());
-    bench.stack.deployed().await.unwrap();
+    bench.stack.run_after_deployment().await.unwrap();
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
     assert_eq!(answer(&bench, &token).await, let_in());
-    let asked: Vec<String> = pages.asked().into_iter().map(|asked| asked.url).collect();
+    let asked: Vec<String> = pages.received().into_iter().map(|asked| asked.url).collect();
     assert_eq!(asked, [CONFIGURATION, KEY_SET]);
 }
 
@@ -315,7 +315,7 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
     let (oidc, pages, faults) = (Oidc::new(), Pages::default(), Faults::new());
     let bench = Setup::new().with(faults.adjust()).with(pages.adjust()).issuer().start().await;
     let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
-    oidc.shown_by(&pages, bench.now());
+    oidc.publish_on(&pages, bench.now());
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 2}));
     let before = kept_keys(&bench);
     assert_eq!(before["fetched_at"], json!(domain::Time::from(bench.now())));
@@ -330,7 +330,7 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
         (KEY_SET, shows("<html>")),
         (KEY_SET, Answers::With(500, Vec::new(), Vec::new())),
         (KEY_SET, Answers::With(302, vec![("location", "https://other.example/".to_owned())], Vec::new())),
-        (KEY_SET, Answers::Broken),
+        (KEY_SET, Answers::ConnectionClosed),
         (KEY_SET, Answers::Never),
         (CONFIGURATION, leads("https://other.example", KEY_SET)),
         (CONFIGURATION, leads(ISSUER, INSECURE)),
@@ -340,13 +340,14 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
     let other = json!({"keys": oidc.keys(bench.now()).keys[..1]}).to_string();
     pages.answer_at(INSECURE, shows(&other));
     for (page, answers) in unusable {
-        oidc.shown_by(&pages, bench.now());
+        oidc.publish_on(&pages, bench.now());
         pages.answer_at(page, answers.clone());
         assert!(refreshed().await.is_err(), "{page}: {answers:?}");
         assert_eq!(kept_keys(&bench), before, "{page}: {answers:?}");
     }
-    oidc.shown_by(&pages, bench.now());
-    let lost = Strike { action: "PutItem".to_owned(), nth: 1, fault: Fault::ServerError, lasting: Lasting::Outage };
+    oidc.publish_on(&pages, bench.now());
+    let lost =
+        Strike { action: "PutItem".to_owned(), nth: 1, fault: Fault::ServerError, duration: FaultDuration::Outage };
     faults.watch("refresh-issuer-keys", Some(lost));
     assert!(refreshed().await.is_err(), "that they are not kept is told");
     assert_eq!(kept_keys(&bench), before);
@@ -396,7 +397,7 @@ async fn a_member_of_several_workspaces_says_which() {
     let third = bench.tenant("Third").await;
     let token = oidc.token("anna", bench.now());
     let _only = get_as(&bench, "/devices", &token, None).await.expect(200);
-    let _member = oidc::member(&bench, &second, "anna", "viewer").await;
+    let _member = oidc::add_accepted_member(&bench, &second, "anna", "viewer").await;
     let unsaid = get_as(&bench, "/devices", &token, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
     assert_eq!(unsaid.body["errors"][0]["code"], "missing");
@@ -420,7 +421,7 @@ async fn a_member_of_several_workspaces_says_which() {
 #[tokio::test]
 async fn a_removed_member_is_out_at_once() {
     let (oidc, bench, tenant) = with_anna().await;
-    let bert = oidc::member(&bench, &tenant, "bert", "device-admin").await;
+    let bert = oidc::add_accepted_member(&bench, &tenant, "bert", "device-admin").await;
     let token = oidc.token("bert", bench.now());
     assert_eq!(answer(&bench, &token).await, let_in());
     let _removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
@@ -428,7 +429,7 @@ async fn a_removed_member_is_out_at_once() {
     let again = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
     assert_eq!(again.code(), "member_not_found");
     // They may come back, with another role.
-    let _back = oidc::member(&bench, &tenant, "bert", "viewer").await;
+    let _back = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
     assert_eq!(answer(&bench, &token).await, let_in());
     assert_eq!(get_as(&bench, "/keys", &token, None).await.status, 403);
 }
@@ -507,9 +508,9 @@ async fn admins(bench: &Bench, tenant: &Tenant) -> usize {
 async fn the_last_admin_cannot_be_removed() {
     let bench = Oidc::new().bench().await;
     let tenant = bench.tenant("Last").await;
-    let anna = oidc::member(&bench, &tenant, "anna", "admin").await;
-    let bert = oidc::member(&bench, &tenant, "bert", "admin").await;
-    let cleo = oidc::member(&bench, &tenant, "cleo", "viewer").await;
+    let anna = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
+    let bert = oidc::add_accepted_member(&bench, &tenant, "bert", "admin").await;
+    let cleo = oidc::add_accepted_member(&bench, &tenant, "cleo", "viewer").await;
     let _first = bench.delete(&format!("/members/{anna}"), &tenant.key).await.expect(200);
     let before = rows::everything(&bench);
     let last = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(409);
@@ -527,7 +528,7 @@ async fn of_admins_who_are_removed_at_the_same_time_one_stays() {
         let mut paths = Vec::new();
         for name in ["anna", "bert", "cleo"] {
             let subject = format!("{name}-{round}");
-            paths.push(format!("/members/{}", oidc::member(&bench, &tenant, &subject, "admin").await));
+            paths.push(format!("/members/{}", oidc::add_accepted_member(&bench, &tenant, &subject, "admin").await));
         }
         let removals = paths.iter().map(|path| bench.delete(path, &tenant.key));
         let answers = futures::future::join_all(removals).await;
@@ -576,7 +577,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     let (third_id, third) = key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
     let (beside_id, beside) = key_by(&bench, &tenant.key, None).await;
     let listed = async |id: &str| {
-        let keys = bench.all(&tenant, "/keys").await;
+        let keys = bench.list_all(&tenant, "/keys").await;
         keys.into_iter().find(|key| key["key_id"] == id).unwrap()
     };
     let shown = listed(&second_id).await;
@@ -630,7 +631,7 @@ async fn so_many_keys_come_from_one_another_and_no_more() {
 async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
     let (oidc, bench, tenant) = with_anna().await;
     let made_by = async |subject: &str| {
-        let member = oidc::member(&bench, &tenant, subject, "admin").await;
+        let member = oidc::add_accepted_member(&bench, &tenant, subject, "admin").await;
         let signed_in = oidc.token(subject, bench.now());
         let key = key_by(&bench, &signed_in, None).await;
         let (over, _) = key_by(&bench, &signed_in, None).await;
@@ -679,7 +680,7 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
 #[tokio::test]
 async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_is_removed_meanwhile() {
     let (oidc, bench, tenant) = with_anna().await;
-    let carl = oidc::member(&bench, &tenant, "carl", "admin").await;
+    let carl = oidc::add_accepted_member(&bench, &tenant, "carl", "admin").await;
     let signed_in = oidc.token("carl", bench.now());
     let wide = json!({"name": "wide", "permissions": ["workspace:manage", "events:read"]});
     let key = bench.post("/keys", &signed_in, wide).await.expect(201).get("key");
@@ -697,8 +698,8 @@ async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_i
     let removed = removed.expect(200);
     assert!(removed.body["webhooks"].as_array().unwrap().iter().any(|hook| hook["webhook_id"] == by_key.as_str()));
     let late = |thing: &Value| thing["name"] == "late" && thing["status"] == "active";
-    assert!(!bench.all(&tenant, "/keys").await.iter().any(late));
-    assert!(!bench.all(&tenant, "/webhooks").await.iter().any(|hook| hook["enabled"] == true));
+    assert!(!bench.list_all(&tenant, "/keys").await.iter().any(late));
+    assert!(!bench.list_all(&tenant, "/webhooks").await.iter().any(|hook| hook["enabled"] == true));
 }
 
 #[tokio::test]
@@ -706,7 +707,7 @@ async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
     let (oidc, bench, first) = with_anna().await;
     let second = bench.tenant("Second").await;
     let anna = oidc.token("anna", bench.now());
-    let member = oidc::added(&bench, &second, "anna", "admin").await;
+    let member = oidc::add_member(&bench, &second, "anna", "admin").await;
     let _only = get_as(&bench, "/devices", &anna, None).await.expect(200);
     assert_eq!(
         get_as(&bench, "/devices", &anna, Some(&second.workspace_id)).await.expect(401).code(),
@@ -762,7 +763,7 @@ async fn whoever_declines_a_membership_has_none() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc.token("bert", bench.now());
     assert_eq!(get_as(&bench, "/memberships", &bert, None).await.expect(200).body["items"], json!([]));
-    let member = oidc::added(&bench, &tenant, "bert", "admin").await;
+    let member = oidc::add_member(&bench, &tenant, "bert", "admin").await;
     assert_eq!(answer(&bench, &bert).await, invalid());
     let path = format!("/memberships/{}", tenant.workspace_id);
     let declined = bench.call(http::Method::DELETE, &path, Some(&bert), None).await.expect(200);
@@ -773,7 +774,7 @@ async fn whoever_declines_a_membership_has_none() {
     );
     assert_eq!(bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(404).code(), "member_not_found");
     // They may be asked again, and taken back before they answer.
-    let member = oidc::added(&bench, &tenant, "bert", "viewer").await;
+    let member = oidc::add_member(&bench, &tenant, "bert", "viewer").await;
     let _taken_back = bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(200);
     assert_eq!(oidc::accept(&bench, &tenant, "bert").await.expect(404).code(), "membership_not_found");
 }

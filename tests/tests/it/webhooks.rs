@@ -16,23 +16,23 @@ use local::operations::Adjust;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Sent};
-use testkit::faults::ends;
+use testkit::faults::process_ends;
 use testkit::{Setup, rows, text};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::house::House;
+use crate::fixture::Fixture;
 
 const URL: &str = "https://hooks.example.com/in?token=only-for-them";
 const OTHER: &str = "https://other.example.com/in";
 
-impl House {
+impl Fixture {
     /// A workspace, and receivers that take what they are sent.
     async fn with_receivers() -> Self {
-        let house = Self::new().await;
+        let fixture = Self::new().await;
         // What was before is told to nobody.
-        house.bench.advance(Duration::seconds(1));
-        house.pages.show("thank you");
-        house
+        fixture.bench.advance(Duration::seconds(1));
+        fixture.pages.answer_ok("thank you");
+        fixture
     }
 
     /// A webhook for some types of events: its identifier and its secret.
@@ -101,24 +101,24 @@ const STANDARD_NAMES: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-s
 
 #[tokio::test]
 async fn what_happens_is_told_at_once_and_signed_under_both_names() {
-    let house = House::with_receivers().await;
-    let (id, secret) = house.webhook(URL, &["user.created"]).await;
-    let user = house.new_user("ada").await;
-    let [sent] = <[Sent; 1]>::try_from(house.pages.sent()).unwrap();
+    let fixture = Fixture::with_receivers().await;
+    let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
+    let user = fixture.new_user("ada").await;
+    let [sent] = <[Sent; 1]>::try_from(fixture.pages.sent()).unwrap();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", URL));
     assert_eq!(sent.headers["content-type"], "application/json");
     for names in [SVIX, STANDARD_NAMES] {
         assert!(is_signed(&sent, &secret, names));
-        assert_eq!(sent.headers[names[1]], house.bench.now().timestamp().to_string());
+        assert_eq!(sent.headers[names[1]], fixture.bench.now().timestamp().to_string());
     }
-    let [event] = <[Value; 1]>::try_from(house.events("user.created").await).unwrap();
+    let [event] = <[Value; 1]>::try_from(fixture.events("user.created").await).unwrap();
     let body = sent.json();
     assert_eq!(sent.headers["svix-id"], text(&event["event_id"]));
     for name in ["event_id", "event_type", "workspace_id", "created_at", "user_id"] {
         assert_eq!(body[name], event[name], "{name}");
     }
     assert_eq!((&body["occurred_at"], text(&body["user_id"])), (&event["created_at"], user));
-    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+    let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&id).await).unwrap();
     assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("succeeded"), &json!(1)));
     let attempt = &delivery["last_attempt"];
     assert_eq!((&attempt["status"], &attempt["reply"]), (&json!(200), &json!("thank you")));
@@ -127,20 +127,20 @@ async fn what_happens_is_told_at_once_and_signed_under_both_names() {
 
 #[tokio::test]
 async fn nothing_personal_or_private_is_told() {
-    let house = House::with_receivers().await;
-    let _hook = house.webhook(URL, &["*"]).await;
-    let user = house.new_user("marker-name").await;
+    let fixture = Fixture::with_receivers().await;
+    let _hook = fixture.webhook(URL, &["*"]).await;
+    let user = fixture.new_user("marker-name").await;
     let edit = json!({"first_name": "Markerfirst", "email": "marker@example.com", "mobile": "+491709999999"});
-    let _edited = house.patch(&format!("/users/{user}"), edit).await.expect(200);
+    let _edited = fixture.patch(&format!("/users/{user}"), edit).await.expect(200);
     let held = json!({"reason": "marker reason"});
-    let _held = house.post(&format!("/users/{user}/suspend"), held).await.expect(200);
-    house.bench.drain().await;
-    let told = house.pages.sent();
+    let _held = fixture.post(&format!("/users/{user}/suspend"), held).await.expect(200);
+    fixture.bench.drain().await;
+    let told = fixture.pages.sent();
     let types: BTreeSet<String> = told.iter().map(|sent| text(&sent.json()["event_type"])).collect();
     assert_eq!(types, ["user.created", "user.suspended", "user.updated"].map(str::to_owned).into());
     for sent in told {
         let body = sent.body.to_lowercase();
-        for personal in ["marker", "+4917", "adler", "private", "127.0.0.1", &house.tenant.key.to_lowercase()] {
+        for personal in ["marker", "+4917", "adler", "private", "127.0.0.1", &fixture.tenant.key.to_lowercase()] {
             assert!(!body.contains(personal), "{personal}: {body}");
         }
     }
@@ -148,113 +148,114 @@ async fn nothing_personal_or_private_is_told() {
 
 #[tokio::test]
 async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_webhook_too() {
-    let house = House::with_receivers().await;
+    let fixture = Fixture::with_receivers().await;
     let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
-    let made = house.post("/webhooks/create", body).await.expect(200).body;
+    let made = fixture.post("/webhooks/create", body).await.expect(200).body;
     assert_eq!(made["ok"], true);
     let webhook = &made["webhook"];
     assert_eq!((&webhook["url"], &webhook["event_types"][1]), (&json!(URL), &json!("lock.unlocked")));
-    let every = house.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
+    let every = fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
     assert_eq!(every["webhook"]["event_types"], json!(["*"]));
     let ours = json!({"url": format!("{OTHER}/ours"), "event_types": ["device.deleted"]});
-    let ours = house.post("/webhooks", ours).await.expect(201).get("webhook_id");
-    let (phone, _) = house.bench.phone(&house.tenant, "ada").await;
-    let _gone = house.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
-    house.bench.drain().await;
-    let [own] = <[Sent; 1]>::try_from(house.sent_to(&format!("{OTHER}/ours"))).unwrap();
+    let ours = fixture.post("/webhooks", ours).await.expect(201).get("webhook_id");
+    let (phone, _) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let _gone = fixture.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
+    fixture.bench.drain().await;
+    let [own] = <[Sent; 1]>::try_from(fixture.sent_to(&format!("{OTHER}/ours"))).unwrap();
     let own = own.json();
     assert_eq!((&own["event_type"], &own["device_id"]), (&json!("device.deleted"), &json!(phone)));
     assert!(own["user_id"].is_string() && own["actor"]["type"] == "key" && own["private"].is_null(), "{own}");
-    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&ours).await).unwrap();
+    let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&ours).await).unwrap();
     assert_eq!(delivery["event_type"], "device.deleted");
-    let [sent] = <[Sent; 1]>::try_from(house.sent_to(URL)).unwrap();
+    let [sent] = <[Sent; 1]>::try_from(fixture.sent_to(URL)).unwrap();
     assert!(is_signed(&sent, &text(&webhook["secret"]), SVIX));
     let asked = json!({"device_id": phone, "event_type": "phone.deactivated"});
-    assert_eq!(sent.json(), house.post("/events/get", asked).await.expect(200).body["event"]);
-    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&text(&webhook["webhook_id"])).await).unwrap();
+    assert_eq!(sent.json(), fixture.post("/events/get", asked).await.expect(200).body["event"]);
+    let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&text(&webhook["webhook_id"])).await).unwrap();
     assert_eq!(delivery["event_type"], "phone.deactivated");
-    let told: Vec<String> = house.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    let told: Vec<String> = fixture.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
     assert!(told.contains(&"phone.deactivated".to_owned()) && told.contains(&"device.registered".to_owned()));
     assert!(!told.contains(&"device.deleted".to_owned()), "{told:?}");
     let whole =
-        house.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
+        fixture.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
     assert_eq!((&whole["user_id"], &whole["actor"]), (&own["user_id"], &own["actor"]), "of both, it is told both");
     assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
     let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
-    assert!(!house.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
-    let get = house.bench.get("/webhooks/create?url=https://x.example.com", &house.tenant.key).await.expect(405);
+    assert!(!fixture.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
+    let get = fixture.bench.get("/webhooks/create?url=https://x.example.com", &fixture.tenant.key).await.expect(405);
     assert_eq!(get.body["error"]["type"], "method_not_allowed");
-    let bad = house.post("/webhooks/create", json!({"url": "https://10.0.0.1/", "event_types": []})).await.expect(400);
+    let bad =
+        fixture.post("/webhooks/create", json!({"url": "https://10.0.0.1/", "event_types": []})).await.expect(400);
     let faults = &bad.body["error"]["validation_errors"];
     assert!(faults["url"].is_object() && faults["event_types"].is_object(), "{}", bad.text);
 }
 
 #[tokio::test]
 async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
-    house.answer(500);
-    let _user = house.new_user("ada").await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    fixture.answer(500);
+    let _user = fixture.new_user("ada").await;
     // The first and, five seconds later, the second.
-    assert_eq!(house.pages.sent().len(), 2);
+    assert_eq!(fixture.pages.sent().len(), 2);
     let waits = [5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600].map(Duration::seconds);
     for (at, wait) in waits.into_iter().enumerate() {
-        let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+        let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&id).await).unwrap();
         let next: DateTime<Utc> = text(&delivery["next_at"]).parse().unwrap();
-        assert_eq!((next - house.bench.now(), &delivery["state"]), (wait, &json!("pending")), "{delivery}");
+        assert_eq!((next - fixture.bench.now(), &delivery["state"]), (wait, &json!("pending")), "{delivery}");
         assert_eq!((&delivery["attempts"], &delivery["last_attempt"]["status"]), (&json!(at + 2), &json!(500)));
         assert_eq!(delivery["last_attempt"]["error"], "error_status");
-        house.bench.advance(wait - Duration::milliseconds(1));
-        assert_eq!(house.schedule().await, json!({"done": 0, "failed": 0, "late_seconds": 0}));
-        house.bench.advance(Duration::milliseconds(1));
-        assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
-        assert_eq!(house.pages.sent().len(), at + 3);
+        fixture.bench.advance(wait - Duration::milliseconds(1));
+        assert_eq!(fixture.schedule().await, json!({"done": 0, "failed": 0, "late_seconds": 0}));
+        fixture.bench.advance(Duration::milliseconds(1));
+        assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
+        assert_eq!(fixture.pages.sent().len(), at + 3);
     }
-    let [delivery] = <[Value; 1]>::try_from(house.deliveries(&id).await).unwrap();
+    let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&id).await).unwrap();
     let over = (&delivery["state"], &delivery["attempts"], &delivery["next_at"]);
     assert_eq!(over, (&json!("failed"), &json!(8), &Value::Null));
-    house.bench.advance(Duration::days(2));
-    assert_eq!(house.schedule().await["done"], 0);
+    fixture.bench.advance(Duration::days(2));
+    assert_eq!(fixture.schedule().await["done"], 0);
     let same: BTreeSet<(String, String)> =
-        house.pages.sent().into_iter().map(|sent| (sent.headers["svix-id"].clone(), sent.body)).collect();
+        fixture.pages.sent().into_iter().map(|sent| (sent.headers["svix-id"].clone(), sent.body)).collect();
     assert_eq!(same.len(), 1, "each attempt says the same");
 }
 
 #[tokio::test]
 async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let faults = [
         (Answers::Never, "no_answer", Value::Null),
-        (Answers::Broken, "unreachable", Value::Null),
+        (Answers::ConnectionClosed, "unreachable", Value::Null),
         (Answers::With(404, Vec::new(), b"\x1b[31mno\nsuch \xff".to_vec()), "error_status", json!(404)),
     ];
     for (n, (answers, error, status)) in faults.into_iter().enumerate() {
-        house.pages.answer(answers);
-        let _user = house.new_user(&format!("ada{n}")).await;
-        let delivery = house.deliveries(&id).await.remove(0);
+        fixture.pages.answer(answers);
+        let _user = fixture.new_user(&format!("ada{n}")).await;
+        let delivery = fixture.deliveries(&id).await.remove(0);
         let attempt = &delivery["last_attempt"];
         assert_eq!((&attempt["error"], &attempt["status"]), (&json!(error), &status), "{delivery}");
         assert_eq!(attempt["reply"], if n == 2 { "[31mno such \u{fffd}" } else { "" });
-        assert!(!house.shown_webhook(&id).await["failing_since"].is_null());
-        house.pages.show("");
-        house.bench.advance(Duration::minutes(5));
-        assert_eq!(house.schedule().await["done"], 1);
-        let delivery = house.deliveries(&id).await.remove(0);
+        assert!(!fixture.shown_webhook(&id).await["failing_since"].is_null());
+        fixture.pages.answer_ok("");
+        fixture.bench.advance(Duration::minutes(5));
+        assert_eq!(fixture.schedule().await["done"], 1);
+        let delivery = fixture.deliveries(&id).await.remove(0);
         assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("succeeded"), &json!(3)));
-        assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
+        assert_eq!(fixture.shown_webhook(&id).await["failing_since"], Value::Null);
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let inside = vec![("location", "https://169.254.169.254/latest".to_owned())];
-    house.pages.answer(Answers::With(307, inside, Vec::new()));
-    let _user = house.new_user("ada").await;
-    assert!(house.pages.sent().iter().all(|sent| sent.url == URL));
-    let delivery = house.deliveries(&id).await.remove(0);
+    fixture.pages.answer(Answers::With(307, inside, Vec::new()));
+    let _user = fixture.new_user("ada").await;
+    assert!(fixture.pages.sent().iter().all(|sent| sent.url == URL));
+    let delivery = fixture.deliveries(&id).await.remove(0);
     let attempt = &delivery["last_attempt"];
     assert_eq!((&attempt["error"], &attempt["status"]), (&json!("redirected"), &json!(307)));
     assert_eq!(delivery["state"], "pending");
@@ -262,8 +263,8 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 
 #[tokio::test]
 async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(OTHER, &["user.created"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(OTHER, &["user.created"]).await;
     for (url, code) in [
         ("https://127.0.0.1/", "not_public"),
         ("https://localhost/", "not_public"),
@@ -278,14 +279,14 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         ("https://hooks.example.com:6667/", "port_not_allowed"),
     ] {
         let edit = json!({"url": url});
-        let edited = house.patch(&format!("/webhooks/{id}"), edit.clone()).await;
-        for refused in [house.post("/webhooks", edit).await, edited] {
+        let edited = fixture.patch(&format!("/webhooks/{id}"), edit.clone()).await;
+        for refused in [fixture.post("/webhooks", edit).await, edited] {
             assert_eq!(refused.expect(422).body["errors"][0]["code"], code, "{url}");
         }
     }
     // One that was let in by an earlier rule is not called either.
     let (key, mut row) =
-        rows::all(&house.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
+        rows::all(&fixture.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
     for (url, error) in [
         ("https://127.0.0.1/", "not_public"),
         ("http://localhost:80/", "not_public"),
@@ -293,217 +294,217 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         ("https://hooks.example.com:25/", "port_not_allowed"),
     ] {
         row["url"] = url.into();
-        rows::put(&house.bench, rows::MAIN, &row, &[]);
-        house.bench.advance(Duration::milliseconds(1));
-        let _user = house.new_user(&format!("ada{}", url.len())).await;
-        let delivery = house.deliveries(&id).await.remove(0);
+        rows::put(&fixture.bench, rows::MAIN, &row, &[]);
+        fixture.bench.advance(Duration::milliseconds(1));
+        let _user = fixture.new_user(&format!("ada{}", url.len())).await;
+        let delivery = fixture.deliveries(&id).await.remove(0);
         assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
         // The record of failures is that of the row itself.
-        row = rows::all(&house.bench, rows::MAIN).remove(&key).unwrap();
+        row = rows::all(&fixture.bench, rows::MAIN).remove(&key).unwrap();
     }
-    assert_eq!(house.pages.sent(), []);
+    assert_eq!(fixture.pages.sent(), []);
 }
 
 #[tokio::test]
 async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
-    let house = House::with_receivers().await;
-    let (id, first) = house.webhook(URL, &["user.created"]).await;
-    let rotated = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
+    let fixture = Fixture::with_receivers().await;
+    let (id, first) = fixture.webhook(URL, &["user.created"]).await;
+    let rotated = fixture.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
     let second = rotated.get("secret");
     assert_ne!(first, second);
-    let _user = house.new_user("ada").await;
-    let sent = house.pages.sent().remove(0);
+    let _user = fixture.new_user("ada").await;
+    let sent = fixture.pages.sent().remove(0);
     assert_eq!(sent.headers["svix-signature"].split(' ').count(), 2);
     for secret in [&first, &second] {
         assert!(is_signed(&sent, secret, SVIX) && is_signed(&sent, secret, STANDARD_NAMES));
     }
     // Whoever lost the answer and asks again shuts nobody out.
-    let third = house.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
-    let _user = house.new_user("bob").await;
-    let sent = house.pages.sent().remove(1);
+    let third = fixture.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
+    let _user = fixture.new_user("bob").await;
+    let sent = fixture.pages.sent().remove(1);
     assert!([&first, &second, &third].iter().all(|secret| is_signed(&sent, secret, SVIX)));
-    house.bench.advance(Duration::hours(24));
-    let _user = house.new_user("cyd").await;
-    let sent = house.pages.sent().remove(2);
+    fixture.bench.advance(Duration::hours(24));
+    let _user = fixture.new_user("cyd").await;
+    let sent = fixture.pages.sent().remove(2);
     assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
     // What is over is forgotten.
-    let kept = || rows::all(&house.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
+    let kept = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
     assert!(json!(kept()).to_string().contains(&first));
-    assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
+    assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
     let [kept] = <[Value; 1]>::try_from(kept()).unwrap();
     assert_eq!((&kept["current"], &kept["earlier"]), (&json!(third), &json!([])));
-    assert_eq!(house.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
-    assert_eq!(house.schedule().await["done"], 0);
+    assert_eq!(fixture.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
+    assert_eq!(fixture.schedule().await["done"], 0);
 }
 
 #[tokio::test]
 async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_told() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
-    let (watching, _) = house.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
-    house.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    let (watching, _) = fixture.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
+    fixture.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
     for at in (0..128).step_by(2) {
-        house.two_hours(at).await;
-        assert_eq!(house.shown_webhook(&id).await["enabled"], true, "{at}");
+        fixture.two_hours(at).await;
+        assert_eq!(fixture.shown_webhook(&id).await["enabled"], true, "{at}");
     }
-    let since = house.shown_webhook(&id).await["failing_since"].clone();
+    let since = fixture.shown_webhook(&id).await["failing_since"].clone();
     assert_eq!(since, "2026-11-23T08:00:01.000Z");
     // The last attempt of what happened on the fifth day.
-    let _done = house.schedule().await;
-    let shown = house.shown_webhook(&id).await;
+    let _done = fixture.schedule().await;
+    let shown = fixture.shown_webhook(&id).await;
     let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
     assert_eq!((&shown["enabled"], &shown["disabled"], &shown["failing_since"]), (&json!(false), &disabled, &since));
-    assert!(house.all("/webhooks").await.contains(&shown));
-    let [notice] = <[Value; 1]>::try_from(house.events("webhook.disabled").await).unwrap();
+    assert!(fixture.all("/webhooks").await.contains(&shown));
+    let [notice] = <[Value; 1]>::try_from(fixture.events("webhook.disabled").await).unwrap();
     assert_eq!((&notice["webhook_id"], &notice["actor"]["type"]), (&json!(id), &json!("system")));
     assert_eq!(notice["changes"]["reason"]["after"], "failing");
-    let [told] = <[Sent; 1]>::try_from(house.sent_to(OTHER)).unwrap();
+    let [told] = <[Sent; 1]>::try_from(fixture.sent_to(OTHER)).unwrap();
     assert_eq!((&told.json()["event_id"], &told.json()["webhook_id"]), (&notice["event_id"], &json!(id)));
     // It is told nothing more, not even what was to be tried again.
-    let sent = house.sent_to(URL).len();
-    let _user = house.new_user("later").await;
-    house.bench.advance(Duration::hours(12));
-    let _ended = house.schedule().await;
-    assert_eq!(house.sent_to(URL).len(), sent);
-    let states: BTreeSet<String> = house.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
+    let sent = fixture.sent_to(URL).len();
+    let _user = fixture.new_user("later").await;
+    fixture.bench.advance(Duration::hours(12));
+    let _ended = fixture.schedule().await;
+    assert_eq!(fixture.sent_to(URL).len(), sent);
+    let states: BTreeSet<String> = fixture.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
     assert!(!states.contains("pending") && states.contains("canceled"), "{states:?}");
     // Switched on again, it begins anew.
-    house.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
+    fixture.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
     let on = json!({"enabled": true});
-    let on = house.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
+    let on = fixture.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
     assert_eq!((&on["enabled"], &on["disabled"], &on["failing_since"]), (&json!(true), &Value::Null, &Value::Null));
-    let _user = house.new_user("again").await;
-    assert_eq!(house.sent_to(URL).len(), sent + 1);
-    assert_eq!(house.deliveries(&watching).await.len(), 2);
+    let _user = fixture.new_user("again").await;
+    assert_eq!(fixture.sent_to(URL).len(), sent + 1);
+    assert_eq!(fixture.deliveries(&watching).await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_success_within_the_five_days_counts_them_anew() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     for at in (0..12 * 24).step_by(2) {
-        house.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
-        house.two_hours(at).await;
+        fixture.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
+        fixture.two_hours(at).await;
     }
-    assert_eq!(house.shown_webhook(&id).await["enabled"], true);
+    assert_eq!(fixture.shown_webhook(&id).await["enabled"], true);
 }
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
-    house.answer(410);
-    let _user = house.new_user("ada").await;
-    assert_eq!(house.pages.sent().len(), 1, "the second attempt is not made any more");
-    assert_eq!(house.shown_webhook(&id).await["disabled"]["reason"], "gone");
-    assert_eq!(house.events("webhook.disabled").await.len(), 1);
-    let delivery = house.deliveries(&id).await.remove(0);
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    fixture.answer(410);
+    let _user = fixture.new_user("ada").await;
+    assert_eq!(fixture.pages.sent().len(), 1, "the second attempt is not made any more");
+    assert_eq!(fixture.shown_webhook(&id).await["disabled"]["reason"], "gone");
+    assert_eq!(fixture.events("webhook.disabled").await.len(), 1);
+    let delivery = fixture.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["last_attempt"]["error"], &delivery["state"]), (&json!("gone"), &json!("canceled")));
 }
 
 #[tokio::test]
 async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
-    let house = House::with_receivers().await;
-    let (id, secret) = house.webhook(URL, &["user.created"]).await;
-    house.answer(500);
-    let _user = house.new_user("ada").await;
-    let before = house.deliveries(&id).await.remove(0);
+    let fixture = Fixture::with_receivers().await;
+    let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
+    fixture.answer(500);
+    let _user = fixture.new_user("ada").await;
+    let before = fixture.deliveries(&id).await.remove(0);
     let path = format!("/webhooks/{id}/deliveries/{}/redeliver", text(&before["event_id"]));
-    house.bench.advance(Duration::minutes(1));
-    let again = house.post(&path, json!({})).await.expect(200).body;
+    fixture.bench.advance(Duration::minutes(1));
+    let again = fixture.post(&path, json!({})).await.expect(200).body;
     assert_eq!((&again["state"], &again["attempts"]), (&json!("pending"), &json!(2)));
     assert_eq!((&again["redeliveries"], &again["next_at"]), (&json!(1), &before["next_at"]));
-    house.answer(201);
-    let taken = house.post(&path, json!({})).await.expect(200).body;
+    fixture.answer(201);
+    let taken = fixture.post(&path, json!({})).await.expect(200).body;
     assert_eq!((&taken["state"], &taken["redeliveries"]), (&json!("succeeded"), &json!(2)));
-    assert_eq!(house.deliveries(&id).await, [taken]);
-    assert_eq!(house.shown_webhook(&id).await["failing_since"], Value::Null);
-    house.bench.advance(Duration::hours(1));
-    assert_eq!(house.schedule().await["done"], 0);
+    assert_eq!(fixture.deliveries(&id).await, [taken]);
+    assert_eq!(fixture.shown_webhook(&id).await["failing_since"], Value::Null);
+    fixture.bench.advance(Duration::hours(1));
+    assert_eq!(fixture.schedule().await["done"], 0);
     // What was taken may be sent once more.
-    let _third = house.post(&path, json!({})).await.expect(200);
-    let sent = house.pages.sent();
+    let _third = fixture.post(&path, json!({})).await.expect(200);
+    let sent = fixture.pages.sent();
     assert_eq!(sent.len(), 5);
     assert!(sent.iter().all(|sent| is_signed(sent, &secret, SVIX) && sent.body == sent.body));
     let nobody = path.replace(&text(&before["event_id"]), "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e");
-    assert_eq!(house.post(&nobody, json!({})).await.expect(404).code(), "delivery_not_found");
+    assert_eq!(fixture.post(&nobody, json!({})).await.expect(404).code(), "delivery_not_found");
 }
 
 #[tokio::test]
 async fn wherever_a_run_ends_the_event_is_delivered() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
-    house.faults.watch("deliver-webhook", None);
-    let _user = house.new_user("ada").await;
-    let calls = house.faults.calls();
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    fixture.faults.watch("deliver-webhook", None);
+    let _user = fixture.new_user("ada").await;
+    let calls = fixture.faults.calls();
     assert!(calls.len() >= 5, "{calls:?}");
-    for (n, strike) in ends(&calls).into_iter().enumerate() {
-        let told = house.pages.sent().len();
-        house.faults.watch("deliver-webhook", Some(strike.clone()));
-        let _user = house.new_user(&format!("ada{n}")).await;
-        house.faults.watch("deliver-webhook", None);
-        house.bench.advance(Duration::seconds(90));
-        let _retried = house.schedule().await;
-        let calls = house.pages.sent().len() - told;
+    for (n, strike) in process_ends(&calls).into_iter().enumerate() {
+        let told = fixture.pages.sent().len();
+        fixture.faults.watch("deliver-webhook", Some(strike.clone()));
+        let _user = fixture.new_user(&format!("ada{n}")).await;
+        fixture.faults.watch("deliver-webhook", None);
+        fixture.bench.advance(Duration::seconds(90));
+        let _retried = fixture.schedule().await;
+        let calls = fixture.pages.sent().len() - told;
         assert!((1..=2).contains(&calls), "{strike:?}: {calls}");
-        assert_eq!(house.deliveries(&id).await[0]["state"], "succeeded", "{strike:?}");
+        assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{strike:?}");
     }
     // In the middle of the call itself.
-    house.pages.answer(Answers::Ends);
-    let _user = house.new_user("end").await;
-    let delivery = house.deliveries(&id).await.remove(0);
+    fixture.pages.answer(Answers::ProcessEnds);
+    let _user = fixture.new_user("end").await;
+    let delivery = fixture.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["state"], &delivery["last_attempt"]), (&json!("pending"), &Value::Null));
-    house.pages.show("");
-    house.bench.advance(Duration::seconds(89));
-    assert_eq!(house.schedule().await["done"], 0, "nobody takes it up while its lease lasts");
-    house.bench.advance(Duration::seconds(61));
-    assert_eq!(house.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 60}));
-    assert_eq!(house.deliveries(&id).await[0]["state"], "succeeded");
+    fixture.pages.answer_ok("");
+    fixture.bench.advance(Duration::seconds(89));
+    assert_eq!(fixture.schedule().await["done"], 0, "nobody takes it up while its lease lasts");
+    fixture.bench.advance(Duration::seconds(61));
+    assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 60}));
+    assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded");
 }
 
 #[tokio::test]
 async fn an_event_that_comes_again_is_delivered_once() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["*"]).await;
-    let _user = house.new_user("ada").await;
-    let event = house.events("user.created").await.remove(0);
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["*"]).await;
+    let _user = fixture.new_user("ada").await;
+    let event = fixture.events("user.created").await.remove(0);
     let mut public = event.clone();
     public.as_object_mut().unwrap().remove("private");
     let record = |n: u8| json!({"messageId": n.to_string(), "body": public.to_string()});
     let batch = json!({"Records": [record(1), record(2)]});
     for _ in 0..2 {
-        let done = house.bench.stack.invoke("deliver-webhook", batch.clone()).await.unwrap();
+        let done = fixture.bench.stack.invoke("deliver-webhook", batch.clone()).await.unwrap();
         assert_eq!(done, json!({"batchItemFailures": []}));
     }
-    let (since, until) = (house.bench.now() - Duration::hours(1), house.bench.now() + Duration::hours(1));
-    let span = json!({"workspace_id": house.tenant.workspace_id, "since": since, "until": until});
-    let _published = house.bench.stack.invoke("republish-events", span).await.unwrap();
-    house.bench.drain().await;
-    assert_eq!((house.pages.sent().len(), house.deliveries(&id).await.len()), (1, 1));
+    let (since, until) = (fixture.bench.now() - Duration::hours(1), fixture.bench.now() + Duration::hours(1));
+    let span = json!({"workspace_id": fixture.tenant.workspace_id, "since": since, "until": until});
+    let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
+    fixture.bench.drain().await;
+    assert_eq!((fixture.pages.sent().len(), fixture.deliveries(&id).await.len()), (1, 1));
     // Nor is what happened before a webhook was there told to it.
-    house.bench.advance(Duration::minutes(1));
-    let (late, _) = house.webhook(OTHER, &["*"]).await;
-    let span = json!({"workspace_id": house.tenant.workspace_id, "since": since, "until": until});
-    let _published = house.bench.stack.invoke("republish-events", span).await.unwrap();
-    house.bench.drain().await;
-    assert_eq!(house.deliveries(&late).await, [] as [Value; 0]);
+    fixture.bench.advance(Duration::minutes(1));
+    let (late, _) = fixture.webhook(OTHER, &["*"]).await;
+    let span = json!({"workspace_id": fixture.tenant.workspace_id, "since": since, "until": until});
+    let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
+    fixture.bench.drain().await;
+    assert_eq!(fixture.deliveries(&late).await, [] as [Value; 0]);
     // A message that is none comes again, and holds no other.
     let batch = json!({"Records": [{"messageId": "bad", "body": "{}"}, record(1)]});
-    let done = house.bench.stack.invoke("deliver-webhook", batch).await.unwrap();
+    let done = fixture.bench.stack.invoke("deliver-webhook", batch).await.unwrap();
     assert_eq!(done, json!({"batchItemFailures": [{"itemIdentifier": "bad"}]}));
 }
 
 #[tokio::test]
 async fn nothing_crosses_from_one_workspace_to_another() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["*"]).await;
-    let neighbour = house.bench.tenant("Neighbour").await;
-    house.bench.advance(Duration::seconds(1));
-    let theirs = house.bench.post("/webhooks", &neighbour.key, json!({"url": OTHER})).await.expect(201);
-    let _user = house.bench.user(&neighbour, "ben").await;
-    house.bench.drain().await;
-    assert_eq!((house.sent_to(URL).len(), house.sent_to(OTHER).len()), (0, 1));
-    let event = text(&house.sent_to(OTHER)[0].json()["event_id"]);
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["*"]).await;
+    let neighbour = fixture.bench.tenant("Neighbour").await;
+    fixture.bench.advance(Duration::seconds(1));
+    let theirs = fixture.bench.post("/webhooks", &neighbour.key, json!({"url": OTHER})).await.expect(201);
+    let _user = fixture.bench.user(&neighbour, "ben").await;
+    fixture.bench.drain().await;
+    assert_eq!((fixture.sent_to(URL).len(), fixture.sent_to(OTHER).len()), (0, 1));
+    let event = text(&fixture.sent_to(OTHER)[0].json()["event_id"]);
     let path = format!("/webhooks/{}", theirs.get("webhook_id"));
     for (method, path) in [
         (Method::GET, path.clone()),
@@ -515,96 +516,96 @@ async fn nothing_crosses_from_one_workspace_to_another() {
         (Method::POST, format!("/webhooks/{id}/deliveries/{event}/redeliver")),
     ] {
         let body = (method != Method::GET).then(|| json!({}));
-        let answer = house.bench.call(method, &path, Some(&house.tenant.key), body.as_ref()).await.expect(404);
+        let answer = fixture.bench.call(method, &path, Some(&fixture.tenant.key), body.as_ref()).await.expect(404);
         assert!(["webhook_not_found", "delivery_not_found"].contains(&answer.code()), "{path}");
     }
-    assert_eq!(house.pages.sent().len(), 1);
+    assert_eq!(fixture.pages.sent().len(), 1);
 }
 
 #[tokio::test]
 async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["*"]).await;
-    house.answer(500);
-    let _user = house.new_user("ada").await;
-    let sent = house.pages.sent().len();
-    house.pages.show("");
-    let gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["*"]).await;
+    fixture.answer(500);
+    let _user = fixture.new_user("ada").await;
+    let sent = fixture.pages.sent().len();
+    fixture.pages.answer_ok("");
+    let gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(gone.get("webhook_id"), id);
-    let _user = house.new_user("bob").await;
-    house.bench.advance(Duration::hours(1));
-    let _done = house.schedule().await;
-    assert_eq!(house.pages.sent().len(), sent);
-    assert!(rows::all(&house.bench, rows::SECRETS).is_empty());
-    assert!(!rows::all(&house.bench, rows::MAIN).keys().any(|key| key.contains("DELIVER")));
+    let _user = fixture.new_user("bob").await;
+    fixture.bench.advance(Duration::hours(1));
+    let _done = fixture.schedule().await;
+    assert_eq!(fixture.pages.sent().len(), sent);
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty());
+    assert!(!rows::all(&fixture.bench, rows::MAIN).keys().any(|key| key.contains("DELIVER")));
     assert_eq!(
-        house.bench.get(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(404).code(),
+        fixture.bench.get(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(404).code(),
         "webhook_not_found"
     );
     // In the middle of a call as well.
-    let (id, _) = house.webhook(URL, &["*"]).await;
-    house.answer(500);
+    let (id, _) = fixture.webhook(URL, &["*"]).await;
+    fixture.answer(500);
     let told = Arc::new(Mutex::new(Vec::new()));
-    house.pages.meanwhile({
+    fixture.pages.meanwhile({
         let told = Arc::clone(&told);
         move || told.lock().unwrap().push(())
     });
-    let _user = house.new_user("cyd").await;
-    let _gone = house.bench.delete(&format!("/webhooks/{id}"), &house.tenant.key).await.expect(200);
-    house.bench.drain().await;
+    let _user = fixture.new_user("cyd").await;
+    let _gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
+    fixture.bench.drain().await;
     let calls = told.lock().unwrap().len();
-    house.bench.advance(Duration::days(2));
-    let _done = house.schedule().await;
+    fixture.bench.advance(Duration::days(2));
+    let _done = fixture.schedule().await;
     assert_eq!(told.lock().unwrap().len(), calls);
 }
 
 #[tokio::test]
 async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
-    let house = House::with_receivers().await;
-    let (off, _) = house.webhook(URL, &["user.created"]).await;
-    let (gone, _) = house.webhook(OTHER, &["user.created"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (off, _) = fixture.webhook(URL, &["user.created"]).await;
+    let (gone, _) = fixture.webhook(OTHER, &["user.created"]).await;
     let path = |id: &str| format!("/webhooks/{id}");
     let end = async || {
-        let off = house.patch(&path(&off), json!({"enabled": false})).await.expect(200);
-        let _gone = house.bench.delete(&path(&gone), &house.tenant.key).await;
+        let off = fixture.patch(&path(&off), json!({"enabled": false})).await.expect(200);
+        let _gone = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
         off
     };
     // One event is tried again by then, and one is not told yet.
-    house.answer(500);
-    let _user = house.new_user("ada").await;
-    let _waits = house.user("bea").await;
-    let calls = house.pages.sent().len();
+    fixture.answer(500);
+    let _user = fixture.new_user("ada").await;
+    let _waits = fixture.user("bea").await;
+    let calls = fixture.pages.sent().len();
     assert!(calls >= 2);
     let _off = end().await;
-    house.pages.show("thank you");
-    house.bench.drain().await;
+    fixture.pages.answer_ok("thank you");
+    fixture.bench.drain().await;
     for _ in 0..3 {
-        house.bench.advance(Duration::hours(6));
-        let done = house.schedule().await;
+        fixture.bench.advance(Duration::hours(6));
+        let done = fixture.schedule().await;
         assert_eq!(done["failed"], 0);
     }
-    assert_eq!(house.pages.sent().len(), calls);
-    let states: Vec<String> = house.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
+    assert_eq!(fixture.pages.sent().len(), calls);
+    let states: Vec<String> = fixture.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
     assert_eq!(states, ["canceled"]);
 }
 
 #[tokio::test]
 async fn a_reply_of_ten_megabytes_is_cut() {
-    let house = House::with_receivers().await;
-    let (id, _) = house.webhook(URL, &["user.created"]).await;
-    house.pages.show(vec![b'x'; 10 * 1024 * 1024]);
-    let _user = house.new_user("ada").await;
-    let delivery = house.deliveries(&id).await.remove(0);
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    fixture.pages.answer_ok(vec![b'x'; 10 * 1024 * 1024]);
+    let _user = fixture.new_user("ada").await;
+    let delivery = fixture.deliveries(&id).await.remove(0);
     assert_eq!((&delivery["state"], text(&delivery["last_attempt"]["reply"])), (&json!("succeeded"), "x".repeat(256)));
 }
 
 #[tokio::test]
 async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
-    let house = House::with_receivers().await;
+    let fixture = Fixture::with_receivers().await;
     let once = async |url: &str| {
         let request = Request::builder().method(Method::POST).uri("/webhooks").header("idempotency-key", "one");
-        let request = request.header("authorization", format!("Bearer {}", house.tenant.key));
-        house.bench.send(request.body(json!({"url": url}).to_string().into_bytes()).unwrap()).await
+        let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
+        fixture.bench.send(request.body(json!({"url": url}).to_string().into_bytes()).unwrap()).await
     };
     let made = once(URL).await.expect(201);
     assert!(made.get("secret").starts_with("whsec_"));
@@ -613,39 +614,39 @@ async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
     assert!(!again.text.contains("whsec_"));
     let _other = once(OTHER).await.expect(422);
     for n in 1..20 {
-        let _made = house.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
+        let _made = fixture.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
     }
-    assert_eq!(house.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
-    assert_eq!(house.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
-    let listed = house.all("/webhooks").await;
+    assert_eq!(fixture.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
+    assert_eq!(fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
+    let listed = fixture.all("/webhooks").await;
     assert_eq!(listed.len(), 20);
     assert!(!json!(listed).to_string().contains("whsec_"));
 }
 
 #[tokio::test]
 async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of_its_address() {
-    let house = House::with_receivers().await;
-    let (id, secret) = house.webhook(URL, &["user.created"]).await;
-    let (_watching, _) = house.webhook(OTHER, &["*"]).await;
+    let fixture = Fixture::with_receivers().await;
+    let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
+    let (_watching, _) = fixture.webhook(OTHER, &["*"]).await;
     let path = format!("/webhooks/{id}");
     let edit = json!({"url": "https://moved.example.com/secret-path", "description": "Markerwords"});
-    let _edited = house.patch(&path, edit.clone()).await.expect(200);
-    let same = house.patch(&path, edit).await.expect(200);
+    let _edited = fixture.patch(&path, edit.clone()).await.expect(200);
+    let same = fixture.patch(&path, edit).await.expect(200);
     assert_eq!(same.get("description"), "Markerwords");
     let off = json!({"enabled": false, "description": null});
-    let off = house.patch(&path, off).await.expect(200).body;
+    let off = fixture.patch(&path, off).await.expect(200).body;
     assert_eq!((&off["disabled"]["reason"], &off["description"]), (&json!("by_admin"), &Value::Null));
-    let _rotated = house.post(&format!("{path}/rotate-secret"), json!({})).await.expect(200);
-    let _deleted = house.bench.delete(&path, &house.tenant.key).await.expect(200);
-    house.bench.drain().await;
-    let types: Vec<String> = house.bench.event_types(&house.tenant).await;
+    let _rotated = fixture.post(&format!("{path}/rotate-secret"), json!({})).await.expect(200);
+    let _deleted = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    fixture.bench.drain().await;
+    let types: Vec<String> = fixture.bench.event_types(&fixture.tenant).await;
     let mut types: Vec<&str> = types.iter().map(String::as_str).filter(|name| name.starts_with("webhook.")).collect();
     types.sort_unstable();
     let (made, updated) = ("webhook.created", "webhook.updated");
     let expected = [made, made, "webhook.deleted", "webhook.secret_rotated", updated, updated];
     assert_eq!(types, expected);
-    let events = json!(house.all("/events").await).to_string();
-    let told: Vec<String> = house.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
+    let events = json!(fixture.all("/events").await).to_string();
+    let told: Vec<String> = fixture.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
     assert_eq!(told.len(), 4);
     assert!(events.contains("moved.example.com") && events.contains("hooks.example.com"));
     for text in told.iter().chain([&events]) {
@@ -657,35 +658,35 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
 
 #[tokio::test]
 async fn a_slow_or_broken_receiver_holds_no_other() {
-    let house = House::with_receivers().await;
-    let (slow, _) = house.webhook(URL, &["user.created"]).await;
-    let (quick, _) = house.webhook(OTHER, &["user.created"]).await;
-    house.pages.answer_at(URL, Answers::Never);
+    let fixture = Fixture::with_receivers().await;
+    let (slow, _) = fixture.webhook(URL, &["user.created"]).await;
+    let (quick, _) = fixture.webhook(OTHER, &["user.created"]).await;
+    fixture.pages.answer_at(URL, Answers::Never);
     for n in 0..12 {
-        let _user = house.user(&format!("ada{n}")).await;
+        let _user = fixture.user(&format!("ada{n}")).await;
     }
-    house.bench.drain().await;
+    fixture.bench.drain().await;
     let states = async |id: &str| {
-        let states = house.deliveries(id).await.into_iter().map(|delivery| text(&delivery["state"]));
+        let states = fixture.deliveries(id).await.into_iter().map(|delivery| text(&delivery["state"]));
         states.collect::<Vec<String>>()
     };
     assert_eq!(states(&quick).await, vec!["succeeded"; 12]);
     assert_eq!(states(&slow).await, vec!["pending"; 12]);
     // One that never answers is left alone after some calls, until the next run.
-    let before = house.sent_to(URL).len();
-    house.bench.advance(Duration::minutes(20));
-    assert_eq!(house.schedule().await, json!({"done": 10, "failed": 0, "late_seconds": 0}));
-    assert_eq!(house.sent_to(URL).len(), before + 10);
-    assert_eq!(house.schedule().await["done"], 2);
+    let before = fixture.sent_to(URL).len();
+    fixture.bench.advance(Duration::minutes(20));
+    assert_eq!(fixture.schedule().await, json!({"done": 10, "failed": 0, "late_seconds": 0}));
+    assert_eq!(fixture.sent_to(URL).len(), before + 10);
+    assert_eq!(fixture.schedule().await["done"], 2);
     // What happens meanwhile is not called for by the queue's runs, which others wait for.
-    let before = house.sent_to(URL).len();
-    let _user = house.new_user("later").await;
-    let waiting = house.deliveries(&slow).await.remove(0);
+    let before = fixture.sent_to(URL).len();
+    let _user = fixture.new_user("later").await;
+    let waiting = fixture.deliveries(&slow).await.remove(0);
     assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("pending"), &json!(0)));
-    assert_eq!((house.sent_to(URL).len(), house.deliveries(&quick).await.len()), (before, 13));
-    house.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
-    assert_eq!(house.schedule().await["done"], 1);
-    assert_eq!(house.deliveries(&slow).await[0]["state"], "succeeded");
+    assert_eq!((fixture.sent_to(URL).len(), fixture.deliveries(&quick).await.len()), (before, 13));
+    fixture.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
+    assert_eq!(fixture.schedule().await["done"], 1);
+    assert_eq!(fixture.deliveries(&slow).await[0]["state"], "succeeded");
 }
 
 /// What a real receiver on this machine was sent, by path.

@@ -59,7 +59,7 @@ fn event(number: u8) -> Event {
 /// The tables, of which nothing is there but what a tap answers.
 fn table(tap: &Tap) -> Table {
     let names = TableNames { main: rows::MAIN.to_owned(), secrets: rows::SECRETS.to_owned() };
-    Table::new(&tap.alone(), names)
+    Table::new(&tap.clients_without_aws(), names)
 }
 
 fn said(sent: &Sent) -> Value {
@@ -132,7 +132,7 @@ async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync
         let ends = calls.fetch_add(1, Ordering::Relaxed) >= failing;
         Some(if ends { well(&json!({})) } else { fails(sent) })
     });
-    let commit = Commit::of(&event(1)).put(&items()[0]);
+    let commit = Commit::with_event(&event(1)).put(&items()[0]);
     let outcome = match table(&tap).commit(commit).await {
         Ok(_) => Outcome::Done,
         Err(Error::Conflict) => Outcome::OtherRowChanged,
@@ -253,7 +253,7 @@ fn taken_but(sent: &Sent, not: &[&str]) -> Answer {
 }
 
 fn topic(tap: &Tap) -> TopicPublisher {
-    TopicPublisher::new(&tap.alone(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
+    TopicPublisher::new(&tap.clients_without_aws(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn what_the_topic_does_not_take_of_its_batches_is_named() {
     let sent: Vec<Vec<String>> =
         tap.take().iter().map(|sent| entries(sent).iter().map(|entry| field(entry, "Message")).collect()).collect();
     assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 1]);
-    let all: Vec<String> = events.iter().map(|event| event.public().to_string()).collect();
+    let all: Vec<String> = events.iter().map(|event| event.to_public_json().to_string()).collect();
     assert_eq!(sent.concat(), all, "each once, in their order");
     let tap = Tap::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
     let failed = topic(&tap).publish(&events).await;
@@ -276,7 +276,7 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
     let tap = Tap::answering(|sent| Some(taken_but(sent, &[])));
     let large = |(number, kilobytes): (u8, usize)| {
         let mut event = event(number);
-        event.change("custom_metadata", Value::Null, "x".repeat(kilobytes * 1024));
+        event.add_change("custom_metadata", Value::Null, "x".repeat(kilobytes * 1024));
         event
     };
     let sizes = [100, 100, 55, 100, 100, 60, 200, 1, 1, 1, 250, 250, 1, 85, 85, 85];
@@ -298,7 +298,7 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
         |two: &[Vec<Vec<(String, String)>>]| two[0].len() == 10 || bytes(&two[0]) + counts_of(&two[1][0]) > 250 * 1024;
     assert!(batches.windows(2).all(full), "{:?}", batches.iter().map(bytes).collect::<Vec<_>>());
     let published: Vec<String> = batches.concat().iter().map(|entry| field(entry, "Message")).collect();
-    assert_eq!(published, events.iter().map(|event| event.public().to_string()).collect::<Vec<_>>());
+    assert_eq!(published, events.iter().map(|event| event.to_public_json().to_string()).collect::<Vec<_>>());
     let attributes = |entry: &Vec<(String, String)>| {
         let value = |number| field(entry, &format!("MessageAttributes.entry.{number}.Value.StringValue"));
         let (mut both, expected) = ([value(1), value(2)], ["user.created".to_owned(), workspace().to_string()]);
@@ -316,8 +316,9 @@ async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_i
              <Code>{code}</Code><Message>injected</Message></Error></ErrorResponse>"
         );
         let tap = Tap::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
-        let outcome =
-            Pusher::new(&tap.alone(), None, None).remove("arn:aws:sns:eu-central-1:0:endpoint/APNS/a/1").await;
+        let outcome = Pusher::new(&tap.clients_without_aws(), None, None)
+            .remove("arn:aws:sns:eu-central-1:0:endpoint/APNS/a/1")
+            .await;
         assert_eq!(outcome.is_ok(), removed, "{code}: {outcome:?}");
     }
 }
@@ -368,7 +369,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
         (Some(vec![2]), again("s6")),
         (None, again("s2")),
     ];
-    let (lines, _logging) = Lines::of("error");
+    let (lines, _logging) = Lines::capture("error");
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
@@ -443,7 +444,7 @@ impl Slow {
 
     /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
     fn takes(&self, operation: &'static str, action: &'static str, time: Duration) {
-        let pass = self.bench.mover(time);
+        let pass = self.bench.clock_advancer(time);
         let concerned = move |sent: &Sent| sent.operation == operation && [&sent.call.action, ""].contains(&action);
         *self.takes.lock().unwrap() = Some(Box::new(move |sent| {
             if concerned(sent) {
@@ -474,15 +475,16 @@ impl Slow {
         let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
         let like = |number| change(id(number), aws::from_json(row.clone()).unwrap());
-        let made: Vec<Value> = (0..count).flat_map(|number| rows::of_thing(&like(number))).collect();
-        rows::fill(&self.bench, rows::MAIN, &made, &["device_ids"]);
+        let made: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
+        rows::put_many(&self.bench, rows::MAIN, &made, &["device_ids"]);
     }
 
     /// All events of a type as a queue gives them.
     fn queued(&self, event_type: &str) -> Value {
         let stored = rows::all(&self.bench, rows::MAIN).into_iter();
         let stored = stored.filter(|(key, row)| key.starts_with("EVENT#") && row["event_type"] == event_type);
-        let records = stored.map(|(_, row)| json!({"messageId": row["sk"], "body": rows::whole(row).to_string()}));
+        let records =
+            stored.map(|(_, row)| json!({"messageId": row["sk"], "body": rows::with_key_fields(row).to_string()}));
         json!({"Records": records.collect::<Vec<_>>()})
     }
 
@@ -595,8 +597,8 @@ async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
     bench.drain().await;
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
     slow.fill("DELIVERY#", 40, |id, delivery: Delivery| Delivery { event_id: EventId(id), ..delivery });
-    slow.pages.show("thank you");
-    let pass = bench.mover(Duration::seconds(1));
+    slow.pages.answer_ok("thank you");
+    let pass = bench.clock_advancer(Duration::seconds(1));
     slow.pages.meanwhile(pass);
     bench.advance(Duration::minutes(10));
     let waits = || slow.count(|key, row| key.contains("DELIVERY#") && row["state"] == "pending");
@@ -621,7 +623,7 @@ async fn a_second_call_follows_the_first_only_if_there_is_time_for_it() {
         let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
         let _user = bench.user(&slow.tenant, "ada").await;
         slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
-        slow.pages.meanwhile(bench.mover(Duration::seconds(takes)));
+        slow.pages.meanwhile(bench.clock_advancer(Duration::seconds(takes)));
         let _runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
         assert_eq!(slow.pages.sent().len(), calls, "{takes} s");
     }
@@ -633,7 +635,7 @@ async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
     let bench = &slow.bench;
     let show = |people: std::ops::Range<u8>| {
         let rows: Vec<Value> = people.map(|number| json!({"login": format!("person{number}")})).collect();
-        slow.pages.show(json!(rows).to_string());
+        slow.pages.answer_ok(json!(rows).to_string());
     };
     show(0..60);
     let source = json!({
@@ -719,7 +721,7 @@ async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
     let _deployed = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
     let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
     // Whoever is deleted, with a phone, and a source that is read once a day.
-    let (gone, phones) = bench.person(&tenant, "bob", 1).await;
+    let (gone, phones) = bench.user_with_phones(&tenant, "bob", 1).await;
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
     let _gone = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
     let source = json!({

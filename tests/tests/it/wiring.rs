@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::rules::access::Access;
-use local::template::{Place, Route, Template};
+use local::template::{Route, StackLocation, Template};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 use testkit::Bench;
@@ -445,7 +445,7 @@ fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_ro
 #[test]
 fn links_begin_with_the_apis_own_address_where_no_other_is_given() {
     let given = [("SenderAddress".to_owned(), "phones@phones.example".to_owned())].into();
-    let template = Template::read(local::TEMPLATE, &Place::default(), &given).unwrap();
+    let template = Template::read(local::TEMPLATE, &StackLocation::default(), &given).unwrap();
     let told: BTreeSet<&str> =
         template.functions.iter().filter_map(|of| of.variables.get("PUBLIC_URL").map(String::as_str)).collect();
     assert_eq!(told, [template.outputs["ApiUrl"].as_str()].into());
@@ -496,8 +496,8 @@ async fn no_role_reaches_further_than_is_written_here() {
     let excluding: Vec<(&str, &Vec<String>, &Vec<String>)> = functions
         .values()
         .flat_map(|function| function.statements.iter().map(|statement| (function.operation.as_str(), statement)))
-        .filter(|(_, statement)| !statement.but.is_empty())
-        .map(|(operation, statement)| (operation, &statement.actions, &statement.but))
+        .filter(|(_, statement)| !statement.not_resources.is_empty())
+        .map(|(operation, statement)| (operation, &statement.actions, &statement.not_resources))
         .collect();
     // IAM knows no resource for a phone number: everything but SNS's own.
     let to_numbers = (vec!["sns:Publish".to_owned()], vec!["arn:aws:sns:*:*:*".to_owned()]);

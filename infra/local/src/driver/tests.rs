@@ -1,4 +1,4 @@
-//! The driver over a table, a topic and queues of its own, with operations that do what a test says.
+//! Tests of the driver with a table, a topic and queues, and operations that a test defines.
 
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -88,17 +88,17 @@ struct Bench {
     seconds: Arc<Mutex<i64>>,
 }
 
-/// A driver whose operations reply by `reply`, given the operation, its event and how many runs there were.
+/// A driver whose operations call `reply` with the operation, its event and the number of runs.
 fn bench(reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static) -> Bench {
     gated(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), reply)
 }
 
-/// The same, whose operations go on only while the gate lets them.
+/// A driver whose operations wait for a gate.
 fn gated(
     gate: Arc<Semaphore>,
     reply: impl Fn(&str, &Value, usize) -> Result<Value, String> + Send + Sync + 'static,
 ) -> Bench {
-    let template = Arc::new(Template::read(TEMPLATE, &Place::default(), &BTreeMap::new()).unwrap());
+    let template = Arc::new(Template::read(TEMPLATE, &StackLocation::default(), &BTreeMap::new()).unwrap());
     let database = Database::memory().unwrap();
     database.create_table(serde_json::from_value(template.tables[0].clone()).unwrap()).unwrap();
     let (publish, published) = unbounded_channel();
@@ -119,13 +119,13 @@ fn gated(
     });
     let driver = Driver::new(DriverOptions {
         template,
-        place: Place::default(),
+        location: StackLocation::default(),
         database: database.clone(),
         invoke,
         published,
         logged,
         now: Arc::new(move || DateTime::from_timestamp(1_800_000_000 + *clock.lock().unwrap(), 0).unwrap()),
-        kept: None,
+        positions_file: None,
     });
     Bench { driver, database, publish, log, runs, seconds }
 }
@@ -152,7 +152,7 @@ impl Bench {
         self.runs.lock().unwrap().clone()
     }
 
-    /// The keys of the records of every run so far.
+    /// The keys of the records of every run.
     fn batches(&self) -> Vec<Vec<String>> {
         let keys = |event: &Value| event["Records"].as_array().unwrap().iter().map(key).collect();
         self.runs().iter().map(|(_, event)| keys(event)).collect()
@@ -295,21 +295,21 @@ async fn a_restart_goes_on_where_everything_was_done() {
     let folder = std::env::temp_dir().join(format!("handset-driver-{}", crate::random_id()));
     std::fs::create_dir_all(&folder).unwrap();
     let first = bench(|_, _, _| nothing());
-    let driver = Driver { kept: Some(folder.join("streams.json")), ..first.driver };
+    let driver = Driver { positions_file: Some(folder.join("streams.json")), ..first.driver };
     let request = json!({ "TableName": "things", "Item": { "pk": { "S": "E1" } } });
     first.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
     driver.drain(Retry::Now).await.unwrap();
-    driver.keep_position();
+    driver.save_positions();
     let (_, published) = unbounded_channel();
     let again = Driver::new(DriverOptions {
         template: Arc::clone(&driver.template),
-        place: Place::default(),
+        location: StackLocation::default(),
         database: first.database.clone(),
         invoke: Arc::clone(&driver.invoke),
         published,
         logged: unbounded_channel().1,
         now: Arc::clone(&driver.now),
-        kept: driver.kept.clone(),
+        positions_file: driver.positions_file.clone(),
     });
     again.drain(Retry::Now).await.unwrap();
     assert_eq!(first.runs.lock().unwrap().len(), 1, "nothing is published twice");

@@ -1,4 +1,4 @@
-//! Routes, events and responses against what API Gateway documents.
+//! Tests of routes, events and responses against API Gateway's documentation.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::template::Template;
 fn routes() -> Routes {
     let given = [("PublicUrl", "http://x"), ("SenderAddress", "a@b.example")];
     let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Routes::new(&Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap().functions).unwrap()
+    Routes::new(&Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap().functions).unwrap()
 }
 
 fn operation(method: &str, path: &str) -> String {
@@ -61,7 +61,7 @@ fn path_parameters_are_decoded() {
     assert_eq!(found.key, "ANY /devices/{device_id}");
 }
 
-/// The event that a request becomes, and the response to `reply`.
+/// The event for a request, and the response for `reply`.
 async fn exchanged(request: Request<Bytes>, reply: Result<Value, String>) -> (Option<Value>, Response<Bytes>) {
     let seen = Arc::new(Mutex::new(None));
     let sink = Arc::clone(&seen);
@@ -72,7 +72,7 @@ async fn exchanged(request: Request<Bytes>, reply: Result<Value, String>) -> (Op
     });
     let now: Now = Arc::new(|| DateTime::from_timestamp(1_583_348_638, 0).unwrap());
     let wait: Wait = Arc::new(|_| futures::future::pending().boxed());
-    let gateway = Gateway::new(routes(), Place::default(), invoke, now, wait);
+    let gateway = Gateway::new(routes(), StackLocation::default(), invoke, now, wait);
     let response = gateway.handle(request, "192.0.2.1").await;
     let event = seen.lock().unwrap().take();
     (event, response)
@@ -159,13 +159,13 @@ async fn a_reply_becomes_a_response() {
 
 #[tokio::test]
 async fn api_gateways_own_answers() {
-    let large = || Request::post("/devices").body(Bytes::from(vec![0; MOST_BODY + 1])).unwrap();
+    let large = || Request::post("/devices").body(Bytes::from(vec![0; MAX_BODY + 1])).unwrap();
     let (event, response) = exchanged(large(), ok()).await;
     assert_eq!((event.is_none(), response.status().as_u16()), (true, 413));
     assert_eq!(response.body().as_ref(), br#"{"message":"Request Entity Too Large"}"#);
 
     let get = || Request::get("/devices").body(Bytes::new()).unwrap();
-    let too_long = "x".repeat(MOST_PAYLOAD);
+    let too_long = "x".repeat(MAX_PAYLOAD);
     for reply in
         [Err("down".to_owned()), Ok(json!({"statusCode": 99_999})), Ok(json!({"statusCode": 200, "body": too_long}))]
     {

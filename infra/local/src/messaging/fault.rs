@@ -1,14 +1,14 @@
-//! Refusals, in AWS's codes and statuses.
+//! Error responses, with AWS's codes and statuses.
 
 use http::StatusCode;
 
-/// Why a call was refused.
+/// An error response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) status: StatusCode,
-    /// AWS's code, which programs read.
+    /// AWS's code, for programs.
     pub(super) code: &'static str,
-    /// AWS's wording where it is known, since some of it is read by programs too.
+    /// AWS's wording where it is known, since programs parse some of it.
     pub(super) message: String,
 }
 
@@ -36,7 +36,7 @@ impl Fault {
         Self::missing("NotFound", format!("{what} does not exist"))
     }
 
-    /// SNS's answer to a parameter that is not there.
+    /// SNS's response to a missing parameter.
     pub(super) fn null_member(name: &str) -> Self {
         let mut member = name.to_owned();
         member[..1].make_ascii_lowercase();
@@ -69,12 +69,12 @@ impl Fault {
         Self::bad_request("MessageRejected", message)
     }
 
-    /// A body that is no JSON.
+    /// A body that is not JSON.
     pub(super) fn not_json() -> Self {
         Self::bad_request("SerializationException", "The request body is not JSON.")
     }
 
-    /// A path or method that no operation has.
+    /// A path or method of no operation.
     pub(super) fn unknown_operation() -> Self {
         Self::missing("UnknownOperationException", "This endpoint does not have that operation.")
     }

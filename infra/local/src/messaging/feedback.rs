@@ -1,8 +1,8 @@
-//! What SES tells afterwards: the events of a configuration set, published to its topic.
+//! SES's events: those of a configuration set, published to its topic.
 //!
-//! The JSON is that of "Contents of event data that Amazon SES publishes to Amazon SNS" and
-//! "Examples of event data that Amazon SES publishes to Amazon SNS", SES Developer Guide. Who
-//! bounces and who complains is said by "Using the mailbox simulator manually", there too.
+//! The JSON follows "Contents of event data that Amazon SES publishes to Amazon SNS" and "Examples of event
+//! data that Amazon SES publishes to Amazon SNS", SES Developer Guide. "Using the mailbox simulator manually",
+//! in the same guide, defines the addresses that bounce or complain.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,27 +13,27 @@ use super::{Messaging, aws_time, new_id};
 
 const SUBJECT: &str = "Amazon SES Email Event Notification";
 const SIMULATOR: &str = "@simulator.amazonses.com";
-/// The EICAR test file, which every scanner takes for a virus; in two parts, so that none takes
-/// this source for one.
+/// The EICAR test file, which every scanner reports as a virus; in two parts, so that scanners ignore this
+/// source file.
 const VIRUS: [&str; 2] = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
 
-/// The kinds of events that an event destination may ask for.
+/// The event types that an event destination can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventType {
     /// Accepted; SES will try to deliver it.
     Send,
-    /// The recipient's server took it.
+    /// The recipient's server accepted it.
     Delivery,
-    /// The recipient's server refused it for good.
+    /// The recipient's server rejected it permanently.
     Bounce,
-    /// The recipient called it spam.
+    /// The recipient marked it as spam.
     Complaint,
-    /// SES found a virus in it and did not try.
+    /// SES found a virus in it and did not send it.
     Reject,
 }
 
 impl EventType {
-    /// Its name in `eventType`; in lower case that of the event's own object.
+    /// Its name in `eventType`; in lower case, the name of the event's own object.
     const fn name(self) -> &'static str {
         match self {
             Self::Send => "Send",
@@ -45,17 +45,17 @@ impl EventType {
     }
 }
 
-/// Where a configuration set's events go, and which.
+/// The destination of a configuration set's events, and their types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventDestination {
     /// The topic.
     pub topic_arn: String,
-    /// The kinds that are published; others are not.
+    /// The event types that are published.
     pub event_types: Vec<EventType>,
 }
 
 impl EventDestination {
-    /// Deliveries, bounces, complaints and rejects to the topic.
+    /// Deliveries, bounces, complaints and rejects to a topic.
     #[must_use]
     pub fn to_topic(arn: &str) -> Self {
         Self {
@@ -65,35 +65,35 @@ impl EventDestination {
     }
 }
 
-/// What becomes of an e-mail at a recipient's.
+/// What happens to an e-mail at its recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     Delivered,
     Bounced,
     Suppressed,
     Complained,
 }
 
-/// The mailbox simulator's addresses have their fate in their name, with any `+label`.
-fn fate(recipient: &str) -> Fate {
+/// The mailbox simulator's addresses have the outcome in their name, with any `+label`.
+fn outcome(recipient: &str) -> Outcome {
     let address = bare(recipient).to_lowercase();
     let mailbox = address.strip_suffix(SIMULATOR).unwrap_or_default();
     match mailbox.split('+').next() {
-        Some("bounce") => Fate::Bounced,
-        Some("suppressionlist") => Fate::Suppressed,
-        Some("complaint") => Fate::Complained,
-        _ => Fate::Delivered,
+        Some("bounce") => Outcome::Bounced,
+        Some("suppressionlist") => Outcome::Suppressed,
+        Some("complaint") => Outcome::Complained,
+        _ => Outcome::Delivered,
     }
 }
 
-/// Whether SES would refuse to deliver it.
+/// True if SES would reject it.
 pub(super) fn is_rejected(mail: &Mail) -> bool {
     let virus = VIRUS.concat();
     let holds = |content: &[u8]| content.windows(virus.len()).any(|window| window == virus.as_bytes());
     mail.files.iter().any(|file| holds(&file.content))
 }
 
-/// Publishes what the configuration set asks for, in the order in which it would happen.
+/// Publishes the events that the configuration set asks for, in the order in which they would happen.
 pub(super) fn report(messaging: &Messaging, destination: &EventDestination, mail: &Mail, message_id: &str) {
     let about = about(messaging, mail, message_id);
     for (kind, details) in events(messaging, mail) {
@@ -114,16 +114,16 @@ fn events(messaging: &Messaging, mail: &Mail) -> Vec<(EventType, Value)> {
         return vec![(EventType::Reject, json!({"reason": "Bad content"}))];
     }
     let time = aws_time(messaging.now());
-    let with = |fates: &[Fate]| -> Vec<String> {
+    let with = |fates: &[Outcome]| -> Vec<String> {
         let recipients = mail.recipients().map(bare);
-        let chosen = recipients.filter(|recipient| fates.contains(&fate(recipient)));
+        let chosen = recipients.filter(|recipient| fates.contains(&outcome(recipient)));
         chosen.map(str::to_owned).collect()
     };
-    // Who complains has received it first.
-    let delivered = with(&[Fate::Delivered, Fate::Complained]);
-    let bounced = with(&[Fate::Bounced]);
-    let suppressed = with(&[Fate::Suppressed]);
-    let complained = with(&[Fate::Complained]);
+    // A recipient who complains has received it first.
+    let delivered = with(&[Outcome::Delivered, Outcome::Complained]);
+    let bounced = with(&[Outcome::Bounced]);
+    let suppressed = with(&[Outcome::Suppressed]);
+    let complained = with(&[Outcome::Complained]);
     let mut events = vec![(EventType::Send, json!({}))];
     if !delivered.is_empty() {
         events.push((EventType::Delivery, delivery(&time, &delivered)));

@@ -1,4 +1,4 @@
-//! E-mail addresses, and who may send from them.
+//! E-mail addresses, and which of them may send.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(super) fn bare(address: &str) -> &str {
     inner.and_then(|rest| rest.split('>').next()).unwrap_or(address).trim()
 }
 
-/// The bare address, if SES would take it. It must be 7-bit ASCII: SES has no SMTPUTF8.
+/// The bare address, if SES would accept it. It must be 7-bit ASCII, since SES has no SMTPUTF8.
 pub(super) fn checked(address: &str) -> Result<&str, Fault> {
     let address = bare(address);
     let blank = |part: &str| part.chars().any(|character| character.is_control() || character.is_whitespace());
@@ -31,8 +31,8 @@ pub(super) fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-/// Whether the bare address may send: it, or it without its `+label`, or its domain, or a domain
-/// above that is a verified identity ("Verified identities in Amazon SES", Developer Guide).
+/// True if the bare address may send: it, the address without its `+label`, its domain, or a parent domain is a
+/// verified identity ("Verified identities in Amazon SES", Developer Guide).
 pub(super) fn may_send(identities: &BTreeMap<String, bool>, address: &str) -> bool {
     let verified = |identity: &str| identities.get(identity) == Some(&true);
     let address = address.to_lowercase();

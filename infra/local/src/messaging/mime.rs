@@ -1,11 +1,11 @@
-//! Reads raw e-mails (RFC 5322 and MIME), as far as showing them needs.
+//! Parses raw e-mails (RFC 5322 and MIME), as far as displaying them needs.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-/// Nothing well-meant nests deeper, and a hostile message must not exhaust the stack.
+/// Honest messages do not nest deeper, and a hostile one must not exhaust the stack.
 const DEPTH_LIMIT: usize = 10;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -22,7 +22,7 @@ pub(super) struct File {
     pub(super) content: Vec<u8>,
 }
 
-/// What a reader of the e-mail would see.
+/// The visible content of an e-mail.
 #[derive(Debug, Default)]
 pub(super) struct Email {
     headers: Vec<(String, String)>,
@@ -32,7 +32,7 @@ pub(super) struct Email {
 }
 
 impl Email {
-    /// Never fails: what cannot be understood is shown as it stands.
+    /// Parses an e-mail. Never fails: invalid parts are shown as they are.
     pub(super) fn parse(raw: &[u8]) -> Self {
         let (headers, body) = split(raw);
         let mut email = Self::default();
@@ -46,7 +46,7 @@ impl Email {
         header(&self.headers, name).map(decode_words)
     }
 
-    /// The addresses of a header, display names kept.
+    /// The addresses of a header, with display names.
     pub(super) fn addresses(&self, name: &str) -> Vec<String> {
         let value = self.header(name).unwrap_or_default();
         split_addresses(&value)
@@ -84,7 +84,7 @@ impl Email {
     }
 }
 
-/// Headers, unfolded, and what follows the empty line.
+/// Splits the unfolded headers from the text after the empty line.
 fn split(raw: &[u8]) -> (Vec<(String, String)>, &[u8]) {
     let mut headers: Vec<(String, String)> = Vec::new();
     let mut rest = raw;
@@ -185,7 +185,7 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// RFC 2047: `=?utf-8?B?…?=` and `=?utf-8?Q?…?=`. White space between two words goes.
+/// RFC 2047: `=?utf-8?B?…?=` and `=?utf-8?Q?…?=`. White space between two encoded words is removed.
 fn decode_words(value: &str) -> String {
     let mut decoded = String::new();
     let mut rest = value;
@@ -209,7 +209,7 @@ fn decode_words(value: &str) -> String {
     decoded + rest
 }
 
-/// The word at the beginning, decoded, and its length.
+/// The encoded word at the beginning, decoded, and its length.
 fn encoded_word(value: &str) -> Option<(String, usize)> {
     let mut fields = value.strip_prefix("=?")?.splitn(4, '?');
     let (charset, encoding, text, rest) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -223,7 +223,7 @@ fn encoded_word(value: &str) -> Option<(String, usize)> {
     Some((String::from_utf8_lossy(&bytes).into_owned(), length))
 }
 
-/// Commas divide addresses, but not inside a quoted display name.
+/// Splits addresses at commas, but not inside a quoted display name.
 fn split_addresses(value: &str) -> Vec<String> {
     let mut addresses = vec![String::new()];
     let mut quoted = false;

@@ -1,12 +1,12 @@
-//! The local stack's own small SNS and SESv2.
+//! The local stack's SNS and SESv2.
 //!
-//! One port speaks both protocols as the AWS SDK calls them: SNS as AWS Query (a form in, XML
-//! out) and SESv2 as REST-JSON below `/v2/email`. Nothing leaves this machine: e-mails, text
-//! messages and pushes end in the [outbox](Messaging::outbox_router), topic publishes at one
-//! [taker](Messaging::topic_messages), who carries them on to their subscribers.
+//! One port serves both protocols as the AWS SDK uses them: SNS as AWS Query (a form in, XML out) and SESv2 as
+//! REST-JSON below `/v2/email`. Nothing leaves this machine: e-mails, text messages and pushes go to the
+//! [outbox](Messaging::outbox_router), topic messages to one [receiver](Messaging::topic_messages), which
+//! delivers them to subscribers.
 //!
-//! Invariant: what AWS would refuse is refused here with the same code and status, and leaves no
-//! trace. `checks/messaging_cases.py` holds this endpoint to that.
+//! Invariant: requests that AWS would reject are rejected here with the same code and status, and without side
+//! effects. `checks/messaging_cases.py` tests this.
 
 mod fault;
 mod feedback;
@@ -38,39 +38,39 @@ use self::outbox::Outbox;
 use self::push::Endpoint;
 use crate::logs::LogEntry;
 
-/// The largest request that is read: SES takes messages of 40 MB, which base64 makes longer.
+/// The largest request: SES accepts messages of 40 MB, and base64 makes them longer.
 const REQUEST_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Where the time comes from.
+/// Source of the time.
 pub type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// What exists before the first call, as a deployed stack would have it.
+/// The initial state, as in a deployed stack.
 #[derive(Clone)]
 pub struct MessagingConfig {
-    /// The region that ARNs and messages name.
+    /// The region in ARNs and messages.
     pub region: String,
-    /// The account that ARNs name.
+    /// The account in ARNs.
     pub account: String,
     /// The addresses and domains that may send e-mail.
     pub verified_senders: Vec<String>,
-    /// Where this endpoint is reached; the outbox names it while it is empty.
+    /// URL of this endpoint, shown by the empty outbox.
     pub base_url: String,
-    /// Where the time comes from.
+    /// Source of the time.
     pub clock: Now,
     /// The ARNs of the topics that exist.
     pub topics: Vec<String>,
-    /// The SES configuration sets, each with where its events go.
+    /// The SES configuration sets, with the destinations of their events.
     pub configuration_sets: BTreeMap<String, Option<EventDestination>>,
-    /// The platform applications by ARN, each with where its events go.
+    /// The platform applications by ARN, with the destinations of their events.
     pub platform_applications: BTreeMap<String, ApplicationEvents>,
 }
 
-/// A message that somebody, or this endpoint itself, published to a topic.
+/// A message to a topic, by a caller or by this endpoint itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicMessage {
     /// The topic.
     pub topic_arn: String,
-    /// The id that the publisher was given.
+    /// The message id that the publisher got.
     pub message_id: String,
     /// The subject, if there is one.
     pub subject: Option<String>,
@@ -82,7 +82,7 @@ pub struct TopicMessage {
     pub timestamp: DateTime<Utc>,
 }
 
-/// Everything that a snapshot keeps.
+/// The data of a snapshot.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct State {
@@ -96,7 +96,7 @@ struct State {
 }
 
 impl State {
-    /// Adds what the configuration says; it wins over what a snapshot remembered.
+    /// Adds the configuration, which takes precedence over a snapshot.
     fn seed(&mut self, config: &MessagingConfig) {
         let senders = config.verified_senders.iter();
         self.identities.extend(senders.map(|sender| (sender.to_lowercase(), true)));
@@ -110,22 +110,23 @@ impl State {
     }
 }
 
-/// The way of topic messages, or of lines of the log, to their taker.
+/// The channel of topic messages, or of log lines, to their receiver.
 struct Feed<T> {
     sender: UnboundedSender<T>,
-    /// The other end, until somebody takes it.
-    untaken: Option<UnboundedReceiver<T>>,
+    /// The receiving end, until somebody takes it.
+    receiver: Option<UnboundedReceiver<T>>,
 }
 
 impl<T> Feed<T> {
     fn new() -> Self {
         let (sender, receiver) = unbounded_channel();
-        Self { sender, untaken: Some(receiver) }
+        Self { sender, receiver: Some(receiver) }
     }
 
-    /// The first taker gets all that was sent so far, a later one takes over from there.
+    /// Takes the receiving end: the first call gets everything that was sent before, a later one what is sent
+    /// from then on.
     fn take(&mut self) -> UnboundedReceiver<T> {
-        if let Some(receiver) = self.untaken.take() {
+        if let Some(receiver) = self.receiver.take() {
             return receiver;
         }
         let (sender, receiver) = unbounded_channel();
@@ -148,21 +149,21 @@ pub struct Messaging {
 }
 
 impl Messaging {
-    /// An endpoint that knows what the configuration says and has sent nothing.
+    /// An endpoint with the configuration's state, and an empty outbox.
     #[must_use]
     pub fn new(config: MessagingConfig) -> Self {
         Self::with_state(config, State::default())
     }
 
-    /// An endpoint that goes on from a snapshot; the configuration wins where both speak.
+    /// An endpoint that continues from a snapshot; the configuration takes precedence.
     ///
     /// # Errors
-    /// When the snapshot is not one that [`Self::to_json`] made.
+    /// If the snapshot was not made by [`Self::to_json`].
     pub fn from_json(config: MessagingConfig, snapshot: serde_json::Value) -> serde_json::Result<Self> {
         serde_json::from_value(snapshot).map(|state| Self::with_state(config, state))
     }
 
-    /// Everything that must outlive the process: platform endpoints, what calls created, the outbox.
+    /// A snapshot of everything that must outlive the process: platform endpoints, what calls created, the outbox.
     ///
     /// # Errors
     /// Never in practice: the state is plain data.
@@ -170,11 +171,11 @@ impl Messaging {
         serde_json::to_value(&*self.state())
     }
 
-    /// Goes on from a snapshot in place of what is there.
+    /// Replaces the state by a snapshot.
     ///
     /// # Errors
-    /// When the snapshot is not one that [`Self::to_json`] made.
-    pub fn back_to(&self, snapshot: serde_json::Value) -> serde_json::Result<()> {
+    /// If the snapshot was not made by [`Self::to_json`].
+    pub fn restore(&self, snapshot: serde_json::Value) -> serde_json::Result<()> {
         *self.state() = serde_json::from_value(snapshot)?;
         Ok(())
     }
@@ -185,7 +186,7 @@ impl Messaging {
         Self { inner: Arc::new(Inner { config, state: Mutex::new(state), feed, log }) }
     }
 
-    /// Both protocols, as the AWS SDKs call them.
+    /// The routes of both protocols, as the AWS SDKs call them.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", post(sns::serve))
@@ -204,34 +205,34 @@ impl Messaging {
         Router::new().route("/_local/outbox", get(outbox::serve)).with_state(self.clone())
     }
 
-    /// What was sent, newest first.
+    /// Everything that was sent, newest first.
     #[must_use]
     pub fn outbox(&self) -> Vec<OutboxItem> {
         self.state().outbox.items().cloned().collect()
     }
 
-    /// How many e-mails, text messages and pushes were ever accepted, those forgotten too.
+    /// Number of e-mails, text messages and pushes that were ever accepted, including dropped ones.
     #[must_use]
     pub fn sent_count(&self) -> u64 {
         self.state().outbox.sent_count()
     }
 
-    /// Forgets what is in the outbox.
+    /// Empties the outbox.
     pub fn clear(&self) {
         self.state().outbox.clear();
     }
 
-    /// The messages of every topic, in the order of their publishing.
+    /// The messages of all topics, in order.
     ///
-    /// There is one taker at a time: the first gets all that was published so far, a later one
-    /// takes over from there.
+    /// There is one receiver at a time: the first gets everything that was published before, a later one what
+    /// is published from then on.
     #[must_use]
     pub fn topic_messages(&self) -> UnboundedReceiver<TopicMessage> {
         lock(&self.inner.feed).take()
     }
 
-    /// The lines of SNS's own logs: one for each text message. There is one taker at a time, as
-    /// with [`Self::topic_messages`].
+    /// The lines of SNS's own logs: one per text message. There is one receiver at a time, as for
+    /// [`Self::topic_messages`].
     #[must_use]
     pub fn log_entries(&self) -> UnboundedReceiver<LogEntry> {
         lock(&self.inner.log).take()
@@ -254,17 +255,17 @@ impl Messaging {
         format!("arn:aws:{service}:{region}:{account}:{resource}")
     }
 
-    /// Hands the message to the taker; without one it is lost, as on a topic without subscribers.
+    /// Sends the message to the receiver; without one it is lost, as on a topic without subscribers.
     fn publish(&self, message: TopicMessage) {
         if lock(&self.inner.feed).sender.send(message).is_err() {
-            tracing::debug!("a topic message had no taker");
+            tracing::debug!("a topic message had no receiver");
         }
     }
 
-    /// Hands a line of the log to the taker; without one it is lost, as without a subscription.
+    /// Sends a log line to the receiver; without one it is lost, as without a subscription.
     fn log(&self, entry: LogEntry) {
         if lock(&self.inner.log).sender.send(entry).is_err() {
-            tracing::debug!("a line of the log had no taker");
+            tracing::debug!("a log line had no receiver");
         }
     }
 
@@ -281,7 +282,7 @@ impl Messaging {
     }
 }
 
-/// A panic elsewhere leaves plain data behind, so a poisoned lock is still good.
+/// A panic elsewhere leaves plain data behind, so a poisoned lock is usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -290,7 +291,7 @@ fn new_id() -> String {
     crate::random_id().to_string()
 }
 
-/// A time as AWS writes it in its events.
+/// A time in the format of AWS's events.
 fn aws_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -1,4 +1,4 @@
-//! What was sent, for people and tests to look at.
+//! The outbox: everything that was sent, for people and tests.
 
 use std::collections::VecDeque;
 
@@ -17,10 +17,10 @@ use super::mime::File;
 use super::ses::Mail;
 use super::{Messaging, new_id, page};
 
-/// The newest so many are kept.
+/// How many of the newest items are kept.
 pub const OUTBOX_LIMIT: usize = 5_000;
 
-/// How something was sent.
+/// The channel of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -32,14 +32,14 @@ pub enum Channel {
     Push,
 }
 
-/// A file that went with an e-mail.
+/// A file in an e-mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// Its file name.
     pub name: String,
     /// Its media type.
     pub content_type: String,
-    /// By what the HTML part refers to it (`cid:…`).
+    /// The content id by which the HTML part refers to it (`cid:…`).
     pub content_id: Option<String>,
     /// Its length in bytes.
     pub size: usize,
@@ -62,10 +62,9 @@ impl From<&File> for Attachment {
 /// An e-mail, a text message or a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxItem {
-    /// How it was sent.
+    /// The channel.
     pub channel: Channel,
-    /// Addresses without display names (more than one divided by `, `), a number, or an
-    /// endpoint's ARN.
+    /// Addresses without display names (several are separated by `, `), a number, or an endpoint's ARN.
     pub to: String,
     /// An e-mail's subject.
     pub subject: Option<String>,
@@ -105,7 +104,7 @@ impl OutboxItem {
     }
 }
 
-/// The newest items, and how many there ever were.
+/// The newest items, and the number of all items ever.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Outbox {
     newest_first: VecDeque<OutboxItem>,
@@ -131,7 +130,7 @@ impl Outbox {
         self.newest_first.clear();
     }
 
-    /// Changes with every change.
+    /// A version that changes with every change.
     fn version(&self) -> String {
         format!("\"{}-{}\"", self.sent_count, self.newest_first.len())
     }
@@ -156,7 +155,7 @@ pub(super) async fn serve(State(messaging): State<Messaging>, headers: HeaderMap
     (common, own, page.into_string()).into_response()
 }
 
-/// Browsers ask for HTML; whoever does not, and names JSON, is a program.
+/// Browsers ask for HTML; a caller that does not and names JSON is a program.
 fn wants_json(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter();
     let accept: String = values.filter_map(|value| value.to_str().ok()).collect();

@@ -1,18 +1,18 @@
 //! The outbox as a page.
 //!
-//! What was sent is shown, never trusted: all text is escaped, and an e-mail's HTML stands in an
-//! `<iframe sandbox srcdoc>` that can neither run scripts nor reach this page or the network.
+//! Its content is untrusted: all text is escaped, and an e-mail's HTML is in an `<iframe sandbox srcdoc>` that
+//! can neither run scripts nor reach this page or the network.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::outbox::{Attachment, Channel, OutboxItem};
 
-/// A page of all 5,000 would take a browser long; JSON has them all.
+/// A page of all 5,000 items would be slow in a browser; JSON has them all.
 const SHOWN: usize = 100;
 
-/// Scripts by nonce only; pictures from the page itself only, so that opening the outbox tells
-/// nobody that an e-mail was read. Frames inherit it.
+/// Scripts by nonce only, and images from the page itself only, so that opening the outbox does not reveal that
+/// an e-mail was read. Frames inherit it.
 pub(super) fn content_security_policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src about:; connect-src 'self'; \
@@ -20,7 +20,7 @@ pub(super) fn content_security_policy(nonce: &str) -> String {
     )
 }
 
-/// The page; `version` is what its script compares to know that there is more.
+/// The page; its script polls `version` to detect new items.
 pub(super) fn render<'a>(
     items: impl ExactSizeIterator<Item = &'a OutboxItem>,
     base_url: &str,
@@ -53,14 +53,14 @@ pub(super) fn render<'a>(
 }
 
 fn summary(count: usize) -> String {
-    let things = if count == 1 { "message" } else { "messages" };
-    let shown = if count > SHOWN { format!(", the newest {SHOWN} of them here") } else { String::new() };
-    format!("{count} {things}, newest first{shown}. Nothing left this machine.")
+    let noun = if count == 1 { "message" } else { "messages" };
+    let shown = if count > SHOWN { format!(", the newest {SHOWN} shown") } else { String::new() };
+    format!("{count} {noun}, newest first{shown}. Nothing left this machine.")
 }
 
 fn nothing_yet(base_url: &str) -> Markup {
     html! {
-        p.empty { "Nothing was sent yet. What is sent through " code { (base_url) } " appears here by itself." }
+        p.empty { "Nothing has been sent yet. Messages sent through " code { (base_url) } " appear here automatically." }
     }
 }
 
@@ -99,7 +99,7 @@ fn channel(channel: Channel) -> &'static str {
     }
 }
 
-/// An e-mail's subject, else the beginning of the text.
+/// An e-mail's subject, or else the beginning of the text.
 fn title(item: &OutboxItem) -> String {
     let of_text = || {
         let text = item.text.as_deref().unwrap_or_default();
@@ -124,7 +124,7 @@ fn attachment(file: &Attachment) -> Markup {
     }
 }
 
-/// A picture cannot run anything; SVG as an `<img>` cannot either.
+/// Images cannot run anything, and neither can SVG in an `<img>`.
 fn is_picture(file: &Attachment) -> bool {
     file.content_type.starts_with("image/")
 }
@@ -133,7 +133,7 @@ fn data_url(file: &Attachment) -> String {
     format!("data:{};base64,{}", file.content_type, file.content)
 }
 
-/// Escaped text, whose web addresses can be followed.
+/// Escaped text with its web addresses as links.
 fn linked(text: &str) -> Markup {
     html! {
         @for piece in text.split_inclusive(char::is_whitespace) {
@@ -148,7 +148,7 @@ fn linked(text: &str) -> Markup {
     }
 }
 
-/// The document for the frame: pictures in place, links opening in a tab of their own.
+/// The document for the frame: with embedded images, and links that open in a new tab.
 fn frame(source: &str, files: &[Attachment]) -> String {
     let source = with_pictures(source, files);
     let base = "<base target=\"_blank\">";
@@ -162,7 +162,7 @@ fn frame(source: &str, files: &[Attachment]) -> String {
     }
 }
 
-/// Replaces `cid:…` by the attachment of that content id, where there is one.
+/// Replaces `cid:…` by the attachment with that content id, if there is one.
 fn with_pictures(source: &str, files: &[Attachment]) -> String {
     let mut shown = String::with_capacity(source.len());
     let mut rest = source;
@@ -179,19 +179,19 @@ fn with_pictures(source: &str, files: &[Attachment]) -> String {
     shown + rest
 }
 
-/// A content id ends where an attribute or a `url(…)` does.
+/// A content id ends where an attribute or a `url(…)` ends.
 fn content_id(rest: &str) -> &str {
     let ends = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '>' | '<' | ')');
     rest.split(ends).next().unwrap_or_default()
 }
 
-/// A content type is the sender's to choose, so the URL must not end the attribute it goes into.
+/// The sender chooses the content type, so the URL must not be able to end the attribute that contains it.
 fn attribute(url: &str) -> String {
     html! { (url) }.into_string().replace('\'', "&#39;")
 }
 
-/// Reloads when something was sent or the outbox was cleared, and not otherwise: what is open
-/// stays open and the page stays where it was scrolled to.
+/// Reloads only when something was sent or the outbox was cleared, so that open items stay open and the scroll
+/// position stays.
 const SCRIPT: &str = "\
 const seen = document.documentElement.dataset.version;
 setInterval(async () => {

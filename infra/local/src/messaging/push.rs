@@ -1,4 +1,4 @@
-//! SNS's platform applications and endpoints, and the events that they give.
+//! SNS's platform applications and endpoints, and their events.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::query::{Form, element, text};
 use super::sns::{Message, Outcome, check_arn};
 use super::{Messaging, aws_time, new_id};
 
-/// A token that begins so belongs to an app that is gone: the first push to it is accepted,
-/// fails, and disables its endpoint.
-const STALE: &str = "stale-";
-/// "less than 2KB": `CreatePlatformEndpoint`; refusals say 2048 bytes.
+/// A token with this prefix belongs to an app that was removed: the first push to it is accepted, fails, and
+/// disables its endpoint.
+const STALE_TOKEN_PREFIX: &str = "stale-";
+/// "less than 2KB": `CreatePlatformEndpoint`; error messages say 2048 bytes.
 const CUSTOM_USER_DATA_LIMIT: usize = 2048;
-/// The payload that APNs and FCM take.
+/// The largest payload of APNs and FCM.
 const PAYLOAD_LIMIT: usize = 4096;
 /// "Setting up a mobile app in Amazon SNS", Developer Guide.
 const PLATFORMS: [&str; 11] = [
@@ -34,12 +34,12 @@ const PLATFORMS: [&str; 11] = [
     "WNS",
 ];
 
-/// Where a platform application's events go: topics, by ARN.
+/// The topics of a platform application's events, by ARN.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationEvents {
     /// An endpoint's attributes changed (`EventEndpointUpdated`).
     pub endpoint_updated: Option<String>,
-    /// A push failed for good (`EventDeliveryFailure`).
+    /// A push failed permanently (`EventDeliveryFailure`).
     pub delivery_failure: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl ApplicationEvents {
     }
 }
 
-/// One app on one phone.
+/// An app on a phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Endpoint {
     application: String,
@@ -64,7 +64,7 @@ pub(super) struct Endpoint {
     custom_user_data: Option<String>,
 }
 
-/// `…:app/PLATFORM/name`, taken apart.
+/// The two last parts of `…:app/PLATFORM/name`.
 fn platform_and_name(application: &str) -> (&str, &str) {
     let resource = application.rsplit(":app/").next().unwrap_or_default();
     resource.split_once('/').unwrap_or((resource, ""))
@@ -111,7 +111,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
     Err(Fault::invalid_parameter(format!("{name} Reason: {reason}")))
 }
 
-/// Changes to an endpoint, each only where a request names it.
+/// The attributes of an endpoint that a request changes.
 #[derive(Default)]
 struct Changes {
     token: Option<String>,
@@ -170,13 +170,13 @@ fn stored_token(application: &str, token: &str) -> Result<String, Fault> {
     })
 }
 
-/// The same token with the same attributes is the same endpoint; with other attributes it is
-/// refused, naming the endpoint that exists. A request that does not say so means enabled.
+/// The same token with the same attributes gives the same endpoint; with other attributes it is an error that
+/// names the existing endpoint. The default is enabled.
 pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
     let application = form.required("PlatformApplicationArn")?;
     let token = form.required("Token")?;
     let mut changes = Changes::read(form.map("Attributes"))?;
-    // An attribute goes before the parameter of the same name.
+    // An attribute takes precedence over the parameter of the same name.
     let parameter = form.get("CustomUserData").map(str::to_owned);
     let custom_user_data = changes.custom_user_data.take().or(parameter);
     check_user_data(custom_user_data.as_deref())?;
@@ -192,7 +192,7 @@ pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
         enabled: changes.enabled.unwrap_or(true),
         custom_user_data: custom_user_data.filter(|data| !data.is_empty()),
     };
-    if let Some((arn, existing)) = holder(&state.endpoints, application, &endpoint.token) {
+    if let Some((arn, existing)) = find_by_token(&state.endpoints, application, &endpoint.token) {
         return if *existing == endpoint { Ok(Some(text("EndpointArn", arn))) } else { Err(token_taken(arn)) };
     }
     let arn = endpoint_arn(&state.endpoints, &endpoint);
@@ -200,8 +200,8 @@ pub(super) fn create_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
     Ok(Some(text("EndpointArn", &arn)))
 }
 
-/// The endpoint of the application that has the token; each application has its own tokens.
-fn holder<'a>(
+/// The application's endpoint with the token; each application has its own tokens.
+fn find_by_token<'a>(
     endpoints: &'a BTreeMap<String, Endpoint>,
     application: &str,
     token: &str,
@@ -209,7 +209,7 @@ fn holder<'a>(
     endpoints.iter().find(|(_, endpoint)| endpoint.application == application && endpoint.token == token)
 }
 
-/// Clients read the ARN out of this sentence, so not a letter of it may change.
+/// Clients parse the ARN out of this sentence, so it must match AWS's exactly.
 fn token_taken(arn: &str) -> Fault {
     Fault::invalid_parameter(format!(
         "Token Reason: Endpoint {arn} already exists with the same Token, but different \
@@ -217,14 +217,14 @@ fn token_taken(arn: &str) -> Fault {
     ))
 }
 
-/// AWS's endpoint ids are name-based UUIDs, so an endpoint deleted and made again may get the ARN
-/// it had; callers must bear that here too.
+/// AWS's endpoint ids are name-based UUIDs, so a deleted endpoint that is created again may get the same ARN;
+/// callers must tolerate that here too.
 fn endpoint_arn(endpoints: &BTreeMap<String, Endpoint>, endpoint: &Endpoint) -> String {
     let prefix = endpoint.application.replacen(":app/", ":endpoint/", 1);
     let name = format!("{}/{}", endpoint.application, endpoint.token);
     let arn = format!("{prefix}/{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()));
     if endpoints.contains_key(&arn) {
-        // That endpoint was given another token since.
+        // The endpoint with that ARN has another token by now.
         format!("{prefix}/{}", crate::random_id())
     } else {
         arn
@@ -263,7 +263,7 @@ pub(super) fn set_attributes(messaging: &Messaging, form: &Form) -> Outcome {
         if after == *before {
             return Ok(None);
         }
-        match holder(&state.endpoints, &after.application, &after.token) {
+        match find_by_token(&state.endpoints, &after.application, &after.token) {
             Some((other, _)) if other != arn => return Err(token_taken(other)),
             _ => {}
         }
@@ -297,7 +297,7 @@ pub(super) fn delete_endpoint(messaging: &Messaging, form: &Form) -> Outcome {
     Ok(None)
 }
 
-/// A push to one endpoint. Whether it arrives is found out later and told by events.
+/// A push to one endpoint. Whether it arrives is reported later by events.
 pub(super) fn publish(messaging: &Messaging, arn: &str, message: &Message<'_>) -> Result<String, Fault> {
     let id = new_id();
     let failed_application = {
@@ -307,7 +307,7 @@ pub(super) fn publish(messaging: &Messaging, arn: &str, message: &Message<'_>) -
             return Err(Fault::sns("EndpointDisabled", "Endpoint is disabled"));
         }
         let payload = payload(platform_and_name(&endpoint.application).0, message)?;
-        let is_stale = endpoint.token.starts_with(STALE);
+        let is_stale = endpoint.token.starts_with(STALE_TOKEN_PREFIX);
         endpoint.enabled = !is_stale;
         let application = is_stale.then(|| endpoint.application.clone());
         let item = OutboxItem::bare(Channel::Push, arn, payload, messaging.now());
@@ -321,13 +321,13 @@ pub(super) fn publish(messaging: &Messaging, arn: &str, message: &Message<'_>) -
     Ok(id)
 }
 
-/// Not `NotFound`: a publish to an endpoint that is gone is an invalid parameter to SNS.
+/// Not `NotFound`: for SNS, publishing to a deleted endpoint is an invalid parameter.
 fn no_target() -> Fault {
     Fault::invalid_parameter("TargetArn Reason: No endpoint found for the target arn specified")
 }
 
-/// What the platform's own service would be given: its entry of a structured message, which must
-/// be JSON itself, or else the default text.
+/// The payload for the platform's service: its entry of a structured message, which must be JSON itself, or
+/// else the default text.
 fn payload(platform: &str, message: &Message<'_>) -> Result<String, Fault> {
     if !message.is_structured {
         return Ok(message.body.to_owned());

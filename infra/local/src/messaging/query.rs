@@ -29,7 +29,7 @@ impl Form {
         self.get(name).ok_or_else(|| Fault::null_member(name))
     }
 
-    /// The entries of a list or map, in their order: the fields `{name}.{number}.…`.
+    /// The entries of a list or map, in order: the fields `{name}.{number}.…`.
     pub(super) fn entries(&self, name: &str) -> Vec<Self> {
         let mut entries = BTreeMap::<u32, Self>::new();
         for (key, value) in &self.0 {
@@ -62,8 +62,8 @@ pub(super) fn element(name: &str, inner: &str) -> String {
     format!("<{name}>{inner}</{name}>")
 }
 
-/// What no reader can mistake for markup, a carriage return kept from being normalised away;
-/// characters that XML cannot carry at all become the replacement character.
+/// Escapes markup, and carriage returns so that they are not normalized; characters that XML cannot contain
+/// become the replacement character.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for character in value.chars() {
@@ -81,7 +81,7 @@ fn escape(value: &str) -> String {
     escaped
 }
 
-/// The answer to `action`; some actions have no result.
+/// The response to `action`; some actions have no result.
 pub(super) fn respond(action: &str, outcome: Result<Option<String>, Fault>) -> Response {
     let id = new_id();
     let (status, body) = match outcome {

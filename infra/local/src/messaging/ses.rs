@@ -29,7 +29,7 @@ const TAG_LIMIT: usize = 256;
 /// The tags with a colon that SES lets a sender set.
 const FEEDBACK_TAGS: [&str; 2] = ["ses:feedback-id-a", "ses:feedback-id-b"];
 
-/// An e-mail, whichever way it was put.
+/// An e-mail, from either form of request.
 pub(super) struct Mail {
     pub(super) from: String,
     pub(super) to: Vec<String>,
@@ -44,7 +44,7 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// Everybody who gets it.
+    /// All recipients.
     pub(super) fn recipients(&self) -> impl Iterator<Item = &str> {
         let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
         all.map(String::as_str)
@@ -131,7 +131,7 @@ enum Disposition {
     Inline,
 }
 
-/// A name and a value by which events about the e-mail can be told apart.
+/// A name and a value that the e-mail's events repeat.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Tag {
@@ -175,7 +175,7 @@ fn send(messaging: &Messaging, request: SendEmail) -> Result<Value, Fault> {
     Ok(json!({ "MessageId": id }))
 }
 
-/// As SES makes them: the time, a UUID, a counter.
+/// In SES's format: the time, a UUID, a counter.
 fn message_id(messaging: &Messaging) -> String {
     let time = messaging.now().timestamp_millis();
     format!("0107{time:012x}-{}-000000", new_id())
@@ -209,7 +209,7 @@ fn mail(request: SendEmail) -> Result<Mail, Fault> {
     }
 }
 
-/// The request's sender and recipients go before those of the headers.
+/// The request's sender and recipients take precedence over those of the headers.
 fn raw_mail(
     email: Email,
     from: Option<String>,
@@ -308,7 +308,7 @@ fn no_set(name: &str) -> Fault {
     Fault::ses_not_found(format!("Configuration set <{name}> does not exist."))
 }
 
-/// SES names the sender as it was given and, where that has a display name, without it.
+/// SES names the sender as given and, if that has a display name, also without it.
 fn unverified(region: &str, from: &str) -> Fault {
     let address = super::identity::bare(from);
     let mut identities = vec![from];
@@ -328,7 +328,7 @@ struct CreateEmailIdentity {
     email_identity: String,
 }
 
-/// `POST /v2/email/identities`. It stays unverified: nobody clicks the link that is never sent.
+/// `POST /v2/email/identities`. It stays unverified, since no verification link is sent.
 pub(super) async fn create_email_identity(State(messaging): State<Messaging>, body: Bytes) -> Response {
     respond(read(&body).and_then(|request: CreateEmailIdentity| {
         let name = request.email_identity.to_lowercase();
@@ -399,12 +399,12 @@ pub(super) async fn create_configuration_set(State(messaging): State<Messaging>,
     }))
 }
 
-/// Whatever else is asked.
+/// Any other request.
 pub(super) async fn unknown_operation() -> Response {
     respond(Err(Fault::unknown_operation()))
 }
 
-/// What is no JSON is told apart from JSON that says something else.
+/// Distinguishes a body that is not JSON from JSON of another shape.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body)
         .map_err(|error| if error.is_data() { Fault::ses_bad_request(error.to_string()) } else { Fault::not_json() })

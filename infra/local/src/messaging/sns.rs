@@ -1,7 +1,7 @@
 //! SNS: topics, publishing, text messages. Platform endpoints are in [`super::push`].
 //!
-//! Wording and order of refusals follow "Amazon SNS API Reference" (Publish, PublishBatch) and,
-//! where it is silent, what the service was seen to answer.
+//! Wording and order of errors follow "Amazon SNS API Reference" (Publish, PublishBatch) and, where it is
+//! silent, observed responses of the service.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use super::{Messaging, TopicMessage, new_id, push, texts};
 const MESSAGE_LIMIT: usize = 256 * 1024;
 /// "1,600 characters" for one publish: "Sending SMS messages", Developer Guide.
 const SMS_LIMIT: usize = 1600;
-/// "Subjects must be … less than 100 characters long"; the service takes 100.
+/// "Subjects must be … less than 100 characters long"; the service accepts 100.
 const SUBJECT_LIMIT: usize = 100;
 /// "Messages per PublishBatch request: 10": "Amazon SNS endpoints and quotas".
 const BATCH_LIMIT: usize = 10;
@@ -30,10 +30,10 @@ const BATCH_ID_LIMIT: usize = 80;
 /// Type and value of each attribute, a binary value in base64.
 pub(super) type Attributes = BTreeMap<String, (String, String)>;
 
-/// What an action answers with: its result, where it has one.
+/// The result of an action, if it has one.
 pub(super) type Outcome = Result<Option<String>, Fault>;
 
-/// Every action, by its name in the form.
+/// All actions, by their name in the form.
 pub(super) async fn serve(State(messaging): State<Messaging>, body: Bytes) -> Response {
     let form = Form::parse(&body);
     let action = form.get("Action").unwrap_or_default();
@@ -73,7 +73,7 @@ fn create_topic(messaging: &Messaging, form: &Form) -> Outcome {
     Ok(Some(text("TopicArn", &arn)))
 }
 
-/// Where a publish goes.
+/// The destination of a publish.
 enum Destination<'a> {
     Phone(&'a str),
     Endpoint(&'a str),
@@ -89,7 +89,7 @@ impl<'a> Destination<'a> {
                 check_arn(messaging, "TargetArn", arn)?;
                 Ok(Self::Endpoint(arn))
             }
-            // A topic may stand in either parameter.
+            // Either parameter can contain a topic.
             (Some(arn), None, None) | (None, Some(arn), None) => {
                 check_arn(messaging, "TopicArn", arn)?;
                 Ok(Self::Topic(arn))
@@ -117,7 +117,7 @@ fn phone_number(number: &str) -> Result<&str, Fault> {
     }
 }
 
-/// An ARN has six parts, and names a thing of this region.
+/// An ARN has six parts, and is of this region.
 pub(super) fn check_arn(messaging: &Messaging, parameter: &str, arn: &str) -> Result<(), Fault> {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     if parts.len() < 6 {
@@ -132,11 +132,11 @@ pub(super) fn check_arn(messaging: &Messaging, parameter: &str, arn: &str) -> Re
     Ok(())
 }
 
-/// What is published, checked as far as its destination does not matter.
+/// A message to be published, after the checks that do not depend on its destination.
 pub(super) struct Message<'a> {
     pub(super) subject: Option<&'a str>,
     pub(super) body: &'a str,
-    /// Whether the body is a JSON object with an entry for each protocol.
+    /// True if the body is a JSON object with an entry for each protocol.
     pub(super) is_structured: bool,
     pub(super) attributes: Attributes,
 }
@@ -166,7 +166,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// The bytes that count towards AWS's limit: body, and name, type and value of attributes.
+    /// The bytes that count towards AWS's limit: the body, and name, type and value of attributes.
     fn size(&self) -> usize {
         let attributes = self.attributes.iter();
         let of_attribute =
@@ -186,7 +186,7 @@ impl<'a> Message<'a> {
         Ok(strings.collect())
     }
 
-    /// What a protocol without an entry of its own is given.
+    /// The text for a protocol without its own entry.
     fn default_body(&self) -> Result<String, Fault> {
         if !self.is_structured {
             return Ok(self.body.to_owned());
@@ -206,7 +206,7 @@ fn subject(subject: &str) -> Result<&str, Fault> {
     }
 }
 
-/// Base64 is how a binary value travels, not what it weighs.
+/// The size of a binary value is that of its bytes, not of its base64.
 fn value_size(kind: &str, value: &str) -> usize {
     match kind.strip_prefix("Binary") {
         Some(_) => BASE64_STANDARD.decode(value).map_or(0, |bytes| bytes.len()),
@@ -320,14 +320,14 @@ fn publish_to_topic(messaging: &Messaging, arn: &str, message: &Message<'_>) -> 
     Ok(id)
 }
 
-/// A batch that is itself wrong is refused as a whole; otherwise each entry has its own result.
+/// A batch that is invalid itself is rejected completely; otherwise each entry has its own result.
 fn publish_batch(messaging: &Messaging, form: &Form) -> Outcome {
     let arn = form.required("TopicArn")?;
     let entries = form.entries("PublishBatchRequestEntries.member");
     check_batch(&entries)?;
     check_arn(messaging, "TopicArn", arn)?;
     check_topic(messaging, arn)?;
-    // A bad attribute anywhere refuses the batch.
+    // An invalid attribute anywhere rejects the batch.
     let attributes: Vec<_> = entries.iter().map(attributes).collect::<Result<_, _>>()?;
     let messages: Vec<_> =
         entries.iter().zip(attributes).map(|(entry, attributes)| Message::read(entry, attributes)).collect();

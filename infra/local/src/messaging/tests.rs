@@ -1,4 +1,4 @@
-//! The rules, as the real SDK sees them over HTTP.
+//! Tests of the rules, through the real SDK over HTTP.
 
 use aws_credential_types::Credentials;
 use std::collections::{BTreeMap, HashMap};
@@ -49,7 +49,7 @@ fn config() -> MessagingConfig {
     }
 }
 
-/// An endpoint that listens, and the SDK's clients for it.
+/// A listening endpoint, and the SDK's clients for it.
 struct Stack {
     messaging: Messaging,
     sns: aws_sdk_sns::Client,
@@ -95,7 +95,7 @@ impl Stack {
         reply.attributes.expect("attributes")
     }
 
-    /// Sends a plain e-mail; the error's code, if it is refused.
+    /// Sends a plain e-mail; gives the error's code if it is rejected.
     async fn email(&self, from: &str, to: &[&str], set: Option<&str>) -> Result<String, String> {
         let body = mail::Body::builder().text(content("Hello")).build();
         let simple = mail::Message::builder().subject(content("Subject")).body(body).build();
@@ -131,7 +131,7 @@ fn message(error: &impl ProvideErrorMetadata) -> String {
     error.message().expect("a message").to_owned()
 }
 
-/// The events that are waiting, by their kind.
+/// The pending events by type.
 fn events(messages: &mut tokio::sync::mpsc::UnboundedReceiver<TopicMessage>) -> Vec<(String, Value)> {
     std::iter::from_fn(|| messages.try_recv().ok())
         .map(|message| {
@@ -401,7 +401,7 @@ async fn the_size_of_a_message_counts_bytes_and_attributes() {
         let value = MessageAttributeValue::builder().data_type("Binary");
         value.binary_value(Blob::new(vec![0; size])).build().expect("a value")
     };
-    // Name and type weigh 1 + 6 bytes; of the value its bytes count, not its base64.
+    // Name and type have 1 + 6 bytes; the value counts by its bytes, not its base64.
     let with = |size| publish("x".repeat(limit - 100)).message_attributes("n", binary(size));
     with(93).send().await.expect("just fits");
     with(94).send().await.expect_err("too long");

@@ -1,4 +1,4 @@
-//! What SNS logs of a text message, with delivery status logging switched on for all of them: "Amazon SNS SMS
+//! SNS's log lines for text messages, with delivery status logging switched on for all: "Amazon SNS SMS
 //! delivery monitoring with Amazon CloudWatch metrics and logs", Developer Guide.
 
 use serde_json::json;
@@ -6,12 +6,12 @@ use serde_json::json;
 use super::Messaging;
 use crate::logs::LogEntry;
 
-/// Numbers that fail: some of those by which AWS itself simulates a failure ("Simulator phone numbers", AWS End
-/// User Messaging SMS User Guide): of the United States, of Austria, of France and of the United Kingdom. A text to
-/// any other number arrives.
+/// Numbers that fail, from AWS's own list for simulating failures ("Simulator phone numbers", AWS End User
+/// Messaging SMS User Guide): one each of the United States, Austria, France and the United Kingdom. Texts to
+/// all other numbers arrive.
 const FAILING: [&str; 4] = ["+14254147167", "+43676800442032", "+33755512502", "+447860019067"];
 
-/// Logs what became of a text.
+/// Logs the delivery of a text.
 pub(super) fn log_delivery(messaging: &Messaging, number: &str, message_id: &str) {
     let fails = FAILING.contains(&number);
     let (status, response) = if fails {

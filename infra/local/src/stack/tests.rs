@@ -1,4 +1,4 @@
-//! The whole of it, small: what the tests of the system build on.
+//! Smoke tests of the system on which other tests build.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -31,17 +31,17 @@ async fn get(api: Api<'_>, path: &str) -> Answer {
 #[tokio::test]
 async fn from_a_file_of_people_to_a_phone_that_is_in() {
     let (stack, key) = started(StackOptions::default()).await;
-    let admin = Api::of(&stack).with(&key);
+    let admin = Api::anonymous(&stack).with_credential(&key);
     let file = std::env::temp_dir().join(format!("handset-people-{}.csv", crate::random_id()));
     fs::write(&file, "Username,E-mail,First name\nada,ada@example.com,Ada\nbob,nonsense,Bob\ncarl,,\n").unwrap();
 
     let first = people::import(admin, &file).await.unwrap();
-    assert_eq!((first.made, first.there, first.invited), (2, 0, 1));
-    assert_eq!(first.faults.len(), 2);
-    assert_eq!(first.faults[0].0, 3);
-    assert!(first.faults[0].1.contains("email"), "{first:?}");
+    assert_eq!((first.created, first.existing, first.invited), (2, 0, 1));
+    assert_eq!(first.errors.len(), 2);
+    assert_eq!(first.errors[0].0, 3);
+    assert!(first.errors[0].1.contains("email"), "{first:?}");
     let again = people::import(admin, &file).await.unwrap();
-    assert_eq!((again.made, again.there, again.invited), (0, 2, 0));
+    assert_eq!((again.created, again.existing, again.invited), (0, 2, 0));
     fs::remove_file(file).unwrap();
 
     stack.drain(Retry::Now).await.unwrap();
@@ -53,10 +53,10 @@ async fn from_a_file_of_people_to_a_phone_that_is_in() {
         "code": code, "device_identifier": "phone-1", "platform": "ios", "model_name": "iPhone 15",
         "os_version": "18.1", "app_version": "3.4.0", "push_token": "abc123",
     });
-    let registered = Api::of(&stack).post("/devices", &phone).await;
+    let registered = Api::anonymous(&stack).post("/devices", &phone).await;
     assert_eq!(registered.status, 201, "{:?}", registered.body);
     let credential = registered.body["credential"].as_str().unwrap();
-    let check_in = Api::of(&stack).with(credential).post("/devices/me/check-in", &json!({})).await;
+    let check_in = Api::anonymous(&stack).with_credential(credential).post("/devices/me/check-in", &json!({})).await;
     assert_eq!(check_in.body["access"], "allowed", "{:?}", check_in.body);
 
     stack.drain(Retry::Now).await.unwrap();
@@ -69,17 +69,17 @@ async fn from_a_file_of_people_to_a_phone_that_is_in() {
 #[tokio::test]
 async fn whoever_runs_the_machine_has_a_token_for_each_workspace_on_it() {
     let (stack, key) = started(StackOptions::default()).await;
-    let first = get(Api::of(&stack).with(&key), "/workspace").await.body["workspace_id"].clone();
+    let first = get(Api::anonymous(&stack).with_credential(&key), "/workspace").await.body["workspace_id"].clone();
     let second = stack.invoke("create-workspace", json!({"name": "Second"})).await.unwrap();
     let wanted = json!({"workspace_ids": [first, second["workspace_id"]]});
     let wanted = wanted.as_object().unwrap();
     for _again in 0..2 {
         let made = stack.operator.token(wanted.clone()).await.unwrap();
         let token = made["token"].as_str().unwrap();
-        let reached = get(Api::of(&stack).with(token), "/workspaces/list").await;
+        let reached = get(Api::anonymous(&stack).with_credential(token), "/workspaces/list").await;
         assert_eq!(reached.body["workspaces"].as_array().unwrap().len(), 2, "{:?}", reached.body);
     }
-    let members = get(Api::of(&stack).with(&key), "/members").await;
+    let members = get(Api::anonymous(&stack).with_credential(&key), "/members").await;
     assert_eq!(members.body["items"].as_array().unwrap().len(), 1, "{:?}", members.body);
     let unknown = json!({"workspace_ids": ["0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]});
     assert!(stack.operator.token(unknown.as_object().unwrap().clone()).await.is_err());
@@ -111,20 +111,20 @@ async fn a_restart_finds_everything_again() {
         let stack = Stack::start(options()).await.unwrap();
         let workspace = start_screen::workspace(&stack, Some(&folder)).await.unwrap();
         let user = json!({ "username": "ada", "email": "ada@example.com" });
-        let made = Api::of(&stack).with(&workspace.key).post("/users", &user).await;
+        let made = Api::anonymous(&stack).with_credential(&workspace.key).post("/users", &user).await;
         assert_eq!(made.status, 201, "{:?}", made.body);
-        stack.keep().unwrap();
+        stack.save().unwrap();
         workspace
     };
     let stack = Stack::start(options()).await.unwrap();
     let again = start_screen::workspace(&stack, Some(&folder)).await.unwrap();
     assert_eq!((again.key.as_str(), again.workspace_id), (workspace.key.as_str(), workspace.workspace_id));
-    let users = get(Api::of(&stack).with(&again.key), "/users").await;
+    let users = get(Api::anonymous(&stack).with_credential(&again.key), "/users").await;
     assert_eq!(users.body["items"][0]["username"], "ada", "{:?}", users.body);
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A service that takes its time, and now and then does not answer.
+/// A service that is slow, and sometimes does not respond.
 #[derive(Debug)]
 struct Busy<C> {
     client: C,
@@ -155,7 +155,7 @@ impl HttpConnector for Busy<SharedHttpConnector> {
 #[tokio::test]
 async fn it_goes_back_to_how_everything_stood_and_what_was_to_be_done_is_to_be_done_again() {
     let (stack, key) = started(StackOptions::default()).await;
-    let admin = Api::of(&stack).with(&key);
+    let admin = Api::anonymous(&stack).with_credential(&key);
     let made = admin.post("/users", &json!({"username": "ada", "email": "ada@example.com"})).await;
     let path = format!("/users/{}/invite", made.body["user_id"].as_str().unwrap());
     let _invited = admin.post(&path, &json!({"channel": "email"})).await;
@@ -167,7 +167,7 @@ async fn it_goes_back_to_how_everything_stood_and_what_was_to_be_done_is_to_be_d
         stack.drain(Retry::Now).await.unwrap();
         assert_eq!(stack.messaging().outbox().len(), 1);
         assert_eq!(get(admin, "/users").await.body["items"].as_array().unwrap().len(), 2);
-        stack.back_to(&mark).unwrap();
+        stack.restore(&mark).unwrap();
     }
     let file = mark.file.clone();
     drop(mark);
@@ -185,10 +185,10 @@ async fn on_a_busy_machine_the_demonstration_takes_longer_and_comes_out_the_same
         }
         connection
     });
-    let options = StackOptions { now: clock.now(), driven: true, adjust: Some(adjust), ..StackOptions::default() };
+    let options = StackOptions { now: clock.now(), automatic: true, adjust: Some(adjust), ..StackOptions::default() };
     let (stack, key) = started(options).await;
-    demo::make(&stack, &key, &clock, 24).await.unwrap();
-    let devices = get(Api::of(&stack).with(&key), "/devices?limit=100").await;
+    demo::create(&stack, &key, &clock, 24).await.unwrap();
+    let devices = get(Api::anonymous(&stack).with_credential(&key), "/devices?limit=100").await;
     assert_eq!(devices.body["items"].as_array().map(Vec::len), Some(33), "{:?}", devices.body);
 }
 
@@ -196,8 +196,8 @@ async fn on_a_busy_machine_the_demonstration_takes_longer_and_comes_out_the_same
 async fn the_demonstration_shows_phones_in_every_state() {
     let clock = DemoClock::default();
     let (stack, key) = started(StackOptions { now: clock.now(), ..StackOptions::default() }).await;
-    demo::make(&stack, &key, &clock, 40).await.unwrap();
-    let admin = Api::of(&stack).with(&key);
+    demo::create(&stack, &key, &clock, 40).await.unwrap();
+    let admin = Api::anonymous(&stack).with_credential(&key);
     for state in ["never_seen", "in_use", "silent", "blocked", "deleted"] {
         let status = if state == "deleted" { "deleted" } else { "active" };
         let mut found = false;

@@ -1,34 +1,34 @@
-//! A function's properties as SAM completes them: what the function does not say itself, `Globals` say.
+//! Function properties as SAM completes them: properties that a function lacks come from `Globals`.
 
 use serde_json::{Map, Value};
 
-use super::{TemplateError, fault, known, mapping, texts};
+use super::{TemplateError, mapping, require_known, template_error, texts};
 
-/// What means nothing on one machine.
-const WITHOUT_MEANING: &[&str] = &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"];
+/// Properties without a meaning on one machine.
+const IGNORED: &[&str] = &["Runtime", "Architectures", "CodeUri", "Tracing", "LoggingConfig"];
 const MERGED: &[&str] = &["MemorySize", "Timeout", "PermissionsBoundary", "Environment"];
 
-/// What `Globals` say of every function.
+/// The section `Globals` for functions.
 pub(super) struct Globals<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Globals<'a> {
     /// Reads the section `Globals`.
     pub(super) fn read(section: &'a Value) -> Result<Self, TemplateError> {
         let Some(section) = section.as_object() else { return Ok(Self(None)) };
-        known(section, &["Function"])?;
+        require_known(section, &["Function"])?;
         let function = section.get("Function").and_then(Value::as_object);
         if let Some(function) = function {
-            known(function, &[WITHOUT_MEANING, MERGED].concat())?;
+            require_known(function, &[IGNORED, MERGED].concat())?;
         }
         Ok(Self(function))
     }
 
-    /// The properties of a function with what it takes from here. A mapping is merged name by name, the function's own
-    /// first; what its `IgnoreGlobals` names is not taken.
+    /// A function's properties with those of `Globals`. Mappings are merged by name, the function's own entries
+    /// first; properties in its `IgnoreGlobals` are not added.
     pub(super) fn complete(&self, function: &Value) -> Result<Value, TemplateError> {
         let ignored = function.get("IgnoreGlobals").map_or_else(|| Ok(Vec::new()), texts)?;
         if let Some(unknown) = ignored.iter().find(|name| !MERGED.contains(&name.as_str())) {
-            return Err(fault(format!("IgnoreGlobals: {unknown} is not known here")));
+            return Err(template_error(format!("IgnoreGlobals: {unknown} is not supported")));
         }
         let mut properties = mapping(&function["Properties"], "Properties")?.clone();
         for (name, global) in self.0.into_iter().flatten() {

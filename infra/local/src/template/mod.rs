@@ -1,8 +1,8 @@
-//! `template.yaml` as this machine understands it: which operations there are, what triggers each, what each
-//! may do, and which tables, topics and queues there are.
+//! `template.yaml` as this machine uses it: the operations, their triggers and permissions, and the tables,
+//! topics and queues.
 //!
-//! Nothing in the template is passed over in silence: a function, property, trigger or resource type that this
-//! module does not know is an error that names it, so that the local stack never quietly differs from AWS.
+//! Nothing in the template is ignored silently: an unknown function, property, trigger or resource type is an
+//! error that names it, so that the local stack never quietly differs from AWS.
 
 mod globals;
 mod resolve;
@@ -31,29 +31,29 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-fn fault(what: impl Into<String>) -> TemplateError {
+fn template_error(what: impl Into<String>) -> TemplateError {
     TemplateError(what.into())
 }
 
-/// Where the stack is said to be: what ARNs and names are made of.
+/// The stack's location, for ARNs and names.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct StackLocation {
     /// The AWS region.
     pub region: String,
     /// The AWS account.
     pub account: String,
-    /// The stack's name, with which tables and functions begin.
+    /// The stack's name, the prefix of tables' and functions' names.
     pub stack: String,
 }
 
-impl Default for Place {
+impl Default for StackLocation {
     fn default() -> Self {
         Self { region: "us-east-1".into(), account: "000000000000".into(), stack: "handset".into() }
     }
 }
 
-impl Place {
-    /// The ARN of a thing of this place.
+impl StackLocation {
+    /// An ARN in this location.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
         let region = if service == "iam" { "" } else { &self.region };
@@ -61,30 +61,30 @@ impl Place {
     }
 }
 
-/// The template, worked out for one place and one set of parameters.
+/// The template, resolved for one location and one set of parameters.
 #[derive(Debug)]
 pub struct Template {
     /// Every operation, in the template's order.
     pub functions: Vec<Function>,
     /// A `CreateTable` request for every table.
     pub tables: Vec<Value>,
-    /// Every queue, dead letters too.
+    /// Every queue, including dead-letter queues.
     pub queues: Vec<Queue>,
     /// Every topic's ARN.
     pub topics: Vec<String>,
-    /// Queues that receive what is published to topics.
+    /// Queues that receive messages of topics.
     pub subscriptions: Vec<Subscription>,
-    /// Log groups whose lines run operations.
+    /// Log groups whose lines invoke operations.
     pub log_subscriptions: Vec<LogSubscription>,
     /// SES's configuration sets.
     pub configuration_sets: Vec<String>,
-    /// Where a configuration set's events go.
+    /// Destinations of configuration sets' events.
     pub event_destinations: Vec<EventDestination>,
-    /// What the stack tells whoever deploys it.
+    /// The stack's outputs.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// One operation: a Lambda function with its triggers and rights.
+/// An operation: a Lambda function with its triggers and permissions.
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Its name in the template: `BlockDevice`.
@@ -93,25 +93,25 @@ pub struct Function {
     pub operation: String,
     /// Its environment.
     pub variables: BTreeMap<String, String>,
-    /// How long a run may take.
+    /// The function's timeout.
     pub timeout: Duration,
     /// HTTP routes.
     pub routes: Vec<Route>,
-    /// Schedules that are switched on.
+    /// Enabled schedules.
     pub schedules: Vec<Schedule>,
-    /// True if it runs once a deployment of the stack is done.
+    /// True if it runs after each deployment of the stack.
     pub runs_when_deployed: bool,
     /// Streams of tables.
     pub streams: Vec<StreamTrigger>,
-    /// Topics that run it, with their filters.
+    /// Topics that invoke it, with their filters.
     pub topics: Vec<TopicTrigger>,
-    /// Queues that run it.
+    /// Queues that invoke it.
     pub queues: Vec<QueueTrigger>,
-    /// How often an asynchronous run is tried.
+    /// Attempts of an asynchronous run.
     pub attempts: u32,
-    /// The queue's ARN in which an event ends that no attempt could handle.
+    /// ARN of the queue for events whose attempts have all failed.
     pub dead_letters: Option<String>,
-    /// What its role may do.
+    /// The permissions of its role.
     pub statements: Vec<Statement>,
 }
 
@@ -125,7 +125,7 @@ pub enum Route {
         /// The path.
         path: String,
     },
-    /// Whatever no other route takes.
+    /// Any request that no other route matches.
     Default,
 }
 
@@ -140,10 +140,10 @@ impl Route {
     }
 }
 
-/// A run at regular times.
+/// A run at a fixed interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// From one run to the next.
+    /// The interval.
     pub every: Duration,
 }
 
@@ -154,9 +154,9 @@ pub struct StreamTrigger {
     pub table: String,
     /// The stream's ARN.
     pub stream_arn: String,
-    /// How many records a run takes at most.
+    /// The most records of a run.
     pub batch_size: usize,
-    /// Records that fit none of these are passed over; without any, all are taken.
+    /// Records that match none of these are skipped; without filters all are taken.
     pub filters: Vec<Pattern>,
 }
 
@@ -165,7 +165,7 @@ pub struct StreamTrigger {
 pub struct TopicTrigger {
     /// The topic.
     pub topic_arn: String,
-    /// On the message's attributes.
+    /// A filter on the message's attributes.
     pub filter: Option<Pattern>,
 }
 
@@ -174,9 +174,9 @@ pub struct TopicTrigger {
 pub struct QueueTrigger {
     /// The queue.
     pub queue_arn: String,
-    /// How many messages a run takes at most.
+    /// The most messages of a run.
     pub batch_size: usize,
-    /// How many runs there are at once at most.
+    /// The most concurrent runs.
     pub concurrency: usize,
 }
 
@@ -187,21 +187,21 @@ pub struct Queue {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// How long a received message is hidden.
+    /// Visibility timeout: how long a received message is hidden.
     pub visibility: Duration,
     /// How long a message is kept.
     pub retention: Duration,
-    /// Where messages end that keep failing.
+    /// Destination of messages that keep failing.
     pub redrive: Option<Redrive>,
 }
 
-/// Where a queue's failing messages go.
+/// Destination of a queue's failing messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// The queue for dead letters.
+    /// ARN of the dead-letter queue.
     pub to_arn: String,
     /// How often a message is received before it goes there.
-    pub most_receives: u32,
+    pub max_receives: u32,
 }
 
 /// A queue's subscription to a topic.
@@ -211,20 +211,20 @@ pub struct Subscription {
     pub topic_arn: String,
     /// The queue.
     pub queue_arn: String,
-    /// Whether the message's body is what was published, rather than SNS's envelope of it.
+    /// True if the body is the published message, without SNS's envelope.
     pub raw: bool,
-    /// On the message's attributes.
+    /// A filter on the message's attributes.
     pub filter: Option<Pattern>,
 }
 
-/// Where the events of a configuration set go.
+/// Destination of a configuration set's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDestination {
     /// The configuration set's name.
     pub configuration_set: String,
     /// The topic.
     pub topic_arn: String,
-    /// Which events, such as `BOUNCE`.
+    /// The event types, such as `BOUNCE`.
     pub events: Vec<String>,
 }
 
@@ -235,29 +235,29 @@ pub struct LogSubscription {
     pub name: String,
     /// The log group.
     pub group: String,
-    /// The operation that is run with what is written to the group.
+    /// The operation that is invoked for lines of the group.
     pub operation: String,
 }
 
-/// A right: any of the actions on any of the resources, either with `*` for any text.
+/// A policy statement: any of the actions on any of the resources, with `*` as a wildcard in both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Such as `dynamodb:PutItem`.
     pub actions: Vec<String>,
-    /// ARNs. None if the statement says by [`Self::but`] what it is about.
+    /// ARNs. Empty if the statement uses [`Self::not_resources`].
     pub resources: Vec<String>,
-    /// ARNs, if the statement is about every resource but these (`NotResource`).
-    pub but: Vec<String>,
-    /// The partitions of a table that it is about (`dynamodb:LeadingKeys`); none if it is about all.
+    /// ARNs of `NotResource`: the statement is about all other resources.
+    pub not_resources: Vec<String>,
+    /// Partition keys of a table to which it is restricted (`dynamodb:LeadingKeys`); empty for no restriction.
     pub partitions: Vec<String>,
-    /// The addresses that e-mails may come from (`ses:FromAddress`); none if the statement asks for none.
+    /// Sender addresses to which it is restricted (`ses:FromAddress`); empty for no restriction.
     pub senders: Vec<String>,
 }
 
 impl Statement {
-    /// Whether it is about a resource, of which `fits` says whether a pattern fits it.
+    /// True if it is about a resource; `fits` tests a pattern.
     pub fn covers(&self, fits: impl Fn(&String) -> bool) -> bool {
-        self.resources.iter().any(&fits) || (!self.but.is_empty() && !self.but.iter().any(&fits))
+        self.resources.iter().any(&fits) || (!self.not_resources.is_empty() && !self.not_resources.iter().any(&fits))
     }
 }
 
@@ -265,10 +265,14 @@ impl Template {
     /// Reads the template's text. Parameters that are not given have their defaults.
     ///
     /// # Errors
-    /// Names what this stack does not know, or what is missing.
-    pub fn read(text: &str, place: &Place, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+    /// What is not supported, or missing.
+    pub fn read(
+        text: &str,
+        location: &StackLocation,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Self, TemplateError> {
         let template = yaml::read(text)?;
-        let resolver = Resolver::new(&template, place, parameters)?;
+        let resolver = Resolver::new(&template, location, parameters)?;
         let resources = mapping(&template["Resources"], "Resources")?;
         let mut read = Self {
             functions: Vec::new(),
@@ -282,11 +286,11 @@ impl Template {
             outputs: outputs(&template["Outputs"], &resolver)?,
         };
         let globals = Globals::read(&template["Globals"])?;
-        // Functions first: what feeds them may stand before them.
+        // Functions first, since their triggers may precede them.
         let (functions, others): (Vec<_>, Vec<_>) =
             resources.iter().partition(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
         for (name, resource) in functions.into_iter().chain(others) {
-            let within = |error: TemplateError| fault(format!("{name}: {}", error.0));
+            let within = |error: TemplateError| template_error(format!("{name}: {}", error.0));
             read.resource(name, resource, resources, &globals, &resolver).map_err(within)?;
         }
         Ok(read)
@@ -306,7 +310,7 @@ impl Template {
         globals: &Globals<'_>,
         resolver: &Resolver<'_>,
     ) -> Result<(), TemplateError> {
-        let kind = resource["Type"].as_str().ok_or_else(|| fault("no Type"))?;
+        let kind = resource["Type"].as_str().ok_or_else(|| template_error("no Type"))?;
         let is_made = resource["Condition"].as_str().map_or(Ok(true), |condition| resolver.condition(condition))?;
         if UNUSED.contains(&kind) || !is_made {
             return Ok(());
@@ -322,8 +326,8 @@ impl Template {
             "AWS::Lambda::EventSourceMapping" => {
                 let fed = resource["Properties"]["FunctionName"]["Ref"].as_str();
                 let function = self.functions.iter_mut().find(|function| Some(function.name.as_str()) == fed);
-                let function =
-                    function.ok_or_else(|| fault("FunctionName is no !Ref to a function of the template"))?;
+                let function = function
+                    .ok_or_else(|| template_error("FunctionName is not a !Ref to a function of the template"))?;
                 add_source(function, &properties)?;
             }
             "AWS::DynamoDB::Table" => self.tables.push(create_table(&properties)?),
@@ -337,13 +341,13 @@ impl Template {
             "AWS::SES::ConfigurationSetEventDestination" => {
                 self.event_destinations.push(event_destination(&properties)?);
             }
-            other => return Err(fault(format!("the resource type {other} is not known here"))),
+            other => return Err(template_error(format!("the resource type {other} is not supported"))),
         }
         Ok(())
     }
 }
 
-/// Types that mean nothing on one machine, or are read by way of what refers to them.
+/// Resource types without a meaning on one machine, or read through what refers to them.
 const UNUSED: &[&str] = &[
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
@@ -363,9 +367,9 @@ fn function(
     properties: &Value,
     statements: Vec<Statement>,
 ) -> Result<Function, TemplateError> {
-    known(mapping(resource, name)?, &["Type", "IgnoreGlobals", "Metadata", "Properties"])?;
+    require_known(mapping(resource, name)?, &["Type", "IgnoreGlobals", "Metadata", "Properties"])?;
     let entries = mapping(properties, "Properties")?;
-    known(
+    require_known(
         entries,
         &[
             "FunctionName",
@@ -396,14 +400,14 @@ fn function(
         statements,
     };
     if let Some(config) = entries.get("EventInvokeConfig") {
-        known(mapping(config, "EventInvokeConfig")?, &["MaximumRetryAttempts"])?;
+        require_known(mapping(config, "EventInvokeConfig")?, &["MaximumRetryAttempts"])?;
         function.attempts = 1 + small(number(config, "MaximumRetryAttempts")?)?;
     }
     if let Some(queue) = entries.get("DeadLetterQueue") {
         function.dead_letters = Some(text(queue, "TargetArn")?);
     }
     for (event, trigger) in properties["Events"].as_object().into_iter().flatten() {
-        let within = |error: TemplateError| fault(format!("{event}: {}", error.0));
+        let within = |error: TemplateError| template_error(format!("{event}: {}", error.0));
         add_trigger(&mut function, trigger).map_err(within)?;
     }
     Ok(function)
@@ -414,33 +418,33 @@ fn add_trigger(function: &mut Function, trigger: &Value) -> Result<(), TemplateE
     let of = &trigger["Properties"];
     match trigger["Type"].as_str() {
         Some("Schedule") => {
-            known(properties, &["Schedule", "State"])?;
+            require_known(properties, &["Schedule", "State"])?;
             if properties.get("State").is_none_or(|state| state == "ENABLED") {
                 function.schedules.push(Schedule { every: interval(&text(of, "Schedule")?)? });
             }
         }
-        // The only other events that are known here are those of the stack's own deployment.
+        // The only other supported events are those of the stack's own deployment.
         Some("EventBridgeRule") => {
-            known(properties, &["Pattern"])?;
+            require_known(properties, &["Pattern"])?;
             if properties.get("Pattern").is_none_or(|pattern| pattern["source"] != json!(["aws.cloudformation"])) {
-                return Err(fault("the pattern of events is not known here".to_owned()));
+                return Err(template_error("the pattern of events is not supported".to_owned()));
             }
             function.runs_when_deployed = true;
         }
         Some("SNS") => {
-            known(properties, &["Topic", "FilterPolicy"])?;
+            require_known(properties, &["Topic", "FilterPolicy"])?;
             let filter = properties.get("FilterPolicy").map(pattern).transpose()?;
             function.topics.push(TopicTrigger { topic_arn: text(of, "Topic")?, filter });
         }
-        other => return Err(fault(format!("the trigger {other:?} is not known here"))),
+        other => return Err(template_error(format!("the trigger {other:?} is not supported"))),
     }
     Ok(())
 }
 
-/// The function's own `Routes`, of which the API's definition is made (see [`crate::definition`]).
+/// The function's own `Routes`, from which the API's definition is generated (see [`crate::definition`]).
 fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
     let Some(metadata) = metadata.as_object() else { return Ok(Vec::new()) };
-    known(metadata, &["Routes"])?;
+    require_known(metadata, &["Routes"])?;
     let written = metadata.get("Routes").map_or_else(|| Ok(Vec::new()), texts)?;
     written
         .into_iter()
@@ -451,12 +455,12 @@ fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
             {
                 Ok(Route::On { method: method.to_owned(), path: path.to_owned() })
             }
-            _ => Err(fault(format!("the route {key:?} is neither a method with a path nor $default"))),
+            _ => Err(template_error(format!("the route {key:?} is neither a method with a path nor $default"))),
         })
         .collect()
 }
 
-/// What Lambda itself fetches and hands to the function: a stream or a queue.
+/// A source that Lambda polls for the function: a stream or a queue.
 fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> {
     let properties = mapping(of, "Properties")?;
     let arn = text(of, "EventSourceArn")?;
@@ -465,7 +469,7 @@ fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> 
         return Ok(());
     }
     let names = ["FunctionName", "EventSourceArn", "BatchSize", "FunctionResponseTypes", "ScalingConfig"];
-    known(properties, &names)?;
+    require_known(properties, &names)?;
     partial_failures(of)?;
     let concurrency = match properties.get("ScalingConfig") {
         Some(scaling) => count(scaling, "MaximumConcurrency")?,
@@ -476,7 +480,7 @@ fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> 
 }
 
 fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Result<StreamTrigger, TemplateError> {
-    known(
+    require_known(
         properties,
         &[
             "FunctionName",
@@ -494,7 +498,7 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
         json!({ "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": -1, "BisectBatchOnFunctionError": true });
     for (name, value) in expected.as_object().into_iter().flatten() {
         if properties.get(name) != Some(value) {
-            return Err(fault(format!("{name} other than {value} is not known here")));
+            return Err(template_error(format!("{name} other than {value} is not supported")));
         }
     }
     let table = stream_arn.split('/').nth(1).unwrap_or_default().to_owned();
@@ -503,28 +507,28 @@ fn stream(of: &Value, properties: &Map<String, Value>, stream_arn: String) -> Re
         .iter()
         .map(|filter| {
             let written = text(filter, "Pattern")?;
-            pattern(&serde_json::from_str(&written).map_err(|error| fault(format!("Pattern: {error}")))?)
+            pattern(&serde_json::from_str(&written).map_err(|error| template_error(format!("Pattern: {error}")))?)
         })
         .collect::<Result<_, _>>()?;
     Ok(StreamTrigger { table, stream_arn, batch_size: count(of, "BatchSize")?, filters })
 }
 
-/// Batches are driven here as one that reports its failures; the other way is not built.
+/// Only functions that report partial batch failures are supported.
 fn partial_failures(of: &Value) -> Result<(), TemplateError> {
     if of["FunctionResponseTypes"] == json!(["ReportBatchItemFailures"]) {
         Ok(())
     } else {
-        Err(fault("FunctionResponseTypes is not [ReportBatchItemFailures]"))
+        Err(template_error("FunctionResponseTypes is not [ReportBatchItemFailures]"))
     }
 }
 
 fn pattern(written: &Value) -> Result<Pattern, TemplateError> {
-    Pattern::read(written).map_err(fault)
+    Pattern::read(written).map_err(template_error)
 }
 
 /// `rate(5 minutes)` as a duration.
 fn interval(schedule: &str) -> Result<Duration, TemplateError> {
-    let unknown = || fault(format!("the schedule {schedule} is not known here"));
+    let unknown = || template_error(format!("the schedule {schedule} is not supported"));
     let rate = schedule.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(unknown)?;
     let (number, unit) = rate.split_once(' ').ok_or_else(unknown)?;
     let seconds = match unit.trim_end_matches('s') {
@@ -544,13 +548,13 @@ fn variables(environment: &Value) -> Result<BTreeMap<String, String>, TemplateEr
 
 fn queue(resolver: &Resolver<'_>, name: &str, properties: &Value) -> Result<Queue, TemplateError> {
     let entries = mapping(properties, "Properties")?;
-    known(
+    require_known(
         entries,
         &["QueueName", "SqsManagedSseEnabled", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"],
     )?;
     let redrive = entries.get("RedrivePolicy").map(|policy| {
-        let most_receives = small(number(policy, "maxReceiveCount")?)?;
-        Ok(Redrive { to_arn: text(policy, "deadLetterTargetArn")?, most_receives })
+        let max_receives = small(number(policy, "maxReceiveCount")?)?;
+        Ok(Redrive { to_arn: text(policy, "deadLetterTargetArn")?, max_receives })
     });
     let visibility = entries.get("VisibilityTimeout").map_or(Ok(30), |_| number(properties, "VisibilityTimeout"))?;
     Ok(Queue {
@@ -564,9 +568,9 @@ fn queue(resolver: &Resolver<'_>, name: &str, properties: &Value) -> Result<Queu
 
 fn subscription(properties: &Value) -> Result<Subscription, TemplateError> {
     let entries = mapping(properties, "Properties")?;
-    known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
+    require_known(entries, &["TopicArn", "Protocol", "Endpoint", "RawMessageDelivery", "FilterPolicy"])?;
     if properties["Protocol"] != "sqs" {
-        return Err(fault(format!("a subscription by {} is not known here", properties["Protocol"])));
+        return Err(template_error(format!("a subscription by {} is not supported", properties["Protocol"])));
     }
     Ok(Subscription {
         topic_arn: text(properties, "TopicArn")?,
@@ -582,9 +586,9 @@ fn log_subscription(
     properties: &Value,
     all: &Map<String, Value>,
 ) -> Result<LogSubscription, TemplateError> {
-    known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
+    require_known(mapping(properties, "Properties")?, &["LogGroupName", "FilterPattern", "DestinationArn"])?;
     if properties["FilterPattern"] != "" {
-        return Err(fault("a FilterPattern other than of everything is not known here"));
+        return Err(template_error("a FilterPattern other than of everything is not supported"));
     }
     let destination = text(properties, "DestinationArn")?;
     let is_destination = |function: &str, resource: &Value| {
@@ -592,14 +596,15 @@ fn log_subscription(
             && resolver.text(&json!({ "Fn::GetAtt": [function, "Arn"] })).is_ok_and(|arn| arn == destination)
     };
     let function = all.iter().find(|(function, resource)| is_destination(function, resource));
-    let (_, function) = function.ok_or_else(|| fault(format!("{destination} is none of the template's functions")))?;
+    let (_, function) =
+        function.ok_or_else(|| template_error(format!("{destination} is not one of the template's functions")))?;
     let operation = text(&function["Properties"], "Handler")?;
     Ok(LogSubscription { name: name.to_owned(), group: text(properties, "LogGroupName")?, operation })
 }
 
 fn event_destination(properties: &Value) -> Result<EventDestination, TemplateError> {
     let of = &properties["EventDestination"];
-    known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
+    require_known(mapping(of, "EventDestination")?, &["Name", "Enabled", "MatchingEventTypes", "SnsDestination"])?;
     Ok(EventDestination {
         configuration_set: text(properties, "ConfigurationSetName")?,
         topic_arn: text(&of["SnsDestination"], "TopicARN")?,
@@ -612,13 +617,13 @@ fn outputs(outputs: &Value, resolver: &Resolver<'_>) -> Result<BTreeMap<String, 
     outputs.map(|(name, output)| Ok((name.clone(), resolver.text(&output["Value"])?))).collect()
 }
 
-/// The table as a request to make it.
+/// The `CreateTable` request for a table.
 fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     let entries = mapping(properties, "Properties")?;
     let taken = ["TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"];
     let without_meaning =
         ["PointInTimeRecoverySpecification", "SSESpecification", "StreamSpecification", "TimeToLiveSpecification"];
-    known(entries, &[taken.as_slice(), &without_meaning].concat())?;
+    require_known(entries, &[taken.as_slice(), &without_meaning].concat())?;
     let mut request: Map<String, Value> = entries
         .iter()
         .filter(|(name, _)| taken.contains(&name.as_str()))
@@ -631,14 +636,14 @@ fn create_table(properties: &Value) -> Result<Value, TemplateError> {
     Ok(Value::Object(request))
 }
 
-/// One text or a list of them.
+/// A text or a list of texts.
 fn texts(value: &Value) -> Result<Vec<String>, TemplateError> {
     let one = std::slice::from_ref(value);
     value
         .as_array()
         .map_or(one, Vec::as_slice)
         .iter()
-        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| fault(format!("{item} where a text is needed"))))
+        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| template_error(format!("{item} but must be text"))))
         .collect()
 }
 
@@ -647,12 +652,12 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn mapping<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, TemplateError> {
-    value.as_object().ok_or_else(|| fault(format!("{what} is missing")))
+    value.as_object().ok_or_else(|| template_error(format!("{what} is missing")))
 }
 
-fn known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
+fn require_known(entries: &Map<String, Value>, names: &[&str]) -> Result<(), TemplateError> {
     match entries.keys().find(|key| !names.contains(&key.as_str())) {
-        Some(unknown) => Err(fault(format!("{unknown} is not known here"))),
+        Some(unknown) => Err(template_error(format!("{unknown} is not supported"))),
         None => Ok(()),
     }
 }
@@ -661,20 +666,20 @@ fn text(of: &Value, name: &str) -> Result<String, TemplateError> {
     match &of[name] {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(fault(format!("{name} is {other}, where a text is needed"))),
+        other => Err(template_error(format!("{name} is {other}, but must be text"))),
     }
 }
 
 fn number(of: &Value, name: &str) -> Result<u64, TemplateError> {
-    of[name].as_u64().ok_or_else(|| fault(format!("{name} is {}, where a number is needed", of[name])))
+    of[name].as_u64().ok_or_else(|| template_error(format!("{name} is {}, but must be a number", of[name])))
 }
 
 fn count(of: &Value, name: &str) -> Result<usize, TemplateError> {
-    usize::try_from(number(of, name)?).map_err(|_| fault(format!("{name} is too large")))
+    usize::try_from(number(of, name)?).map_err(|_| template_error(format!("{name} is too large")))
 }
 
 fn small(number: u64) -> Result<u32, TemplateError> {
-    u32::try_from(number).map_err(|_| fault(format!("{number} is too large")))
+    u32::try_from(number).map_err(|_| template_error(format!("{number} is too large")))
 }
 
 #[cfg(test)]
@@ -682,7 +687,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Template, TemplateError> {
-        Template::read(text, &Place::default(), &BTreeMap::new())
+        Template::read(text, &StackLocation::default(), &BTreeMap::new())
     }
 
     fn own() -> Template {
@@ -692,7 +697,7 @@ mod tests {
     fn with<const N: usize>(more: [(&str, &str); N]) -> Template {
         let given = [("PublicUrl", "http://127.0.0.1:4750"), ("SenderAddress", "phones@example.com")];
         let given = given.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Template::read(crate::TEMPLATE, &Place::default(), &given).unwrap()
+        Template::read(crate::TEMPLATE, &StackLocation::default(), &given).unwrap()
     }
 
     #[test]
@@ -768,7 +773,7 @@ mod tests {
             ),
             (
                 "Resources:\n  A: {Type: AWS::Logs::SubscriptionFilter, Properties: {LogGroupName: g, FilterPattern: '', DestinationArn: y}}",
-                "none of the template's functions",
+                "not one of the template's functions",
             ),
             ("Globals: {Function: {Layers: []}}\nResources: {}", "Layers"),
             ("Resources:\n  A: {Type: AWS::Lambda::EventSourceMapping, Properties: {FunctionName: f}}", "FunctionName"),

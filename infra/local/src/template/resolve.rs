@@ -1,15 +1,15 @@
-//! CloudFormation's functions, worked out for one machine: parameters have values, conditions are true or
-//! false, and every resource has the name and ARN that it would have been given.
+//! CloudFormation's intrinsic functions, resolved for one machine: parameters have values, conditions are true
+//! or false, and every resource has the name and ARN that it would get.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Place, TemplateError, fault};
+use super::{StackLocation, TemplateError, template_error};
 
-/// Works out a template's values.
+/// Resolves the values of a template.
 pub(super) struct Resolver<'a> {
-    place: &'a Place,
+    location: &'a StackLocation,
     parameters: BTreeMap<String, Value>,
     conditions: &'a Map<String, Value>,
     resources: &'a Map<String, Value>,
@@ -18,33 +18,33 @@ pub(super) struct Resolver<'a> {
 static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
 
 impl<'a> Resolver<'a> {
-    /// A resolver of `template` in which its parameters have the given values, or else their defaults.
+    /// A resolver for `template` with these parameters, or else their defaults.
     pub(super) fn new(
         template: &'a Value,
-        place: &'a Place,
+        location: &'a StackLocation,
         given: &BTreeMap<String, String>,
     ) -> Result<Self, TemplateError> {
         let section = |name: &str| template[name].as_object().unwrap_or(&NOTHING);
         Ok(Self {
-            place,
+            location,
             parameters: parameters(section("Parameters"), given)?,
             conditions: section("Conditions"),
             resources: section("Resources"),
         })
     }
 
-    /// The value with its functions worked out. What is `AWS::NoValue` is left out of its list or mapping.
+    /// The resolved value. `AWS::NoValue` is left out of its list or mapping.
     pub(super) fn value(&self, value: &Value) -> Result<Value, TemplateError> {
-        self.maybe(value)?.ok_or_else(|| fault("AWS::NoValue where a value is needed"))
+        self.maybe(value)?.ok_or_else(|| template_error("AWS::NoValue, but a value is needed"))
     }
 
-    /// As [`Self::value`], for what must come out as text.
+    /// As [`Self::value`], for values that must be text.
     pub(super) fn text(&self, value: &Value) -> Result<String, TemplateError> {
         match self.value(value)? {
             Value::String(text) => Ok(text),
             Value::Number(number) => Ok(number.to_string()),
             Value::Bool(truth) => Ok(truth.to_string()),
-            other => Err(fault(format!("{other} where a text is needed"))),
+            other => Err(template_error(format!("{other} but must be text"))),
         }
     }
 
@@ -117,10 +117,12 @@ impl<'a> Resolver<'a> {
         let text = match kind {
             "AWS::DynamoDB::Table" | "AWS::Logs::LogGroup" | "AWS::SES::ConfigurationSet" => self.name(of)?,
             "AWS::SNS::Topic" | "AWS::IAM::ManagedPolicy" => self.arn(of)?,
-            "AWS::SQS::Queue" => format!("https://sqs.{}/{}/{}", self.place.region, self.place.account, self.name(of)?),
+            "AWS::SQS::Queue" => {
+                format!("https://sqs.{}/{}/{}", self.location.region, self.location.account, self.name(of)?)
+            }
             "AWS::Serverless::Function" => self.name(of)?,
             "AWS::Serverless::HttpApi" => "local".to_owned(),
-            other => return Err(fault(format!("!Ref {of}: what {other} refers to is not known here"))),
+            other => return Err(template_error(format!("!Ref {of}: references to {other} are not supported"))),
         };
         Ok(Value::String(text))
     }
@@ -132,9 +134,9 @@ impl<'a> Resolver<'a> {
             ("AWS::DynamoDB::Table", "StreamArn") => Ok(format!("{}/stream/local", self.arn(of)?)),
             ("AWS::SQS::Queue", "QueueName") => self.name(of),
             ("AWS::Serverless::HttpApi", "ApiEndpoint") => {
-                Ok(format!("https://local.execute-api.{}.amazonaws.com", self.place.region))
+                Ok(format!("https://local.execute-api.{}.amazonaws.com", self.location.region))
             }
-            (kind, _) => Err(fault(format!("!GetAtt {of}.{attribute}: not known here of {kind}"))),
+            (kind, _) => Err(template_error(format!("!GetAtt {of}.{attribute}: not supported for {kind}"))),
         }
     }
 
@@ -147,12 +149,12 @@ impl<'a> Resolver<'a> {
             "AWS::Serverless::Function" => ("lambda", format!("function:{}", self.name(of)?)),
             "AWS::IAM::Role" => ("iam", format!("role/{of}")),
             "AWS::IAM::ManagedPolicy" => ("iam", format!("policy/{of}")),
-            other => return Err(fault(format!("{of}: the ARN of {other} is not known here"))),
+            other => return Err(template_error(format!("{of}: the ARN of {other} is not supported"))),
         };
-        Ok(self.place.arn(service, &resource))
+        Ok(self.location.arn(service, &resource))
     }
 
-    /// A resource's own name: as the template gives it, or made from the stack's.
+    /// A resource's own name: as given in the template, or made from the stack's name.
     fn name(&self, of: &str) -> Result<String, TemplateError> {
         let properties = &self.resources[of]["Properties"];
         let given = ["TableName", "TopicName", "QueueName", "LogGroupName", "FunctionName", "Name"]
@@ -160,7 +162,7 @@ impl<'a> Resolver<'a> {
             .find_map(|key| properties.get(*key));
         match given {
             Some(name) => self.text(name),
-            None => Ok(format!("{}-{of}", self.place.stack)),
+            None => Ok(format!("{}-{of}", self.location.stack)),
         }
     }
 
@@ -168,29 +170,29 @@ impl<'a> Resolver<'a> {
         self.resources
             .get(of)
             .and_then(|resource| resource["Type"].as_str())
-            .ok_or_else(|| fault(format!("{of} is neither a parameter nor a resource of the template")))
+            .ok_or_else(|| template_error(format!("{of} is neither a parameter nor a resource of the template")))
     }
 
     fn pseudo_parameter(&self, of: &str) -> Option<&str> {
         match of {
             "AWS::Partition" => Some("aws"),
-            "AWS::Region" => Some(&self.place.region),
-            "AWS::AccountId" => Some(&self.place.account),
-            "AWS::StackName" => Some(&self.place.stack),
-            // On this machine the name says it all.
-            "AWS::StackId" => Some(&self.place.stack),
+            "AWS::Region" => Some(&self.location.region),
+            "AWS::AccountId" => Some(&self.location.account),
+            "AWS::StackName" => Some(&self.location.stack),
+            // On this machine the name is enough.
+            "AWS::StackId" => Some(&self.location.stack),
             "AWS::URLSuffix" => Some("amazonaws.com"),
             _ => None,
         }
     }
 
     pub(super) fn condition(&self, of: &str) -> Result<bool, TemplateError> {
-        let condition = self.conditions.get(of).ok_or_else(|| fault(format!("there is no condition {of}")))?;
+        let condition = self.conditions.get(of).ok_or_else(|| template_error(format!("unknown condition {of}")))?;
         self.truth(condition)
     }
 
     fn truth(&self, value: &Value) -> Result<bool, TemplateError> {
-        self.value(value)?.as_bool().ok_or_else(|| fault(format!("{value} is neither true nor false")))
+        self.value(value)?.as_bool().ok_or_else(|| template_error(format!("{value} is neither true nor false")))
     }
 
     fn logic(&self, name: &str, parts: &[Value]) -> Result<Value, TemplateError> {
@@ -227,12 +229,13 @@ impl<'a> Resolver<'a> {
             .ok_or_else(|| misused("Fn::Select", &Value::from(parts)))
     }
 
-    /// Replaces each `${Name}` and `${Name.Attribute}`; `own` are names of the function itself.
+    /// Replaces each `${Name}` and `${Name.Attribute}`; `own` are the variables of the function itself.
     fn substitute(&self, text: &str, own: &Map<String, Value>) -> Result<Value, TemplateError> {
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after.split_once('}').ok_or_else(|| fault(format!("an open ${{ in {text:?}")))?;
+            let (name, after) =
+                after.split_once('}').ok_or_else(|| template_error(format!("an unclosed ${{ in {text:?}")))?;
             out.push_str(before);
             out.push_str(&match (own.get(name), name.split_once('.')) {
                 (Some(value), _) => self.text(value)?,
@@ -246,7 +249,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The one entry of a mapping that is a function's call.
+/// The only entry of a mapping that is an intrinsic function.
 fn function(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
     match entries.iter().next() {
         Some((name, argument)) if entries.len() == 1 => {
@@ -258,7 +261,7 @@ fn function(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn misused(name: &str, argument: &Value) -> TemplateError {
-    fault(format!("{name} with {argument} is not known here"))
+    template_error(format!("{name} with {argument} is not supported"))
 }
 
 fn parameters(
@@ -266,7 +269,7 @@ fn parameters(
     given: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Value>, TemplateError> {
     if let Some(unknown) = given.keys().find(|name| !declared.contains_key(*name)) {
-        return Err(fault(format!("the template has no parameter {unknown}")));
+        return Err(template_error(format!("the template has no parameter {unknown}")));
     }
     declared
         .iter()
@@ -275,7 +278,7 @@ fn parameters(
                 .get(name)
                 .map(|text| Value::from(text.as_str()))
                 .or_else(|| declaration.get("Default").cloned())
-                .ok_or_else(|| fault(format!("the parameter {name} has no value")))?;
+                .ok_or_else(|| template_error(format!("the parameter {name} has no value")))?;
             Ok((name.clone(), parameter(name, declaration, value)?))
         })
         .collect()
@@ -288,7 +291,7 @@ fn parameter(name: &str, declaration: &Value, value: Value) -> Result<Value, Tem
             let text = value.as_str().unwrap_or_default();
             Ok(text.split(',').map(|item| Value::from(item.trim())).collect())
         }
-        other => Err(fault(format!("the parameter {name} is of the type {other:?}, not known here"))),
+        other => Err(template_error(format!("the parameter {name} is of the unsupported type {other:?}"))),
     }
 }
 
@@ -305,9 +308,9 @@ mod tests {
              Resources:\n  T: {Type: AWS::DynamoDB::Table, Properties: {TableName: !Sub '${AWS::StackName}-t'}}\n  Q: {Type: AWS::SQS::Queue}\n",
         )
         .unwrap();
-        let place = Place::default();
+        let location = StackLocation::default();
         let given = BTreeMap::from([("Android".to_owned(), "arn:aws:sns:r:1:app/GCM/app".to_owned())]);
-        let resolver = Resolver::new(&template, &place, &given)?;
+        let resolver = Resolver::new(&template, &location, &given)?;
         resolver.value(&super::super::yaml::read(value).unwrap())
     }
 

@@ -1,14 +1,14 @@
-//! What a function may do. SAM makes its role of the function's `Policies`, adds the right to its dead-letter queue and
-//! AWS's own policies for logs and traces, and puts the permissions boundary around all of it.
+//! A function's permissions. SAM builds its role from the function's `Policies`, adds the permission for its
+//! dead-letter queue and AWS's policies for logs and traces, and limits all of it by the permissions boundary.
 
 use serde_json::{Map, Value};
 
-use super::{Resolver, Statement, TemplateError, fault, known, list, mapping, text, texts};
-use crate::permissions::fits;
+use super::{Resolver, Statement, TemplateError, list, mapping, require_known, template_error, text, texts};
+use crate::permissions::matches_wildcard;
 
-/// What SAM lets every role do with any resource: AWS's policies `AWSLambdaBasicExecutionRole` and
-/// `AWSXrayWriteOnlyAccess`, which outside of the partition `aws` is `AWSXRayDaemonWriteAccess`.
-const GIVEN_TO_ALL: &[&str] = &[
+/// The permissions that SAM gives every role on any resource: AWS's policies `AWSLambdaBasicExecutionRole` and
+/// `AWSXrayWriteOnlyAccess`, which is `AWSXRayDaemonWriteAccess` outside the partition `aws`.
+const BASE_ACTIONS: &[&str] = &[
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -19,11 +19,11 @@ const GIVEN_TO_ALL: &[&str] = &[
     "xray:GetSamplingStatisticSummaries",
 ];
 
-/// What the function with these properties may do in the end.
+/// The effective permissions of a function with these properties.
 ///
 /// # Errors
-/// Names what is not known here, and a statement of the function's own that goes beyond the boundary: what AWS would
-/// cut silently must not stand there.
+/// What is not supported, and a statement of the function that exceeds the boundary: AWS would cut it silently,
+/// so it must not be in the template.
 pub(super) fn effective(
     properties: &Value,
     all: &Map<String, Value>,
@@ -41,14 +41,16 @@ pub(super) fn effective(
         own.push(Statement { actions, resources, ..Statement::default() });
     }
     if let Some(beyond) = own.iter().find(|statement| !is_within(statement, &boundary)) {
-        let Statement { actions, resources, but, .. } = beyond;
-        return Err(fault(format!("{actions:?} on {resources:?}{but:?} is beyond the permissions boundary")));
+        let Statement { actions, resources, not_resources, .. } = beyond;
+        return Err(template_error(format!(
+            "{actions:?} on {resources:?}{not_resources:?} is beyond the permissions boundary"
+        )));
     }
-    own.extend(boundary.iter().filter_map(left_of_what_all_are_given));
+    own.extend(boundary.iter().filter_map(base_within_boundary));
     Ok(own)
 }
 
-/// Without a boundary a role could do more than is written in the template.
+/// Without a boundary a role could have more permissions than the template shows.
 fn boundary(
     properties: &Value,
     all: &Map<String, Value>,
@@ -58,59 +60,59 @@ fn boundary(
     let policy = arn
         .split_once(":policy/")
         .and_then(|(_, name)| all.get(name))
-        .ok_or_else(|| fault(format!("{arn} is none of the template's")))?;
+        .ok_or_else(|| template_error(format!("{arn} is not in the template")))?;
     let mut read = Vec::new();
     read_policy(&resolver.value(&policy["Properties"]["PolicyDocument"])?, &mut read)?;
     if read.iter().any(|statement| !statement.partitions.is_empty() || !statement.senders.is_empty()) {
-        return Err(fault("a condition in a permissions boundary is not known here"));
+        return Err(template_error("a condition in a permissions boundary is not supported"));
     }
     Ok(read)
 }
 
-/// Whether all that a statement allows is within the boundary.
+/// True if everything that a statement allows is within the boundary.
 fn is_within(own: &Statement, boundary: &[Statement]) -> bool {
     own.actions.iter().all(|action| {
         let mut of_action = boundary.iter().filter(|statement| statement.actions.contains(action));
-        if own.but.is_empty() {
+        if own.not_resources.is_empty() {
             let of_action: Vec<&String> = of_action.flat_map(|statement| &statement.resources).collect();
-            own.resources.iter().all(|resource| of_action.iter().any(|pattern| fits(pattern, resource)))
+            own.resources.iter().all(|resource| of_action.iter().any(|pattern| matches_wildcard(pattern, resource)))
         } else {
-            of_action.any(|statement| statement.but == own.but)
+            of_action.any(|statement| statement.not_resources == own.not_resources)
         }
     })
 }
 
-fn left_of_what_all_are_given(boundary: &Statement) -> Option<Statement> {
-    let given = boundary.actions.iter().filter(|action| GIVEN_TO_ALL.contains(&action.as_str()));
+fn base_within_boundary(boundary: &Statement) -> Option<Statement> {
+    let given = boundary.actions.iter().filter(|action| BASE_ACTIONS.contains(&action.as_str()));
     let actions: Vec<String> = given.cloned().collect();
     (!actions.is_empty()).then(|| Statement { actions, ..boundary.clone() })
 }
 
 fn read_policy(document: &Value, into: &mut Vec<Statement>) -> Result<(), TemplateError> {
-    known(mapping(document, "a policy that is written out")?, &["Version", "Statement"])?;
+    require_known(mapping(document, "an inline policy")?, &["Version", "Statement"])?;
     for statement in list(&document["Statement"]) {
         let entries = mapping(statement, "Statement")?;
-        known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
+        require_known(entries, &["Sid", "Effect", "Action", "Resource", "NotResource", "Condition"])?;
         if statement["Effect"] != "Allow" {
-            return Err(fault("a statement that does not allow"));
+            return Err(template_error("a statement whose Effect is not Allow"));
         }
         let patterns = |name: &str| entries.get(name).map_or_else(|| Ok(Vec::new()), texts);
-        let (resources, but) = (patterns("Resource")?, patterns("NotResource")?);
-        if resources.is_empty() == but.is_empty() {
-            return Err(fault("a statement has either Resource or NotResource"));
+        let (resources, not_resources) = (patterns("Resource")?, patterns("NotResource")?);
+        if resources.is_empty() == not_resources.is_empty() {
+            return Err(template_error("a statement has either Resource or NotResource"));
         }
         let (partitions, senders) = entries.get("Condition").map_or_else(|| Ok((Vec::new(), Vec::new())), condition)?;
-        into.push(Statement { actions: texts(&statement["Action"])?, resources, but, partitions, senders });
+        into.push(Statement { actions: texts(&statement["Action"])?, resources, not_resources, partitions, senders });
     }
     Ok(())
 }
 
-/// The conditions that are known: which partitions a call may be about, and which address an e-mail comes from.
+/// The supported conditions: on partition keys, and on the sender address.
 fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateError> {
     let known_keys = [("ForAllValues:StringLike", "dynamodb:LeadingKeys"), ("StringEquals", "ses:FromAddress")];
-    known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
+    require_known(mapping(condition, "Condition")?, &known_keys.map(|(operator, _)| operator))?;
     let [partitions, senders] = known_keys.map(|(operator, key)| match condition.get(operator) {
-        Some(keys) => known(mapping(keys, operator)?, &[key]).and_then(|()| texts(&keys[key])),
+        Some(keys) => require_known(mapping(keys, operator)?, &[key]).and_then(|()| texts(&keys[key])),
         None => Ok(Vec::new()),
     });
     Ok((partitions?, senders?))
@@ -120,10 +122,10 @@ fn condition(condition: &Value) -> Result<(Vec<String>, Vec<String>), TemplateEr
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Place, Template};
+    use super::super::{StackLocation, Template};
     use super::*;
 
-    /// A function with one statement, and a boundary that lets it read a table and write lines.
+    /// A function with one statement, and a boundary that allows reading a table and writing logs.
     fn read(statement: &str) -> Result<Vec<Statement>, TemplateError> {
         let text = format!(
             "Globals: {{ Function: {{ Timeout: 3, PermissionsBoundary: !Ref Most }} }}\n\
@@ -139,7 +141,7 @@ mod tests {
                  DeadLetterQueue: {{ Type: SQS, TargetArn: !GetAtt Dead.Arn }}\n      \
                  Policies: {{ Statement: [{statement}] }}\n"
         );
-        let template = Template::read(&text, &Place::default(), &BTreeMap::new())?;
+        let template = Template::read(&text, &StackLocation::default(), &BTreeMap::new())?;
         Ok(template.functions[0].statements.clone())
     }
 
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn a_function_without_a_boundary_is_refused() {
         let text = "Resources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: f, Timeout: 3}}";
-        let error = Template::read(text, &Place::default(), &BTreeMap::new()).unwrap_err().to_string();
+        let error = Template::read(text, &StackLocation::default(), &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("PermissionsBoundary"), "{error}");
     }
 }

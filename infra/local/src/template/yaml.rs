@@ -1,16 +1,16 @@
-//! The template's text as JSON, with CloudFormation's short forms (`!Ref x`) written out (`{"Ref": x}`).
+//! The template's text as JSON, with CloudFormation's short forms (`!Ref x`) expanded (`{"Ref": x}`).
 
 use saphyr::{LoadableYamlNode, Scalar, Tag, Yaml};
 use serde_json::{Map, Value, json};
 
-use super::{TemplateError, fault};
+use super::{TemplateError, template_error};
 
 /// Reads one YAML document.
 pub(super) fn read(text: &str) -> Result<Value, TemplateError> {
-    let documents = Yaml::load_from_str(text).map_err(|error| fault(error.to_string()))?;
+    let documents = Yaml::load_from_str(text).map_err(|error| template_error(error.to_string()))?;
     match documents.as_slice() {
         [document] => value(document),
-        other => Err(fault(format!("{} documents, where one is expected", other.len()))),
+        other => Err(template_error(format!("{} documents, but there must be one", other.len()))),
     }
 }
 
@@ -25,7 +25,7 @@ fn value(node: &Yaml<'_>) -> Result<Value, TemplateError> {
             .map(Value::Object),
         Yaml::Tagged(tag, node) => written_out(tag, value(node)?),
         Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => {
-            Err(fault(format!("YAML that CloudFormation does not know: {node:?}")))
+            Err(template_error(format!("YAML that CloudFormation does not know: {node:?}")))
         }
     }
 }
@@ -43,11 +43,11 @@ fn plain(scalar: &Scalar<'_>) -> Value {
 fn name(key: &Yaml<'_>) -> Result<String, TemplateError> {
     match value(key)? {
         Value::String(text) => Ok(text),
-        other => Err(fault(format!("a key that is no text: {other}"))),
+        other => Err(template_error(format!("a key that is not text: {other}"))),
     }
 }
 
-/// `!Ref`, `!Condition` and the functions that this stack knows.
+/// `!Ref`, `!Condition` and the supported intrinsic functions.
 fn written_out(tag: &Tag, argument: Value) -> Result<Value, TemplateError> {
     match tag.suffix.as_str() {
         "Ref" | "Condition" => Ok(json!({ tag.suffix.as_str(): argument })),
@@ -55,7 +55,7 @@ fn written_out(tag: &Tag, argument: Value) -> Result<Value, TemplateError> {
         "Sub" | "If" | "Equals" | "Not" | "Or" | "And" | "Join" | "Split" | "Select" => {
             Ok(json!({ format!("Fn::{}", tag.suffix): argument }))
         }
-        other => Err(fault(format!("the function !{other} is not known here"))),
+        other => Err(template_error(format!("the function !{other} is not supported"))),
     }
 }
 

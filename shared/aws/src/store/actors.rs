@@ -1,4 +1,4 @@
-//! Names of those who act: members, keys, devices.
+//! Names of actors: members, keys, devices.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::store::{devices, keys};
 use crate::table::Table;
 
 impl Table {
-    /// The names of keys, members and devices, by their identifiers. Who has no name, is gone, or
-    /// cannot be read is left out.
+    /// The names of keys, members and devices by identifier. Actors without a name, missing ones and unreadable
+    /// ones are left out.
     pub async fn actor_names(
         &self,
         workspace: WorkspaceId,

@@ -1,4 +1,4 @@
-//! What belongs to a device beside its row: metadata, access credentials, and who holds a credential.
+//! Device attachments: custom metadata, access credentials, and the devices of a credential.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,13 @@ use crate::table::Table;
 
 keeps_stored_row!(DeviceAttachments);
 
-/// The key of what belongs to a device.
+/// The key of a device's attachments.
 #[must_use]
 pub fn attachments_key(workspace: WorkspaceId, id: DeviceId) -> Key {
     Key::new(devices::device_key(workspace, id).pk, "BELONGINGS")
 }
 
-/// The partition of the devices that hold an access credential.
+/// The partition of the devices with an access credential.
 #[must_use]
 pub fn credential_partition(workspace: WorkspaceId, id: CredentialId) -> String {
     format!("CREDENTIAL#{workspace}#{id}")
@@ -50,11 +50,11 @@ fn by_device(rows: Vec<DeviceAttachments>) -> BTreeMap<DeviceId, DeviceAttachmen
     rows.into_iter().map(|row| (row.device_id, row)).collect()
 }
 
-/// How many holders of a credential one query reads.
+/// How many devices of a credential one query reads.
 const HOLDERS_AT_ONCE: usize = 1000;
 
 impl Table {
-    /// What belongs to some devices; those to which nothing does are left out.
+    /// The attachments of some devices; devices without any are left out.
     pub async fn attachments(
         &self,
         workspace: WorkspaceId,
@@ -63,7 +63,7 @@ impl Table {
         Ok(by_device(self.rows_with(keys(workspace, ids)).await?))
     }
 
-    /// The same, only to be shown: what cannot be read is left out.
+    /// As [`Table::attachments`], for display only: unreadable rows are left out.
     pub async fn attachments_to_show(
         &self,
         workspace: WorkspaceId,
@@ -72,7 +72,7 @@ impl Table {
         Ok(by_device(self.readable_rows_with(keys(workspace, ids)).await?))
     }
 
-    /// The devices that a credential was issued to; some of them may be deleted since.
+    /// The devices to which a credential was issued; some may be deleted by now.
     pub async fn devices_with_credential(
         &self,
         workspace: WorkspaceId,

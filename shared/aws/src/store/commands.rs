@@ -33,7 +33,7 @@ impl Row for Command {
 }
 
 impl Table {
-    /// A command of a device, as it is now.
+    /// A command of a device.
     pub async fn command(
         &self,
         workspace: WorkspaceId,
@@ -43,7 +43,7 @@ impl Table {
         self.get(&command_key(workspace, device, id)).await
     }
 
-    /// A page of a device's commands, the newest first.
+    /// A page of a device's commands, newest first.
     pub async fn list_commands(
         &self,
         workspace: WorkspaceId,
@@ -51,7 +51,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Command>, Error> {
-        let source = Source::within(devices::device_key(workspace, device).pk, COMMAND);
+        let source = Source::in_partition(devices::device_key(workspace, device).pk, COMMAND);
         self.rows(&source, limit, start).await
     }
 }

@@ -24,7 +24,7 @@ use crate::list::{Page, Position, Range, Source};
 use crate::store::invitations::CodeOwner;
 use crate::store::search::Search;
 use crate::store::{attachments, commands, due, invitations, packed, push_tokens, search, users, workspaces};
-use crate::table::{Table, failure};
+use crate::table::{Table, service_error};
 
 keeps_stored_row!(IdentifierClaim);
 
@@ -32,7 +32,7 @@ impl Read for Device {
     fn stored(&self) -> Option<&Stored> {
         Some(&self.stored)
     }
-    fn keep(&mut self, stored: Stored) {
+    fn set_stored(&mut self, stored: Stored) {
         self.stored = stored;
     }
     fn set_version(&mut self, version: u64) {
@@ -43,7 +43,7 @@ impl Read for Device {
     }
 }
 
-/// The list of devices, and the kind of their search words.
+/// The name of the list of devices, and the kind of their search words.
 pub const DEVICES: &str = "DEVICE";
 
 /// The key of a device.
@@ -58,8 +58,8 @@ pub fn owner_partition(workspace: WorkspaceId, id: UserId) -> String {
     format!("{workspace}#{id}")
 }
 
-/// The fields of a device that its row's key and owner tell: with these left out, a row whose
-/// texts are all as long as they may be is still written by one unit.
+/// The fields of a device that are derived from its row's key and owner. Without them, a row whose texts have
+/// their maximum length still takes one write unit.
 #[must_use]
 pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) -> Vec<(&'static str, String)> {
     let fields = || {
@@ -71,7 +71,7 @@ pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) ->
 }
 
 impl Row for Device {
-    const TOLD: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
+    const KEY_FIELDS: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
 
     fn key(&self) -> Key {
         device_key(self.workspace_id, self.device_id)
@@ -128,81 +128,82 @@ impl Row for IdentifierClaim {
     }
 }
 
-/// Which devices a list shows.
+/// Filter of a list of devices.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceFilter {
-    /// Those of one user, deleted ones too.
+    /// Devices of one user, deleted ones too.
     pub user_id: Option<UserId>,
-    /// Those that are there, or those that are deleted.
+    /// Active or deleted ones.
     pub status: Option<Status>,
-    /// Those that are doing so.
+    /// By status for people.
     pub device_status: Option<DeviceStatus>,
-    /// Those that are blocked, or those that are not.
+    /// Blocked ones, or those that are not.
     pub blocked: Option<bool>,
-    /// Those of a platform.
+    /// By platform.
     pub platform: Option<Platform>,
-    /// Those that pushes reach, or those that they do not.
+    /// Ones that pushes reach, or those that they do not.
     pub push_in_use: Option<bool>,
-    /// Those with a command to do, or those without.
+    /// Ones with a pending command, or those without.
     pub pending_command: Option<bool>,
-    /// Those that were to be wiped and have not said that they are, or the others.
+    /// Ones with an unconfirmed wipe, or those without.
     pub unconfirmed_wipe: Option<bool>,
-    /// Those whose last login was before.
+    /// Ones whose last login was before this time.
     pub last_login_before: Option<Time>,
-    /// Those whose user, model, name or identifier was typed.
+    /// Ones that a search for their user, model, nickname or identifier finds.
     pub search: Option<Query>,
 }
 
 impl DeviceFilter {
-    pub(crate) fn keeps(&self, device: &Device, now: Time) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
+    pub(crate) fn matches(&self, device: &Device, now: Time) -> bool {
+        fn matches_or_any<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
             wanted.is_none_or(|wanted| wanted == actual)
         }
-        is(self.user_id.as_ref(), &device.user_id)
-            && is(self.status.as_ref(), &device.status())
-            && is(self.device_status.as_ref(), &device.device_status(now))
-            && is(self.blocked.as_ref(), &device.blocked.is_some())
-            && is(self.platform.as_ref(), &device.platform)
-            && is(self.push_in_use.as_ref(), &Push::shown(device).reason.in_use())
-            && is(self.pending_command.as_ref(), &device.has_pending_command(now))
-            && is(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
+        matches_or_any(self.user_id.as_ref(), &device.user_id)
+            && matches_or_any(self.status.as_ref(), &device.status())
+            && matches_or_any(self.device_status.as_ref(), &device.device_status(now))
+            && matches_or_any(self.blocked.as_ref(), &device.blocked.is_some())
+            && matches_or_any(self.platform.as_ref(), &device.platform)
+            && matches_or_any(self.push_in_use.as_ref(), &Push::for_display(device).reason.in_use())
+            && matches_or_any(self.pending_command.as_ref(), &device.has_pending_command(now))
+            && matches_or_any(self.unconfirmed_wipe.as_ref(), &device.unconfirmed_wipe().is_some())
             && self.last_login_before.is_none_or(|before| device.last_login_at.is_some_and(|login| login < before))
     }
 
-    /// The narrowest index for what is asked.
+    /// The index with the fewest rows for the filter.
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(DEVICES, workspace));
         if let Some(user) = self.user_id {
-            return Source::newest("owned", ("owner", owner_partition(workspace, user)), "created_at");
+            return Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at");
         }
         if self.pending_command == Some(true) {
-            return Source::newest("pending", list, "pending_since");
+            return Source::newest_first("pending", list, "pending_since");
         }
         if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
-            return Source::newest("blocked", list, "blocked_at");
+            return Source::newest_first("blocked", list, "blocked_at");
         }
         if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
-            return Source::newest("deleted", list, "deleted_at");
+            return Source::newest_first("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_login_before {
-            // The day of the bound is looked at too: the rest of it is decided row by row.
+            // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
         }
-        Source::newest("created", list, "created_at")
+        Source::newest_first("created", list, "created_at")
     }
 }
 
-/// What became of noting a login.
+/// The result of [`Table::record_login`].
 #[derive(Debug)]
 pub enum Login {
-    /// It is noted, and nothing else has changed. With the device as it was before.
-    Noted(Box<Device>),
-    /// There is more to do, or the device may not: this is its row, if there is one.
-    More(Option<Box<Device>>),
+    /// The login is recorded, and nothing else has changed. Contains the device as it was before.
+    Recorded(Box<Device>),
+    /// Nothing was recorded, because there is more to do or the device is barred. Contains the device's row, if
+    /// there is one.
+    NotRecorded(Option<Box<Device>>),
 }
 
-/// A device with what belongs to it.
+/// A device with its related rows.
 #[derive(Clone, Debug)]
 pub struct DeviceDetails {
     /// The device.
@@ -211,7 +212,7 @@ pub struct DeviceDetails {
     pub user: Option<User>,
     /// Its identifier's claim.
     pub claim: Option<IdentifierClaim>,
-    /// What else belongs to it, if anything does.
+    /// Its attachments, if it has any.
     pub attachments: Option<DeviceAttachments>,
     /// Its push token.
     pub token: Option<PushToken>,
@@ -220,7 +221,7 @@ pub struct DeviceDetails {
 }
 
 impl DeviceDetails {
-    /// What its workspace has settled.
+    /// Its workspace's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default()
@@ -230,7 +231,7 @@ impl DeviceDetails {
 /// Adds the conditions that the endpoint of a device is not to be enabled again ([`Push::enabled_again`]), and gives
 /// their values.
 fn enabled_endpoint(now: Time, conditions: &mut Vec<String>) -> Vec<(String, String)> {
-    let due = PushReason::ALL.iter().filter_map(|reason| Some((*reason, reason.enabled_again_after()?)));
+    let due = PushReason::ALL.iter().filter_map(|reason| Some((*reason, reason.re_enable_after()?)));
     let mut values = Vec::new();
     for (n, (reason, after)) in due.enumerate() {
         let other = format!("NOT #push.#reason IN (:push{n})");
@@ -246,12 +247,12 @@ fn enabled_endpoint(now: Time, conditions: &mut Vec<String>) -> Vec<(String, Str
 }
 
 impl Table {
-    /// A device, as it is now.
+    /// A device.
     pub async fn device(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<Device>, Error> {
         self.get(&device_key(workspace, id)).await
     }
 
-    /// A device with all that belongs to it, as it is now.
+    /// A device with its related rows.
     pub async fn device_details(&self, workspace: WorkspaceId, id: DeviceId) -> Result<Option<DeviceDetails>, Error> {
         let Some(device) = self.device(workspace, id).await? else {
             return Ok(None);
@@ -260,25 +261,25 @@ impl Table {
         let claim = identifier_claim_key(workspace, &device.device_identifier);
         let attachments = attachments::attachments_key(workspace, id);
         let token = push_tokens::push_token_key(workspace, id);
-        let settled = workspaces::workspace_key(workspace);
-        let keys = [&user, &claim, &attachments, &token, &settled];
+        let workspace_key = workspaces::workspace_key(workspace);
+        let keys = [&user, &claim, &attachments, &token, &workspace_key];
         let found = self.get_many(keys.map(Key::clone)).await?;
         Ok(Some(DeviceDetails {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
             attachments: found.row(&attachments)?,
-            workspace: found.row(&settled)?,
+            workspace: found.row(&workspace_key)?,
             token: found.row(&token)?,
             device,
         }))
     }
 
-    /// Devices by their identifiers, in that order; those that are gone are left out.
+    /// Devices in the order of these identifiers; missing ones are left out.
     pub async fn devices(&self, workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Result<Vec<Device>, Error> {
         self.rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
-    /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
+    /// As [`Table::devices`], for display only: unreadable rows are left out too.
     pub async fn devices_to_show(
         &self,
         workspace: WorkspaceId,
@@ -287,7 +288,7 @@ impl Table {
         self.readable_rows_with(ids.iter().map(|id| device_key(workspace, *id)).collect()).await
     }
 
-    /// A page of devices, the newest first.
+    /// A page of devices, newest first.
     pub async fn list_devices(
         &self,
         workspace: WorkspaceId,
@@ -303,13 +304,13 @@ impl Table {
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, device| filter.keeps(device, now)).await
+                self.page(&source, limit, start, Key::of, |_, device| filter.matches(device, now)).await
             }
         }
     }
 
-    /// Devices by their identifiers, each with its open commands; those that are gone are left out.
-    pub async fn phones(
+    /// Devices with their open commands; missing ones are left out.
+    pub async fn devices_with_commands(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<DeviceId>,
@@ -320,7 +321,7 @@ impl Table {
         let phone = |device: Device| {
             let open =
                 open_command_keys(&device).filter_map(|key| found.row(&key).transpose()).collect::<Result<_, _>>()?;
-            Ok(DeviceWithCommands { device, open })
+            Ok(DeviceWithCommands { device, open_commands: open })
         };
         devices.into_iter().map(phone).collect()
     }
@@ -330,7 +331,7 @@ impl Table {
         self.rows_with(open_command_keys(device).collect()).await
     }
 
-    /// The commands that devices name as over and not confirmed: see [`Device::unconfirmed`].
+    /// The wipes that these devices record as ended and unconfirmed: see [`Device::unconfirmed`].
     pub async fn unconfirmed_wipes(&self, devices: &[Device]) -> Result<Vec<Command>, Error> {
         let key = |device: &Device| {
             let wipe = device.unconfirmed?;
@@ -340,18 +341,21 @@ impl Table {
     }
 
     /// The claim of an identifier.
-    pub async fn claim(&self, workspace: WorkspaceId, identifier: &str) -> Result<Option<IdentifierClaim>, Error> {
+    pub async fn identifier_claim(
+        &self,
+        workspace: WorkspaceId,
+        identifier: &str,
+    ) -> Result<Option<IdentifierClaim>, Error> {
         self.get(&identifier_claim_key(workspace, identifier)).await
     }
 
     /// The claims of devices' identifiers.
-    pub async fn claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
+    pub async fn identifier_claims(&self, devices: &[Device]) -> Result<Vec<IdentifierClaim>, Error> {
         let key = |device: &Device| identifier_claim_key(device.workspace_id, &device.device_identifier);
         self.rows_with(devices.iter().map(key).collect()).await
     }
 
-    /// All that the rule of registration needs to know, in two reads. `None` if the invitation or
-    /// its user is gone.
+    /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
     pub async fn registration(&self, owner: &CodeOwner, identifier: &str) -> Result<Option<RegistrationState>, Error> {
         let user = users::user_key(owner.workspace_id, owner.user_id);
         let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
@@ -379,9 +383,9 @@ impl Table {
         }))
     }
 
-    /// Notes a login, if the credential is the device's own, the device is allowed everything, and
-    /// nothing but the time has changed: in one write, without a read.
-    pub async fn note_login(
+    /// Records a login in one write without a read, if the credential is the device's own, the device is not
+    /// barred, and nothing but the time has changed.
+    pub async fn record_login(
         &self,
         credential: &DeviceCredential,
         report: &CheckInReport,
@@ -416,7 +420,8 @@ impl Table {
             }
         }
         if let Some(version) = &report.config_version {
-            // One that it was told to fetch and has put in place is news, be it the same as before.
+            // The report of an ordered configuration as installed is a change, even if the version is the same
+            // as before.
             conditions.push("(attribute_not_exists(served) OR served <> :fetched)".to_owned());
             values.insert(":fetched", packed::pack_served(&ServedConfig::Fetched(version.clone())));
         }
@@ -452,16 +457,18 @@ impl Table {
             update = update.expression_attribute_values(name, AttributeValue::N(number.to_string()));
         }
         match update.send().await {
-            Ok(output) => Ok(Login::Noted(Box::new(from_item(output.attributes.unwrap_or_default())?))),
+            Ok(output) => Ok(Login::Recorded(Box::new(from_item(output.attributes.unwrap_or_default())?))),
             Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => more(error.into_service_error()),
-                _ => Err(failure("noting a login", error)),
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    login_not_recorded(error.into_service_error())
+                }
+                _ => Err(service_error("noting a login", error)),
             },
         }
     }
 
-    /// Notes a login of a device that was read and is as it was then. False if it is not.
-    pub async fn note_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
+    /// Records the login of a device that was read. False if its row has changed since.
+    pub async fn record_login_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = device_key(device.workspace_id, device.device_id);
         let update = self
             .client
@@ -479,12 +486,12 @@ impl Table {
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                 Ok(false)
             }
-            Err(error) => Err(failure("noting a login", error)),
+            Err(error) => Err(service_error("noting a login", error)),
         }
     }
 
-    /// Moves a user's "last seen" forward, never back. Nothing if the user is gone.
-    pub async fn note_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
+    /// Moves a user's "last seen" time forward, never back. Does nothing if the user is missing.
+    pub async fn record_last_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
         let update = self
             .client
             .update_item()
@@ -498,25 +505,25 @@ impl Table {
             .expression_attribute_values(":day", AttributeValue::S(now.day()));
         match update.send().await {
             Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(failure("noting when a user was seen", error))
+                Err(service_error("recording when a user was seen", error))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What a login writes: attributes that nothing else writes, so the version stays.
+/// The update for a login: these attributes are written by nothing else, so the version stays.
 const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
 
 fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
     device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))
 }
 
-fn more(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
+fn login_not_recorded(error: aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Result<Login, Error> {
     use aws_sdk_dynamodb::operation::update_item::UpdateItemError as E;
     let E::ConditionalCheckFailedException(refused) = error else {
         return Err(Error::internal("noting a login", error));
     };
     let device = refused.item.filter(|item| !item.is_empty()).map(from_item).transpose()?;
-    Ok(Login::More(device.map(Box::new)))
+    Ok(Login::NotRecorded(device.map(Box::new)))
 }

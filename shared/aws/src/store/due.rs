@@ -1,4 +1,4 @@
-//! What is due: rows with a time, found by `run-due`, `purge-deleted` and `deliver-webhook` in a sparse index of shards.
+//! Due work: rows with a time, found by `run-due`, `purge-deleted` and `deliver-webhook` in a sharded sparse index.
 
 use chrono::Duration;
 use domain::Time;
@@ -18,38 +18,38 @@ use crate::item::Key;
 use crate::list::{Position, Range, Source};
 use crate::table::Table;
 
-/// How many partitions the index of what is due is spread over.
+/// Number of partitions of the index of due work.
 pub const DUE_SHARDS: u8 = 16;
 
-/// A partition of what `run-due` drives.
+/// A partition of the work of `run-due`.
 #[must_use]
 pub fn due_shard(shard: u8) -> String {
     format!("DUE#{shard:02}")
 }
 
-/// A partition of what `purge-deleted` drives.
+/// A partition of the work of `purge-deleted`.
 #[must_use]
 pub fn purge_shard(shard: u8) -> String {
     format!("PURGE#{shard:02}")
 }
 
-/// A partition of what `deliver-webhook` drives.
+/// A partition of the work of `deliver-webhook`.
 #[must_use]
 pub fn calls_shard(shard: u8) -> String {
     format!("CALLS#{shard:02}")
 }
 
-/// The attributes by which `deliver-webhook` finds a row.
+/// The index attributes by which `deliver-webhook` finds a row.
 pub(crate) fn due_call_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
     vec![("due_shard", calls_shard(shard_of(key))), ("due_at", at.to_string())]
 }
 
-/// The attributes by which `run-due` finds a row.
+/// The index attributes by which `run-due` finds a row.
 pub(crate) fn due_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
     vec![("due_shard", due_shard(shard_of(key))), ("due_at", at.to_string())]
 }
 
-/// The attributes by which a deleted thing is listed and found by `purge-deleted`.
+/// The index attributes by which a deleted object is listed and found by `purge-deleted`.
 pub(crate) fn deleted_attributes(key: &Key, end: &Deleted) -> [(&'static str, String); 3] {
     [
         ("deleted_at", end.at.to_string()),
@@ -65,40 +65,40 @@ pub(crate) fn shard_of(key: &Key) -> u8 {
 /// A row that is due.
 #[derive(Clone, Debug)]
 pub enum DueRow {
-    /// A deleted device whose retention is over.
+    /// A deleted device whose retention has ended.
     Device(Box<Device>),
-    /// An invitation whose time is over.
+    /// An invitation that has expired.
     Invitation(Box<Invitation>),
-    /// A push token whose endpoint is not settled.
+    /// A push token whose endpoint must be checked.
     PushToken(PushToken),
-    /// A command whose time is over.
+    /// A command that has expired, or must be delivered again.
     Command(Box<Command>),
-    /// A job that is at work.
+    /// A job that must be resumed.
     Job(Box<Job>),
-    /// A deleted user whose retention is over.
+    /// A deleted user whose retention has ended, or a user with a deployment that is due.
     User(Box<User>),
-    /// A workspace whose rule for silent devices is to be applied.
+    /// A workspace whose rule for silent devices must be applied.
     Workspace(Box<Workspace>),
-    /// A source that is read by schedule.
+    /// A source with a scheduled sync.
     Source(Box<DataSource>),
-    /// A webhook with an earlier secret to forget.
+    /// A webhook with an expired former secret.
     Webhook(Box<Webhook>),
-    /// A delivery that is to be tried again.
+    /// A delivery with a due attempt.
     Delivery(Box<Delivery>),
 }
 
-/// A page of what is due.
+/// A page of due work.
 #[derive(Debug)]
 pub struct DuePage {
-    /// The rows, each with its key for the log.
+    /// The rows, each with its key for logs.
     pub rows: Vec<(Key, Result<Option<DueRow>, Error>)>,
     /// Position of the next page.
     pub next: Option<Position>,
 }
 
 impl Table {
-    /// So many rows of a shard that are due, the longest overdue first, from where the last page
-    /// ended. A row that cannot be read is in the page as its error.
+    /// Up to `limit` due rows of a shard, the longest overdue first, after the last page. An unreadable row is
+    /// in the page as an error.
     pub async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Error> {
         let source = Source {
             index: Some("due"),

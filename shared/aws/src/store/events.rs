@@ -15,12 +15,12 @@ impl Read for Event {
     fn stored(&self) -> Option<&Stored> {
         Some(&self.stored)
     }
-    fn keep(&mut self, stored: Stored) {
+    fn set_stored(&mut self, stored: Stored) {
         self.stored = stored;
     }
 }
 
-/// The partition of a day's events.
+/// The partition of the events of a day.
 #[must_use]
 pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
     format!("EVENT#{workspace}#{day}")
@@ -67,31 +67,31 @@ impl Row for Event {
     }
 }
 
-/// Which events a list shows: those in a span of time.
+/// Filter of a list of events, within a time range.
 #[derive(Clone, Debug)]
 pub struct EventFilter {
-    /// About a device.
+    /// About this device.
     pub device_id: Option<DeviceId>,
-    /// About a user.
+    /// About this user.
     pub user_id: Option<UserId>,
-    /// Of a type.
+    /// Of this type.
     pub event_type: Option<EventType>,
-    /// From this moment on.
+    /// From this time on.
     pub since: Time,
-    /// Up to this moment.
+    /// Up to this time.
     pub until: Time,
-    /// True for the oldest first; only of a device, a user or a type.
+    /// True for oldest first; only for events of a device, a user or a type.
     pub oldest_first: bool,
 }
 
 impl EventFilter {
-    fn keeps(&self, event: &Event) -> bool {
+    fn matches(&self, event: &Event) -> bool {
         self.device_id.is_none_or(|id| event.device_id == Some(id))
             && self.user_id.is_none_or(|id| event.user_id == Some(id))
             && self.event_type.is_none_or(|kind| event.event_type == kind)
     }
 
-    /// The identifiers of the span: they hold their time, so their order is the events' order.
+    /// The range of identifiers for the time range: identifiers begin with their time.
     fn range(&self) -> Range {
         Range::Between(timed_uuid(self.since, [0; 10]).to_string(), timed_uuid(self.until, [0xff; 10]).to_string())
     }
@@ -110,11 +110,11 @@ impl EventFilter {
     }
 }
 
-/// The most days that one page looks at.
+/// The most days that one page examines.
 const DAYS_LOOKED_AT: usize = 31;
 
 impl Table {
-    /// A page of events, the newest first.
+    /// A page of events, newest first.
     pub async fn list_events(
         &self,
         workspace: WorkspaceId,
@@ -123,14 +123,14 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
         match filter.source(workspace) {
-            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.keeps(event)).await,
+            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.matches(event)).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
     }
 
-    /// Events by their identifiers, in their order; those that are not there are left out.
+    /// Events in the order of these identifiers; missing ones are left out.
     pub async fn events(&self, workspace: WorkspaceId, ids: &[EventId]) -> Result<Vec<Event>, Error> {
-        // An identifier that holds no time is no event's.
+        // An identifier without a time belongs to no event.
         let key = |id: &EventId| Some(event_key(workspace, *id, id.time()?));
         self.readable_rows_with(ids.iter().filter_map(key).collect()).await
     }
@@ -144,7 +144,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
-        let (mut items, mut left_out) = (Vec::new(), 0);
+        let (mut items, mut unreadable) = (Vec::new(), 0);
         let mut day =
             start.as_ref().and_then(|start| start.0.get("day")).and_then(|day| noon(day)).unwrap_or(filter.until);
         let mut within = start.filter(|start| start.0.contains_key("pk"));
@@ -162,13 +162,13 @@ impl Table {
             });
             let page = self.page(&source, limit - items.len(), start, Key::of, |_, _: &Event| true).await?;
             items.extend(page.items);
-            left_out += page.left_out;
+            unreadable += page.unreadable;
             if let Some(mut next) = page.next {
                 next.0.insert("day".to_owned(), day.day());
-                return Ok(Page { items, next: Some(next), left_out });
+                return Ok(Page { items, next: Some(next), unreadable });
             }
             if day.day() <= filter.since.day() {
-                return Ok(Page { items, next: None, left_out });
+                return Ok(Page { items, next: None, unreadable });
             }
             day = day.minus(Duration::days(1));
             if items.len() == limit {
@@ -176,7 +176,7 @@ impl Table {
             }
         }
         let next = Position([("day".to_owned(), day.day())].into());
-        Ok(Page { items, next: Some(next), left_out })
+        Ok(Page { items, next: Some(next), unreadable })
     }
 }
 

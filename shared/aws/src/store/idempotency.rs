@@ -1,4 +1,4 @@
-//! Calls that were made with an `Idempotency-Key`.
+//! Idempotency records: calls that were made with an `Idempotency-Key`.
 
 use domain::error::Error;
 use domain::models::idempotency::IdempotencyRecord;
@@ -12,18 +12,18 @@ use crate::table::Table;
 impl Read for IdempotencyRecord {}
 impl Read for IdempotencyRow {}
 
-/// What is remembered of a creating call, with the key under which it is found.
+/// An idempotency record with its key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IdempotencyRow {
-    /// Its partition.
+    /// Its partition key.
     #[serde(skip)]
     pub pk: String,
-    /// What is remembered.
+    /// The record.
     #[serde(flatten)]
     pub remembered: IdempotencyRecord,
 }
 
-/// The partition of a call by a principal to an operation under an idempotency key: in a workspace, or of a
+/// The partition key of a principal's call to an operation under an idempotency key, in a workspace or for a
 /// person alone.
 #[must_use]
 pub fn idempotency_pk(
@@ -36,7 +36,7 @@ pub fn idempotency_pk(
     format!("IDEMPOTENCY#{place}#{}", hash.as_str())
 }
 
-/// The sort key of remembered calls.
+/// The sort key of idempotency records.
 pub const IDEMPOTENCY: &str = "IDEMPOTENCY";
 
 impl Row for IdempotencyRow {
@@ -52,17 +52,17 @@ impl Row for IdempotencyRow {
 }
 
 impl Table {
-    /// What is remembered under a partition made by [`idempotency_pk`].
-    pub async fn remembered(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
+    /// The record under a partition key from [`idempotency_pk`].
+    pub async fn idempotency_record(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
         self.get(&Key::new(pk, IDEMPOTENCY)).await
     }
 }
 
 impl Commit {
-    /// Remembers a call, in the commit that does what it asks. Of two that race, one loses; a call
-    /// whose time is over is forgotten.
+    /// Puts an idempotency record in the commit of the call. Of two concurrent calls one fails. With
+    /// `forgotten`, it replaces an expired record.
     #[must_use]
-    pub fn remember(self, call: &IdempotencyRow, forgotten: bool) -> Self {
+    pub fn put_idempotency_record(self, call: &IdempotencyRow, forgotten: bool) -> Self {
         if forgotten { self.replace(call) } else { self.put(call) }
     }
 }

@@ -21,7 +21,7 @@ keeps_stored_row!(Invitation);
 
 impl Read for CodeOwner {}
 
-/// The first part of an invitation's sort key.
+/// Prefix of an invitation's sort key.
 pub const INVITATION: &str = "INVITATION#";
 
 /// The key of an invitation.
@@ -36,13 +36,13 @@ pub fn code_key(hash: &Hash) -> Key {
     Key::new(format!("CODE#{}", hash.as_str()), "CODE")
 }
 
-/// The key of a text message, by the identifier that SNS gave it.
+/// The key of a text message, by SNS's identifier.
 #[must_use]
 pub fn text_message_key(message_id: &str) -> Key {
     Key::new(format!("MESSAGE#{message_id}"), "MESSAGE")
 }
 
-/// Whose a code is, or a text message.
+/// The owner of a code or of a text message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeOwner {
     /// The workspace.
@@ -67,7 +67,7 @@ impl Row for Invitation {
         self.version
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
-        if !self.keeps_code() {
+        if !self.needs_code() {
             return Vec::new();
         }
         due::due_attributes(&self.key(), self.expires_at)
@@ -78,11 +78,11 @@ impl Row for Invitation {
             ("user_id", self.user_id.to_string()),
             ("invitation_id", self.invitation_id.to_string()),
         ]);
-        // What SNS reports of a text names it by its identifier alone.
+        // SNS reports on a text contain only its identifier.
         let texted = self.delivery.message_id.as_deref().filter(|_| self.channel == Channel::Sms);
         let texted = texted.map(|id| IndexRow { key: text_message_key(id), attributes: owner.clone(), unique: false });
         let code = IndexRow { key: code_key(&self.code_hash), attributes: owner, unique: true };
-        // A deployment is asked for by its identifier alone.
+        // A deployment is looked up by its identifier only.
         let asked = self.purpose == Purpose::Deploy;
         let pointer =
             asked.then(|| keys::pointer_index_row(self.workspace_id, &self.invitation_id.to_string(), &self.key()));
@@ -91,7 +91,7 @@ impl Row for Invitation {
 }
 
 impl Table {
-    /// A page of a user's invitations and deployments, the newest first.
+    /// A page of a user's invitations and deployments, newest first.
     pub async fn list_invitations(
         &self,
         workspace: WorkspaceId,
@@ -99,11 +99,11 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Invitation>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, INVITATION);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, INVITATION);
         self.rows(&source, limit, start).await
     }
 
-    /// A deployment, by its identifier alone.
+    /// A deployment by its identifier.
     pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
         let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
         match pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) {
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    /// The newest deployments of some users; those who have none are left out.
+    /// The latest deployments of some users; users without one are left out.
     pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
         let key = |user: &&User| {
             let id = user.client.deployment_id?;
@@ -123,17 +123,17 @@ impl Table {
         Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
     }
 
-    /// Whose a code is, whether it can still be used or not.
+    /// The owner of a code, whether or not the code can still be used.
     pub async fn code_owner(&self, hash: &Hash) -> Result<Option<CodeOwner>, Error> {
         self.get(&code_key(hash)).await
     }
 
-    /// Whose a text message is, by SNS's identifier of it.
+    /// The owner of a text message, by SNS's identifier.
     pub async fn message_owner(&self, message_id: &str) -> Result<Option<CodeOwner>, Error> {
         self.get(&text_message_key(message_id)).await
     }
 
-    /// An invitation, as it is now.
+    /// An invitation.
     pub async fn invitation(
         &self,
         workspace: WorkspaceId,
@@ -145,15 +145,14 @@ impl Table {
 }
 
 impl Table {
-    /// An invitation's code.
+    /// The code of an invitation.
     pub async fn invitation_code(&self, id: InvitationId) -> Result<Option<String>, Error> {
         let item = self.get_secret(&invitation_secret_pk(id)).await?;
         Ok(item.and_then(|item| item.get("code")?.as_s().ok().cloned()))
     }
 }
 
-/// The row of an invitation's code. DynamoDB removes it some time after its end, should nothing
-/// else have.
+/// The row of an invitation's code. DynamoDB removes it some time after the invitation's end, if nothing else has.
 pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) -> Item {
     HashMap::from([
         ("pk".to_owned(), AttributeValue::S(invitation_secret_pk(id))),
@@ -163,17 +162,17 @@ pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) 
 }
 
 impl Commit {
-    /// Keeps an invitation's code until it ends.
+    /// Stores an invitation's code until it ends.
     #[must_use]
-    pub fn keep_code(self, invitation: &Invitation, code: &str) -> Self {
+    pub fn put_code(self, invitation: &Invitation, code: &str) -> Self {
         let item = invitation_secret(invitation.invitation_id, code, invitation.expires_at);
         self.put_secret(item)
     }
 
-    /// Forgets an invitation's code, once the invitation has no more use for it.
+    /// Deletes an invitation's code once it is not needed any more.
     #[must_use]
-    pub fn forget_code(self, invitation: &Invitation) -> Self {
-        if invitation.keeps_code() {
+    pub fn delete_code(self, invitation: &Invitation) -> Self {
+        if invitation.needs_code() {
             return self;
         }
         self.delete_secret(invitation_secret_pk(invitation.invitation_id))

@@ -1,14 +1,14 @@
-//! The keys of the issuer of admins' tokens.
+//! The public keys of the OIDC issuer of admins.
 
 use domain::error::Error;
 use domain::rules::access::IssuerKeys;
 
 use crate::item::{Key, Read, Row, to_item};
-use crate::table::{Table, failure};
+use crate::table::{Table, service_error};
 
 impl Read for IssuerKeys {}
 
-/// The key of the issuer's keys.
+/// The key of the row of the issuer's keys.
 #[must_use]
 pub fn issuer_keys_key() -> Key {
     Key::new("ISSUER", "KEYS")
@@ -29,10 +29,10 @@ impl Table {
         self.get(&issuer_keys_key()).await
     }
 
-    /// Keeps the keys in place of the older ones.
-    pub async fn keep_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
+    /// Replaces the issuer's keys.
+    pub async fn put_issuer_keys(&self, keys: &IssuerKeys) -> Result<(), Error> {
         let put = self.client.put_item().table_name(&self.names.main).set_item(Some(to_item(keys)?));
-        put.send().await.map_err(|e| failure("keeping the issuer's keys", e))?;
+        put.send().await.map_err(|e| service_error("storing the issuer's keys", e))?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Jobs, and the outcome of each of their things.
+//! Jobs, and the outcomes of their objects.
 
 use domain::error::Error;
-use domain::models::job::{Job, JobItem, KEPT};
+use domain::models::job::{Job, JobItem, RETENTION};
 use domain::{JobId, WorkspaceId};
 
 use crate::item::{Key, Read, Row, keeps_stored_row};
@@ -13,10 +13,10 @@ keeps_stored_row!(Job);
 
 impl Read for JobItem {}
 
-/// The list of jobs.
+/// The name of the list of jobs.
 pub const JOBS: &str = "JOB";
 
-/// The first part of the sort key of what became of a job's thing.
+/// Prefix of the sort key of an outcome.
 pub const ITEM: &str = "ITEM#";
 
 /// The key of a job.
@@ -38,11 +38,11 @@ impl Row for Job {
         indexes
     }
     fn time_to_live(&self) -> Option<i64> {
-        self.ended_at.map(|ended| ended.plus(KEPT).seconds())
+        self.ended_at.map(|ended| ended.plus(RETENTION).seconds())
     }
 }
 
-/// The key of what became of a job's thing.
+/// The key of an outcome.
 #[must_use]
 pub fn job_item_key(workspace: WorkspaceId, job_id: JobId, id: &str) -> Key {
     Key::new(job_key(workspace, job_id).pk, format!("{ITEM}{id}"))
@@ -56,28 +56,29 @@ impl Row for JobItem {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(KEPT).seconds())
+        Some(self.at.plus(RETENTION).seconds())
     }
 }
 
 impl Table {
-    /// A job, as it is now.
+    /// A job.
     pub async fn job(&self, workspace: WorkspaceId, id: JobId) -> Result<Option<Job>, Error> {
         self.get(&job_key(workspace, id)).await
     }
 
-    /// A page of jobs, the newest first.
+    /// A page of jobs, newest first.
     pub async fn list_jobs(
         &self,
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Job>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// A job as it is now, and what became of one thing.
+    /// A job, and the outcome of one object.
     pub async fn job_and_item(
         &self,
         workspace: WorkspaceId,
@@ -89,12 +90,12 @@ impl Table {
         Ok((found.row(&job)?, found.row(&item)?))
     }
 
-    /// What became of some things, in their order; those that are not done are left out.
+    /// The outcomes of some objects in the same order; objects without one are left out.
     pub async fn job_items(&self, workspace: WorkspaceId, job: JobId, ids: &[String]) -> Result<Vec<JobItem>, Error> {
         self.rows_with(ids.iter().map(|id| job_item_key(workspace, job, id)).collect()).await
     }
 
-    /// A page of what became of a job's things.
+    /// A page of a job's outcomes.
     pub async fn list_job_items(
         &self,
         workspace: WorkspaceId,
@@ -102,7 +103,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<JobItem>, Error> {
-        let source = Source { descending: false, ..Source::within(job_key(workspace, job).pk, ITEM) };
+        let source = Source { descending: false, ..Source::in_partition(job_key(workspace, job).pk, ITEM) };
         self.rows(&source, limit, start).await
     }
 }

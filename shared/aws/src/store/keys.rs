@@ -16,7 +16,7 @@ keeps_stored_row!(ApiKey);
 
 impl Read for Pointer {}
 
-/// The list of keys.
+/// The name of the list of keys.
 pub const KEYS: &str = "KEY";
 
 /// The key of an API key.
@@ -31,12 +31,12 @@ pub fn pointer_key(workspace: WorkspaceId, id: &str) -> Key {
     Key::new(format!("POINTER#{workspace}#{id}"), "POINTER")
 }
 
-/// The row that a pointer leads to.
+/// A pointer to a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
-    /// Its partition.
+    /// Partition key of the row.
     pub to_pk: String,
-    /// Its sort key.
+    /// Sort key of the row.
     pub to_sk: String,
 }
 
@@ -63,16 +63,16 @@ impl Row for ApiKey {
     }
 }
 
-/// Keys that are looked for at once.
+/// How many keys are read at once.
 const KEYS_AT_ONCE: usize = 100;
 
 impl Table {
-    /// The key with this short part, revoked and expired ones too.
+    /// The key with this short part, also if revoked or expired.
     pub async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
         self.get(&api_key_key(short)).await
     }
 
-    /// The keys that a key came from.
+    /// The chain of keys before a key.
     pub async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
         let mut makers = Makers::new();
         for short in &key.makers {
@@ -85,7 +85,7 @@ impl Table {
 }
 
 impl Table {
-    /// A key of a workspace.
+    /// A key of a workspace by its identifier.
     pub async fn key_by_id(&self, workspace: WorkspaceId, id: KeyId) -> Result<Option<ApiKey>, Error> {
         let pointer: Option<Pointer> = self.get(&pointer_key(workspace, &id.to_string())).await?;
         let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
@@ -94,18 +94,19 @@ impl Table {
         self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
     }
 
-    /// A page of keys, the newest first.
+    /// A page of keys, newest first.
     pub async fn list_keys(
         &self,
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<ApiKey>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// The keys that these came from.
+    /// The chains of keys before these.
     pub async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
         let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
         let found = self.get_many(shorts.iter().map(|short| api_key_key(short))).await?;
@@ -113,9 +114,10 @@ impl Table {
         Ok(shorts.iter().filter_map(made).collect())
     }
 
-    /// Every key of a workspace that somebody made by themselves, the newest first.
-    pub async fn keys_made_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
+    /// All keys of a workspace that an actor created directly, newest first.
+    pub async fn keys_created_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
             let made = |_: &Item, key: &ApiKey| key.created_by.actor == maker;

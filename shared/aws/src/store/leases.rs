@@ -17,21 +17,21 @@ pub fn lease_key(consumer: &str, event: EventId) -> Key {
     Key::new(format!("LEASE#{consumer}#{event}"), "LEASE")
 }
 
-/// A consumer's hold on an event, and then the mark that it is done with it.
+/// A consumer's lease of an event; once the event is handled, the record of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// The consumer.
     pub consumer: String,
     /// The event.
     pub event_id: EventId,
-    /// Until when nobody else takes it up.
+    /// End of the lease: until then nobody else handles the event.
     pub held_until: Time,
-    /// When it was done.
+    /// When it was handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Time>,
-    /// When the row may go.
+    /// When the row may be removed.
     pub forget_at: Time,
-    /// Tells one hold from the next.
+    /// Version for optimistic locking, different for each lease.
     pub version: u64,
 }
 
@@ -47,24 +47,24 @@ impl Row for Lease {
     }
 }
 
-/// How long a consumer's mark that it is done is kept: longer than a message can come again.
-const REMEMBER: Duration = Duration::days(15);
+/// How long the record that an event was handled is kept: longer than a message can be delivered again.
+const RECORD_RETENTION: Duration = Duration::days(15);
 
-/// What became of taking up an event.
+/// The result of asking for a lease.
 #[derive(Debug)]
 pub enum LeaseOutcome {
-    /// It is this consumer's to do, until the lease ends.
-    Yes(Lease),
-    /// It was done before.
+    /// The consumer has the lease.
+    Acquired(Lease),
+    /// The event was handled before.
     Done,
-    /// Another run is at it.
+    /// Another run has the lease.
     Busy,
 }
 
 impl Table {
-    /// Takes up an event, for so long. `Conflict` if another came first: whoever asks again
-    /// learns whether that one has it.
-    pub async fn take(
+    /// Takes a lease for a duration. `Conflict` if another run was faster; asking again tells whether that one
+    /// has it.
+    pub async fn take_lease(
         &self,
         consumer: &str,
         event: EventId,
@@ -84,7 +84,7 @@ impl Table {
             event_id: event,
             held_until: now.plus(hold),
             done_at: None,
-            forget_at: now.plus(REMEMBER),
+            forget_at: now.plus(RECORD_RETENTION),
             version: before.as_ref().map_or(1, |lease| lease.version),
         };
         let commit = Commit::without_event(new_id);
@@ -93,14 +93,14 @@ impl Table {
             None => commit.put(&lease),
         };
         Table::commit(self, commit).await?;
-        Ok(LeaseOutcome::Yes(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
+        Ok(LeaseOutcome::Acquired(Lease { version: before.map_or(1, |before| before.version + 1), ..lease }))
     }
 }
 
 impl Commit {
-    /// Marks an event as done by its consumer, in the commit that records the outcome.
+    /// Records that the consumer has handled the event, in the commit of the outcome.
     #[must_use]
-    pub fn done(self, lease: &Lease, now: Time) -> Self {
+    pub fn complete_lease(self, lease: &Lease, now: Time) -> Self {
         self.edit(lease, &Lease { done_at: Some(now), ..lease.clone() })
     }
 }

@@ -15,13 +15,13 @@ use crate::table::Table;
 
 keeps_stored_row!(Member);
 
-/// The list of members.
+/// The name of the list of members.
 pub const MEMBERS: &str = "MEMBER";
 
-/// What a person is called in keys: nothing that tells who they are.
+/// A person's hash for keys, which reveals nothing of the person.
 #[must_use]
 pub fn person_hash(issuer: &str, subject: &str) -> Hash {
-    // The length keeps apart what would read the same when joined.
+    // The length keeps pairs apart that are equal when joined.
     Hash::of(format!("{}|{issuer}|{subject}", issuer.len()))
 }
 
@@ -52,8 +52,8 @@ impl Row for Member {
     }
 }
 
-/// The most workspaces that one person belongs to, or was added to: so many that whoever adds people for mischief needs
-/// a thousand workspaces to push one membership out.
+/// The most workspaces of which one person is a member or was added as one: so many that pushing out one
+/// membership takes a thousand malicious workspaces.
 const MEMBERSHIP_LIMIT: usize = 1_000;
 
 /// A person's memberships.
@@ -63,10 +63,10 @@ fn memberships(issuer: &str, subject: &str) -> Source {
 }
 
 impl Table {
-    /// A person's memberships, over all workspaces.
+    /// A person's memberships, across all workspaces.
     pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Member>, Error> {
         let (items, _) = self.query(&memberships(issuer, subject), MEMBERSHIP_LIMIT, None).await?;
-        // Whoever cannot be read as a member of one workspace is none there, and still is of the others.
+        // An unreadable membership counts as none, and does not affect those of other workspaces.
         Ok(items.into_iter().filter_map(readable).collect())
     }
 }
@@ -91,7 +91,7 @@ impl Table {
         self.get(&member_key(workspace, issuer, subject)).await
     }
 
-    /// A page of a person's memberships, those that they have not accepted too.
+    /// A page of a person's memberships, including ones that are not accepted.
     pub async fn list_memberships(
         &self,
         issuer: &str,
@@ -102,14 +102,15 @@ impl Table {
         self.rows(&memberships(issuer, subject), limit, start).await
     }
 
-    /// A page of members, the newest first.
+    /// A page of members, newest first.
     pub async fn list_members(
         &self,
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Member>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 }

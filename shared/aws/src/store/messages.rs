@@ -1,4 +1,4 @@
-//! How many messages went to a recipient, and how many a workspace has sent in a day.
+//! Counts of messages per recipient and per day of a workspace.
 
 use domain::error::Error;
 use domain::models::invitation::Channel;
@@ -10,7 +10,7 @@ use crate::table::Table;
 
 keeps_stored_row!(RecipientHistory, DailyCount);
 
-/// The key of what counts the messages of a kind to a recipient.
+/// The key of the messages of a kind to a recipient.
 #[must_use]
 pub fn recipient_history_key(recipient: &Recipient) -> Key {
     let Recipient { workspace_id, hash, purpose, channel } = recipient;
@@ -30,7 +30,7 @@ impl Row for RecipientHistory {
     }
 }
 
-/// The key of what counts a part of a day's messages. The parts have partitions of their own.
+/// The key of a shard of a day's messages. Each shard has its own partition.
 #[must_use]
 pub fn daily_count_key(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8) -> Key {
     Key::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
@@ -50,9 +50,8 @@ impl Row for DailyCount {
 }
 
 impl Table {
-    /// What counts the messages of a kind to a recipient, and those of a day in some of its parts; parts that have
-    /// counted none are left out.
-    pub async fn sent_before(
+    /// The messages of a kind to a recipient, and some shards of a day; empty shards are left out.
+    pub async fn message_counts(
         &self,
         recipient: &Recipient,
         quota: &DailyQuota,

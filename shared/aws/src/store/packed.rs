@@ -1,4 +1,4 @@
-//! States that a device's row holds in few bytes, so that a check-in stays one write of one unit (1,024 bytes: "Amazon
+//! Compact encodings of a device's states, so that a check-in stays one write of one unit (1,024 bytes: "Amazon
 //! DynamoDB Developer Guide", Read/write capacity).
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use crate::item::Item;
 
-/// Stands for the version of a configuration that is to be fetched anew.
+/// Encodes a configuration that is to be fetched again.
 const ORDERED: &str = "forced";
-/// Stands for a version where a configuration may be fetched and none was.
+/// Encodes a configuration that may be fetched.
 const OFFERED: &str = "offered";
-/// Stands before the version that was fetched as it was told, until it is in place.
+/// Prefix of a version that was fetched as ordered and is not installed yet.
 const FETCHED: char = '!';
 
-/// How a command that failed is written: a letter for its kind, and the time.
+/// A failed command is encoded as a letter for its kind, and the time.
 const LETTERS: [(CommandKind, char); 5] = [
     (CommandKind::Wipe, 'w'),
     (CommandKind::Lock, 'l'),
@@ -27,7 +27,7 @@ const LETTERS: [(CommandKind, char); 5] = [
     (CommandKind::RefreshConfig, 'c'),
 ];
 
-/// Writes a device's states as its row holds them.
+/// Encodes a device's states for its row.
 pub(crate) fn pack(device: &Device, item: &mut Item) {
     let texts = [
         ("served", device.served.as_ref().map(pack_served)),
@@ -41,7 +41,7 @@ pub(crate) fn pack(device: &Device, item: &mut Item) {
     }
 }
 
-/// Reads a device's states as its row holds them. What is none of them stays, and makes the row unreadable.
+/// Decodes a device's states from its row. An unknown encoding stays, and makes the row unreadable.
 pub(crate) fn unpack(item: &mut Item) {
     unpack_one(item, "served", |text| Some(unpack_served(text)));
     unpack_one(item, "failed", unpack_failed);
@@ -77,7 +77,7 @@ fn unpack_served(text: &str) -> ServedConfig {
 fn pack_failed(failed: FailedCommand) -> String {
     let letter = match (LETTERS.iter().find(|(kind, _)| *kind == failed.kind), failed.kind) {
         (Some((_, letter)), _) => letter.to_string(),
-        // The letter is all that is known of a kind of another release.
+        // Of a kind of another release only the letter is known.
         (None, kind) => kind.to_string(),
     };
     format!("{letter}{:x}", failed.at.millis())
@@ -127,7 +127,7 @@ mod tests {
             assert!(text.len() <= 12, "{text}");
             assert_eq!(unpack_failed(&text), Some(failed));
         }
-        // One of a kind that only another release knows stays what it is.
+        // The letter of a kind of another release is kept.
         let unknown = unpack_failed("x19a0b1c2d3e").unwrap();
         assert_eq!((unknown.kind.to_string(), pack_failed(unknown)), ("x".to_owned(), "x19a0b1c2d3e".to_owned()));
         for bad in ["", "w", "X1", "w1g", "w99999999999999999999"] {

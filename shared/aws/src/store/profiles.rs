@@ -1,4 +1,4 @@
-//! Profiles, and when they were given to users.
+//! Profiles, and the times of their last assignment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::table::Table;
 
 keeps_stored_row!(Profile, ProfileAssignment);
 
-/// The list of profiles.
+/// The name of the list of profiles.
 pub const PROFILES: &str = "PROFILE";
 
 /// The key of a profile.
@@ -25,13 +25,13 @@ pub fn profile_key(workspace: WorkspaceId, id: ProfileId) -> Key {
     Key::new(format!("PROFILE#{workspace}#{id}"), "PROFILE")
 }
 
-/// The key of a profile's name.
+/// The key of the claim of a profile's name.
 #[must_use]
 pub fn profile_name_key(workspace: WorkspaceId, name: &str) -> Key {
     Key::new(format!("PROFILENAME#{workspace}#{}", fold(name)), "CLAIM")
 }
 
-/// The key of what a profile is called.
+/// The key of a profile's label.
 #[must_use]
 pub fn profile_label_key(workspace: WorkspaceId, id: ProfileId) -> Key {
     Key::new(format!("CALLED#{workspace}#{id}"), "CALLED")
@@ -68,7 +68,7 @@ impl Row for Profile {
     }
 }
 
-/// The key of when a profile was given to users.
+/// The key of a profile's last assignment.
 #[must_use]
 pub fn profile_assignment_key(workspace: WorkspaceId, id: ProfileId) -> Key {
     Key::new(profile_key(workspace, id).pk, "GIVEN")
@@ -84,13 +84,13 @@ impl Row for ProfileAssignment {
 }
 
 impl Table {
-    /// A profile, as it is now.
+    /// A profile.
     pub async fn profile(&self, workspace: WorkspaceId, id: ProfileId) -> Result<Option<Profile>, Error> {
         self.get(&profile_key(workspace, id)).await
     }
 
-    /// A profile, as it is now, with when it was given to users.
-    pub async fn profile_and_given(
+    /// A profile and its last assignment.
+    pub async fn profile_and_assignment(
         &self,
         workspace: WorkspaceId,
         id: ProfileId,
@@ -101,25 +101,25 @@ impl Table {
         Ok(found.row(&profile)?.map(|profile| (profile, given)))
     }
 
-    /// What profiles are called; those that are gone are left out. It costs a read unit for each,
-    /// whatever they hold.
+    /// Names of profiles by identifier; missing ones are left out. Costs one read unit each, whatever the size
+    /// of the profile.
     pub async fn profile_names(
         &self,
         workspace: WorkspaceId,
         ids: &BTreeSet<ProfileId>,
     ) -> Result<BTreeMap<ProfileId, String>, Error> {
         #[derive(Deserialize)]
-        struct Called {
+        struct ProfileLabel {
             name: String,
         }
-        impl Read for Called {}
+        impl Read for ProfileLabel {}
         let key = |id: &ProfileId| profile_label_key(workspace, *id);
         let found = self.get_many(ids.iter().map(key)).await?;
-        let named = |id: &ProfileId| Some((*id, found.readable::<Called>(&key(id))?.name));
+        let named = |id: &ProfileId| Some((*id, found.readable::<ProfileLabel>(&key(id))?.name));
         Ok(ids.iter().filter_map(named).collect())
     }
 
-    /// A page of profiles, the newest first.
+    /// A page of profiles, newest first.
     pub async fn list_profiles(
         &self,
         workspace: WorkspaceId,
@@ -127,12 +127,12 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Profile>, Error> {
         let source =
-            Source::newest("created", ("list", crate::item::list_partition(PROFILES, workspace)), "created_at");
+            Source::newest_first("created", ("list", crate::item::list_partition(PROFILES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// True if a profile of the workspace has this name, whatever its capitals and accents.
-    pub async fn profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
+    /// True if a profile of the workspace has this name, whatever its case and accents.
+    pub async fn is_profile_name_taken(&self, workspace: WorkspaceId, name: &str) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Claim {}
         impl Read for Claim {}
@@ -140,32 +140,32 @@ impl Table {
     }
 
     /// True if a user who is not deleted has this profile.
-    pub async fn profile_is_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
+    pub async fn is_profile_used(&self, workspace: WorkspaceId, id: ProfileId) -> Result<bool, Error> {
         let partition = ("of_profile", profile_users_partition(workspace, id));
-        let (users, _) = self.query(&Source::newest("profile", partition, "created_at"), 1, None).await?;
+        let (users, _) = self.query(&Source::newest_first("profile", partition, "created_at"), 1, None).await?;
         Ok(!users.is_empty())
     }
 }
 
 impl Commit {
-    /// Only while a profile is as it was read, which this gives to a user: it may be changed or deleted
-    /// meanwhile. `noted` is the note that it is given, if one is due.
+    /// Guards the assignment of a profile to a user: fails the commit if the profile was changed or deleted
+    /// since it was read. `noted` is the record of the assignment, if one is due.
     #[must_use]
-    pub fn giving(self, profile: &Profile, noted: Option<&RowChange<ProfileAssignment>>) -> Self {
-        let commit = self.guarded_by(profile);
+    pub fn guard_profile_assignment(self, profile: &Profile, noted: Option<&RowChange<ProfileAssignment>>) -> Self {
+        let commit = self.require_unchanged(profile);
         match noted {
-            Some(noted) => commit.edited(noted),
+            Some(noted) => commit.apply(noted),
             None => commit,
         }
     }
 
-    /// A profile removed, with what is noted of it; only while it was given to nobody since that was read.
+    /// Deletes a profile and its assignment record; fails if the profile was assigned since the record was read.
     #[must_use]
     pub fn delete_profile(self, profile: &Profile, given: Option<&ProfileAssignment>) -> Self {
         let commit = self.delete(profile);
         match given {
             Some(given) => commit.delete(given),
-            None => commit.while_absent(&profile_assignment_key(profile.workspace_id, profile.profile_id)),
+            None => commit.require_absent(&profile_assignment_key(profile.workspace_id, profile.profile_id)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Devices' push tokens, and who holds an SNS endpoint.
+//! Devices' push tokens, and the devices of an SNS endpoint.
 
 use domain::error::Error;
 use domain::models::device::PushToken;
@@ -12,15 +12,15 @@ use crate::table::Table;
 
 keeps_stored_row!(PushToken);
 
-/// The partition of an endpoint's holders.
+/// The partition of an endpoint's devices.
 #[must_use]
 pub fn endpoint_partition(endpoint: &str) -> String {
     format!("ENDPOINT#{}", Hash::of(endpoint).as_str())
 }
 
-/// The device that a holder's sort key names.
+/// Parses the device in the sort key of an endpoint's device.
 #[must_use]
-pub fn endpoint_holder_of(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
+pub fn parse_endpoint_holder(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
     let (workspace, device) = sk.split_once('#')?;
     Some((WorkspaceId::parse(workspace)?, DeviceId::parse(device)?))
 }
@@ -43,7 +43,7 @@ impl Row for PushToken {
     }
 }
 
-/// The most holders of an endpoint that count.
+/// The most devices of an endpoint that are read.
 const HOLDER_LIMIT: usize = 100;
 
 impl Table {
@@ -52,7 +52,7 @@ impl Table {
         self.get(&push_token_key(workspace, id)).await
     }
 
-    /// The devices that hold an endpoint: one for each workspace that the phone is in.
+    /// The devices of an endpoint: one for each workspace of the phone.
     pub async fn endpoint_holders(&self, endpoint: &str) -> Result<Vec<(WorkspaceId, DeviceId)>, Error> {
         let source = Source {
             index: None,
@@ -62,6 +62,6 @@ impl Table {
             descending: false,
         };
         let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
-        Ok(items.iter().filter_map(Key::of).filter_map(|key| endpoint_holder_of(&key.sk)).collect())
+        Ok(items.iter().filter_map(Key::of).filter_map(|key| parse_endpoint_holder(&key.sk)).collect())
     }
 }

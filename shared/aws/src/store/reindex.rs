@@ -1,4 +1,4 @@
-//! Brings rows to what this release derives from their things: index attributes and index rows.
+//! Reindexing: brings stored rows to what this release would store: index attributes and index rows.
 
 use std::collections::BTreeSet;
 
@@ -21,44 +21,44 @@ use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Item, Key, Row, from_item, note_unreadable};
+use crate::item::{IndexRow, Item, Key, Row, from_item, log_unreadable};
 use crate::list::Position;
-use crate::table::{BatchResult, Table, failure};
+use crate::table::{BatchResult, Table, service_error};
 
-/// How often a row that changes meanwhile is looked at again.
-const LOOKS: u32 = 8;
+/// The most attempts for a row that keeps changing.
+const MAX_ATTEMPTS: u32 = 8;
 
-/// Rows of the table, as they stand in it.
+/// Rows of the table as they are stored.
 #[derive(Debug)]
 pub struct StoredRows {
     /// The rows.
     pub rows: Vec<StoredRow>,
-    /// Where the table goes on; `None` at its end.
+    /// Where the table continues; `None` at the end.
     pub next: Option<Position>,
 }
 
-/// A row of the table.
+/// A stored row.
 #[derive(Debug)]
 pub struct StoredRow {
     key: Key,
     item: Item,
 }
 
-/// What became of a row.
+/// The result for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {
-    /// It stands as this release keeps it, or is none that is changed.
-    AsItIs,
-    /// It was written.
+    /// The row is as this release stores it, or is of a kind that never changes.
+    Unchanged,
+    /// The row was written.
     Written,
-    /// It cannot be read, and stays as it is.
+    /// The row is unreadable and stays as it is.
     Unreadable,
-    /// A name that is its thing's is held by another thing. The rest of it stands as it should.
-    NameHeld,
+    /// A unique name of the row's object belongs to another object. Everything else was written.
+    NameTaken,
 }
 
 impl StoredRow {
-    /// True if it is of a workspace.
+    /// True if it belongs to the workspace.
     #[must_use]
     pub fn is_of(&self, workspace: WorkspaceId) -> bool {
         let id = workspace.to_string();
@@ -66,7 +66,7 @@ impl StoredRow {
         named || [&self.key.pk, &self.key.sk].iter().any(|key| key.split('#').any(|part| part == id))
     }
 
-    /// What it is to become, by a commit with this identifier; `None` of a row that is never changed.
+    /// The plan for the row, with the identifier of its commit; `None` for kinds of rows that never change.
     fn plan(&self, id: EventId) -> Option<Result<Plan, Error>> {
         let (pk, _) = self.key.pk.split_once('#').unwrap_or((&self.key.pk, ""));
         let (sk, _) = self.key.sk.split_once('#').unwrap_or((&self.key.sk, ""));
@@ -91,7 +91,7 @@ impl StoredRow {
             ("WEBHOOKS", "WEBHOOK") => self.plan_of::<Webhook>(id),
             ("DELIVERIES", "DELIVERY") => self.plan_of::<Delivery>(id),
             ("JOB", "JOB") => self.plan_of::<Job>(id),
-            // Index rows, and what is made, replaced and removed, but never changed.
+            // Index rows, and rows that are created, replaced and deleted but never changed.
             _ => return None,
         })
     }
@@ -99,19 +99,19 @@ impl StoredRow {
     fn plan_of<R: Row>(&self, id: EventId) -> Result<Plan, Error> {
         let row: R = from_item(self.item.clone())?;
         Ok(Plan {
-            restored: Commit::without_event(id).restored(&row),
-            guarded: Commit::without_event(id).guarded_by(&row),
+            restored: Commit::without_event(id).restore_row(&row),
+            guarded: Commit::without_event(id).require_unchanged(&row),
             index_rows: row.index_rows(),
             former: row.former_index_rows(),
         })
     }
 }
 
-/// What a row is to become.
+/// The writes for a row.
 struct Plan {
-    /// What is to be written into the row itself; nothing if it stands as it should.
+    /// Writes to the row itself; empty if it is up to date.
     restored: Commit,
-    /// That the row has not changed.
+    /// A guard on the row's version, without writes.
     guarded: Commit,
     index_rows: BTreeSet<IndexRow>,
     former: BTreeSet<IndexRow>,
@@ -122,8 +122,7 @@ impl Plan {
         self.index_rows.iter().chain(&self.former).map(|index_row| index_row.key.clone())
     }
 
-    /// The commit that does it, and whether a name is held by another thing. Nothing is in the commit if nothing is
-    /// to be done.
+    /// The commit for the row, empty if nothing is to be done, and whether a unique name belongs to another object.
     fn commit(self, found: &BatchResult) -> (Commit, bool) {
         let is_there = |index_row: &&IndexRow| found.item(&index_row.key).is_some_and(|item| index_row.is_in(item));
         let (held, missing): (Vec<&IndexRow>, Vec<&IndexRow>) = self
@@ -145,19 +144,19 @@ impl Plan {
 }
 
 impl Table {
-    /// So many rows of the table, in no order, from where the last page ended.
+    /// Up to `limit` rows of the table in no particular order, after the last page.
     pub async fn stored_rows(&self, start: Option<&Position>, limit: i32) -> Result<StoredRows, Error> {
-        #[expect(clippy::disallowed_methods, reason = "this is no request: IAM says who may set it off")]
+        #[expect(clippy::disallowed_methods, reason = "not a request: IAM controls who may run it")]
         let scan = self.client.scan().table_name(&self.names.main).consistent_read(true).limit(limit);
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
-        let output = scan.send().await.map_err(|e| failure("looking at every row", e))?;
+        let output = scan.send().await.map_err(|e| service_error("reindexing reads every row", e))?;
         let rows = output.items.unwrap_or_default().into_iter();
         let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
     }
 
-    /// Writes what rows lack, each in a commit of its own, guarded by what it was read as. `ids` are drawn for the
-    /// commits.
+    /// Rewrites outdated rows, each in its own commit that is guarded by what was read. `ids` are the
+    /// identifiers of the commits.
     pub async fn restore(
         &self,
         rows: &[StoredRow],
@@ -169,8 +168,8 @@ impl Table {
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, plan) in rows.iter().zip(plans) {
             outcomes.push(match plan {
-                None => Restored::AsItIs,
-                Some(plan) => self.carry_out(&row.key, plan, &found, &new_id).await?,
+                None => Restored::Unchanged,
+                Some(plan) => self.restore_row(&row.key, plan, &found, &new_id).await?,
             });
         }
         Ok(outcomes)
@@ -178,7 +177,7 @@ impl Table {
 }
 
 impl Table {
-    async fn carry_out(
+    async fn restore_row(
         &self,
         key: &Key,
         plan: Result<Plan, Error>,
@@ -187,34 +186,34 @@ impl Table {
     ) -> Result<Restored, Error> {
         let mut plan = plan;
         let mut again = None;
-        for look in 0..LOOKS {
+        for look in 0..MAX_ATTEMPTS {
             let Ok(planned) = plan else {
-                note_unreadable(key);
+                log_unreadable(key);
                 return Ok(Restored::Unreadable);
             };
             let (commit, held) = planned.commit(again.as_ref().unwrap_or(found));
             let written = !commit.is_empty();
             match if written { self.commit(commit).await.map(drop) } else { Ok(()) } {
                 Ok(()) if held => {
-                    tracing::warn!(row = %key, "a name is held by another thing");
-                    return Ok(Restored::NameHeld);
+                    tracing::warn!(row = %key, "a unique name belongs to another row");
+                    return Ok(Restored::NameTaken);
                 }
                 Ok(()) if written => return Ok(Restored::Written),
-                Ok(()) => return Ok(Restored::AsItIs),
-                Err(Error::Conflict) => self.pause(look).await,
+                Ok(()) => return Ok(Restored::Unchanged),
+                Err(Error::Conflict) => self.backoff(look).await,
                 Err(failure) => return Err(failure),
             }
-            // It has changed meanwhile, and is looked at as it is now.
+            // The row has changed in the meantime, so it is read again.
             let now = self.get_many([key.clone()]).await?.item(key).cloned();
             let next = now.and_then(|item| StoredRow { key: key.clone(), item }.plan(new_id()));
             let Some(next) = next else {
-                return Ok(Restored::AsItIs);
+                return Ok(Restored::Unchanged);
             };
             if let Ok(next) = &next {
                 again = Some(self.get_many(next.keys()).await?);
             }
             plan = next;
         }
-        Err(Error::unavailable("the table", "others kept changing the same row"))
+        Err(Error::unavailable("the table", "concurrent changes of the same row"))
     }
 }

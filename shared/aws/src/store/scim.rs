@@ -1,4 +1,4 @@
-//! Users as identity providers see them: those who are not deleted.
+//! Users as SCIM shows them to identity providers: all that are not deleted.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::table::Table;
 
 keeps_stored_row!(ScimAttributes);
 
-/// The key of what is kept of what an identity provider says of a user.
+/// The key of a user's SCIM attributes.
 #[must_use]
 pub fn scim_attributes_key(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(users::user_key(workspace, id).pk, "SCIM")
@@ -32,7 +32,7 @@ impl Row for ScimAttributes {
     }
 }
 
-/// How many entries of an index one query reads.
+/// How many index entries one query reads.
 const STEP: usize = 1000;
 
 #[derive(Deserialize)]
@@ -42,42 +42,42 @@ struct Claim {
 
 impl Read for Claim {}
 
-/// What a user's row says beside the user: see [`crate::item::UPDATED_AT`].
+/// The attribute of a user's row that is not part of the user: see [`crate::item::UPDATED_AT`].
 #[derive(Deserialize)]
-struct Dated {
+struct LastChange {
     updated_at: Option<Time>,
 }
 
-impl Read for Dated {}
+impl Read for LastChange {}
 
 impl Table {
-    /// A user who is not deleted, with what is kept of them, and when they were last changed.
+    /// A user who is not deleted, with the SCIM attributes and the time of the last change.
     pub async fn scim_user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimUserRecord>, Error> {
         Ok(self.scim_users(workspace, &[id], true).await?.pop())
     }
 
-    /// Those among whom the user is who has a username, if there is one: their own row tells.
+    /// Candidates for the user with a username; their own rows tell who has it.
     pub async fn ids_of_username(&self, workspace: WorkspaceId, username: &str) -> Result<BTreeSet<UserId>, Error> {
         Ok(self.holder_ids(keys_of_username(workspace, username)).await?.into_values().collect())
     }
 
-    /// The user whom a source, or an identity provider, calls so.
+    /// The user with an external id in a source or at an identity provider.
     pub async fn id_of_external_id(&self, workspace: WorkspaceId, external_id: &str) -> Result<Option<UserId>, Error> {
         let claim: Option<Claim> = self.get(&sources::external_id_key(workspace, None, external_id)).await?;
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    /// The users who are not deleted, the oldest first, by two indexes alone; `None` if there are
-    /// more than `most`, or have been within the time that deleted ones are kept.
+    /// The users who are not deleted, oldest first, from two indexes only; `None` if there are more than
+    /// `most`, counting those deleted within the retention time.
     pub async fn user_ids(&self, workspace: WorkspaceId, most: usize) -> Result<Option<Vec<UserId>>, Error> {
-        let Some(all) = self.indexed(workspace, "created", "created_at", most).await? else { return Ok(None) };
-        let Some(deleted) = self.indexed(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
+        let Some(all) = self.ids_in_index(workspace, "created", "created_at", most).await? else { return Ok(None) };
+        let Some(deleted) = self.ids_in_index(workspace, "deleted", "deleted_at", most).await? else { return Ok(None) };
         let deleted: BTreeSet<UserId> = deleted.into_iter().collect();
         Ok(Some(all.into_iter().filter(|id| !deleted.contains(id)).collect()))
     }
 
-    /// Some users, in their order, each with when they were last changed, and with what is kept of
-    /// them if that is wanted; those that are gone by now are left out.
+    /// Users in this order, with the time of their last change, and with their SCIM attributes on request;
+    /// missing ones are left out.
     pub async fn scim_users(
         &self,
         workspace: WorkspaceId,
@@ -91,7 +91,7 @@ impl Table {
         for [key, kept] in ids.iter().map(of) {
             let user: Option<User> = found.readable(&key);
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
-                let dated: Option<Dated> = found.readable(&key);
+                let dated: Option<LastChange> = found.readable(&key);
                 let updated_at = dated.and_then(|dated| dated.updated_at);
                 people.push(ScimUserRecord { user, kept: found.readable(&kept), updated_at });
             }
@@ -99,15 +99,15 @@ impl Table {
         Ok(people)
     }
 
-    /// What is kept of a user, deleted or not.
+    /// A user's SCIM attributes, whether or not the user is deleted.
     pub async fn scim_attributes(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<ScimAttributes>, Error> {
         self.get(&scim_attributes_key(workspace, id)).await
     }
 }
 
 impl Table {
-    /// The users of an index, by its keys alone; `None` if there are more than `most`.
-    async fn indexed(
+    /// The users of an index, from its keys only; `None` if there are more than `most`.
+    async fn ids_in_index(
         &self,
         workspace: WorkspaceId,
         index: &'static str,
@@ -138,9 +138,9 @@ impl Table {
 }
 
 impl Commit {
-    /// What is kept of a user from then on.
+    /// Writes a user's SCIM attributes.
     #[must_use]
-    pub fn keep(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
+    pub fn put_scim_attributes(self, before: Option<&ScimAttributes>, after: Option<&ScimAttributes>) -> Self {
         match (before, after) {
             (None, None) => self,
             (None, Some(after)) => self.put(after),

@@ -1,7 +1,7 @@
-//! Finds devices as one types: by words of their own, and by words of their users.
+//! Search for devices by their own words and by their users' words.
 //!
-//! A search has two halves. The first follows the devices' own words, the second the users' words
-//! to the devices that those users hold. What the first half lists, the second passes over.
+//! A search has two halves. The first follows the index of devices' words. The second follows the index of
+//! users' words, to the devices of those users, and skips devices that the first half lists.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,13 +17,13 @@ use crate::store::devices::DeviceFilter;
 use crate::store::{devices, users};
 use crate::table::Table;
 
-/// The partition of the search words of a kind.
+/// The partition of the search words of a kind of object.
 #[must_use]
 pub fn words_partition(kind: &str, workspace: WorkspaceId) -> String {
     format!("WORD#{workspace}#{kind}")
 }
 
-/// The identifier at the end of a search word's sort key.
+/// Parses the word and the identifier in a search word's sort key.
 #[must_use]
 pub fn word_and_id(sk: &str) -> Option<(&str, &str)> {
     sk.rsplit_once('#')
@@ -42,13 +42,13 @@ pub(crate) fn word_index_rows<'a>(
     })
 }
 
-/// Words looked up at once, and the most rounds of that for a page.
+/// Index entries per query, and the most queries for a page.
 const STEP: usize = 50;
 
 const ROUNDS: usize = 6;
 
-/// Where a search stands: in a half, at a word, behind one of the devices of that word's thing.
-/// Not a count of them: those that a user holds may become fewer between two pages.
+/// The position of a search: its half, its index entry, and a device of that entry's object. The device is
+/// named, not counted, since a user may lose devices between two pages.
 #[derive(Clone, Debug, Default)]
 struct Place {
     by_user: bool,
@@ -82,17 +82,17 @@ impl Place {
 /// The most bytes of a sort key ("Service, account, and table quotas in Amazon DynamoDB").
 const SORT_KEY_LIMIT: usize = 1024;
 
-/// The last of the words that begin so.
+/// The end of the range of words with a prefix.
 fn last_word(prefix: &str) -> String {
     format!("{prefix}\u{10FFFF}")
 }
 
-/// True if a sort key lies among the words that begin so. A cursor may say anything.
+/// True if a sort key is in the range of words with a prefix. Checked because cursors come from callers.
 fn is_within(sk: &str, prefix: &str) -> bool {
     sk.len() <= SORT_KEY_LIMIT && sk >= prefix && sk <= last_word(prefix).as_str()
 }
 
-/// What is searched for.
+/// A search for devices.
 pub(crate) struct Search<'a> {
     pub workspace: WorkspaceId,
     pub filter: &'a DeviceFilter,
@@ -101,7 +101,7 @@ pub(crate) struct Search<'a> {
 }
 
 impl Table {
-    /// A page of the devices that are meant by what was typed.
+    /// A page of the devices that match a search.
     pub(crate) async fn search_devices(
         &self,
         search: &Search<'_>,
@@ -117,23 +117,23 @@ impl Table {
                 place = Place { sk, taken, ..place };
                 for device in devices.into_iter().filter(|device| taken.is_none_or(|taken| device.device_id > taken)) {
                     if items.len() == limit {
-                        return Ok(Page { items, next: Some(place.position()), left_out: 0 });
+                        return Ok(Page { items, next: Some(place.position()), unreadable: 0 });
                     }
                     place.taken = Some(device.device_id);
                     items.push(device);
                 }
             }
             match (next, place.by_user) {
-                // The last word is looked at again, and what was taken of it is passed over.
+                // The last entry is read again, and its devices up to the position are skipped.
                 (Some(_), _) => {}
                 (None, false) => place = Place { by_user: true, ..Place::default() },
-                (None, true) => return Ok(Page { items, next: None, left_out: 0 }),
+                (None, true) => return Ok(Page { items, next: None, unreadable: 0 }),
             }
         }
-        Ok(Page { items, next: Some(place.position()), left_out: 0 })
+        Ok(Page { items, next: Some(place.position()), unreadable: 0 })
     }
 
-    /// The wanted devices that words lead to, under each word's sort key.
+    /// The matching devices by the sort key of the word that led to them.
     async fn hits(
         &self,
         search: &Search<'_>,
@@ -167,8 +167,8 @@ impl Table {
                 let first = search.query.first_match(&device.search_words()).map(str::to_owned);
                 if first.as_deref() == Some(word) { vec![device] } else { vec![] }
             };
-            let means = |device: &&Device| search.means(device, users.get(&device.user_id));
-            Some((sk.clone(), candidates.into_iter().filter(means).cloned().collect()))
+            let matches = |device: &&Device| search.matches(device, users.get(&device.user_id));
+            Some((sk.clone(), candidates.into_iter().filter(matches).cloned().collect()))
         };
         Ok(sks.iter().filter_map(wanted).collect())
     }
@@ -205,15 +205,15 @@ impl Search<'_> {
         }
     }
 
-    /// True if the first half of the search comes upon the device.
+    /// True if the first half of the search lists the device.
     fn lists_by_device(&self, device: &Device) -> bool {
         self.query.first_match(&device.search_words()).is_some()
     }
 
-    /// True if every word that was typed begins a word of the device or of its user.
-    fn means(&self, device: &Device, user: Option<&User>) -> bool {
+    /// True if each word of the search begins a word of the device or of its user.
+    fn matches(&self, device: &Device, user: Option<&User>) -> bool {
         let mut words = device.search_words();
         words.extend(user.map(User::search_words).unwrap_or_default());
-        self.query.matches(&words) && self.filter.keeps(device, self.now)
+        self.query.matches(&words) && self.filter.matches(device, self.now)
     }
 }

@@ -17,7 +17,7 @@ pub fn user_secrets_pk(workspace: WorkspaceId, id: UserId) -> String {
 }
 
 impl Table {
-    /// A user's secrets: for a configuration alone.
+    /// A user's secrets, to be used for configurations only.
     pub async fn user_secrets(&self, workspace: WorkspaceId, id: UserId) -> Result<UserSecrets, Error> {
         let item = self.get_secret(&user_secrets_pk(workspace, id)).await?.unwrap_or_default();
         let secret = |kind: &SecretKind| Some((*kind, item.get(kind.as_str())?.as_s().ok()?.clone()));
@@ -26,10 +26,10 @@ impl Table {
 }
 
 impl Commit {
-    /// Sets secrets of a user, who is as they are after it, or takes them away. That none is left
-    /// is written down by [`Commit::changing`].
+    /// Sets or removes secrets of a user; `user` is the user after the edit. [`Commit::from_changes`] removes the
+    /// row with the last secret.
     #[must_use]
-    pub fn keep_secrets(self, user: &User, edit: &SecretsEdit) -> Self {
+    pub fn update_user_secrets(self, user: &User, edit: &SecretsEdit) -> Self {
         if user.client.secrets.is_empty() {
             return self;
         }
@@ -37,9 +37,9 @@ impl Commit {
         self.set_secrets(user_secrets_pk(user.workspace_id, user.user_id), secrets)
     }
 
-    /// Forgets a user's secrets, if there are any.
+    /// Deletes a user's secrets, if there are any.
     #[must_use]
-    pub fn forget_secrets(self, user: &User) -> Self {
+    pub fn delete_user_secrets(self, user: &User) -> Self {
         if user.client.secrets.is_empty() {
             return self;
         }

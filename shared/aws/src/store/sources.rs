@@ -1,4 +1,4 @@
-//! Sources that users come from, and how they know their users.
+//! Sources, and the claims of their users' names.
 
 use std::collections::HashMap;
 
@@ -19,11 +19,10 @@ use crate::table::Table;
 
 keeps_stored_row!(DataSource);
 
-/// The key of the claim that a user has to their name in their source, or else with the identity
-/// provider.
+/// The key of the claim of a user's external id in their source or at the identity provider.
 pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
     let source = match user.source {
-        // So does one of a kind that another release knows.
+        // A user of a kind of another release has a source as well.
         UserSource::Csv | UserSource::Http | UserSource::Unknown(_) => Some(user.provenance.source_id?),
         UserSource::Scim | UserSource::Api | UserSource::Console => None,
     };
@@ -31,26 +30,26 @@ pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
     Some(external_id_key(user.workspace_id, source, name))
 }
 
-/// The key of the claim to a name in a source, or with an identity provider.
+/// The key of the claim of an external id in a source or at an identity provider.
 #[must_use]
 pub fn external_id_key(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
     let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
     Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
-/// The key by which a user is found by the username that their source knows them by.
+/// The key by which a user is found by the username that their source has for them.
 pub(crate) fn source_username_claim_key(user: &User) -> Option<Key> {
     let name = user.provenance.source_username.as_deref()?;
     Some(source_username_key(user.workspace_id, user.provenance.source_id?, name))
 }
 
-/// The key of a username that a source knows a user by who is called otherwise.
+/// The key of a source's username of a user who has another one.
 #[must_use]
 pub fn source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
     Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
 }
 
-/// The key that an earlier release has made for it, if it is another one.
+/// The key that an earlier release used for it, if it is different.
 #[must_use]
 pub fn former_source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Option<Key> {
     let former = Hash::of(former_username(name)?);
@@ -63,7 +62,7 @@ pub fn source_users_partition(workspace: WorkspaceId, id: SourceId) -> String {
     format!("{workspace}#{id}")
 }
 
-/// The list of sources.
+/// The name of the list of sources.
 pub const SOURCES: &str = "SOURCE";
 
 /// The key of a source.
@@ -92,42 +91,43 @@ impl Row for DataSource {
     }
 }
 
-/// Who has a username, and whom a source calls by a name of its own.
+/// The users that a row of a source may belong to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimedBySource {
-    /// The user of the username.
+    /// The user with the username.
     pub by_username: Option<User>,
-    /// The user whom the source knows by the username, and who is called otherwise.
+    /// A user whom the source knows by this username, and who has another one.
     pub by_source_username: Option<User>,
-    /// The user of the name in the source.
+    /// The user with the external id.
     pub by_external_id: Option<User>,
-    /// Who holds the username's claims.
+    /// The claims of the username.
     pub username: Option<UsernameClaims>,
 }
 
 impl Table {
-    /// A source, as it is now.
+    /// A source.
     pub async fn source(&self, workspace: WorkspaceId, id: SourceId) -> Result<Option<DataSource>, Error> {
         self.get(&source_key(workspace, id)).await
     }
 
-    /// Sources by their identifiers; those that are gone are left out.
+    /// Sources by identifier; missing ones are left out.
     pub async fn sources(&self, workspace: WorkspaceId, ids: &[SourceId]) -> Result<Vec<DataSource>, Error> {
         self.rows_with(ids.iter().map(|id| source_key(workspace, *id)).collect()).await
     }
 
-    /// A page of sources, the newest first.
+    /// A page of sources, newest first.
     pub async fn list_sources(
         &self,
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<DataSource>, Error> {
-        let source = Source::newest("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
+        let source =
+            Source::newest_first("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// A page of the users of a source, but for deleted ones.
+    /// A page of a source's users who are not deleted.
     pub async fn users_of_source(
         &self,
         workspace: WorkspaceId,
@@ -135,13 +135,12 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<User>, Error> {
-        let source = Source::newest("source", ("of_source", source_users_partition(workspace, id)), "created_at");
+        let source = Source::newest_first("source", ("of_source", source_users_partition(workspace, id)), "created_at");
         self.page(&source, limit, start, Key::of, |_, _| true).await
     }
 
-    /// Whom usernames, and names in a source, belong to, in the order asked; and whom the source knows
-    /// by those usernames.
-    pub async fn claimed(
+    /// The users that rows of a source may belong to, by username and external id, in the order of the input.
+    pub async fn find_claimed(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -159,10 +158,11 @@ impl Table {
         let holders = self.holders(workspace, keys).await?;
         let claimed = names.iter().map(|(username, called)| {
             let claims = holders.of_username(workspace, username);
-            // The user's own row tells whether they are still known so.
+            // The user's own row tells whether the name is still valid.
             let is_known = |user: &&User| {
-                let told = user.provenance.source_username.as_deref();
-                user.provenance.source_id == Some(source) && told.is_some_and(|told| same_username(told, username))
+                let known_as = user.provenance.source_username.as_deref();
+                user.provenance.source_id == Some(source)
+                    && known_as.is_some_and(|known_as| same_username(known_as, username))
             };
             let by_source_username = known(username).find_map(|key| holders.user(&key).filter(is_known).cloned());
             let by_external_id = external(called).and_then(|key| holders.user(&key).cloned());
@@ -184,18 +184,18 @@ impl Table {
 }
 
 impl Commit {
-    /// Keeps a source's bearer token.
+    /// Stores a source's bearer token.
     #[must_use]
-    pub fn keep_source_token(self, id: SourceId, token: &str) -> Self {
+    pub fn put_source_token(self, id: SourceId, token: &str) -> Self {
         self.put_secret(HashMap::from([
             ("pk".to_owned(), AttributeValue::S(source_secret_pk(id))),
             ("token".to_owned(), AttributeValue::S(token.to_owned())),
         ]))
     }
 
-    /// Forgets a source's bearer token.
+    /// Deletes a source's bearer token.
     #[must_use]
-    pub fn forget_source_token(self, id: SourceId) -> Self {
+    pub fn delete_source_token(self, id: SourceId) -> Self {
         self.delete_secret(source_secret_pk(id))
     }
 }

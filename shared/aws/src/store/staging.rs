@@ -1,7 +1,7 @@
-//! What is uploaded to a source, and what its sync stages.
+//! Uploads of sources, and the rows that a sync stages.
 
 use domain::error::Error;
-use domain::models::source::UPLOAD_KEPT;
+use domain::models::source::UPLOAD_RETENTION;
 use domain::models::source::data::KeyHash;
 use domain::{JobId, SourceId, Time, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -17,16 +17,16 @@ impl Read for StagedKeys {}
 impl Read for StagedRows {}
 impl Read for UploadPart {}
 
-/// The first part of the sort keys of an upload's parts.
+/// Prefix of the sort keys of upload parts.
 pub const PART: &str = "PART#";
 
-/// The first part of the sort keys of staged rows.
+/// Prefix of the sort keys of staged rows.
 pub const STAGED: &str = "STAGED#";
 
-/// The first part of the sort keys of what tells by what the users of staged rows are known.
+/// Prefix of the sort keys of staged key hashes.
 pub const STAGED_KEYS: &str = "KEYS#";
 
-/// The sort keys of the parts of an upload begin so.
+/// Prefix of the sort keys of an upload's parts.
 #[must_use]
 pub fn upload_prefix(upload: Uuid) -> String {
     format!("{PART}{upload}#")
@@ -45,7 +45,7 @@ pub struct UploadPart {
     pub number: u32,
     /// Its bytes.
     pub bytes: serde_bytes::ByteBuf,
-    /// When it came.
+    /// When it arrived.
     pub at: Time,
 }
 
@@ -58,12 +58,11 @@ impl Row for UploadPart {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
-/// Where one taking in of a source is staged: a repeat of it has a place of its own, so that two can
-/// never be mixed up.
+/// Key of what one import of a source stages. Each attempt has its own, so that two attempts never mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedKey {
     /// The workspace.
@@ -72,12 +71,12 @@ pub struct StagedKey {
     pub source_id: SourceId,
     /// The job.
     pub job_id: JobId,
-    /// Which taking in.
+    /// Identifier of the attempt.
     pub attempt: Uuid,
 }
 
 impl StagedKey {
-    /// The sort keys of what the job has staged begin so.
+    /// Prefix of the sort keys of what a job has staged.
     #[must_use]
     pub fn of_job(kind: &str, job: JobId) -> String {
         format!("{kind}{job}#")
@@ -94,20 +93,20 @@ impl StagedKey {
         self.key(STAGED, number)
     }
 
-    /// The key of by what their users are known.
+    /// The key of staged key hashes.
     #[must_use]
     pub fn keys(&self, number: u32) -> Key {
         self.key(STAGED_KEYS, number)
     }
 }
 
-/// Rows of a source, until its sync is over.
+/// A batch of a source's rows, kept until the sync ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StagedRows {
-    /// Where.
+    /// Key of the import.
     #[serde(flatten)]
     pub stage: StagedKey,
-    /// Their number, from 0.
+    /// Number of the batch, from 0.
     pub number: u32,
     /// The rows as JSON, compressed (zlib).
     pub rows: serde_bytes::ByteBuf,
@@ -123,32 +122,32 @@ impl Row for StagedRows {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
-/// By what the users of a source's rows are known, until its sync is over.
+/// A batch of the key hashes of a source's users, kept until the sync ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StagedKeys {
-    /// Where.
+    /// Key of the import.
     #[serde(flatten)]
     pub stage: StagedKey,
-    /// Their number, from 0.
+    /// Number of the batch, from 0.
     pub number: u32,
-    /// The hashes, eight bytes each, the highest first.
+    /// The hashes, eight bytes each, highest byte first.
     pub keys: serde_bytes::ByteBuf,
     /// When they were staged.
     pub at: Time,
 }
 
 impl StagedKeys {
-    /// Hashes as they are kept.
+    /// Encodes hashes for storage.
     #[must_use]
     pub fn bytes_of(keys: &[KeyHash]) -> serde_bytes::ByteBuf {
         serde_bytes::ByteBuf::from(keys.iter().flat_map(|key| key.to_be_bytes()).collect::<Vec<u8>>())
     }
 
-    /// The hashes.
+    /// Decodes the hashes.
     #[must_use]
     pub fn hashes(&self) -> Vec<KeyHash> {
         self.keys.chunks_exact(8).map(|bytes| bytes.iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))).collect()
@@ -163,27 +162,27 @@ impl Row for StagedKeys {
         1
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.at.plus(UPLOAD_KEPT).seconds())
+        Some(self.at.plus(UPLOAD_RETENTION).seconds())
     }
 }
 
-/// What a sync leaves behind.
+/// Staged rows that are no longer needed after a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StagedRowsOf {
-    /// What a job has staged.
+    /// Those of a job.
     Job(JobId),
     /// The parts of an upload.
     Upload(Uuid),
 }
 
-/// The most rows that are removed in one commit.
-const LEAVINGS: usize = 90;
+/// The most rows that one commit deletes.
+const DELETE_LIMIT: usize = 90;
 
-/// Parts that are read at once: a reply of DynamoDB has at most a mebibyte.
+/// How many parts one query reads: a response of DynamoDB has at most one mebibyte.
 const PARTS: usize = 4;
 
 impl Table {
-    /// A page of the parts of an upload, in their order.
+    /// A page of an upload's parts, in order.
     pub async fn upload_parts(
         &self,
         workspace: WorkspaceId,
@@ -191,23 +190,22 @@ impl Table {
         upload: Uuid,
         start: Option<Position>,
     ) -> Result<Page<UploadPart>, Error> {
-        let within = Source::within(sources::source_key(workspace, source).pk, &upload_prefix(upload));
+        let within = Source::in_partition(sources::source_key(workspace, source).pk, &upload_prefix(upload));
         self.rows(&Source { descending: false, ..within }, PARTS, start).await
     }
 
-    /// Staged rows.
+    /// A batch of staged rows.
     pub async fn staged_rows(&self, stage: StagedKey, number: u32) -> Result<Option<StagedRows>, Error> {
         self.get(&stage.rows(number)).await
     }
 
-    /// By what the users of staged rows are known.
+    /// A batch of staged key hashes.
     pub async fn staged_keys(&self, stage: StagedKey, number: u32) -> Result<Option<StagedKeys>, Error> {
         self.get(&stage.keys(number)).await
     }
 
-    /// The keys of a page of rows that a source's syncs need no more: what a job has staged, or the
-    /// parts of an upload.
-    pub async fn leavings(
+    /// The keys of a page of staged rows or upload parts, to delete them.
+    pub async fn staged_row_keys(
         &self,
         workspace: WorkspaceId,
         source: SourceId,
@@ -220,8 +218,8 @@ impl Table {
             StagedRowsOf::Upload(upload) => vec![upload_prefix(*upload)],
         };
         for prefix in prefixes {
-            let within = Source::within(sources::source_key(workspace, source).pk, &prefix);
-            let (items, _) = self.query(&within, LEAVINGS, None).await?;
+            let within = Source::in_partition(sources::source_key(workspace, source).pk, &prefix);
+            let (items, _) = self.query(&within, DELETE_LIMIT, None).await?;
             let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
             if !keys.is_empty() {
                 return Ok(keys);
@@ -232,9 +230,9 @@ impl Table {
 }
 
 impl Commit {
-    /// Removes rows whatever they hold by now: leavings of a sync.
+    /// Deletes rows by key, unconditionally.
     #[must_use]
-    pub fn clear(self, leavings: &[Key]) -> Self {
-        leavings.iter().fold(self, Self::remove)
+    pub fn delete_rows(self, keys: &[Key]) -> Self {
+        keys.iter().fold(self, Self::remove)
     }
 }

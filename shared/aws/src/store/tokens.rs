@@ -21,13 +21,13 @@ pub fn token_key(short: &str) -> Key {
     Key::new(format!("TOKEN#{short}"), "TOKEN")
 }
 
-/// The partition of the places of a person's tokens.
+/// The partition of a person's list of tokens.
 #[must_use]
 pub fn tokens_partition(issuer: &str, subject: &str) -> String {
     format!("TOKENS#{}", members::person_hash(issuer, subject).as_str())
 }
 
-/// The key of a token's place among its person's.
+/// The key of a token in its person's list.
 #[must_use]
 pub fn token_place_key(issuer: &str, subject: &str, id: TokenId) -> Key {
     Key::new(tokens_partition(issuer, subject), id.to_string())
@@ -41,34 +41,34 @@ impl Row for Token {
         self.version
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.expires_at.plus(token::KEPT).seconds())
+        Some(self.expires_at.plus(token::RETENTION).seconds())
     }
 }
 
-/// Where a token stands among its person's: a row of its own and no index row, since it ends by its time to live,
-/// as the token does.
+/// An entry in a person's list of tokens. It is not an index row, since it expires by its own time to live, as
+/// the token does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenPlace {
-    /// Its partition, of the person.
+    /// Partition key of the person.
     #[serde(skip)]
     pub pk: String,
     /// The token's identifier.
     pub token_id: TokenId,
-    /// The part of the token that names it.
+    /// The public part of the token, which identifies it.
     pub short: String,
-    /// Until when the token is kept.
+    /// When the token may be removed.
     pub kept_until: Time,
 }
 
 impl TokenPlace {
-    /// The place of a token.
+    /// The entry of a token.
     #[must_use]
     pub fn of(token: &Token) -> Self {
         Self {
             pk: tokens_partition(&token.issuer, &token.subject),
             token_id: token.token_id,
             short: token.short.clone(),
-            kept_until: token.expires_at.plus(token::KEPT),
+            kept_until: token.expires_at.plus(token::RETENTION),
         }
     }
 }
@@ -86,15 +86,15 @@ impl Row for TokenPlace {
 }
 
 impl Table {
-    /// The personal access token with this short part, revoked and expired ones too.
+    /// The token with this short part, also if revoked or expired.
     pub async fn token(&self, short: &str) -> Result<Option<Token>, Error> {
         self.get(&token_key(short)).await
     }
 }
 
 impl Table {
-    /// A person's token.
-    pub async fn token_of(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
+    /// A person's token by its identifier.
+    pub async fn person_token(&self, issuer: &str, subject: &str, id: TokenId) -> Result<Option<Token>, Error> {
         let place: Option<TokenPlace> = self.get(&token_place_key(issuer, subject, id)).await?;
         match place {
             Some(place) => self.get(&token_key(&place.short)).await,
@@ -102,8 +102,7 @@ impl Table {
         }
     }
 
-    /// A page of a person's tokens, as they are now and the newest first; of a workspace, those alone that were
-    /// made for it.
+    /// A page of a person's tokens, newest first; with a workspace, only tokens for that workspace.
     pub async fn list_tokens(
         &self,
         issuer: &str,
@@ -112,7 +111,7 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Token>, Error> {
-        // Their identifiers hold the time at which they were made.
+        // Identifiers sort by creation time.
         let source = Source {
             index: None,
             partition: ("pk", tokens_partition(issuer, subject)),
@@ -121,7 +120,7 @@ impl Table {
             descending: true,
         };
         let to_row = |item: &Item| Some(token_key(item.get("short")?.as_s().ok()?));
-        let wanted = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
-        self.page(&source, limit, start, to_row, |_, token| wanted(token)).await
+        let is_listed = |token: &Token| workspace.is_none_or(|id| token.workspace_ids.contains(&id));
+        self.page(&source, limit, start, to_row, |_, token| is_listed(token)).await
     }
 }

@@ -1,4 +1,4 @@
-//! What was used, per month.
+//! Usage per month.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::table::Table;
 
 keeps_stored_row!(Usage);
 
-/// The first part of the sort key of a user's usage.
+/// Prefix of the sort key of a user's usage.
 pub const USAGE: &str = "USAGE#";
 
 /// The partition of a workspace's usage.
@@ -48,12 +48,12 @@ impl Row for Usage {
 pub const MONTHS: usize = 24;
 
 impl Table {
-    /// The counts of a month, of each of these; those that have none are left out.
+    /// The usage of a month for each of these scopes; scopes without any are left out.
     pub async fn usage(&self, workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Result<Vec<Usage>, Error> {
         self.rows_with(usage_keys(workspace, of, month)).await
     }
 
-    /// The same, only to be shown: those that cannot be read are left out.
+    /// As [`Table::usage`], for display only: unreadable rows are left out.
     pub async fn usage_to_show(
         &self,
         workspace: WorkspaceId,
@@ -63,25 +63,25 @@ impl Table {
         self.readable_rows_with(usage_keys(workspace, of, month)).await
     }
 
-    /// A user's counts by months, of the last [`MONTHS`] that have any.
+    /// A user's counts by month, for the latest [`MONTHS`] with usage.
     pub async fn user_usage(&self, workspace: WorkspaceId, user: UserId) -> Result<BTreeMap<String, Counts>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, USAGE);
         Ok(by_month(self.rows(&source, MONTHS, None).await?.items))
     }
 
-    /// So many of the rows in which a user's usage is counted. `Internal` if one of them cannot be read.
+    /// Up to `limit` rows of a user's usage. `Internal` if one of them is unreadable.
     pub async fn usage_rows(&self, workspace: WorkspaceId, user: UserId, limit: usize) -> Result<Vec<Usage>, Error> {
-        let source = Source::within(users::user_key(workspace, user).pk, USAGE);
+        let source = Source::in_partition(users::user_key(workspace, user).pk, USAGE);
         let page = self.rows(&source, limit, None).await?;
-        if page.left_out > 0 { Err(left_out()) } else { Ok(page.items) }
+        if page.unreadable > 0 { Err(unreadable_row()) } else { Ok(page.items) }
     }
 
-    /// The whole workspace's counts by months, of the last [`MONTHS`] that have any.
+    /// The workspace's counts by month, for the latest [`MONTHS`] with usage.
     pub async fn workspace_usage(&self, workspace: WorkspaceId) -> Result<BTreeMap<String, Counts>, Error> {
-        let source = Source { range: Range::All, ..Source::within(workspace_usage_partition(workspace), "") };
+        let source = Source { range: Range::All, ..Source::in_partition(workspace_usage_partition(workspace), "") };
         let rows = self.rows::<Usage>(&source, MONTHS * usize::from(TOTAL_SHARDS), None).await?.items;
         let mut months = by_month(rows);
-        // The last month that was looked at may be there in part.
+        // The last month that was read may be incomplete.
         while months.len() > MONTHS {
             months.pop_first();
         }
@@ -89,9 +89,9 @@ impl Table {
     }
 }
 
-/// What a list comes to of which nothing may be left out.
-fn left_out() -> Error {
-    Error::internal("reading every row", "some cannot be read")
+/// The error for an unreadable row in a list that must be complete.
+fn unreadable_row() -> Error {
+    Error::internal("reading every row", "a row is unreadable")
 }
 
 fn by_month(rows: Vec<Usage>) -> BTreeMap<String, Counts> {

@@ -1,10 +1,10 @@
-//! Who has which username.
+//! Usernames and their claims.
 //!
-//! A username is claimed by a row whose key is the username as it is compared. Earlier releases left out its
-//! accents in that key. So who is called `josé.peña` may still hold the claim of `jose.pena`, and whoever
-//! asks for either looks under both keys, and into the row of the user who holds it: the user's own row tells
-//! what they are called. Whoever gets a name whose key is held so moves the claim of the one before to where
-//! it belongs, in the same commit; `reindex` moves those that nobody has asked for.
+//! A username is claimed by a row whose key is the username's unique form. Earlier releases also removed
+//! accents in that key. So the user `josé.peña` may still have the claim of `jose.pena`: to find a username,
+//! both keys are read, and then the user who has the claim, whose own row has the valid username. When a user
+//! gets a name whose key is occupied in this way, the same commit moves the older claim to its proper key;
+//! `reindex` moves the remaining ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,54 +19,54 @@ use crate::item::{IndexRow, Key, Read, Row as _};
 use crate::store::users;
 use crate::table::Table;
 
-/// A claim, as it was read.
+/// A claim as read.
 #[derive(Clone, Debug, PartialEq)]
 struct Claim {
     key: Key,
-    /// Who holds it.
+    /// The user who has the claim.
     holder: Option<UserId>,
-    /// Their row, if it is there.
+    /// That user's row, if it exists.
     user: Option<User>,
 }
 
 impl Claim {
-    /// The user who holds it, unless they are gone, and left it behind.
-    fn there(&self) -> Option<&User> {
+    /// The user who has the claim, unless the user no longer exists.
+    fn existing_holder(&self) -> Option<&User> {
         self.user.as_ref().filter(|user| user.deleted.is_none())
     }
 }
 
-/// Who holds the claims that a username may have.
+/// The claims that a username may have, with their users.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsernameClaims {
     username: String,
     own: Claim,
-    /// Where an earlier release would have put it.
+    /// The claim under the key of earlier releases.
     former: Option<Claim>,
 }
 
 impl UsernameClaims {
-    /// The user who is called so.
+    /// The user with the username.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         let called = |user: &&User| same_username(&user.username, &self.username);
-        [Some(&self.own), self.former.as_ref()].into_iter().flatten().filter_map(Claim::there).find(called)
+        [Some(&self.own), self.former.as_ref()].into_iter().flatten().filter_map(Claim::existing_holder).find(called)
     }
 
-    /// True if somebody else is called so.
+    /// True if another user has the username.
     #[must_use]
-    pub fn are_taken_from(&self, user: Option<UserId>) -> bool {
+    pub fn are_taken_by_other(&self, user: Option<UserId>) -> bool {
         self.user().is_some_and(|holder| Some(holder.user_id) != user)
     }
 }
 
 impl Commit {
-    /// Lets a user, whom this commit makes or renames, have a username whose claims were looked at: what an
-    /// earlier release has put under its key gives way.
+    /// Claims a username for a user whom this commit creates or renames. A claim of an earlier release under
+    /// the same key is moved.
     #[must_use]
-    pub fn claim(self, claims: &UsernameClaims, user: UserId) -> Self {
-        // Who is called so keeps the name: the table refuses it to anybody else.
-        if claims.are_taken_from(Some(user)) {
+    pub fn claim_username(self, claims: &UsernameClaims, user: UserId) -> Self {
+        // The other user keeps the name: the table rejects this commit.
+        if claims.are_taken_by_other(Some(user)) {
             return self;
         }
         let mut commit = self;
@@ -74,38 +74,38 @@ impl Commit {
             let attributes = BTreeMap::from([("user_id", user.to_string())]);
             let own = IndexRow { key: claims.own.key.clone(), attributes, unique: true };
             commit = commit.put_claim(&own, PutCondition::ClaimOf(holder));
-            if let Some(other) = claims.own.there().filter(|other| other.user_id != user) {
-                commit = commit.moved(other);
+            if let Some(other) = claims.own.existing_holder().filter(|other| other.user_id != user) {
+                commit = commit.put_moved_claim(other);
             }
         }
         match &claims.former {
             Some(Claim { key, holder: Some(holder), .. }) => {
-                let commit = commit.not_while_absent(key);
-                if *holder == user && !commit.concerns(key) { commit.release(key, user) } else { commit }
+                let commit = commit.drop_require_absent(key);
+                if *holder == user && !commit.includes_key(key) { commit.delete_claim_of(key, user) } else { commit }
             }
             Some(Claim { holder: None, .. }) | None => commit,
         }
     }
 
-    /// Brings a user's claim from where an earlier release has put it to where it belongs; nothing if it is there.
+    /// Moves a user's claim from an earlier release's key to its proper key; does nothing if it is there already.
     #[must_use]
-    pub fn reclaim(self, claims: &UsernameClaims, user: &User) -> Self {
+    pub fn move_username_claim(self, claims: &UsernameClaims, user: &User) -> Self {
         match &claims.former {
             Some(former) if former.holder == Some(user.user_id) && user.deleted.is_none() => {
-                self.moved(user).release(&former.key, user.user_id)
+                self.put_moved_claim(user).delete_claim_of(&former.key, user.user_id)
             }
             Some(_) | None => self,
         }
     }
 
-    /// Puts a user's claim where it belongs, as long as the user is called so.
-    fn moved(self, user: &User) -> Self {
+    /// Puts a user's claim at its proper key, if the user still has the username.
+    fn put_moved_claim(self, user: &User) -> Self {
         let claim = users::username_claim(user);
-        if self.concerns(&claim.key) {
+        if self.includes_key(&claim.key) {
             return self;
         }
-        let commit = self.put_claim(&claim, PutCondition::NothingOrClaimOf(user.user_id));
-        if commit.concerns(&user.key()) { commit } else { commit.guarded_by(user) }
+        let commit = self.put_claim(&claim, PutCondition::AbsentOrClaimOf(user.user_id));
+        if commit.includes_key(&user.key()) { commit } else { commit.require_unchanged(user) }
     }
 }
 
@@ -116,7 +116,7 @@ struct Holder {
 
 impl Read for Holder {}
 
-/// Who holds some claims, and the rows of those who do.
+/// The users of some claims, with their rows.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     of_keys: BTreeMap<Key, UserId>,
@@ -124,12 +124,12 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    /// The user who holds a claim.
+    /// The user who has a claim.
     pub fn user(&self, key: &Key) -> Option<&User> {
         self.users.get(self.of_keys.get(key)?)
     }
 
-    /// Who holds the claims that a username may have, all of which were asked for.
+    /// The claims of a username, all of which must have been read.
     pub fn of_username(&self, workspace: WorkspaceId, username: &str) -> UsernameClaims {
         let claim = |key: Key| Claim { holder: self.of_keys.get(&key).copied(), user: self.user(&key).cloned(), key };
         UsernameClaims {
@@ -146,7 +146,7 @@ pub(crate) fn keys_of_username(workspace: WorkspaceId, username: &str) -> impl I
 }
 
 impl Table {
-    /// Who holds claims, of users of one workspace.
+    /// The users of some claims in one workspace.
     pub(crate) async fn holders(
         &self,
         workspace: WorkspaceId,
@@ -163,7 +163,7 @@ impl Table {
         Ok(holders)
     }
 
-    /// The identifiers of those who hold claims.
+    /// The identifiers of the users of some claims.
     pub(crate) async fn holder_ids(&self, keys: impl IntoIterator<Item = Key>) -> Result<BTreeMap<Key, UserId>, Error> {
         let keys: BTreeSet<Key> = keys.into_iter().collect();
         let claims = self.get_many(keys.iter().cloned()).await?;

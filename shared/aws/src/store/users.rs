@@ -23,7 +23,7 @@ use crate::table::Table;
 
 keeps_stored_row!(User);
 
-/// The list of users, and the kind of their search words.
+/// The name of the list of users, and the kind of their search words.
 pub const USERS: &str = "USER";
 
 /// The key of a user.
@@ -32,7 +32,7 @@ pub fn user_key(workspace: WorkspaceId, id: UserId) -> Key {
     Key::new(format!("USER#{workspace}#{id}"), "USER")
 }
 
-/// The user whose row has a key.
+/// Parses the user in the key of a user's row.
 #[must_use]
 pub fn user_of_key(key: &Key) -> Option<UserId> {
     UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
@@ -44,14 +44,14 @@ pub fn username_key(workspace: WorkspaceId, username: &str) -> Key {
     Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
 }
 
-/// The key under which an earlier release has made a username's claim, if it is another one. Whoever holds
-/// it may be called otherwise: their own row tells.
+/// The key that an earlier release used for a username's claim, if it is different. Its user may have another
+/// username, which that user's row tells.
 #[must_use]
 pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<Key> {
     former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
 }
 
-/// The claim of a user to their username.
+/// The claim row of a user's username.
 pub(crate) fn username_claim(user: &User) -> IndexRow {
     IndexRow {
         key: username_key(user.workspace_id, &user.username),
@@ -63,8 +63,8 @@ pub(crate) fn username_claim(user: &User) -> IndexRow {
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::limits::DEVICE_LIMIT)];
     const PARTS: &'static [&'static str] = &["client", "provenance"];
-    // Identity providers ask for it.
-    const DATED: bool = true;
+    // Identity providers ask for the time of the last change.
+    const HAS_UPDATED_AT: bool = true;
 
     fn key(&self) -> Key {
         user_key(self.workspace_id, self.user_id)
@@ -103,7 +103,7 @@ impl Row for User {
     }
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.user_id.to_string();
-        // A deleted user's name is free for another.
+        // A deleted user's name is free.
         let claim = self.deleted.is_none().then(|| username_claim(self));
         let known = self.user_identity_key.as_deref().filter(|_| self.deleted.is_none()).map(|name| IndexRow {
             key: identity_claim_key(self.workspace_id, name),
@@ -116,7 +116,7 @@ impl Row for User {
             .then(|| sources::external_id_claim_key(self))
             .flatten()
             .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: true });
-        // Not unique: whoever is renamed by hand must not be in a source's way. It is checked by the user.
+        // Not unique, so that a user renamed by hand does not block a source's new user. The users' rows decide.
         let followed = self
             .deleted
             .is_none()
@@ -126,143 +126,143 @@ impl Row for User {
         let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
         words.chain(claim).chain(known).chain(external).chain(followed).collect()
     }
-    fn vacant(&self) -> BTreeSet<Key> {
+    fn required_absent(&self) -> BTreeSet<Key> {
         let former = || former_username_key(self.workspace_id, &self.username);
         self.deleted.is_none().then(former).flatten().into_iter().collect()
     }
 }
 
-/// The key of the claim to the key by which programs know a user.
+/// The key of the claim of an identity key.
 #[must_use]
 pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> Key {
     Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
-/// Which users a list shows.
+/// Filter of a list of users.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// Those who stand so.
+    /// By status.
     pub status: Option<UserStatus>,
-    /// Those of a service level.
+    /// By service level.
     pub service_level: Option<String>,
-    /// Those whose networks' most pressing light is this.
+    /// By the most urgent light of their networks.
     pub network_indicator: Option<Indicator>,
-    /// Those who were last seen before.
+    /// Ones that were last seen before this time.
     pub last_seen_before: Option<Time>,
-    /// Those of whom a device has something to do, held or left behind; or those of whom none has.
+    /// Ones with a pending command on any device, deleted ones too; or those without.
     pub pending_command: Option<bool>,
-    /// Those of whom a device was to be wiped, held or left behind, and has not said that it is; or those of whom none.
+    /// Ones with an unconfirmed wipe on any device, deleted ones too; or those without.
     pub unconfirmed_wipe: Option<bool>,
-    /// Those who have a deployment, or who have none; deleted users are neither.
+    /// Ones with a deployment, or those without; deleted users are neither.
     pub deployed: Option<bool>,
-    /// Those of a profile; deleted users have none.
+    /// By profile; deleted users have none.
     pub profile_id: Option<ProfileId>,
-    /// Those who come from a source; deleted users come from none.
+    /// By source; deleted users have none.
     pub source_id: Option<SourceId>,
-    /// Those who hold a device that is to download its configuration, or who hold none.
+    /// Ones with a device that was told to download its configuration, or those without.
     pub force_pending: Option<bool>,
-    /// Those whose name, username, number or address was typed.
+    /// Ones that a search for their name, username, number or address finds.
     pub search: Option<Query>,
 }
 
 impl UserFilter {
-    fn keeps(&self, user: &User, now: Time) -> bool {
+    fn matches(&self, user: &User, now: Time) -> bool {
         self.status.is_none_or(|status| status == user.status())
             && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
             && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
             && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
-            && self.keeps_deployed(user)
+            && self.matches_deployed(user)
     }
 
-    fn keeps_deployed(&self, user: &User) -> bool {
-        let there = user.deleted.is_none();
-        self.deployed.is_none_or(|wanted| there && wanted == user.client.deployment_id.is_some())
-            && self.profile_id.is_none_or(|wanted| there && user.client.profile_id == Some(wanted))
-            && self.source_id.is_none_or(|wanted| there && user.provenance.source_id == Some(wanted))
+    fn matches_deployed(&self, user: &User) -> bool {
+        let is_active = user.deleted.is_none();
+        self.deployed.is_none_or(|wanted| is_active && wanted == user.client.deployment_id.is_some())
+            && self.profile_id.is_none_or(|wanted| is_active && user.client.profile_id == Some(wanted))
+            && self.source_id.is_none_or(|wanted| is_active && user.provenance.source_id == Some(wanted))
     }
 
-    fn keeps_with(&self, person: &UserWithDevices, now: Time) -> bool {
-        let pending = || person.known().any(|device| device.has_pending_command(now));
-        let unconfirmed = || person.known().any(|device| device.unconfirmed_wipe().is_some());
-        let forced = || person.devices.iter().any(Device::is_forced);
+    fn matches_with_devices(&self, person: &UserWithDevices, now: Time) -> bool {
+        let pending = || person.all_devices().any(|device| device.has_pending_command(now));
+        let unconfirmed = || person.all_devices().any(|device| device.unconfirmed_wipe().is_some());
+        let forced = || person.devices.iter().any(Device::is_download_ordered);
         self.pending_command.is_none_or(|wanted| wanted == pending())
             && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
             && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
-    /// The narrowest index for what is asked, but for a search and for pending commands.
+    /// The index with the fewest rows for the filter, apart from searches and pending commands.
     fn source(&self, workspace: WorkspaceId) -> Source {
         let list = ("list", crate::item::list_partition(USERS, workspace));
         if self.status == Some(UserStatus::Deleted) {
-            return Source::newest("deleted", list, "deleted_at");
+            return Source::newest_first("deleted", list, "deleted_at");
         }
         if let Some(before) = self.last_seen_before {
-            // The day of the bound is looked at too: the rest of it is decided row by row.
+            // The day of the bound is included; the filter then decides by the time, row by row.
             let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest("seen", list, "login_day") };
+            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
         }
         if let Some(id) = self.source_id {
-            return Source::newest(
+            return Source::newest_first(
                 "source",
                 ("of_source", sources::source_users_partition(workspace, id)),
                 "created_at",
             );
         }
         if let Some(id) = self.profile_id {
-            return Source::newest(
+            return Source::newest_first(
                 "profile",
                 ("of_profile", profiles::profile_users_partition(workspace, id)),
                 "created_at",
             );
         }
         match self.deployed {
-            Some(true) => return Source::newest("deployed", list, "deployed"),
-            Some(false) => return Source::newest("not-deployed", list, "not_deployed"),
+            Some(true) => return Source::newest_first("deployed", list, "deployed"),
+            Some(false) => return Source::newest_first("not-deployed", list, "not_deployed"),
             None => {}
         }
-        Source::newest("created", list, "created_at")
+        Source::newest_first("created", list, "created_at")
     }
 }
 
-/// A user, with the devices that they hold.
+/// A user with their devices.
 #[derive(Clone, Debug)]
 pub struct UserWithDevices {
     /// The user.
     pub user: User,
     /// The devices.
     pub devices: Vec<Device>,
-    /// The deleted ones that were left behind: see [`User::left_device_ids`].
-    pub left: Vec<Device>,
+    /// Deleted devices without a confirmed wipe: see [`User::left_device_ids`].
+    pub left_behind: Vec<Device>,
 }
 
 impl UserWithDevices {
-    /// A user, with those of the devices that are theirs.
+    /// A user, with those of the devices that belong to the user.
     #[must_use]
     pub fn of(user: User, devices: &[Device]) -> Self {
         let among = |ids: &BTreeSet<DeviceId>| {
             devices.iter().filter(|device| ids.contains(&device.device_id)).cloned().collect::<Vec<_>>()
         };
-        Self { devices: among(&user.device_ids), left: among(&user.left_device_ids), user }
+        Self { devices: among(&user.device_ids), left_behind: among(&user.left_device_ids), user }
     }
 
-    /// The devices that the user holds, and those that were left behind.
-    pub fn known(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().chain(&self.left)
+    /// The devices, and the deleted ones without a confirmed wipe.
+    pub fn all_devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().chain(&self.left_behind)
     }
 }
 
 impl Table {
-    /// A user, as they are now.
+    /// A user.
     pub async fn user(&self, workspace: WorkspaceId, id: UserId) -> Result<Option<User>, Error> {
         self.get(&user_key(workspace, id)).await
     }
 
-    /// Who has a username of the workspace.
+    /// The claims of a username.
     pub async fn username_claims(&self, workspace: WorkspaceId, username: &str) -> Result<UsernameClaims, Error> {
         Ok(self.holders(workspace, keys_of_username(workspace, username)).await?.of_username(workspace, username))
     }
 
-    /// The user whom programs know by a key.
+    /// The user with an identity key.
     pub async fn id_of_identity_key(&self, workspace: WorkspaceId, key: &str) -> Result<Option<UserId>, Error> {
         #[derive(Deserialize)]
         struct Claim {
@@ -273,12 +273,12 @@ impl Table {
         Ok(claim.map(|claim| claim.user_id))
     }
 
-    /// Users by their identifiers; those that are gone are left out.
+    /// Users by identifier; missing ones are left out.
     pub async fn users(&self, workspace: WorkspaceId, ids: &BTreeSet<UserId>) -> Result<Vec<User>, Error> {
         self.readable_rows_with(ids.iter().map(|id| user_key(workspace, *id)).collect()).await
     }
 
-    /// A page of users: the newest first, or by the word that was found.
+    /// A page of users: newest first, or by the word that a search found.
     pub async fn list_users(
         &self,
         workspace: WorkspaceId,
@@ -288,24 +288,24 @@ impl Table {
         now: Time,
     ) -> Result<Page<UserWithDevices>, Error> {
         let page = match &filter.search {
-            Some(query) => self.users_found(workspace, query, filter, limit, start, now).await?,
+            Some(query) => self.search_users(workspace, query, filter, limit, start, now).await?,
             None if filter.pending_command == Some(true) => {
-                self.users_pending(workspace, filter, limit, start, now).await?
+                self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, user| filter.keeps(user, now)).await?
+                self.page(&source, limit, start, Key::of, |_, user| filter.matches(user, now)).await?
             }
         };
-        let mut people = self.people(workspace, page.items).await?;
-        people.retain(|person| filter.keeps_with(person, now));
-        Ok(Page { items: people, next: page.next, left_out: page.left_out })
+        let mut with_devices = self.with_devices(workspace, page.items).await?;
+        with_devices.retain(|person| filter.matches_with_devices(person, now));
+        Ok(Page { items: with_devices, next: page.next, unreadable: page.unreadable })
     }
 }
 
 impl Table {
-    async fn people(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
-        let ids = users.iter().flat_map(User::known_device_ids).collect();
+    async fn with_devices(&self, workspace: WorkspaceId, users: Vec<User>) -> Result<Vec<UserWithDevices>, Error> {
+        let ids = users.iter().flat_map(User::all_device_ids).collect();
         let mut known = BTreeMap::<UserId, Vec<Device>>::new();
         for device in self.devices_to_show(workspace, &ids).await? {
             known.entry(device.user_id).or_default().push(device);
@@ -317,8 +317,8 @@ impl Table {
         Ok(users.into_iter().map(person).collect())
     }
 
-    /// Users by what was typed.
-    async fn users_found(
+    /// A page of a search for users.
+    async fn search_users(
         &self,
         workspace: WorkspaceId,
         query: &Query,
@@ -341,15 +341,17 @@ impl Table {
         let wanted = |item: &Item, user: &User| {
             let words = user.search_words();
             let found_by = Key::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
-            query.first_match(&words).map(str::to_owned) == found_by && query.matches(&words) && filter.keeps(user, now)
+            query.first_match(&words).map(str::to_owned) == found_by
+                && query.matches(&words)
+                && filter.matches(user, now)
         };
         self.page(&source, limit, start, to_row, wanted).await
     }
 
-    /// Users by the devices that have something to do. A user with several such devices is listed
-    /// by the first of them that the list comes upon, the one that has waited the shortest: should it
-    /// be done before the list goes on, the user shows once more rather than not at all.
-    async fn users_pending(
+    /// A page of users with pending commands, by the devices that have them. A user with several such devices
+    /// is listed at the first one in the list, the one that has waited the shortest. If that command ends
+    /// before the next page, the user is listed a second time rather than not at all.
+    async fn users_with_pending_commands(
         &self,
         workspace: WorkspaceId,
         filter: &UserFilter,
@@ -361,17 +363,17 @@ impl Table {
         let page = self.list_devices(workspace, &pending, limit, start, now).await?;
         let ids: BTreeSet<UserId> = page.items.iter().map(|device| device.user_id).collect();
         let users = self.users(workspace, &ids).await?;
-        let people = self.people(workspace, users).await?;
-        let stands_for = |person: &&UserWithDevices, device: &Device| {
-            let pending = person.known().filter(|device| device.has_pending_command(now));
+        let with_devices = self.with_devices(workspace, users).await?;
+        let is_first_match = |person: &&UserWithDevices, device: &Device| {
+            let pending = person.all_devices().filter(|device| device.has_pending_command(now));
             let first = pending.max_by_key(|device| (device.pending_since(), device.device_id));
             first.map(|first| first.device_id) == Some(device.device_id)
         };
         let user_of = |device: &Device| {
-            let person = people.iter().find(|person| person.user.user_id == device.user_id);
-            person.filter(|person| stands_for(person, device) && filter.keeps(&person.user, now))
+            let person = with_devices.iter().find(|person| person.user.user_id == device.user_id);
+            person.filter(|person| is_first_match(person, device) && filter.matches(&person.user, now))
         };
         let items = page.items.iter().filter_map(user_of).map(|person| person.user.clone()).collect();
-        Ok(Page { items, next: page.next, left_out: page.left_out })
+        Ok(Page { items, next: page.next, unreadable: page.unreadable })
     }
 }

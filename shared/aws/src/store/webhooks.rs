@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
-use domain::models::webhook::{Delivery, KEPT as DELIVERY_KEPT, Secrets, Webhook};
+use domain::models::webhook::{Delivery, RETENTION as DELIVERY_RETENTION, Secrets, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 
 use crate::commit::Commit;
@@ -15,10 +15,10 @@ keeps_stored_row!(Delivery, Webhook);
 
 impl Read for Secrets {}
 
-/// The first part of a webhook's sort key.
+/// Prefix of a webhook's sort key.
 pub const WEBHOOK: &str = "WEBHOOK#";
 
-/// The first part of a delivery's sort key.
+/// Prefix of a delivery's sort key.
 pub const DELIVERY: &str = "DELIVERY#";
 
 /// The partition of a workspace's webhooks.
@@ -74,32 +74,32 @@ impl Row for Delivery {
         self.next_at.map(|at| due::due_call_attributes(&self.key(), at)).unwrap_or_default()
     }
     fn time_to_live(&self) -> Option<i64> {
-        Some(self.created_at.plus(DELIVERY_KEPT).seconds())
+        Some(self.created_at.plus(DELIVERY_RETENTION).seconds())
     }
 }
 
 impl Table {
-    /// A webhook, as it is now.
+    /// A webhook.
     pub async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
         self.get(&webhook_key(workspace, id)).await
     }
 
-    /// A page of a workspace's webhooks, as they are now, the newest first.
+    /// A page of a workspace's webhooks, newest first.
     pub async fn list_webhooks(
         &self,
         workspace: WorkspaceId,
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Webhook>, Error> {
-        self.rows(&Source::within(webhooks_partition(workspace), WEBHOOK), limit, start).await
+        self.rows(&Source::in_partition(webhooks_partition(workspace), WEBHOOK), limit, start).await
     }
 
-    /// What signs a webhook's calls.
+    /// The secrets that sign a webhook's calls.
     pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Option<Secrets>, Error> {
         self.get_secret(&webhook_secrets_pk(id)).await?.map(from_item).transpose()
     }
 
-    /// The delivery of an event to a webhook, as it is now.
+    /// The delivery of an event to a webhook.
     pub async fn delivery(
         &self,
         workspace: WorkspaceId,
@@ -109,7 +109,7 @@ impl Table {
         self.get(&delivery_key(workspace, id, event)).await
     }
 
-    /// A page of a webhook's deliveries, that of the newest event first.
+    /// A page of a webhook's deliveries, by event, newest first.
     pub async fn list_deliveries(
         &self,
         workspace: WorkspaceId,
@@ -117,14 +117,14 @@ impl Table {
         limit: usize,
         start: Option<Position>,
     ) -> Result<Page<Delivery>, Error> {
-        self.rows(&Source::within(deliveries_partition(workspace, id), DELIVERY), limit, start).await
+        self.rows(&Source::in_partition(deliveries_partition(workspace, id), DELIVERY), limit, start).await
     }
 }
 
 impl Commit {
-    /// Keeps what signs a webhook's calls, in the place of what did before.
+    /// Replaces the secrets that sign a webhook's calls.
     #[must_use]
-    pub fn keep_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
+    pub fn put_webhook_secrets(self, id: WebhookId, secrets: &Secrets) -> Self {
         let item = serde_dynamo::to_item(secrets).map_err(|e| Error::internal("writing a secret", e));
         match item {
             Ok(item) => {
@@ -132,13 +132,13 @@ impl Commit {
                 item.insert("pk".to_owned(), AttributeValue::S(webhook_secrets_pk(id)));
                 self.put_secret(item)
             }
-            Err(fault) => self.faulty(fault),
+            Err(fault) => self.fail_with(fault),
         }
     }
 
-    /// Forgets what signs a webhook's calls.
+    /// Deletes the secrets that sign a webhook's calls.
     #[must_use]
-    pub fn forget_webhook_secrets(self, id: WebhookId) -> Self {
+    pub fn delete_webhook_secrets(self, id: WebhookId) -> Self {
         self.delete_secret(webhook_secrets_pk(id))
     }
 }

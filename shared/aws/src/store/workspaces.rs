@@ -31,12 +31,12 @@ impl Row for Workspace {
 }
 
 impl Table {
-    /// A workspace, as it is now.
+    /// A workspace.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
         self.get(&workspace_key(id)).await
     }
 
-    /// Workspaces by their identifiers, in the order of these; those that are gone are left out.
+    /// Workspaces in the order of these identifiers; missing ones are left out.
     pub async fn workspaces(&self, ids: &BTreeSet<WorkspaceId>) -> Result<Vec<Workspace>, Error> {
         self.readable_rows_with(ids.iter().map(|id| workspace_key(*id)).collect()).await
     }

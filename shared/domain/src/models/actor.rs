@@ -1,4 +1,4 @@
-//! Who did something: a key, a member, a device, whoever has a code, or Handset itself.
+//! The actor of a change: a key, a member, a device, the holder of a code, or Handset itself.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,13 +7,13 @@ use uuid::Uuid;
 use crate::ids::{DeviceId, InvitationId, KeyId, MemberId, TokenId};
 use crate::string_enum::UnknownValue;
 
-/// Who did it. It is written as its `type`, and its `id` if it has one.
+/// Who made a change. Serialized as `type`, and `id` if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "WrittenActor", try_from = "WrittenActor")]
 pub enum Actor {
     /// A program, by its key.
     Key(KeyId),
-    /// An admin.
+    /// A member, signed in at the console.
     Member(MemberId),
     /// The device itself.
     Device(DeviceId),
@@ -21,9 +21,9 @@ pub enum Actor {
     Invitation(InvitationId),
     /// A user, by the link or the QR code of a deployment.
     Deployment(InvitationId),
-    /// Handset itself: a schedule, or what a service reported.
+    /// Handset itself: a schedule, or a report of a service.
     System,
-    /// Somebody of a type that another release knows.
+    /// An actor type of another release.
     Unknown(UnknownValue, Option<Uuid>),
 }
 
@@ -91,10 +91,10 @@ impl TryFrom<WrittenActor> for Actor {
     }
 }
 
-/// Who made something, and by which personal access token if by one.
+/// Who created something, and the personal access token that they used, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maker {
-    /// The key, the member, or whoever else it was.
+    /// The key, member or other actor.
     #[serde(flatten)]
     pub actor: Actor,
     /// The personal access token that a member used, if they used one.

@@ -1,4 +1,4 @@
-//! A user's account in client deployment, and the secrets of it.
+//! A user's account in client deployment, and its secrets.
 
 use std::collections::BTreeMap;
 
@@ -10,33 +10,33 @@ use crate::ids::{InvitationId, ProfileId};
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// The name by which a phone logs in to the telephone system.
+/// The user name of a phone at the telephone system.
 pub const SIP_USER_NAME: TextRule = TextRule::new(Form::Word, 1, 64);
 
-/// The account at a service beside, for which the phone is set up.
+/// The account at an additional service for which the phone is configured.
 pub const SERVICE_ACCOUNT: TextRule = TextRule::new(Form::Line, 1, 64);
 
-/// The most bytes of a user's own settings, as JSON.
+/// The most bytes of a user's own settings (overrides), as JSON.
 pub const OVERRIDES_LIMIT: usize = 4 * 1024;
 
 string_enum! {
-    /// What only a user's configuration may tell.
+    /// Kinds of secrets, which only a user's own configuration contains.
     stored SecretKind {
         /// The password of the client.
         ClientPassword = "client_password",
-        /// The password at the telephone system.
+        /// The SIP password at the telephone system.
         PbxSipPassword = "pbx_sip_password",
-        /// The password at the telephone system for those who work from afar.
+        /// The SIP password for teleworkers.
         TeleworkerSipPassword = "teleworker_sip_password",
-        /// The PIN of the voice mail.
+        /// The voice mail PIN.
         VoicemailPin = "voicemail_pin",
     }
 }
 
-/// What client deployment knows of a user.
+/// A user's data in client deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientAccount {
-    /// The user's profile; else the workspace's default holds.
+    /// The user's profile; without one, the workspace's default applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<ProfileId>,
     /// See [`SIP_USER_NAME`].
@@ -45,38 +45,38 @@ pub struct ClientAccount {
     /// See [`SERVICE_ACCOUNT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// The user's own settings, which come before all others. Stored as text, as a profile's are.
+    /// The user's own settings, which override all others. Stored as text, as a profile's are.
     #[serde(default, with = "crate::models::profile::as_text", skip_serializing_if = "Map::is_empty")]
     pub overrides: Map<String, Value>,
-    /// Which secrets are set, each since when. What they are stands elsewhere.
+    /// Which secrets are set, with the time of each. The values are stored in another row.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<SecretKind, Time>,
-    /// What the versions of the user's configurations are salted with, from the first one on: whoever
-    /// has only the versions, in what was published or once the user is purged, learns nothing by trying.
+    /// Salt of the versions of the user's configurations, set with the first one: without the salt, a
+    /// configuration's content cannot be guessed from a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_salt: Option<String>,
-    /// The newest deployment.
+    /// The latest deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<InvitationId>,
-    /// When one of the user's phones last got a configuration.
+    /// When one of the user's phones last received a configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_at: Option<Time>,
-    /// When one of the user's phones last said that it has put a configuration in place.
+    /// When one of the user's phones last reported a configuration as installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downloaded_at: Option<Time>,
-    /// When the user was taken out of client deployment, until the next deployment.
+    /// When the user was removed from client deployment; cleared by the next deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Time>,
 }
 
 impl ClientAccount {
-    /// The profile that holds for the user: their own, or else the workspace's default.
+    /// The profile that applies to the user: their own, or else the workspace's default.
     #[must_use]
     pub fn profile(&self, default: Option<ProfileId>) -> Option<ProfileId> {
         self.profile_id.or(default)
     }
 
-    /// True if there is nothing to tell.
+    /// True if nothing is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

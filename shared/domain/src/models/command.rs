@@ -1,21 +1,21 @@
-//! Commands: what a device must do, from the order to the device's word.
+//! Commands to a device, from their creation to the device's result.
 //!
-//! | state | served at check-in | device reports a result | device says not now | admin cancels | time is up | device replaced |
+//! | state | delivered at check-in | device reports a result | device defers | admin cancels | expires | device replaced |
 //! |---|---|---|---|---|---|---|
 //! | `queued` | `delivered` | the result | refused | `canceled` | `timed_out` | `removed` |
 //! | `delivered` | again, same | the result | `deferred` | `cancel_requested` | `timed_out` | `removed` |
 //! | `deferred` | `delivered` | the result | counted | `cancel_requested` | `timed_out` | `removed` |
-//! | `cancel_requested` | not served | the result, late | `canceled` | again, same | `canceled` | `removed` |
-//! | `canceled`, `timed_out` | not served | the result, late | refused | refused | same | same |
-//! | `succeeded`, `failed`, `rejected`, `not_supported` | not served | refused; the same again is the same answer | refused | refused | same | same |
+//! | `cancel_requested` | not delivered | the result, late | `canceled` | again, same | `canceled` | `removed` |
+//! | `canceled`, `timed_out` | not delivered | the result, late | refused | refused | same | same |
+//! | `succeeded`, `failed`, `rejected`, `not_supported` | not delivered | refused; the same result again is accepted | refused | refused | same | same |
 //! | `failed`, `rejected` of a wipe of a deleted device | again, once a day | the result; `succeeded`, late | counted | refused | `timed_out` | `removed` |
-//! | `removed` | not served | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
+//! | `removed` | not delivered | `succeeded` of a wipe, late; else refused | refused | refused | same | same |
 //!
-//! [`step`] is this table, and nothing else changes a command's state. A device is not replaced while a
-//! wipe or a factory reset is served to it: see `rules::registration::register`. Whoever deletes a user
-//! deletes their devices, so a deleted user's wipe is one of a deleted device. Such a wipe is told again until
-//! another is ordered in its place: see [`Command::again_at`]. Of a deleted device a factory reset is a wipe, since
-//! nobody will enrol it anew: see [`CommandKind::is_wipe`].
+//! [`transition`] implements this table, and nothing else changes a command's state. A device cannot be replaced
+//! while a wipe or a factory reset is pending on it: see `rules::registration::register`. Deleting a user
+//! deletes their devices, so a deleted user's wipe is a wipe of a deleted device. Such a wipe is delivered
+//! again until another one replaces it: see [`Command::again_at`]. A factory reset of a deleted device counts
+//! as a wipe, since nobody will enrol the device again: see [`CommandKind::is_wipe`].
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -32,15 +32,15 @@ use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
 string_enum! {
-    /// Something that a device must do.
+    /// What a command makes the device do.
     stored CommandKind {
-        /// Erase everything.
+        /// Erase all data.
         Wipe = "wipe",
         /// Lock the app.
         Lock = "lock",
-        /// Ask for a new PIN.
+        /// Ask the user for a new PIN.
         ResetPin = "reset_pin",
-        /// Back to the state before the first enrolment.
+        /// Return to the state before the first enrolment.
         FactoryReset = "factory_reset",
         /// Fetch the configuration.
         RefreshConfig = "refresh_config",
@@ -48,48 +48,48 @@ string_enum! {
 }
 
 impl CommandKind {
-    /// True if the app's data is gone once it is done.
+    /// True if it deletes the app's data.
     #[must_use]
     pub fn is_destructive(self) -> bool {
         matches!(self, Self::Wipe | Self::FactoryReset)
     }
 
-    /// True if it is to leave nothing behind for good: a wipe, or of a deleted device whatever destroys its data.
+    /// True if it erases the device for good: a wipe, or a factory reset of a deleted device.
     #[must_use]
     pub fn is_wipe(self, deleted: bool) -> bool {
         self == Self::Wipe || deleted && self == Self::FactoryReset
     }
 
-    /// How long it counts unless its order says otherwise: a phone that was lost may come back
-    /// after months, but nobody wants a lock of last year.
+    /// How long a command is valid unless the request says otherwise. A lost phone may check in after months,
+    /// but a lock of last year is of no use.
     #[must_use]
     pub fn lifetime(self) -> Duration {
         if self.is_destructive() { Duration::days(90) } else { Duration::days(30) }
     }
 }
 
-/// The fewest and the most days that a command counts.
-pub const LIFE_DAYS: (i64, i64) = (1, 365);
+/// The fewest and the most days that a command is valid.
+pub const VALID_DAYS: (i64, i64) = (1, 365);
 
-/// A wipe that failed on a device that is deleted is told again at most so often.
-pub const AGAIN_AFTER: Duration = Duration::days(1);
+/// How often a failed wipe of a deleted device is delivered again.
+pub const REDELIVERY_INTERVAL: Duration = Duration::days(1);
 
-/// What a device says of a result, for people.
+/// A device's explanation of a result, for people.
 pub const DETAIL: TextRule = TextRule::new(Form::Line, 1, 256);
 
-/// The most entries of a command's history. Of a longer one, the oldest but the first go.
+/// The most entries of a command's history. The first entry is always kept; after it, the oldest ones are dropped.
 pub const HISTORY_LIMIT: usize = 40;
 
 string_enum! {
-    /// What became of a command on the device.
+    /// A device's result of a command.
     Outcome {
         /// Done.
         Succeeded = "succeeded",
-        /// Tried, and could not.
+        /// The device tried and failed.
         Failed = "failed",
-        /// Would not.
+        /// The device or its user refused.
         Rejected = "rejected",
-        /// Does not know it.
+        /// The app does not know the command.
         NotSupported = "not_supported",
     }
 }
@@ -105,103 +105,105 @@ impl Outcome {
     }
 }
 
-/// What befalls a command.
+/// What can happen to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// The device checks in, and is told.
-    Served,
-    /// The device says what became of it.
+    /// The device checks in and receives the command.
+    Delivered,
+    /// The device reports a result.
     Reported(Outcome),
-    /// The device says: not now.
-    NotNow,
-    /// An admin takes it back.
+    /// The device defers the command.
+    Deferred,
+    /// An admin cancels it.
     Cancel,
-    /// Its time is over.
-    TimeIsUp,
-    /// The device is enrolled anew.
+    /// It expires.
+    Expired,
+    /// The device is enrolled again.
     Replaced,
 }
 
-/// What a stimulus does to a command.
+/// What a trigger does to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// It goes into a state.
+    /// Moves to a state.
     To(CommandState),
-    /// It goes into a state after it had ended, or had been taken back: the device's late word.
-    Late(CommandState),
-    /// It stays, and is counted once more.
-    Counted,
-    /// It stays, and the device is told once more.
-    Again,
+    /// Moves to a state on the device's late report, after the command had ended or been canceled.
+    LateTo(CommandState),
+    /// Keeps the state and counts a deferral.
+    CountDeferral,
+    /// Keeps the state and delivers the command again.
+    Redeliver,
     /// Nothing changes.
-    Same,
-    /// It is refused.
+    Unchanged,
+    /// The trigger is refused.
     Refused,
 }
 
-/// What befalls a command of a kind in a state, of a device that is deleted or there: the table at the head of this
-/// module.
+/// The transition of a command by a trigger; `deleted` says whether its device is deleted. Implements the table
+/// in this module's documentation.
 #[must_use]
-pub fn step(kind: CommandKind, state: CommandState, deleted: bool, trigger: Trigger) -> Transition {
+pub fn transition(kind: CommandKind, state: CommandState, deleted: bool, trigger: Trigger) -> Transition {
     use CommandState as S;
     if deleted && kind.is_wipe(deleted) && matches!(state, S::Failed | S::Rejected) {
-        return step_of_a_failed_wipe(trigger);
+        return transition_of_failed_wipe(trigger);
     }
     match (trigger, state) {
-        (Trigger::Served, S::Queued | S::Deferred) if kind.is_known() => Transition::To(S::Delivered),
-        (Trigger::Served, _) => Transition::Same,
+        (Trigger::Delivered, S::Queued | S::Deferred) if kind.is_known() => Transition::To(S::Delivered),
+        (Trigger::Delivered, _) => Transition::Unchanged,
         (Trigger::Reported(outcome), S::Queued | S::Delivered | S::Deferred) => Transition::To(outcome.state()),
         (Trigger::Reported(outcome), S::CancelRequested | S::Canceled | S::TimedOut) => {
-            Transition::Late(outcome.state())
+            Transition::LateTo(outcome.state())
         }
-        (Trigger::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => Transition::Late(S::Succeeded),
+        (Trigger::Reported(Outcome::Succeeded), S::Removed) if kind.is_wipe(deleted) => {
+            Transition::LateTo(S::Succeeded)
+        }
         (Trigger::Reported(_), S::Removed | S::Unknown(_)) => Transition::Refused,
         (Trigger::Reported(outcome), S::Succeeded | S::Failed | S::Rejected | S::NotSupported) => {
-            if outcome.state() == state { Transition::Same } else { Transition::Refused }
+            if outcome.state() == state { Transition::Unchanged } else { Transition::Refused }
         }
-        (Trigger::NotNow, S::Delivered) => Transition::To(S::Deferred),
-        (Trigger::NotNow, S::Deferred) => Transition::Counted,
-        (Trigger::NotNow, S::CancelRequested) => Transition::To(S::Canceled),
-        (Trigger::NotNow, _) => Transition::Refused,
+        (Trigger::Deferred, S::Delivered) => Transition::To(S::Deferred),
+        (Trigger::Deferred, S::Deferred) => Transition::CountDeferral,
+        (Trigger::Deferred, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::Deferred, _) => Transition::Refused,
         (Trigger::Cancel, S::Queued) => Transition::To(S::Canceled),
         (Trigger::Cancel, S::Delivered | S::Deferred) => Transition::To(S::CancelRequested),
-        (Trigger::Cancel, S::CancelRequested) => Transition::Same,
+        (Trigger::Cancel, S::CancelRequested) => Transition::Unchanged,
         (Trigger::Cancel, _) => Transition::Refused,
-        (Trigger::TimeIsUp, S::Queued | S::Delivered | S::Deferred) => Transition::To(S::TimedOut),
-        (Trigger::TimeIsUp, S::CancelRequested) => Transition::To(S::Canceled),
+        (Trigger::Expired, S::Queued | S::Delivered | S::Deferred) => Transition::To(S::TimedOut),
+        (Trigger::Expired, S::CancelRequested) => Transition::To(S::Canceled),
         (Trigger::Replaced, S::Queued | S::Delivered | S::Deferred | S::CancelRequested) => Transition::To(S::Removed),
-        (Trigger::TimeIsUp | Trigger::Replaced, _) => Transition::Same,
+        (Trigger::Expired | Trigger::Replaced, _) => Transition::Unchanged,
     }
 }
 
-/// What befalls a wipe that a device, deleted since, could not do, or would not.
-fn step_of_a_failed_wipe(trigger: Trigger) -> Transition {
+/// The transition of a failed or rejected wipe of a device that was deleted since.
+fn transition_of_failed_wipe(trigger: Trigger) -> Transition {
     match trigger {
-        Trigger::Served => Transition::Again,
-        Trigger::Reported(Outcome::Succeeded) => Transition::Late(CommandState::Succeeded),
+        Trigger::Delivered => Transition::Redeliver,
+        Trigger::Reported(Outcome::Succeeded) => Transition::LateTo(CommandState::Succeeded),
         Trigger::Reported(outcome) => Transition::To(outcome.state()),
-        Trigger::NotNow => Transition::Counted,
+        Trigger::Deferred => Transition::CountDeferral,
         Trigger::Cancel => Transition::Refused,
-        Trigger::TimeIsUp => Transition::To(CommandState::TimedOut),
+        Trigger::Expired => Transition::To(CommandState::TimedOut),
         Trigger::Replaced => Transition::To(CommandState::Removed),
     }
 }
 
-/// One step of a command's history.
+/// One entry of a command's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// The state that it came into.
+    /// The new state.
     pub state: CommandState,
-    /// Its time.
+    /// Time of the change.
     pub at: Time,
-    /// Who did it.
+    /// Who caused it.
     pub by: Actor,
-    /// True if the device's word came late.
+    /// True if the device's report came late.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
 
-/// Something that one device must do.
+/// A command to one device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// The workspace.
@@ -212,59 +214,59 @@ pub struct Command {
     pub user_id: UserId,
     /// Its identifier.
     pub command_id: CommandId,
-    /// What to do.
+    /// What the device must do.
     pub kind: CommandKind,
-    /// The device's enrolment that it was meant for.
+    /// The device's enrolment that it was created for.
     pub epoch: u32,
     /// Its state.
     pub state: CommandState,
-    /// True if the device's word came after the command had ended or been taken back.
+    /// True if the device's report came after the command had ended or been canceled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// Time of the order.
+    /// Creation time.
     pub queued_at: Time,
-    /// By whose order.
+    /// Who created it.
     pub queued_by: Actor,
-    /// The reason.
+    /// Reason that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
-    /// How often the device said: not now.
+    /// How often the device deferred it.
     #[serde(default)]
     pub deferrals: u32,
-    /// Of a wipe that a device, deleted since, could not do, or would not: from when on it is told again. None once
-    /// it is over, or another wipe was ordered in its place.
+    /// For a failed or rejected wipe of a deleted device: time of the next delivery. `None` once it has ended,
+    /// or another wipe replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_at: Option<Time>,
-    /// What the device said of the result.
+    /// The device's explanation of the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What became of it, step by step.
+    /// The state changes so far.
     pub history: Vec<HistoryEntry>,
-    /// Once over: what is kept of the credential that it was meant for, so that the phone can still
-    /// say that it was wiped, and say it again, after it was enrolled anew.
+    /// For an ended command: hash of the credential of its enrolment, so that the phone can still report the
+    /// wipe, and repeat the report, after it was enrolled again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_hash: Option<Hash>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// What a device's row says of a command that is not over, so that check-in needs no other row.
+/// Copy of a command in its device's row while the command is open, so that a check-in reads no other row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenCommand {
     /// Its identifier.
     pub command_id: CommandId,
-    /// What to do.
+    /// What the device must do.
     pub kind: CommandKind,
     /// Its state.
     pub state: CommandState,
-    /// Time of the order.
+    /// Creation time.
     pub queued_at: Time,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
     /// See [`Command::again_at`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,23 +274,24 @@ pub struct OpenCommand {
 }
 
 impl OpenCommand {
-    /// True if the device still has to do it, now or later.
+    /// True if the device still has to do it.
     #[must_use]
     pub fn is_pending(&self, now: Time) -> bool {
         (self.state.is_pending() || self.again_at.is_some()) && self.expires_at > now
     }
 
-    /// True if the device is to be told of it now. What another release asks of it, that one tells it.
+    /// True if the device receives it at a check-in now. Command kinds of another release are delivered by that
+    /// release only.
     #[must_use]
-    pub fn is_served(&self, now: Time) -> bool {
+    pub fn is_deliverable(&self, now: Time) -> bool {
         self.is_pending(now) && self.again_at.is_none_or(|at| at <= now) && self.kind.is_known()
     }
 
-    /// True if telling the device of it now changes something.
+    /// True if delivering it now changes the command.
     #[must_use]
-    pub fn is_news(&self, now: Time) -> bool {
+    pub fn changes_when_delivered(&self, now: Time) -> bool {
         let again = self.again_at.is_some();
-        self.is_served(now) && (again || matches!(self.state, CommandState::Queued | CommandState::Deferred))
+        self.is_deliverable(now) && (again || matches!(self.state, CommandState::Queued | CommandState::Deferred))
     }
 }
 
@@ -305,24 +308,24 @@ impl From<&Command> for OpenCommand {
     }
 }
 
-/// An order to be given to devices.
+/// A request to create commands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommandRequest {
-    /// What to do.
+    /// What the devices must do.
     pub kind: CommandKind,
-    /// The reason.
+    /// Reason that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many days it counts; else as long as its kind.
+    /// Validity in days; `None` for the default of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_days: Option<i64>,
 }
 
 impl CommandRequest {
-    /// Reads what may be said with an order: `reason` and `expires_in_days`.
+    /// Reads the optional fields of a request: `reason` and `expires_in_days`.
     pub fn read(kind: CommandKind, fields: &mut Fields) -> Self {
         let reason = fields.text("reason", crate::text::REASON);
-        let expires_in_days = fields.integer("expires_in_days", LIFE_DAYS.0, LIFE_DAYS.1);
+        let expires_in_days = fields.integer("expires_in_days", VALID_DAYS.0, VALID_DAYS.1);
         Self { kind, reason, expires_in_days }
     }
 
@@ -331,9 +334,9 @@ impl CommandRequest {
     }
 }
 
-/// When a command is told again that is in this state by now: a wipe that a device, deleted by now, could not do, or
-/// would not, unless it had been taken back, or was over, before the device said so.
-pub(crate) fn again_at(
+/// Next delivery of a command that has come into this state: set for a failed or rejected wipe of a device that
+/// is deleted by now, unless the command had been canceled or had ended before.
+pub(crate) fn next_delivery(
     deleted: bool,
     before: &Command,
     state: CommandState,
@@ -346,36 +349,36 @@ pub(crate) fn again_at(
     let again = deleted && before.kind.is_wipe(deleted) && failed && open && !late;
     match (again, trigger) {
         (false, _) => None,
-        (true, Trigger::NotNow) => before.again_at,
-        (true, _) => Some(now.plus(AGAIN_AFTER)),
+        (true, Trigger::Deferred) => before.again_at,
+        (true, _) => Some(now.plus(REDELIVERY_INTERVAL)),
     }
 }
 
 impl Command {
-    /// True while time alone still changes it.
+    /// True until the command has ended and cannot change by itself.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state.is_open() || self.again_at.is_some()
     }
 
-    /// True if its device is to be told of it now.
+    /// True if its device receives it at a check-in now.
     #[must_use]
-    pub fn is_served(&self, now: Time) -> bool {
-        OpenCommand::from(self).is_served(now)
+    pub fn is_deliverable(&self, now: Time) -> bool {
+        OpenCommand::from(self).is_deliverable(now)
     }
 
-    /// When it last came into its state.
+    /// Time of the last change of state.
     pub(crate) fn state_at(&self) -> Time {
         let last = self.history.iter().rfind(|happened| happened.state == self.state);
         last.map_or(self.queued_at, |last| last.at)
     }
 
-    /// True if this was the device's last word of it: said again, it is the same answer.
-    pub(crate) fn has_just_been(&self, outcome: Outcome) -> bool {
+    /// True if this is the result that the device reported last, so that a repeated report is accepted.
+    pub(crate) fn has_result(&self, outcome: Outcome) -> bool {
         self.state == outcome.state() && self.history.last().is_some_and(|last| last.state == outcome.state())
     }
 
-    pub(crate) fn remember(&mut self, happened: HistoryEntry) {
+    pub(crate) fn add_history(&mut self, happened: HistoryEntry) {
         if self.history.len() >= HISTORY_LIMIT {
             self.history.remove(1);
         }
@@ -383,23 +386,23 @@ impl Command {
     }
 }
 
-/// The last command that a device could not do, or would not.
+/// The last command that a device failed or rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCommand {
-    /// What it was.
+    /// What the command was.
     pub kind: CommandKind,
-    /// When the device said so.
+    /// Time of the device's report.
     pub at: Time,
 }
 
-/// The last wipe of a device that is over, and of which the device has not said that it was done.
+/// The last wipe of a device that has ended without the device's confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnconfirmedWipe {
     /// Its identifier.
     pub command_id: CommandId,
-    /// What became of it.
+    /// The state in which it ended.
     pub state: CommandState,
-    /// Its time.
+    /// Time of that state.
     pub at: Time,
 }
 
@@ -424,27 +427,27 @@ impl UnconfirmedWipe {
     }
 }
 
-/// What a device says of a command.
+/// A device's report on a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandReport {
-    /// What became of it; `None` for: not now.
+    /// The result; `None` if the device defers the command.
     pub outcome: Option<Outcome>,
-    /// For people.
+    /// Explanation for people.
     pub detail: Option<String>,
 }
 
 string_enum! {
-    /// What a device can say of a command.
-    Said {
+    /// The values of `result` in a report.
+    ReportedResult {
         /// Done.
         Succeeded = "succeeded",
-        /// Tried, and could not.
+        /// The device tried and failed.
         Failed = "failed",
-        /// Would not.
+        /// The device or its user refused.
         Rejected = "rejected",
-        /// Does not know it.
+        /// The app does not know the command.
         NotSupported = "not_supported",
-        /// Not now.
+        /// Deferred.
         Deferred = "deferred",
     }
 }
@@ -453,24 +456,24 @@ impl CommandReport {
     /// Reads `{result, detail?}`.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
-        let said = fields.required_word::<Said>("result");
+        let result = fields.required_enum::<ReportedResult>("result");
         let detail = fields.text("detail", DETAIL);
         fields.finish().map_err(DomainError::Invalid)?;
-        let outcome = match said {
-            None | Some(Said::Deferred) => None,
-            Some(Said::Succeeded) => Some(Outcome::Succeeded),
-            Some(Said::Failed) => Some(Outcome::Failed),
-            Some(Said::Rejected) => Some(Outcome::Rejected),
-            Some(Said::NotSupported) => Some(Outcome::NotSupported),
+        let outcome = match result {
+            None | Some(ReportedResult::Deferred) => None,
+            Some(ReportedResult::Succeeded) => Some(Outcome::Succeeded),
+            Some(ReportedResult::Failed) => Some(Outcome::Failed),
+            Some(ReportedResult::Rejected) => Some(Outcome::Rejected),
+            Some(ReportedResult::NotSupported) => Some(Outcome::NotSupported),
         };
         Ok(Self { outcome, detail })
     }
 
-    /// What it does to the command.
+    /// The trigger that the report is.
     #[must_use]
     pub fn trigger(&self) -> Trigger {
-        self.outcome.map_or(Trigger::NotNow, Trigger::Reported)
+        self.outcome.map_or(Trigger::Deferred, Trigger::Reported)
     }
 }

@@ -1,8 +1,7 @@
-//! What opens doors from a phone: the access credentials issued to it, and the credential services
-//! that it is known to.
+//! Access credentials issued to a phone, and the credential services that know the phone.
 //!
-//! Integrations with access systems report both. A phone that is deleted keeps neither: what was
-//! issued to it counts as revoked from that commit on, whatever its row still says.
+//! Integrations with access systems report both. A deleted phone has neither: its credentials count as revoked
+//! from that commit on, whatever its row still says.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +15,16 @@ use crate::shape::Shape;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// The most access credentials that are issued to one phone.
+/// The most access credentials of one phone.
 pub const CREDENTIAL_LIMIT: usize = 40;
 
 /// The most endpoints of a credential service on one phone.
 pub const ENDPOINT_LIMIT: usize = 20;
 
-/// How a service names an endpoint.
+/// A service's identifier of an endpoint.
 pub const ENDPOINT: TextRule = TextRule::new(Form::Ascii, 1, 128);
 
-/// What a service says is wrong with a phone.
+/// A service's description of a problem with a phone.
 pub const PROBLEM: TextRule = TextRule::new(Form::Line, 1, 256);
 
 string_enum! {
@@ -50,13 +49,13 @@ impl ServiceKind {
     }
 }
 
-/// What a service says of a phone.
+/// A credential service's state on a phone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Service {
-    /// Its endpoints on the phone, by their identifiers, each with whether it is active.
+    /// Its endpoints on the phone by identifier, with whether each is active.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub endpoints: BTreeMap<String, bool>,
-    /// What is wrong, as far as the service can say.
+    /// The problem that the service reports, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
@@ -69,30 +68,29 @@ impl Service {
     }
 }
 
-/// What a service cannot do for a phone.
+/// A problem that a service has with a phone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
-    /// In the service's words.
+    /// The service's message.
     pub message: String,
-    /// Time of the change to it.
+    /// Time of the first report.
     pub since: Time,
 }
 
-/// What a service reports of a phone.
+/// A service's report on a phone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// See [`Service::endpoints`].
     pub endpoints: BTreeMap<String, bool>,
-    /// What is wrong; `None` if nothing is.
+    /// The problem; `None` if there is none.
     pub problem: Option<String>,
 }
 
 impl Report {
-    /// Reads `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the
-    /// service knows.
+    /// Reads `{endpoints: [{endpoint_id, is_active}], problem?}`, which replaces the service's earlier report.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let problem = fields.text("problem", PROBLEM);
         let mut endpoints = BTreeMap::new();
@@ -100,21 +98,21 @@ impl Report {
             let endpoint = Shape::of(|mut fields| drop(read_endpoint(&mut fields))).schema();
             json!({"type": "array", "maxItems": ENDPOINT_LIMIT, "items": endpoint})
         };
-        let sent = fields.value_like("endpoints", schema);
+        let sent = fields.value_with_schema("endpoints", schema);
         fields.require("endpoints");
         match sent {
             None => {}
             Some(Value::Array(items)) => {
                 if items.len() > ENDPOINT_LIMIT {
-                    fields.fault("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
+                    fields.add_error("endpoints", "too_many", format!("must be at most {ENDPOINT_LIMIT}"));
                 }
                 for (at, item) in items.into_iter().take(ENDPOINT_LIMIT).enumerate() {
                     take_endpoint(&mut fields, &format!("endpoints.{at}"), item, &mut endpoints);
                 }
             }
-            Some(_) => fields.fault("endpoints", "wrong_type", "must be an array of endpoints"),
+            Some(_) => fields.add_error("endpoints", "wrong_type", "must be an array of endpoints"),
         }
-        fields.refuse_others();
+        fields.deny_unknown();
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { endpoints, problem })
     }
@@ -125,19 +123,19 @@ fn read_endpoint(fields: &mut Fields) -> Option<(String, bool)> {
     let id = fields.required_text("endpoint_id", ENDPOINT);
     let is_active = fields.boolean("is_active");
     fields.require("is_active");
-    fields.refuse_others();
+    fields.deny_unknown();
     id.zip(is_active)
 }
 
 fn take_endpoint(fields: &mut Fields, name: &str, item: Value, endpoints: &mut BTreeMap<String, bool>) {
     let Value::Object(item) = item else {
-        return fields.fault(name, "wrong_type", "must be an object");
+        return fields.add_error(name, "wrong_type", "must be an object");
     };
-    let mut inner = Fields::of_json(item);
+    let mut inner = Fields::from_json(item);
     if let Some((id, is_active)) = read_endpoint(&mut inner)
         && endpoints.insert(id, is_active).is_some()
     {
-        inner.fault("endpoint_id", "repeated", "must be given once only");
+        inner.add_error("endpoint_id", "repeated", "must be given only once");
     }
-    fields.faults_of(name, inner);
+    fields.take_errors_of(name, inner);
 }

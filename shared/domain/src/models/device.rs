@@ -21,11 +21,11 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// The open command that stands for an order: asking again is answered by the one that is pending,
-/// and a device is told to destroy its data by one command at a time. A wipe that has failed stands for none: it can
-/// be ordered anew.
+/// The open command that a new request of a kind would duplicate: a repeated request gets the pending one, and
+/// a device has at most one pending command that destroys its data. A failed wipe does not count, so it can be
+/// requested again.
 #[must_use]
-pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
+pub fn find_pending_command(device: &Device, kind: CommandKind, now: Time) -> Option<&OpenCommand> {
     let same = |open: &&OpenCommand| {
         let is_pending = open.state.is_pending() && open.expires_at > now;
         is_pending && (open.kind == kind || (open.kind.is_destructive() && kind.is_destructive()))
@@ -33,18 +33,18 @@ pub fn pending_for(device: &Device, kind: CommandKind, now: Time) -> Option<&Ope
     device.commands.iter().find(same)
 }
 
-/// A device, with the rows of its open commands.
+/// A device with its open commands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceWithCommands {
     /// The device.
     pub device: Device,
-    /// The commands that [`Device::commands`] names.
-    pub open: Vec<Command>,
+    /// The commands of [`Device::commands`].
+    pub open_commands: Vec<Command>,
 }
 
 impl Device {
-    /// The wipe that was ordered and of which the device has not said that it was done, if there is one: pending, or
-    /// over otherwise. None of one that was taken back.
+    /// The wipe that was requested and not confirmed by the device, if any: pending, or ended. Not one that was
+    /// canceled.
     #[must_use]
     pub fn unconfirmed_wipe(&self) -> Option<UnconfirmedWipe> {
         if self.erased.is_some() {
@@ -61,13 +61,13 @@ impl Device {
         self.commands.iter().find(is_meant).map(wipe).or(self.unconfirmed)
     }
 
-    /// Whether it counts as there.
+    /// Whether it is active or deleted.
     #[must_use]
     pub fn status(&self) -> Status {
         if self.deleted.is_some() { Status::Deleted } else { Status::Active }
     }
 
-    /// How it is doing: of several that hold, the one that says most of what may be done next.
+    /// Its status for people: of several that apply, the one that matters most for what to do next.
     #[must_use]
     pub fn device_status(&self, now: Time) -> DeviceStatus {
         if self.deleted.is_some() {
@@ -77,7 +77,7 @@ impl Device {
             let kept_out = self.access() != DeviceAccess::Allowed;
             return if kept_out { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
         }
-        if pending_for(self, CommandKind::Wipe, now).is_some() {
+        if find_pending_command(self, CommandKind::Wipe, now).is_some() {
             return DeviceStatus::Wiping;
         }
         if self.blocked.is_some() {
@@ -90,7 +90,7 @@ impl Device {
         }
     }
 
-    /// What it may do. Its own end and block come before its user's state.
+    /// What it may do. Its own deletion and block come before its user's state.
     #[must_use]
     pub fn access(&self) -> DeviceAccess {
         if self.deleted.is_some() {
@@ -101,137 +101,138 @@ impl Device {
         }
         match self.user_status {
             UserStatus::Inactive | UserStatus::Active => DeviceAccess::Allowed,
-            // Where a state of another release keeps a user out, or does not, is not known here.
+            // An unknown state of another release counts as suspended, to be safe.
             UserStatus::Suspended | UserStatus::Unknown(_) => DeviceAccess::UserSuspended,
             UserStatus::Locked => DeviceAccess::UserLocked,
             UserStatus::Deleted => DeviceAccess::Deleted,
         }
     }
 
-    /// What people call it: its nickname, or else its model.
+    /// Name for people: its nickname, or else its model.
     #[must_use]
     pub fn display_name(&self) -> &str {
         self.nickname.as_deref().unwrap_or(&self.model_name)
     }
 
-    /// The words by which it is found.
+    /// The words by which a search finds it.
     #[must_use]
     pub fn search_words(&self) -> BTreeSet<String> {
         let nickname = self.nickname.as_deref();
         search::words([self.device_identifier.as_str(), &self.model_name].into_iter().chain(nickname))
     }
 
-    /// What it still has to do, now or later; nothing once it is erased, since it is told of nothing until it is
-    /// enrolled anew, which ends its commands.
+    /// Commands that it still has to do. None once it is erased, since it receives nothing until it is enrolled
+    /// again, which ends its commands.
     pub fn pending_commands(&self, now: Time) -> impl Iterator<Item = &OpenCommand> {
         self.commands.iter().filter(move |open| self.erased.is_none() && open.is_pending(now))
     }
 
-    /// True while it has something to do.
+    /// True while it has a pending command.
     #[must_use]
     pub fn has_pending_command(&self, now: Time) -> bool {
         self.pending_commands(now).next().is_some()
     }
 
-    /// True if it may have its user's configuration, with the secrets in it: a deployment's code enrolled it;
-    /// or since then its user was deployed to, or told to fetch the configuration. Being enrolled by an
-    /// invitation, and the user's removal from client deployment, end that. What an earlier release served
-    /// counts.
+    /// True if it may receive its user's configuration with the secrets in it: it was enrolled by a
+    /// deployment's code, or its user was deployed to or told to fetch the configuration since. Enrolment by an
+    /// invitation and the user's removal from client deployment end that. A configuration that an earlier
+    /// release served counts.
     #[must_use]
     pub fn may_have_config(&self) -> bool {
         self.served.is_some()
     }
 
-    /// The device once its user was deployed to: it may have the configuration, and need not fetch it.
+    /// The device after a deployment to its user: it may fetch the configuration, but does not have to.
     #[must_use]
-    pub fn offered(self) -> Self {
+    pub fn with_config_offered(self) -> Self {
         Self { served: self.served.or(Some(ServedConfig::Offered)), ..self }
     }
 
-    /// True if it is to download its configuration: it was told to, or was given one, and has not
-    /// put it in place.
+    /// True if it has a configuration to install: it was told to download one, or was given one, and has not
+    /// reported it as installed.
     #[must_use]
     pub fn must_download(&self) -> bool {
-        self.is_forced() || self.given().is_some_and(|given| self.config.as_deref() != Some(given))
+        self.is_download_ordered()
+            || self.last_served_version().is_some_and(|given| self.config.as_deref() != Some(given))
     }
 
-    /// True if it was told to download its configuration, and has not put it in place since.
+    /// True if it was told to download its configuration and has not installed it since.
     #[must_use]
-    pub fn is_forced(&self) -> bool {
+    pub fn is_download_ordered(&self) -> bool {
         matches!(self.served, Some(ServedConfig::Ordered | ServedConfig::Fetched(_)))
     }
 
-    /// True if it was told to download its configuration, and has not fetched it since.
+    /// True if it was told to download its configuration and has not fetched it since.
     #[must_use]
     pub fn must_fetch(&self) -> bool {
         self.served == Some(ServedConfig::Ordered)
     }
 
-    /// The device told to download its configuration at its next contact.
+    /// The device after it was told to download its configuration at its next check-in.
     #[must_use]
-    pub fn forced(self) -> Self {
+    pub fn with_download_ordered(self) -> Self {
         Self { served: Some(ServedConfig::Ordered), ..self }
     }
 
-    /// The version that it was last given since it was told to fetch one, if it was.
+    /// The version that it was last given, unless it was told to fetch another one since.
     #[must_use]
-    pub fn given(&self) -> Option<&str> {
+    pub fn last_served_version(&self) -> Option<&str> {
         match self.served.as_ref()? {
             ServedConfig::Offered | ServedConfig::Ordered => None,
             ServedConfig::Fetched(version) | ServedConfig::Given(version) => Some(version),
         }
     }
 
-    /// The device once it was given a version of its configuration.
+    /// The device after it received a version of its configuration.
     #[must_use]
-    pub fn served_with(self, version: &str) -> Self {
-        let served = if self.is_forced() { ServedConfig::Fetched } else { ServedConfig::Given };
+    pub fn with_served_version(self, version: &str) -> Self {
+        let served = if self.is_download_ordered() { ServedConfig::Fetched } else { ServedConfig::Given };
         Self { served: Some(served(version.to_owned())), ..self }
     }
 
-    /// True if that it has a version in place, by its own word, is news: it is the one that it was last given,
-    /// and it had another, or was told to fetch this one.
+    /// True if its report that a version is installed changes something: the version is the one that it was
+    /// last given, and it had another one installed or was told to fetch this one.
     #[must_use]
-    pub fn is_newly_in_place(&self, version: &str) -> bool {
+    pub fn is_newly_installed(&self, version: &str) -> bool {
         let other = self.config.as_deref() != Some(version) || self.has_fetched(version);
-        other && self.given() == Some(version)
+        other && self.last_served_version() == Some(version)
     }
 
-    /// The device once it has put a version of its configuration in place.
+    /// The device after it installed a version of its configuration.
     #[must_use]
-    pub fn with_in_place(self, version: &str) -> Self {
+    pub fn with_installed_version(self, version: &str) -> Self {
         let served =
             if self.has_fetched(version) { Some(ServedConfig::Given(version.to_owned())) } else { self.served };
         Self { config: Some(version.to_owned()), served, ..self }
     }
 
-    /// True if it has fetched a version since it was told to, and has not put it in place.
+    /// True if it has fetched this version since it was told to, and has not installed it.
     fn has_fetched(&self, version: &str) -> bool {
         matches!(&self.served, Some(ServedConfig::Fetched(fetched)) if fetched == version)
     }
 
-    /// Since when it has something to do, as its row says.
+    /// Since when it has a pending command, according to its row.
     #[must_use]
     pub fn pending_since(&self) -> Option<Time> {
         let pending = self.commands.iter().filter(|open| open.state.is_pending() || open.again_at.is_some());
         pending.map(|open| open.queued_at).min()
     }
 
-    /// Lets pass a device that is not deleted.
+    /// Checks that the device is not deleted.
     ///
     /// # Errors
     /// `DeviceDeleted`.
-    pub fn require_there(&self) -> Result<(), DomainError> {
+    pub fn require_not_deleted(&self) -> Result<(), DomainError> {
         if self.deleted.is_some() { Err(DomainError::DeviceDeleted) } else { Ok(()) }
     }
 }
 
-/// After so many days without a login a device counts as silent.
+/// A device without a login for this many days counts as silent.
 pub const SILENT_AFTER_DAYS: i64 = 30;
 
-// The limits of a device's texts keep its row within one kilobyte, which is one write unit of
-// DynamoDB; a check-in is meant to cost one. So they count bytes, and `tests/` counts the row.
-/// What the app calls the installation.
+// These limits keep a device's row within one kilobyte, one write unit of DynamoDB, since a check-in should
+// cost one unit. So they count bytes; a test in `tests/` measures the row.
+/// The app's identifier of the installation.
 pub const IDENTIFIER: TextRule = TextRule::in_bytes(Form::Ascii, 1, 64);
 
 /// The model's name, or the third-party app's.
@@ -240,41 +241,41 @@ pub const MODEL_NAME: TextRule = TextRule::in_bytes(Form::Line, 1, 64);
 /// A version of the OS or of an app.
 pub const VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 32);
 
-/// What its user or an admin calls the device.
+/// The name that its user or an admin gives the device.
 pub const NICKNAME: TextRule = TextRule::in_bytes(Form::Line, 1, 48);
 
-/// A version of a configuration, as phones are told it.
+/// The version of a configuration, as phones report it.
 pub const CONFIG_VERSION: TextRule = TextRule::in_bytes(Form::Ascii, 1, 8);
 
-/// A push token. Apple's and Google's are opaque; the bound is Amazon SNS's own for a token.
+/// A push token. Apple's and Google's are opaque; the limit is Amazon SNS's.
 pub const PUSH_TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
 
 string_enum! {
-    /// Whether a device counts as there.
+    /// Whether a device is active or deleted.
     Status {
-        /// It is there.
+        /// Not deleted.
         Active = "active",
-        /// It is deleted, for good; its row stays until its retention is over.
+        /// Deleted for good; the row stays until its retention ends.
         Deleted = "deleted",
     }
 }
 
 string_enum! {
-    /// How a device is doing, computed for people.
+    /// A device's status for people, computed.
     DeviceStatus {
-        /// Registered, and has never come.
+        /// Registered, but has never checked in.
         NeverSeen = "never_seen",
-        /// Has come of late.
+        /// Has checked in recently.
         InUse = "in_use",
-        /// Has not come for [`SILENT_AFTER_DAYS`] days.
+        /// No check-in for [`SILENT_AFTER_DAYS`] days.
         Silent = "silent",
         /// Blocked by an admin.
         Blocked = "blocked",
-        /// Told, or to be told, to erase everything.
+        /// Has a pending wipe or factory reset.
         Wiping = "wiping",
-        /// Erased, and kept out: it, or its user.
+        /// Erased, and it or its user is barred.
         Wiped = "wiped",
-        /// Erased; a code of its user brings it back.
+        /// Erased; a new code for its user enrols it again.
         NeedsEnrolment = "needs_enrolment",
         /// Deleted.
         Deleted = "deleted",
@@ -297,17 +298,17 @@ string_enum! {
     }
 }
 
-/// The end of what an enrolment has put on the phone.
+/// The erasure that ended an enrolment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Erasure {
-    /// When the device said so.
+    /// Time of the device's report.
     pub at: Time,
     /// The command that did it.
     pub command_id: CommandId,
 }
 
-/// How the device was registered, until it has come for the first time: so that a registration
-/// whose answer was lost can be repeated within [`REPEAT_WITHIN`].
+/// How the device was registered, until its first check-in, so that a registration whose response was lost can
+/// be repeated within [`REPEAT_WITHIN`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Enrolment {
     /// The invitation whose code was used.
@@ -317,7 +318,7 @@ pub struct Enrolment {
     pub at: Option<Time>,
 }
 
-/// How long a registration can be repeated whose answer was lost.
+/// How long a registration whose response was lost can be repeated.
 pub const REPEAT_WITHIN: Duration = Duration::minutes(15);
 
 /// An installation of the app.
@@ -325,13 +326,13 @@ pub const REPEAT_WITHIN: Duration = Duration::minutes(15);
 pub struct Device {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Which.
+    /// Its identifier.
     pub device_id: DeviceId,
     /// The user.
     pub user_id: UserId,
-    /// What the app calls the installation; unique in the workspace among those that are there.
+    /// The app's identifier of the installation; unique in the workspace among devices that are not deleted.
     pub device_identifier: String,
-    /// What kind of app it is.
+    /// The platform of the app.
     pub platform: Platform,
     /// The model's name, or the third-party app's.
     pub model_name: String,
@@ -340,14 +341,14 @@ pub struct Device {
     /// The version of our app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_version: Option<String>,
-    /// What people call it.
+    /// Name that its user or an admin gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
-    /// When it was registered.
+    /// Time of the registration.
     pub created_at: Time,
-    /// Counts its enrolments; a credential of an older one is worth nothing.
+    /// Counts its enrolments; credentials of an earlier one are invalid.
     pub epoch: u32,
-    /// What is kept of its credential.
+    /// Hash of its credential.
     pub credential_hash: Hash,
     /// Present until its first check-in after an enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -355,35 +356,34 @@ pub struct Device {
     /// True once the same installation was registered as another device.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaced: bool,
-    /// Its user's access, changed in the commit that changes the user.
+    /// Status of its user, changed in the same commit as the user's.
     pub user_status: UserStatus,
-    /// The commands that are not over.
+    /// Its open commands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<OpenCommand>,
-    /// The last command that it could not do.
+    /// The last command that it failed or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedCommand>,
-    /// The last wipe that is over and not confirmed: see [`Device::unconfirmed_wipe`].
+    /// The last wipe that ended without confirmation: see [`Device::unconfirmed_wipe`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<UnconfirmedWipe>,
     /// Set once a wipe or a factory reset has ended its enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<Erasure>,
-    /// The wrong PINs in a row that it has last reported.
+    /// The number of wrong PINs in a row in its last report.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pin_failures: u32,
-    /// The number of the last report of usage that was counted.
+    /// The sequence number of the last usage report that was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_sequence: Option<u64>,
-    /// The version of the configuration that it has in place, by its own word.
+    /// The version of the configuration that is installed, as it reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// The version that it was last given, or that it is to fetch one anew, or may fetch one: see
-    /// [`Device::given`], [`Device::forced`], [`Device::offered`]. While it is absent, the device gets no
-    /// configuration.
+    /// Its progress with its configuration: see [`Device::last_served_version`], [`Device::with_download_ordered`],
+    /// [`Device::with_config_offered`]. While absent, the device gets no configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<ServedConfig>,
-    /// Its last check-in.
+    /// Time of its last check-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Time>,
     /// Set while it is blocked.
@@ -392,17 +392,17 @@ pub struct Device {
     /// Set once it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
-    /// Whether pushes reach it.
+    /// Whether push notifications reach it.
     pub push: Push,
     /// The SNS endpoint of its push token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_endpoint: Option<String>,
-    /// What tells a new push token from the old.
+    /// Hash of the push token, to detect a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_token_hash: Option<Hash>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -425,21 +425,21 @@ impl From<&Device> for HeldDevice {
     }
 }
 
-/// How far a device's configuration has come to it.
+/// How far a device has got with its configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServedConfig {
-    /// It may fetch one, and has not: see [`Device::may_have_config`].
+    /// It may fetch one and has not: see [`Device::may_have_config`].
     Offered,
-    /// It was told to fetch one anew, whatever its version, and has not.
+    /// It was told to fetch one, whatever its version, and has not.
     Ordered,
-    /// It has fetched this version since it was told to, and has not said that it is in place.
+    /// It has fetched this version since it was told to, and has not reported it as installed.
     Fetched(String),
     /// It was given this version.
     Given(String),
 }
 
-/// Who holds a device identifier in a workspace.
+/// The claim of a device identifier in a workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IdentifierClaim {
     /// The workspace.
@@ -454,15 +454,15 @@ pub struct IdentifierClaim {
     pub epoch: u32,
     /// False once that device is deleted.
     pub held: bool,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
 impl IdentifierClaim {
-    /// The first claim that a device makes.
+    /// A device's first claim.
     #[must_use]
     pub fn of(device: &Device) -> Self {
         Self {
@@ -487,38 +487,38 @@ pub const METADATA_KEY_LENGTH: usize = 40;
 /// The most characters of a value of custom metadata.
 pub const METADATA_VALUE_LENGTH: usize = 500;
 
-/// What belongs to a device beside what its own row has room for.
+/// Data of a device that its own row has no room for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceAttachments {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The device.
     pub device_id: DeviceId,
-    /// Its custom metadata, by their keys: texts or booleans.
+    /// Custom metadata by key: texts or booleans.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
-    /// The access credentials that were issued to it, each with when.
+    /// Access credentials issued to it, with the time of issue.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<CredentialId, Time>,
-    /// What credential services say of it.
+    /// State of each credential service on it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<ServiceKind, Service>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
 impl DeviceAttachments {
-    /// What was read of a device, which has no such row until something is attached to it.
+    /// The attachments as read; empty for a device without such a row.
     pub(crate) fn of(device: &Device, read: Option<&Self>) -> Self {
-        read.cloned().unwrap_or_else(|| Self::none(device))
+        read.cloned().unwrap_or_else(|| Self::empty(device))
     }
 
-    /// Of a device that nothing belongs to.
+    /// Empty attachments of a device.
     #[must_use]
-    pub fn none(device: &Device) -> Self {
+    pub fn empty(device: &Device) -> Self {
         Self {
             workspace_id: device.workspace_id,
             device_id: device.device_id,
@@ -531,10 +531,10 @@ impl DeviceAttachments {
     }
 }
 
-/// Reads a change of custom metadata: a value of `null` or `""` takes the key away.
+/// Reads a change of custom metadata: a value of `null` or `""` removes the key.
 ///
 /// # Errors
-/// Every fault: keys and values out of their bounds.
+/// Every key and value that is out of bounds.
 pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<FieldError>> {
     let Value::Object(entries) = value else {
         return Err(vec![FieldError::new("custom_metadata", "wrong_type", "must be an object")]);
@@ -560,7 +560,7 @@ fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
         return Some(("invalid_key", format!("a key has 1 to {METADATA_KEY_LENGTH} characters")));
     }
     if key.contains('.') || key.chars().any(char::is_control) {
-        return Some(("invalid_key", "a key holds neither dots nor control characters".into()));
+        return Some(("invalid_key", "a key must not contain dots or control characters".into()));
     }
     match value {
         Value::Null | Value::Bool(_) => None,
@@ -568,23 +568,23 @@ fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
             Some(("too_long", format!("a value has at most {METADATA_VALUE_LENGTH} characters")))
         }
         Value::String(text) if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
-            Some(("control_character", "a value holds no control characters".into()))
+            Some(("control_character", "a value must not contain control characters".into()))
         }
         Value::String(_) => None,
-        _ => Some(("wrong_type", "a value is a text, true, false, or null".into())),
+        _ => Some(("wrong_type", "a value must be a string, true, false or null".into())),
     }
 }
 
-/// What an admin changes of a device. An outer `None` leaves it, an inner one takes it away.
+/// An admin's edit of a device. An outer `None` leaves a field as it is, an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edit {
     /// The nickname.
     pub nickname: Option<Option<String>>,
-    /// Keys of the custom metadata.
+    /// Custom metadata to set or remove.
     pub metadata: BTreeMap<String, Value>,
 }
 
-/// The push token of a device, which only the functions that need it read.
+/// A device's push token, in a row of its own that only the functions that need it read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PushToken {
     /// The workspace.
@@ -593,58 +593,58 @@ pub struct PushToken {
     pub device_id: DeviceId,
     /// The token.
     pub token: String,
-    /// When its endpoint must be looked at again, until it is settled.
+    /// When its SNS endpoint must be checked again; `None` once it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mend_at: Option<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// How long after a token came its endpoint is looked at again, if nothing has settled it.
-pub const MEND_AFTER: Duration = Duration::minutes(5);
+/// How long after a new token its endpoint is checked, unless that was settled before.
+pub const ENDPOINT_CHECK_AFTER: Duration = Duration::minutes(5);
 
 impl PushToken {
-    /// The row of a token that a device has given, in place of the one `before`.
+    /// The row of a new token of a device, which replaces `before`.
     #[must_use]
-    pub fn given(device: &Device, token: String, before: Option<&Self>, now: Time) -> Self {
+    pub fn new_for(device: &Device, token: String, before: Option<&Self>, now: Time) -> Self {
         Self {
             workspace_id: device.workspace_id,
             device_id: device.device_id,
             token,
-            mend_at: Some(now.plus(MEND_AFTER)),
+            mend_at: Some(now.plus(ENDPOINT_CHECK_AFTER)),
             version: before.map_or(1, |before| before.version),
             stored: Stored::default(),
         }
     }
 
-    /// The row of a token whose endpoint must be looked at again.
+    /// The row of a token whose endpoint must be checked again.
     #[must_use]
-    pub fn due(self, now: Time) -> Self {
-        Self { mend_at: Some(now.plus(MEND_AFTER)), ..self }
+    pub fn with_check_due(self, now: Time) -> Self {
+        Self { mend_at: Some(now.plus(ENDPOINT_CHECK_AFTER)), ..self }
     }
 }
 
 impl Push {
-    /// Whether pushes reach a device, as it is shown: none that is deleted or erased.
+    /// The push state to show: deleted and erased devices get none.
     #[must_use]
-    pub fn shown(device: &Device) -> Self {
+    pub fn for_display(device: &Device) -> Self {
         let (reason, since) = match (&device.deleted, &device.erased) {
             (Some(deleted), _) => (PushReason::DeviceDeleted, deleted.at),
             (None, Some(erased)) => (PushReason::DeviceErased, erased.at),
-            (None, None) => (device.push.reason.shown(), device.push.since),
+            (None, None) => (device.push.reason.displayed(), device.push.since),
         };
         Self { reason, since }
     }
 
-    /// The state of a device whose endpoint SNS has disabled, once its app is heard of: the endpoint is to be enabled
-    /// again. `None` if there is nothing to enable, or not yet: see [`PushReason::enabled_again_after`].
+    /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to be enabled
+    /// again. `None` if the endpoint is not disabled, or must wait: see [`PushReason::re_enable_after`].
     #[must_use]
-    pub fn enabled_again(device: &Device, now: Time) -> Option<Self> {
+    pub fn re_enabled(device: &Device, now: Time) -> Option<Self> {
         let Self { reason, since } = device.push;
-        let due = reason.enabled_again_after().is_some_and(|after| after.is_zero() || since <= now.minus(after));
+        let due = reason.re_enable_after().is_some_and(|after| after.is_zero() || since <= now.minus(after));
         let enabling = Self { reason: PushReason::EnablingAgain, since: now };
         (due && device.platform != Platform::ThirdParty).then_some(enabling)
     }

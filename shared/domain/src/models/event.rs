@@ -1,4 +1,4 @@
-//! What happened, by whom: the audit record, the outbox and the public feed in one row.
+//! Events: the audit record, the outbox and the public feed in one row.
 
 use std::collections::BTreeMap;
 
@@ -17,184 +17,184 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// The kind of an event.
+    /// Types of events.
     stored EventType {
-        /// A workspace was made.
+        /// A workspace was created.
         WorkspaceCreated = "workspace.created",
         /// A workspace's settings were changed.
         WorkspaceUpdated = "workspace.updated",
-        /// A key was made.
+        /// A key was created.
         KeyCreated = "key.created",
-        /// A key was taken back.
+        /// A key was revoked.
         KeyRevoked = "key.revoked",
-        /// A personal access token that opens the workspace was made.
+        /// A personal access token for the workspace was created.
         TokenCreated = "token.created",
-        /// A personal access token opens the workspace no more.
+        /// A personal access token lost access to the workspace.
         TokenRevoked = "token.revoked",
-        /// A person was added as a member, who has yet to accept it.
+        /// A person was added as a member and has yet to accept.
         MemberAdded = "member.added",
-        /// A person has accepted a membership.
+        /// A person accepted a membership.
         MemberChanged = "member.changed",
-        /// A person is no longer a member, or has declined to be one.
+        /// A member was removed, or declined.
         MemberRemoved = "member.removed",
-        /// A user was made.
+        /// A user was created.
         UserCreated = "user.created",
-        /// Something about a user was changed by an admin.
+        /// A user's data was changed.
         UserUpdated = "user.updated",
-        /// A user was made active, or what kept them out was lifted.
+        /// A user was activated, or a suspension or a lock was lifted.
         UserActivated = "user.activated",
         /// A user was suspended.
         UserSuspended = "user.suspended",
         /// A user was locked by too many wrong PINs.
         UserLocked = "user.locked",
-        /// A user was locked, and their phones are to be wiped.
+        /// A user was locked, and their phones get a wipe command.
         UserLockedAndWiped = "user.locked_and_wiped",
-        /// A user's phones are to ask for a new PIN; a lock was lifted.
+        /// A user's phones were told to ask for a new PIN; a lock was lifted.
         UserPinReset = "user.pin_reset",
         /// A user was deleted.
         UserDeleted = "user.deleted",
-        /// A carrier's network of a user has changed.
+        /// A user's carrier network has changed.
         UserNetworkChanged = "user.network_changed",
-        /// A phone reported what its user has used.
+        /// A phone reported its user's usage.
         UserUsageReported = "user.usage_reported",
         /// A user was invited.
         UserInvited = "user.invited",
-        /// A deleted user's rows were removed.
+        /// A deleted user's rows were purged.
         UserPurged = "user.purged",
-        /// An invitation's message went out.
+        /// An invitation's message was sent.
         InvitationSent = "invitation.sent",
         /// An invitation's message could not be sent.
         InvitationFailed = "invitation.failed",
-        /// An invitation's message arrived.
+        /// An invitation's message was delivered.
         InvitationDelivered = "invitation.delivered",
-        /// An invitation's message came back.
+        /// An invitation's message bounced.
         InvitationBounced = "invitation.bounced",
-        /// An invitation's message was taken for spam.
+        /// An invitation's message was marked as spam.
         InvitationComplained = "invitation.complained",
-        /// An invitation's button was used.
+        /// An invitation's link was opened.
         InvitationOpened = "invitation.opened",
-        /// An invitation's time is over.
+        /// An invitation expired.
         InvitationExpired = "invitation.expired",
-        /// An invitation was taken back.
+        /// An invitation was revoked.
         InvitationRevoked = "invitation.revoked",
         /// A device was registered.
         DeviceRegistered = "device.registered",
-        /// A registered device was registered again with a fresh code.
+        /// A registered device was registered again with a new code.
         DeviceReEnrolled = "device.re_enrolled",
-        /// A device was refused, since another user holds its identifier.
+        /// A registration was refused, since another user holds the device identifier.
         DeviceRefused = "device.refused",
-        /// A device came for the first time since it was registered.
+        /// A device checked in for the first time since its registration.
         DeviceConfirmed = "device.confirmed",
-        /// Something about the device changed: its versions, its push token, its name, its metadata.
+        /// A device's versions, push token, nickname or metadata changed.
         DeviceUpdated = "device.updated",
         /// A device was blocked.
         DeviceBlocked = "device.blocked",
-        /// A block was lifted.
+        /// A device was unblocked.
         DeviceUnblocked = "device.unblocked",
         /// A device was deleted.
         DeviceDeleted = "device.deleted",
-        /// A deleted device's rows were removed.
+        /// A deleted device's rows were purged.
         DevicePurged = "device.purged",
-        /// Push notifications came into use, or fell out of use.
+        /// Push notifications started or stopped working.
         DevicePushChanged = "device.push_changed",
         /// An access credential was issued to a device.
         DeviceCredentialIssued = "device.credential_issued",
-        /// An access credential was taken from a device.
+        /// An access credential of a device was revoked.
         DeviceCredentialRevoked = "device.credential_revoked",
-        /// A credential service said something new of a device.
+        /// A credential service reported a change on a device.
         DeviceServiceReported = "device.service_reported",
-        /// A device was given something to do.
+        /// A command was created.
         CommandQueued = "command.queued",
-        /// A device was told of a command.
+        /// A command was delivered to the device.
         CommandDelivered = "command.delivered",
-        /// A device put a command off.
+        /// A device deferred a command.
         CommandDeferred = "command.deferred",
-        /// A command was taken back after the device was told.
+        /// A command was canceled after its delivery.
         CommandCancelRequested = "command.cancel_requested",
-        /// A command was taken back.
+        /// A command was canceled.
         CommandCanceled = "command.canceled",
-        /// A command's time was over.
+        /// A command expired.
         CommandTimedOut = "command.timed_out",
-        /// A device has done a command.
+        /// A device carried out a command.
         CommandSucceeded = "command.succeeded",
-        /// A device could not do a command.
+        /// A device failed to carry out a command.
         CommandFailed = "command.failed",
-        /// A device would not do a command.
+        /// A device or its user rejected a command.
         CommandRejected = "command.rejected",
-        /// A device knows no such command.
+        /// A device does not know a command.
         CommandNotSupported = "command.not_supported",
-        /// A command's device was enrolled anew before it was done.
+        /// A command was dropped, since its device was enrolled again.
         CommandRemoved = "command.removed",
-        /// A profile was made.
+        /// A profile was created.
         ProfileCreated = "profile.created",
         /// A profile was changed, or made the workspace's default.
         ProfileUpdated = "profile.updated",
         /// A profile was deleted.
         ProfileDeleted = "profile.deleted",
-        /// A user was offered their configuration.
+        /// A user was deployed to.
         DeploymentStarted = "deployment.started",
-        /// A deployment's message went out.
+        /// A deployment's message was sent.
         DeploymentSent = "deployment.sent",
         /// A deployment's message could not be sent.
         DeploymentFailed = "deployment.failed",
-        /// A deployment's message arrived.
+        /// A deployment's message was delivered.
         DeploymentDelivered = "deployment.delivered",
-        /// A deployment's message came back.
+        /// A deployment's message bounced.
         DeploymentBounced = "deployment.bounced",
-        /// A deployment's message was taken for spam.
+        /// A deployment's message was marked as spam.
         DeploymentComplained = "deployment.complained",
-        /// A deployment's time is over.
+        /// A deployment expired.
         DeploymentExpired = "deployment.expired",
-        /// A deployment was taken back.
+        /// A deployment was revoked.
         DeploymentRevoked = "deployment.revoked",
         /// A deployment's QR code was shown to an admin.
         DeploymentQrShown = "deployment.qr_shown",
-        /// A user was taken out of client deployment.
+        /// A user was removed from client deployment.
         UserUndeployed = "user.undeployed",
-        /// A user's phones are to download their configuration at their next contact.
+        /// A user's phones were told to download their configuration at their next check-in.
         UserConfigForced = "user.config_forced",
         /// A user's secrets were set.
         UserSecretsSet = "user.secrets_set",
-        /// A user's source knows them no more.
+        /// A user is no longer in their source.
         UserVanished = "user.vanished",
-        /// A user's source knows them again.
+        /// A user is in their source again.
         UserReappeared = "user.reappeared",
-        /// A device was given its configuration.
+        /// A device received its configuration.
         DeviceConfigServed = "device.config_served",
-        /// A device has put its configuration in place.
+        /// A device installed its configuration.
         DeviceConfigInstalled = "device.config_installed",
-        /// A source was set up.
+        /// A source was created.
         SourceCreated = "source.created",
         /// A source was changed.
         SourceUpdated = "source.updated",
-        /// A source was removed; its users stay.
+        /// A source was deleted; its users stay.
         SourceDeleted = "source.deleted",
-        /// A source could not be read, or held garbage.
+        /// A source could not be read, or its data was invalid.
         SourceFailed = "source.failed",
-        /// The first part of an export was given out.
+        /// The first part of an export was downloaded.
         ExportStarted = "export.started",
-        /// Another part of an export was given out.
+        /// A further part of an export was downloaded.
         ExportContinued = "export.continued",
-        /// Work over many things was begun.
+        /// A job was created.
         JobCreated = "job.created",
-        /// Work over many things is done.
+        /// A job has finished.
         JobFinished = "job.finished",
-        /// Work over many things was stopped.
+        /// A job was canceled.
         JobCanceled = "job.canceled",
-        /// A webhook was made.
+        /// A webhook was created.
         WebhookCreated = "webhook.created",
-        /// A webhook was changed, or switched on or off by an admin.
+        /// A webhook was changed, or enabled or disabled by an admin.
         WebhookUpdated = "webhook.updated",
-        /// A webhook was removed.
+        /// A webhook was deleted.
         WebhookDeleted = "webhook.deleted",
-        /// A webhook was given another secret.
+        /// A webhook's secret was rotated.
         WebhookSecretRotated = "webhook.secret_rotated",
-        /// A webhook was switched off, since it takes nothing any more.
+        /// A webhook was disabled, since its deliveries fail.
         WebhookDisabled = "webhook.disabled",
     }
 }
 
-/// One field's change.
+/// The change of one field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct FieldChange {
@@ -204,42 +204,43 @@ pub struct FieldChange {
     pub after: Value,
 }
 
-/// What only the audit shows: no publication holds it, and erasing a person blanks it.
+/// The private part of an event, shown in the audit log only: never published, and removed when a person's data
+/// is erased.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Private {
-    /// Where the request came from.
+    /// IP address of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The reason that was given.
+    /// Reason that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Custom metadata as it was set; a removed key is `null`.
+    /// Custom metadata that was set; a removed key is `null`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
-    /// What another release keeps here: shown as it is, and blanked with the rest.
+    /// Private data of another release: shown as it is, and removed with the rest.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
 
-/// Something that happened.
+/// An event: something that happened in a workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its identifier, which holds its time.
+    /// Its identifier, which contains its time.
     pub event_id: EventId,
-    /// Where it happened.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// The kind of event.
+    /// Type of the event.
     pub event_type: EventType,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
-    /// Who did it.
+    /// Who caused it.
     pub actor: Actor,
-    /// The personal access token by which a member did it, if they did it by one.
+    /// The personal access token that a member used, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_token_id: Option<TokenId>,
-    /// The operation that did it.
+    /// Name of the operation.
     pub operation: String,
-    /// The request under which it was done.
+    /// Identifier of the request.
     pub request_id: String,
     /// The device that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,10 +254,10 @@ pub struct Event {
     /// The command that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<CommandId>,
-    /// What that command is.
+    /// The kind of that command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_kind: Option<CommandKind>,
-    /// The job that it is about, or that did it.
+    /// The job that it is about, or that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
     /// The deployment that it is about.
@@ -280,64 +281,64 @@ pub struct Event {
     /// The webhook that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<WebhookId>,
-    /// What changed of what is not personal, before and after.
+    /// Changed fields that are not personal, with their old and new values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changes: BTreeMap<String, FieldChange>,
-    /// Names of the fields that changed and are personal, or secret.
+    /// Names of changed fields that are personal or secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed_fields: Vec<String>,
-    /// What only the audit shows.
+    /// The private part.
     #[serde(default)]
     pub private: Private,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
 impl Event {
-    /// The event, about a device and its user.
+    /// The event with its device and user set.
     #[must_use]
-    pub fn about_device(mut self, device_id: DeviceId, user_id: UserId) -> Self {
+    pub fn with_device(mut self, device_id: DeviceId, user_id: UserId) -> Self {
         self.device_id = Some(device_id);
         self.user_id = Some(user_id);
         self
     }
 
-    /// The event, about a user.
+    /// The event with its user set.
     #[must_use]
-    pub fn about_user(mut self, user_id: UserId) -> Self {
+    pub fn with_user(mut self, user_id: UserId) -> Self {
         self.user_id = Some(user_id);
         self
     }
 
-    /// True if there is nothing in the private part.
+    /// True if the private part is empty.
     #[must_use]
-    pub fn is_blank(&self) -> bool {
+    pub fn is_private_empty(&self) -> bool {
         self.private == Private::default()
     }
 
-    /// The event without its private part, as erasing a person leaves it.
+    /// The event without its private part, as erasure leaves it.
     #[must_use]
-    pub fn blanked(&self) -> Self {
+    pub fn without_private(&self) -> Self {
         Self { private: Private::default(), ..self.clone() }
     }
 
-    /// Records a change of a field that is not personal; nothing if it is the same.
-    pub fn change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
+    /// Records the change of a field that is not personal; does nothing if the value is the same.
+    pub fn add_change(&mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) {
         let change = FieldChange { before: before.into(), after: after.into() };
         if change.before != change.after {
             self.changes.insert(field.to_owned(), change);
         }
     }
 
-    /// Records that a personal or secret field changed, by its name alone.
-    pub fn change_of(&mut self, field: &str) {
+    /// Records the change of a personal or secret field by name only.
+    pub fn add_changed_field(&mut self, field: &str) {
         self.changed_fields.push(field.to_owned());
     }
 
-    /// The event as the world outside sees it: without its private part.
+    /// The event as it is published: without its private part.
     #[must_use]
-    pub fn public(&self) -> Value {
+    pub fn to_public_json(&self) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
             fields.remove("private");

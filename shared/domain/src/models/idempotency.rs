@@ -1,4 +1,4 @@
-//! Creating calls can be repeated safely by sending the same `Idempotency-Key`.
+//! Idempotency: a creating call can be repeated safely with the same `Idempotency-Key`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,27 +10,27 @@ use crate::text::{Form, TextRule};
 /// The header's value.
 pub const IDEMPOTENCY_KEY: TextRule = TextRule::new(Form::Ascii, 1, 255);
 
-/// How long a key is remembered, in hours.
+/// How long a key is kept, in hours.
 pub const LIFETIME_HOURS: i64 = 24;
 
-/// What is remembered of a creating call: never its reply.
+/// The record of a creating call; it never contains the response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
-    /// The hash of the body.
+    /// Hash of the request body.
     pub body_hash: Hash,
-    /// The identifier of what was made.
+    /// Identifier of the created object.
     pub made: String,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
 }
 
 impl IdempotencyRecord {
-    /// The identifier of what the same call has made before; `None` if there was none, or its
-    /// time is over.
+    /// The identifier of the object that an earlier call with the same key created; `None` if there was none,
+    /// or the record has expired.
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub fn made_before(found: Option<Self>, body_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
+    pub fn previous_id(found: Option<Self>, body_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
         match found.filter(|remembered| remembered.expires_at > now) {
             None => Ok(None),
             Some(remembered) if remembered.body_hash == *body_hash => Ok(Some(remembered.made)),

@@ -1,8 +1,8 @@
-//! Invitations: a code that lets a user register devices.
+//! Invitations: codes by which a user registers devices.
 //!
-//! There are two purposes. An invitation in the narrow sense asks a user to use the app on one to
-//! three phones. A deployment offers the user's configuration, and so registers one phone. All that
-//! becomes of a code and of the message that carries it is the same for both.
+//! There are two purposes. An invitation in the narrow sense asks a user to use the app on one to three phones.
+//! A deployment offers the user's configuration, and so registers one phone. Codes and messages work in the
+//! same way for both.
 
 use chrono::Duration;
 use schemars::JsonSchema;
@@ -18,75 +18,75 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// How an invitation reaches its user.
+    /// How an invitation is sent.
     stored Channel {
         /// By e-mail.
         Email = "email",
-        /// By a text to the user's mobile.
+        /// By SMS to the user's mobile number.
         Sms = "sms",
     }
 }
 
 string_enum! {
-    /// What a code is for.
+    /// The purpose of a code.
     #[derive(Default)]
     stored Purpose {
-        /// To use the app.
+        /// Invitation: to use the app.
         #[default]
         Invite = "invite",
-        /// To have one's configuration on a phone.
+        /// Deployment: to get a configuration on a phone.
         Deploy = "deploy",
     }
 }
 
 impl Purpose {
-    /// True for an invitation in the narrow sense, which is what is stored unless told otherwise.
+    /// True for an invitation in the narrow sense, the default in stored rows.
     fn is_invite(&self) -> bool {
         *self == Self::Invite
     }
 }
 
 string_enum! {
-    /// What became of an invitation's message.
+    /// Delivery state of an invitation's message.
     stored DeliveryState {
-        /// It is on its way to be sent.
+        /// Waiting to be sent.
         Queued = "queued",
         /// It was sent.
         Sent = "sent",
-        /// It arrived.
+        /// Delivered.
         Delivered = "delivered",
-        /// It came back.
+        /// Bounced.
         Bounced = "bounced",
-        /// It was taken for spam.
+        /// Marked as spam.
         Complained = "complained",
-        /// It was not sent; or it is a text, and the network could not deliver it.
+        /// Not sent; or a text that the network could not deliver.
         Failed = "failed",
-        /// The mail service took it, and then did not send it.
+        /// The mail service accepted it but did not send it.
         Rejected = "rejected",
-        /// The invitation ended before it was sent. Never stored: see [`Invitation::delivery_at`].
+        /// The invitation ended before the message was sent. Never stored: see [`Invitation::delivery_at`].
         Canceled = "canceled",
     }
 }
 
-/// What became of an invitation's message.
+/// The delivery of an invitation's message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// What.
+    /// Its state.
     pub state: DeliveryState,
-    /// Its time.
+    /// Time of that state.
     pub at: Time,
-    /// The identifier that the service gave it which sent it.
+    /// Message identifier of the service that sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Why it failed or came back: a word of that service, nothing personal.
+    /// The service's reason for a failure or a bounce; nothing personal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// So long after a user's address or number was changed, what is deployed to it carries a warning.
-pub const ADDRESS_IS_NEW_FOR: Duration = Duration::days(7);
+/// For this long after a change of a user's address or number, deployments to it carry a warning.
+pub const ADDRESS_WARNING_PERIOD: Duration = Duration::days(7);
 
-/// Something that was done, and that whoever did it should look at.
+/// A warning to the person who made a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// Stable code for programs, such as `address_changed_recently`.
@@ -97,7 +97,7 @@ pub struct Warning {
     pub at: Time,
 }
 
-/// One offer to register devices.
+/// An invitation or a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invitation {
     /// The workspace.
@@ -106,57 +106,57 @@ pub struct Invitation {
     pub user_id: UserId,
     /// Its identifier.
     pub invitation_id: InvitationId,
-    /// What it is for: registering, or deploying.
+    /// Invitation or deployment.
     #[serde(default, skip_serializing_if = "Purpose::is_invite")]
     pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,
-    /// The address or number that its message goes to, masked; rows of earlier releases have none.
+    /// The masked address or number that its message goes to; rows of earlier releases have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<String>,
-    /// When that address or number was changed, if that was less than [`ADDRESS_IS_NEW_FOR`] before.
+    /// When that address or number was changed, if less than [`ADDRESS_WARNING_PERIOD`] before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_changed_at: Option<Time>,
-    /// How many devices it is good for.
+    /// How many devices can be registered with it.
     pub devices: u32,
-    /// How many have been registered with it.
+    /// How many devices have been registered with it.
     pub used: u32,
-    /// How many registrations were refused because another user holds the device.
+    /// How many registrations were refused because another user holds the device identifier.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refused_registrations: u32,
-    /// What is kept of the code.
+    /// Hash of the code.
     pub code_hash: Hash,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
-    /// When its button was first used.
+    /// When its link was first opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Time>,
-    /// How often its button was used.
+    /// How often its link was opened.
     #[serde(default)]
     pub opened: u32,
-    /// When the last of its registrations was made.
+    /// When the last possible device was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_at: Option<Time>,
-    /// When it was found to have expired.
+    /// When its expiry was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_at: Option<Time>,
-    /// When a newer one took its place.
+    /// When a newer invitation replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Time>,
-    /// When an admin took it back, its user was deleted or got another address or number, or its code was
-    /// refused too often.
+    /// When it was revoked: by an admin, because its user was deleted or got another address or number, or
+    /// because its code was refused too often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
-    /// When its message went out.
+    /// When its message was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Time>,
-    /// What became of its message.
+    /// Delivery of its message.
     pub delivery: Delivery,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -166,12 +166,12 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// After so many registrations that were refused because another user holds the device, a code is
-/// spent: each such refusal tells whoever has the code that somebody holds that identifier.
+/// After this many registrations that were refused because another user holds the device identifier, a code is
+/// revoked: each refusal tells the holder of the code that the identifier exists.
 pub const REFUSED_REGISTRATIONS: u32 = 5;
 
 impl Invitation {
-    /// Whether it can be used.
+    /// Its status: whether it can be used.
     #[must_use]
     pub fn status(&self, now: Time) -> InvitationStatus {
         if self.used >= self.devices {
@@ -187,7 +187,7 @@ impl Invitation {
         }
     }
 
-    /// What became of its message by a time: what was not sent before the invitation ended will not be.
+    /// The delivery of its message at a time: a message that was not sent before the invitation ended is canceled.
     #[must_use]
     pub fn delivery_at(&self, now: Time) -> Delivery {
         let ended_at = match self.status(now) {
@@ -205,11 +205,10 @@ impl Invitation {
         }
     }
 
-    /// Lets pass an invitation that can be used.
+    /// Checks that the invitation can be used.
     ///
     /// # Errors
-    /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`; `CodeUnknown` if only another release knows what
-    /// it is for.
+    /// `CodeUsed`, `CodeSuperseded`, `CodeRevoked` or `CodeExpired`; `CodeUnknown` for a purpose of another release.
     pub fn require_open(&self, now: Time) -> Result<(), DomainError> {
         if !self.purpose.is_known() {
             return Err(DomainError::CodeUnknown);
@@ -223,7 +222,7 @@ impl Invitation {
         }
     }
 
-    /// What whoever made it should look at.
+    /// Warnings to the person who created it.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let recently = |at| Warning {
@@ -239,16 +238,16 @@ impl Invitation {
         self.address_changed_at.map(recently).into_iter().collect()
     }
 
-    /// True while its code must be kept, so that its message can be made.
+    /// True while its code must be kept for its message.
     #[must_use]
-    pub fn keeps_code(&self) -> bool {
+    pub fn needs_code(&self) -> bool {
         self.used < self.devices
             && self.superseded_at.is_none()
             && self.revoked_at.is_none()
             && self.expired_at.is_none()
     }
 
-    /// Its user, as whom the act of somebody who has its code is recorded.
+    /// The actor for changes by somebody who has its code.
     #[must_use]
     pub fn actor(&self) -> Actor {
         match self.purpose {
@@ -258,31 +257,31 @@ impl Invitation {
     }
 }
 
-/// What an invitation is made from.
+/// The data of a new invitation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewInvitation {
     /// Its identifier.
     pub invitation_id: InvitationId,
-    /// What is kept of its code.
+    /// Hash of its code.
     pub code_hash: Hash,
-    /// What it is for: registering, or deploying.
+    /// Invitation or deployment.
     pub purpose: Purpose,
     /// How it is sent.
     pub channel: Channel,
-    /// How many devices it is good for.
+    /// How many devices can be registered with it.
     pub devices: u32,
-    /// How long it counts.
-    pub life: Duration,
+    /// How long it is valid.
+    pub lifetime: Duration,
 }
 
-/// A mail service may report in any order: a bounce can follow a delivery, and a complaint both.
-/// What has an identifier was sent, so that its failure is the network's last word, as a delivery
-/// is: of the two, the first counts.
-pub(crate) fn rank(delivery: &Delivery) -> u8 {
+/// The precedence of a delivery report. A mail service may report in any order: a bounce can follow a delivery,
+/// and a complaint both. A failure with a message identifier is final, as a delivery is: of the two, the first
+/// one counts.
+pub(crate) fn precedence(delivery: &Delivery) -> u8 {
     match delivery.state {
         DeliveryState::Queued | DeliveryState::Canceled => 0,
         DeliveryState::Failed if delivery.message_id.is_none() => 1,
-        // What another release knows of it comes before what is final.
+        // A state of another release ranks below the final ones.
         DeliveryState::Sent | DeliveryState::Unknown(_) => 2,
         DeliveryState::Delivered | DeliveryState::Failed => 3,
         DeliveryState::Rejected => 4,

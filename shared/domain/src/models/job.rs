@@ -1,7 +1,7 @@
-//! Jobs: one action on many things, page by page, whose progress can be read.
+//! Jobs: one action on many objects, page by page, with readable progress.
 //!
-//! What became of a thing is a row of its own, made in the very commit that changes the thing, and
-//! it can be made once only: whenever a job ends in the middle and goes on, each thing is done once.
+//! The outcome of an object is its own row, written once, in the same commit that changes the object. So a job
+//! that is interrupted and resumed handles each object exactly once.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,145 +17,145 @@ use crate::states::JobState;
 use crate::stored::Stored;
 use crate::string_enum::string_enum;
 
-/// The most things that one call may name.
-pub const NAMED_LIMIT: usize = 100;
+/// The most objects that one call may name.
+pub const IDS_LIMIT: usize = 100;
 
-/// How long after its call a job is taken up by the schedule, should the call not have ended it.
-pub const TAKEN_UP_AFTER: chrono::Duration = chrono::Duration::seconds(60);
+/// How long after its call a job is resumed by the schedule, if the call did not finish it.
+pub const RESUME_AFTER: chrono::Duration = chrono::Duration::seconds(60);
 
-/// How long a job and its outcomes are kept once it is over.
-pub const KEPT: chrono::Duration = chrono::Duration::days(90);
+/// How long a job and its outcomes are kept after its end.
+pub const RETENTION: chrono::Duration = chrono::Duration::days(90);
 
 string_enum! {
-    /// What a job works over.
+    /// The kind of objects that a job works on.
     stored JobKind {
         /// Users.
         Users = "users",
         /// Devices.
         Devices = "devices",
-        /// The rows of a source that users come from.
+        /// The rows of a source.
         Sync = "sync",
     }
 }
 
 string_enum! {
-    /// What became of one thing.
+    /// A job's outcome for one object.
     stored ItemOutcome {
-        /// The action was done.
+        /// The action changed the object.
         Changed = "changed",
-        /// There was nothing to do.
+        /// Nothing had to be changed.
         Unchanged = "unchanged",
-        /// A rule refused it, or it could not be done.
+        /// A rule rejected it, or it failed.
         Failed = "failed",
     }
 }
 
-/// Which things a job works over.
+/// The objects that a job works on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// These.
+    /// By identifier.
     Ids(Vec<String>),
-    /// Those that a list with this query shows.
+    /// Those of a list with this query.
     Filter(serde_json::Map<String, Value>),
 }
 
-/// How many things came out how.
+/// Numbers of outcomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// The action was done, or would be in a dry run.
+    /// Changed, or would be in a dry run.
     pub changed: u64,
-    /// There was nothing to do.
+    /// Nothing had to be changed.
     pub unchanged: u64,
-    /// A rule refused it, or it could not be done.
+    /// Rejected by a rule, or failed.
     pub failed: u64,
 }
 
 impl Tally {
-    /// Counts an outcome.
+    /// Adds an outcome.
     pub fn count(&mut self, outcome: ItemOutcome) {
         match outcome {
             ItemOutcome::Changed => self.changed += 1,
             ItemOutcome::Unchanged => self.unchanged += 1,
-            // Nothing says that it was done.
+            // An unknown outcome of another release is not proof of success.
             ItemOutcome::Failed | ItemOutcome::Unknown(_) => self.failed += 1,
         }
     }
 
-    /// All of them.
+    /// The sum.
     #[must_use]
     pub fn total(self) -> u64 {
         self.changed + self.unchanged + self.failed
     }
 }
 
-/// Work over many things.
+/// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// Its identifier.
     pub job_id: JobId,
-    /// What it works over.
+    /// The kind of its objects.
     pub kind: JobKind,
-    /// What it does: the action's name and what belongs to it, as it was asked for.
+    /// The action's name and parameters, as requested.
     pub action: Value,
-    /// The things that it names.
+    /// The objects that it works on.
     pub selection: Selection,
-    /// True if nothing is done, and the outcomes are what would be.
+    /// True if nothing is changed and the outcomes are predictions.
     #[serde(default)]
     pub dry_run: bool,
     /// Its state.
     pub state: JobState,
-    /// When it was begun.
+    /// Creation time.
     pub created_at: Time,
-    /// By whom: what it does is done in their name.
+    /// Who created it; its changes are made in their name.
     pub created_by: Actor,
-    /// The personal access token by which it was begun, if by one: it goes on only as long as that is good.
+    /// The personal access token with which it was created, if any; the job only continues while the token is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
-    /// The things of the page at hand: they stand here before the first of them is done, since a
-    /// list may show others once some are.
+    /// Identifiers of the current page. They are stored before the first one is handled, since the list may
+    /// change as objects are changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page: Vec<String>,
-    /// Where the page after it begins: empty for the list's own beginning, absent if there is none.
+    /// Cursor of the next page: empty for the start of the list, absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Since when it waits for the schedule to take it up, while it is at work.
+    /// While it runs: when the schedule resumes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
-    /// Things of pages that are done whose message has to wait for its recipient: they are the next page once no
-    /// others are left, or too many wait.
+    /// Objects of finished pages whose message must wait for its recipient's limit. They become the next page
+    /// when the list is done, or when too many wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Waiting>,
-    /// Why it rests, if it does.
+    /// Why it pauses, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<JobPause>,
-    /// What came of the pages that are done.
+    /// Outcomes of the finished pages.
     pub tally: Tally,
-    /// Why it was stopped, if by what it works on.
+    /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<JobFailure>,
-    /// Time of its end.
+    /// End time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// A thing of a job that waits.
+/// An object of a job that waits for a message limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// The thing.
+    /// Identifier of the object.
     pub id: String,
-    /// Time of its end.
+    /// End of the wait.
     pub until: Time,
 }
 
-/// Why a job rests: what it has to send may not go out yet.
+/// A job's pause for a message limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct JobPause {
@@ -166,14 +166,14 @@ pub struct JobPause {
 }
 
 impl JobPause {
-    /// A job that has met a limit rests until it may go on.
+    /// The pause for a message limit.
     #[must_use]
     pub fn of(wait: &RetryAfter) -> Self {
         Self { code: wait.limit.as_str().to_owned(), until: wait.until }
     }
 }
 
-/// Why a job was stopped by what it works on.
+/// Why a job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct JobFailure {
@@ -184,58 +184,58 @@ pub struct JobFailure {
 }
 
 string_enum! {
-    /// What a sync did to a user.
+    /// A sync's change of a user.
     stored ItemChange {
-        /// They were made.
+        /// Created.
         Created = "created",
-        /// They were changed.
+        /// Changed.
         Updated = "updated",
-        /// They were made by hand, and follow the source from now on.
+        /// Created by hand before, and follows the source from now on.
         Adopted = "adopted",
-        /// They had vanished, and are back.
+        /// Had vanished, and is back in the source.
         Reappeared = "reappeared",
-        /// The source knows them no more.
+        /// No longer in the source.
         Vanished = "vanished",
     }
 }
 
-/// What a job is made from.
+/// The data of a new job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewJob {
     /// Its identifier.
     pub job_id: JobId,
-    /// What it works over.
+    /// The kind of its objects.
     pub kind: JobKind,
-    /// The action, as the job keeps it.
+    /// The action as stored.
     pub action: Value,
-    /// The action's name, which is all that its event tells of it.
+    /// The action's name; its event contains nothing else of the action.
     pub action_name: &'static str,
-    /// The things that it names.
+    /// The objects that it works on.
     pub selection: Selection,
     /// See [`Job::dry_run`].
     pub dry_run: bool,
 }
 
-/// The page after the one that is done.
+/// A job's next page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextPage {
-    /// Its things.
+    /// Identifiers of its objects.
     pub ids: Vec<String>,
-    /// How many rows that belong on it cannot be read: they have failed.
-    pub left_out: usize,
-    /// Where the page after it begins; `None` if there is none.
+    /// Number of unreadable rows on the page, which count as failed.
+    pub unreadable: usize,
+    /// Cursor of the page after it; `None` at the end.
     pub cursor: Option<String>,
     /// See [`Job::waiting`].
     pub waiting: Vec<Waiting>,
-    /// Why it has to wait, if it has.
+    /// Why it must pause, if it must.
     pub rest: Option<JobPause>,
 }
 
 impl NextPage {
-    /// The page that takes up what waits, as soon as the first of it may go on. `cursor` is where the list goes on
+    /// The page of the waiting objects, to be handled when the first wait ends. `cursor` continues the list
     /// after it. `None` if nothing waits.
     #[must_use]
-    pub fn of_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
+    pub fn from_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
         let until = waiting.iter().map(|waiting| waiting.until).min()?;
         let rest = JobPause { code: MessageLimit::Recipient.as_str().to_owned(), until };
         let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
@@ -243,23 +243,23 @@ impl NextPage {
     }
 }
 
-/// What stands where somebody's words were: that there were some is worth knowing.
-const FORGOTTEN: &str = "\u{2026}";
+/// Replaces a text that people wrote when it is erased, to show that there was one.
+const ERASED_TEXT: &str = "\u{2026}";
 
 impl Job {
-    /// Who began it, as whom it goes on.
+    /// Who created it; its changes are made in their name.
     #[must_use]
     pub fn maker(&self) -> Maker {
         Maker { actor: self.created_by, token_id: self.token_id }
     }
 
-    /// True while it has to wait.
+    /// True while it pauses.
     #[must_use]
-    pub fn rests(&self, now: Time) -> bool {
+    pub fn is_paused(&self, now: Time) -> bool {
         self.rest.as_ref().is_some_and(|rest| rest.until > now)
     }
 
-    /// Ends it. What people have written, of whom to look for and why, goes with its work.
+    /// Ends it, and erases what people wrote into it (search texts and reasons).
     pub(crate) fn end(&mut self, state: JobState, at: Time) {
         self.state = state;
         self.due_at = None;
@@ -270,7 +270,7 @@ impl Job {
         if let Selection::Filter(filter) = &mut self.selection
             && let Some(search) = filter.get_mut("search")
         {
-            *search = FORGOTTEN.into();
+            *search = ERASED_TEXT.into();
         }
         if let Value::Object(action) = &mut self.action {
             action.remove("reason");
@@ -278,47 +278,47 @@ impl Job {
     }
 }
 
-/// What became of one thing of a job.
+/// A job's outcome for one object, stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobItem {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The job.
     pub job_id: JobId,
-    /// The thing.
+    /// Identifier of the object.
     pub id: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: ItemOutcome,
-    /// The refusal's stable code.
+    /// Stable code of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The refusal, for people.
+    /// The error's sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The devices that the refusal names.
+    /// Devices that the error names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceId>,
     /// The user of a source's row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// What was done to that user, or would be.
+    /// What was changed for that user, or would be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ItemChange>,
-    /// The fields of that user that changed, by their names.
+    /// Names of that user's changed fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Every fault of a source's row.
+    /// All errors of a source's row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<RowFault>,
-    /// What whoever began the job should look at, although it was done.
+    /// Warnings to the job's creator about a change that was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// Its time.
+    /// Time of the outcome.
     pub at: Time,
 }
 
 impl JobItem {
-    /// What became of a thing of a job; with the refusal, if it was refused.
+    /// An outcome for an object, with the error if there is one.
     #[must_use]
     pub fn of(job: &Job, id: &str, outcome: ItemOutcome, error: Option<&DomainError>, at: Time) -> Self {
         let devices = match error {

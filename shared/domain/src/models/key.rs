@@ -18,72 +18,72 @@ use crate::text::{Form, TextRule};
 /// A key's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 
-/// A key; the secret itself is shown once and not kept.
+/// A key. Its secret is shown once and not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
-    /// The workspace that it opens.
+    /// The workspace that it gives access to.
     pub workspace_id: WorkspaceId,
     /// Its identifier.
     pub key_id: KeyId,
-    /// The part of the key that names it.
+    /// The public part of the key, which identifies it.
     pub short: String,
-    /// What is kept of the key.
+    /// Hash of the key.
     pub secret_hash: Hash,
     /// A name for people.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub permissions: Permissions,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
     /// Who created it.
     pub created_by: Maker,
-    /// If a key made it: that one's short part, after those of the keys that it came from in its turn. It ends with
-    /// each of them. A key that an earlier release has stored has none.
+    /// For a key that was created by a key: the short parts of the chain of keys before it, the direct creator
+    /// last. It ends with each of them. Empty for keys of earlier releases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub makers: Vec<String>,
-    /// Until when; for ever if not set.
+    /// Expiry time; `None` for no expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// When and by whom it was taken back.
+    /// Time and actor of its revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// A key's end.
+/// The revocation of a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Revoked {
-    /// Its time.
+    /// Time of the revocation.
     pub at: Time,
-    /// Who did it.
+    /// Who revoked it.
     pub by: Actor,
 }
 
 string_enum! {
-    /// How a key stands.
+    /// A key's status.
     KeyStatus {
-        /// It is good.
+        /// Valid.
         Active = "active",
-        /// Its time is over.
+        /// Expired.
         Expired = "expired",
-        /// It was taken back, or the key that made it was.
+        /// Revoked, or a key of the chain before it was.
         Revoked = "revoked",
     }
 }
 
-/// The keys that made others, by their short parts.
+/// The keys of a chain, by their short parts.
 pub type Makers = BTreeMap<String, Key>;
 
 impl Key {
-    /// The key that a presented one is, if it is good now by itself.
+    /// Checks a presented key against the stored one, its own validity only.
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
+    pub fn authenticate(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
         let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         key.own_status(now).require_active()?;
         Ok(key)
@@ -97,8 +97,8 @@ impl Key {
         }
     }
 
-    /// How it stands, with the keys that it came from: as its own state says, if that is over, or else as theirs
-    /// does. One that is not there any more counts as taken back.
+    /// Its status, with the chain of keys before it: its own if it has ended, else theirs. A missing key of the
+    /// chain counts as revoked.
     #[must_use]
     pub fn status(&self, makers: &Makers, now: Time) -> KeyStatus {
         let of_makers =
@@ -107,16 +107,16 @@ impl Key {
         std::iter::once(self.own_status(now)).chain(of_makers).find(over).unwrap_or(KeyStatus::Active)
     }
 
-    /// When and by whom it was taken back, be it with one of the keys that it came from.
+    /// Its own revocation, or the one of a key of the chain before it.
     #[must_use]
-    pub fn revoked_with<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
+    pub fn effective_revocation<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
         let of_makers = self.makers.iter().filter_map(|short| makers.get(short)?.revoked.as_ref());
         self.revoked.iter().chain(of_makers).min_by_key(|revoked| revoked.at)
     }
 }
 
 impl KeyStatus {
-    /// Lets pass what is good.
+    /// Checks that the status is active.
     ///
     /// # Errors
     /// `CredentialRevoked`, `CredentialExpired`.
@@ -129,28 +129,28 @@ impl KeyStatus {
     }
 }
 
-/// What a key is made from.
+/// The data of a new key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewKey {
     /// A name for people.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub permissions: Permissions,
-    /// Until when; for as long as whoever makes it if not set.
+    /// Expiry time; `None` for the creator's own.
     pub expires_at: Option<Time>,
 }
 
 impl NewKey {
-    /// Reads the fields of a key.
+    /// Reads the fields of a new key.
     ///
     /// # Errors
-    /// Every fault of them.
+    /// Every invalid field.
     pub fn read(mut fields: Fields, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
-        let permissions = fields.required_words::<Permission>("permissions");
+        let permissions = fields.required_enum_list::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
-            fields.fault("expires_at", "out_of_range", "must be in the future");
+            fields.add_error("expires_at", "out_of_range", "must be in the future");
         }
         fields.finish().map_err(DomainError::Invalid)?;
         let permissions = permissions.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! Admins: people at the console, who prove themselves by a token of the OIDC issuer.
+//! Members: people who use the console, signed in by a token of the OIDC issuer.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +12,13 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// An issuer's identifier: an `https` URL, as tokens have it in `iss`.
+/// An issuer: an `https` URL, the `iss` of a token.
 pub const ISSUER: TextRule = TextRule::new(Form::Ascii, 8, 255);
 
 /// A subject: OpenID Connect allows 255 ASCII characters in `sub`.
 pub const SUBJECT: TextRule = TextRule::new(Form::Ascii, 1, 255);
 
-/// A name that helps people to tell members apart.
+/// A member's name for people.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 
 /// A person's membership of one workspace.
@@ -28,91 +28,91 @@ pub struct Member {
     pub workspace_id: WorkspaceId,
     /// The membership's identifier.
     pub member_id: MemberId,
-    /// Who vouches for the person.
+    /// The OIDC issuer of the person.
     pub issuer: String,
-    /// Who the person is, to the issuer.
+    /// The person's subject at the issuer.
     pub subject: String,
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the person may do.
+    /// The person's role.
     pub role: Role,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
     /// Who created it.
     pub created_by: Maker,
-    /// True until the person has accepted: till then it counts for nothing. One that an earlier release has stored
-    /// is accepted.
+    /// True until the person accepts; until then the membership gives no access. One of an earlier release is
+    /// accepted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
     /// When the person accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
 string_enum! {
-    /// Whether a membership counts.
+    /// A membership's status.
     MemberStatus {
-        /// The person has not accepted it.
+        /// Not yet accepted.
         Pending = "pending",
-        /// It counts.
+        /// Accepted.
         Active = "active",
     }
 }
 
 impl Member {
-    /// Whether it counts.
+    /// Its status.
     #[must_use]
     pub fn status(&self) -> MemberStatus {
         if self.pending { MemberStatus::Pending } else { MemberStatus::Active }
     }
 
-    /// What the person may do by it.
+    /// The role's permissions.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
         if self.pending { Permissions::new() } else { self.role.permissions() }
     }
 }
 
-/// Those of a person's memberships that count.
+/// The accepted ones of a person's memberships.
 #[must_use]
 pub fn accepted(memberships: Vec<Member>) -> Vec<Member> {
     memberships.into_iter().filter(|member| !member.pending).collect()
 }
 
-/// A person who has proved who they are to the issuer, over all workspaces.
+/// A signed-in person, across all workspaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
-    /// Who vouches for them.
+    /// The OIDC issuer.
     pub issuer: String,
-    /// Who they are, to the issuer.
+    /// The subject at the issuer.
     pub subject: String,
-    /// Where they are a member and have accepted it.
+    /// The accepted memberships.
     pub memberships: Vec<Member>,
 }
 
 impl Identity {
-    /// Their membership of a workspace.
+    /// The person's membership of a workspace.
     #[must_use]
     pub fn member_of(&self, workspace: WorkspaceId) -> Option<&Member> {
         self.memberships.iter().find(|member| member.workspace_id == workspace)
     }
 }
 
-/// The most keys and webhooks that end in the commit that removes whoever made them: each takes its row and its event,
-/// and a commit has at most 100 items.
-pub const MADE_LIMIT: usize = 40;
+/// The most keys and webhooks that end in the commit that removes their creator: each needs its row and an
+/// event, and a commit has at most 100 items.
+pub const CREATED_LIMIT: usize = 40;
 
-/// What a member has made and that outlasts them.
+/// What a member created and that would outlast the membership.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatedByMember {
-    /// Their keys that are good.
+    /// Valid keys.
     pub keys: Vec<Key>,
-    /// Their webhooks, those that are switched off too.
+    /// Webhooks, including disabled ones.
     pub webhooks: Vec<Webhook>,
 }

@@ -1,8 +1,9 @@
-//! How many messages go out, and to whom.
+//! Limits on messages.
 //!
-//! What makes a message due counts it in the same commit, in two rows: the messages of its kind to its recipient, and
-//! a part of the workspace's day. Both are guarded by the version at which they were read, so that DynamoDB itself
-//! refuses what goes beyond, whatever path or race it comes by. `infra/decisions/message-limits.md` says why so.
+//! The commit that makes a message due also counts it in two rows: the messages of its kind to its recipient,
+//! and one shard of the workspace's day. Both rows are guarded by the version at which they were read, so that
+//! DynamoDB itself refuses a message beyond the limits, whatever the path or the race.
+//! `infra/decisions/message-limits.md` has the reasons.
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -15,32 +16,32 @@ use crate::models::user::User;
 use crate::secret::Hash;
 use crate::stored::Stored;
 
-/// The least time between two messages of a kind to a recipient.
+/// The shortest time between two messages of a kind to a recipient.
 pub const RECIPIENT_PAUSE: Duration = Duration::minutes(1);
 
 /// The most messages of a kind to a recipient within 24 hours.
 pub const RECIPIENT_DAILY: usize = 5;
 
-/// How many rows a workspace's day is counted in, so that many messages at once do not wait for one row.
+/// How many rows count a workspace's day, so that messages sent at once do not compete for one row.
 pub const QUOTA_SHARDS: u8 = 16;
 
-/// What the operator allows.
+/// The operator's limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessagePolicy {
-    /// The most e-mails of a workspace a day (UTC).
+    /// The most e-mails of a workspace per day (UTC).
     pub emails_per_day: u32,
-    /// The most texts of a workspace a day (UTC).
+    /// The most texts of a workspace per day (UTC).
     pub texts_per_day: u32,
-    /// How the numbers begin that texts may go to, such as `+49`; none if there are no texts.
+    /// Calling codes that texts may go to, such as `+49`; empty if texts are off.
     pub calling_codes: Vec<String>,
 }
 
 impl MessagePolicy {
-    /// Lets pass a number (E.164) that texts may go to.
+    /// Checks that texts may go to a number (E.164).
     ///
     /// # Errors
     /// `TextsOff`, `CallingCodeNotAllowed`.
-    pub fn require_textable(&self, number: &str) -> Result<(), DomainError> {
+    pub fn require_texts_allowed(&self, number: &str) -> Result<(), DomainError> {
         if self.calling_codes.is_empty() {
             Err(DomainError::TextsOff)
         } else if self.calling_codes.iter().any(|code| number.starts_with(code.as_str())) {
@@ -51,21 +52,21 @@ impl MessagePolicy {
     }
 }
 
-/// To whom messages of a kind go.
+/// A recipient of messages of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// By a hash of the address or the number, in its plain form: whoever has two users has one limit.
+    /// Hash of the normalized address or number, so that two users with one address share one limit.
     pub hash: Hash,
-    /// What it is for: registering, or deploying.
+    /// Invitation or deployment.
     pub purpose: Purpose,
     /// The channel: e-mail or SMS.
     pub channel: Channel,
 }
 
 impl Recipient {
-    /// A user, as messages reach them; `None` if they do not.
+    /// The recipient of messages to a user; `None` if the user has no address or number.
     #[must_use]
     pub fn of(user: &User, purpose: Purpose, channel: Channel) -> Option<Self> {
         let address = match channel {
@@ -73,54 +74,54 @@ impl Recipient {
             Channel::Sms => user.mobile.as_deref()?,
             Channel::Unknown(_) => return None,
         };
-        // With the workspace, so that a hash says nothing of another workspace's.
+        // Salted by the workspace, so that equal hashes do not link recipients across workspaces.
         let hash = Hash::of(format!("{}|{}", user.workspace_id, address.to_lowercase()));
         Some(Self { workspace_id: user.workspace_id, hash, purpose, channel })
     }
 }
 
-/// The messages of a kind that went to a recipient lately.
+/// The recent messages of a kind to a recipient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecipientHistory {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// See [`Recipient::hash`].
     pub recipient: Hash,
-    /// What it is for: registering, or deploying.
+    /// Invitation or deployment.
     pub purpose: Purpose,
     /// The channel: e-mail or SMS.
     pub channel: Channel,
-    /// When each was made due, the oldest first: those of 24 hours.
+    /// When each message was made due, oldest first, for the last 24 hours.
     pub at: Vec<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// The messages of a channel that a part of a workspace's day has counted.
+/// A shard of the count of a workspace's messages of a channel in a day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DailyCount {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The channel: e-mail or SMS.
     pub channel: Channel,
-    /// Which part of the day's quota.
+    /// Number of the shard.
     pub shard: u8,
     /// The day (UTC), `YYYY-MM-DD`.
     pub day: String,
-    /// The number.
+    /// Messages counted in this shard.
     pub count: u32,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// A workspace's day: each of its parts has a share of the quota, and all shares together are the quota. So whoever
-/// finds room in one part needs to know of no other.
+/// A workspace's daily quota of a channel. Each shard has a share, and the shares add up to the quota, so that
+/// a message needs room in one shard only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DailyQuota {
     /// The workspace.
@@ -129,13 +130,13 @@ pub struct DailyQuota {
     pub channel: Channel,
     /// The day (UTC), `YYYY-MM-DD`.
     pub day: String,
-    /// The quota.
+    /// The quota of the day.
     pub per_day: u32,
 }
 
 impl DailyQuota {
-    /// A part that has counted none.
-    pub(crate) fn part(&self, shard: u8) -> DailyCount {
+    /// An empty shard.
+    pub(crate) fn empty_shard(&self, shard: u8) -> DailyCount {
         DailyCount {
             workspace_id: self.workspace_id,
             channel: self.channel,
@@ -152,9 +153,9 @@ impl DailyQuota {
         self.per_day / shards + u32::from(u32::from(shard) < self.per_day % shards)
     }
 
-    /// The refusal once no part has room: the next day begins anew.
+    /// The error once no shard has room; the quota starts again on the next day.
     #[must_use]
-    pub fn reached(&self, now: Time) -> DomainError {
+    pub fn quota_error(&self, now: Time) -> DomainError {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         let tomorrow = (now.millis().div_euclid(DAY) + 1) * DAY;
         let until = Time::from_millis(tomorrow).unwrap_or(now);

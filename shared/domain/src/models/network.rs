@@ -1,4 +1,4 @@
-//! Networks of carriers, and the light that shows how one is doing.
+//! Carriers' networks, and the indicator light that shows the state of one.
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -9,36 +9,36 @@ use crate::input::Fields;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// A provider's name, as addresses have it: `verizon`, `att`.
+/// A provider's name as used in URLs: `verizon`, `att`.
 pub const PROVIDER: TextRule = TextRule::new(Form::Ascii, 1, 32);
 
-/// The provider whose users opt in by answering a message.
+/// The provider whose users opt in by replying to a message.
 pub const VERIZON: &str = "verizon";
 
 /// The most networks of one user.
 pub const NETWORK_LIMIT: usize = 8;
 
-/// A network that was last seen or archived more than so many days ago has an orange light.
+/// A network that was last seen or archived more than this many days ago gets an orange light.
 pub const QUIET_AFTER_DAYS: i64 = 30;
 
 string_enum! {
-    /// Where a network stands, as its carrier says.
+    /// A network's status as the carrier reports it.
     stored NetworkStatus {
-        /// The carrier has said nothing.
+        /// The carrier has reported nothing.
         NoStatus = "no_status",
-        /// Nothing comes from it.
+        /// No data comes from it.
         NotCommunicating = "not_communicating",
-        /// Switched off.
+        /// Disabled.
         Disabled = "disabled",
-        /// Switched on.
+        /// Enabled.
         Enabled = "enabled",
-        /// Verizon: asked for.
+        /// Verizon: requested.
         NewRequest = "new_request",
-        /// Verizon: the user was sent the question.
+        /// Verizon: the opt-in message was sent to the user.
         OptInSent = "opt_in_sent",
-        /// Verizon: the user has answered.
+        /// Verizon: the user has replied.
         OptInResponseReceived = "opt_in_response_received",
-        /// Verizon: the user's answer was none.
+        /// Verizon: the user's reply was not valid.
         InvalidOptInResponse = "invalid_opt_in_response",
         /// Verizon: being provisioned.
         PendingProvisioning = "pending_provisioning",
@@ -50,29 +50,29 @@ string_enum! {
 impl NetworkStatus {
     /// True for the states that only Verizon reports.
     #[must_use]
-    pub fn is_verizons(self) -> bool {
+    pub fn is_verizon_only(self) -> bool {
         !matches!(self, Self::NoStatus | Self::NotCommunicating | Self::Disabled | Self::Enabled)
     }
 }
 
 string_enum! {
-    /// Why a network stands so.
+    /// The carrier's reason for a status.
     stored NetworkReason {
         /// The carrier does not know the number.
         InvalidNumber = "invalid_number",
-        /// The subscriber has a block on messages, which is to be removed.
+        /// The subscriber has a message block, which must be removed.
         MessageBlock = "message_block",
     }
 }
 
 string_enum! {
-    /// Whether the mobile directory number is provisioned.
+    /// Provisioning of the mobile directory number.
     stored Provisioning {
-        /// It is not.
+        /// Not provisioned.
         Disabled = "disabled",
-        /// It is about to be.
+        /// In progress.
         Pending = "pending",
-        /// It is.
+        /// Provisioned.
         Enabled = "enabled",
     }
 }
@@ -80,74 +80,74 @@ string_enum! {
 /// A user's network of one provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
-    /// Where it stands.
+    /// Its status.
     pub status: NetworkStatus,
-    /// Date of the last status, as the carrier says.
+    /// Date of the status, as the carrier reports it.
     pub status_at: Time,
-    /// The reason.
+    /// Reason of the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<NetworkReason>,
-    /// Whether the mobile directory number is provisioned.
+    /// Provisioning of the mobile directory number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mdn_provisioning: Option<Provisioning>,
-    /// When the carrier last saw the subscriber in the network.
+    /// When the carrier last saw the subscriber on the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
-    /// When the carrier last archived something of the network.
+    /// When the carrier last archived a message of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_archived_at: Option<Time>,
 }
 
 impl Network {
-    /// When the network was last seen or archived, whichever was later; of a carrier that tells neither, the date
-    /// of the last status.
+    /// When the network was last seen or archived, whichever was later; for a carrier that reports neither, the
+    /// date of the last status.
     #[must_use]
-    pub fn last_sign_at(&self) -> Time {
+    pub fn last_activity_at(&self) -> Time {
         self.last_seen_at.max(self.last_archived_at).unwrap_or(self.status_at)
     }
 
-    /// The newest moment that the report tells of: it was made then, or later.
+    /// The newest time in the report: it was made then or later.
     pub(crate) fn reported_at(&self) -> Time {
-        self.last_sign_at().max(self.status_at)
+        self.last_activity_at().max(self.status_at)
     }
 }
 
-/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?, last_seen_at?, last_archived_at?}` of a
-/// provider.
+/// Reads a carrier's report `{status, status_at?, reason?, mdn_provisioning?, last_seen_at?,
+/// last_archived_at?}` for a provider.
 ///
 /// # Errors
-/// Every fault of the provider's name and of the fields.
+/// An invalid provider name, and every invalid field.
 pub fn read(provider: &str, mut fields: Fields, now: Time) -> Result<Network, DomainError> {
     if let Err((code, detail)) = check_provider(provider) {
-        fields.fault("provider", code, detail);
+        fields.add_error("provider", code, detail);
     }
-    let status = fields.required_word::<NetworkStatus>("status");
-    if status.is_some_and(|status| status.is_verizons() && provider != VERIZON) {
-        fields.fault("status", "unknown_value", "only valid for Verizon");
+    let status = fields.required_enum::<NetworkStatus>("status");
+    if status.is_some_and(|status| status.is_verizon_only() && provider != VERIZON) {
+        fields.add_error("status", "unknown_value", "only valid for Verizon");
     }
-    let status_at = past(&mut fields, "status_at", now).unwrap_or(now);
-    let reason = fields.word("reason");
-    let mdn_provisioning = fields.word("mdn_provisioning");
-    let last_seen_at = past(&mut fields, "last_seen_at", now);
-    let last_archived_at = past(&mut fields, "last_archived_at", now);
+    let status_at = read_past_time(&mut fields, "status_at", now).unwrap_or(now);
+    let reason = fields.enum_value("reason");
+    let mdn_provisioning = fields.enum_value("mdn_provisioning");
+    let last_seen_at = read_past_time(&mut fields, "last_seen_at", now);
+    let last_archived_at = read_past_time(&mut fields, "last_archived_at", now);
     fields.finish().map_err(DomainError::Invalid)?;
     let status = status.unwrap_or(NetworkStatus::NoStatus);
     Ok(Network { status, status_at, reason, mdn_provisioning, last_seen_at, last_archived_at })
 }
 
-fn past(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
+fn read_past_time(fields: &mut Fields, name: &str, now: Time) -> Option<Time> {
     let at = fields.time(name);
     if at.is_some_and(|at| at > now.plus(CLOCK_LEEWAY)) {
-        fields.fault(name, "out_of_range", "must not be in the future");
+        fields.add_error(name, "out_of_range", "must not be in the future");
     }
     at
 }
 
-/// How far a carrier's clock may be ahead of ours.
+/// How far a carrier's clock may be ahead.
 const CLOCK_LEEWAY: Duration = Duration::minutes(5);
 
-/// A report without a date that says what is known already moves the date of the last status at most so often.
-pub(crate) const REPEATED_AFTER: Duration = Duration::days(1);
+/// How often a repeated report without a date moves the date of the last status.
+pub(crate) const REPEAT_INTERVAL: Duration = Duration::days(1);
 
 fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
     PROVIDER.read(name)?;
@@ -158,15 +158,15 @@ fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
 }
 
 string_enum! {
-    /// The light of a network, or the most pressing one of a user's; declared in that order.
+    /// The light of a network, or the most urgent one of a user's networks; declared in that order.
     Indicator {
-        /// Somebody has to do something.
+        /// Action is needed.
         Red = "red",
-        /// Quiet for long.
+        /// No sign of life for long.
         Orange = "orange",
-        /// All is well.
+        /// Working.
         Green = "green",
-        /// There is nothing to say.
+        /// No light.
         None = "none",
     }
 }
@@ -181,7 +181,7 @@ pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
     let provisioned = network.mdn_provisioning == Some(Provisioning::Enabled);
     if provider == VERIZON && !provisioned {
         Indicator::Red
-    } else if network.last_sign_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
+    } else if network.last_activity_at() < now.minus(Duration::days(QUIET_AFTER_DAYS)) {
         Indicator::Orange
     } else if provisioned && network.status != NetworkStatus::Disabled {
         Indicator::Green
@@ -190,26 +190,25 @@ pub fn indicator(provider: &str, network: &Network, now: Time) -> Indicator {
     }
 }
 
-/// What a network's light says in words: its status, or what there is to do, and the date of its
-/// last status.
+/// The text for a network's light: its status or what to do, and the date of its last status.
 #[must_use]
 pub fn tooltip(provider: &str, network: &Network, now: Time) -> String {
     let status = name(network.status);
-    let said = match indicator(provider, network, now) {
+    let text = match indicator(provider, network, now) {
         Indicator::Red => red_reason(network),
         Indicator::Orange => format!("{status}, not seen for over {QUIET_AFTER_DAYS} days"),
         Indicator::Green if network.status != NetworkStatus::Enabled => format!("{status}, provisioning enabled"),
         Indicator::Green | Indicator::None => status.to_owned(),
     };
-    format!("{said} \u{2013} {}", network.status_at.day())
+    format!("{text} \u{2013} {}", network.status_at.day())
 }
 
-/// Why a Verizon network is red. A number that is none comes first: nothing else helps.
+/// Why a Verizon network is red. An invalid number comes first, since nothing else helps.
 fn red_reason(network: &Network) -> String {
     match (network.reason, network.status) {
         (Some(NetworkReason::InvalidNumber), _) => "Invalid number".to_owned(),
         (Some(NetworkReason::MessageBlock), _) => "Remove message block".to_owned(),
-        // These say nothing of what keeps the number from being provisioned.
+        // These statuses do not explain why the number is not provisioned.
         (
             None | Some(NetworkReason::Unknown(_)),
             status @ (NetworkStatus::NoStatus | NetworkStatus::NotCommunicating | NetworkStatus::Enabled),

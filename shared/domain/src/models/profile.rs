@@ -1,8 +1,7 @@
 //! Profiles: deployment settings that many users share.
 //!
-//! As soon as a workspace has profiles, exactly one of them is its default. So the workspace's own
-//! row counts them and names it, and is part of every change that makes one, takes one away, or
-//! moves the default.
+//! A workspace with profiles has exactly one default. So the workspace's row counts its profiles and names the
+//! default, and is part of every change that creates or deletes a profile or moves the default.
 
 pub mod schema;
 
@@ -22,66 +21,64 @@ use crate::text::{Form, TextRule};
 /// A profile's name.
 pub const NAME: TextRule = TextRule::new(Form::Name, 1, 64);
 
-/// The most bytes of the form in which a name is unique. See
-/// [`unique_username`](crate::username::unique_username).
+/// The most bytes of the form in which a name is unique; see [`unique_username`](crate::username::unique_username).
 const UNIQUE_NAME_LIMIT: usize = 1024;
 
 /// The most bytes of a profile's settings, or of its schema, as JSON.
 pub const SETTINGS_LIMIT: usize = 64 * 1024;
 
-/// A profile that is given to many users notes so only once in this time.
-pub(crate) const GIVEN_NOTED_EVERY: Duration = Duration::minutes(1);
+/// How often the assignment of a profile is recorded while it is given to many users.
+pub(crate) const ASSIGNMENT_RECORD_INTERVAL: Duration = Duration::minutes(1);
 
-/// How long after it was noted that a profile was given nobody relies on the index of its users: the
-/// time in which it is not noted again, and a minute for the index to follow, which takes well below
-/// a second as a rule.
-pub(crate) const GIVEN_FOLLOWED_AFTER: Duration = Duration::minutes(2);
+/// How long after a recorded assignment the index of a profile's users is not relied on: the time in which
+/// assignments are not recorded again, plus a minute for the index to catch up, which usually takes well under
+/// a second.
+pub(crate) const ASSIGNMENT_INDEX_DELAY: Duration = Duration::minutes(2);
 
-/// How deep a profile's settings may be nested.
+/// The deepest nesting of a profile's settings.
 pub const SETTINGS_DEPTH: usize = 32;
 
-/// Settings that many users share.
+/// A profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// Its identifier.
     pub profile_id: ProfileId,
-    /// Its name, unique in the workspace whatever its capitals and accents.
+    /// Its name, unique in the workspace whatever its case and accents.
     pub name: String,
-    /// What phones are to be set to. Stored as text, since DynamoDB knows neither every number nor
-    /// every depth that JSON has.
+    /// Settings for phones. Stored as text, since DynamoDB supports neither every number nor every depth of JSON.
     #[serde(with = "as_text")]
     pub settings: Map<String, Value>,
-    /// The JSON Schema that the settings satisfy. Stored as text.
+    /// JSON Schema that the settings satisfy. Stored as text.
     #[serde(default, with = "as_optional_text", skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// Counts the changes of its settings: what phones are told of.
+    /// Counts changes of its settings; phones get it as a version.
     pub revision: u64,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Time,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// That a profile was given to users: beside it, so that whoever changes the profile is not in the way of
-/// those who give it.
+/// When a profile was last assigned to users, in a row of its own so that changes of the profile do not
+/// conflict with assignments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProfileAssignment {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The profile.
     pub profile_id: ProfileId,
-    /// When it was last noted; at most a minute behind.
+    /// Time of the last recorded assignment, at most a minute behind.
     pub given_at: Time,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -116,7 +113,7 @@ mod as_optional_text {
     }
 }
 
-/// A profile that is to be made.
+/// The data of a new profile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewProfile {
     /// See [`Profile::name`].
@@ -125,15 +122,15 @@ pub struct NewProfile {
     pub settings: Map<String, Value>,
     /// See [`Profile::schema`].
     pub schema: Option<Value>,
-    /// True if it is to be the workspace's default; the first one is in any case.
+    /// True to make it the workspace's default; the first profile is the default in any case.
     pub default: bool,
 }
 
 impl NewProfile {
-    /// Reads a profile, whose settings satisfy its schema.
+    /// Reads a new profile and checks its settings against its schema.
     ///
     /// # Errors
-    /// Every fault of the fields, of the schema, and of the settings by the schema.
+    /// Every invalid field, and every error of the schema and of the settings by the schema.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         check_name(&mut fields, name.as_deref());
@@ -142,45 +139,44 @@ impl NewProfile {
         let (schema, usable) = read_schema(&mut fields);
         let default = fields.boolean("default").unwrap_or(false);
         if let (Some(settings), Some(schema), true) = (&settings, &schema, usable) {
-            take_over(&mut fields, check(settings, schema));
+            add_errors(&mut fields, check(settings, schema));
         }
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(Self { name: name.unwrap_or_default(), settings: settings.unwrap_or_default(), schema, default })
     }
 }
 
-/// What an admin changes of a profile. An outer `None` leaves it; an inner one takes it away.
+/// An admin's edit of a profile. An outer `None` leaves a field as it is; an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProfileEdit {
     /// See [`Profile::name`].
     pub name: Option<String>,
-    /// See [`Profile::settings`]; all of them.
+    /// See [`Profile::settings`]; replaces all of them.
     pub settings: Option<Map<String, Value>>,
     /// See [`Profile::schema`].
     pub schema: Option<Option<Value>>,
-    /// Whether it is to be the workspace's default.
+    /// Whether to make it the workspace's default.
     pub default: Option<bool>,
-    /// What was wrong with it. It is told once the profile has been read, together with what its
-    /// own schema says.
+    /// Errors of the fields, reported together with those of the profile's schema once the profile is read.
     faults: Vec<FieldError>,
 }
 
 impl ProfileEdit {
-    /// Reads an edit; `rules::profiles::update` tells what is wrong with it.
+    /// Reads an edit; `rules::profiles::update` reports its errors.
     #[must_use]
     pub fn read(mut fields: Fields) -> Self {
         let name = fields.text("name", NAME);
         check_name(&mut fields, name.as_deref());
         for field in ["name", "settings", "default"] {
             if fields.is_null(field) {
-                fields.fault(field, "missing", "cannot be removed");
+                fields.add_error(field, "missing", "cannot be removed");
             }
         }
         let settings = read_settings(&mut fields);
         let schema = if fields.is_null("schema") {
             Some(None)
         } else {
-            // A schema that is no good is not held against the settings.
+            // Settings are not checked against an invalid schema.
             let (schema, usable) = read_schema(&mut fields);
             schema.filter(|_| usable).map(Some)
         };
@@ -192,27 +188,27 @@ impl ProfileEdit {
 
 fn check_name(fields: &mut Fields, name: Option<&str>) {
     if name.is_some_and(|name| fold(name).len() > UNIQUE_NAME_LIMIT) {
-        fields.fault("name", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("name", "too_long", "contains characters that expand to too many letters");
     }
 }
 
 fn read_settings(fields: &mut Fields) -> Option<Map<String, Value>> {
-    let value = fields.value_like("settings", || json!({"type": "object"}))?;
+    let value = fields.value_with_schema("settings", || json!({"type": "object"}))?;
     if !check_size(fields, "settings", &value, SETTINGS_DEPTH) {
         return None;
     }
     match value {
         Value::Object(settings) => Some(settings),
         _ => {
-            fields.fault("settings", "wrong_type", "must be an object");
+            fields.add_error("settings", "wrong_type", "must be an object");
             None
         }
     }
 }
 
-/// The schema that was sent, and whether it is one.
+/// The schema that was sent, and whether it is valid.
 fn read_schema(fields: &mut Fields) -> (Option<Value>, bool) {
-    let Some(schema) = fields.value_like("schema", || json!({"type": ["object", "boolean"]})) else {
+    let Some(schema) = fields.value_with_schema("schema", || json!({"type": ["object", "boolean"]})) else {
         return (None, false);
     };
     if !check_size(fields, "schema", &schema, SCHEMA_DEPTH) {
@@ -220,23 +216,23 @@ fn read_schema(fields: &mut Fields) -> (Option<Value>, bool) {
     }
     let faults = check_schema(&schema);
     let usable = faults.is_empty();
-    take_over(fields, faults);
+    add_errors(fields, faults);
     (Some(schema), usable)
 }
 
 fn check_size(fields: &mut Fields, name: &str, value: &Value, depth: usize) -> bool {
     if value.to_string().len() > SETTINGS_LIMIT {
-        fields.fault(name, "too_long", format!("must have at most {SETTINGS_LIMIT} bytes as JSON"));
+        fields.add_error(name, "too_long", format!("must have at most {SETTINGS_LIMIT} bytes as JSON"));
         return false;
     }
     if depth_of(value) > depth {
-        fields.fault(name, "too_deep", format!("must be nested at most {depth} deep"));
+        fields.add_error(name, "too_deep", format!("must be nested at most {depth} deep"));
         return false;
     }
     true
 }
 
-/// How deep a value is nested; JSON that was read is never very deep.
+/// Depth of a value. The recursion is safe, since parsed JSON has a bounded depth.
 pub(crate) fn depth_of(value: &Value) -> usize {
     match value {
         Value::Object(fields) => 1 + fields.values().map(depth_of).max().unwrap_or(0),
@@ -245,22 +241,21 @@ pub(crate) fn depth_of(value: &Value) -> usize {
     }
 }
 
-fn take_over(fields: &mut Fields, faults: Vec<FieldError>) {
+fn add_errors(fields: &mut Fields, faults: Vec<FieldError>) {
     for fault in faults {
-        fields.fault(&fault.field, fault.code, fault.detail);
+        fields.add_error(&fault.field, fault.code, fault.detail);
     }
 }
 
-/// True if a profile has another name than before; one that differs in capitals or accents alone is
-/// still its own.
+/// True if a profile's name changed to one that is a different unique name; a change of case or accents alone is not.
 #[must_use]
 pub fn is_renamed(before: &Profile, after: &Profile) -> bool {
     fold(&before.name) != fold(&after.name)
 }
 
-pub(crate) fn faults_of(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<FieldError> {
+pub(crate) fn edit_errors(before: &Profile, after: &Profile, edit: &ProfileEdit) -> Vec<FieldError> {
     let mut faults = edit.faults.clone();
-    // Of settings or a schema that cannot be read at all, nothing more can be said.
+    // Unreadable settings, or an unreadable schema, cannot be checked any further.
     let readable = !faults.iter().any(|fault| fault.field.starts_with("schema") || fault.field == "settings");
     let changes = after.settings != before.settings || after.schema != before.schema;
     if let (Some(schema), true, true) = (&after.schema, readable, changes) {

@@ -1,8 +1,8 @@
-//! Where a user's data come from, and who may change what of them.
+//! Where a user's data comes from, and who may change it.
 //!
-//! A user who comes from a source, or from an identity provider, follows it, but for the fields that
-//! somebody has set by hand: those stay as they are until they are released. One of them at a time holds
-//! a user; what another says of the user is refused.
+//! A user from a source or an identity provider follows it, except for the fields that were set by hand: those
+//! stay until they are released. Only one source or provider manages a user at a time; changes by another one
+//! are refused.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::input::Fields;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
 
-/// What a source calls a user.
+/// A source's identifier of a user.
 pub const EXTERNAL_ID: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
 string_enum! {
@@ -41,56 +41,56 @@ string_enum! {
     }
 }
 
-/// Who makes an edit.
+/// Where an edit comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// An admin or a program, who knows better than any source.
+    /// An admin or a program, which take precedence over any source.
     #[default]
     Hand,
-    /// The source, or the identity provider, that the user comes from.
+    /// The user's source or identity provider.
     Source,
 }
 
-/// Where a user's data come from.
+/// The source of a user's data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The source; none for a user who was made by hand, or by an identity provider.
+    /// The source; `None` for a user who was created by hand or by an identity provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<SourceId>,
-    /// What the source, or the identity provider, calls the user.
+    /// The user's identifier in the source or at the identity provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The username by which the source knows the user, while somebody has given them another one.
+    /// The user's username in the source, while the user has another one that was set by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_username: Option<String>,
-    /// The fields that were set by hand, which the source leaves alone.
+    /// Fields that were set by hand, which the source does not change.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub by_hand: BTreeSet<Field>,
-    /// When the source was first found to know the user no more.
+    /// When the user was first found missing in the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Time>,
 }
 
 impl Provenance {
-    /// True if there is nothing to tell.
+    /// True if nothing is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Who says what a user's data are.
+/// Who manages a user's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Nobody: they were made by hand.
+    /// Nobody: the user was created by hand.
     Nobody,
-    /// A source, for as long as it is there.
+    /// A source, while it exists.
     Source(SourceId),
     /// An identity provider.
     Provider,
 }
 
-/// Reads `release`: the names of fields that follow the source again.
+/// Reads `release`: the names of fields that should follow the source again.
 pub fn read_release(fields: &mut Fields) -> BTreeSet<Field> {
     let names = fields.texts("release", TextRule::new(Form::Ascii, 1, 64)).unwrap_or_default();
     let mut release = BTreeSet::new();
@@ -100,7 +100,7 @@ pub fn read_release(fields: &mut Fields) -> BTreeSet<Field> {
             None => {
                 let known: Vec<&str> = Field::ALL.iter().map(|field| field.as_str()).collect();
                 let detail = format!("must be one of {}", known.join(", "));
-                fields.fault(&format!("release.{at}"), "unknown_value", detail);
+                fields.add_error(&format!("release.{at}"), "unknown_value", detail);
             }
         }
     }

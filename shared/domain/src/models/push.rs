@@ -1,4 +1,4 @@
-//! Whether push notifications reach a device, since when, and why.
+//! Push notifications of a device: their state, its time, and its reason.
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -7,33 +7,33 @@ use crate::clock::Time;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Why push notifications are in use, or not.
+    /// Why push notifications work or not.
     stored PushReason {
-        /// The app has given no push token.
+        /// The app has sent no push token.
         NoToken = "no_token",
-        /// The token is there; its endpoint is being made.
+        /// There is a token; its endpoint is being created.
         EndpointPending = "endpoint_pending",
-        /// The endpoint is there and enabled.
+        /// The endpoint exists and is enabled.
         EndpointReady = "endpoint_ready",
-        /// No platform application is set up for the device's platform.
+        /// No platform application is configured for the device's platform.
         PlatformOff = "platform_off",
-        /// The push service does not take the token.
+        /// The push service rejects the token.
         TokenRefused = "token_refused",
         /// The push service has reported that the token no longer works.
         EndpointDisabled = "endpoint_disabled",
-        /// The push service could not deliver, for good.
+        /// The push service failed to deliver permanently.
         DeliveryFailed = "delivery_failed",
-        /// The device is deleted. Shown, and never stored: a pending wipe may still wake it.
+        /// The device is deleted. Shown but never stored, since a pending wipe may still wake the device.
         DeviceDeleted = "device_deleted",
-        /// The device was erased, and has no app that could be woken. Shown, and never stored.
+        /// The device was erased and has no app to wake. Shown but never stored.
         DeviceErased = "device_erased",
-        // Stored, and never shown. They are words rather than a time beside the reason, since the device's row has no
-        // room for that.
+        // Stored but never shown. They are reasons rather than a separate time, since the device's row has no
+        // room for one.
         /// The endpoint, which SNS had disabled, is being enabled again.
         EnablingAgain = "enabling_again",
-        /// It was enabled again.
+        /// The endpoint was enabled again.
         EnabledAgain = "enabled_again",
-        /// It was disabled again within [`ENABLED_AGAIN_AFTER`].
+        /// The endpoint was disabled again within [`RE_ENABLE_INTERVAL`].
         DisabledAgain = "disabled_again",
     }
 }
@@ -45,22 +45,22 @@ impl PushReason {
         matches!(self, Self::EndpointReady | Self::EnabledAgain)
     }
 
-    /// How long an endpoint must have been in this state before the next contact of its app enables it again, as SNS
-    /// asks at each start of an app ("Setting up an Amazon SNS platform endpoint for mobile notifications"); `None`
-    /// where there is nothing to enable.
+    /// How long after reaching this state a check-in of the app enables the endpoint again, as SNS asks at each start
+    /// of an app ("Setting up an Amazon SNS platform endpoint for mobile notifications"); `None` if the endpoint is not
+    /// disabled.
     #[must_use]
-    pub fn enabled_again_after(self) -> Option<Duration> {
+    pub fn re_enable_after(self) -> Option<Duration> {
         match self {
             Self::EndpointDisabled | Self::DeliveryFailed => Some(Duration::zero()),
-            // It was in vain.
-            Self::DisabledAgain => Some(ENABLED_AGAIN_AFTER),
+            // Enabling it again failed.
+            Self::DisabledAgain => Some(RE_ENABLE_INTERVAL),
             _ => None,
         }
     }
 
-    /// As it is shown.
+    /// The reason as it is shown.
     #[must_use]
-    pub fn shown(self) -> Self {
+    pub fn displayed(self) -> Self {
         match self {
             Self::EnablingAgain => Self::EndpointPending,
             Self::EnabledAgain => Self::EndpointReady,
@@ -69,13 +69,14 @@ impl PushReason {
         }
     }
 
-    /// The reason after this one, once the endpoint has turned out to be so at a time; `since` is that of this one.
-    pub(crate) fn then(self, next: Self, since: Time, at: Time) -> Self {
+    /// The reason to store when the endpoint turns out to be in state `next` at a time; `since` is the time of
+    /// this one.
+    pub(crate) fn followed_by(self, next: Self, since: Time, at: Time) -> Self {
         let again = matches!(self, Self::EnablingAgain | Self::EnabledAgain);
         match next {
             Self::EndpointReady if again => Self::EnabledAgain,
             Self::EndpointDisabled | Self::DeliveryFailed => {
-                let soon = again && since.plus(ENABLED_AGAIN_AFTER) > at;
+                let soon = again && since.plus(RE_ENABLE_INTERVAL) > at;
                 if soon || self == Self::DisabledAgain { Self::DisabledAgain } else { next }
             }
             next => next,
@@ -83,20 +84,20 @@ impl PushReason {
     }
 }
 
-/// An endpoint is enabled again at most so often: a token that no longer works is disabled again and again.
-pub const ENABLED_AGAIN_AFTER: Duration = Duration::days(1);
+/// How often an endpoint is enabled again: a token that no longer works is disabled every time.
+pub const RE_ENABLE_INTERVAL: Duration = Duration::days(1);
 
-/// Whether push notifications are in use.
+/// The state of a device's push notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Push {
-    /// Why, and thereby whether.
+    /// The reason, which also says whether they work.
     pub reason: PushReason,
-    /// Time of the change to it.
+    /// Time of the last change.
     pub since: Time,
 }
 
 impl Push {
-    /// The state of a device that comes with a token, or without.
+    /// The state of a device that registers with a token, or without.
     #[must_use]
     pub fn of_token(present: bool, now: Time) -> Self {
         let reason = if present { PushReason::EndpointPending } else { PushReason::NoToken };

@@ -1,29 +1,29 @@
-//! Holds: what keeps a device or a user out until it is lifted.
+//! Restrictions that bar a device or a user until they are lifted, and deletions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::models::actor::Actor;
 
-/// The end of a device, or of a user.
+/// The deletion of a device or of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deleted {
-    /// Its time.
+    /// Time of the deletion.
     pub at: Time,
-    /// Who did it.
+    /// Who deleted it.
     pub by: Actor,
-    /// When the row may be removed.
+    /// When the row may be purged.
     pub purge_after: Time,
 }
 
-/// A block, a suspension or a lock: since when, by whom, why.
+/// A block, a suspension or a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Restriction {
-    /// Its time.
+    /// Time of the restriction.
     pub at: Time,
-    /// Who did it.
+    /// Who imposed it.
     pub by: Actor,
-    /// The reason.
+    /// Reason that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Sources that users come from.
+//! Sources of users.
 
 pub mod data;
 
@@ -24,36 +24,37 @@ use crate::text::{Form, TextRule};
 /// A source's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 
-/// What a source calls a field of its rows.
+/// A column or field of a source's rows.
 pub const COLUMN: TextRule = TextRule::new(Form::Line, 1, 128);
 
-/// The bearer token by which a page is read.
+/// The bearer token with which a page is fetched.
 pub const TOKEN: TextRule = TextRule::new(Form::Ascii, 1, 4096);
 
-/// Where in a JSON text the rows are: a JSON Pointer (RFC 6901), empty for the text itself.
+/// The location of the rows in a JSON document: a JSON Pointer (RFC 6901), empty for the document itself.
 pub const POINTER: TextRule = TextRule::new(Form::Line, 0, 256);
 
-/// The fewest and the most hours between two syncs by schedule.
+/// The fewest and the most hours between two scheduled syncs.
 pub const EVERY_HOURS: (i64, i64) = (1, 168);
 
 /// The most parts of an upload.
 pub const PART_LIMIT: u32 = 64;
 
-/// How long what was uploaded waits for its sync.
-pub const UPLOAD_KEPT: Duration = Duration::days(2);
+/// How long an upload waits for its sync.
+pub const UPLOAD_RETENTION: Duration = Duration::days(2);
 
-/// More of a source's users than this share, in percent, do not vanish at once, unless it says so.
+/// The largest share of a source's users, in percent, that may vanish in one sync, unless the source sets
+/// another one.
 pub const DEFAULT_VANISH_LIMIT: u8 = 30;
 
-/// What a user's own name is in a source that has a name of its own for it.
+/// The mapping's name for the source's own identifier of a user.
 pub const EXTERNAL_ID_FIELD: &str = "external_id";
 
 string_enum! {
-    /// How a source's rows come.
+    /// How a source's rows arrive.
     stored SourceKind {
-        /// As a file of comma-separated values that is uploaded.
+        /// As an uploaded CSV file.
         Csv = "csv",
-        /// From a page that Handset reads.
+        /// From a page that Handset fetches.
         Http = "http",
         /// From an identity provider, by SCIM.
         Scim = "scim",
@@ -61,19 +62,19 @@ string_enum! {
 }
 
 string_enum! {
-    /// By what a row finds its user.
+    /// The field by which a row is matched with its user.
     #[derive(Default)]
     stored KeyField {
         /// By the username.
         #[default]
         Username = "username",
-        /// By what the source calls the user.
+        /// By the source's identifier of the user.
         ExternalId = "external_id",
     }
 }
 
 string_enum! {
-    /// What becomes of users whom the source knows no more.
+    /// What happens to users who are no longer in the source.
     #[derive(Default)]
     stored VanishPolicy {
         /// They are marked.
@@ -87,7 +88,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// What stands between the cells of a line.
+    /// The separator of cells in a line.
     #[derive(Default)]
     stored Delimiter {
         /// A comma.
@@ -99,76 +100,76 @@ string_enum! {
 }
 
 string_enum! {
-    /// The form of a page.
+    /// The format of a page.
     stored Format {
         /// An array of objects.
         Json = "json",
-        /// Lines of values.
+        /// CSV.
         Csv = "csv",
     }
 }
 
-/// The page that a source is read from.
+/// The page from which a source is fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Its address, a URL.
+    /// Its URL.
     pub url: String,
-    /// Its form.
+    /// Its format.
     pub format: Format,
-    /// Where in its JSON the rows are. See [`POINTER`].
+    /// Location of the rows in its JSON; see [`POINTER`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub items: String,
-    /// True if a bearer token is sent, which stands elsewhere.
+    /// True if a bearer token is sent, which is stored in another row.
     #[serde(default)]
     pub token_set: bool,
-    /// How often it is read by schedule.
+    /// Hours between scheduled fetches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_hours: Option<i64>,
 }
 
-/// What stands for a URL's query where the URL is shown: it may hold what only its page is to know.
-const HIDDEN: &str = "?\u{2026}";
+/// Replaces a URL's query where the URL is shown, since it may contain a secret.
+const HIDDEN_QUERY: &str = "?\u{2026}";
 
 impl Page {
-    /// Where it is, without the query.
+    /// The URL without its query.
     #[must_use]
-    pub fn shown_url(&self) -> String {
-        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN}"))
+    pub fn display_url(&self) -> String {
+        self.url.split_once('?').map_or_else(|| self.url.clone(), |(url, _)| format!("{url}{HIDDEN_QUERY}"))
     }
 }
 
-/// What has come of an upload.
+/// The progress of an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
-    /// Its identifier, which the caller chose.
+    /// Its identifier, chosen by the caller.
     pub upload_id: Uuid,
-    /// The numbers of the parts that are there.
+    /// Numbers of the parts that have arrived.
     pub parts: BTreeSet<u32>,
-    /// How many there are in all, once the last has come.
+    /// Number of parts in all, known once the last one has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<u32>,
-    /// When the first part came.
+    /// When the first part arrived.
     pub started_at: Time,
-    /// The job that has taken it in.
+    /// The job that has used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
 }
 
 impl Upload {
-    /// True if all parts are there.
+    /// True if all parts have arrived.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.last.is_some_and(|last| (1..=last).all(|number| self.parts.contains(&number)))
     }
 
-    /// True if it is whole, and neither used nor forgotten.
+    /// True if it is complete, unused and not expired.
     #[must_use]
     pub fn is_ready(&self, now: Time) -> bool {
-        self.is_whole() && self.job_id.is_none() && self.started_at.plus(UPLOAD_KEPT) > now
+        self.is_complete() && self.job_id.is_none() && self.started_at.plus(UPLOAD_RETENTION) > now
     }
 }
 
-/// A source that users come from.
+/// A source of users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataSource {
     /// The workspace.
@@ -177,58 +178,56 @@ pub struct DataSource {
     pub source_id: SourceId,
     /// Its name.
     pub name: String,
-    /// How its rows come.
+    /// How its rows arrive.
     pub kind: SourceKind,
-    /// What it calls our fields, by our names. A field that is not here stays as it is.
+    /// Its columns by our field names. A field without a column is left as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mapping: BTreeMap<String, String>,
-    /// By what a row finds its user.
+    /// The field by which a row is matched with its user.
     #[serde(default)]
     pub key: KeyField,
-    /// What becomes of the vanished.
+    /// What happens to vanished users.
     #[serde(default)]
     pub policy: VanishPolicy,
     /// See [`DEFAULT_VANISH_LIMIT`].
     pub vanish_limit_percent: u8,
-    /// What stands between the cells of a line.
+    /// The separator of cells in a line.
     #[serde(default)]
     pub delimiter: Delimiter,
-    /// The page that it is read from.
+    /// The page from which it is fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
-    /// What was uploaded last.
+    /// The latest upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
-    /// True if a sync by schedule may send phones back to their first state, as another username of a user
-    /// does. Only who may wipe phones says so.
+    /// True if a scheduled sync may reset phones to factory state, as changing a user's username does. Setting
+    /// it takes the permission to wipe phones.
     #[serde(default)]
     pub renames_may_wipe: bool,
-    /// When it is read next by schedule.
+    /// When it is next fetched by schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Time>,
-    /// Who set what it does, in whose name the schedule does it; of those that an earlier release has kept, nobody
-    /// knows.
+    /// Who set its settings; scheduled syncs act in their name. Unknown for sources of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<Maker>,
-    /// Since when the schedule pauses, because whoever set it may no longer do what it does.
+    /// Since when the schedule pauses, because its author no longer has the permissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Time>,
-    /// The newest sync.
+    /// The latest sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// When it was set up.
+    /// Creation time.
     pub created_at: Time,
-    /// When its settings were last changed.
+    /// Time of the last change of its settings.
     pub updated_at: Time,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// What a source is set up with. For a change, an outer `None` leaves what is there, an inner one
-/// takes it away.
+/// The settings of a source. In an edit, an outer `None` leaves a setting as it is, an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub(crate) name: Option<String>,
@@ -247,21 +246,21 @@ pub struct Settings {
     pub renames_may_wipe: Option<bool>,
 }
 
-/// What a change of a source's token comes to.
+/// The change of a source's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenChange {
-    /// It stays as it is.
-    Kept,
-    /// It is now this.
+    /// Unchanged.
+    Unchanged,
+    /// Set to this.
     Set(String),
-    /// It is gone.
-    Forgotten,
+    /// Removed.
+    Removed,
 }
 
 impl Settings {
-    /// Reads what a new source of a kind is set up with. `allowed` are the hosts that may be called.
+    /// Reads the settings of a new source of a kind. `allowed` are the hosts that may be called.
     #[must_use]
-    pub fn of_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
+    pub fn read_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {
         let settings = Self::read(fields, kind, None, allowed);
         let required: &[&str] = match kind {
             SourceKind::Scim | SourceKind::Unknown(_) => &["name"],
@@ -277,47 +276,47 @@ impl Settings {
         settings
     }
 
-    /// Reads how a source is to be changed. A URL as it is shown, without its query, leaves it as it is.
+    /// Reads an edit of a source. A URL as it is shown, without its query, leaves the URL unchanged.
     #[must_use]
-    pub fn of_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
+    pub fn read_edit(fields: &mut Fields, source: &DataSource, allowed: &[String]) -> Self {
         let settings = Self::read(fields, source.kind, source.page.as_ref(), allowed);
         for name in ["name", "mapping", "url", "format"] {
             if fields.is_null(name) {
-                fields.fault(name, "missing", "cannot be removed");
+                fields.add_error(name, "missing", "cannot be removed");
             }
         }
         if fields.is_sent("kind") {
-            fields.fault("kind", "not_allowed", "cannot be changed");
+            fields.add_error("kind", "not_allowed", "cannot be changed");
         }
         settings
     }
 
-    /// Reads what a source of a kind can be set up with, of which nothing need be there. `page` is the
-    /// one that is read now, and `allowed` are the hosts that may be called.
+    /// Reads the settings of a source of a kind, all optional. `page` is the present one, and `allowed` are the
+    /// hosts that may be called.
     #[must_use]
     pub fn read(fields: &mut Fields, kind: SourceKind, page: Option<&Page>, allowed: &[String]) -> Self {
         let percent = fields.integer("vanish_limit_percent", 1, 100);
         let mut settings = Self {
             name: fields.text("name", NAME),
-            policy: fields.word("vanish_policy"),
+            policy: fields.enum_value("vanish_policy"),
             vanish_limit_percent: percent.and_then(|percent| u8::try_from(percent).ok()),
             ..Self::default()
         };
         match kind {
             SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "does not belong to a source that an identity provider pushes (kind scim)";
+                let reason = "not allowed for a source of kind scim";
                 refuse(fields, &["mapping", "key_field", "delimiter"], reason);
             }
             SourceKind::Csv | SourceKind::Http => {
                 settings.mapping = read_mapping(fields);
-                settings.key = fields.word("key_field");
-                settings.delimiter = fields.word("delimiter");
+                settings.key = fields.enum_value("key_field");
+                settings.delimiter = fields.enum_value("delimiter");
             }
         }
         match kind {
             SourceKind::Http => settings.read_page(fields, page, allowed),
             SourceKind::Csv | SourceKind::Scim | SourceKind::Unknown(_) => {
-                let reason = "belongs to a source that is read from a page (kind http)";
+                let reason = "only allowed for a source of kind http";
                 refuse(fields, &["url", "format", "items", "token", "every_hours", "renames_may_wipe"], reason);
             }
         }
@@ -326,29 +325,29 @@ impl Settings {
 
     fn read_page(&mut self, fields: &mut Fields, page: Option<&Page>, allowed: &[String]) {
         let url = fields.text("url", TextRule::in_bytes(Form::Line, 1, crate::egress::URL_LIMIT));
-        self.url = url.filter(|url| page.is_none_or(|page| *url != page.shown_url()));
+        self.url = url.filter(|url| page.is_none_or(|page| *url != page.display_url()));
         self.renames_may_wipe = fields.boolean("renames_may_wipe");
         if let Some(Err((code, detail))) = self.url.as_deref().map(|url| check_url(url, allowed)) {
-            fields.fault("url", code, detail);
+            fields.add_error("url", code, detail);
         }
-        self.format = fields.word("format");
+        self.format = fields.enum_value("format");
         self.items = fields.text("items", POINTER);
         if self.items.as_deref().is_some_and(|at| !at.is_empty() && !at.starts_with('/')) {
-            fields.fault("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
+            fields.add_error("items", "invalid_format", "must be a JSON Pointer such as /people, or empty");
         }
-        self.token = fields.edited_text("token", TOKEN);
-        self.every_hours = fields.edited_integer("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
+        self.token = fields.text_edit("token", TOKEN);
+        self.every_hours = fields.integer_edit("every_hours", EVERY_HOURS.0, EVERY_HOURS.1);
     }
 }
 
-/// Whether a URL may be called, as it is written.
+/// Checks whether a URL may be called.
 ///
 /// # Errors
-/// See [`read_url`]; `host_not_allowed` if the deployment calls others only.
+/// See [`read_url`]; `host_not_allowed` if the deployment's allowlist lacks the host.
 pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, String)> {
     let host = read_url(url)?;
     if !host.is_allowed(allowed) {
-        return Err(("host_not_allowed", "names a host that this deployment does not call".to_owned()));
+        return Err(("host_not_allowed", "is not one of the hosts that this deployment may call".to_owned()));
     }
     Ok(host)
 }
@@ -356,18 +355,18 @@ pub fn check_url(url: &str, allowed: &[String]) -> Result<Host, (&'static str, S
 fn refuse(fields: &mut Fields, names: &[&str], reason: &str) {
     for name in names {
         if fields.is_sent(name) {
-            fields.fault(name, "not_allowed", reason);
+            fields.add_error(name, "not_allowed", reason);
         }
     }
 }
 
 fn check_key(fields: &mut Fields, mapping: &BTreeMap<String, String>, key: KeyField) {
     if key == KeyField::ExternalId && !mapping.contains_key(EXTERNAL_ID_FIELD) {
-        fields.fault("mapping.external_id", "missing", "is required where rows find their users by it");
+        fields.add_error("mapping.external_id", "missing", "is required, because rows are matched with users by it");
     }
 }
 
-/// Reads what a source calls our fields: an object by our names.
+/// Reads the mapping: an object of the source's columns by our field names.
 fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
     let mut inner = fields.object("mapping")?;
     let mut mapping = BTreeMap::new();
@@ -377,15 +376,15 @@ fn read_mapping(fields: &mut Fields) -> Option<BTreeMap<String, String>> {
             mapping.insert(name.to_owned(), column);
         }
     }
-    inner.refuse_others();
-    fields.faults_of("mapping", inner);
+    inner.deny_unknown();
+    fields.take_errors_of("mapping", inner);
     Some(mapping)
 }
 
 impl DataSource {
-    /// What the schedule takes of whoever has set it.
+    /// The permissions that a schedule requires of its author.
     #[must_use]
-    pub fn permissions_of_schedule(&self) -> &'static [Permission] {
+    pub fn schedule_permissions(&self) -> &'static [Permission] {
         if self.renames_may_wipe {
             &[Permission::UsersManage, Permission::UsersWipe]
         } else {
@@ -393,10 +392,10 @@ impl DataSource {
         }
     }
 
-    /// True if a change lets a schedule erase what it could not before: it may from then on, or it may, and
-    /// goes by other rows or in another's name.
+    /// True if an edit lets a schedule erase phones that it could not before: it may from now on, or it already
+    /// may and reads other rows or acts in another's name.
     #[must_use]
-    pub fn erases_anew(&self, after: &Self, token: &TokenChange) -> bool {
+    pub fn widens_erasure(&self, after: &Self, token: &TokenChange) -> bool {
         let read = |source: &Self| {
             let page = source.page.as_ref();
             let page = page.map(|page| (page.url.clone(), page.format, page.items.clone()));
@@ -405,11 +404,11 @@ impl DataSource {
         let scheduled = |source: &Self| source.page.as_ref().is_some_and(|page| page.every_hours.is_some());
         let begins = scheduled(after) && !scheduled(self);
         let resumes = self.paused_at.is_some() && after.paused_at.is_none();
-        let others = read(self) != read(after) || *token != TokenChange::Kept || begins || resumes;
+        let others = read(self) != read(after) || *token != TokenChange::Unchanged || begins || resumes;
         after.renames_may_wipe && (!self.renames_may_wipe || others)
     }
 
-    /// What users of this source are said to come from.
+    /// The source as users record it.
     #[must_use]
     pub fn origin(&self) -> Origin {
         match self.kind {
@@ -420,7 +419,7 @@ impl DataSource {
         }
     }
 
-    /// When it is read next, if it was last read at `now`; never by a schedule that pauses.
+    /// The next scheduled fetch after one at `now`; `None` while the schedule pauses.
     #[must_use]
     pub fn due_after(&self, now: Time) -> Option<Time> {
         if self.paused_at.is_some() {
@@ -429,12 +428,11 @@ impl DataSource {
         self.page.as_ref()?.every_hours.map(|hours| now.plus(Duration::hours(hours)))
     }
 
-    /// The source after a part of an upload has come; a part of another upload than the one at hand
-    /// begins a new one.
+    /// The source after a part of an upload has arrived; a part of another upload starts a new one.
     ///
     /// # Errors
-    /// `SourceKind` if its rows do not come so; a fault of a number beyond the last part.
-    pub fn part_come(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
+    /// `SourceKind` if its rows are not uploaded; an invalid field for a number beyond the last part.
+    pub fn with_part(&self, part: &Part, now: Time) -> Result<Self, DomainError> {
         if self.kind != SourceKind::Csv {
             return Err(DomainError::SourceNotUploaded);
         }
@@ -456,7 +454,7 @@ impl DataSource {
             return Err(DomainError::field(
                 "last",
                 "conflicting",
-                "another part is the last one, or comes after this one",
+                "another part is already the last one, or has a higher number",
             ));
         }
         upload.last = last;
@@ -476,28 +474,28 @@ pub struct Part {
     pub is_last: bool,
 }
 
-/// Which sync is wanted.
+/// A request to sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncRequest {
     /// The job.
     pub job_id: JobId,
-    /// These users alone.
+    /// Restricts the sync to these users.
     pub user_ids: Option<Vec<String>>,
     /// True if nothing is to be changed.
     pub dry_run: bool,
-    /// True if phones may be sent back to their first state, as another username does.
+    /// True if phones may be reset to factory state, as changing a username does.
     pub may_wipe: bool,
 }
 
-/// What a sync's job does, as the job keeps it.
+/// The action of a sync's job, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum SyncAction {
-    /// Brings users in step with a source.
+    /// Brings users in line with a source.
     Sync {
         /// The source.
         source_id: SourceId,
-        /// The upload that it is taken from.
+        /// The upload that it reads.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload_id: Option<Uuid>,
         /// See [`SyncRequest::may_wipe`].

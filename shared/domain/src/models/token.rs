@@ -1,5 +1,4 @@
-//! Personal access tokens: by them a program acts for a person who is a member of workspaces, as long as the
-//! person is.
+//! Personal access tokens: with one, a program acts for a person in the workspaces of which the person is a member.
 
 use std::collections::BTreeSet;
 
@@ -23,81 +22,81 @@ use crate::text::{Form, TextRule};
 /// A token's name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 
-/// The most workspaces that a token opens.
+/// The most workspaces of a token.
 pub const WORKSPACE_LIMIT: usize = 20;
 
-/// The longest time for which a token is made.
-pub const LIFE: Duration = Duration::days(366);
+/// The longest lifetime of a token.
+pub const MAX_LIFETIME: Duration = Duration::days(366);
 
-/// How long a token that is over is still shown.
-pub const KEPT: Duration = Duration::days(90);
+/// How long an ended token is still listed.
+pub const RETENTION: Duration = Duration::days(90);
 
-/// A token; the secret itself is shown once and not kept.
+/// A token. Its secret is shown once and not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// Its identifier.
     pub token_id: TokenId,
-    /// The part of the token that names it.
+    /// The public part of the token, which identifies it.
     pub short: String,
-    /// What is kept of the token.
+    /// Hash of the token.
     pub secret_hash: Hash,
-    /// Who vouches for its person.
+    /// The OIDC issuer of its person.
     pub issuer: String,
-    /// Who its person is, to the issuer.
+    /// The person's subject at the issuer.
     pub subject: String,
     /// A name for people.
     pub name: String,
-    /// The workspaces that it was made for.
+    /// The workspaces that it was created for.
     pub workspace_ids: BTreeSet<WorkspaceId>,
-    /// What it lets through of what its person may; everything if not set.
+    /// Restricts the person's permissions to these; `None` for no restriction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
-    /// When its person took it back.
+    /// When its person revoked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
-    /// The workspaces whose admins have shut it out.
+    /// Workspaces whose admins have revoked its access.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shut_out: Vec<LostAccess>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// A token's end in one workspace.
+/// The end of a token's access to one workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LostAccess {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Its time.
+    /// Time of the revocation.
     pub at: Time,
-    /// Who did it.
+    /// Who revoked it.
     pub by: Actor,
 }
 
 string_enum! {
-    /// How a token stands.
+    /// A token's status.
     TokenStatus {
-        /// It is good.
+        /// Valid.
         Active = "active",
-        /// Its time is over.
+        /// Expired.
         Expired = "expired",
-        /// It was taken back.
+        /// Revoked.
         Revoked = "revoked",
     }
 }
 
 impl Token {
-    /// The token that a presented one is, if it is good now.
+    /// Checks a presented token against the stored one.
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown token or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn proved(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, DomainError> {
+    pub fn authenticate(found: Option<Self>, presented: &AccessToken, now: Time) -> Result<Self, DomainError> {
         let token =
             found.filter(|token| token.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         match token.status(now) {
@@ -107,7 +106,7 @@ impl Token {
         }
     }
 
-    /// How it stands.
+    /// Its status.
     #[must_use]
     pub fn status(&self, now: Time) -> TokenStatus {
         match self.revoked_at {
@@ -117,80 +116,85 @@ impl Token {
         }
     }
 
-    /// How it stands for a workspace that it names.
+    /// Its status in one of its workspaces.
     #[must_use]
     pub fn status_in(&self, workspace: WorkspaceId, now: Time) -> TokenStatus {
-        if self.shut_out_of(workspace).is_some() { TokenStatus::Revoked } else { self.status(now) }
+        if self.lost_access_to(workspace).is_some() { TokenStatus::Revoked } else { self.status(now) }
     }
 
-    /// Its end in a workspace, if the workspace's admins have shut it out.
+    /// The end of its access to a workspace, if the workspace's admins have revoked it.
     #[must_use]
-    pub fn shut_out_of(&self, workspace: WorkspaceId) -> Option<&LostAccess> {
+    pub fn lost_access_to(&self, workspace: WorkspaceId) -> Option<&LostAccess> {
         self.shut_out.iter().find(|end| end.workspace_id == workspace)
     }
 
-    /// True if it names the workspace, whose admins have not shut it out.
+    /// True if it gives access to the workspace.
     #[must_use]
-    pub fn opens(&self, workspace: WorkspaceId) -> bool {
-        self.workspace_ids.contains(&workspace) && self.shut_out_of(workspace).is_none()
+    pub fn gives_access_to(&self, workspace: WorkspaceId) -> bool {
+        self.workspace_ids.contains(&workspace) && self.lost_access_to(workspace).is_none()
     }
 
-    /// Those of its person's memberships that it opens: who was removed and comes back as a member brings
-    /// no older token along.
+    /// The person's memberships that it gives access to. A person who was removed and added again does not
+    /// regain access by an older token.
     #[must_use]
     pub fn memberships(&self, of_person: &[Member]) -> Vec<Member> {
-        let opened = |member: &&Member| self.opens(member.workspace_id) && member.created_at <= self.created_at;
+        let opened =
+            |member: &&Member| self.gives_access_to(member.workspace_id) && member.created_at <= self.created_at;
         of_person.iter().filter(opened).cloned().collect()
     }
 
-    /// What is left of permissions.
+    /// The permissions, restricted to the token's.
     #[must_use]
-    pub fn lets_through(&self, permissions: Permissions) -> Permissions {
+    pub fn restrict(&self, permissions: Permissions) -> Permissions {
         match &self.permissions {
             Some(own) => permissions.intersection(own).copied().collect(),
             None => permissions,
         }
     }
 
-    /// What its person, who is this member now, still may by it, whoever holds it: work that was begun by it
-    /// goes on only so long.
+    /// The permissions that remain now for a job that was begun with this token; `member` is the person's
+    /// present membership.
     #[must_use]
-    pub fn still_may(&self, member: &Member, now: Time) -> Permissions {
+    pub fn remaining_permissions(&self, member: &Member, now: Time) -> Permissions {
         match self.status_in(member.workspace_id, now) {
-            TokenStatus::Active => self.lets_through(member.permissions()),
+            TokenStatus::Active => self.restrict(member.permissions()),
             TokenStatus::Expired | TokenStatus::Revoked => Permissions::new(),
         }
     }
 }
 
-/// What a token is made from.
+/// The data of a new token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewToken {
     /// A name for people.
     pub name: String,
     /// The workspaces that it is for.
     pub workspace_ids: BTreeSet<WorkspaceId>,
-    /// What it lets through; everything if not set.
+    /// Restricts the person's permissions to these; `None` for no restriction.
     pub permissions: Option<Permissions>,
-    /// Time of its expiry.
+    /// Expiry time.
     pub expires_at: Time,
 }
 
 impl NewToken {
-    /// Reads the fields of a token for a person.
+    /// Reads the fields of a new token for a person.
     ///
     /// # Errors
-    /// Every fault of them.
+    /// Every invalid field.
     pub fn read(mut fields: Fields, person: &Identity, now: Time) -> Result<Self, DomainError> {
         let name = fields.required_text("name", NAME);
         let workspace_ids = read_workspaces(&mut fields, person);
-        let permissions = fields.words::<Permission>("permissions");
+        let permissions = fields.enum_list::<Permission>("permissions");
         let expires_at = fields.time("expires_at");
         fields.require("expires_at");
         match expires_at {
-            Some(at) if at <= now => fields.fault("expires_at", "out_of_range", "must be in the future"),
-            Some(at) if at > now.plus(LIFE) => {
-                fields.fault("expires_at", "out_of_range", format!("must be within {} days", LIFE.num_days()));
+            Some(at) if at <= now => fields.add_error("expires_at", "out_of_range", "must be in the future"),
+            Some(at) if at > now.plus(MAX_LIFETIME) => {
+                fields.add_error(
+                    "expires_at",
+                    "out_of_range",
+                    format!("must be within {} days", MAX_LIFETIME.num_days()),
+                );
             }
             _ => {}
         }
@@ -204,11 +208,11 @@ impl NewToken {
     }
 }
 
-/// The workspaces of a token: each one that the person is a member of.
+/// Reads the workspaces of a token; the person must be a member of each.
 fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<WorkspaceId> {
     const FIELD: &str = "workspace_ids";
     let schema = || json!({"type": "array", "minItems": 1, "maxItems": WORKSPACE_LIMIT, "items": uuid()});
-    let sent = fields.value_like(FIELD, schema);
+    let sent = fields.value_with_schema(FIELD, schema);
     fields.require(FIELD);
     let texts = match sent {
         Some(Value::Array(sent)) => {
@@ -218,10 +222,10 @@ fn read_workspaces(fields: &mut Fields, person: &Identity) -> BTreeSet<Workspace
         None => return BTreeSet::new(),
     };
     match texts {
-        None => fields.fault(FIELD, "wrong_type", "must be an array of texts"),
-        Some(texts) if texts.is_empty() => fields.fault(FIELD, "too_short", "must name at least one"),
+        None => fields.add_error(FIELD, "wrong_type", "must be an array of strings"),
+        Some(texts) if texts.is_empty() => fields.add_error(FIELD, "too_short", "must have at least one entry"),
         Some(texts) if texts.len() > WORKSPACE_LIMIT => {
-            fields.fault(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
+            fields.add_error(FIELD, "too_many", format!("must be at most {WORKSPACE_LIMIT}"));
         }
         Some(texts) => return known_workspaces(fields, FIELD, &texts, person),
     }
@@ -233,10 +237,10 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
     for (at, text) in texts.iter().enumerate() {
         let field = format!("{name}.{at}");
         match WorkspaceId::parse(text) {
-            None => fields.fault(&field, "invalid_format", "must be a UUID in lower case with hyphens"),
-            // One that does not exist is like one that they are no member of.
+            None => fields.add_error(&field, "invalid_format", "must be a UUID in lower case with hyphens"),
+            // A workspace that does not exist gives the same error.
             Some(id) if person.member_of(id).is_none() => {
-                fields.fault(&field, "unknown_value", "must be a workspace that you are a member of");
+                fields.add_error(&field, "unknown_value", "must be a workspace that you are a member of");
             }
             Some(id) => {
                 ids.insert(id);
@@ -244,7 +248,7 @@ fn known_workspaces(fields: &mut Fields, name: &str, texts: &[String], person: &
         }
     }
     if texts.iter().collect::<BTreeSet<_>>().len() < texts.len() {
-        fields.fault(name, "repeated", "must name each workspace once");
+        fields.add_error(name, "repeated", "must not contain duplicates");
     }
     ids
 }

@@ -1,4 +1,4 @@
-//! What people have used: the user's balance, per month.
+//! Usage of a user per month.
 
 use std::collections::BTreeMap;
 
@@ -17,57 +17,58 @@ string_enum! {
         MessagesSent = "messages_sent",
         /// Messages that the user has received.
         MessagesReceived = "messages_received",
-        /// Messages that went into the archive.
+        /// Messages that were archived.
         MessagesArchived = "messages_archived",
-        /// Bytes of what was attached to them.
+        /// Bytes of attachments.
         AttachmentBytes = "attachment_bytes",
         /// Calls.
         Calls = "calls",
     }
 }
 
-/// The most that one report adds to one count: beyond it, something is wrong with the app.
-const MOST: i64 = 1_000_000_000_000;
+/// The most that one report may add to a count; more is an error of the app.
+const COUNT_LIMIT: i64 = 1_000_000_000_000;
 
-/// The most bytes of the month's name: `2026-11`.
+/// Characters of a month: `2026-11`.
 const MONTH_LENGTH: usize = 7;
 
-/// How many shards a workspace's totals are spread over, so that many phones can report at once:
-/// each report changes one of them, in its own commit.
+/// The number of shards of a workspace's totals, so that many phones can report at once: each report changes
+/// one shard in its own commit.
 pub const TOTAL_SHARDS: u8 = 64;
 
-/// Counts by what is counted.
+/// Counts by kind.
 pub type Counts = BTreeMap<UsageKind, u64>;
 
-/// A report of what was used since the one before.
+/// A report of the usage since the previous one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageReport {
-    /// Goes up with each report of an enrolment; a repeated one adds nothing.
+    /// Increases with each report of an enrolment; a repeated report adds nothing.
     pub sequence: u64,
-    /// What was used.
+    /// The usage.
     pub counts: Counts,
 }
 
 impl UsageReport {
-    /// Reads `usage`: an object of `sequence` and counts, if it was sent.
+    /// Reads `usage`, if it was sent: an object with `sequence` and counts.
     pub fn read(fields: &mut Fields) -> Option<Self> {
         let mut usage = fields.object("usage")?;
         let sequence = usage.integer("sequence", 1, i64::MAX);
         usage.require("sequence");
         let mut counts = Counts::new();
         for kind in UsageKind::ALL {
-            if let Some(count) = usage.integer(kind.as_str(), 0, MOST).and_then(|count| u64::try_from(count).ok())
+            if let Some(count) =
+                usage.integer(kind.as_str(), 0, COUNT_LIMIT).and_then(|count| u64::try_from(count).ok())
                 && count > 0
             {
                 counts.insert(*kind, count);
             }
         }
-        fields.faults_of("usage", usage);
+        fields.take_errors_of("usage", usage);
         Some(Self { sequence: u64::try_from(sequence?).ok()?, counts })
     }
 }
 
-/// The month of a moment, `YYYY-MM`: usage counts in the month in which it is reported.
+/// The month of a time, `YYYY-MM`. Usage counts in the month in which it is reported.
 #[must_use]
 pub fn month(at: Time) -> String {
     let mut day = at.day();
@@ -81,32 +82,32 @@ pub fn month(at: Time) -> String {
 pub enum UsageScope {
     /// One user's.
     User(UserId),
-    /// A part of the whole workspace's.
+    /// A shard of the workspace's.
     Shard(u8),
 }
 
 impl UsageScope {
-    /// The part of the workspace's totals in which a user counts.
+    /// The shard of the workspace's totals to which a user belongs.
     #[must_use]
     pub fn shard_of(user: UserId) -> Self {
         Self::Shard(user.0.as_bytes()[15] % TOTAL_SHARDS)
     }
 }
 
-/// What was used in a month.
+/// The usage of a month.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Of what it is the usage.
+    /// Whose usage it is.
     pub of: UsageScope,
     /// The month, `YYYY-MM`.
     pub month: String,
     /// The counts.
     pub counts: Counts,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -114,7 +115,7 @@ pub struct Usage {
 impl Usage {
     /// The row after a report; a new one if there is none yet.
     #[must_use]
-    pub fn after(
+    pub fn with_report(
         before: Option<&Self>,
         workspace_id: WorkspaceId,
         of: UsageScope,

@@ -22,24 +22,24 @@ use crate::string_enum::string_enum;
 use crate::text::{EMAIL, Form, MOBILE, SERVICE_LEVEL, TextRule, looks_like_link};
 use crate::username::unique_username;
 
-/// A username: what a person is called in the systems around. Unique in its workspace, whatever
-/// its capitals and width: see [`crate::username`].
+/// A username: a person's name in other systems. Unique in its workspace, whatever its case and width; see
+/// [`crate::username`].
 pub const USERNAME: TextRule = TextRule::new(Form::Word, 1, 64);
 
-/// The most deleted devices that a user's row names.
-pub const LEFT_LIMIT: usize = 16;
+/// The most deleted devices in a user's row.
+pub const LEFT_DEVICES_LIMIT: usize = 16;
 
 /// A first or a last name.
 pub const NAME: TextRule = TextRule::new(Form::Line, 1, 64);
 
-/// The number by which the telephone system knows the person.
+/// The person's number at the telephone system.
 pub const NUMBER: TextRule = TextRule::new(Form::Number, 1, 32);
 
-/// By what programs know a person.
+/// The key by which programs identify a person.
 pub const IDENTITY_KEY: TextRule = TextRule::new(Form::Name, 1, 128);
 
 string_enum! {
-    /// Where a user came from.
+    /// Where a user was created.
     #[derive(Default)]
     stored Source {
         /// From a program, by a key.
@@ -47,9 +47,9 @@ string_enum! {
         Api = "api",
         /// From an admin.
         Console = "console",
-        /// From a file of comma-separated values.
+        /// From a CSV file.
         Csv = "csv",
-        /// From a page that is read by HTTP.
+        /// From a page that is fetched by HTTP.
         Http = "http",
         /// From an identity provider, by SCIM.
         Scim = "scim",
@@ -63,7 +63,7 @@ pub struct User {
     pub workspace_id: WorkspaceId,
     /// The user.
     pub user_id: UserId,
-    /// Unique in the workspace.
+    /// Username, unique in the workspace.
     pub username: String,
     /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,44 +71,44 @@ pub struct User {
     /// Family name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// Where invitations go.
+    /// E-mail address, to which invitations go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// When the e-mail address was last changed; `None` if it is the one that the user was made with.
+    /// When the e-mail address was last changed; `None` since creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_changed_at: Option<Time>,
-    /// E.164.
+    /// Mobile number in E.164.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobile: Option<String>,
-    /// When the mobile number was last changed; `None` if it is the one that the user was made with.
+    /// When the mobile number was last changed; `None` since creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mobile_changed_at: Option<Time>,
-    /// As the telephone system shows it.
+    /// Number at the telephone system, as it shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
-    /// By what programs know the user, unique in its workspace: Seam's `user_identity_key`.
+    /// Key by which programs identify the user, unique in the workspace: Seam's `user_identity_key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_identity_key: Option<String>,
-    /// When the user was made.
+    /// Creation time.
     pub created_at: Time,
-    /// Where the user came from.
+    /// Where the user was created.
     #[serde(default)]
     pub source: Source,
-    /// A name from the workspace's list.
+    /// Service level, a name from the workspace's list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_level: Option<String>,
-    /// When an admin made the user active before any device was registered.
+    /// When an admin activated the user before any device was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<Time>,
     /// When the user's first device was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Time>,
-    /// Set while an admin has stopped the user.
+    /// Set while the user is suspended by an admin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Restriction>,
-    /// Set while what the user comes from has stopped them: a source that knows them no more, or an
-    /// identity provider. It stands beside what an admin says, and neither lifts the other's, but that
-    /// an admin who activates the user lifts both.
+    /// Set while the user's source or identity provider has suspended the user, or the user has vanished from
+    /// the source. It is separate from an admin's suspension, and neither lifts the other, except that an admin
+    /// who activates the user lifts both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended_by_source: Option<Restriction>,
     /// Set while the user is locked.
@@ -117,41 +117,40 @@ pub struct User {
     /// Set once the user is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
-    /// The networks of carriers, by their providers; at most [`crate::models::network::NETWORK_LIMIT`].
+    /// Carrier networks by provider; at most [`crate::models::network::NETWORK_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, Network>,
     /// When one of the user's devices was last seen; up to 15 minutes behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
-    /// The devices that the user holds: not the deleted ones. Never more than
-    /// [`crate::limits::DEVICE_LIMIT`].
+    /// The user's devices that are not deleted; at most [`crate::limits::DEVICE_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub device_ids: BTreeSet<DeviceId>,
-    /// Deleted devices of which a wipe was not confirmed: the newest, at most [`LEFT_LIMIT`]. Some may be confirmed by
-    /// now, or purged.
+    /// Deleted devices without a confirmed wipe: the latest, at most [`LEFT_DEVICES_LIMIT`]. Some may be confirmed or
+    /// purged by now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_device_ids: BTreeSet<DeviceId>,
-    /// The newest invitation.
+    /// The latest invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<InvitationId>,
-    /// What client deployment knows of the user.
+    /// The user's data in client deployment.
     #[serde(default, skip_serializing_if = "ClientAccount::is_empty")]
     pub client: ClientAccount,
-    /// Where the user's data come from.
+    /// Where the user's data comes from.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
-    /// True from a rename until the user may use the app: then a new deployment is due.
+    /// True after a rename until the new deployment that it requires is made.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deployment_due: bool,
-    /// When that deployment is tried, if a limit of messages kept it from following at once.
+    /// When that deployment is tried again, if a message limit delayed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_due_at: Option<Time>,
-    /// True if that may be a deployment wherever it goes, since whoever renamed the user may deploy.
+    /// True if that deployment may be sent to any address, since the person who renamed the user may deploy.
     #[serde(default, skip_serializing_if = "is_false")]
     pub due_by_deployer: bool,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -161,7 +160,7 @@ fn is_false(truth: &bool) -> bool {
     !truth
 }
 
-/// What a new user is made from.
+/// The data of a new user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewUser {
     /// See [`User::username`].
@@ -194,7 +193,7 @@ impl NewUser {
     /// Reads the fields of a new user.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.required_text("username", USERNAME);
         check_username(&mut fields, username.as_deref());
@@ -227,13 +226,13 @@ impl NewUser {
         })
     }
 
-    /// True if it says which configuration the user's phones get.
+    /// True if it sets the configuration that the user's phones get.
     #[must_use]
-    pub fn is_deploying(&self) -> bool {
+    pub fn sets_configuration(&self) -> bool {
         self.profile_id.is_some() || !self.overrides.is_empty()
     }
 
-    /// What the user is to have of a field that a source can set.
+    /// The value of a field that a source can set.
     pub(crate) fn field(&self, field: Field) -> Option<&String> {
         match field {
             Field::Username => Some(&self.username),
@@ -250,15 +249,15 @@ impl NewUser {
     }
 }
 
-/// The form in which earlier releases keep names unique has room as well: a sign may stand for eighteen
-/// letters there (U+FDFA).
+/// Checks that earlier releases can store the name too: in their unique form one character may become eighteen
+/// (U+FDFA).
 fn check_username(fields: &mut Fields, username: Option<&str>) {
     if username.is_some_and(|username| search::fold(username).len() > crate::username::LIMIT) {
-        fields.fault("username", "too_long", "holds signs that stand for too many letters");
+        fields.add_error("username", "too_long", "contains characters that expand to too many letters");
     }
 }
 
-/// What an admin changes of a user. An outer `None` leaves it, an inner one takes it away.
+/// An edit of a user. An outer `None` leaves a field as it is, an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserEdit {
     /// See [`User::username`].
@@ -285,40 +284,40 @@ pub struct UserEdit {
     pub profile_id: Option<Option<ProfileId>>,
     /// See [`ClientAccount::overrides`].
     pub overrides: Option<Map<String, Value>>,
-    /// The fields that follow the user's source again.
+    /// Fields that should follow the user's source again.
     pub release: BTreeSet<Field>,
-    /// Who makes it.
+    /// Where the edit comes from.
     pub origin: Origin,
 }
 
 impl UserEdit {
-    /// True if it says which configuration the user's phones get.
+    /// True if it sets the configuration that the user's phones get.
     #[must_use]
-    pub fn is_deploying(&self) -> bool {
+    pub fn sets_configuration(&self) -> bool {
         self.profile_id.is_some() || self.overrides.is_some()
     }
 
-    /// Reads an edit: `null` takes a field away.
+    /// Reads an edit: `null` clears a field.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// Every invalid field.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let username = fields.text("username", USERNAME);
         if fields.is_null("username") {
-            fields.fault("username", "missing", "cannot be removed");
+            fields.add_error("username", "missing", "cannot be removed");
         }
         check_username(&mut fields, username.as_deref());
         let edit = Self {
             username,
-            first_name: fields.edited_text("first_name", NAME),
-            last_name: fields.edited_text("last_name", NAME),
-            email: fields.edited_text("email", EMAIL),
-            mobile: fields.edited_text("mobile", MOBILE),
-            number: fields.edited_text("number", NUMBER),
-            user_identity_key: fields.edited_text("user_identity_key", IDENTITY_KEY),
-            service_level: fields.edited_text("service_level", SERVICE_LEVEL),
-            sip_user_name: fields.edited_text("sip_user_name", SIP_USER_NAME),
-            service_account: fields.edited_text("service_account", SERVICE_ACCOUNT),
+            first_name: fields.text_edit("first_name", NAME),
+            last_name: fields.text_edit("last_name", NAME),
+            email: fields.text_edit("email", EMAIL),
+            mobile: fields.text_edit("mobile", MOBILE),
+            number: fields.text_edit("number", NUMBER),
+            user_identity_key: fields.text_edit("user_identity_key", IDENTITY_KEY),
+            service_level: fields.text_edit("service_level", SERVICE_LEVEL),
+            sip_user_name: fields.text_edit("sip_user_name", SIP_USER_NAME),
+            service_account: fields.text_edit("service_account", SERVICE_ACCOUNT),
             profile_id: match fields.is_null("profile_id") {
                 true => Some(None),
                 false => fields.id("profile_id", ProfileId::parse).map(Some),
@@ -331,11 +330,11 @@ impl UserEdit {
         Ok(edit)
     }
 
-    /// What it says of a field: an outer `None` leaves it, an inner one takes it away.
+    /// The edit of one field: an outer `None` leaves it, an inner one clears it.
     #[must_use]
-    pub fn of(&self, field: Field) -> Option<Option<&str>> {
-        fn text(said: Option<&Option<String>>) -> Option<Option<&str>> {
-            said.map(Option::as_deref)
+    pub fn get(&self, field: Field) -> Option<Option<&str>> {
+        fn text(value: Option<&Option<String>>) -> Option<Option<&str>> {
+            value.map(Option::as_deref)
         }
         match field {
             Field::Username => self.username.as_deref().map(Some),
@@ -351,8 +350,8 @@ impl UserEdit {
         }
     }
 
-    /// Says what a field is to be; `None` takes it away. A username cannot be taken away.
-    pub fn say(&mut self, field: Field, value: Option<String>) {
+    /// Sets a field; `None` clears it. A username cannot be cleared.
+    pub fn set(&mut self, field: Field, value: Option<String>) {
         match field {
             Field::Username => self.username = value,
             Field::FirstName => self.first_name = Some(value),
@@ -368,7 +367,7 @@ impl UserEdit {
     }
 
     /// Leaves a field as it is.
-    pub fn leave(&mut self, field: Field) {
+    pub fn unset(&mut self, field: Field) {
         match field {
             Field::Username => self.username = None,
             Field::FirstName => self.first_name = None,
@@ -384,44 +383,44 @@ impl UserEdit {
     }
 }
 
-/// Reads a user's own settings; `null` takes them away.
+/// Reads a user's own settings; `null` clears them.
 fn read_overrides(fields: &mut Fields) -> Option<Map<String, Value>> {
     if fields.is_null("overrides") {
         return Some(Map::new());
     }
-    match fields.value_like("overrides", || json!({"type": "object"}))? {
+    match fields.value_with_schema("overrides", || json!({"type": "object"}))? {
         Value::Object(settings) => {
-            let whole = Value::Object(settings.clone());
-            if whole.to_string().len() > OVERRIDES_LIMIT {
-                fields.fault("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
-            } else if depth_of(&whole) > SETTINGS_DEPTH {
-                fields.fault("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
+            let value = Value::Object(settings.clone());
+            if value.to_string().len() > OVERRIDES_LIMIT {
+                fields.add_error("overrides", "too_long", format!("must have at most {OVERRIDES_LIMIT} bytes as JSON"));
+            } else if depth_of(&value) > SETTINGS_DEPTH {
+                fields.add_error("overrides", "too_deep", format!("must be nested at most {SETTINGS_DEPTH} deep"));
             }
             Some(settings)
         }
         _ => {
-            fields.fault("overrides", "wrong_type", "must be an object");
+            fields.add_error("overrides", "wrong_type", "must be an object");
             None
         }
     }
 }
 
 impl Source {
-    /// True if users of this kind follow what they come from.
+    /// True if users of this kind follow their source.
     #[must_use]
-    pub fn is_followed(self) -> bool {
+    pub fn follows_source(self) -> bool {
         matches!(self, Self::Csv | Self::Http | Self::Scim)
     }
 }
 
 impl User {
-    /// The devices that the user holds, and those that were left behind.
+    /// The user's devices, and the deleted ones without a confirmed wipe.
     #[must_use]
-    pub fn known_device_ids(&self) -> BTreeSet<DeviceId> {
+    pub fn all_device_ids(&self) -> BTreeSet<DeviceId> {
         self.device_ids.union(&self.left_device_ids).copied().collect()
     }
 
-    /// Where the user stands.
+    /// The user's status.
     #[must_use]
     pub fn status(&self) -> UserStatus {
         if self.deleted.is_some() {
@@ -437,19 +436,19 @@ impl User {
         }
     }
 
-    /// True while anything has stopped the user: an admin, or what they come from.
+    /// True while the user is suspended by an admin or by their source.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.suspension().is_some()
     }
 
-    /// What has stopped the user; of both that may have, an admin.
+    /// The suspension; an admin's if there are two.
     #[must_use]
     pub fn suspension(&self) -> Option<&Restriction> {
         self.suspended.as_ref().or(self.suspended_by_source.as_ref())
     }
 
-    /// What the user has of a field that a source can set.
+    /// The value of a field that a source can set.
     #[must_use]
     pub fn field(&self, field: Field) -> Option<&str> {
         match field {
@@ -466,19 +465,19 @@ impl User {
         }
     }
 
-    /// Lets pass a user who is not deleted.
+    /// Checks that the user is not deleted.
     ///
     /// # Errors
     /// `UserDeleted`.
-    pub fn require_there(&self) -> Result<(), DomainError> {
+    pub fn require_not_deleted(&self) -> Result<(), DomainError> {
         if self.deleted.is_some() { Err(DomainError::UserDeleted) } else { Ok(()) }
     }
 
-    /// Lets pass a user who may use the app.
+    /// Checks that the user may use the app.
     ///
     /// # Errors
     /// `UserSuspended`, `UserLocked` or `UserDeleted`.
-    pub fn require_usable(&self) -> Result<(), DomainError> {
+    pub fn require_app_access(&self) -> Result<(), DomainError> {
         match self.status() {
             UserStatus::Inactive | UserStatus::Active => Ok(()),
             UserStatus::Suspended | UserStatus::Unknown(_) => Err(DomainError::UserSuspended),
@@ -487,20 +486,20 @@ impl User {
         }
     }
 
-    /// True if what a rename has made due can be tried: the user may use the app, and no limit of messages is known
-    /// to keep it until later.
+    /// True if the deployment that a rename requires can be tried: the user may use the app, and no message
+    /// limit delays it.
     #[must_use]
     pub fn is_deployment_due(&self, now: Time) -> bool {
         let waits = self.deployment_due_at.is_some_and(|at| at > now);
-        self.deployment_due && !waits && self.require_usable().is_ok()
+        self.deployment_due && !waits && self.require_app_access().is_ok()
     }
 
-    /// Ends what a rename has made due.
-    pub fn nothing_is_due(&mut self) {
+    /// Clears the deployment that a rename requires.
+    pub fn clear_due_deployment(&mut self) {
         (self.deployment_due, self.deployment_due_at, self.due_by_deployer) = (false, None, false);
     }
 
-    /// The newest of what was offered to the user for a purpose.
+    /// The user's latest invitation for a purpose.
     #[must_use]
     pub fn newest_invitation(&self, purpose: Purpose) -> Option<InvitationId> {
         match purpose {
@@ -510,32 +509,32 @@ impl User {
         }
     }
 
-    /// First and last name as one; `None` of who has neither.
+    /// First and last name; `None` if the user has neither.
     #[must_use]
     pub fn full_name(&self) -> Option<String> {
         let names: Vec<&str> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
         (!names.is_empty()).then(|| names.join(" "))
     }
 
-    /// What the user is called: the first and last name, or else the username.
+    /// The user's name for people: first and last name, or else the username.
     #[must_use]
     pub fn name(&self) -> String {
         self.full_name().unwrap_or_else(|| self.username.clone())
     }
 
-    /// What the user is called in a greeting; `None` if that looks like a link.
+    /// The user's name in a greeting; `None` if it looks like a link.
     #[must_use]
     pub fn greeting_name(&self) -> Option<String> {
         let name = self.first_name.clone().unwrap_or_else(|| self.name());
         Some(name).filter(|name| !looks_like_link(name))
     }
 
-    /// The words by which the user is found.
+    /// The words by which a search finds the user.
     #[must_use]
     pub fn search_words(&self) -> BTreeSet<String> {
         let digits = |text: &Option<String>| text.as_deref().map(search::digits);
         let (mobile, number) = (digits(&self.mobile), digits(&self.number));
-        // What is one word comes first: a name of many words cannot crowd it out.
+        // Single words come first, so that a long name cannot crowd them out.
         let texts = [
             mobile.as_deref(),
             number.as_deref(),
@@ -549,7 +548,7 @@ impl User {
     }
 }
 
-/// True for what can be looked up as a username. It may hold what a new one may not.
+/// True for a text that can be looked up as a username; it may be one that a new username may not be.
 #[must_use]
 pub fn is_username(text: &str) -> bool {
     (1..=crate::username::LIMIT).contains(&unique_username(text).len())

@@ -1,5 +1,4 @@
-//! Webhooks: addresses of a workspace's own choice that are told what happens, by calls that are
-//! signed as Standard Webhooks (and Svix) have it.
+//! Webhooks: URLs of a workspace that receive its events, by calls signed as in Standard Webhooks (and Svix).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,27 +22,27 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule, is_visible};
 
-/// Where a webhook is called.
+/// The URL of a webhook.
 pub const URL: TextRule = TextRule::new(Form::Ascii, 1, URL_LIMIT);
 
-/// What people say of a webhook.
+/// A description for people.
 pub const DESCRIPTION: TextRule = TextRule::new(Form::Line, 1, 200);
 
-/// A type of event, by its name.
+/// An event type.
 pub const TYPE: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
-/// The most types of events that one webhook names.
+/// The most event types of one webhook.
 pub const TYPES_LIMIT: usize = 128;
 
-/// What names every type of event.
-pub const EVERY: &str = "*";
+/// Matches every event type.
+pub const ALL_EVENT_TYPES: &str = "*";
 
-/// What the end of a phone is called outside.
+/// Seam's event type for the end of a phone.
 pub const PHONE_DEACTIVATED: &str = "phone.deactivated";
 
-/// How long after an attempt that failed the next one is made: the first is made at once.
-const WAITS: [Duration; 7] = [
-    SECOND_AFTER,
+/// Delays between a failed attempt and the next; the first attempt is made at once.
+const RETRY_DELAYS: [Duration; 7] = [
+    FIRST_RETRY_DELAY,
     Duration::minutes(5),
     Duration::minutes(30),
     Duration::hours(2),
@@ -52,46 +51,46 @@ const WAITS: [Duration; 7] = [
     Duration::hours(10),
 ];
 
-/// How long after the first attempt the second one is made.
-pub const SECOND_AFTER: Duration = Duration::seconds(5);
+/// The delay between the first attempt and the second.
+pub const FIRST_RETRY_DELAY: Duration = Duration::seconds(5);
 
-/// How long one attempt is left to whoever has begun it: longer than any run of theirs lasts.
-pub const HOLD: Duration = Duration::seconds(90);
+/// How long an attempt is leased to its worker: longer than a worker can run.
+pub const LEASE_DURATION: Duration = Duration::seconds(90);
 
-/// After so long without a single success a webhook is switched off, as soon as a delivery has failed for
-/// good: a quiet one is not for its next hiccup.
-pub const GIVE_UP_AFTER: Duration = Duration::days(5);
+/// A webhook without a single success for this long is disabled once a delivery has failed for good; a rarely
+/// used one is not disabled for one failure.
+pub const DISABLE_AFTER: Duration = Duration::days(5);
 
-/// After so long without a single success the schedule alone calls, first attempts too: no other webhook's
-/// first attempts wait for one whose receiver hangs.
-pub const LEFT_TO_SCHEDULE_AFTER: Duration = Duration::minutes(1);
+/// For a webhook without a single success for this long, only the schedule makes calls, also first attempts: a
+/// receiver that hangs must not delay other webhooks.
+pub const SCHEDULE_ONLY_AFTER: Duration = Duration::minutes(1);
 
-/// How long what became of a delivery is kept. What happened longer ago is not delivered any more, so
-/// that nothing is delivered twice because the first time was forgotten.
-pub const KEPT: Duration = Duration::days(30);
+/// How long deliveries are kept. Older events are not delivered any more, so that nothing is delivered twice
+/// because its delivery was forgotten.
+pub const RETENTION: Duration = Duration::days(30);
 
-/// How long an earlier secret signs beside the newest.
-pub const EARLIER_SIGNS: Duration = Duration::hours(24);
+/// How long a former secret still signs beside the current one.
+pub const FORMER_SECRET_SIGNS_FOR: Duration = Duration::hours(24);
 
-/// The most earlier secrets that sign beside the newest.
-const EARLIER_LIMIT: usize = 3;
+/// The most former secrets that still sign.
+const FORMER_SECRET_LIMIT: usize = 3;
 
-/// How many bytes of a reply are kept.
-pub const REPLY_KEPT: usize = 256;
+/// How many bytes of a response are kept.
+pub const RESPONSE_EXCERPT_LIMIT: usize = 256;
 
 string_enum! {
-    /// Why a webhook is switched off.
+    /// Why a webhook is disabled.
     stored Reason {
-        /// Every attempt failed for [`GIVE_UP_AFTER`], and all those of a delivery.
+        /// All attempts failed for [`DISABLE_AFTER`], and so did all attempts of one delivery.
         Failing = "failing",
-        /// Its receiver said that it is gone, by status 410.
+        /// The receiver responded with status 410.
         Gone = "gone",
-        /// An admin has switched it off.
+        /// An admin disabled it.
         ByAdmin = "by_admin",
     }
 }
 
-/// Since when, and why, a webhook is switched off.
+/// Since when and why a webhook is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub struct Disabled {
@@ -101,50 +100,50 @@ pub struct Disabled {
     pub reason: Reason,
 }
 
-/// A webhook. Its secrets stand elsewhere.
+/// A webhook. Its secrets are stored in another row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Its workspace.
     pub workspace_id: WorkspaceId,
     /// Its identifier.
     pub webhook_id: WebhookId,
-    /// Where it is called. It may hold a secret of its receiver's.
+    /// The URL that is called. It may contain a secret of the receiver's.
     pub url: String,
-    /// The types of events that it wants, or [`EVERY`].
+    /// The event types that it receives, or [`ALL_EVENT_TYPES`].
     pub event_types: Vec<String>,
-    /// What people say of it.
+    /// Description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
     /// Who created it.
     pub created_by: Maker,
-    /// Set while it is switched off.
+    /// Set while it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,
     /// Since when every attempt has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Time>,
-    /// Until when an earlier secret signs beside the newest.
+    /// Until when a former secret signs beside the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_secret_until: Option<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// Which names of types are taken.
+/// Which event types a webhook may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventSelection {
-    /// Those that an event can have.
+    /// Those that Handset produces.
     Known,
-    /// Any: Seam's clients also name what never happens here.
+    /// Any: Seam's clients also name types that never occur here.
     Any,
 }
 
-/// What is said of a webhook that is made.
+/// The data of a new webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// See [`Webhook::url`].
@@ -156,16 +155,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `url`, `event_types` (all, unless some are named) and `description`.
-    pub fn read(fields: &mut Fields, names: EventSelection, reach: EgressPolicy) -> Self {
+    /// Reads `url`, `event_types` (default: all) and `description`.
+    pub fn read(fields: &mut Fields, has_event_type: EventSelection, policy: EgressPolicy) -> Self {
         fields.require("url");
-        let url = read_url(fields, reach).unwrap_or_default();
-        let event_types = read_types(fields, names).unwrap_or_else(|| vec![EVERY.to_owned()]);
+        let url = read_url(fields, policy).unwrap_or_default();
+        let event_types = read_types(fields, has_event_type).unwrap_or_else(|| vec![ALL_EVENT_TYPES.to_owned()]);
         Self { url, event_types, description: fields.text("description", DESCRIPTION) }
     }
 }
 
-/// What is to be changed of a webhook.
+/// An edit of a webhook.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edit {
     pub(crate) url: Option<String>,
@@ -175,47 +174,48 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// To switch it off.
+    /// An edit that disables it.
     #[must_use]
-    pub fn switch_off() -> Self {
+    pub fn disable() -> Self {
         Self { enabled: Some(false), ..Self::default() }
     }
 
-    /// Reads what was sent of `url`, `event_types`, `description` and `enabled`.
-    pub fn read(fields: &mut Fields, reach: EgressPolicy) -> Self {
+    /// Reads `url`, `event_types`, `description` and `enabled`, all optional.
+    pub fn read(fields: &mut Fields, policy: EgressPolicy) -> Self {
         Self {
-            url: read_url(fields, reach),
+            url: read_url(fields, policy),
             event_types: read_types(fields, EventSelection::Known),
-            description: fields.edited_text("description", DESCRIPTION),
+            description: fields.text_edit("description", DESCRIPTION),
             enabled: fields.boolean("enabled"),
         }
     }
 }
 
-fn read_url(fields: &mut Fields, reach: EgressPolicy) -> Option<String> {
+fn read_url(fields: &mut Fields, policy: EgressPolicy) -> Option<String> {
     let url = fields.text("url", URL)?;
-    match reach.read_url(&url) {
+    match policy.read_url(&url) {
         Ok(_) => Some(url),
         Err((code, detail)) => {
-            fields.fault("url", code, detail);
+            fields.add_error("url", code, detail);
             None
         }
     }
 }
 
-fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>> {
+fn read_types(fields: &mut Fields, has_event_type: EventSelection) -> Option<Vec<String>> {
     let schema = || {
-        let known = [EVERY, PHONE_DEACTIVATED].into_iter().chain(EventType::ALL.iter().map(|name| name.as_str()));
+        let known =
+            [ALL_EVENT_TYPES, PHONE_DEACTIVATED].into_iter().chain(EventType::ALL.iter().map(|name| name.as_str()));
         let known = json!({"type": "string", "enum": known.collect::<Vec<_>>()});
         json!({"type": "array", "minItems": 1, "maxItems": TYPES_LIMIT, "items": known})
     };
-    let sent = match fields.value_like("event_types", schema)? {
+    let sent = match fields.value_with_schema("event_types", schema)? {
         Value::Array(sent) if sent.is_empty() => {
-            fields.fault("event_types", "too_short", "must name at least one");
+            fields.add_error("event_types", "too_short", "must have at least one entry");
             return None;
         }
         Value::Array(sent) if sent.len() > TYPES_LIMIT => {
-            fields.fault("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
+            fields.add_error("event_types", "too_many", format!("must be at most {TYPES_LIMIT}"));
             return None;
         }
         Value::Array(sent) => sent,
@@ -224,10 +224,10 @@ fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>>
     let _texts = fields.texts("event_types", TYPE)?;
     let mut types: Vec<String> = Vec::new();
     for (at, sent) in sent.iter().enumerate() {
-        // What is no such text is a fault already.
+        // An invalid text was recorded as an error already.
         let Some(name) = sent.as_str().and_then(|text| TYPE.read(text).ok()) else { continue };
-        if names == EventSelection::Known && !is_known(&name) {
-            fields.fault(&format!("event_types.{at}"), "unknown_value", "must be * or a type of event");
+        if has_event_type == EventSelection::Known && !is_known(&name) {
+            fields.add_error(&format!("event_types.{at}"), "unknown_value", "must be * or an event type");
         } else if !types.contains(&name) {
             types.push(name);
         }
@@ -236,70 +236,74 @@ fn read_types(fields: &mut Fields, names: EventSelection) -> Option<Vec<String>>
 }
 
 fn is_known(name: &str) -> bool {
-    name == EVERY || name == PHONE_DEACTIVATED || EventType::parse(name).is_some()
+    name == ALL_EVENT_TYPES || name == PHONE_DEACTIVATED || EventType::parse(name).is_some()
 }
 
-/// True for the end of what Seam calls a phone.
+/// True for the event that Seam knows as the end of a phone.
 #[must_use]
 pub fn is_deactivation(event: &Event) -> bool {
     let platform = event.changes.get("platform").and_then(|change| change.before.as_str());
     event.event_type == EventType::DeviceDeleted && platform != Some(Platform::ThirdParty.as_str())
 }
 
-/// What an event is called outside.
+/// The event type under which an event is published.
 #[must_use]
 pub fn name_of(event: &Event) -> &'static str {
     if is_deactivation(event) { PHONE_DEACTIVATED } else { event.event_type.as_str() }
 }
 
 impl Webhook {
-    /// The host that is called: what of the URL may be told to everybody.
+    /// The host that is called, the part of the URL that everybody may see.
     #[must_use]
     pub fn host(&self) -> String {
         host_of(&self.url).map(|host| host.name).unwrap_or_default()
     }
 
-    /// True if it is to be told of an event. Its own coming into being is no news to it, and neither is
-    /// what was before, or what is longer ago than deliveries are kept.
+    /// True if it receives an event. It does not receive its own creation, events from before that, or events
+    /// older than deliveries are kept.
     #[must_use]
-    pub fn wants(&self, event: &Event, now: Time) -> bool {
+    pub fn receives(&self, event: &Event, now: Time) -> bool {
         let own = event.event_type == EventType::WebhookCreated && event.webhook_id == Some(self.webhook_id);
-        let fresh = event.created_at >= self.created_at && event.created_at.plus(KEPT) > now;
-        self.disabled.is_none() && event.workspace_id == self.workspace_id && fresh && !own && self.names(event)
+        let fresh = event.created_at >= self.created_at && event.created_at.plus(RETENTION) > now;
+        self.disabled.is_none()
+            && event.workspace_id == self.workspace_id
+            && fresh
+            && !own
+            && self.has_event_type(event)
     }
 
-    /// What an event is called to this webhook, and thereby in whose words it is told. The end of a phone is told in
-    /// our own to one that names it so, and does not name it as Seam does too.
+    /// The event type under which this webhook receives an event. The end of a phone comes under our name to a
+    /// webhook that names that type and not Seam's.
     #[must_use]
     pub fn name_of(&self, event: &Event) -> &'static str {
-        let names_seams = [PHONE_DEACTIVATED, EVERY].iter().any(|name| self.has(name));
-        if self.has(event.event_type.as_str()) && !names_seams { event.event_type.as_str() } else { name_of(event) }
+        let names_seam_type = [PHONE_DEACTIVATED, ALL_EVENT_TYPES].iter().any(|name| self.has(name));
+        if self.has(event.event_type.as_str()) && !names_seam_type { event.event_type.as_str() } else { name_of(event) }
     }
 
-    /// True if it takes an event by our own name too, be it that it takes all.
+    /// True if it receives an event under our own name too, by naming it or by receiving all.
     #[must_use]
-    pub fn names_as_ours(&self, event: &Event) -> bool {
-        self.has(EVERY) || self.has(event.event_type.as_str())
+    pub fn receives_own_name(&self, event: &Event) -> bool {
+        self.has(ALL_EVENT_TYPES) || self.has(event.event_type.as_str())
     }
 
     fn has(&self, name: &str) -> bool {
         self.event_types.iter().any(|named| named == name)
     }
 
-    /// A phone's end is known by Seam's name and by our own.
-    fn names(&self, event: &Event) -> bool {
-        self.names_as_ours(event) || self.has(name_of(event))
+    /// True if it names the event's type. The end of a phone has two types, Seam's and ours.
+    fn has_event_type(&self, event: &Event) -> bool {
+        self.receives_own_name(event) || self.has(name_of(event))
     }
 
-    /// True if it has failed for so long that the schedule alone calls it.
+    /// True if it has failed for so long that only the schedule calls it.
     #[must_use]
-    pub fn is_left_to_schedule(&self, now: Time) -> bool {
-        self.failing_since.is_some_and(|since| since.plus(LEFT_TO_SCHEDULE_AFTER) <= now)
+    pub fn is_schedule_only(&self, now: Time) -> bool {
+        self.failing_since.is_some_and(|since| since.plus(SCHEDULE_ONLY_AFTER) <= now)
     }
 
-    /// The webhook once its earlier secrets are forgotten; `None` if none is to be.
+    /// The webhook without its expired former secrets; `None` if none has expired.
     #[must_use]
-    pub fn forgotten(&self, now: Time) -> Option<Self> {
+    pub fn without_expired_secrets(&self, now: Time) -> Option<Self> {
         let over = self.earlier_secret_until.is_some_and(|until| until <= now);
         over.then(|| Self { earlier_secret_until: None, ..self.clone() })
     }
@@ -308,57 +312,57 @@ impl Webhook {
 pub(crate) const GONE: u16 = 410;
 
 string_enum! {
-    /// What became of a delivery.
+    /// The state of a delivery.
     stored DeliveryState {
-        /// It is being made, or will be tried again.
+        /// In progress, or to be retried.
         Pending = "pending",
-        /// Its receiver has taken it.
+        /// The receiver accepted it.
         Succeeded = "succeeded",
-        /// Every attempt failed.
+        /// All attempts failed.
         Failed = "failed",
-        /// It is not tried any more, since its webhook was switched off.
+        /// Not retried, since its webhook was disabled.
         Canceled = "canceled",
     }
 }
 
-/// One call of a receiver, and what it said.
+/// One call of a receiver and its response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Time of its beginning.
+    /// Start time.
     pub at: Time,
-    /// The reply's status, if there was one.
+    /// Status of the response, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why it counts as failed: a stable code.
+    /// Stable code of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How the reply begins. See [`harmless`].
+    /// Start of the response body; see [`sanitize_excerpt`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reply: String,
-    /// How long it took.
+    /// Duration.
     pub milliseconds: i64,
 }
 
 impl Attempt {
-    /// A call that was answered. Redirects are not followed, and count as failures.
+    /// A call that was answered. Redirects are not followed and count as failures.
     #[must_use]
-    pub fn answered(at: Time, status: u16, reply: &[u8], milliseconds: i64) -> Self {
+    pub fn with_response(at: Time, status: u16, reply: &[u8], milliseconds: i64) -> Self {
         let error = match status {
             200..=299 => None,
             300..=399 => Some("redirected"),
             GONE => Some("gone"),
             _ => Some("error_status"),
         };
-        Self { at, status: Some(status), error: error.map(str::to_owned), reply: harmless(reply), milliseconds }
+        Self { at, status: Some(status), error: error.map(str::to_owned), reply: sanitize_excerpt(reply), milliseconds }
     }
 
-    /// A call that was not answered, for a reason with a stable code.
+    /// A call without a response, with a stable code of the reason.
     #[must_use]
-    pub fn unanswered(at: Time, error: &str, milliseconds: i64) -> Self {
+    pub fn without_response(at: Time, error: &str, milliseconds: i64) -> Self {
         Self { at, status: None, error: Some(error.to_owned()), reply: String::new(), milliseconds }
     }
 
-    /// True if the receiver has taken it.
+    /// True if the receiver accepted it.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.error.is_none()
@@ -374,29 +378,29 @@ pub struct Delivery {
     pub webhook_id: WebhookId,
     /// The event.
     pub event_id: EventId,
-    /// What the event is called outside.
+    /// The event type under which it is delivered.
     pub event_type: String,
-    /// Time of its beginning.
+    /// Creation time.
     pub created_at: Time,
-    /// What became of it.
+    /// Its state.
     pub state: DeliveryState,
-    /// How many attempts of the schedule were begun.
+    /// Scheduled attempts that were begun.
     pub attempts: u32,
-    /// How many more an admin has asked for.
+    /// Redeliveries that an admin requested.
     #[serde(default)]
     pub redeliveries: u32,
-    /// The last attempt that came to an end.
+    /// The last completed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt: Option<Attempt>,
-    /// When the next attempt is due, be it that the one that was begun never ended.
+    /// When the next attempt is due, also after one that never completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Time>,
-    /// Who is at it: drawn anew for each attempt.
+    /// Lease of the attempt in progress, with a new identifier for each attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Uuid>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -404,7 +408,7 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery whose first attempt is due.
     #[must_use]
-    pub fn due(webhook: &Webhook, event: &Event, now: Time) -> Self {
+    pub fn new_due(webhook: &Webhook, event: &Event, now: Time) -> Self {
         Self {
             workspace_id: webhook.workspace_id,
             webhook_id: webhook.webhook_id,
@@ -422,26 +426,31 @@ impl Delivery {
         }
     }
 
-    /// True if another attempt is to be made by now.
+    /// True if an attempt is due.
     #[must_use]
     pub fn is_due(&self, now: Time) -> bool {
         self.state == DeliveryState::Pending && self.next_at.is_some_and(|at| at <= now)
     }
 
-    /// The delivery while its next attempt is made.
+    /// The delivery with its next attempt in progress.
     #[must_use]
-    pub fn taken_up(&self, lease: Uuid, now: Time) -> Self {
-        Self { attempts: self.attempts + 1, lease: Some(lease), next_at: Some(now.plus(HOLD)), ..self.clone() }
+    pub fn with_attempt_started(&self, lease: Uuid, now: Time) -> Self {
+        Self {
+            attempts: self.attempts + 1,
+            lease: Some(lease),
+            next_at: Some(now.plus(LEASE_DURATION)),
+            ..self.clone()
+        }
     }
 
-    /// The delivery after the attempt that was begun under a lease; `None` if it is in other hands by now.
+    /// The delivery after an attempt under a lease; `None` if another worker has it by now.
     #[must_use]
-    pub fn after(&self, lease: Uuid, attempt: &Attempt) -> Option<Self> {
+    pub fn with_attempt_result(&self, lease: Uuid, attempt: &Attempt) -> Option<Self> {
         let _own = self.lease.filter(|held| *held == lease)?;
         let mut after = Self { last_attempt: Some(attempt.clone()), lease: None, next_at: None, ..self.clone() };
         if attempt.succeeded() {
             after.state = DeliveryState::Succeeded;
-        } else if let Some(wait) = wait_after(self.attempts) {
+        } else if let Some(wait) = retry_delay_after(self.attempts) {
             let ended = attempt.at.plus(Duration::milliseconds(attempt.milliseconds));
             after.next_at = Some(ended.plus(wait));
         } else {
@@ -450,10 +459,10 @@ impl Delivery {
         Some(after)
     }
 
-    /// The delivery after an attempt that an admin asked for, beside the schedule: a success is one, and
-    /// after a failure all goes on as it would have.
+    /// The delivery after an attempt that an admin requested: a success ends it, and a failure leaves the
+    /// schedule unchanged.
     #[must_use]
-    pub fn redelivered(&self, attempt: &Attempt) -> Self {
+    pub fn with_redelivery_result(&self, attempt: &Attempt) -> Self {
         let known = Self { last_attempt: Some(attempt.clone()), redeliveries: self.redeliveries + 1, ..self.clone() };
         if attempt.succeeded() {
             Self { state: DeliveryState::Succeeded, next_at: None, lease: None, ..known }
@@ -462,7 +471,7 @@ impl Delivery {
         }
     }
 
-    /// The delivery once its webhook is switched off: what is not over is not tried any more.
+    /// The delivery after its webhook was disabled: it is not retried.
     #[must_use]
     pub fn canceled(&self) -> Self {
         if self.state == DeliveryState::Pending {
@@ -472,25 +481,25 @@ impl Delivery {
         }
     }
 
-    /// True if the second attempt comes next, which is made without waiting for the schedule.
+    /// True if the next attempt is the second, which does not wait for the schedule.
     #[must_use]
-    pub fn is_tried_again_soon(&self) -> bool {
+    pub fn retries_immediately(&self) -> bool {
         self.state == DeliveryState::Pending && self.attempts == 1
     }
 }
 
-/// How long after so many attempts that failed the next one is made; `None` if it was the last.
+/// The delay after this many failed attempts; `None` after the last.
 #[must_use]
-pub fn wait_after(attempts: u32) -> Option<Duration> {
+pub fn retry_delay_after(attempts: u32) -> Option<Duration> {
     let at = usize::try_from(attempts.checked_sub(1)?).ok()?;
-    WAITS.get(at).copied()
+    RETRY_DELAYS.get(at).copied()
 }
 
-/// How a reply begins, as a text that does no harm where it is shown: at most [`REPLY_KEPT`] bytes, on one
-/// line, without what does not show or turns the direction of writing.
+/// The start of a response body, made safe to show: at most [`RESPONSE_EXCERPT_LIMIT`] bytes on one line, without invisible
+/// characters or ones that change the writing direction.
 #[must_use]
-pub fn harmless(reply: &[u8]) -> String {
-    let start = &reply[..reply.len().min(REPLY_KEPT)];
+pub fn sanitize_excerpt(reply: &[u8]) -> String {
+    let start = &reply[..reply.len().min(RESPONSE_EXCERPT_LIMIT)];
     let mut text = String::new();
     for c in String::from_utf8_lossy(start).chars() {
         let c = match c {
@@ -498,7 +507,7 @@ pub fn harmless(reply: &[u8]) -> String {
             c if is_visible(c) => c,
             _ => '\u{FFFD}',
         };
-        if text.len() + c.len_utf8() > REPLY_KEPT {
+        if text.len() + c.len_utf8() > RESPONSE_EXCERPT_LIMIT {
             break;
         }
         text.push(c);
@@ -506,29 +515,29 @@ pub fn harmless(reply: &[u8]) -> String {
     text.trim().to_owned()
 }
 
-/// The secrets by which a webhook's calls are signed.
+/// The secrets that sign a webhook's calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
-    /// The newest.
+    /// The current one.
     pub current: String,
-    /// Those before, the newest first, each until its time is over.
+    /// Former ones, newest first, each until it expires.
     #[serde(default)]
     pub earlier: Vec<FormerSecret>,
 }
 
-/// A secret that was replaced.
+/// A replaced secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerSecret {
     /// The secret.
     pub secret: String,
-    /// Until when it signs beside the newest.
+    /// Until when it signs beside the current one.
     pub until: Time,
 }
 
-/// What a secret begins with.
+/// Prefix of a secret.
 const PREFIX: &str = "whsec_";
 
-/// A new secret of 192 random bits, in the form that the verifiers of Standard Webhooks take.
+/// A new secret of 192 random bits, in the format of Standard Webhooks.
 #[must_use]
 pub fn new_secret(random: Random) -> String {
     let mut bytes = [0; 24];
@@ -537,38 +546,37 @@ pub fn new_secret(random: Random) -> String {
 }
 
 impl Secrets {
-    /// One secret alone.
+    /// Secrets with a current one only.
     #[must_use]
-    pub fn of(current: String) -> Self {
+    pub fn with_current(current: String) -> Self {
         Self { current, earlier: Vec::new() }
     }
 
-    /// The secrets with a new one; what was the newest signs beside it for a while.
+    /// The secrets with a new current one; the previous one still signs for a while.
     #[must_use]
     pub fn rotated(&self, fresh: String, now: Time) -> Self {
-        let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(EARLIER_SIGNS) };
-        let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
-        Self { current: fresh, earlier: [replaced].into_iter().chain(kept).take(EARLIER_LIMIT).collect() }
+        let replaced = FormerSecret { secret: self.current.clone(), until: now.plus(FORMER_SECRET_SIGNS_FOR) };
+        let valid = self.earlier.iter().filter(|earlier| earlier.until > now).cloned();
+        Self { current: fresh, earlier: [replaced].into_iter().chain(valid).take(FORMER_SECRET_LIMIT).collect() }
     }
 
-    /// The secrets without those whose time is over.
+    /// The secrets without expired ones.
     #[must_use]
-    pub fn at(&self, now: Time) -> Self {
-        let kept = self.earlier.iter().filter(|earlier| earlier.until > now).cloned().collect();
-        Self { current: self.current.clone(), earlier: kept }
+    pub fn valid_at(&self, now: Time) -> Self {
+        let valid = self.earlier.iter().filter(|earlier| earlier.until > now).cloned().collect();
+        Self { current: self.current.clone(), earlier: valid }
     }
 
-    /// The signatures of a call, the newest secret's first, with spaces between.
+    /// The signatures of a call, the current secret's first, separated by spaces.
     #[must_use]
     pub fn signatures(&self, id: &str, seconds: i64, body: &[u8], now: Time) -> String {
-        let valid = self.at(now);
+        let valid = self.valid_at(now);
         let secrets = [&valid.current].into_iter().chain(valid.earlier.iter().map(|earlier| &earlier.secret));
         secrets.filter_map(|secret| signature(secret, id, seconds, body)).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The signature of a call by a secret: of its identifier, its time and its body; `None` if the text is no
-/// secret.
+/// The signature of a call's identifier, time and body; `None` if the secret is malformed.
 #[must_use]
 pub fn signature(secret: &str, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
     let key = STANDARD.decode(secret.strip_prefix(PREFIX)?).ok()?;

@@ -1,4 +1,4 @@
-//! Tenants, and what each has settled for itself.
+//! Workspaces (tenants) and their settings.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{EMAIL, Form, MOBILE, SERVICE_LEVEL, TextRule};
 
-/// The most messages a day that an operator or a workspace can set.
+/// The largest daily message quota that an operator or a workspace can set.
 pub const QUOTA_MAX: u32 = 10_000_000;
 
 /// A workspace's name.
@@ -24,26 +24,26 @@ pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 /// The most service levels.
 pub const SERVICE_LEVEL_LIMIT: usize = 20;
 
-/// The fewest and the most days that deleted things are kept.
+/// The fewest and the most days that deleted objects are kept.
 pub const RETENTION_DAYS: (i64, i64) = (1, 3650);
 
-/// The fewest and the most days that an invitation counts.
+/// The fewest and the most days that an invitation is valid.
 pub const INVITATION_DAYS: (i64, i64) = (1, 365);
 
 /// The fewest and the most wrong PINs before a lock.
 pub const PIN_FAILURES: (i64, i64) = (3, 100);
 
-/// The fewest and the most days of silence before the rule for silent devices takes hold.
+/// The fewest and the most days of silence for the rule for silent devices.
 pub const SILENT_DAYS: (i64, i64) = (7, 3650);
 
-/// How many wrong PINs in a row lock a user, unless the workspace says otherwise.
+/// The number of wrong PINs in a row that lock a user, unless the workspace sets another one.
 pub const DEFAULT_PIN_LIMIT: u32 = 10;
 
 /// How often the rule for silent devices is applied.
 pub const SILENT_RULE_EVERY: Duration = Duration::hours(24);
 
 string_enum! {
-    /// What is done to devices that are silent.
+    /// What the rule does to silent devices.
     stored SilentAction {
         /// They are blocked.
         Block = "block",
@@ -52,26 +52,26 @@ string_enum! {
     }
 }
 
-/// What is done to devices that have not come for long. Off unless a workspace wants it.
+/// The rule for devices that have not checked in for long. Off unless a workspace sets it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SilentRule {
-    /// After so many days without a login.
+    /// Days without a login.
     pub after_days: i64,
-    /// What is done.
+    /// What is done to the devices.
     pub action: SilentAction,
 }
 
 impl SilentRule {
-    /// What it takes to set such a rule, whatever it does to devices; and so for the rule to go on.
+    /// The permission that setting the rule requires; the rule stops when its author loses it.
     pub const PERMISSION: Permission = Permission::DevicesManage;
 
-    /// The moment before which the last login of a silent device was.
+    /// A device whose last login is before this time is silent.
     #[must_use]
     pub fn silent_before(&self, now: Time) -> Time {
         now.minus(Duration::days(self.after_days))
     }
 
-    /// The reason that stands on what the rule has done.
+    /// The reason recorded on what the rule has done.
     #[must_use]
     pub fn reason(&self) -> String {
         format!("silent for over {} days", self.after_days)
@@ -85,37 +85,37 @@ pub struct Workspace {
     pub workspace_id: WorkspaceId,
     /// Its name.
     pub name: String,
-    /// True for a workspace to try things in.
+    /// True for a sandbox workspace.
     pub sandbox: bool,
-    /// Time of its creation.
+    /// Creation time.
     pub created_at: Time,
     /// How many members have the role `admin`.
     pub admin_count: u32,
     /// How many profiles it has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub profile_count: u32,
-    /// The profile of users who have none of their own; one of its profiles as soon as it has any.
+    /// The profile of users without their own; one of its profiles as soon as it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_profile_id: Option<ProfileId>,
-    /// What it has settled.
+    /// Its settings.
     #[serde(default)]
     pub settings: Settings,
-    /// When the rule for silent devices is to be applied next; while there is one.
+    /// When the rule for silent devices is next applied, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_at: Option<Time>,
-    /// How far the rule has got, if its time was over before it was applied to all.
+    /// Cursor at which the rule continues, if the last run did not finish in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_cursor: Option<String>,
-    /// Who set the rule for silent devices: it acts in their name, and only while they may do what it does. A
-    /// rule that an earlier release has stored has nobody.
+    /// Who set the rule for silent devices: it acts in their name, and only while they have the permission.
+    /// Unknown for rules of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_by: Option<Maker>,
-    /// Since when the rule rests until somebody sets it anew, if whoever set it may no longer do what it does.
+    /// Since when the rule pauses until it is set again, because its author no longer has the permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_paused_at: Option<Time>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
@@ -125,42 +125,42 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// What a workspace has settled; what it has not is as the deployment says.
+/// A workspace's settings; the deployment's defaults apply to the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// How many days deleted devices and users are kept.
+    /// Days for which deleted devices and users are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i64>,
-    /// How many days an invitation counts.
+    /// Days for which an invitation is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_days: Option<i64>,
-    /// The address that its e-mails come from: one that the operator allows.
+    /// Sender address of its e-mails; one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
-    /// What its texts come from, a name of at most 11 letters and digits or a number: one that the operator allows.
+    /// Sender of its texts, a name of at most 11 letters and digits or a number; one that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms_sender: Option<String>,
-    /// The most e-mails a day, below what the operator allows.
+    /// Daily e-mail quota, below the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emails_per_day: Option<u32>,
-    /// The most texts a day, below what the operator allows.
+    /// Daily text quota, below the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texts_per_day: Option<u32>,
-    /// What is done to silent devices.
+    /// The rule for silent devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_devices: Option<SilentRule>,
     /// How many wrong PINs in a row lock a user; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_limit: Option<u32>,
-    /// The names that a user's service level may have.
+    /// The service levels that a user can have.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub service_levels: BTreeSet<String>,
-    /// The oldest versions that do not make a warning.
+    /// The oldest app and OS versions without a warning.
     #[serde(default, skip_serializing_if = "MinimumVersions::is_empty")]
     pub minimum_versions: MinimumVersions,
 }
 
-/// The oldest versions that are as they should be; what is not set is any.
+/// The oldest versions without a warning; `None` for any.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MinimumVersions {
     /// Of our app.
@@ -181,30 +181,30 @@ impl MinimumVersions {
 }
 
 impl Settings {
-    /// How long deleted things are kept.
+    /// How long deleted objects are kept.
     #[must_use]
     pub fn retention(&self, deployed: Duration) -> Duration {
         self.retention_days.map_or(deployed, Duration::days)
     }
 
-    /// How long an invitation counts.
+    /// How long an invitation is valid.
     #[must_use]
     pub fn invitation_lifetime(&self, deployed: Duration) -> Duration {
         self.invitation_days.map_or(deployed, Duration::days)
     }
 
-    /// True if so many wrong PINs in a row lock a user.
+    /// True if this many wrong PINs in a row lock a user.
     #[must_use]
     pub fn locks_at(&self, failures: u32) -> bool {
         let limit = self.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT);
         limit > 0 && failures >= limit
     }
 
-    /// Lets pass a service level that the workspace knows.
+    /// Checks that a service level is one of the workspace's.
     ///
     /// # Errors
-    /// A fault of `service_level`.
-    pub fn require_level(&self, level: &str) -> Result<(), DomainError> {
+    /// An invalid `service_level`.
+    pub fn require_service_level(&self, level: &str) -> Result<(), DomainError> {
         if self.service_levels.contains(level) {
             return Ok(());
         }
@@ -218,8 +218,8 @@ impl Settings {
     }
 }
 
-/// What an admin changes of a workspace. An outer `None` leaves it; an inner one goes back to what
-/// the deployment says.
+/// An admin's edit of a workspace. An outer `None` leaves a setting as it is; an inner one returns to the
+/// deployment's default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkspaceEdit {
     /// See [`Workspace::name`].
@@ -247,17 +247,17 @@ pub struct WorkspaceEdit {
 }
 
 impl WorkspaceEdit {
-    /// Reads the fields of an edit. The caller asks for the faults.
+    /// Reads the fields of an edit. The caller collects the errors from `fields`.
     pub fn read(fields: &mut Fields) -> Self {
         let name = fields.text("name", NAME);
         if fields.is_null("name") {
-            fields.fault("name", "missing", "cannot be removed");
+            fields.add_error("name", "missing", "cannot be removed");
         }
         Self {
             name,
-            retention_days: fields.edited_integer("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
-            invitation_days: fields.edited_integer("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
-            sender: fields.edited_text("sender", EMAIL),
+            retention_days: fields.integer_edit("retention_days", RETENTION_DAYS.0, RETENTION_DAYS.1),
+            invitation_days: fields.integer_edit("invitation_days", INVITATION_DAYS.0, INVITATION_DAYS.1),
+            sender: fields.text_edit("sender", EMAIL),
             sms_sender: read_sms_sender(fields),
             emails_per_day: read_quota(fields, "emails_per_day"),
             texts_per_day: read_quota(fields, "texts_per_day"),
@@ -269,8 +269,8 @@ impl WorkspaceEdit {
     }
 }
 
-/// The senders that the operator lets workspaces use: other tenants share the account, so nobody writes in
-/// whose name they like. Never shown to workspaces, since an entry may be another tenant's.
+/// The senders that the operator allows workspaces to use: tenants share the account, so nobody may send in
+/// another's name. Never shown to workspaces, since an entry may be another tenant's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedSenders {
     /// Addresses that e-mails may come from.
@@ -279,58 +279,58 @@ pub struct AllowedSenders {
     pub sms: Vec<String>,
 }
 
-/// A sender that the operator has not named.
+/// A sender that the operator does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderNotAllowed;
 
 impl SenderNotAllowed {
-    /// Its stable code: of a field, and of a message that was not sent.
+    /// Stable code, of a field and of a message that was not sent.
     pub const CODE: &'static str = "sender_not_allowed";
 }
 
 impl AllowedSenders {
-    /// The address of a workspace's e-mails, as the operator writes it; `None` for the deployment's own.
+    /// The sender address of a workspace's e-mails, as the operator writes it; `None` for the deployment's own.
     ///
     /// # Errors
-    /// The operator has not named it, or does so no more.
+    /// The operator does not allow it, or no longer does.
     pub fn email<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
-        listed(&self.email, settings.sender.as_deref())
+        find_allowed(&self.email, settings.sender.as_deref())
     }
 
-    /// The sender of a workspace's texts, as the operator writes it; `None` for whatever the network chooses.
+    /// The sender of a workspace's texts, as the operator writes it; `None` to let the network choose.
     ///
     /// # Errors
-    /// The operator has not named it, or does so no more.
+    /// The operator does not allow it, or no longer does.
     pub fn sms<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
-        listed(&self.sms, settings.sms_sender.as_deref())
+        find_allowed(&self.sms, settings.sms_sender.as_deref())
     }
 
-    /// Notes a fault of each sender of an edit that the operator has not named.
+    /// Records an error for each sender of an edit that the operator does not allow.
     pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
-        let wanted = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
-        for (field, list, sender) in wanted {
+        let requested = [("sender", &self.email, &edit.sender), ("sms_sender", &self.sms, &edit.sms_sender)];
+        for (field, list, sender) in requested {
             let sender = sender.as_ref().and_then(Option::as_deref);
-            if listed(list, sender).is_err() {
-                fields.fault(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
+            if find_allowed(list, sender).is_err() {
+                fields.add_error(field, SenderNotAllowed::CODE, "must be one of the senders that the operator allows");
             }
         }
     }
 }
 
-fn listed<'a>(list: &'a [String], wanted: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
-    let Some(wanted) = wanted else {
+fn find_allowed<'a>(list: &'a [String], requested: Option<&str>) -> Result<Option<&'a str>, SenderNotAllowed> {
+    let Some(requested) = requested else {
         return Ok(None);
     };
-    let same = |listed: &&String| listed.eq_ignore_ascii_case(wanted);
-    list.iter().find(same).map(|listed| Some(listed.as_str())).ok_or(SenderNotAllowed)
+    let same = |find_allowed: &&String| find_allowed.eq_ignore_ascii_case(requested);
+    list.iter().find(same).map(|find_allowed| Some(find_allowed.as_str())).ok_or(SenderNotAllowed)
 }
 
-/// A text's sender: an alphanumeric name as the GSM standard allows (3GPP TS 23.040, 9.1.2.5: 11
-/// characters), with a letter as Amazon SNS asks, or a number of one's own.
+/// A sender of texts: an alphanumeric name as GSM allows (3GPP TS 23.040, 9.1.2.5: 11 characters), with a
+/// letter as Amazon SNS requires, or an own number.
 const SMS_SENDER: TextRule = TextRule::new(Form::Ascii, 1, 16);
 
 fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
-    let sender = fields.edited_text("sms_sender", SMS_SENDER)?;
+    let sender = fields.text_edit("sms_sender", SMS_SENDER)?;
     let is_name = |text: &str| {
         text.len() <= 11
             && text.chars().all(|c| c.is_ascii_alphanumeric())
@@ -339,7 +339,7 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
     match sender {
         Some(text) if !is_name(&text) && MOBILE.read(&text).is_err() => {
             let detail = "must be a name of at most 11 letters and digits, or a number such as +49 170 1234567";
-            fields.fault("sms_sender", "invalid_format", detail);
+            fields.add_error("sms_sender", "invalid_format", detail);
             None
         }
         Some(text) => Some(Some(MOBILE.read(&text).unwrap_or(text))),
@@ -348,7 +348,7 @@ fn read_sms_sender(fields: &mut Fields) -> Option<Option<String>> {
 }
 
 fn read_quota(fields: &mut Fields, name: &str) -> Option<Option<u32>> {
-    let quota = fields.edited_integer(name, 0, i64::from(QUOTA_MAX))?;
+    let quota = fields.integer_edit(name, 0, i64::from(QUOTA_MAX))?;
     Some(quota.and_then(|quota| u32::try_from(quota).ok()))
 }
 
@@ -359,16 +359,16 @@ fn read_silent_rule(fields: &mut Fields) -> Option<Option<SilentRule>> {
     let mut inner = fields.object("silent_devices")?;
     let after_days = inner.integer("after_days", SILENT_DAYS.0, SILENT_DAYS.1);
     inner.require("after_days");
-    let action = inner.required_word("action");
-    fields.faults_of("silent_devices", inner);
+    let action = inner.required_enum("action");
+    fields.take_errors_of("silent_devices", inner);
     Some(Some(SilentRule { after_days: after_days?, action: action? }))
 }
 
 fn read_pin_limit(fields: &mut Fields) -> Option<Option<u32>> {
-    let limit = fields.edited_integer("pin_limit", 0, PIN_FAILURES.1)?;
+    let limit = fields.integer_edit("pin_limit", 0, PIN_FAILURES.1)?;
     if limit.is_some_and(|limit| (1..PIN_FAILURES.0).contains(&limit)) {
         let detail = format!("must be 0 for never, or from {} to {}", PIN_FAILURES.0, PIN_FAILURES.1);
-        fields.fault("pin_limit", "out_of_range", detail);
+        fields.add_error("pin_limit", "out_of_range", detail);
         return None;
     }
     Some(limit.and_then(|limit| u32::try_from(limit).ok()))
@@ -380,7 +380,7 @@ fn read_service_levels(fields: &mut Fields) -> Option<BTreeSet<String>> {
     }
     let levels: BTreeSet<String> = fields.texts("service_levels", SERVICE_LEVEL)?.into_iter().collect();
     if levels.len() > SERVICE_LEVEL_LIMIT {
-        fields.fault("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
+        fields.add_error("service_levels", "too_many", format!("must be at most {SERVICE_LEVEL_LIMIT}"));
         return None;
     }
     Some(levels)
@@ -399,8 +399,8 @@ fn read_minimum_versions(fields: &mut Fields) -> Option<MinimumVersions> {
         ios: read_minimum(&mut inner, "ios"),
         android: read_minimum(&mut inner, "android"),
     };
-    inner.refuse_others();
-    fields.faults_of("minimum_versions", inner);
+    inner.deny_unknown();
+    fields.take_errors_of("minimum_versions", inner);
     Some(versions)
 }
 
@@ -408,16 +408,16 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
     let version = fields.text(name, MINIMUM_VERSION)?;
     let is_version = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     if !is_version {
-        fields.fault(name, "invalid_format", "must be numbers with dots between, such as 17.5");
+        fields.add_error(name, "invalid_format", "must be numbers with dots between, such as 17.5");
         return None;
     }
     Some(version)
 }
 
-/// The workspace once its rule for silent devices has got so far; `None` for to the end, after which
-/// it rests.
+/// The workspace after a run of its rule for silent devices that stopped at a cursor; `None` if the run
+/// finished, so that the next one is scheduled.
 #[must_use]
-pub fn silent_rule_applied(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
+pub fn after_silent_rule_run(workspace: &Workspace, cursor: Option<String>, now: Time) -> Workspace {
     let mut after = workspace.clone();
     if cursor.is_none() {
         after.silent_rule_at = workspace.settings.silent_devices.as_ref().map(|_| now.plus(SILENT_RULE_EVERY));

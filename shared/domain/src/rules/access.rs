@@ -161,7 +161,7 @@ impl Caller {
     }
 
     fn by(self, token: &Token) -> Self {
-        Self { token_id: Some(token.token_id), permissions: token.lets_through(self.permissions), ..self }
+        Self { token_id: Some(token.token_id), permissions: token.restrict(self.permissions), ..self }
     }
 
     /// True if they may have phones wiped, or reset, which destroys what is on them as well.

@@ -89,8 +89,8 @@ impl TokenChange {
     #[must_use]
     pub fn of_row(self, before: Option<PushToken>, device: &Device, now: Time) -> Option<RowChange<PushToken>> {
         let after = match self {
-            Self::New(token) => PushToken::given(device, token, before.as_ref(), now),
-            Self::EnableAgain => before.clone()?.due(now),
+            Self::New(token) => PushToken::new_for(device, token, before.as_ref(), now),
+            Self::EnableAgain => before.clone()?.with_check_due(now),
         };
         Some(RowChange { before, after })
     }
@@ -113,7 +113,7 @@ pub struct CheckInReads {
 pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads {
     let allowed = device.access() == DeviceAccess::Allowed;
     CheckInReads {
-        commands: device.commands.iter().any(|open| open.is_news(now)),
+        commands: device.commands.iter().any(|open| open.changes_when_delivered(now)),
         user: allowed
             && (report.pin_failures.is_some_and(|failures| failures > device.pin_failures)
                 || new_config(device, report).is_some()),
@@ -126,7 +126,7 @@ fn new_usage<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a Usage
 }
 
 fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a String> {
-    report.config_version.as_ref().filter(|version| device.is_newly_in_place(version))
+    report.config_version.as_ref().filter(|version| device.is_newly_installed(version))
 }
 
 /// What was read for a check-in, as [`needs`] asks.
@@ -197,8 +197,8 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
         count(&mut after, report, found, &mut change, context);
         install(&mut after, report, found, &mut change, context);
     }
-    let served = found.commands.iter().filter(|command| command.is_served(context.at));
-    let told = apply_to_all(&after, served, Trigger::Served, context);
+    let served = found.commands.iter().filter(|command| command.is_deliverable(context.at));
+    let told = apply_to_all(&after, served, Trigger::Delivered, context);
     after = told.device;
     change.commands = told.commands;
     change.events.extend(told.events);
@@ -224,28 +224,28 @@ fn noted(
 ) -> Option<TokenChange> {
     let confirmed = after.enrolment.take().is_some();
     let kind = if confirmed { EventType::DeviceConfirmed } else { EventType::DeviceUpdated };
-    let mut event = context.event(kind).about_device(after.device_id, after.user_id);
+    let mut event = context.event(kind).with_device(after.device_id, after.user_id);
     if let Some(version) = &report.os_version {
-        event.change("os_version", after.os_version.as_str(), version.as_str());
+        event.add_change("os_version", after.os_version.as_str(), version.as_str());
         after.os_version.clone_from(version);
     }
     if let Some(version) = &report.app_version {
-        event.change("app_version", after.app_version.clone(), version.as_str());
+        event.add_change("app_version", after.app_version.clone(), version.as_str());
         after.app_version = Some(version.clone());
     }
     if let Some(failures) = report.pin_failures {
-        event.change("pin_failures", after.pin_failures, failures);
+        event.add_change("pin_failures", after.pin_failures, failures);
         after.pin_failures = failures;
     }
-    let token = match (new_token(after, report), Push::enabled_again(after, context.at)) {
+    let token = match (new_token(after, report), Push::re_enabled(after, context.at)) {
         (Some(token), _) => {
-            event.change_of("push_token");
+            event.add_changed_field("push_token");
             after.push_token_hash = Some(Hash::of(&token));
             after.push = Push::of_token(true, context.at);
             Some(TokenChange::New(token))
         }
         (None, Some(push)) => {
-            event.change("push.reason", after.push.reason.as_str(), push.reason.as_str());
+            event.add_change("push.reason", after.push.reason.as_str(), push.reason.as_str());
             after.push = push;
             Some(TokenChange::EnableAgain)
         }
@@ -271,13 +271,13 @@ fn count(
     let month = month(context.at);
     let (workspace, user) = (after.workspace_id, after.user_id);
     for (before, of) in [(&found.usage, UsageScope::User(user)), (&found.total, UsageScope::shard_of(user))] {
-        let counted = Usage::after(before.as_ref(), workspace, of, &month, usage);
+        let counted = Usage::with_report(before.as_ref(), workspace, of, &month, usage);
         change.usage.push(RowChange { before: before.clone(), after: counted });
     }
-    let mut event = context.event(EventType::UserUsageReported).about_device(after.device_id, user);
+    let mut event = context.event(EventType::UserUsageReported).with_device(after.device_id, user);
     // What was added: what it was before stands in no row of its own.
     for (kind, number) in &usage.counts {
-        event.change(kind.as_str(), serde_json::Value::Null, *number);
+        event.add_change(kind.as_str(), serde_json::Value::Null, *number);
     }
     change.events.push(event);
     after.usage_sequence = Some(usage.sequence);
@@ -294,9 +294,9 @@ fn install(
     let Some(version) = new_config(after, report) else {
         return;
     };
-    let mut event = context.event(EventType::DeviceConfigInstalled).about_device(after.device_id, after.user_id);
-    event.change("config_version", after.config.clone(), version.as_str());
-    *after = after.clone().with_in_place(version);
+    let mut event = context.event(EventType::DeviceConfigInstalled).with_device(after.device_id, after.user_id);
+    event.add_change("config_version", after.config.clone(), version.as_str());
+    *after = after.clone().with_installed_version(version);
     change.events.push(event);
     if let Some((user, ..)) = found.user.as_ref().filter(|(user, ..)| user.client.removed_at.is_none()) {
         let mut downloaded = user.clone();

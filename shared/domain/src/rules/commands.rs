@@ -4,10 +4,10 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::CommandId;
 use crate::models::command::{
-    AGAIN_AFTER, Command, CommandKind, CommandRequest, FailedCommand, HistoryEntry, OpenCommand, Transition, Trigger,
-    UnconfirmedWipe, again_at, step,
+    Command, CommandKind, CommandRequest, FailedCommand, HistoryEntry, OpenCommand, REDELIVERY_INTERVAL, Transition,
+    Trigger, UnconfirmedWipe, next_delivery, transition,
 };
-use crate::models::device::{Device, DeviceWithCommands, Erasure, pending_for};
+use crate::models::device::{Device, DeviceWithCommands, Erasure, find_pending_command};
 use crate::models::event::{Event, EventType};
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
@@ -106,20 +106,20 @@ pub(crate) fn enqueue(
     let device = &phone.device;
     let anew = order.kind == CommandKind::Wipe && device.unconfirmed_wipe().is_some() && !device.replaced;
     if !anew {
-        device.require_there()?;
+        device.require_not_deleted()?;
     }
     if device.erased.is_some() {
         return Err(DomainError::DeviceErased);
     }
-    if let Some(pending) = pending_for(device, order.kind, context.at) {
+    if let Some(pending) = find_pending_command(device, order.kind, context.at) {
         return Ok(Enqueued::Pending(pending.command_id));
     }
     let (failed, outlived): (Vec<_>, Vec<_>) = phone
-        .open
+        .open_commands
         .iter()
         .filter(|open| open.kind == order.kind || open.again_at.is_some())
         .partition(|open| open.again_at.is_some());
-    let mut result = Box::new(apply_to_all(device, outlived, Trigger::TimeIsUp, context));
+    let mut result = Box::new(apply_to_all(device, outlived, Trigger::Expired, context));
     failed.into_iter().for_each(|failed| result.give_up(failed));
     let command = Box::new(result.queue(order, command_id, context));
     Ok(Enqueued::Queued { command, result })
@@ -164,7 +164,7 @@ impl TransitionResult {
             deleted.purge_after = deleted.purge_after.max(command.expires_at);
         }
         let mut event = command.event(EventType::CommandQueued, context);
-        event.change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
+        event.add_change("expires_at", serde_json::Value::Null, command.expires_at.to_string());
         event.private.reason.clone_from(&order.reason);
         self.events.push(event);
         self.commands.push(RowChange::new(command.clone()));
@@ -185,7 +185,7 @@ struct AppliedTransition {
 /// credential is worth nothing any more, and the device keeps its place.
 ///
 /// # Errors
-/// `CommandOver` if [`step`] refuses.
+/// `CommandOver` if [`transition`] refuses.
 pub fn apply(
     device: &Device,
     command: &Command,
@@ -207,23 +207,23 @@ fn apply_to_one(
     detail: Option<String>,
     context: &EventContext,
 ) -> Result<Option<AppliedTransition>, DomainError> {
-    if matches!(trigger, Trigger::Reported(outcome) if command.has_just_been(outcome)) {
+    if matches!(trigger, Trigger::Reported(outcome) if command.has_result(outcome)) {
         return Ok(None);
     }
     let deleted = device.deleted.is_some();
     // With what happened by it, which of a wipe that has failed may be less than a new state.
-    let (state, late, happened) = match step(command.kind, command.state, deleted, trigger) {
-        Transition::Same => return Ok(None),
+    let (state, late, happened) = match transition(command.kind, command.state, deleted, trigger) {
+        Transition::Unchanged => return Ok(None),
         Transition::Refused => return Err(DomainError::CommandOver(command.state)),
-        Transition::Counted => (command.state, false, CommandState::Deferred),
-        Transition::Again => (command.state, false, CommandState::Delivered),
+        Transition::CountDeferral => (command.state, false, CommandState::Deferred),
+        Transition::Redeliver => (command.state, false, CommandState::Delivered),
         Transition::To(state) => (state, false, state),
-        Transition::Late(state) => (state, true, state),
+        Transition::LateTo(state) => (state, true, state),
     };
     let mut after = command.clone();
     after.state = state;
     after.late |= late;
-    if trigger == Trigger::NotNow {
+    if trigger == Trigger::Deferred {
         after.deferrals += 1;
     }
     if detail.is_some() {
@@ -231,8 +231,8 @@ fn apply_to_one(
     }
     let kept = || command.credential_hash.clone().unwrap_or_else(|| device.credential_hash.clone());
     after.credential_hash = (!state.is_open()).then(kept);
-    after.again_at = again_at(deleted, command, state, late, trigger, context.at);
-    after.remember(HistoryEntry { state: happened, at: context.at, by: context.actor, late });
+    after.again_at = next_delivery(deleted, command, state, late, trigger, context.at);
+    after.add_history(HistoryEntry { state: happened, at: context.at, by: context.actor, late });
     let mut changed = device.clone();
     changed.note(&after);
     if state == CommandState::Succeeded
@@ -245,9 +245,9 @@ fn apply_to_one(
         changed.enrolment = None;
     }
     let mut event = command.event(event_type(happened), context);
-    event.change("state", command.state.as_str(), state.as_str());
-    event.change("late", command.late, after.late);
-    event.change("deferrals", command.deferrals, after.deferrals);
+    event.add_change("state", command.state.as_str(), state.as_str());
+    event.add_change("late", command.late, after.late);
+    event.add_change("deferrals", command.deferrals, after.deferrals);
     event.private.reason = detail;
     Ok(Some(AppliedTransition { device: changed, command: after, event }))
 }
@@ -297,12 +297,12 @@ impl Command {
     pub(crate) fn told_again(&self, device: &Device, now: Time) -> Option<Self> {
         let failed = matches!(self.state, CommandState::Failed | CommandState::Rejected) && !self.late;
         let counts = self.epoch == device.epoch && self.expires_at > now && device.erased.is_none();
-        let again_at = self.state_at().plus(AGAIN_AFTER);
+        let again_at = self.state_at().plus(REDELIVERY_INTERVAL);
         (self.kind == CommandKind::Wipe && failed && counts).then(|| Self { again_at: Some(again_at), ..self.clone() })
     }
 
     fn event(&self, event_type: EventType, context: &EventContext) -> Event {
-        let mut event = context.event(event_type).about_device(self.device_id, self.user_id);
+        let mut event = context.event(event_type).with_device(self.device_id, self.user_id);
         event.command_id = Some(self.command_id);
         event.command_kind = Some(self.kind);
         event

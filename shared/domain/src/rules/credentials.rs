@@ -24,7 +24,7 @@ impl DeviceAttachments {
     pub fn revoked_in(&self, event: &mut Event) {
         let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
         if !ids.is_empty() {
-            event.change("acs_credential_ids", ids, Vec::<String>::new());
+            event.add_change("acs_credential_ids", ids, Vec::<String>::new());
         }
     }
 }
@@ -39,7 +39,7 @@ pub fn issue(
     id: CredentialId,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut after = DeviceAttachments::of(device, attachments);
     if after.credentials.contains_key(&id) {
         return Ok(None);
@@ -63,7 +63,7 @@ pub fn revoke(
     id: CredentialId,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut after = DeviceAttachments::of(device, attachments);
     if after.credentials.remove(&id).is_none() {
         return Ok(None);
@@ -76,8 +76,8 @@ fn credential_event(device: &Device, event_type: EventType, id: CredentialId, co
     let mut event = device.event(event_type, context);
     let id = id.to_string();
     match event_type {
-        EventType::DeviceCredentialIssued => event.change("acs_credential_id", None::<String>, id),
-        _ => event.change("acs_credential_id", id, None::<String>),
+        EventType::DeviceCredentialIssued => event.add_change("acs_credential_id", None::<String>, id),
+        _ => event.add_change("acs_credential_id", id, None::<String>),
     }
     event
 }
@@ -93,7 +93,7 @@ pub fn report(
     report: &Report,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut after = DeviceAttachments::of(device, attachments);
     let known = after.services.get(&kind).cloned();
     let before = known.clone().unwrap_or_default();
@@ -107,9 +107,9 @@ pub fn report(
         return Ok(None);
     }
     let mut event = device.event(EventType::DeviceServiceReported, context);
-    event.change("service", Value::Null, kind.as_str());
-    event.change("has_active_endpoint", before.is_active(), service.is_active());
-    event.change("problem", before.problem.is_some(), service.problem.is_some());
+    event.add_change("service", Value::Null, kind.as_str());
+    event.add_change("has_active_endpoint", before.is_active(), service.is_active());
+    event.add_change("problem", before.problem.is_some(), service.problem.is_some());
     after.services.insert(kind, service);
     Ok(Some(attached(device, attachments, after, event)))
 }

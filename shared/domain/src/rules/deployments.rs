@@ -40,7 +40,7 @@ pub fn deploy(
     context: &EventContext,
 ) -> Result<ChangeSet, DomainError> {
     let mut wanted = user.clone();
-    wanted.nothing_is_due();
+    wanted.clear_due_deployment();
     wanted.client.removed_at = None;
     wanted.client.profile_id = profile.or(user.client.profile_id);
     let mut change = invite(&wanted, previous, new, context)?;
@@ -48,9 +48,9 @@ pub fn deploy(
         invited.before = Some(user.clone());
     }
     let shown = |id: Option<ProfileId>| id.map(String::from);
-    change.events[0].change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
+    change.events[0].add_change("profile_id", shown(user.client.profile_id), shown(wanted.client.profile_id));
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.may_have_config()) {
-        change.devices.push(RowChange::from(device.clone(), device.clone().offered()));
+        change.devices.push(RowChange::from(device.clone(), device.clone().with_config_offered()));
     }
     Ok(change)
 }
@@ -63,7 +63,7 @@ pub fn deploy(
 #[must_use]
 pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purpose> {
     let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
-    let reached = user.client.removed_at.is_none() && user.require_usable().is_ok() && user.email.is_some();
+    let reached = user.client.removed_at.is_none() && user.require_app_access().is_ok() && user.email.is_some();
     if !known || !reached {
         return None;
     }
@@ -79,16 +79,16 @@ pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purp
 /// # Errors
 /// `UserDeleted`; `NotDeployed`.
 pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     require_in(user)?;
-    let mut change = ChangeSet::recorded(context.event(EventType::UserConfigForced).about_user(user.user_id));
+    let mut change = ChangeSet::recorded(context.event(EventType::UserConfigForced).with_user(user.user_id));
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
-        change.devices.push(RowChange::from(device.clone(), device.clone().forced()));
+        change.devices.push(RowChange::from(device.clone(), device.clone().with_download_ordered()));
     }
     if change.devices.is_empty() {
         return Ok(None);
     }
-    change.events[0].change("devices", Value::Null, change.devices.len());
+    change.events[0].add_change("devices", Value::Null, change.devices.len());
     change.user = Some(RowChange::from(user.clone(), user.clone()));
     Ok(Some(change))
 }
@@ -134,15 +134,15 @@ pub fn remove(
     open: Option<&Invitation>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let removed_at = user.client.removed_at.or(Some(context.at));
     let client = ClientAccount { removed_at, ..ClientAccount::default() };
     // What was set since an earlier removal goes as well.
     if client == user.client {
         return Ok(None);
     }
-    let mut event = context.event(EventType::UserUndeployed).about_user(user.user_id);
-    event.change("profile_id", user.client.profile_id.map(String::from), Value::Null);
+    let mut event = context.event(EventType::UserUndeployed).with_user(user.user_id);
+    event.add_change("profile_id", user.client.profile_id.map(String::from), Value::Null);
     let personal = [
         ("sip_user_name", user.client.sip_user_name.is_some()),
         ("service_account", user.client.service_account.is_some()),
@@ -150,7 +150,7 @@ pub fn remove(
     ];
     let secrets = user.client.secrets.keys().map(|kind| (kind.as_str(), true));
     for (name, _) in personal.into_iter().chain(secrets).filter(|(_, set)| *set) {
-        event.change_of(name);
+        event.add_changed_field(name);
     }
     let after = User { client, ..user.clone() };
     let mut change = ChangeSet::recorded(event);
@@ -178,15 +178,15 @@ pub type SecretsEdit = BTreeMap<SecretKind, Option<String>>;
 pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
     let mut edit = SecretsEdit::new();
     for kind in SecretKind::ALL {
-        if let Some(secret) = fields.edited_text(kind.as_str(), kind.rule()) {
+        if let Some(secret) = fields.text_edit(kind.as_str(), kind.rule()) {
             edit.insert(*kind, secret);
         }
     }
     let pin = edit.get(&SecretKind::VoicemailPin).and_then(Option::as_deref);
     if pin.is_some_and(|pin| !pin.bytes().all(|byte| byte.is_ascii_digit())) {
-        fields.fault("voicemail_pin", "invalid_format", "may hold digits only");
+        fields.add_error("voicemail_pin", "invalid_format", "may hold digits only");
     }
-    fields.refuse_others();
+    fields.deny_unknown();
     fields.finish().map_err(DomainError::Invalid)?;
     if edit.is_empty() {
         return Err(DomainError::field("", "missing", "give at least one secret"));
@@ -200,12 +200,12 @@ pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
 /// # Errors
 /// `UserDeleted`.
 pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let mut after = user.clone();
-    let mut event = context.event(EventType::UserSecretsSet).about_user(user.user_id);
+    let mut event = context.event(EventType::UserSecretsSet).with_user(user.user_id);
     let has = |kind: &SecretKind| user.client.secrets.contains_key(kind);
     for (kind, secret) in edit.iter().filter(|(kind, secret)| secret.is_some() || has(kind)) {
-        event.change_of(kind.as_str());
+        event.add_changed_field(kind.as_str());
         match secret {
             Some(_) => after.client.secrets.insert(*kind, context.at),
             None => after.client.secrets.remove(kind),
@@ -335,15 +335,15 @@ pub fn serve(
         return Err(DomainError::DeviceNotDeployed);
     }
     let version = config.version.as_str();
-    if device.given() == Some(version) {
+    if device.last_served_version() == Some(version) {
         return Ok(None);
     }
-    let mut event = context.event(EventType::DeviceConfigServed).about_device(device.device_id, device.user_id);
-    event.change("config_version", device.config.clone(), version);
+    let mut event = context.event(EventType::DeviceConfigServed).with_device(device.device_id, device.user_id);
+    event.add_change("config_version", device.config.clone(), version);
     let mut after = user.clone();
     after.client.served_at = Some(context.at);
     after.client.config_salt = Some(config.salt.clone());
-    let served = device.clone().served_with(version);
+    let served = device.clone().with_served_version(version);
     Ok(Some(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         devices: vec![RowChange::from(device.clone(), served)],
@@ -357,6 +357,6 @@ pub fn serve(
 /// See [`Invitation::require_open`].
 pub fn qr_shown(deployment: &Invitation, context: &EventContext) -> Result<Event, DomainError> {
     deployment.require_open(context.at)?;
-    let event = context.event(EventType::DeploymentQrShown).about_user(deployment.user_id);
+    let event = context.event(EventType::DeploymentQrShown).with_user(deployment.user_id);
     Ok(deployment.named_in(event))
 }

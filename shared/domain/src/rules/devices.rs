@@ -15,7 +15,7 @@ use crate::rules::context::EventContext;
 
 impl Device {
     pub(crate) fn event(&self, event_type: EventType, context: &EventContext) -> Event {
-        context.event(event_type).about_device(self.device_id, self.user_id)
+        context.event(event_type).with_device(self.device_id, self.user_id)
     }
 }
 
@@ -28,13 +28,13 @@ pub fn block(
     reason: Option<String>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     if device.blocked.is_some() {
         return Ok(None);
     }
     let blocked = Some(Restriction::by(context, reason.clone()));
     let mut event = device.event(EventType::DeviceBlocked, context);
-    event.change("blocked", false, true);
+    event.add_change("blocked", false, true);
     event.private.reason = reason;
     Ok(Some(changed(device, Device { blocked, ..device.clone() }, event)))
 }
@@ -48,12 +48,12 @@ pub fn unblock(
     reason: Option<String>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     if device.blocked.is_none() {
         return Ok(None);
     }
     let mut event = device.event(EventType::DeviceUnblocked, context);
-    event.change("blocked", true, false);
+    event.add_change("blocked", true, false);
     event.private.reason = reason;
     Ok(Some(changed(device, Device { blocked: None, ..device.clone() }, event)))
 }
@@ -108,9 +108,9 @@ pub fn delete(
     if deleted.unconfirmed_wipe().is_some() {
         user_after.leave_behind(&deleted);
     }
-    event.change("status", Status::Active.as_str(), Status::Deleted.as_str());
+    event.add_change("status", Status::Active.as_str(), Status::Deleted.as_str());
     // What the record says of a device that is gone, for whoever cares for phones alone.
-    event.change("platform", device.platform.as_str(), Value::Null);
+    event.add_change("platform", device.platform.as_str(), Value::Null);
     if let Some(attachments) = attachments {
         attachments.revoked_in(&mut event);
     }
@@ -142,7 +142,7 @@ pub fn edit(
     edit: &Edit,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    device.require_there()?;
+    device.require_not_deleted()?;
     let mut edited = device.clone();
     let before = DeviceAttachments::of(device, attachments);
     let mut after = before.clone();
@@ -151,7 +151,7 @@ pub fn edit(
         && *nickname != device.nickname
     {
         edited.nickname.clone_from(nickname);
-        event.change_of("nickname");
+        event.add_changed_field("nickname");
     }
     for (key, value) in &edit.metadata {
         let known = after.metadata.get(key).cloned().unwrap_or(Value::Null);
@@ -170,7 +170,7 @@ pub fn edit(
     }
     let attached = after != before;
     if attached {
-        event.change_of("custom_metadata");
+        event.add_changed_field("custom_metadata");
     }
     if event.changed_fields.is_empty() {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::rules::context::EventContext;
 use crate::text::{Form, TextRule, is_blank};
 
 /// The most things that an export names.
-pub const NAMED_LIMIT: usize = 100;
+pub const IDS_LIMIT: usize = 100;
 
 /// The fewest and the most rows of a part.
 pub const PART_ROWS: (i64, i64) = (1, 1_000);
@@ -135,10 +135,14 @@ fn read_columns(fields: &mut Fields, known: &[&'static str]) -> Vec<&'static str
     for (at, name) in names.iter().enumerate() {
         match known.iter().find(|column| *column == name) {
             None => {
-                fields.fault(&format!("columns.{at}"), "unknown_value", format!("must be one of {}", known.join(", ")));
+                fields.add_error(
+                    &format!("columns.{at}"),
+                    "unknown_value",
+                    format!("must be one of {}", known.join(", ")),
+                );
             }
             Some(column) if columns.contains(column) => {
-                fields.fault(&format!("columns.{at}"), "repeated", "must be named once only");
+                fields.add_error(&format!("columns.{at}"), "repeated", "must be named once only");
             }
             Some(column) => columns.push(*column),
         }
@@ -148,14 +152,14 @@ fn read_columns(fields: &mut Fields, known: &[&'static str]) -> Vec<&'static str
 
 fn read_ids(fields: &mut Fields, is_id: impl Fn(&str) -> bool) -> Option<Vec<String>> {
     let ids = names(fields, "ids")?;
-    if ids.len() > NAMED_LIMIT {
-        fields.fault("ids", "too_many", format!("must be at most {NAMED_LIMIT}; use a filter for more"));
+    if ids.len() > IDS_LIMIT {
+        fields.add_error("ids", "too_many", format!("must be at most {IDS_LIMIT}; use a filter for more"));
     }
     if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-        fields.fault("ids", "repeated", "must name each thing once");
+        fields.add_error("ids", "repeated", "must not contain duplicates");
     }
     for (at, _) in ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
-        fields.fault(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
+        fields.add_error(&format!("ids.{at}"), "invalid_format", "must be a UUID in lower case with hyphens");
     }
     Some(ids)
 }
@@ -185,13 +189,13 @@ pub fn given_out(
 ) -> Event {
     let mut event = context.event(if first { EventType::ExportStarted } else { EventType::ExportContinued });
     let nothing = || serde_json::Value::Null;
-    event.change("kind", nothing(), kind);
-    event.change("columns", nothing(), choice.columns.clone());
+    event.add_change("kind", nothing(), kind);
+    event.add_change("columns", nothing(), choice.columns.clone());
     if let Some(ids) = &choice.ids {
-        event.change("ids", nothing(), ids.len());
+        event.add_change("ids", nothing(), ids.len());
     }
     if !filters.is_empty() {
-        event.change("filters", nothing(), filters.to_vec());
+        event.add_change("filters", nothing(), filters.to_vec());
     }
     event
 }

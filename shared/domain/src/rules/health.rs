@@ -78,7 +78,7 @@ fn push(device: &Device) -> Option<Issue> {
     if !device.platform.is_phone() {
         return None;
     }
-    let push = Push::shown(device);
+    let push = Push::for_display(device);
     let why = match push.reason {
         PushReason::EndpointReady | PushReason::EnabledAgain => return None,
         PushReason::NoToken => "the app has sent no push token",

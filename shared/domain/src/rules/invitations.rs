@@ -3,8 +3,8 @@
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{
-    ADDRESS_IS_NEW_FOR, Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose, REFUSED_REGISTRATIONS,
-    rank,
+    ADDRESS_WARNING_PERIOD, Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose,
+    REFUSED_REGISTRATIONS, precedence,
 };
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
@@ -25,7 +25,7 @@ impl Invitation {
     }
 
     fn event(&self, step: InvitationEnd, context: &EventContext) -> Event {
-        self.named_in(context.event(step.of(self.purpose)).about_user(self.user_id))
+        self.named_in(context.event(step.of(self.purpose)).with_user(self.user_id))
     }
 }
 
@@ -78,7 +78,7 @@ pub fn invite(
     new: NewInvitation,
     context: &EventContext,
 ) -> Result<ChangeSet, DomainError> {
-    user.require_usable()?;
+    user.require_app_access()?;
     let (sent_to, changed_at) = match new.channel {
         Channel::Email => {
             (masked_email(user.email.as_deref().ok_or(DomainError::EmailMissing)?), user.email_changed_at)
@@ -88,7 +88,7 @@ pub fn invite(
         }
         Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
-    let superseded = previous.filter(|previous| previous.keeps_code()).map(|previous| {
+    let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
         let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
         RowChange::from(previous.clone(), superseded)
     });
@@ -99,13 +99,13 @@ pub fn invite(
         purpose: new.purpose,
         channel: new.channel,
         sent_to: Some(sent_to),
-        address_changed_at: changed_at.filter(|changed| context.at < changed.plus(ADDRESS_IS_NEW_FOR)),
+        address_changed_at: changed_at.filter(|changed| context.at < changed.plus(ADDRESS_WARNING_PERIOD)),
         devices: new.devices,
         used: 0,
         refused_registrations: 0,
         code_hash: new.code_hash,
         created_at: context.at,
-        expires_at: context.at.plus(new.life),
+        expires_at: context.at.plus(new.lifetime),
         opened_at: None,
         opened: 0,
         used_at: None,
@@ -124,8 +124,8 @@ pub fn invite(
         Purpose::Unknown(_) => {}
     }
     let mut event = invitation.event(InvitationEnd::Made, context);
-    event.change("devices", serde_json::Value::Null, new.devices);
-    event.change("channel", serde_json::Value::Null, new.channel.as_str());
+    event.add_change("devices", serde_json::Value::Null, new.devices);
+    event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
@@ -139,7 +139,7 @@ pub fn open(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let mut opened = invitation.clone();
     opened.opened += 1;
     opened.opened_at.get_or_insert(context.at);
-    let event = context.event(EventType::InvitationOpened).about_user(invitation.user_id);
+    let event = context.event(EventType::InvitationOpened).with_user(invitation.user_id);
     changed(invitation, opened, invitation.named_in(event))
 }
 
@@ -156,7 +156,7 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
     let mut revoked = invitation.clone();
     revoked.revoked_at = Some(context.at);
     let mut event = invitation.event(InvitationEnd::Revoked, context);
-    event.change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
+    event.add_change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some(changed(invitation, revoked, event)))
 }
 
@@ -176,7 +176,7 @@ pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'
 #[must_use]
 pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
-    let event = context.event(EventType::DeviceRefused).about_user(invitation.user_id);
+    let event = context.event(EventType::DeviceRefused).with_user(invitation.user_id);
     let mut change = changed(invitation, refused.clone(), event);
     let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
     if spent && let Ok(Some(revoked)) = revoke(&refused, context) {
@@ -190,7 +190,7 @@ pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> C
 /// or its time is not over.
 #[must_use]
 pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeSet> {
-    if !invitation.keeps_code() || invitation.expires_at > context.at {
+    if !invitation.needs_code() || invitation.expires_at > context.at {
         return None;
     }
     let mut expired = invitation.clone();
@@ -204,7 +204,7 @@ pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeS
 #[must_use]
 pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<ChangeSet> {
     let before = &invitation.delivery;
-    if rank(&news) <= rank(before) {
+    if precedence(&news) <= precedence(before) {
         return None;
     }
     let step = match news.state {
@@ -216,7 +216,7 @@ pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext
         DeliveryState::Failed | DeliveryState::Rejected => InvitationEnd::Failed,
     };
     let mut event = invitation.event(step, context);
-    event.change("delivery", before.state.as_str(), news.state.as_str());
+    event.add_change("delivery", before.state.as_str(), news.state.as_str());
     let mut after = invitation.clone();
     // What came back went out before, whoever's word was the first.
     if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {

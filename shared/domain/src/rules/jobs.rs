@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
-use crate::models::job::{ItemOutcome, Job, JobFailure, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally};
+use crate::models::job::{ItemOutcome, Job, JobFailure, NewJob, NextPage, RESUME_AFTER, Selection, Tally};
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 use crate::states::JobState;
@@ -30,7 +30,7 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
         token_id: context.token_id,
         page,
         cursor,
-        due_at: Some(context.at.plus(TAKEN_UP_AFTER)),
+        due_at: Some(context.at.plus(RESUME_AFTER)),
         waiting: Vec::new(),
         rest: None,
         tally: Tally::default(),
@@ -41,9 +41,9 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     };
     let mut event = context.event(EventType::JobCreated);
     event.job_id = Some(job.job_id);
-    event.change("kind", Value::Null, job.kind.as_str());
-    event.change("action", Value::Null, new.action_name);
-    event.change("dry_run", false, job.dry_run);
+    event.add_change("kind", Value::Null, job.kind.as_str());
+    event.add_change("action", Value::Null, new.action_name);
+    event.add_change("dry_run", false, job.dry_run);
     ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::recorded(event) }
 }
 
@@ -52,8 +52,8 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
 #[must_use]
 pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();
-    let left_out = next.as_ref().map_or(0, |next| next.left_out);
-    for outcome in outcomes.iter().chain(std::iter::repeat_n(&ItemOutcome::Failed, left_out)) {
+    let unreadable = next.as_ref().map_or(0, |next| next.unreadable);
+    for outcome in outcomes.iter().chain(std::iter::repeat_n(&ItemOutcome::Failed, unreadable)) {
         after.tally.count(*outcome);
     }
     let mut change = ChangeSet::default();
@@ -61,14 +61,14 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, co
         after.end(JobState::Finished, context.at);
         let mut event = context.event(EventType::JobFinished);
         event.job_id = Some(job.job_id);
-        event.change("state", job.state.as_str(), after.state.as_str());
+        event.add_change("state", job.state.as_str(), after.state.as_str());
         change.events.push(event);
     }
     if next.is_some() {
         // The others have their turn first; a call that has begun it has its time for itself.
         after.due_at = job.due_at.map(|due| due.max(context.at));
     }
-    let NextPage { ids, cursor, waiting, rest, left_out: _ } = next.unwrap_or_default();
+    let NextPage { ids, cursor, waiting, rest, unreadable: _ } = next.unwrap_or_default();
     after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
     (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
     change.job = Some(RowChange::from(job.clone(), after));
@@ -97,7 +97,7 @@ pub fn cancel(
     after.end(JobState::Canceled, context.at);
     let mut event = context.event(EventType::JobCanceled);
     event.job_id = Some(job.job_id);
-    event.change("state", job.state.as_str(), after.state.as_str());
+    event.add_change("state", job.state.as_str(), after.state.as_str());
     event.private.reason = reason.map(str::to_owned);
     Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }))
 }
@@ -107,7 +107,7 @@ pub fn cancel(
 pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();
     let mut event = Event { job_id: Some(job.job_id), ..event };
-    event.change("failure", Value::Null, failure.code.as_str());
+    event.add_change("failure", Value::Null, failure.code.as_str());
     after.failure = Some(failure);
     after.end(JobState::Failed, context.at);
     ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }

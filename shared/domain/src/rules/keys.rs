@@ -69,8 +69,8 @@ pub fn create(
     let permissions: Vec<_> = key.permissions.iter().map(|permission| permission.as_str()).collect();
     let mut event = context.event(EventType::KeyCreated);
     event.key_id = Some(key.key_id);
-    event.change("permissions", serde_json::Value::Null, permissions);
-    event.change("expires_at", serde_json::Value::Null, serde_json::json!(key.expires_at));
+    event.add_change("permissions", serde_json::Value::Null, permissions);
+    event.add_change("expires_at", serde_json::Value::Null, serde_json::json!(key.expires_at));
     Ok((key, event))
 }
 

@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::error::{DomainError, HeldDevice};
 use crate::ids::{CommandId, ProfileId};
 use crate::models::command::{CommandKind, CommandRequest};
-use crate::models::device::{Device, DeviceWithCommands, pending_for};
+use crate::models::device::{Device, DeviceWithCommands, find_pending_command};
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::Invitation;
 use crate::models::provenance::{Field, Holder, Origin};
@@ -46,13 +46,13 @@ pub fn suspend(
     reason: Option<String>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     if user.suspended.is_some() {
         return Ok(None);
     }
     let after = User { suspended: Some(Restriction::by(context, reason.clone())), ..user.clone() };
     let mut change = state_changed(user, after, devices, EventType::UserSuspended, context);
-    change.events[0].change("suspended", false, true);
+    change.events[0].add_change("suspended", false, true);
     change.events[0].private.reason = reason;
     Ok(Some(change))
 }
@@ -64,7 +64,7 @@ pub fn suspend(
 /// # Errors
 /// `UserDeleted`.
 pub fn activate(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let held = user.is_suspended() || user.locked.is_some();
     if !held && user.status() != UserStatus::Inactive {
         return Ok(None);
@@ -74,9 +74,9 @@ pub fn activate(user: &User, devices: &[Device], context: &EventContext) -> Resu
         after.activated_at = Some(context.at);
     }
     let mut change = state_changed(user, after, devices, EventType::UserActivated, context);
-    change.events[0].change("suspended", user.suspended.is_some(), false);
-    change.events[0].change("suspended_by_source", user.suspended_by_source.is_some(), false);
-    change.events[0].change("locked", user.locked.is_some(), false);
+    change.events[0].add_change("suspended", user.suspended.is_some(), false);
+    change.events[0].add_change("suspended_by_source", user.suspended_by_source.is_some(), false);
+    change.events[0].add_change("locked", user.locked.is_some(), false);
     Ok(Some(change))
 }
 
@@ -91,13 +91,13 @@ pub fn suspend_by_source(
     reason: &str,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     if user.suspended_by_source.is_some() {
         return Ok(None);
     }
     let after = User { suspended_by_source: Some(Restriction::by(context, Some(reason.to_owned()))), ..user.clone() };
     let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserSuspended), context);
-    change.events[0].change("suspended_by_source", false, true);
+    change.events[0].add_change("suspended_by_source", false, true);
     change.events[0].private.reason = Some(reason.to_owned());
     Ok(Some(change))
 }
@@ -112,13 +112,13 @@ pub fn resume_by_source(
     devices: &[Device],
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     if user.suspended_by_source.is_none() {
         return Ok(None);
     }
     let after = User { suspended_by_source: None, ..user.clone() };
     let mut change = state_changed(user, after, devices, beside_an_admins(user, EventType::UserActivated), context);
-    change.events[0].change("suspended_by_source", true, false);
+    change.events[0].add_change("suspended_by_source", true, false);
     Ok(Some(change))
 }
 
@@ -136,8 +136,8 @@ pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, context: &Ev
     }
     let after = User { locked: Some(Restriction::by(context, Some("too many wrong PINs".to_owned()))), ..user.clone() };
     let mut change = state_changed(user, after, devices, EventType::UserLocked, context);
-    change.events[0].change("locked", false, true);
-    change.events[0].change("pin_failures", serde_json::Value::Null, failures);
+    change.events[0].add_change("locked", false, true);
+    change.events[0].add_change("pin_failures", serde_json::Value::Null, failures);
     Some(change)
 }
 
@@ -174,7 +174,7 @@ pub fn reset_pin(
     new_id: NewId<'_>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let after = User { locked: None, ..user.clone() };
     Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, new_id, context))
 }
@@ -205,13 +205,13 @@ pub fn update(
     new_id: NewId<'_>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let edit = &allowed(user, edit);
     let mut after = user.clone();
-    let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
+    let mut event = context.event(EventType::UserUpdated).with_user(user.user_id);
     if let Some(username) = edit.username.as_ref().filter(|username| **username != user.username) {
         after.username.clone_from(username);
-        event.change_of("username");
+        event.add_changed_field("username");
     }
     for (name, wanted, field) in [
         ("first_name", &edit.first_name, &mut after.first_name),
@@ -225,7 +225,7 @@ pub fn update(
     ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != field) {
             field.clone_from(wanted);
-            event.change_of(name);
+            event.add_changed_field(name);
         }
     }
     if after.email != user.email {
@@ -235,21 +235,21 @@ pub fn update(
         after.mobile_changed_at = Some(context.at);
     }
     if let Some(level) = &edit.service_level {
-        event.change("service_level", user.service_level.clone(), level.clone());
+        event.add_change("service_level", user.service_level.clone(), level.clone());
         after.service_level.clone_from(level);
     }
     if let Some(profile) = edit.profile_id {
         let shown = |id: Option<ProfileId>| id.map(String::from);
-        event.change("profile_id", shown(user.client.profile_id), shown(profile));
+        event.add_change("profile_id", shown(user.client.profile_id), shown(profile));
         after.client.profile_id = profile;
     }
     if let Some(overrides) = edit.overrides.as_ref().filter(|overrides| **overrides != user.client.overrides) {
         after.client.overrides.clone_from(overrides);
-        event.change_of("overrides");
+        event.add_changed_field("overrides");
     }
     let held = held_by_hand(user, edit, &event);
     if held != user.provenance.by_hand {
-        event.change("by_hand", json!(user.provenance.by_hand), json!(held));
+        event.add_change("by_hand", json!(user.provenance.by_hand), json!(held));
         after.provenance.by_hand = held;
     }
     if after == *user {
@@ -279,7 +279,7 @@ fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     let mut edit = edit.clone();
     if edit.origin == Origin::Source {
         for field in &user.provenance.by_hand {
-            edit.leave(*field);
+            edit.unset(*field);
         }
     }
     edit
@@ -288,7 +288,7 @@ fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
 /// The fields that are set by hand once an edit is made, of a user who follows a source.
 fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> {
     let mut held = user.provenance.by_hand.clone();
-    if edit.origin == Origin::Hand && user.source.is_followed() {
+    if edit.origin == Origin::Hand && user.source.follows_source() {
         let changed = |field: &Field| {
             let name = field.as_str();
             event.changed_fields.iter().any(|changed| changed == name) || event.changes.contains_key(name)
@@ -319,7 +319,7 @@ pub fn take_due_offer(change: &mut ChangeSet, may_deploy: bool, context: &EventC
         return None;
     }
     let due = after.clone();
-    after.nothing_is_due();
+    after.clear_due_deployment();
     Some(due)
 }
 
@@ -383,9 +383,9 @@ pub fn delete(
     if !unwiped.is_empty() && !wanted.without_wipe {
         return Err(DomainError::WipeFirst(unwiped));
     }
-    let mut event = context.event(EventType::UserDeleted).about_user(user.user_id);
-    event.change("status", user.status().as_str(), UserStatus::Deleted.as_str());
-    event.change("without_wipe", false, !unwiped.is_empty());
+    let mut event = context.event(EventType::UserDeleted).with_user(user.user_id);
+    event.add_change("status", user.status().as_str(), UserStatus::Deleted.as_str());
+    event.add_change("without_wipe", false, !unwiped.is_empty());
     event.private.reason.clone_from(&wanted.reason);
     let mut change = ChangeSet::recorded(event);
     let mut after = user.clone();
@@ -410,14 +410,14 @@ pub fn delete(
 
 /// True if the device's data is gone, or goes as soon as it comes.
 fn is_wiped(device: &Device, now: Time) -> bool {
-    device.erased.is_some() || pending_for(device, CommandKind::Wipe, now).is_some()
+    device.erased.is_some() || find_pending_command(device, CommandKind::Wipe, now).is_some()
 }
 
 /// The event of a purge, if the user may be purged now.
 #[must_use]
 pub fn purge(user: &User, context: &EventContext) -> Option<Event> {
     let deleted = user.deleted.as_ref()?;
-    (deleted.purge_after <= context.at).then(|| context.event(EventType::UserPurged).about_user(user.user_id))
+    (deleted.purge_after <= context.at).then(|| context.event(EventType::UserPurged).with_user(user.user_id))
 }
 
 /// A user's state changed, on their row and on their devices'.
@@ -428,8 +428,8 @@ fn state_changed(
     event_type: EventType,
     context: &EventContext,
 ) -> ChangeSet {
-    let mut event = context.event(event_type).about_user(user.user_id);
-    event.change("status", user.status().as_str(), after.status().as_str());
+    let mut event = context.event(event_type).with_user(user.user_id);
+    event.add_change("status", user.status().as_str(), after.status().as_str());
     let mut change = ChangeSet::recorded(event);
     for device in devices {
         change.devices.push(RowChange::from(device.clone(), with_state_of(device, &after)));
@@ -453,9 +453,9 @@ fn ordered(
     new_id: NewId<'_>,
     context: &EventContext,
 ) -> Option<ChangeSet> {
-    let mut event = context.event(event_type).about_user(user.user_id);
-    event.change("status", user.status().as_str(), after.status().as_str());
-    event.change("locked", user.locked.is_some(), after.locked.is_some());
+    let mut event = context.event(event_type).with_user(user.user_id);
+    event.add_change("status", user.status().as_str(), after.status().as_str());
+    event.add_change("locked", user.locked.is_some(), after.locked.is_some());
     event.private.reason.clone_from(&wanted.reason);
     let mut change = ChangeSet::recorded(event);
     let mut after = after;
@@ -481,7 +481,7 @@ fn give(
 ) {
     for phone in phones {
         let device = with_state_of(&phone.device, user);
-        let following = DeviceWithCommands { device: device.clone(), open: phone.open.clone() };
+        let following = DeviceWithCommands { device: device.clone(), open_commands: phone.open_commands.clone() };
         let commanded = match enqueue(&following, wanted, new_id(), context) {
             Ok(Enqueued::Queued { result, .. }) => *result,
             // What is wiped, or about to be, needs no further order.

@@ -3,7 +3,7 @@
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
 use crate::models::key::Key;
-use crate::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use crate::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use crate::models::webhook;
 use crate::models::webhook::Webhook;
 use crate::models::workspace::Workspace;
@@ -31,7 +31,7 @@ pub fn accept(workspace: &Workspace, member: &Member, context: &EventContext) ->
     let after = Member { pending: false, accepted_at: Some(context.at), ..member.clone() };
     let mut event = context.event(EventType::MemberChanged);
     event.member_id = Some(member.member_id);
-    event.change("status", member.status().as_str(), after.status().as_str());
+    event.add_change("status", member.status().as_str(), after.status().as_str());
     Some((workspace, after, event))
 }
 
@@ -89,7 +89,7 @@ pub fn remove(
         return Ok(removal);
     }
     let count = made.keys.len() + made.webhooks.len();
-    if count > MADE_LIMIT {
+    if count > CREATED_LIMIT {
         return Err(DomainError::TooManyMade(count));
     }
     for key in &made.keys {
@@ -99,7 +99,7 @@ pub fn remove(
         }
     }
     for webhook in &made.webhooks {
-        if let Some((after, event)) = webhook.update(webhook::Edit::switch_off(), &context()) {
+        if let Some((after, event)) = webhook.update(webhook::Edit::disable(), &context()) {
             removal.webhooks.push((webhook.clone(), after));
             removal.events.push(event);
         }
@@ -110,6 +110,6 @@ pub fn remove(
 fn event(event_type: EventType, member: &Member, context: &EventContext) -> Event {
     let mut event = context.event(event_type);
     event.member_id = Some(member.member_id);
-    event.change("role", serde_json::Value::Null, member.role.as_str());
+    event.add_change("role", serde_json::Value::Null, member.role.as_str());
     event
 }

@@ -33,7 +33,11 @@ impl MessagePolicy {
         ];
         for (field, wanted, allowed) in wanted {
             if wanted.flatten().is_some_and(|wanted| wanted > allowed) {
-                fields.fault(field, "out_of_range", format!("must be at most {allowed}, which the operator allows"));
+                fields.add_error(
+                    field,
+                    "out_of_range",
+                    format!("must be at most {allowed}, which the operator allows"),
+                );
             }
         }
     }
@@ -67,7 +71,7 @@ impl DailyQuota {
     pub fn one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
         shards.iter().find_map(|shard| {
             let before = found.iter().find(|row| row.shard == *shard).cloned();
-            let mut after = before.clone().unwrap_or_else(|| self.part(*shard));
+            let mut after = before.clone().unwrap_or_else(|| self.empty_shard(*shard));
             after.count += 1;
             (after.count <= self.share(*shard)).then_some(RowChange { before, after })
         })

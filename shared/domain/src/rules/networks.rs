@@ -4,7 +4,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::models::event::EventType;
 use crate::models::network::{
-    Indicator, NETWORK_LIMIT, Network, NetworkReason, Provisioning, REPEATED_AFTER, indicator,
+    Indicator, NETWORK_LIMIT, Network, NetworkReason, Provisioning, REPEAT_INTERVAL, indicator,
 };
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
@@ -21,13 +21,13 @@ pub fn reported(
     report: &Network,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let before = user.networks.get(provider);
     // A report without a date is as of now. Repeated, it is news only after a day: that the carrier still says so.
     let repeated = |before: &Network| {
         *report == Network { status_at: report.status_at, ..before.clone() }
             && report.status_at == context.at
-            && report.status_at < before.status_at.plus(REPEATED_AFTER)
+            && report.status_at < before.status_at.plus(REPEAT_INTERVAL)
     };
     let known = |before: &Network| before == report || before.reported_at() > report.reported_at() || repeated(before);
     if before.is_some_and(known) {
@@ -39,16 +39,16 @@ pub fn reported(
     }
     let mut after = user.clone();
     after.networks.insert(provider.to_owned(), report.clone());
-    let mut event = context.event(EventType::UserNetworkChanged).about_user(user.user_id);
+    let mut event = context.event(EventType::UserNetworkChanged).with_user(user.user_id);
     let text = |word: Option<&'static str>| word.map_or(serde_json::Value::Null, Into::into);
-    event.change("provider", serde_json::Value::Null, provider);
-    event.change("network.status", text(before.map(|b| b.status.as_str())), report.status.as_str());
-    event.change(
+    event.add_change("provider", serde_json::Value::Null, provider);
+    event.add_change("network.status", text(before.map(|b| b.status.as_str())), report.status.as_str());
+    event.add_change(
         "network.reason",
         text(before.and_then(|b| b.reason).map(NetworkReason::as_str)),
         text(report.reason.map(NetworkReason::as_str)),
     );
-    event.change(
+    event.add_change(
         "network.mdn_provisioning",
         text(before.and_then(|b| b.mdn_provisioning).map(Provisioning::as_str)),
         text(report.mdn_provisioning.map(Provisioning::as_str)),
@@ -59,7 +59,7 @@ pub fn reported(
         ("network.last_seen_at", before.and_then(|b| b.last_seen_at), report.last_seen_at),
         ("network.last_archived_at", before.and_then(|b| b.last_archived_at), report.last_archived_at),
     ] {
-        event.change(name, date(was), date(is));
+        event.add_change(name, date(was), date(is));
     }
     Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
 }

@@ -7,7 +7,8 @@ use crate::error::DomainError;
 use crate::ids::ProfileId;
 use crate::models::event::{Event, EventType};
 use crate::models::profile::{
-    GIVEN_FOLLOWED_AFTER, GIVEN_NOTED_EVERY, NewProfile, Profile, ProfileAssignment, ProfileEdit, faults_of,
+    ASSIGNMENT_INDEX_DELAY, ASSIGNMENT_RECORD_INTERVAL, NewProfile, Profile, ProfileAssignment, ProfileEdit,
+    edit_errors,
 };
 use crate::models::workspace::Workspace;
 use crate::rules::change::{ChangeSet, ProfileGrant, RowChange};
@@ -41,8 +42,8 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, con
         stored: Stored::default(),
     };
     let mut event = about(context, EventType::ProfileCreated, profile_id);
-    event.change("name", Value::Null, profile.name.as_str());
-    event.change("revision", Value::Null, profile.revision);
+    event.add_change("name", Value::Null, profile.name.as_str());
+    event.add_change("revision", Value::Null, profile.revision);
     let mut after = workspace.clone();
     after.profile_count = workspace.profile_count.saturating_add(1);
     if new.default || workspace.default_profile_id.is_none() {
@@ -72,7 +73,7 @@ pub fn update(
     if let Some(schema) = &edit.schema {
         after.schema.clone_from(schema);
     }
-    let faults = faults_of(profile, &after, edit);
+    let faults = edit_errors(profile, &after, edit);
     if !faults.is_empty() {
         return Err(DomainError::Invalid(faults));
     }
@@ -85,14 +86,14 @@ pub fn update(
         return Ok(None);
     }
     let mut event = about(context, EventType::ProfileUpdated, profile.profile_id);
-    event.change("name", profile.name.as_str(), after.name.as_str());
+    event.add_change("name", profile.name.as_str(), after.name.as_str());
     if after.schema != profile.schema {
-        event.change_of("schema");
+        event.add_changed_field("schema");
     }
     if after.settings != profile.settings {
         after.revision = profile.revision.saturating_add(1);
-        event.change("revision", profile.revision, after.revision);
-        event.change_of("settings");
+        event.add_change("revision", profile.revision, after.revision);
+        event.add_changed_field("settings");
     }
     let mut workspace = workspace.clone();
     if becomes_default {
@@ -115,7 +116,7 @@ impl ChangeSet {
 /// deleted before the index of its users knows of them.
 #[must_use]
 pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Option<RowChange<ProfileAssignment>> {
-    let of_late = before.is_some_and(|note| note.given_at.plus(GIVEN_NOTED_EVERY) > at);
+    let of_late = before.is_some_and(|note| note.given_at.plus(ASSIGNMENT_RECORD_INTERVAL) > at);
     let noted = || match before {
         Some(before) => RowChange::from(before.clone(), ProfileAssignment { given_at: at, ..before.clone() }),
         None => RowChange::new(ProfileAssignment {
@@ -148,11 +149,11 @@ pub fn delete(
     if is_used {
         return Err(DomainError::ProfileInUse);
     }
-    if given.is_some_and(|note| note.given_at.plus(GIVEN_FOLLOWED_AFTER) > context.at) {
+    if given.is_some_and(|note| note.given_at.plus(ASSIGNMENT_INDEX_DELAY) > context.at) {
         return Err(DomainError::ProfileJustGiven);
     }
     let mut event = about(context, EventType::ProfileDeleted, profile.profile_id);
-    event.change("name", profile.name.as_str(), Value::Null);
+    event.add_change("name", profile.name.as_str(), Value::Null);
     let mut after = workspace.clone();
     after.profile_count = workspace.profile_count.saturating_sub(1);
     if is_default {
@@ -167,6 +168,6 @@ fn about(context: &EventContext, event_type: EventType, profile_id: ProfileId) -
 
 fn set_default(workspace: &mut Workspace, to: Option<ProfileId>, event: &mut Event) {
     let text = |id: Option<ProfileId>| id.map_or(Value::Null, |id| id.to_string().into());
-    event.change("default_profile_id", text(workspace.default_profile_id), text(to));
+    event.add_change("default_profile_id", text(workspace.default_profile_id), text(to));
     workspace.default_profile_id = to;
 }

@@ -13,7 +13,7 @@ use crate::models::user::{Source, User, UserEdit};
 pub fn holder(user: &User) -> Holder {
     match user.provenance.source_id {
         Some(id) => Holder::Source(id),
-        None if user.source.is_followed() || user.provenance.external_id.is_some() => Holder::Provider,
+        None if user.source.follows_source() || user.provenance.external_id.is_some() => Holder::Provider,
         None => Holder::Nobody,
     }
 }
@@ -43,15 +43,15 @@ pub fn taken_over(user: &User, source: Source, source_id: Option<SourceId>, says
     after.provenance.source_username = None;
     after.provenance.vanished_at = None;
     let differs =
-        |field: &Field| user.field(*field).is_some_and(|has| says.of(*field).is_some_and(|to| to != Some(has)));
+        |field: &Field| user.field(*field).is_some_and(|has| says.get(*field).is_some_and(|to| to != Some(has)));
     after.provenance.by_hand.extend(Field::ALL.iter().copied().filter(differs));
     after
 }
 
 /// Tells in an event that a user was taken over.
 pub fn tell_taken_over(event: &mut Event, before: &User, after: &User) {
-    event.change("source", before.source.as_str(), after.source.as_str());
+    event.add_change("source", before.source.as_str(), after.source.as_str());
     let shown = |id: Option<SourceId>| id.map(String::from);
-    event.change("source_id", shown(before.provenance.source_id), shown(after.provenance.source_id));
-    event.change("by_hand", json!(before.provenance.by_hand), json!(after.provenance.by_hand));
+    event.add_change("source_id", shown(before.provenance.source_id), shown(after.provenance.source_id));
+    event.add_change("by_hand", json!(before.provenance.by_hand), json!(after.provenance.by_hand));
 }

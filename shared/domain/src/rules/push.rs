@@ -42,18 +42,18 @@ pub fn reported(
 }
 
 fn changed(before: &Device, mut after: Device, reason: PushReason, context: &EventContext) -> Option<ChangeSet> {
-    let reason = before.push.reason.then(reason, before.push.since, context.at);
+    let reason = before.push.reason.followed_by(reason, before.push.since, context.at);
     if before.push.reason != reason {
         after.push = Push { reason, since: context.at };
     }
     if after == *before {
         return None;
     }
-    let mut event = context.event(EventType::DevicePushChanged).about_device(before.device_id, before.user_id);
-    event.change("push.in_use", before.push.reason.in_use(), reason.in_use());
-    event.change("push.reason", before.push.reason.as_str(), reason.as_str());
+    let mut event = context.event(EventType::DevicePushChanged).with_device(before.device_id, before.user_id);
+    event.add_change("push.in_use", before.push.reason.in_use(), reason.in_use());
+    event.add_change("push.reason", before.push.reason.as_str(), reason.as_str());
     if before.push_endpoint != after.push_endpoint {
-        event.change_of("push_endpoint");
+        event.add_changed_field("push_endpoint");
     }
     Some(devices::changed(before, after, event))
 }

@@ -11,7 +11,7 @@ use crate::models::command::{Command, CommandKind, Trigger};
 use crate::models::credential::{Service, ServiceKind};
 use crate::models::device::{
     Device, DeviceAttachments, Enrolment, IDENTIFIER, IdentifierClaim, MODEL_NAME, NICKNAME, PUSH_TOKEN, REPEAT_WITHIN,
-    VERSION, pending_for,
+    VERSION, find_pending_command,
 };
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{Invitation, Purpose};
@@ -57,7 +57,7 @@ impl RegistrationRequest {
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let code = fields.required_text("code", CODE);
         let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
-        let platform = fields.required_word("platform");
+        let platform = fields.required_enum("platform");
         let model_name = fields.required_text("model_name", MODEL_NAME);
         let os_version = fields.required_text("os_version", VERSION);
         let app_version = fields.text("app_version", VERSION);
@@ -194,7 +194,7 @@ pub fn register(
     new_ids: &NewIds,
     context: &EventContext,
 ) -> Result<Registration, RefusedRegistration> {
-    found.user.require_usable()?;
+    found.user.require_app_access()?;
     let holder = found.claim.as_ref().filter(|claim| claim.held);
     let device = found.claimed.as_ref();
     match (holder, device) {
@@ -248,7 +248,7 @@ fn claimed(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<Ident
 
 /// Lets pass an installation that is not told to erase itself, deleted or not.
 fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), DomainError> {
-    let pending = known.is_some_and(|device| pending_for(device, CommandKind::Wipe, now).is_some());
+    let pending = known.is_some_and(|device| find_pending_command(device, CommandKind::Wipe, now).is_some());
     if pending { Err(DomainError::ErasurePending) } else { Ok(()) }
 }
 
@@ -304,9 +304,9 @@ fn re_enrol(
     after.enrolment = Some(enrolment(found, context));
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
-    let event = context.event(EventType::DeviceReEnrolled).about_device(device.device_id, device.user_id);
+    let event = context.event(EventType::DeviceReEnrolled).with_device(device.device_id, device.user_id);
     let mut event = found.invitation.named_in(event);
-    event.change("epoch", device.epoch, epoch);
+    event.add_change("epoch", device.epoch, epoch);
     Registration {
         device: RowChange { before: Some(device.clone()), after: with_configuration(found, after) },
         claim: RowChange { before: Some(claim.clone()), after: claim_after },
@@ -330,7 +330,7 @@ fn enrol(
     let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
     device.enrolment = Some(enrolment(found, context));
     let claim = claimed(found.claim.as_ref(), &device);
-    let event = context.event(EventType::DeviceRegistered).about_device(new_ids.device_id, found.user.user_id);
+    let event = context.event(EventType::DeviceRegistered).with_device(new_ids.device_id, found.user.user_id);
     let event = found.invitation.named_in(event);
     let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
     let (replaced, removed, events) = match old {
@@ -411,7 +411,7 @@ pub fn simulate(
     services: BTreeMap<ServiceKind, Service>,
     context: &EventContext,
 ) -> Result<(Device, ChangeSet), DomainError> {
-    user.require_usable()?;
+    user.require_app_access()?;
     match claim.filter(|claim| claim.held) {
         Some(claim) if claim.user_id == user.user_id => {
             let detail = "is that of a phone that the user has";
@@ -423,8 +423,8 @@ pub fn simulate(
     require_below_limit(user, held)?;
     let user = user_with(user, device_id, context);
     let device = new_device(&user.after, application, device_id, next_epoch(claim), context);
-    let event = context.event(EventType::DeviceRegistered).about_device(device_id, device.user_id);
-    let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::none(&device) });
+    let event = context.event(EventType::DeviceRegistered).with_device(device_id, device.user_id);
+    let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::empty(&device) });
     let change = ChangeSet {
         user: Some(user),
         claims: vec![claimed(claim, &device)],
@@ -458,7 +458,7 @@ fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
 /// Whoever registers by a deployment wants the configuration.
 fn with_configuration(found: &RegistrationState, device: Device) -> Device {
     match found.invitation.purpose {
-        Purpose::Deploy => device.forced(),
+        Purpose::Deploy => device.with_download_ordered(),
         Purpose::Invite | Purpose::Unknown(_) => device,
     }
 }

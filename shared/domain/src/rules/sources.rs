@@ -51,8 +51,8 @@ impl DataSource {
             stored: Stored::default(),
         };
         let mut event = source.event(EventType::SourceCreated, context);
-        event.change("kind", Value::Null, kind.as_str());
-        event.change("renames_may_wipe", false, source.renames_may_wipe);
+        event.add_change("kind", Value::Null, kind.as_str());
+        event.add_change("renames_may_wipe", false, source.renames_may_wipe);
         (source, event)
     }
 
@@ -86,10 +86,10 @@ impl DataSource {
             return Err(DomainError::field(
                 "mapping.external_id",
                 "missing",
-                "is required where rows find their users by it",
+                "is required, because rows are matched with users by it",
             ));
         }
-        let mut token = TokenChange::Kept;
+        let mut token = TokenChange::Unchanged;
         if let Some(page) = &mut after.page {
             let before = page.clone();
             page.url = edit.url.unwrap_or_else(|| before.url.clone());
@@ -98,45 +98,46 @@ impl DataSource {
             let moved = read_url(&page.url).ok() != read_url(&before.url).ok();
             token = match edit.token {
                 Some(Some(token)) => TokenChange::Set(token),
-                Some(None) => TokenChange::Forgotten,
-                None if moved => TokenChange::Forgotten,
-                None => TokenChange::Kept,
+                Some(None) => TokenChange::Removed,
+                None if moved => TokenChange::Removed,
+                None => TokenChange::Unchanged,
             };
-            if !before.token_set && token == TokenChange::Forgotten {
-                token = TokenChange::Kept;
+            if !before.token_set && token == TokenChange::Removed {
+                token = TokenChange::Unchanged;
             }
             page.token_set = match &token {
-                TokenChange::Kept => before.token_set,
+                TokenChange::Unchanged => before.token_set,
                 TokenChange::Set(_) => true,
-                TokenChange::Forgotten => false,
+                TokenChange::Removed => false,
             };
             page.every_hours = edit.every_hours.unwrap_or(before.every_hours);
             if page.every_hours != before.every_hours {
                 after.due_at = page.every_hours.map(|_| context.at);
             }
-            event.change("format", before.format.as_str(), page.format.as_str());
-            event.change("every_hours", json!(before.every_hours), json!(page.every_hours));
+            event.add_change("format", before.format.as_str(), page.format.as_str());
+            event.add_change("every_hours", json!(before.every_hours), json!(page.every_hours));
             for (field, changed) in [
                 ("url", page.url != before.url),
                 ("items", page.items != before.items),
-                ("token", token != TokenChange::Kept),
+                ("token", token != TokenChange::Unchanged),
             ] {
                 if changed {
-                    event.change_of(field);
+                    event.add_changed_field(field);
                 }
             }
         }
         for (field, changed) in [("name", after.name != self.name), ("mapping", after.mapping != self.mapping)] {
             if changed {
-                event.change_of(field);
+                event.add_changed_field(field);
             }
         }
-        event.change("key_field", self.key.as_str(), after.key.as_str());
-        event.change("vanish_policy", self.policy.as_str(), after.policy.as_str());
-        event.change("vanish_limit_percent", self.vanish_limit_percent, after.vanish_limit_percent);
-        event.change("renames_may_wipe", self.renames_may_wipe, after.renames_may_wipe);
-        event.change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
-        let renamed_alone = Self { name: self.name.clone(), ..after.clone() } == *self && token == TokenChange::Kept;
+        event.add_change("key_field", self.key.as_str(), after.key.as_str());
+        event.add_change("vanish_policy", self.policy.as_str(), after.policy.as_str());
+        event.add_change("vanish_limit_percent", self.vanish_limit_percent, after.vanish_limit_percent);
+        event.add_change("renames_may_wipe", self.renames_may_wipe, after.renames_may_wipe);
+        event.add_change("delimiter", self.delimiter.as_str(), after.delimiter.as_str());
+        let renamed_alone =
+            Self { name: self.name.clone(), ..after.clone() } == *self && token == TokenChange::Unchanged;
         if !renamed_alone || self.paused_at.is_some() && says_when {
             after.set_by = Some(context.maker());
             after.paused_at = None;
@@ -144,8 +145,8 @@ impl DataSource {
                 after.due_at = after.due_after(context.at).map(|_| context.at);
             }
         }
-        event.change("paused", self.paused_at.is_some(), after.paused_at.is_some());
-        if after == *self && token == TokenChange::Kept {
+        event.add_change("paused", self.paused_at.is_some(), after.paused_at.is_some());
+        if after == *self && token == TokenChange::Unchanged {
             return Ok(None);
         }
         after.updated_at = context.at;
@@ -156,7 +157,7 @@ impl DataSource {
     #[must_use]
     pub fn paused(&self, context: &EventContext) -> (Self, Event) {
         let mut event = self.event(EventType::SourceUpdated, context);
-        event.change("paused", false, true);
+        event.add_change("paused", false, true);
         (Self { due_at: None, paused_at: Some(context.at), ..self.clone() }, event)
     }
 

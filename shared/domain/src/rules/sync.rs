@@ -13,7 +13,7 @@ use crate::models::device::{Device, DeviceWithCommands};
 use crate::models::event::{Event, EventType};
 use crate::models::job::ItemChange;
 use crate::models::provenance::{Field, Holder, Origin};
-use crate::models::source::data::{KeyHash, Row, former_key_hash, key_hash, rule_mark, unnamed_hash};
+use crate::models::source::data::{KeyHash, Row, comparison_marker, former_key_hash, key_hash, unnamed_hash};
 use crate::models::source::{DataSource, EXTERNAL_ID_FIELD, KeyField, VanishPolicy};
 use crate::models::user::{User, UserEdit};
 use crate::rules::change::{ChangeSet, RowChange};
@@ -147,9 +147,9 @@ pub fn park(source: &DataSource, user: &User, context: &EventContext) -> Option<
         return None;
     }
     let username = user.username.chars().take(LEFT).collect::<String>() + &mark;
-    let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
+    let mut event = context.event(EventType::UserUpdated).with_user(user.user_id);
     event.source_id = Some(source.source_id);
-    event.change_of("username");
+    event.add_changed_field("username");
     let after = User { username, ..user.clone() };
     Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) })
 }
@@ -176,7 +176,7 @@ pub fn leave(
     new_id: NewId<'_>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let mut edit = UserEdit { origin: Origin::Source, ..UserEdit::default() };
     if same_username(&user.username, username) {
         let kept: String = user.username.chars().filter(|c| !c.is_whitespace()).take(LEFT).collect();
@@ -191,8 +191,8 @@ pub fn leave(
         return Ok(None);
     }
     if is_new {
-        let mut event = context.event(EventType::UserUpdated).about_user(user.user_id);
-        event.change_of("source_username");
+        let mut event = context.event(EventType::UserUpdated).with_user(user.user_id);
+        event.add_changed_field("source_username");
         change.events.push(event);
     }
     for event in &mut change.events {
@@ -223,7 +223,7 @@ pub fn edit_of(row: &Row) -> UserEdit {
     let mut edit = UserEdit { origin: Origin::Source, ..UserEdit::default() };
     for field in Field::ALL {
         if let Some(value) = row.values.get(field.as_str()) {
-            edit.say(*field, value.clone());
+            edit.set(*field, value.clone());
         }
     }
     edit
@@ -271,7 +271,7 @@ pub fn apply(
     new_id: NewId<'_>,
     context: &EventContext,
 ) -> Result<Option<(ChangeSet, ItemChange)>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     let edit = edit_of(row);
     let adopted = is_adopted(source, user);
     let base = if adopted { taken_over(user, source.origin(), Some(source.source_id), &edit) } else { user.clone() };
@@ -292,12 +292,12 @@ pub fn apply(
     let other_name = after.provenance.external_id != user.provenance.external_id;
     let other_username = after.provenance.source_username != user.provenance.source_username;
     if change.events.is_empty() && (adopted || other_name || other_username) {
-        change.events.push(context.event(EventType::UserUpdated).about_user(user.user_id));
+        change.events.push(context.event(EventType::UserUpdated).with_user(user.user_id));
     }
     if let Some(event) = change.events.first_mut() {
         for (field, changed) in [(EXTERNAL_ID_FIELD, other_name), ("source_username", other_username)] {
             if changed {
-                event.change_of(field);
+                event.add_changed_field(field);
             }
         }
         if adopted {
@@ -305,7 +305,7 @@ pub fn apply(
         }
     }
     if back {
-        change.events.push(context.event(EventType::UserReappeared).about_user(user.user_id));
+        change.events.push(context.event(EventType::UserReappeared).with_user(user.user_id));
     }
     let devices = change.devices_after(phones);
     let lifted = lifecycle::resume_by_source(&after, &devices, context)?;
@@ -336,7 +336,7 @@ pub fn has_vanished(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool 
 pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
     let is_there = |name: &KeyHash| keys.binary_search(name).is_ok();
     names_in(source, user).iter().any(is_there)
-        || (!is_there(&rule_mark()) && former_names(user).any(|name| is_there(&name)))
+        || (!is_there(&comparison_marker()) && former_names(user).any(|name| is_there(&name)))
 }
 
 /// By what earlier releases have staged the rows of a user.
@@ -388,7 +388,7 @@ pub fn vanish(
     devices: &[Device],
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
-    user.require_there()?;
+    user.require_not_deleted()?;
     if user.provenance.vanished_at.is_some() {
         return Ok(None);
     }
@@ -415,9 +415,9 @@ pub fn vanish_with(mut deletion: ChangeSet, source: &DataSource, user: &User, co
 }
 
 fn vanished(source: &DataSource, user: &User, context: &EventContext) -> Event {
-    let mut event = context.event(EventType::UserVanished).about_user(user.user_id);
+    let mut event = context.event(EventType::UserVanished).with_user(user.user_id);
     event.source_id = Some(source.source_id);
-    event.change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
+    event.add_change("vanish_policy", serde_json::Value::Null, source.policy.as_str());
     event
 }
 

@@ -41,9 +41,9 @@ pub fn create(
         let mut event = about(EventType::TokenCreated, &token, member, &context(member));
         if let Some(permissions) = &token.permissions {
             let permissions: Vec<_> = permissions.iter().map(|permission| permission.as_str()).collect();
-            event.change("permissions", Value::Null, permissions);
+            event.add_change("permissions", Value::Null, permissions);
         }
-        event.change("expires_at", Value::Null, token.expires_at.to_string());
+        event.add_change("expires_at", Value::Null, token.expires_at.to_string());
         event
     };
     let events = token.memberships(&person.memberships).iter().map(created).collect();
@@ -71,7 +71,7 @@ pub fn revoke(
 /// its person there.
 #[must_use]
 pub fn shut_out(token: &Token, member: &Member, context: &EventContext) -> Option<(Token, Event)> {
-    if !token.opens(context.workspace_id) {
+    if !token.gives_access_to(context.workspace_id) {
         return None;
     }
     let mut after = token.clone();

@@ -10,7 +10,7 @@ use crate::models::client_account::ClientAccount;
 use crate::models::device::Device;
 use crate::models::event::{Event, EventType};
 use crate::models::provenance::Provenance;
-use crate::models::user::{LEFT_LIMIT, NewUser, Source, User};
+use crate::models::user::{LEFT_DEVICES_LIMIT, NewUser, Source, User};
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
@@ -73,12 +73,12 @@ impl User {
             version: 1,
             stored: Stored::default(),
         };
-        let mut event = context.event(EventType::UserCreated).about_user(user_id);
+        let mut event = context.event(EventType::UserCreated).with_user(user_id);
         if let Some(profile_id) = user.client.profile_id {
-            event.change("profile_id", Value::Null, profile_id.to_string());
+            event.add_change("profile_id", Value::Null, profile_id.to_string());
         }
         if !user.client.overrides.is_empty() {
-            event.change_of("overrides");
+            event.add_changed_field("overrides");
         }
         (user, event)
     }
@@ -87,7 +87,7 @@ impl User {
     pub fn leave_behind(&mut self, device: &Device) {
         self.left_device_ids.insert(device.device_id);
         // This one counts most, however old it is.
-        while self.left_device_ids.len() > LEFT_LIMIT
+        while self.left_device_ids.len() > LEFT_DEVICES_LIMIT
             && let Some(oldest) = self.left_device_ids.iter().copied().find(|id| *id != device.device_id)
         {
             self.left_device_ids.remove(&oldest);

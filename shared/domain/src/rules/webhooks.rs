@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::ids::WebhookId;
 use crate::models::event::{Event, EventType};
-use crate::models::webhook::{Attempt, Disabled, EARLIER_SIGNS, Edit, GIVE_UP_AFTER, GONE, Reason, Settings, Webhook};
+use crate::models::webhook::{
+    Attempt, DISABLE_AFTER, Disabled, Edit, FORMER_SECRET_SIGNS_FOR, GONE, Reason, Settings, Webhook,
+};
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
@@ -27,8 +29,8 @@ impl Webhook {
             stored: Stored::default(),
         };
         let mut event = webhook.event(EventType::WebhookCreated, context);
-        event.change("host", Value::Null, webhook.host());
-        event.change("event_types", Value::Null, webhook.event_types.clone());
+        event.add_change("host", Value::Null, webhook.host());
+        event.add_change("event_types", Value::Null, webhook.event_types.clone());
         (webhook, event)
     }
 
@@ -58,14 +60,14 @@ impl Webhook {
             return None;
         }
         let mut event = self.event(EventType::WebhookUpdated, context);
-        event.change("host", self.host(), after.host());
-        event.change("event_types", self.event_types.clone(), after.event_types.clone());
-        event.change("enabled", self.disabled.is_none(), after.disabled.is_none());
+        event.add_change("host", self.host(), after.host());
+        event.add_change("event_types", self.event_types.clone(), after.event_types.clone());
+        event.add_change("enabled", self.disabled.is_none(), after.disabled.is_none());
         if after.url != self.url {
-            event.change_of("url");
+            event.add_changed_field("url");
         }
         if after.description != self.description {
-            event.change_of("description");
+            event.add_changed_field("description");
         }
         Some((after, event))
     }
@@ -73,7 +75,7 @@ impl Webhook {
     /// The webhook once it has another secret, with the event.
     #[must_use]
     pub fn rotated(&self, context: &EventContext) -> (Self, Event) {
-        let until = Some(context.at.plus(EARLIER_SIGNS));
+        let until = Some(context.at.plus(FORMER_SECRET_SIGNS_FOR));
         (Self { earlier_secret_until: until, ..self.clone() }, self.event(EventType::WebhookSecretRotated, context))
     }
 
@@ -98,7 +100,7 @@ impl Webhook {
             return None;
         }
         let since = self.failing_since.unwrap_or(attempt.at);
-        let given_up = last && since.plus(GIVE_UP_AFTER) <= attempt.at;
+        let given_up = last && since.plus(DISABLE_AFTER) <= attempt.at;
         let reason = match attempt.status {
             Some(GONE) => Some(Reason::Gone),
             _ => given_up.then_some(Reason::Failing),
@@ -107,8 +109,8 @@ impl Webhook {
         let after = Self { failing_since: Some(since), disabled, ..self.clone() };
         let event = disabled.map(|disabled| {
             let mut event = self.event(EventType::WebhookDisabled, context);
-            event.change("enabled", true, false);
-            event.change("reason", Value::Null, disabled.reason.as_str());
+            event.add_change("enabled", true, false);
+            event.add_change("reason", Value::Null, disabled.reason.as_str());
             event
         });
         (after != *self).then_some((after, event))

@@ -61,10 +61,10 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
         return None;
     }
     let mut event = context.event(EventType::WorkspaceUpdated);
-    event.change("name", workspace.name.as_str(), after.name.as_str());
-    event.change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
+    event.add_change("name", workspace.name.as_str(), after.name.as_str());
+    event.add_change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
     let paused = |workspace: &Workspace| workspace.silent_rule_paused_at.is_some();
-    event.change("silent_rule_paused", paused(workspace), paused(&after));
+    event.add_change("silent_rule_paused", paused(workspace), paused(&after));
     let fields = |settings: &Settings| match json!(settings) {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
@@ -74,10 +74,10 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
         let value = |fields: &serde_json::Map<String, Value>| fields.get(name).cloned().unwrap_or(Value::Null);
         if matches!(name.as_str(), "sender" | "sms_sender") {
             if value(&old) != value(&new) && !event.changed_fields.contains(name) {
-                event.change_of(name);
+                event.add_changed_field(name);
             }
         } else {
-            event.change(name, value(&old), value(&new));
+            event.add_change(name, value(&old), value(&new));
         }
     }
     Some((after, event))
@@ -94,6 +94,6 @@ pub fn pause_silent_rule(workspace: &Workspace, context: &EventContext) -> (Work
         ..workspace.clone()
     };
     let mut event = context.event(EventType::WorkspaceUpdated);
-    event.change("silent_rule_paused", false, true);
+    event.add_change("silent_rule_paused", false, true);
     (after, event)
 }

@@ -1,27 +1,28 @@
-//! Mobile numbers as people write them: with brackets, strokes, and the zero that is dialled within a country.
+//! Parses mobile numbers as people write them: with brackets, slashes, and a trunk zero.
 
 use crate::text::is_mobile;
 
-/// What is wrong with what is no mobile number.
-pub(super) const MALFORMED: &str = "must be a number with its country such as +49 170 1234567";
+/// The error for a text that is not a mobile number.
+pub(super) const MALFORMED: &str = "must be a number with its country code such as +49 170 1234567";
 
-/// What is wrong with two numbers in one field.
+/// The error for two numbers in one field.
 pub(super) const SEVERAL: &str = "must be one number only";
 
-const ZERO: &str = "must be written as it is dialled from abroad, such as +49 170 1234567, without a zero in brackets";
+const ZERO: &str = "must be in international format such as +49 170 1234567, without a zero in brackets";
 
-/// The fewest digits of a number with its country, so that what has fewer is only the beginning of one.
+/// The fewest digits of a number with its country code; fewer are the beginning of one.
 const FEWEST: usize = 7;
 
-/// Calling codes of two digits (ITU-T E.164, List of assigned country codes); 1 and 7 have one, all others three.
+/// Calling codes of two digits (ITU-T E.164, List of assigned country codes); 1 and 7 have one digit, all
+/// others three.
 const TWO_DIGITS: &str = "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 \
                           66 81 82 84 86 90 91 92 93 94 95 98";
 
-/// Countries whose numbers keep a zero at their beginning when they are dialled from abroad: Italy, San
-/// Marino and the Vatican, and some of Africa (ITU-T E.164, national numbering plans).
+/// Countries whose numbers keep a leading zero when dialled from abroad: Italy, San Marino and the Vatican, and
+/// some of Africa (ITU-T E.164, national numbering plans).
 const KEEP_ZERO: &str = "39 378 379 225 226 229 241 242";
 
-/// Countries in which a zero is dialled before a number, and none of whose numbers begins with one.
+/// Countries with a trunk zero before a number, where no number itself begins with a zero.
 const TRUNK_ZERO: &str = "20 27 31 32 33 40 41 43 44 46 49 60 61 62 63 64 66 81 82 84 90 91 92 94 98 212 213 233 234 254 \
                           255 256 353 355 358 359 380 381 385 386 387 389 421 880 886 961 962 964 966 971 972";
 
@@ -38,24 +39,23 @@ fn calling_code(digits: &str) -> &str {
     &digits[..length]
 }
 
-/// True if a text holds two numbers: a second `+`, or a stroke, comma, semicolon or word between what are
-/// whole numbers by themselves.
-pub(super) fn are_several(text: &str) -> bool {
+/// True if a text has two numbers: a second `+`, or a slash, comma, semicolon or word between complete numbers.
+pub(super) fn has_several(text: &str) -> bool {
     let digits = |part: &str| part.chars().filter(char::is_ascii_digit).count();
     let between = |c: char| matches!(c, '/' | ',' | ';' | '|' | '&' | '\\') || c.is_alphabetic() || c.is_control();
-    let whole = text.split(between).filter(|part| digits(part) >= FEWEST).count();
-    whole > 1 || text.matches('+').count() > 1
+    let complete = text.split(between).filter(|part| digits(part) >= FEWEST).count();
+    complete > 1 || text.matches('+').count() > 1
 }
 
-/// A mobile number as it is dialled from abroad: `+` and digits. A zero that is dialled only within its
-/// country is left out; where it may be meant either way, the number is refused.
+/// A mobile number as it is dialled from abroad: `+` and digits. A trunk zero is left out; an ambiguous one is
+/// an error.
 pub(super) fn mobile(text: &str) -> Result<String, &'static str> {
-    if are_several(text) {
+    if has_several(text) {
         return Err(SEVERAL);
     }
     let rest = text.trim().trim_start_matches('(').strip_prefix('+').ok_or(MALFORMED)?;
     let mut digits = String::new();
-    // Where in the digits a bracket was opened, for each digit that stands in one.
+    // For each digit in brackets: the position at which the bracket was opened.
     let (mut brackets, mut open) = (Vec::new(), None);
     for c in rest.chars() {
         match c {
@@ -65,7 +65,7 @@ pub(super) fn mobile(text: &str) -> Result<String, &'static str> {
             }
             '(' => open = Some(digits.len()),
             ')' => open = None,
-            // A stroke parts a short code from the rest; after a whole number, it begins another.
+            // A slash separates an area code from the rest; after a complete number it begins another one.
             '/' if digits.len() >= FEWEST => return Err(SEVERAL),
             '-' | '.' | '/' | '\u{2010}'..='\u{2013}' => {}
             c if c.is_whitespace() => {}
@@ -120,7 +120,7 @@ mod tests {
             ("+225 07 07 12 34 56", "+2250707123456"),
             ("+2290112345678", "+2290112345678"),
             ("+39 347 1234567", "+393471234567"),
-            // Not behind the calling code, and not alone.
+            // Not directly after the calling code, and not alone.
             ("+1 (200) 555-0123", "+12005550123"),
             ("+49 170 (012) 3456", "+491700123456"),
         ];
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(mobile(text), Err(SEVERAL), "{text}");
         }
         assert_eq!(mobile("+49 170/1234567"), Ok("+491701234567".to_owned()));
-        assert!(!are_several("*21*+491701234567#") && !are_several("(0228) 47 11 / 12") && !are_several("030/1234567"));
-        assert!(are_several("030 1234567 / 030 7654321"));
+        assert!(!has_several("*21*+491701234567#") && !has_several("(0228) 47 11 / 12") && !has_several("030/1234567"));
+        assert!(has_several("030 1234567 / 030 7654321"));
     }
 }

@@ -36,7 +36,8 @@ fn used(sequence: u64) -> CheckInReport {
 #[test]
 fn a_check_in_reads_no_more_than_its_news_needs() {
     let (fixture, _) = one_phone();
-    let device = Device { pin_failures: 2, usage_sequence: Some(7), ..fixture.held()[0].clone().served_with("v2") };
+    let device =
+        Device { pin_failures: 2, usage_sequence: Some(7), ..fixture.held()[0].clone().with_served_version("v2") };
     let user = CheckInReads { user: true, ..NOTHING };
     let usage = CheckInReads { usage: true, ..NOTHING };
     let cases = [
@@ -56,7 +57,7 @@ fn a_check_in_reads_no_more_than_its_news_needs() {
         assert_eq!(needs(&device, &report, at(2)), expected, "{report:?}");
         assert_eq!(needs(&blocked, &report, at(2)), NOTHING, "what a blocked device says is not noted: {report:?}");
     }
-    let installed_already = device.with_in_place("v2");
+    let installed_already = device.with_installed_version("v2");
     assert_eq!(needs(&installed_already, &installed("v2"), at(2)), NOTHING);
     let never_counted = Device { usage_sequence: None, ..installed_already };
     assert_eq!(needs(&never_counted, &used(1), at(2)), usage);
@@ -89,7 +90,7 @@ fn changed(device: &Device, report: &CheckInReport, found: &CheckInState, minute
 #[test]
 fn a_configuration_that_was_put_in_place_is_noted_with_its_user_while_they_are_deployed() {
     let (fixture, id) = one_phone();
-    let device = fixture.devices[&id].clone().served_with("v2");
+    let device = fixture.devices[&id].clone().with_served_version("v2");
     let found = |user: &User| CheckInState {
         user: Some((user.clone(), Vec::new(), Settings::default())),
         ..CheckInState::default()
@@ -152,8 +153,8 @@ fn one_act_after_another_changes_each_row_once() {
     assert_eq!(both, expected);
     assert_eq!(before.clone().then(ChangeSet::default()), before);
     assert_eq!(ChangeSet::default().then(next.clone()), next);
-    let phones =
-        [&first, &second, &third].map(|device| DeviceWithCommands { device: device.clone(), open: Vec::new() });
+    let phones = [&first, &second, &third]
+        .map(|device| DeviceWithCommands { device: device.clone(), open_commands: Vec::new() });
     assert_eq!(both.devices_after(&phones), [named(&first, "two"), second.clone(), named(&third, "two")]);
     assert_eq!(before.devices_after(&phones), [named(&first, "one"), second, third], "what it leaves alone stays");
     assert_eq!((both.user_after(), ChangeSet::default().user_after()), (Some(&user("two")), None));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::models::command::{
     Command, CommandKind, CommandReport, CommandRequest, FailedCommand, HISTORY_LIMIT, HistoryEntry, OpenCommand,
-    Outcome, Transition as To, Trigger, UnconfirmedWipe, step,
+    Outcome, Transition as To, Trigger, UnconfirmedWipe, transition,
 };
-use domain::models::device::pending_for;
+use domain::models::device::find_pending_command;
 use domain::models::device::{Device, DeviceStatus, Erasure};
 use domain::models::event::EventType;
 use domain::models::workspace::Settings;
@@ -29,26 +29,26 @@ const DAY: i64 = 24 * 60;
 
 /// What the table has a column for, a device's result by its four values.
 const STIMULI: [Trigger; 9] = [
-    Trigger::Served,
+    Trigger::Delivered,
     Trigger::Reported(Outcome::Succeeded),
     Trigger::Reported(Outcome::Failed),
     Trigger::Reported(Outcome::Rejected),
     Trigger::Reported(Outcome::NotSupported),
-    Trigger::NotNow,
+    Trigger::Deferred,
     Trigger::Cancel,
-    Trigger::TimeIsUp,
+    Trigger::Expired,
     Trigger::Replaced,
 ];
 
 /// What one word of the table below means.
 fn meant(word: &str) -> To {
     match word.split_once(' ') {
-        Some(("late", state)) => To::Late(CommandState::parse(state).unwrap()),
+        Some(("late", state)) => To::LateTo(CommandState::parse(state).unwrap()),
         _ => match word {
-            "same" => To::Same,
+            "same" => To::Unchanged,
             "no" => To::Refused,
-            "count" => To::Counted,
-            "again" => To::Again,
+            "count" => To::CountDeferral,
+            "again" => To::Redeliver,
             state => To::To(CommandState::parse(state).unwrap()),
         },
     }
@@ -91,7 +91,11 @@ fn the_machine_does_what_the_table_of_the_design_says() {
             }
             let state = CommandState::parse(state).unwrap();
             for (trigger, word) in STIMULI.into_iter().zip(row) {
-                assert_eq!(step(*kind, state, deleted, trigger), meant(word), "{kind} {state} {deleted} {trigger:?}");
+                assert_eq!(
+                    transition(*kind, state, deleted, trigger),
+                    meant(word),
+                    "{kind} {state} {deleted} {trigger:?}"
+                );
             }
         }
     }
@@ -433,9 +437,10 @@ fn a_device_is_told_of_what_it_has_to_do_until_its_time_is_over() {
     ];
     for (command, minutes, expected) in cases {
         let row = OpenCommand::from(&command);
-        let told = [row.is_pending(at(minutes)), row.is_served(at(minutes)), row.is_news(at(minutes))];
+        let told =
+            [row.is_pending(at(minutes)), row.is_deliverable(at(minutes)), row.changes_when_delivered(at(minutes))];
         assert_eq!(told, expected, "{command:?} at {minutes}");
-        assert_eq!(command.is_served(at(minutes)), expected[1]);
+        assert_eq!(command.is_deliverable(at(minutes)), expected[1]);
         let listed = Device { commands: vec![row.clone()], ..device.clone() };
         assert_eq!(listed.pending_commands(at(minutes)).count(), usize::from(expected[0]));
         let erased = Device { erased: Some(Erasure { at: at(1), command_id: row.command_id }), ..listed };
@@ -515,7 +520,7 @@ fn a_wipe_that_failed_stays_unconfirmed_whatever_else_is_open_or_done_until_one_
     let row = fixture.devices[&id].clone();
     assert_eq!(serde_json::from_value::<Device>(json!(row)).unwrap(), row, "its row holds it");
     let anew = fixture.order(id, &command_request(CommandKind::Wipe), 5).unwrap();
-    fixture.befall(anew, Trigger::TimeIsUp, 6).unwrap();
+    fixture.befall(anew, Trigger::Expired, 6).unwrap();
     let unconfirmed = Some(UnconfirmedWipe { command_id: anew, state: CommandState::TimedOut, at: at(6) });
     assert_eq!(fixture.devices[&id].unconfirmed, unconfirmed);
     assert_eq!(fixture.say(anew, &said(Outcome::Succeeded), 1, 7), Ok(true));
@@ -802,11 +807,11 @@ impl Course {
         let deleted = self.fixture.devices[&before.device_id].deleted.is_some();
         let last = before.history.last().unwrap().state.as_str();
         let repeated = outcome.is_some_and(|outcome| outcome.as_str() == last && last == before.state.as_str());
-        let expected = match step(before.kind, before.state, deleted, word.trigger()) {
+        let expected = match transition(before.kind, before.state, deleted, word.trigger()) {
             _ if repeated => Ok(false),
-            To::Same => Ok(false),
+            To::Unchanged => Ok(false),
             To::Refused => Err(DomainError::CommandOver(before.state)),
-            To::To(_) | To::Late(_) | To::Counted | To::Again => Ok(true),
+            To::To(_) | To::LateTo(_) | To::CountDeferral | To::Redeliver => Ok(true),
         };
         assert_eq!(told, expected, "{before:?}");
         if outcome.is_some() && told.is_ok() {
@@ -846,7 +851,7 @@ impl Course {
             }
             Err(refused) if refused.error == DomainError::ErasurePending => {
                 let known = self.fixture.found(&format!("phone-{n}")).claimed.unwrap();
-                let pending = pending_for(&known, CommandKind::Wipe, at(self.now));
+                let pending = find_pending_command(&known, CommandKind::Wipe, at(self.now));
                 assert!(pending.is_some(), "it is told to erase itself");
             }
             Err(refused) => assert_eq!(refused.error, DomainError::DeviceBlocked),

@@ -54,7 +54,7 @@ pub fn invitation(user: &User, devices: u32) -> Invitation {
         code_hash: Hash::of("code"),
         channel: Channel::Email,
         devices,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     };
     invite(user, None, new, &context(0)).unwrap().new_invitation().unwrap().clone()
 }
@@ -83,7 +83,7 @@ pub fn found(devices: u32) -> RegistrationState {
 /// The fields of a body.
 pub fn fields(body: Value) -> Fields {
     match body {
-        Value::Object(fields) => Fields::of_json(fields),
+        Value::Object(fields) => Fields::from_json(fields),
         other => panic!("a body is an object, not {other}"),
     }
 }
@@ -103,7 +103,7 @@ pub fn faults<T: std::fmt::Debug>(read: Result<T, DomainError>) -> Vec<(String, 
 
 /// What the world outside sees of an event, without what only the audit shows.
 pub fn published(event: &Event) -> String {
-    event.public().to_string()
+    event.to_public_json().to_string()
 }
 
 /// The only row of a kind that a change has, and its only event.

@@ -48,7 +48,7 @@ fn a_credential_is_issued_once_and_taken_once() {
 #[test]
 fn a_phone_holds_so_many_credentials_and_no_more() {
     let device = device();
-    let mut held = DeviceAttachments::none(&device);
+    let mut held = DeviceAttachments::empty(&device);
     for n in 0..CREDENTIAL_LIMIT {
         held = attachments_of(issue(&device, Some(&held), credential(n as u128), &context(1)).unwrap().unwrap()).0;
     }
@@ -79,7 +79,7 @@ fn a_report_stands_for_all_that_the_service_knows_and_a_problem_keeps_its_beginn
     let (first, event) =
         attachments_of(report(&device, None, ServiceKind::AssaAbloy, &broken, &context(1)).unwrap().unwrap());
     assert_eq!(event.changes["has_active_endpoint"].after, true);
-    assert!(!serde_json::to_string(&event.public()).unwrap().contains("no answer"));
+    assert!(!serde_json::to_string(&event.to_public_json()).unwrap().contains("no answer"));
     assert_eq!(report(&device, Some(&first), ServiceKind::AssaAbloy, &broken, &context(2)), Ok(None));
     let other = read(json!({"endpoints": [], "problem": "no answer"}));
     let (second, _) =
@@ -120,7 +120,7 @@ fn what_is_wrong_is_told_with_since_when() {
     let ill = Device {
         failed: Some(FailedCommand { kind: CommandKind::Lock, at: at(3) }),
         push: domain::models::push::Push { reason: PushReason::EndpointDisabled, since: at(5) },
-        ..device.forced()
+        ..device.with_download_ordered()
     };
     let warnings = [vec!["push_not_in_use"], old, vec!["configuration_not_downloaded"]].concat();
     assert_eq!(codes(&ill, &settings, 0), (vec!["command_failed"], warnings));
@@ -176,7 +176,7 @@ fn a_report_is_read_with_every_fault_named() {
 #[test]
 fn the_event_of_a_credential_names_it_and_a_phones_end_names_all_that_it_held() {
     let device = device();
-    let none = DeviceAttachments::none(&device);
+    let none = DeviceAttachments::empty(&device);
     let (one, issued) = attachments_of(issue(&device, None, credential(1), &context(1)).unwrap().unwrap());
     let (_, revoked) = attachments_of(revoke(&device, Some(&one), credential(1), &context(2)).unwrap().unwrap());
     let id = json!(credential(1));

@@ -36,7 +36,7 @@ fn new(number: u128) -> NewInvitation {
         code_hash: Hash::of(number.to_string()),
         channel: Channel::Email,
         devices: 1,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     }
 }
 
@@ -162,7 +162,7 @@ fn versions_follow_from_a_salt_that_the_user_keeps_and_are_nobodys_to_find_by_tr
     let new_ids = |user: &User, salt: &str| configuration(user, None, &UserSecrets::new(), salt.to_owned());
     let first = new_ids(&user, "one");
     assert_ne!(first.version, new_ids(&user, "another").version);
-    let change = serve(&devices[0].clone().offered(), &user, &first, &context(1)).unwrap().unwrap();
+    let change = serve(&devices[0].clone().with_config_offered(), &user, &first, &context(1)).unwrap().unwrap();
     let served = change.user_after().unwrap();
     assert_eq!(new_ids(served, "another"), first, "the salt stays");
     assert!(!published(&change.events[0]).contains("one\""), "it is not told");
@@ -236,10 +236,10 @@ fn every_fault_of_secrets_is_named_and_a_misspelt_one_is_one() {
 #[test]
 fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
     let (user, devices) = phones(1);
-    let device = &devices[0].clone().offered();
+    let device = &devices[0].clone().with_config_offered();
     let change = serve(device, &user, &version("version1"), &context(1)).unwrap().unwrap();
     let served = change.devices[0].after.clone();
-    assert!(served.must_download() && !served.is_forced());
+    assert!(served.must_download() && !served.is_download_ordered());
     assert_eq!((change.user_after().unwrap().client.served_at, change.events.len()), (Some(at(1)), 1));
     assert_eq!(serve(&served, &user, &version("version1"), &context(2)).unwrap(), None, "the same again is no news");
     assert!(serve(&served, &user, &version("version2"), &context(2)).unwrap().is_some());
@@ -264,25 +264,25 @@ fn only_an_allowed_phone_of_a_user_who_is_in_client_deployment_is_served() {
 #[test]
 fn what_was_forced_is_done_once_it_was_fetched_and_put_in_place_be_it_the_same_as_before() {
     let (user, devices) = phones(1);
-    let in_place = Device { config: Some("version1".to_owned()), ..devices[0].clone().forced() };
-    assert!(in_place.is_forced() && in_place.must_download(), "what it had before does not count");
-    assert!(!in_place.is_newly_in_place("version1"), "what it had before is no news");
+    let in_place = Device { config: Some("version1".to_owned()), ..devices[0].clone().with_download_ordered() };
+    assert!(in_place.is_download_ordered() && in_place.must_download(), "what it had before does not count");
+    assert!(!in_place.is_newly_installed("version1"), "what it had before is no news");
     for name in ["version1", "version2"] {
         let config = version(name);
         let change = serve(&in_place, &user, &config, &context(1)).unwrap().unwrap();
         let served = change.devices[0].after.clone();
-        assert!(served.must_download() && served.is_forced() && !served.must_fetch(), "it is not in place");
-        assert_eq!(served.given(), Some(name));
+        assert!(served.must_download() && served.is_download_ordered() && !served.must_fetch(), "it is not in place");
+        assert_eq!(served.last_served_version(), Some(name));
         assert_eq!(serve(&served, &user, &config, &context(1)).unwrap(), None, "the same once more");
         let another =
             serve(&served, &user, &version("version3"), &context(1)).unwrap().unwrap().devices[0].after.clone();
-        assert!(another.is_forced() && !another.is_newly_in_place("version1"));
-        assert!(served.is_newly_in_place(name));
-        let done = served.with_in_place(name);
-        assert!(!done.must_download() && !done.is_forced() && !done.is_newly_in_place(name));
+        assert!(another.is_download_ordered() && !another.is_newly_installed("version1"));
+        assert!(served.is_newly_installed(name));
+        let done = served.with_installed_version(name);
+        assert!(!done.must_download() && !done.is_download_ordered() && !done.is_newly_installed(name));
     }
     // One that it has fetched can be asked of it once more, before it is in place.
-    let fetched = in_place.served_with("version1");
+    let fetched = in_place.with_served_version("version1");
     assert!(force(&user, &[fetched], &context(2)).unwrap().is_some());
 }
 
@@ -295,9 +295,9 @@ fn forcing_reaches_each_phone_that_is_not_told_already_and_none_that_is_erased()
     let held = fixture.held();
     let change = force(&fixture.user, &held, &context(2)).unwrap().unwrap();
     assert_eq!(change.devices.len(), 2, "what is erased has nothing to fetch");
-    assert!(change.devices.iter().all(|edited| edited.after.is_forced() && edited.after.device_id != ids[0]));
+    assert!(change.devices.iter().all(|edited| edited.after.is_download_ordered() && edited.after.device_id != ids[0]));
     assert_eq!(change.events.len(), 1);
-    let told: Vec<Device> = devices.into_iter().map(Device::forced).collect();
+    let told: Vec<Device> = devices.into_iter().map(Device::with_download_ordered).collect();
     assert_eq!(force(&user, &told, &context(2)).unwrap(), None);
     assert_eq!(force(&user, &[], &context(2)).unwrap(), None);
     let out = remove(&user, &told, None, &context(2)).unwrap().unwrap();
@@ -337,7 +337,7 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let edit = BTreeMap::from([(SecretKind::PbxSipPassword, Some("s3cret".to_owned()))]);
     let user =
         set_secrets(&with(&user, json!({"a": 1})), &edit, &context(1)).unwrap().unwrap().user_after().unwrap().clone();
-    let told = vec![devices[0].clone().forced(), devices[1].clone()];
+    let told = vec![devices[0].clone().with_download_ordered(), devices[1].clone()];
     let change = remove(&user, &told, Some(&open), &context(2)).unwrap().unwrap();
     let after = change.user_after().unwrap();
     assert_eq!(after.client, ClientAccount { removed_at: Some(at(2)), ..ClientAccount::default() });
@@ -371,7 +371,7 @@ fn a_phone_gets_a_configuration_by_a_deployment_and_by_nothing_else() {
     let change = deploy(&user, &devices, None, new(5), None, &context(1)).unwrap();
     let deployed = &change.devices[0].after;
     assert_eq!((change.devices.len(), change.devices[0].before.as_ref()), (1, Some(by_invitation)));
-    assert_eq!((tried(deployed), deployed.must_download(), deployed.given()), (Ok(true), false, None));
+    assert_eq!((tried(deployed), deployed.must_download(), deployed.last_served_version()), (Ok(true), false, None));
     let again = deploy(&user, std::slice::from_ref(deployed), None, new(6), None, &context(2)).unwrap();
     assert_eq!(again.devices, [], "it may have it already");
 
@@ -382,7 +382,7 @@ fn a_phone_gets_a_configuration_by_a_deployment_and_by_nothing_else() {
         let back = serve(&out.devices[0].after, &user, &version("version1"), &context(3));
         assert_eq!(back, Err(DomainError::DeviceNotDeployed), "who is taken out and deployed to again is deployed to");
     }
-    let in_place = deployed.clone().served_with("version1").with_in_place("version1");
+    let in_place = deployed.clone().with_served_version("version1").with_installed_version("version1");
     assert!(!in_place.must_download() && in_place.may_have_config());
     let erased = Fixture::with_phones(1).erased(2);
     assert_eq!(

@@ -58,7 +58,7 @@ fn the_event_of_a_delete_says_why_and_which_credentials_end() {
     let device = fixture.register("phone", 0).unwrap().device.after;
     let credential = domain::CredentialId(Uuid::from_u128(7));
     let attachments =
-        DeviceAttachments { credentials: [(credential, at(0))].into(), ..DeviceAttachments::none(&device) };
+        DeviceAttachments { credentials: [(credential, at(0))].into(), ..DeviceAttachments::empty(&device) };
     let leaving = DeviceToDelete { attachments: Some(attachments), ..fixture.to_delete(device) };
     let change = delete(&leaving, &fixture.user, Some("lost".to_owned()), Duration::days(1), &context(1)).unwrap();
     let event = &change.events[0];
@@ -237,17 +237,20 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
         for reason in [PushReason::EndpointDisabled, PushReason::DeliveryFailed] {
             let (again, token, event) = contact(&disabled(&given, reason, 5), &report, 6).unwrap();
             assert_eq!(
-                (Push::shown(&again).reason, token),
+                (Push::for_display(&again).reason, token),
                 (PushReason::EndpointPending, Some(TokenChange::EnableAgain))
             );
             assert!(event.changes.contains_key("push.reason"));
             let (ready, _) = device_of(endpoint_made(&again, "arn".to_owned(), &context(7)).unwrap());
-            assert_eq!((Push::shown(&ready).reason, ready.push.reason.in_use()), (PushReason::EndpointReady, true));
+            assert_eq!(
+                (Push::for_display(&ready).reason, ready.push.reason.in_use()),
+                (PushReason::EndpointReady, true)
+            );
             assert!(reported(&ready, "arn", at(8), PushReason::EndpointReady, &context(8)).is_none());
             assert_eq!(contact(&ready, &report, 8), None, "it is enabled");
             assert!(contact(&disabled(&ready, reason, 7 + day), &report, 8 + day).is_some(), "it did well for a day");
             let once_more = disabled(&ready, reason, 9);
-            assert_eq!(Push::shown(&once_more).reason, PushReason::EndpointDisabled);
+            assert_eq!(Push::for_display(&once_more).reason, PushReason::EndpointDisabled);
             assert!(reported(&once_more, "arn", at(10), reason, &context(10)).is_none(), "it is known");
             assert_eq!(contact(&once_more, &report, 8 + day), None, "not before a day is over");
             assert!(contact(&once_more, &report, 9 + day).is_some());
@@ -270,13 +273,13 @@ fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
     let [deleted, erased] = [0, 1].map(|n| fixture.held()[n].device_id);
     for id in [deleted, erased] {
         let (ready, _) = device_of(endpoint_made(&fixture.devices[&id], "arn".to_owned(), &context(2)).unwrap());
-        assert_eq!(Push::shown(&ready), ready.push);
+        assert_eq!(Push::for_display(&ready), ready.push);
         fixture.devices.insert(id, ready);
     }
     fixture.delete(deleted, 3);
     fixture.erase(erased, 4).unwrap();
     for (id, reason, since) in [(deleted, PushReason::DeviceDeleted, 3), (erased, PushReason::DeviceErased, 4)] {
-        let shown = Push::shown(&fixture.devices[&id]);
+        let shown = Push::for_display(&fixture.devices[&id]);
         assert_eq!((shown.reason, shown.reason.in_use(), shown.since), (reason, false, at(since)));
     }
     assert!(fixture.devices[&deleted].push.reason.in_use(), "it is still woken to be wiped");
@@ -302,7 +305,7 @@ fn an_invitation_expires_once_and_only_when_its_time_is_over() {
     assert!(expire(&invitation, &context(week - 1)).is_none());
     let (expired, event) = invitation_of(expire(&invitation, &context(week)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationExpired);
-    assert!(!expired.keeps_code() && expire(&expired, &context(week + 1)).is_none());
+    assert!(!expired.needs_code() && expire(&expired, &context(week + 1)).is_none());
 }
 
 #[test]

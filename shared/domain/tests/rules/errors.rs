@@ -44,7 +44,7 @@ fn each_limit_of_messages_has_a_code_and_a_sentence_of_its_own() {
 #[test]
 fn what_is_searched_for_holds_a_letter_or_a_digit() {
     let read = |text: &str| {
-        let mut fields = Fields::of_query(vec![("search".to_owned(), text.to_owned())]);
+        let mut fields = Fields::from_query(vec![("search".to_owned(), text.to_owned())]);
         let query = Query::read(&mut fields);
         (query, fields.finish().err().unwrap_or_default().first().map(|fault| fault.code))
     };

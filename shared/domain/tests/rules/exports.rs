@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use domain::input::Fields;
 use domain::models::event::EventType;
-use domain::rules::exports::{Choice, NAMED_LIMIT, both, given_out, harmless};
+use domain::rules::exports::{Choice, IDS_LIMIT, both, given_out, harmless};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -144,7 +144,7 @@ const KNOWN: [&str; 3] = ["user_id", "email", "number"];
 
 fn choice(query: &[(&str, &str)]) -> Result<Choice, Vec<(String, &'static str)>> {
     let pairs = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let mut fields = Fields::of_query(pairs);
+    let mut fields = Fields::from_query(pairs);
     let choice = Choice::read(&mut fields, &KNOWN, |id| id.starts_with("id"));
     fields.finish().map(|()| choice).map_err(|faults| named(&faults))
 }
@@ -164,7 +164,7 @@ fn columns_are_all_or_those_that_were_chosen_in_their_order() {
         ("ids.1", "invalid_format"),
     ];
     assert_eq!(faults, expected.map(|(field, code)| (field.to_owned(), code)));
-    let many: Vec<String> = (0..=NAMED_LIMIT).map(|at| format!("id{at}")).collect();
+    let many: Vec<String> = (0..=IDS_LIMIT).map(|at| format!("id{at}")).collect();
     assert_eq!(choice(&[("ids", &many.join(","))]).unwrap_err(), [("ids".to_owned(), "too_many")]);
 }
 
@@ -184,7 +184,7 @@ fn a_filter_beside_named_things_is_a_fault_each() {
     let faults = both(&["status".to_owned(), "search".to_owned()]);
     assert_eq!(named(&faults), ["status", "search"].map(|field| (field.to_owned(), "too_many")));
     assert_eq!(both(&[]), []);
-    let most: Vec<String> = (0..NAMED_LIMIT).map(|at| format!("id{at}")).collect();
+    let most: Vec<String> = (0..IDS_LIMIT).map(|at| format!("id{at}")).collect();
     assert_eq!(choice(&[("ids", &most.join(","))]).unwrap().ids, Some(most), "so many may be named");
 }
 

@@ -77,7 +77,7 @@ impl Fixture {
     }
 
     pub fn phone(&self, id: DeviceId) -> DeviceWithCommands {
-        DeviceWithCommands { device: self.devices[&id].clone(), open: self.open_commands(id) }
+        DeviceWithCommands { device: self.devices[&id].clone(), open_commands: self.open_commands(id) }
     }
 
     pub fn phones(&self) -> Vec<DeviceWithCommands> {
@@ -210,7 +210,7 @@ impl Fixture {
         minutes: i64,
     ) -> Result<Vec<CommandId>, DomainError> {
         let device = self.authenticated(id)?;
-        let served = device.commands.iter().filter(|open| open.is_served(at(minutes)));
+        let served = device.commands.iter().filter(|open| open.is_deliverable(at(minutes)));
         let served = served.map(|open| open.command_id).collect();
         match self.checked_in(&device, report, minutes) {
             CheckIn::Nothing => {}
@@ -283,7 +283,7 @@ impl Fixture {
         let due = |command: &&Command| command.is_open() && command.expires_at <= at(minutes);
         let due: Vec<CommandId> = self.commands.values().filter(due).map(|command| command.command_id).collect();
         for id in due {
-            self.befall(id, Trigger::TimeIsUp, minutes).unwrap();
+            self.befall(id, Trigger::Expired, minutes).unwrap();
         }
     }
 

@@ -20,7 +20,7 @@ fn by(channel: Channel) -> NewInvitation {
         code_hash: Hash::of("code"),
         channel,
         devices: 1,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     }
 }
 
@@ -138,7 +138,7 @@ fn an_invitation_keeps_its_code_until_it_is_used_up_or_has_ended() {
         (Invitation { expired_at: Some(at(1)), ..open.clone() }, false),
         (open, true),
     ] {
-        assert_eq!(invitation.keeps_code(), keeps, "{invitation:?}");
+        assert_eq!(invitation.needs_code(), keeps, "{invitation:?}");
     }
 }
 

@@ -3,8 +3,7 @@
 use domain::error::HeldDevice;
 use domain::models::event::EventType;
 use domain::models::job::{
-    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, NewJob, NextPage, Selection, TAKEN_UP_AFTER, Tally,
-    Waiting,
+    ItemOutcome, Job, JobFailure, JobItem, JobKind, JobPause, NewJob, NextPage, RESUME_AFTER, Selection, Tally, Waiting,
 };
 use domain::rules::change::RowChange;
 use domain::rules::context::EventContext;
@@ -61,7 +60,7 @@ fn what_was_searched_for_goes_with_the_work_and_that_it_was_stays() {
 fn a_job_over_named_things_is_one_page_and_then_over() {
     let job = begun(Selection::Ids(named(&["a", "b", "c"])));
     assert_eq!((job.state, &job.page, &job.cursor), (JobState::Running, &named(&["a", "b", "c"]), &None));
-    assert_eq!(job.due_at, Some(at(0).plus(TAKEN_UP_AFTER)), "the schedule takes it up should the call not end it");
+    assert_eq!(job.due_at, Some(at(0).plus(RESUME_AFTER)), "the schedule takes it up should the call not end it");
     let outcomes = [ItemOutcome::Changed, ItemOutcome::Unchanged, ItemOutcome::Failed];
     let (over, events) = after(&job, &outcomes, None, &context(1));
     assert_eq!((over.state, over.due_at, over.ended_at), (JobState::Finished, None, Some(at(1))));
@@ -110,21 +109,21 @@ fn what_a_job_does_names_the_job_and_who_began_it() {
 #[test]
 fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_written_to() {
     let waiting = |id: &str, minutes| Waiting { id: id.to_owned(), until: at(minutes) };
-    let page = NextPage::of_waiting(vec![waiting("a", 9), waiting("b", 5)], Some("after b".to_owned())).unwrap();
+    let page = NextPage::from_waiting(vec![waiting("a", 9), waiting("b", 5)], Some("after b".to_owned())).unwrap();
     let rest = JobPause { code: "too_many_messages".to_owned(), until: at(5) };
     let expected = NextPage {
         ids: named(&["a", "b"]),
         cursor: Some("after b".to_owned()),
         waiting: Vec::new(),
         rest: Some(rest.clone()),
-        left_out: 0,
+        unreadable: 0,
     };
     assert_eq!(page, expected);
-    assert_eq!(NextPage::of_waiting(Vec::new(), None), None);
+    assert_eq!(NextPage::from_waiting(Vec::new(), None), None);
     let (job, events) = after(&begun(filter()), &[], Some(page), &context(1));
     assert_eq!((job.due_at, job.rest.as_ref(), events), (Some(at(5)), Some(&rest), vec![]), "the schedule wakes it");
-    assert_eq!([4, 5, 6].map(|minutes| job.rests(at(minutes))), [true, false, false]);
-    assert!(!begun(filter()).rests(at(0)));
+    assert_eq!([4, 5, 6].map(|minutes| job.is_paused(at(minutes))), [true, false, false]);
+    assert!(!begun(filter()).is_paused(at(0)));
 }
 
 #[test]
@@ -172,7 +171,7 @@ fn what_became_of_a_thing_names_the_devices_that_stood_in_its_way() {
 
 #[test]
 fn what_a_page_of_the_list_cannot_show_counts_as_failed() {
-    let next = NextPage { ids: named(&["b"]), left_out: 2, ..NextPage::default() };
+    let next = NextPage { ids: named(&["b"]), unreadable: 2, ..NextPage::default() };
     let (job, _) = after(&begun(filter()), &[ItemOutcome::Changed], Some(next), &context(1));
     assert_eq!((job.tally.changed, job.tally.failed), (1, 2));
 }

@@ -6,7 +6,7 @@ use domain::models::actor::{Actor, Maker};
 use domain::models::event::EventType;
 use domain::models::key::{Key, KeyStatus, Makers, NewKey, Revoked};
 use domain::models::member;
-use domain::models::member::{CreatedByMember, MADE_LIMIT, Member};
+use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use domain::models::webhook::{EventSelection, Settings, Webhook};
 use domain::permission::{Permission, Role};
 use domain::rules::access::Caller;
@@ -64,9 +64,9 @@ fn a_key_that_a_key_makes_expires_no_later() {
     assert_eq!(made(2, Some(at(60)), Some(&day)).unwrap().expires_at, Some(at(60)));
     let later = made(2, Some(at(61)), Some(&day));
     assert_eq!(faults(later.map(drop)), [("expires_at".to_owned(), "out_of_range")]);
-    let lasting = made(1, None, None).unwrap();
-    assert_eq!(made(2, None, Some(&lasting)).unwrap().expires_at, None);
-    assert_eq!(made(2, Some(at(61)), Some(&lasting)).unwrap().expires_at, Some(at(61)));
+    let duration = made(1, None, None).unwrap();
+    assert_eq!(made(2, None, Some(&duration)).unwrap().expires_at, None);
+    assert_eq!(made(2, Some(at(61)), Some(&duration)).unwrap().expires_at, Some(at(61)));
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_key_ends_with_each_key_that_it_came_from() {
     let short = Key { expires_at: Some(at(5)), ..second.clone() };
     assert_eq!(Caller::of_key(third.clone(), &with(&[&first, &short]), at(10)), Err(DomainError::CredentialExpired));
     let both = with(&[&revoked(&first, 7), &revoked(&second, 5)]);
-    assert_eq!(third.revoked_with(&both).map(|revoked| revoked.at), Some(at(5)), "when it ended");
-    assert_eq!((third.revoked_with(&makers), first.status(&Makers::new(), at(0))), (None, KeyStatus::Active));
+    assert_eq!(third.effective_revocation(&both).map(|revoked| revoked.at), Some(at(5)), "when it ended");
+    assert_eq!((third.effective_revocation(&makers), first.status(&Makers::new(), at(0))), (None, KeyStatus::Active));
     assert_eq!(Caller::still_may(&third, &makers, at(29)), third.permissions);
 }
 
@@ -121,12 +121,12 @@ fn a_token_makes_no_key_and_nobody_gives_what_they_do_not_hold() {
 fn a_presented_key_is_good_by_its_secret_until_it_is_over() {
     let key = made(1, Some(at(60)), None).unwrap();
     let other = Key { secret_hash: Hash::of("another"), ..key.clone() };
-    let proved = |found: Option<&Key>, minutes| Key::proved(found.cloned(), &secret(1), at(minutes));
-    assert_eq!(proved(Some(&key), 59), Ok(key.clone()));
-    assert_eq!(proved(Some(&key), 60), Err(DomainError::CredentialExpired));
-    assert_eq!(proved(Some(&revoked(&key, 1)), 2), Err(DomainError::CredentialRevoked));
+    let authenticate = |found: Option<&Key>, minutes| Key::authenticate(found.cloned(), &secret(1), at(minutes));
+    assert_eq!(authenticate(Some(&key), 59), Ok(key.clone()));
+    assert_eq!(authenticate(Some(&key), 60), Err(DomainError::CredentialExpired));
+    assert_eq!(authenticate(Some(&revoked(&key, 1)), 2), Err(DomainError::CredentialRevoked));
     for unknown in [None, Some(&other)] {
-        assert_eq!(proved(unknown, 0), Err(DomainError::CredentialInvalid));
+        assert_eq!(authenticate(unknown, 0), Err(DomainError::CredentialInvalid));
     }
 }
 
@@ -208,10 +208,10 @@ fn what_a_member_made_ends_with_them_if_that_is_asked() {
     assert!(ended.keys[0].0 == key && ended.keys[0].1.revoked.is_some());
     assert!(ended.webhooks[0].0 == webhook && ended.webhooks[0].1.disabled.is_some());
     let many = |count| CreatedByMember { keys: vec![key.clone(); count], webhooks: vec![webhook.clone()] };
-    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT - 1), true, || context(1)).is_ok());
-    let refused = members::remove(&before, &leaves, &many(MADE_LIMIT), true, || context(1));
-    assert_eq!(refused, Err(DomainError::TooManyMade(MADE_LIMIT + 1)));
-    assert!(members::remove(&before, &leaves, &many(MADE_LIMIT), false, || context(1)).is_ok());
+    assert!(members::remove(&before, &leaves, &many(CREATED_LIMIT - 1), true, || context(1)).is_ok());
+    let refused = members::remove(&before, &leaves, &many(CREATED_LIMIT), true, || context(1));
+    assert_eq!(refused, Err(DomainError::TooManyMade(CREATED_LIMIT + 1)));
+    assert!(members::remove(&before, &leaves, &many(CREATED_LIMIT), false, || context(1)).is_ok());
 }
 
 #[test]

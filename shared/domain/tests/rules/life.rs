@@ -603,7 +603,7 @@ fn nothing_is_done_to_a_deleted_user() {
         assert_eq!(answer, refused);
     }
     assert_eq!(fixture.lock_by_pins(3), None);
-    assert_eq!(User::require_there(&fixture.user), Err(DomainError::UserDeleted));
+    assert_eq!(User::require_not_deleted(&fixture.user), Err(DomainError::UserDeleted));
     assert_eq!(fixture.register("phone-1", 3).unwrap_err().error, DomainError::UserDeleted);
 }
 

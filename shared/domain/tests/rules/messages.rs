@@ -137,7 +137,7 @@ fn a_day_is_over_at_midnight_in_utc() {
         ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z", 24 * 3600),
     ] {
         let expected = RetryAfter { limit: MessageLimit::Workspace, until: time(until), seconds: wait };
-        assert_eq!(quota(1).reached(time(now)), DomainError::TooManyMessages(expected));
+        assert_eq!(quota(1).quota_error(time(now)), DomainError::TooManyMessages(expected));
     }
 }
 
@@ -177,9 +177,9 @@ fn texts_go_to_the_calling_codes_that_the_operator_named() {
         [("+491701234567", true), ("+12125550100", true), ("+14255550100", false), ("+882161234567", false)]
     {
         let expected = if allowed { Ok(()) } else { Err(DomainError::CallingCodeNotAllowed) };
-        assert_eq!(some.require_textable(number), expected, "{number}");
+        assert_eq!(some.require_texts_allowed(number), expected, "{number}");
     }
-    assert_eq!(policy(&[]).require_textable("+491701234567"), Err(DomainError::TextsOff));
+    assert_eq!(policy(&[]).require_texts_allowed("+491701234567"), Err(DomainError::TextsOff));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::input::{FAULT_LIMIT, FieldError};
+use domain::input::{FIELD_ERROR_LIMIT, FieldError};
 use domain::models::profile::schema::{SCHEMA_DEPTH, check, check_schema};
 use domain::models::profile::{NewProfile, ProfileEdit, SETTINGS_DEPTH, SETTINGS_LIMIT};
 use domain::models::workspace::{Settings, Workspace};
@@ -295,7 +295,7 @@ fn a_hostile_schema_costs_little_and_harms_nothing() {
         assert_eq!(check_schema(&schema), [], "{what}");
         let faults = check(&settings(sent), &schema);
         assert_eq!(faults.first().map_or("", |fault| fault.code), code, "{what}");
-        assert!(faults.len() <= FAULT_LIMIT && faults.iter().all(|fault| fault.detail.len() < 2_000), "{what}");
+        assert!(faults.len() <= FIELD_ERROR_LIMIT && faults.iter().all(|fault| fault.detail.len() < 2_000), "{what}");
     }
 }
 

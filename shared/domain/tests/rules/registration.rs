@@ -115,7 +115,7 @@ fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
         assert_eq!(counted.invitations[0].before.as_ref(), Some(&other.invitation), "it is guarded by its version");
         other.invitation = counted.invitations[0].after.clone();
     }
-    assert!(!other.invitation.keeps_code());
+    assert!(!other.invitation.needs_code());
     for identifier in ["phone", "one that nobody has"] {
         let mut asks = fixture.found(identifier);
         (asks.user, asks.invitation) = (other.user.clone(), other.invitation.clone());

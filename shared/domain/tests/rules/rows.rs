@@ -127,17 +127,17 @@ fn what_was_read_stays_with_a_row_and_tells_no_two_apart() {
 #[test]
 fn an_event_without_what_only_the_audit_shows_is_blank() {
     let event: Event = context(0).event(EventType::UserUpdated);
-    let blank = event.blanked();
-    assert!(!event.is_blank() && blank.is_blank());
+    let blank = event.without_private();
+    assert!(!event.is_private_empty() && blank.is_private_empty());
     assert_eq!(Event { private: Private::default(), ..event.clone() }, blank);
-    assert_eq!(blank.public(), event.public());
+    assert_eq!(blank.to_public_json(), event.to_public_json());
 }
 
 #[test]
 fn a_repeated_call_is_answered_by_what_it_made_for_as_long_as_that_is_remembered() {
     let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: "thing".to_owned(), expires_at: at(60) };
     let before = |found: Option<&IdempotencyRecord>, body: &str, minutes| {
-        IdempotencyRecord::made_before(found.cloned(), &Hash::of(body), at(minutes))
+        IdempotencyRecord::previous_id(found.cloned(), &Hash::of(body), at(minutes))
     };
     assert_eq!(before(None, "body", 1), Ok(None));
     assert_eq!(before(Some(&remembered), "body", 59), Ok(Some("thing".to_owned())));
@@ -157,9 +157,9 @@ fn a_time_is_told_in_milliseconds_and_in_whole_seconds() {
 
 #[test]
 fn an_event_keeps_where_its_call_came_from_to_the_audit_and_tells_the_rest() {
-    let event = context(0).event(EventType::UserUpdated).about_user(user().user_id);
+    let event = context(0).event(EventType::UserUpdated).with_user(user().user_id);
     assert_eq!(event.private.address.as_deref(), Some("203.0.113.7"));
-    let public = event.public();
+    let public = event.to_public_json();
     assert_eq!((&public["event_type"], &public["user_id"]), (&json!("user.updated"), &json!(user().user_id)));
     assert_eq!((public.get("private"), public["created_at"].clone()), (None, json!(at(0))));
     assert!(!public.to_string().contains("203.0.113.7"));

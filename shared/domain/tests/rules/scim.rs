@@ -1,7 +1,7 @@
 //! SCIM: filters, paths, patches, and what they change of a user.
 
 use domain::error::ScimType;
-use domain::input::FAULT_LIMIT;
+use domain::input::FIELD_ERROR_LIMIT;
 use domain::models::event::EventType;
 use domain::models::provenance::Field;
 use domain::models::restriction::Restriction;
@@ -1114,8 +1114,8 @@ fn a_user_has_so_many_values_and_bytes_of_attributes_and_no_more_by_whatever_way
     let roles = |count: usize| json!((0..count).map(|n| json!({"value": n.to_string()})).collect::<Vec<_>>());
     assert_eq!(told(&json!({"userName": "a", "roles": roles(100)})), Ok(()));
     assert_eq!(told(&json!({"userName": "a", "roles": roles(101)})), Err(vec![("roles".to_owned(), "too_many")]));
-    let wrong = told(&json!({"userName": "a", "roles": vec![json!({"value": 7}); FAULT_LIMIT + 9]})).unwrap_err();
-    assert_eq!(wrong.len(), FAULT_LIMIT);
+    let wrong = told(&json!({"userName": "a", "roles": vec![json!({"value": 7}); FIELD_ERROR_LIMIT + 9]})).unwrap_err();
+    assert_eq!(wrong.len(), FIELD_ERROR_LIMIT);
     // By a patch as well.
     let full = person(json!({"userName": "a", "roles": roles(100)}));
     assert_eq!(

@@ -3,7 +3,7 @@
 use domain::models::event::{Event, EventType};
 use domain::models::job::ItemChange;
 use domain::models::provenance::Field;
-use domain::models::source::data::{PAGE_LIMIT, Row, Rows, key_hash, read, rule_mark};
+use domain::models::source::data::{PAGE_LIMIT, Row, Rows, comparison_marker, key_hash, read};
 use domain::models::source::{
     DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncRequest, TokenChange, VanishPolicy,
 };
@@ -21,7 +21,7 @@ use crate::common::{at, context, faults, fields, user};
 
 fn source_of(kind: SourceKind, body: Value) -> DataSource {
     let mut fields = fields(body);
-    let settings = Settings::of_new(&mut fields, kind, &[]);
+    let settings = Settings::read_new(&mut fields, kind, &[]);
     fields.finish().unwrap();
     DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0
 }
@@ -268,7 +268,7 @@ fn a_row_changes_what_it_says_but_for_what_was_set_by_hand() {
     assert_eq!((after.last_name.as_deref(), after.number.as_deref()), (None, Some("2")));
     assert_eq!(types(&change.events), [EventType::UserUpdated]);
     assert_eq!(change.events[0].source_id, Some(source.source_id));
-    assert!(!change.events[0].public().to_string().contains("Bea"));
+    assert!(!change.events[0].to_public_json().to_string().contains("Bea"));
     let by_hand = UserEdit { first_name: Some(Some("By Hand".to_owned())), ..UserEdit::default() };
     let held = lifecycle::update(&before, &[], &by_hand, &new_id, &context(1)).unwrap().unwrap().user.unwrap().after;
     let (change, _) = apply(&source, &held, &[], &other, &new_id, &context(2)).unwrap().unwrap();
@@ -306,7 +306,7 @@ fn whoever_has_no_row_has_vanished_once_and_is_back_as_they_were() {
     // Another name of the same letters is somebody else's; but not where an earlier release, to which they were one,
     // has staged the rows.
     let named = of_source(&suspends, "\u{e4}da,Ada,,");
-    let mut staged = vec![key_hash(KeyField::Username, "ada"), rule_mark()];
+    let mut staged = vec![key_hash(KeyField::Username, "ada"), comparison_marker()];
     staged.sort_unstable();
     assert!(has_vanished(&suspends, &named, &staged));
     assert!(has_row(&suspends, &named, &[key_hash(KeyField::Username, "ada")]));
@@ -356,17 +356,17 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
     let source = page("");
     let edit = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::of_edit(&mut fields, &source, &[]);
+        let edit = Settings::read_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
     assert_eq!(edit(json!({"name": "HR"})), None);
     for (body, token, set) in [
-        (json!({"url": "https://hr.example.com/more"}), TokenChange::Kept, true),
-        (json!({"url": "https://hr.example.com:444/"}), TokenChange::Forgotten, false),
-        (json!({"url": "https://other.example.com/"}), TokenChange::Forgotten, false),
+        (json!({"url": "https://hr.example.com/more"}), TokenChange::Unchanged, true),
+        (json!({"url": "https://hr.example.com:444/"}), TokenChange::Removed, false),
+        (json!({"url": "https://other.example.com/"}), TokenChange::Removed, false),
         (json!({"url": "https://other.example.com/", "token": "new"}), TokenChange::Set("new".into()), true),
-        (json!({"token": null}), TokenChange::Forgotten, false),
+        (json!({"token": null}), TokenChange::Removed, false),
     ] {
         let (after, event, change) = edit(body.clone()).unwrap();
         assert_eq!((change, after.page.unwrap().token_set), (token, set), "{body}");
@@ -381,12 +381,12 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     let part = |number, is_last| Part { upload_id: Uuid::from_u128(1), number, is_last };
     let wanted = |dry_run| SyncRequest { job_id: JobId(Uuid::from_u128(4)), user_ids: None, dry_run, may_wipe: false };
     assert_eq!(source.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::NothingUploaded);
-    let one = source.part_come(&part(3, true), at(0)).unwrap();
-    assert_eq!(faults(one.part_come(&part(4, false), at(0))), [("last".to_owned(), "conflicting")]);
-    assert_eq!(faults(one.part_come(&part(2, true), at(0))), [("last".to_owned(), "conflicting")]);
-    let two = one.part_come(&part(1, false), at(0)).unwrap().part_come(&part(1, false), at(0)).unwrap();
-    assert!(!two.upload.as_ref().unwrap().is_whole());
-    let all = two.part_come(&part(2, false), at(0)).unwrap();
+    let one = source.with_part(&part(3, true), at(0)).unwrap();
+    assert_eq!(faults(one.with_part(&part(4, false), at(0))), [("last".to_owned(), "conflicting")]);
+    assert_eq!(faults(one.with_part(&part(2, true), at(0))), [("last".to_owned(), "conflicting")]);
+    let two = one.with_part(&part(1, false), at(0)).unwrap().with_part(&part(1, false), at(0)).unwrap();
+    assert!(!two.upload.as_ref().unwrap().is_complete());
+    let all = two.with_part(&part(2, false), at(0)).unwrap();
     assert!(all.upload.as_ref().unwrap().is_ready(at(0)));
     assert!(!all.upload.as_ref().unwrap().is_ready(at(2 * 24 * 60)), "not for ever");
     assert_eq!(all.begin_sync(wanted(false), true, &context(0)).unwrap_err(), DomainError::SyncRunning);
@@ -396,7 +396,7 @@ fn parts_make_a_file_in_any_order_and_a_sync_takes_it_once() {
     assert_eq!(done.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::NothingUploaded);
     let pushed = source_of(SourceKind::Scim, json!({"name": "IdP"}));
     assert_eq!(pushed.begin_sync(wanted(false), false, &context(0)).unwrap_err(), DomainError::SourcePushed);
-    assert_eq!(pushed.part_come(&part(1, true), at(0)).unwrap_err(), DomainError::SourceNotUploaded);
+    assert_eq!(pushed.with_part(&part(1, true), at(0)).unwrap_err(), DomainError::SourceNotUploaded);
 }
 
 pub fn by_hand(user: &User, username: &str) -> User {
@@ -473,13 +473,13 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     assert!(!source.renames_may_wipe);
     let edited = |source: &DataSource, body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::of_edit(&mut fields, source, &[]);
+        let edit = Settings::read_edit(&mut fields, source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
     let anew = |source: &DataSource, body: Value| {
         let (after, _, token) = edited(source, body).unwrap();
-        (source.erases_anew(&after, &token), after)
+        (source.widens_erasure(&after, &token), after)
     };
     assert!(!anew(&source, json!({"url": "https://hr.example.com/other"})).0);
     let (erases, may) = anew(&source, json!({"renames_may_wipe": true}));
@@ -499,19 +499,19 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
         assert_eq!((anew, kept), (erases, true), "{body}");
     }
     let (_, hidden) = anew(&source, json!({"url": "https://hr.example.com/people?key=marker"}));
-    let shown = hidden.page.as_ref().unwrap().shown_url();
+    let shown = hidden.page.as_ref().unwrap().display_url();
     assert_eq!(shown, "https://hr.example.com/people?\u{2026}");
     assert_eq!(edited(&hidden, json!({"url": shown})), None);
     let (_, named) = anew(&hidden, json!({"url": shown, "name": "Other"}));
     assert_eq!(named.page, hidden.page);
     let mut other = fields(json!({"url": "https://hr.example.com/other?\u{2026}"}));
-    let _edit = Settings::of_edit(&mut other, &hidden, &[]);
+    let _edit = Settings::read_edit(&mut other, &hidden, &[]);
     assert!(other.finish().is_err());
 }
 
 fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, DomainError> {
     let mut fields = fields(body);
-    let settings = Settings::of_new(&mut fields, kind, &[]);
+    let settings = Settings::read_new(&mut fields, kind, &[]);
     fields.finish().map_err(DomainError::Invalid)?;
     Ok(DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0)
 }
@@ -543,10 +543,10 @@ fn a_source_takes_what_belongs_to_its_kind_and_names_the_rest() {
     let by_id = json!({"name": "HR", "mapping": mapping, "key_field": "external_id"});
     assert_eq!(told(SourceKind::Csv, &by_id), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"key_field": "external_id"}));
-    let settings = Settings::of_edit(&mut edit, &people(), &[]);
+    let settings = Settings::read_edit(&mut edit, &people(), &[]);
     assert_eq!(faults(people().update(settings, &context(1))), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"name": null, "kind": "http"}));
-    let _edit = Settings::of_edit(&mut edit, &people(), &[]);
+    let _edit = Settings::read_edit(&mut edit, &people(), &[]);
     assert_eq!(
         crate::common::named(&edit.finish().unwrap_err()),
         [fault("name", "missing"), fault("kind", "not_allowed")]
@@ -558,7 +558,7 @@ fn the_event_of_an_edit_of_a_source_says_which_fields_it_changes() {
     let source = page("");
     let edited = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::of_edit(&mut fields, &source, &[]);
+        let edit = Settings::read_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
@@ -588,21 +588,21 @@ fn the_event_of_an_edit_of_a_source_says_which_fields_it_changes() {
         ..source.clone()
     };
     let mut body = fields(json!({"token": null}));
-    let edit = Settings::of_edit(&mut body, &without, &[]);
+    let edit = Settings::read_edit(&mut body, &without, &[]);
     assert_eq!(without.update(edit, &context(1)), Ok(None), "there is none to forget");
 }
 
 #[test]
 fn a_part_that_is_said_to_be_the_last_is_so_again() {
     let part = |number, is_last| Part { upload_id: Uuid::from_u128(1), number, is_last };
-    let last = people().part_come(&part(2, true), at(0)).unwrap();
-    let again = last.part_come(&part(2, true), at(1)).unwrap();
+    let last = people().with_part(&part(2, true), at(0)).unwrap();
+    let again = last.with_part(&part(2, true), at(1)).unwrap();
     assert_eq!(again, last, "it came twice");
-    let whole = again.part_come(&part(1, false), at(1)).unwrap();
-    assert!(whole.upload.unwrap().is_whole());
+    let whole = again.with_part(&part(1, false), at(1)).unwrap();
+    assert!(whole.upload.unwrap().is_complete());
     let other = Part { upload_id: Uuid::from_u128(2), ..part(1, true) };
-    let anew = again.part_come(&other, at(2)).unwrap().upload.unwrap();
-    assert_eq!((anew.upload_id, anew.started_at, anew.is_whole()), (other.upload_id, at(2), true), "another file");
+    let anew = again.with_part(&other, at(2)).unwrap().upload.unwrap();
+    assert_eq!((anew.upload_id, anew.started_at, anew.is_complete()), (other.upload_id, at(2), true), "another file");
 }
 
 #[test]
@@ -740,7 +740,7 @@ fn what_an_earlier_release_has_staged_is_found_by_the_same_hashes() {
         key_hash(KeyField::Username, "Ada"),
         key_hash(KeyField::ExternalId, "E-1"),
         unnamed_hash("Ada"),
-        rule_mark(),
+        comparison_marker(),
         former_key_hash("\u{e4}da").unwrap(),
     ];
     assert_eq!(

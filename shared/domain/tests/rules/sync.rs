@@ -106,9 +106,9 @@ fn a_row_concerns_phones_if_it_renames_its_user_or_lifts_a_suspension() {
 fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
     let source = named_set();
     let ada = person(1, "ada", "E-1");
-    let mut event = context(2).event(EventType::UserUpdated).about_user(ada.user_id);
+    let mut event = context(2).event(EventType::UserUpdated).with_user(ada.user_id);
     event.source_id = Some(source.source_id);
-    event.change_of("username");
+    event.add_changed_field("username");
     let parked = User { username: "ada (renaming 000000000001)".to_owned(), ..ada.clone() };
     let change = ChangeSet { user: Some(RowChange::from(ada.clone(), parked.clone())), ..ChangeSet::recorded(event) };
     assert_eq!(park(&source, &ada, &context(2)), Some(change));

@@ -6,7 +6,7 @@ use chrono::Duration;
 use domain::models::actor::Actor;
 use domain::models::event::EventType;
 use domain::models::member::{Identity, Member};
-use domain::models::token::{LIFE, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
+use domain::models::token::{MAX_LIFETIME, NewToken, Token, TokenStatus, WORKSPACE_LIMIT};
 use domain::permission::{Permission, Permissions, Role};
 use domain::rules::access::{Caller, NoWorkspace, Proof};
 use domain::rules::context::EventContext;
@@ -88,7 +88,7 @@ fn a_token_is_for_workspaces_that_its_maker_is_a_member_of_and_for_a_year_at_mos
         read(body)
     };
     assert!(read(body()).is_ok());
-    let last = at(0).plus(LIFE);
+    let last = at(0).plus(MAX_LIFETIME);
     assert!(with("expires_at", json!(last)).is_ok());
     assert_eq!(with("permissions", json!(["users:read", "users:read"])).unwrap().permissions.unwrap().len(), 1);
     assert_eq!(with("permissions", Value::Null).unwrap().permissions, None);
@@ -122,16 +122,17 @@ fn a_token_is_for_workspaces_that_its_maker_is_a_member_of_and_for_a_year_at_mos
 fn a_token_is_good_from_its_making_to_its_end_and_only_by_its_own_secret() {
     let text = AccessToken::new(letters);
     let token = made(&[1], None);
-    let proved =
-        |token: &Token, text: &AccessToken, minutes| Token::proved(Some(token.clone()), text, at(minutes)).map(|_| ());
-    assert_eq!(proved(&token, &text, 59), Ok(()));
-    assert_eq!(proved(&token, &text, 60), Err(DomainError::CredentialExpired));
+    let authenticate = |token: &Token, text: &AccessToken, minutes| {
+        Token::authenticate(Some(token.clone()), text, at(minutes)).map(|_| ())
+    };
+    assert_eq!(authenticate(&token, &text, 59), Ok(()));
+    assert_eq!(authenticate(&token, &text, 60), Err(DomainError::CredentialExpired));
     let other = AccessToken::parse(&format!("seam_at1_{}_{}", text.short, "1".repeat(24))).unwrap();
-    assert_eq!(proved(&token, &other, 59), Err(DomainError::CredentialInvalid));
-    assert_eq!(Token::proved(None, &text, at(1)), Err(DomainError::CredentialInvalid));
+    assert_eq!(authenticate(&token, &other, 59), Err(DomainError::CredentialInvalid));
+    assert_eq!(Token::authenticate(None, &text, at(1)), Err(DomainError::CredentialInvalid));
     let (revoked, events) = tokens::revoke(&token, &person(), at(2), own).unwrap();
     assert_eq!(events.len(), 1);
-    assert_eq!(proved(&revoked, &text, 59), Err(DomainError::CredentialRevoked));
+    assert_eq!(authenticate(&revoked, &text, 59), Err(DomainError::CredentialRevoked));
     assert_eq!(revoked.status(at(61)), TokenStatus::Revoked, "what was taken back did not end by itself");
     assert_eq!(tokens::revoke(&revoked, &person(), at(3), own), None);
 }
@@ -181,7 +182,7 @@ fn a_workspace_that_shuts_a_token_out_is_closed_to_it_and_no_other_is() {
     let (after, event) = tokens::shut_out(&token, anna, &context(2)).unwrap();
     assert_eq!((event.event_type, event.workspace_id), (EventType::TokenRevoked, workspace(1)));
     assert_eq!((event.token_id, event.member_id), (Some(token.token_id), Some(anna.member_id)));
-    assert!(!after.opens(workspace(1)) && after.opens(workspace(2)));
+    assert!(!after.gives_access_to(workspace(1)) && after.gives_access_to(workspace(2)));
     let status = |number| after.status_in(workspace(number), at(3));
     assert_eq!((status(1), status(2)), (TokenStatus::Revoked, TokenStatus::Active));
     assert_eq!(tokens::shut_out(&after, anna, &context(3)), None, "once");
@@ -211,7 +212,7 @@ fn each_workspace_that_a_token_opens_is_told_of_it() {
 fn what_was_begun_by_a_token_goes_on_as_long_as_the_token_and_its_member_may() {
     let token = made(&[1], Some(&[Permission::UsersManage, Permission::UsersRead]));
     let (admin, viewer) = (member(1, Role::Admin), member(1, Role::Viewer));
-    let may = |token: &Token, member: &Member, minutes| token.still_may(member, at(minutes));
+    let may = |token: &Token, member: &Member, minutes| token.remaining_permissions(member, at(minutes));
     assert_eq!(may(&token, &admin, 59), Permissions::from([Permission::UsersManage, Permission::UsersRead]));
     assert_eq!(may(&token, &viewer, 59), Permissions::from([Permission::UsersRead]));
     let none = Permissions::new();

@@ -8,7 +8,7 @@ use domain::models::client_account::OVERRIDES_LIMIT;
 use domain::models::device::{Device, IdentifierClaim, PushToken};
 use domain::models::provenance::Field;
 use domain::models::restriction::Deleted;
-use domain::models::user::{LEFT_LIMIT, NewUser, Source, User, UserEdit, is_username};
+use domain::models::user::{LEFT_DEVICES_LIMIT, NewUser, Source, User, UserEdit, is_username};
 use domain::permission::Permission;
 use domain::rules::change::RowChange;
 use domain::rules::context::EventContext;
@@ -44,7 +44,7 @@ fn a_new_user_may_say_which_configuration_their_phones_get() {
         (profile, true),
         (json!({"username": "ada", "overrides": {"theme": "dark"}}), true),
     ] {
-        assert_eq!(new(body.clone()).unwrap().is_deploying(), deploying, "{body}");
+        assert_eq!(new(body.clone()).unwrap().sets_configuration(), deploying, "{body}");
     }
 }
 
@@ -105,7 +105,7 @@ fn what_can_be_looked_up_as_a_username_is_not_empty_and_fits_a_key() {
 fn a_user_is_known_with_the_devices_that_they_hold_and_those_they_left_behind() {
     let id = |number| DeviceId(Uuid::from_u128(number));
     let user = User { device_ids: [id(1), id(2)].into(), left_device_ids: [id(2), id(3)].into(), ..user() };
-    assert_eq!(user.known_device_ids(), [id(1), id(2), id(3)].into());
+    assert_eq!(user.all_device_ids(), [id(1), id(2), id(3)].into());
 }
 
 #[test]
@@ -120,11 +120,11 @@ fn a_device_is_called_and_found_by_its_nickname_and_its_model() {
 #[test]
 fn a_push_token_is_looked_after_five_minutes_from_when_it_came_until_it_is_settled() {
     let device = Fixture::new(1).register("phone", 0).unwrap().device.after;
-    let first = PushToken::given(&device, "token".to_owned(), None, at(1));
+    let first = PushToken::new_for(&device, "token".to_owned(), None, at(1));
     assert_eq!((first.token.as_str(), first.mend_at, first.version), ("token", Some(at(6)), 1));
     let known = PushToken { mend_at: None, version: 7, ..first };
-    assert_eq!(PushToken::given(&device, "newer".to_owned(), Some(&known), at(2)).version, 7, "in the other's place");
-    assert_eq!(known.clone().due(at(10)), PushToken { mend_at: Some(at(15)), ..known });
+    assert_eq!(PushToken::new_for(&device, "newer".to_owned(), Some(&known), at(2)).version, 7, "in the other's place");
+    assert_eq!(known.clone().with_check_due(at(10)), PushToken { mend_at: Some(at(15)), ..known });
 }
 
 #[test]
@@ -222,9 +222,9 @@ fn a_user_keeps_the_newest_of_the_devices_that_were_left_behind_and_stays_as_lon
     let device = Fixture::new(1).register("phone", 0).unwrap().device.after;
     let left = |number: u128| Device { device_id: DeviceId(Uuid::from_u128(number)), ..device.clone() };
     let mut ada = user();
-    let limit = u128::try_from(LEFT_LIMIT).unwrap();
+    let limit = u128::try_from(LEFT_DEVICES_LIMIT).unwrap();
     (0..limit).for_each(|number| ada.leave_behind(&left(number)));
-    assert_eq!(ada.left_device_ids.len(), LEFT_LIMIT);
+    assert_eq!(ada.left_device_ids.len(), LEFT_DEVICES_LIMIT);
     ada.leave_behind(&left(limit));
     assert_eq!(ada.left_device_ids, (1..=limit).map(|number| left(number).device_id).collect());
     let end = |minutes| Some(Deleted { at: at(0), by: context(0).actor, purge_after: at(minutes) });

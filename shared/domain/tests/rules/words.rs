@@ -1,7 +1,7 @@
 //! Words that only another release knows: they are read, written and shown as they are, and give nothing.
 
 use domain::models::actor::Actor;
-use domain::models::command::{CommandKind, OpenCommand, Outcome, Transition, Trigger, step};
+use domain::models::command::{CommandKind, OpenCommand, Outcome, Transition, Trigger, transition};
 use domain::models::device::DeviceAccess;
 use domain::models::event::EventType;
 use domain::models::invitation::Purpose;
@@ -84,23 +84,26 @@ fn a_command_of_an_unknown_kind_is_not_served_and_one_in_an_unknown_state_stays_
         again_at: None,
     };
     let unknown = CommandKind::Unknown(word("locate"));
-    assert!(open(CommandKind::Lock).is_served(at(1)) && !open(unknown).is_served(at(1)));
+    assert!(open(CommandKind::Lock).is_deliverable(at(1)) && !open(unknown).is_deliverable(at(1)));
     assert!(!unknown.is_destructive());
-    assert_eq!(step(unknown, CommandState::Queued, false, Trigger::Served), Transition::Same);
-    assert_eq!(step(unknown, CommandState::Queued, false, Trigger::Cancel), Transition::To(CommandState::Canceled));
+    assert_eq!(transition(unknown, CommandState::Queued, false, Trigger::Delivered), Transition::Unchanged);
+    assert_eq!(
+        transition(unknown, CommandState::Queued, false, Trigger::Cancel),
+        Transition::To(CommandState::Canceled)
+    );
     let held = CommandState::Unknown(word("held"));
     assert!(!held.is_pending() && !held.is_open());
     for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Rejected, Outcome::NotSupported] {
-        assert_eq!(step(CommandKind::Wipe, held, false, Trigger::Reported(outcome)), Transition::Refused);
+        assert_eq!(transition(CommandKind::Wipe, held, false, Trigger::Reported(outcome)), Transition::Refused);
     }
     for (trigger, expected) in [
-        (Trigger::Served, Transition::Same),
-        (Trigger::NotNow, Transition::Refused),
+        (Trigger::Delivered, Transition::Unchanged),
+        (Trigger::Deferred, Transition::Refused),
         (Trigger::Cancel, Transition::Refused),
-        (Trigger::TimeIsUp, Transition::Same),
-        (Trigger::Replaced, Transition::Same),
+        (Trigger::Expired, Transition::Unchanged),
+        (Trigger::Replaced, Transition::Unchanged),
     ] {
-        assert_eq!(step(CommandKind::Wipe, held, false, trigger), expected, "{trigger:?}");
+        assert_eq!(transition(CommandKind::Wipe, held, false, trigger), expected, "{trigger:?}");
     }
 }
 

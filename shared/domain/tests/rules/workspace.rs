@@ -8,7 +8,7 @@ use domain::input::FieldError;
 use domain::models::actor::{Actor, Maker};
 use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, silent_rule_applied,
+    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, after_silent_rule_run,
 };
 use domain::permission::Permission;
 use domain::rules::access::Caller;
@@ -200,13 +200,13 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     let rule = |days: i64| json!({"silent_devices": {"after_days": days, "action": "delete"}});
     let (with_rule, _) = edited(&workspace(), rule(30), 5);
     assert_eq!(with_rule.silent_rule_at, Some(at(5)));
-    let begun = silent_rule_applied(&with_rule, Some("so far".to_owned()), at(6));
+    let begun = after_silent_rule_run(&with_rule, Some("so far".to_owned()), at(6));
     assert_eq!(
         (begun.silent_rule_at, begun.silent_rule_cursor.as_deref()),
         (Some(at(5)), Some("so far")),
         "it goes on"
     );
-    let rested = silent_rule_applied(&begun, None, at(6));
+    let rested = after_silent_rule_run(&begun, None, at(6));
     assert_eq!(rested.silent_rule_cursor, None);
     assert_eq!(rested.silent_rule_at, Some(at(6).plus(SILENT_RULE_EVERY)));
     let (renamed, _) = edited(&rested, json!({"name": "Other"}), 7);
@@ -214,7 +214,7 @@ fn a_rule_for_silent_devices_is_due_at_once_then_each_day_and_never_without_the_
     let (stricter, _) = edited(&rested, rule(7), 8);
     assert_eq!(stricter.silent_rule_at, Some(at(8)));
     let (without, _) = edited(&stricter, json!({"silent_devices": null}), 9);
-    assert_eq!((without.silent_rule_at, silent_rule_applied(&without, None, at(10)).silent_rule_at), (None, None));
+    assert_eq!((without.silent_rule_at, after_silent_rule_run(&without, None, at(10)).silent_rule_at), (None, None));
 
     let rule = SilentRule { after_days: 30, action: SilentAction::Block };
     assert_eq!(rule.silent_before(at(0).plus(Duration::days(30))), at(0));
@@ -261,13 +261,13 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     let (renamed, _) = update(&set, &read(json!({"name": "Other"})).unwrap(), &member).unwrap();
     assert_eq!(renamed.silent_rule_by, set.silent_rule_by, "another edit leaves it theirs");
 
-    let rested = silent_rule_applied(&set, None, at(2));
+    let rested = after_silent_rule_run(&set, None, at(2));
     let (taken_over, event) = update(&rested, &rule(30), &member).unwrap();
     assert_eq!(taken_over.silent_rule_by, Some(Maker { actor: member.actor, token_id }));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
     assert_eq!(taken_over.silent_rule_at, rested.silent_rule_at, "the rule itself is the same");
 
-    let begun = silent_rule_applied(&taken_over, Some("so far".to_owned()), at(3));
+    let begun = after_silent_rule_run(&taken_over, Some("so far".to_owned()), at(3));
     let (paused, event) = pause_silent_rule(&begun, &by(Actor::System, None, 3));
     assert_eq!((paused.silent_rule_at, paused.silent_rule_paused_at), (None, Some(at(3))));
     assert_eq!(paused.silent_rule_cursor, None, "once set anew it begins anew");
@@ -301,9 +301,12 @@ fn so_many_wrong_pins_lock_a_user_as_the_workspace_says() {
 fn a_service_level_is_one_of_the_workspaces_own() {
     let service_levels = BTreeSet::from(["gold".to_owned()]);
     let settings = Settings { service_levels, ..Settings::default() };
-    assert_eq!(settings.require_level("gold"), Ok(()));
-    assert_eq!(faults(settings.require_level("Gold")), [("service_level".to_owned(), "unknown_value")]);
-    assert_eq!(faults(Settings::default().require_level("gold")), [("service_level".to_owned(), "unknown_value")]);
+    assert_eq!(settings.require_service_level("gold"), Ok(()));
+    assert_eq!(faults(settings.require_service_level("Gold")), [("service_level".to_owned(), "unknown_value")]);
+    assert_eq!(
+        faults(Settings::default().require_service_level("gold")),
+        [("service_level".to_owned(), "unknown_value")]
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Client deployment: what users and their phones know of configurations is what was recorded, and
-//! secrets stand where they must, and nowhere else.
+//! Client deployment: users' and phones' data about configurations match the events, and secrets are stored
+//! only where they belong.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ impl Audit {
         }
         let of_users = self.secrets.keys().filter(|key| key.starts_with("USER#")).count();
         let known = self.users.iter().filter(|user| !user.client.secrets.is_empty()).count();
-        self.hold(of_users == known, format!("{of_users} users' secrets are kept, of {known} it is known"));
+        self.check(of_users == known, format!("{of_users} users' secrets are kept, of {known} it is known"));
     }
 
     fn client(&mut self, user: &User) {
@@ -30,7 +30,7 @@ impl Audit {
         let count = |event_type| self.count(event_type, about);
         let removed = count(EventType::UserUndeployed);
         let open = self.invitations.iter().filter(|offer| offer.user_id == user.user_id);
-        let open = open.filter(|offer| offer.purpose == Purpose::Deploy && offer.keeps_code()).count();
+        let open = open.filter(|offer| offer.purpose == Purpose::Deploy && offer.needs_code()).count();
         let out = client.removed_at.is_some();
         let checks = [
             (!out || removed > 0, "a user is out of client deployment without its event".to_owned()),
@@ -43,46 +43,47 @@ impl Audit {
             ),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
-    /// Which secrets are set is known, and the secrets themselves stand in their own table.
+    /// The recorded secrets of a user exist in the table of secrets, and nowhere else.
     fn secrets_of(&mut self, user: &User) {
         let key = aws::store::secrets::user_secrets_pk(user.workspace_id, user.user_id);
-        let kept = self.secrets.get(&key).and_then(|row| row.as_object()).into_iter().flatten();
-        let kept: BTreeSet<String> = kept.map(|(name, _)| name.clone()).filter(|name| name != "pk").collect();
+        let stored = self.secrets.get(&key).and_then(|row| row.as_object()).into_iter().flatten();
+        let stored: BTreeSet<String> = stored.map(|(name, _)| name.clone()).filter(|name| name != "pk").collect();
         let known: BTreeSet<String> = user.client.secrets.keys().map(ToString::to_string).collect();
-        self.hold(kept == known, format!("secrets {kept:?} are kept, {known:?} are known"));
+        self.check(stored == known, format!("stored secrets: {stored:?}, recorded: {known:?}"));
         let about =
             |event: &Event| event.user_id == Some(user.user_id) && event.event_type == EventType::UserSecretsSet;
-        let told: BTreeSet<&String> =
+        let recorded: BTreeSet<&String> =
             self.events.iter().filter(|event| about(event)).flat_map(|event| &event.changed_fields).collect();
-        let untold: Vec<_> = known.iter().filter(|name| !told.contains(name)).cloned().collect();
-        self.hold(untold.is_empty(), format!("secrets were set without their event: {untold:?}"));
+        let missing: Vec<_> = known.iter().filter(|name| !recorded.contains(name)).cloned().collect();
+        self.check(missing.is_empty(), format!("secrets were set without their event: {missing:?}"));
     }
 
-    /// A phone was given what it says it was, and has in place what it has said.
+    /// A phone's served and installed versions match its events.
     fn configuration(&mut self, device: &Device) {
         let of_device = |event: &&Event| event.device_id == Some(device.device_id);
-        let told = |event_type: EventType, version: &str| {
+        let recorded = |event_type: EventType, version: &str| {
             let of_type = self.events.iter().filter(of_device).filter(|event| event.event_type == event_type);
             of_type.filter_map(|event| event.changes.get("config_version")).any(|change| change.after == version)
         };
         let served = match &device.served {
             None => true,
-            Some(_) if device.is_forced() => {
+            Some(_) if device.is_download_ordered() => {
                 let forced = |event: &Event| {
                     let registered =
                         matches!(event.event_type, EventType::DeviceRegistered | EventType::DeviceReEnrolled)
                             && event.device_id == Some(device.device_id)
                             && event.deployment_id.is_some();
-                    let told = event.event_type == EventType::UserConfigForced && event.user_id == Some(device.user_id);
-                    registered || told
+                    let recorded =
+                        event.event_type == EventType::UserConfigForced && event.user_id == Some(device.user_id);
+                    registered || recorded
                 };
                 self.events.iter().any(forced)
             }
-            Some(_) if device.given().is_none() => {
+            Some(_) if device.last_served_version().is_none() => {
                 let deployed = |event: &Event| {
                     event.event_type == EventType::DeploymentStarted && event.user_id == Some(device.user_id)
                 };
@@ -90,9 +91,11 @@ impl Audit {
             }
             Some(_) => true,
         };
-        let served = served && device.given().is_none_or(|version| told(EventType::DeviceConfigServed, version));
-        let installed = device.config.as_deref().is_none_or(|version| told(EventType::DeviceConfigInstalled, version));
-        self.hold(served, format!("a phone was served {:?} without its event", device.served));
-        self.hold(installed, format!("a phone has {:?} in place without its event", device.config));
+        let served = served
+            && device.last_served_version().is_none_or(|version| recorded(EventType::DeviceConfigServed, version));
+        let installed =
+            device.config.as_deref().is_none_or(|version| recorded(EventType::DeviceConfigInstalled, version));
+        self.check(served, format!("a phone was served {:?} without its event", device.served));
+        self.check(installed, format!("a phone has {:?} in place without its event", device.config));
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs: each thing has one outcome, and what was done to it was done once.
+//! Jobs: each object has one outcome, and was changed once.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use super::Audit;
 impl Audit {
     pub(super) fn jobs(&mut self) {
         let created = self.count(EventType::JobCreated, |_| true);
-        self.hold(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
+        self.check(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
         for job in self.jobs.clone() {
             match job.kind {
                 JobKind::Users | JobKind::Devices => self.job(&job),
                 JobKind::Sync => self.sync(&job),
-                JobKind::Unknown(_) => self.hold(false, format!("there is a job of the kind {}", job.kind)),
+                JobKind::Unknown(_) => self.check(false, format!("there is a job of the kind {}", job.kind)),
             }
         }
         let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
         let lost = self.items.iter().filter(of_nothing).count();
-        self.hold(lost == 0, format!("{lost} outcomes are of no job"));
+        self.check(lost == 0, format!("{lost} outcomes are of no job"));
     }
 
     fn job(&mut self, job: &Job) {
@@ -48,19 +48,19 @@ impl Audit {
         ];
         if let Selection::Ids(ids) = &job.selection {
             let asked: BTreeSet<&String> = ids.iter().collect();
-            let there: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
-            let right = if finished { there == asked } else { there.is_subset(&asked) };
-            checks.push((right, format!("outcomes of {there:?}, asked for were {asked:?}")));
+            let present: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
+            let right = if finished { present == asked } else { present.is_subset(&asked) };
+            checks.push((right, format!("outcomes of {present:?}, asked for were {asked:?}")));
         }
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
         for item in items {
             self.item(job, &item);
         }
     }
 
-    /// A sync's outcomes are of what changed or failed only, and each has happened once.
+    /// A sync has outcomes for changes and failures only, and each happened once.
     fn sync(&mut self, job: &Job) {
         let about = |event: &Event| event.job_id == Some(job.job_id);
         let is = |state| usize::from(job.state == state);
@@ -81,9 +81,9 @@ impl Audit {
         checks.push((job.failure.is_some() == (job.state == JobState::Failed), "a sync says why it failed".to_owned()));
         let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
         let counted = |outcome| u64::try_from(items.iter().filter(|item| item.outcome == outcome).count()).unwrap_or(0);
-        let told = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
-        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == told;
-        checks.push((right, format!("a sync counts {:?}, there are {told:?}", job.tally)));
+        let recorded = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
+        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == recorded;
+        checks.push((right, format!("a sync counts {:?}, there are {recorded:?}", job.tally)));
         checks.push((counted(ItemOutcome::Unchanged) == 0, "a sync tells of what did not change".to_owned()));
         for item in &items {
             let event_type = match item.change {
@@ -99,7 +99,7 @@ impl Audit {
             checks.push((done == usize::from(!job.dry_run), what));
         }
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
@@ -115,15 +115,15 @@ impl Audit {
         let done: usize = main_events(job).iter().map(|event_type| self.count(*event_type, about)).sum();
         let changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
         let what = format!("a thing of a job came out {}, with {done} events", item.outcome);
-        self.hold(done == usize::from(changed), what);
+        self.check(done == usize::from(changed), what);
         let any = self.events.iter().filter(|event| about(event)).count();
-        self.hold(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
-        let told = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
-        self.hold(told, "what failed says why, and nothing else does");
+        self.check(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
+        let recorded = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
+        self.check(recorded, "what failed says why, and nothing else does");
     }
 }
 
-/// The events by which a job's action names itself; each thing that it changes has one of them.
+/// The event types by which a job's action is recognised; each changed object has one such event.
 fn main_events(job: &Job) -> Vec<EventType> {
     let one = match (job.kind, job.action["action"].as_str().unwrap_or_default()) {
         (JobKind::Users, "activate") => EventType::UserActivated,

@@ -1,4 +1,4 @@
-//! Sources: a token is kept of those that say so, and nothing of a sync outlives it.
+//! Sources: a token is stored exactly for those that record one, and nothing of a sync outlives it.
 
 use std::collections::BTreeSet;
 
@@ -13,24 +13,27 @@ impl Audit {
         let sources: Vec<DataSource> = read_all(&self.main, |pk, sk| pk.starts_with("SOURCE#") && sk == "SOURCE");
         let (created, deleted) =
             (self.count(EventType::SourceCreated, |_| true), self.count(EventType::SourceDeleted, |_| true));
-        let there = sources.len();
-        self.hold(created == there + deleted, format!("{created} source.created, {deleted} deleted, {there} there"));
+        let present = sources.len();
+        self.check(
+            created == present + deleted,
+            format!("{created} source.created, {deleted} deleted, {present} there"),
+        );
         let tokens: BTreeSet<&String> = self.secrets.keys().filter(|key| key.starts_with("SOURCE#")).collect();
         let with_token = sources.iter().filter(|source| source.page.as_ref().is_some_and(|page| page.token_set));
         let with_token: Vec<String> =
             with_token.map(|source| aws::store::sources::source_secret_pk(source.source_id)).collect();
-        let fits = tokens.len() == with_token.len()
+        let matches = tokens.len() == with_token.len()
             && with_token.iter().all(|key| tokens.iter().any(|t| t.starts_with(key.as_str())));
-        let kept = format!("tokens are kept of {tokens:?}, and set of {with_token:?}");
-        self.hold(fits, kept);
+        let difference = format!("tokens are stored for {tokens:?}, and recorded for {with_token:?}");
+        self.check(matches, difference);
         let at_work = self.jobs.iter().any(|job| job.state == JobState::Running);
         let staged = self.main.keys().filter(|key| key.contains("| STAGED#") || key.contains("| KEYS#")).count();
-        self.hold(at_work || staged == 0, format!("{staged} rows are left of syncs that are over"));
+        self.check(at_work || staged == 0, format!("{staged} rows are left of syncs that are over"));
         for source in &sources {
             let used = source.upload.as_ref().is_some_and(|upload| upload.job_id.is_some());
             let part = format!("{}#{} | PART#", source.workspace_id, source.source_id);
             let parts = self.main.keys().filter(|key| key.contains(&part)).count();
-            self.hold(at_work || !used || parts == 0, format!("{parts} parts are left of an upload that was used"));
+            self.check(at_work || !used || parts == 0, format!("{parts} parts are left of an upload that was used"));
         }
     }
 }

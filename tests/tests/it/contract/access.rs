@@ -1,4 +1,4 @@
-//! Who may come in: workspaces, keys, members, personal access tokens, the issuer's keys.
+//! Access: workspaces, keys, members, personal access tokens, the issuer's keys.
 
 use aws::Commit;
 use aws::store::tokens::TokenPlace;
@@ -12,20 +12,20 @@ use domain::rules::access::{IssuerKey, IssuerKeys, KeyMaterial};
 use domain::secret::Hash;
 use domain::{EventId, KeyId, MemberId, TokenId, WorkspaceId};
 
-use super::{Place, TestStore, new_id, short};
+use super::{Case, TestStore, new_id, short};
 
 #[tokio::test]
 async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     let store = &TestStore::start().await;
-    let (place, other) = (Place::new(store), Place::new(store));
+    let (case, other) = (Case::new(store), Case::new(store));
     let key = Key {
-        workspace_id: place.workspace,
-        key_id: KeyId(new_id(place.now)),
+        workspace_id: case.workspace,
+        key_id: KeyId(new_id(case.now)),
         short: short(),
         secret_hash: Hash::of("secret"),
         name: "reader".to_owned(),
         permissions: [Permission::DevicesRead].into(),
-        created_at: place.now,
+        created_at: case.now,
         created_by: Actor::System.into(),
         makers: Vec::new(),
         expires_at: None,
@@ -33,51 +33,51 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    place.put(&key).await;
+    case.put(&key).await;
     assert_eq!(store.table.key(&key.short).await.expect("it answers"), Some(key.clone()));
-    assert_eq!(store.table.key_by_id(place.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
+    assert_eq!(store.table.key_by_id(case.workspace, key.key_id).await.expect("it answers"), Some(key.clone()));
     assert_eq!(store.table.key_by_id(other.workspace, key.key_id).await.expect("it answers"), None);
     assert_eq!(
-        store.table.list_keys(place.workspace, 10, None).await.expect("it answers").items,
+        store.table.list_keys(case.workspace, 10, None).await.expect("it answers").items,
         std::slice::from_ref(&key)
     );
     assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
 
     let gone = short();
     let made = Key {
-        key_id: KeyId(new_id(place.now)),
+        key_id: KeyId(new_id(case.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
         makers: vec![gone, key.short.clone()],
         ..key.clone()
     };
-    place.put(&made).await;
+    case.put(&made).await;
     let makers = Makers::from([(key.short.clone(), key.clone())]);
     assert_eq!(store.table.makers_of(&made).await.expect("it answers"), makers, "those that are there");
     assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), makers);
     assert_eq!(store.table.makers_of(&key).await.expect("it answers"), Makers::new());
-    let by = |maker| store.table.keys_made_by(place.workspace, maker);
+    let by = |maker| store.table.keys_created_by(case.workspace, maker);
     assert_eq!(by(Actor::System).await.expect("it answers"), std::slice::from_ref(&key));
     assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [made]);
-    assert!(store.table.keys_made_by(other.workspace, Actor::System).await.expect("it answers").is_empty());
+    assert!(store.table.keys_created_by(other.workspace, Actor::System).await.expect("it answers").is_empty());
 
-    let subject = format!("person-{}", place.id());
-    let member = |place: &Place<'_>| Member {
-        workspace_id: place.workspace,
-        member_id: MemberId(new_id(place.now)),
+    let subject = format!("person-{}", case.id());
+    let member = |case: &Case<'_>| Member {
+        workspace_id: case.workspace,
+        member_id: MemberId(new_id(case.now)),
         issuer: "https://issuer.example".to_owned(),
         subject: subject.clone(),
         name: None,
         role: Role::Admin,
-        created_at: place.now,
+        created_at: case.now,
         created_by: Actor::System.into(),
         pending: false,
         accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    let (here, there) = (member(&place), member(&other));
-    place.put(&here).await;
+    let (here, there) = (member(&case), member(&other));
+    case.put(&here).await;
     other.put(&there).await;
     let table = &store.table;
     let mut both = table.memberships(&here.issuer, &subject).await.expect("it answers");
@@ -88,37 +88,34 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     let mut paged: Vec<Member> = page.items.into_iter().chain(rest).collect();
     paged.sort_by_key(|member| member.member_id);
     assert_eq!(paged, both);
+    assert_eq!(table.membership(case.workspace, &here.issuer, &subject).await.expect("it answers"), Some(here.clone()));
+    assert_eq!(table.membership(case.workspace, &here.issuer, "nobody").await.expect("it answers"), None);
+    assert_eq!(table.member_by_id(case.workspace, here.member_id).await.expect("it answers"), Some(here.clone()));
+    assert_eq!(table.member_by_id(case.workspace, there.member_id).await.expect("it answers"), None);
     assert_eq!(
-        table.membership(place.workspace, &here.issuer, &subject).await.expect("it answers"),
-        Some(here.clone())
-    );
-    assert_eq!(table.membership(place.workspace, &here.issuer, "nobody").await.expect("it answers"), None);
-    assert_eq!(table.member_by_id(place.workspace, here.member_id).await.expect("it answers"), Some(here.clone()));
-    assert_eq!(table.member_by_id(place.workspace, there.member_id).await.expect("it answers"), None);
-    assert_eq!(
-        table.member_by_id(place.workspace, MemberId(key.key_id.0)).await.expect("it answers"),
+        table.member_by_id(case.workspace, MemberId(key.key_id.0)).await.expect("it answers"),
         None,
         "a key is no member"
     );
     assert_eq!(
-        table.key_by_id(place.workspace, KeyId(here.member_id.0)).await.expect("it answers"),
+        table.key_by_id(case.workspace, KeyId(here.member_id.0)).await.expect("it answers"),
         None,
         "nor a member a key"
     );
-    place.remove(&here).await;
-    assert_eq!(table.list_members(place.workspace, 10, None).await.expect("it answers").items, []);
+    case.remove(&here).await;
+    assert_eq!(table.list_members(case.workspace, 10, None).await.expect("it answers").items, []);
     assert_eq!(table.memberships(&here.issuer, &subject).await.expect("it answers"), [there]);
 }
 
 #[tokio::test]
 async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
     let store = &TestStore::start().await;
-    let (place, other) = (Place::new(store), Place::new(store));
-    let (issuer, subject) = ("https://issuer.example", format!("person-{}", place.id()));
+    let (case, other) = (Case::new(store), Case::new(store));
+    let (issuer, subject) = ("https://issuer.example", format!("person-{}", case.id()));
     let mut tokens = Vec::new();
-    for workspaces in [vec![place.workspace], vec![place.workspace, other.workspace], vec![other.workspace]] {
+    for workspaces in [vec![case.workspace], vec![case.workspace, other.workspace], vec![other.workspace]] {
         let token = Token {
-            token_id: TokenId(new_id(place.now)),
+            token_id: TokenId(new_id(case.now)),
             short: short(),
             secret_hash: Hash::of("secret"),
             issuer: issuer.to_owned(),
@@ -126,18 +123,18 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
             name: "a program".to_owned(),
             workspace_ids: workspaces.into_iter().collect(),
             permissions: Some([Permission::UsersRead].into()),
-            created_at: place.now,
-            expires_at: place.now.plus(Duration::days(1)),
+            created_at: case.now,
+            expires_at: case.now.plus(Duration::days(1)),
             revoked_at: None,
             shut_out: Vec::new(),
             version: 1,
             stored: domain::stored::Stored::default(),
         };
-        let commit = Commit::without_event(EventId(new_id(place.now))).put(&token).put(&TokenPlace::of(&token));
+        let commit = Commit::without_event(EventId(new_id(case.now))).put(&token).put(&TokenPlace::of(&token));
         store.table.commit(commit).await.expect("it is made");
         tokens.push(token);
     }
-    // The newest comes first.
+    // Newest first.
     tokens.reverse();
     let table = &store.table;
     let list = async |subject: &str, workspace, limit, start| {
@@ -145,43 +142,46 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
     };
     for token in &tokens {
         assert_eq!(table.token(&token.short).await.expect("it answers").as_ref(), Some(token));
-        let found = table.token_of(issuer, &subject, token.token_id).await.expect("it answers");
+        let found = table.person_token(issuer, &subject, token.token_id).await.expect("it answers");
         assert_eq!(found.as_ref(), Some(token));
-        assert_eq!(table.token_of(issuer, "nobody", token.token_id).await.expect("it answers"), None);
-        assert_eq!(table.token_of("https://other.example", &subject, token.token_id).await.expect("it answers"), None);
+        assert_eq!(table.person_token(issuer, "nobody", token.token_id).await.expect("it answers"), None);
+        assert_eq!(
+            table.person_token("https://other.example", &subject, token.token_id).await.expect("it answers"),
+            None
+        );
     }
     assert_eq!(table.token("nobodys0").await.expect("it answers"), None);
     assert_eq!(list(&subject, None, 10, None).await.items, tokens);
-    assert_eq!(list(&subject, Some(place.workspace), 10, None).await.items, tokens[1..]);
+    assert_eq!(list(&subject, Some(case.workspace), 10, None).await.items, tokens[1..]);
     assert_eq!(list(&subject, Some(other.workspace), 10, None).await.items, tokens[..2]);
     assert!(list("nobody", None, 10, None).await.items.is_empty());
     let first = list(&subject, None, 2, None).await;
     assert_eq!(first.items, tokens[..2]);
     let rest = list(&subject, None, 2, first.next).await;
     assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
-    // A place whose token went first leads nowhere.
-    let gone = Commit::without_event(EventId(new_id(place.now))).delete(&tokens[0]);
+    // A list entry whose token was deleted first is skipped.
+    let gone = Commit::without_event(EventId(new_id(case.now))).delete(&tokens[0]);
     store.table.commit(gone).await.expect("it goes");
-    assert_eq!(table.token_of(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
+    assert_eq!(table.person_token(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
     assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
 }
 
 #[tokio::test]
 async fn workspaces_and_issuer_keys_are_read_as_kept() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers"), None);
-    let workspace = place.workspace_row();
-    place.put(&workspace).await;
-    assert_eq!(store.table.workspace(place.workspace).await.expect("it answers").as_ref(), Some(&workspace));
-    let unknown = WorkspaceId(new_id(place.now));
-    let several = store.table.workspaces(&[place.workspace, unknown].into()).await.expect("it answers");
+    let case = Case::new(store);
+    assert_eq!(store.table.workspace(case.workspace).await.expect("it answers"), None);
+    let workspace = case.workspace_row();
+    case.put(&workspace).await;
+    assert_eq!(store.table.workspace(case.workspace).await.expect("it answers").as_ref(), Some(&workspace));
+    let unknown = WorkspaceId(new_id(case.now));
+    let several = store.table.workspaces(&[case.workspace, unknown].into()).await.expect("it answers");
     assert_eq!(several, [workspace], "and nothing of one that is not there");
     for kid in ["one", "two"] {
         let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
         let key = IssuerKey { kid: kid.to_owned(), material };
-        let kept = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: place.now };
-        store.table.keep_issuer_keys(&kept).await.expect("it answers");
+        let kept = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: case.now };
+        store.table.put_issuer_keys(&kept).await.expect("it answers");
         assert_eq!(
             store.table.issuer_keys().await.expect("it answers"),
             Some(kept),

@@ -1,4 +1,4 @@
-//! What a commit promises of the rows that it writes.
+//! The guarantees of a commit for the rows that it writes.
 
 use std::collections::BTreeMap;
 
@@ -15,41 +15,44 @@ use serde_json::json;
 use testkit::rows;
 use testkit::wire::Store;
 
-use super::{Place, TestStore, lost, new_id};
+use super::{Case, TestStore, expect_conflict, new_id};
 
 #[tokio::test]
 async fn a_row_comes_back_as_it_was_put() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let mut user = place.user("ada").await;
-    assert_eq!(place.read(&user).await, user);
-    let device = place.device(&mut user, "phone").await;
-    assert_eq!(place.read(&user).await, user, "sets are read as they were written");
-    assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
-    let other = WorkspaceId(new_id(place.now));
+    let case = Case::new(store);
+    let mut user = case.user("ada").await;
+    assert_eq!(case.read(&user).await, user);
+    let device = case.device(&mut user, "phone").await;
+    assert_eq!(case.read(&user).await, user, "sets are read as they were written");
+    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("it answers"), Some(device));
+    let other = WorkspaceId(new_id(case.now));
     assert_eq!(store.table.user(other, user.user_id).await.expect("it answers"), None);
 }
 
 #[tokio::test]
 async fn a_change_is_guarded_by_the_version_it_was_read_at() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let before = place.user("ada").await;
+    let case = Case::new(store);
+    let before = case.user("ada").await;
     let first = User { first_name: Some("Adele".to_owned()), ..before.clone() };
-    place.edit(&before, &first).await;
+    case.edit(&before, &first).await;
     let second = User { first_name: None, number: Some("7".to_owned()), ..before.clone() };
-    let late = Commit::without_event(place.id()).edit(&before, &second);
-    lost(store.table.commit(late).await, "the row has changed since");
-    let now = place.read(&before).await;
+    let late = Commit::without_event(case.id()).edit(&before, &second);
+    expect_conflict(store.table.commit(late).await, "the row has changed since");
+    let now = case.read(&before).await;
     assert_eq!(now, User { version: before.version + 1, ..first });
-    place.edit(&now, &User { first_name: None, number: Some("7".to_owned()), ..now.clone() }).await;
-    let now = place.read(&before).await;
+    case.edit(&now, &User { first_name: None, number: Some("7".to_owned()), ..now.clone() }).await;
+    let now = case.read(&before).await;
     assert_eq!((now.first_name, now.number.as_deref(), now.version), (None, Some("7"), 3));
-    lost(store.table.commit(Commit::without_event(place.id()).delete(&before)).await, "a delete is guarded as well");
-    let gone = place.new_user("nobody");
+    expect_conflict(
+        store.table.commit(Commit::without_event(case.id()).delete(&before)).await,
+        "a delete is guarded as well",
+    );
+    let gone = case.new_user("nobody");
     let edited = User { number: Some("7".to_owned()), ..gone.clone() };
-    lost(
-        store.table.commit(Commit::without_event(place.id()).edit(&gone, &edited)).await,
+    expect_conflict(
+        store.table.commit(Commit::without_event(case.id()).edit(&gone, &edited)).await,
         "what is not there cannot change",
     );
 }
@@ -57,45 +60,45 @@ async fn a_change_is_guarded_by_the_version_it_was_read_at() {
 #[tokio::test]
 async fn what_changes_nothing_writes_nothing_and_a_touch_counts() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    assert!(Commit::without_event(place.id()).edit(&user, &user).is_empty());
-    store.table.commit(Commit::without_event(place.id()).bump_version(&user, &user)).await.expect("nobody came first");
-    assert_eq!(place.read(&user).await, User { version: user.version + 1, ..user });
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    assert!(Commit::without_event(case.id()).edit(&user, &user).is_empty());
+    store.table.commit(Commit::without_event(case.id()).bump_version(&user, &user)).await.expect("nobody came first");
+    assert_eq!(case.read(&user).await, User { version: user.version + 1, ..user });
 }
 
-/// The row of a thing as it is stored.
+/// The stored row of an object.
 fn row_of<R: Row>(store: &Store, thing: &R) -> serde_json::Value {
     rows::all(&store.bench, rows::MAIN).remove(&thing.key().to_string()).expect("the row is there")
 }
 
-/// Puts a row of a user in place of what stands there.
+/// Replaces the stored row of a user.
 fn put_user(store: &Store, row: &serde_json::Value) {
     rows::put(&store.bench, rows::MAIN, row, &["device_ids"]);
 }
 
-/// As rows are that were stored before an index was there, or that a release has changed that does not know it.
+/// For rows that were stored before an index existed, or changed by a release that does not know it.
 #[tokio::test]
 async fn an_edit_brings_back_what_follows_from_the_thing() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
+    let case = Case::new(store);
+    let user = case.user("ada").await;
     let mut stripped = row_of(store, &user);
     let whole = stripped.clone();
     let _list = stripped.as_object_mut().and_then(|row| row.remove("list")).expect("it is listed");
     stripped["not_deployed"] = "2001-01-01".into();
     stripped["deployed"] = "2001-01-01".into();
     put_user(store, &stripped);
-    let read = place.read(&user).await;
-    assert!(Commit::without_event(place.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
-    place.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
+    let read = case.read(&user).await;
+    assert!(Commit::without_event(case.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
+    case.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
     let now = row_of(store, &user);
     for name in ["list", "not_deployed", "deployed"] {
         assert_eq!(now[name], whole[name], "{name}");
     }
     put_user(store, &stripped);
-    let read = place.read(&user).await;
-    store.table.commit(Commit::without_event(place.id()).bump_version(&read, &read)).await.expect("nobody came first");
+    let read = case.read(&user).await;
+    store.table.commit(Commit::without_event(case.id()).bump_version(&read, &read)).await.expect("nobody came first");
     let now = row_of(store, &user);
     assert_eq!((&now["list"], &now["deployed"], &now["version"]), (&whole["list"], &whole["deployed"], &json!(2)));
 }
@@ -103,20 +106,20 @@ async fn an_edit_brings_back_what_follows_from_the_thing() {
 #[tokio::test]
 async fn what_another_release_keeps_in_a_row_stays() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let mut user = place.new_user("ada");
-    user.suspended = Some(Restriction { at: place.now, by: Actor::System, reason: Some("away".to_owned()) });
-    user.client.profile_id = Some(ProfileId(new_id(place.now)));
+    let case = Case::new(store);
+    let mut user = case.new_user("ada");
+    user.suspended = Some(Restriction { at: case.now, by: Actor::System, reason: Some("away".to_owned()) });
+    user.client.profile_id = Some(ProfileId(new_id(case.now)));
     let network = Network {
         status: NetworkStatus::Enabled,
-        status_at: place.now,
+        status_at: case.now,
         reason: None,
         mdn_provisioning: None,
         last_seen_at: None,
         last_archived_at: None,
     };
     user.networks = BTreeMap::from([(VERIZON.to_owned(), network)]);
-    place.put(&user).await;
+    case.put(&user).await;
     let mut row = row_of(store, &user);
     row["tomorrow"] = json!({"is": [1, {"deep": true}]});
     row["suspended"]["tomorrow"] = "held".into();
@@ -124,15 +127,15 @@ async fn what_another_release_keeps_in_a_row_stays() {
     row["client"]["tomorrow"] = json!(["client"]);
     row["networks"][VERIZON]["tomorrow"] = "network".into();
     put_user(store, &row);
-    // Each of what stands beside something unknown is changed.
-    let read = place.read(&user).await;
+    // Each value next to an unknown one is changed.
+    let read = case.read(&user).await;
     assert_eq!(read, user);
     let mut after = read.clone();
     after.number = Some("7".to_owned());
     after.suspended = after.suspended.map(|hold| Restriction { reason: None, ..hold });
     after.client.profile_id = None;
     after.networks.values_mut().for_each(|network| network.status = NetworkStatus::Disabled);
-    place.edit(&read, &after).await;
+    case.edit(&read, &after).await;
     let now = row_of(store, &user);
     assert_eq!(now["tomorrow"], row["tomorrow"]);
     assert_eq!(now["suspended"]["tomorrow"], "held");
@@ -143,116 +146,119 @@ async fn what_another_release_keeps_in_a_row_stays() {
         (&now["networks"][VERIZON]["tomorrow"], &now["networks"][VERIZON]["status"]),
         (&json!("network"), &json!("disabled"))
     );
-    // What is taken away goes whole, also by whoever read the row before the last change of their own.
+    // A removed value goes completely, even if its last change came after the read.
     let stale = User { version: read.version + 1, ..after };
-    place.edit(&stale, &User { suspended: None, number: None, ..stale.clone() }).await;
+    case.edit(&stale, &User { suspended: None, number: None, ..stale.clone() }).await;
     let now = row_of(store, &user);
     assert_eq!((now.get("suspended"), now.get("number")), (None, None));
     assert_eq!((&now["tomorrow"], &now["networks"][VERIZON]["status"]), (&row["tomorrow"], &json!("disabled")));
-    let read = place.read(&user).await;
-    place.edit(&read, &User { networks: BTreeMap::new(), ..read.clone() }).await;
+    let read = case.read(&user).await;
+    case.edit(&read, &User { networks: BTreeMap::new(), ..read.clone() }).await;
     assert_eq!(row_of(store, &user).get("networks"), None, "a network that is gone is gone");
 }
 
 #[tokio::test]
 async fn a_row_that_is_there_is_not_made_again() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let device = place.new_device(UserId(new_id(place.now)), "phone");
-    place.put(&device).await;
+    let case = Case::new(store);
+    let device = case.new_device(UserId(new_id(case.now)), "phone");
+    case.put(&device).await;
     let again = Device { model_name: "Another".to_owned(), ..device.clone() };
-    lost(store.table.commit(Commit::without_event(place.id()).put(&again)).await, "the row is there");
-    assert_eq!(store.table.device(place.workspace, device.device_id).await.expect("it answers"), Some(device));
+    expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&again)).await, "the row is there");
+    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("it answers"), Some(device));
 }
 
 #[tokio::test]
 async fn companions_stand_and_fall_with_their_row() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let before = place.rows();
-    let user = place.user("ada").await;
-    assert_eq!(place.rows() - before, 1 + user.index_rows().len());
+    let case = Case::new(store);
+    let before = case.rows();
+    let user = case.user("ada").await;
+    assert_eq!(case.rows() - before, 1 + user.index_rows().len());
     let renamed = User { username: "eve".to_owned(), email: None, ..user.clone() };
-    place.edit(&user, &renamed).await;
-    assert_eq!(place.rows() - before, 1 + renamed.index_rows().len());
-    place.remove(&User { version: 2, ..renamed }).await;
-    assert_eq!(place.rows(), before);
+    case.edit(&user, &renamed).await;
+    assert_eq!(case.rows() - before, 1 + renamed.index_rows().len());
+    case.remove(&User { version: 2, ..renamed }).await;
+    assert_eq!(case.rows(), before);
 }
 
 #[tokio::test]
 async fn the_same_commit_twice_is_one_change() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
+    let case = Case::new(store);
+    let user = case.user("ada").await;
     let changed = User { number: Some("7".to_owned()), ..user.clone() };
-    let event = place.context().event(EventType::UserCreated);
-    let commit = || Commit::of(&event).edit(&user, &changed);
+    let event = case.context().event(EventType::UserCreated);
+    let commit = || Commit::with_event(&event).edit(&user, &changed);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     store.forgetful.commit(commit()).await.expect("the event's own row says that it was done");
-    assert_eq!(place.read(&user).await.version, user.version + 1);
-    let without_event = place.id();
-    let now = place.read(&user).await;
+    assert_eq!(case.read(&user).await.version, user.version + 1);
+    let without_event = case.id();
+    let now = case.read(&user).await;
     let commit = || Commit::without_event(without_event).edit(&now, &user);
     store.table.commit(commit()).await.expect("nobody came first");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
-    lost(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
+    expect_conflict(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
 }
 
 #[tokio::test]
 async fn a_commit_is_whole_or_not_at_all() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
+    let case = Case::new(store);
+    let user = case.user("ada").await;
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
-    let rows = place.rows();
-    let other = place.new_user("bob");
-    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
-    lost(store.table.commit(commit).await, "one part is refused");
-    assert_eq!(place.rows(), rows);
+    let rows = case.rows();
+    let other = case.new_user("bob");
+    let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
+    expect_conflict(store.table.commit(commit).await, "one part is refused");
+    assert_eq!(case.rows(), rows);
 }
 
 #[tokio::test]
 async fn a_commit_rests_on_what_it_was_decided_by() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let (ada, bob) = (place.user("ada").await, place.user("bob").await);
+    let case = Case::new(store);
+    let (ada, bob) = (case.user("ada").await, case.user("bob").await);
     let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
-    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "1")).guarded_by(&bob);
+    let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "1")).require_unchanged(&bob);
     store.table.commit(commit).await.expect("bob is as he was read");
-    assert_eq!(place.read(&bob).await, bob, "and stays so");
-    place.edit(&bob, &with(&bob, "2")).await;
-    let ada = place.read(&ada).await;
-    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
-    lost(store.table.commit(commit).await, "bob has changed since");
-    place.remove(&place.read(&bob).await).await;
-    let commit = Commit::without_event(place.id()).edit(&ada, &with(&ada, "3")).guarded_by(&bob);
-    lost(store.table.commit(commit).await, "bob is gone");
-    assert_eq!(place.read(&ada).await, ada);
-    // What is written without a new version.
+    assert_eq!(case.read(&bob).await, bob, "and stays so");
+    case.edit(&bob, &with(&bob, "2")).await;
+    let ada = case.read(&ada).await;
+    let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "3")).require_unchanged(&bob);
+    expect_conflict(store.table.commit(commit).await, "bob has changed since");
+    case.remove(&case.read(&bob).await).await;
+    let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "3")).require_unchanged(&bob);
+    expect_conflict(store.table.commit(commit).await, "bob is gone");
+    assert_eq!(case.read(&ada).await, ada);
+    // Attributes that are written without a new version.
     let mut user = ada;
-    let device = place.device(&mut user, "phone").await;
-    let first = place.now.plus(Duration::hours(1));
-    assert!(store.table.note_time(&device, first).await.expect("it answers"));
+    let device = case.device(&mut user, "phone").await;
+    let first = case.now.plus(Duration::hours(1));
+    assert!(store.table.record_login_time(&device, first).await.expect("it answers"));
     let device = Device { last_login_at: Some(first), ..device };
     let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
-    assert!(store.table.note_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
-    let rename = || Commit::without_event(place.id()).edit(&device, &named);
-    lost(store.table.commit(rename().while_same(&device, "last_login_at")).await, "it has come since");
+    assert!(store.table.record_login_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
+    let rename = || Commit::without_event(case.id()).edit(&device, &named);
+    expect_conflict(
+        store.table.commit(rename().require_attribute_unchanged(&device, "last_login_at")).await,
+        "it has come since",
+    );
     store.table.commit(rename()).await.expect("no version tells of it");
 }
 
-/// Without it, that no read is stale would say nothing.
+/// Shows that the check for stale reads sees every kind of read.
 #[tokio::test]
 async fn each_way_to_read_is_heard() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    assert_eq!(place.read(&user).await, user);
-    let users = store.table.users(place.workspace, &[user.user_id].into()).await.expect("it answers");
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    assert_eq!(case.read(&user).await, user);
+    let users = store.table.users(case.workspace, &[user.user_id].into()).await.expect("it answers");
     assert_eq!(users, [user]);
-    let listed = store.table.list_keys(place.workspace, 1, None).await.expect("it answers");
+    let listed = store.table.list_keys(case.workspace, 1, None).await.expect("it answers");
     assert!(listed.items.is_empty());
     let heard = store.tap.take();
     for read in ["GetItem", "BatchGetItem", "Query"] {

@@ -13,61 +13,61 @@ use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
 use testkit::rows;
 
-use super::{Place, TestStore, invited, letters, new_id, nothing, typed, walk};
+use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, search_query};
 
-/// A user's new deployment, stored with its code, and the user as they then are.
-async fn deployed(place: &Place<'_>, user: &User) -> (User, Invitation) {
+/// A user's new deployment, stored with its code, and the user after it.
+async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Deploy,
-        invitation_id: InvitationId(new_id(place.now)),
+        invitation_id: InvitationId(new_id(case.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices: 1,
-        life: Duration::days(7),
+        lifetime: Duration::days(7),
     };
-    let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &place.context())
+    let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
         .expect("they have an address");
     change.secrets.code = Some(code);
     let made = change.new_invitation().expect("one is made").clone();
-    let commit = Commit::changing(change.events[0].event_id, &change);
-    place.table.commit(commit).await.expect("nobody came first");
-    (place.read(user).await, made)
+    let commit = Commit::from_changes(change.events[0].event_id, &change);
+    case.table.commit(commit).await.expect("nobody came first");
+    (case.read(user).await, made)
 }
 
 #[tokio::test]
 async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let elsewhere = Place::new(store);
-    let user = place.user("ada").await;
-    let (user, made) = deployed(&place, &user).await;
-    let (invitation, _code) = invited(&place, &user, 1, Duration::days(7));
-    place.put(&invitation).await;
+    let case = Case::new(store);
+    let elsewhere = Case::new(store);
+    let user = case.user("ada").await;
+    let (user, made) = deployed(&case, &user).await;
+    let (invitation, _code) = invited(&case, &user, 1, Duration::days(7));
+    case.put(&invitation).await;
     let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("it answers");
-    assert_eq!(find(place.workspace, made.invitation_id).await.as_ref(), Some(&made));
-    assert_eq!(find(place.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
-    assert_eq!(find(place.workspace, InvitationId(new_id(place.now))).await, None);
-    assert_eq!(find(place.workspace, InvitationId(user.user_id.0)).await, None);
+    assert_eq!(find(case.workspace, made.invitation_id).await.as_ref(), Some(&made));
+    assert_eq!(find(case.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
+    assert_eq!(find(case.workspace, InvitationId(new_id(case.now))).await, None);
+    assert_eq!(find(case.workspace, InvitationId(user.user_id.0)).await, None);
     assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's thing is not there");
     assert_eq!(user.client.deployment_id, Some(made.invitation_id));
-    place.remove(&made).await;
-    assert_eq!(find(place.workspace, made.invitation_id).await, None);
+    case.remove(&made).await;
+    assert_eq!(find(case.workspace, made.invitation_id).await, None);
 }
 
 #[tokio::test]
 async fn the_newest_deployments_of_many_users_come_at_once() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
+    let case = Case::new(store);
     let mut users = Vec::new();
     let mut expected = BTreeMap::new();
-    // More than one batch takes.
+    // More than one batch holds.
     for number in 0..102 {
-        let user = place.user(&format!("user{number}")).await;
+        let user = case.user(&format!("user{number}")).await;
         users.push(user);
     }
     for at in [0, 50, 101] {
-        let (user, made) = deployed(&place, &users[at]).await;
+        let (user, made) = deployed(&case, &users[at]).await;
         expected.insert(user.user_id, made);
         users[at] = user;
     }
@@ -79,18 +79,17 @@ async fn the_newest_deployments_of_many_users_come_at_once() {
 #[tokio::test]
 async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    let other = place.user("bob").await;
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    let other = case.user("bob").await;
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
-        let change =
-            deployments::set_secrets(&place.read(&user).await, &edit, &place.context()).expect("they are there");
+        let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("they are there");
         let change = change.expect("something changes");
-        let commit = Commit::changing(change.events[0].event_id, &change);
-        place.table.commit(commit).await.expect("nobody came first");
+        let commit = Commit::from_changes(change.events[0].event_id, &change);
+        case.table.commit(commit).await.expect("nobody came first");
     };
-    let read = async |of: &User| store.table.user_secrets(place.workspace, of.user_id).await.expect("it answers");
+    let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("it answers");
     let expect = |secrets: &[(SecretKind, &str)]| {
         secrets.iter().map(|(kind, secret)| (*kind, (*secret).to_owned())).collect::<BTreeMap<_, _>>()
     };
@@ -117,53 +116,58 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
     );
     set(&[(SecretKind::PbxSipPassword, None), (SecretKind::VoicemailPin, None)]).await;
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
-    // They go with the user, too.
+    // They are deleted with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
     let change =
-        lifecycle::delete(&place.read(&user).await, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
+        lifecycle::delete(&case.read(&user).await, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
     let change = change.expect("they are there");
-    place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0));
 }
 
 #[tokio::test]
 async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let (profile, another) = (ProfileId(new_id(place.now)), ProfileId(new_id(place.now)));
+    let case = Case::new(store);
+    let (profile, another) = (ProfileId(new_id(case.now)), ProfileId(new_id(case.now)));
     let with = |name: &str, profile: Option<ProfileId>| {
-        let user = place.new_user(name);
+        let user = case.new_user(name);
         User { client: ClientAccount { profile_id: profile, ..ClientAccount::default() }, ..user }
     };
     let people =
         [with("none", None), with("given", Some(profile)), with("both", Some(profile)), with("other", Some(another))];
     for user in &people {
-        place.put(user).await;
+        case.put(user).await;
     }
-    let _deployed = deployed(&place, &people[2]).await;
-    let _deployed = deployed(&place, &people[3]).await;
-    let mut holder = place.read(&people[0]).await;
-    let device = place.device(&mut holder, "phone").await;
-    place.edit(&device, &device.clone().forced()).await;
+    let _deployed = deployed(&case, &people[2]).await;
+    let _deployed = deployed(&case, &people[3]).await;
+    let mut holder = case.read(&people[0]).await;
+    let device = case.device(&mut holder, "phone").await;
+    case.edit(&device, &device.clone().with_download_ordered()).await;
     let gone = with("gone", Some(profile));
-    place.put(&gone).await;
+    case.put(&gone).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change = lifecycle::delete(&gone, &[], &[], &deletion, &place.context())
+    let change = lifecycle::delete(&gone, &[], &[], &deletion, &case.context())
         .expect("nothing is to wipe")
         .expect("they are there");
-    place.table.commit(Commit::changing(change.events[0].event_id, &change)).await.expect("nobody came first");
-    let place = &place;
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
+    let case = &case;
     let none = UserFilter::default;
     let table: Vec<(UserFilter, &[&str])> = vec![
         (UserFilter { deployed: Some(true), ..none() }, &["both", "other"]),
         (UserFilter { deployed: Some(false), ..none() }, &["none", "given"]),
         (UserFilter { profile_id: Some(profile), ..none() }, &["given", "both"]),
         (UserFilter { profile_id: Some(another), ..none() }, &["other"]),
-        (UserFilter { profile_id: Some(ProfileId(new_id(place.now))), ..none() }, &[]),
+        (UserFilter { profile_id: Some(ProfileId(new_id(case.now))), ..none() }, &[]),
         (UserFilter { profile_id: Some(profile), deployed: Some(true), ..none() }, &["both"]),
         (
-            UserFilter { profile_id: Some(profile), deployed: Some(false), search: Some(typed("given")), ..none() },
+            UserFilter {
+                profile_id: Some(profile),
+                deployed: Some(false),
+                search: Some(search_query("given")),
+                ..none()
+            },
             &["given"],
         ),
         (UserFilter { force_pending: Some(true), ..none() }, &["none"]),
@@ -173,8 +177,8 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do()
     ];
     for (filter, expected) in table {
         for limit in [1, 100] {
-            let list = |start| place.table.list_users(place.workspace, &filter, limit, start, place.now);
-            let found = walk(list, nothing).await;
+            let list = |start| case.table.list_users(case.workspace, &filter, limit, start, case.now);
+            let found = list_all_pages(list, nothing).await;
             let names: BTreeSet<&str> = found.iter().map(|person| person.user.username.as_str()).collect();
             assert_eq!((names, found.len()), (expected.iter().copied().collect(), expected.len()), "{filter:?}");
         }

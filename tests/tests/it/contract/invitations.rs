@@ -1,4 +1,4 @@
-//! Invitations: their codes, and the texts that carried them.
+//! Invitations: their codes, and the texts that contain them.
 
 use aws::Commit;
 use aws::store::invitations::CodeOwner;
@@ -8,40 +8,39 @@ use domain::models::user::User;
 use domain::secret::Hash;
 use testkit::rows;
 
-use super::{Place, TestStore, invited, lost};
+use super::{Case, TestStore, expect_conflict, invited};
 
 #[tokio::test]
 async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    let (invitation, code) = invited(&place, &user, 1, Duration::days(7));
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    let (invitation, code) = invited(&case, &user, 1, Duration::days(7));
     let id = invitation.invitation_id;
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
-    let refused =
-        Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code).edit(&stale, &changed);
-    lost(store.table.commit(refused).await, "one part is refused");
+    let refused = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code).edit(&stale, &changed);
+    expect_conflict(store.table.commit(refused).await, "one part is refused");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
-    let commit = Commit::without_event(place.id()).put(&invitation).keep_code(&invitation, &code);
+    let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
-    let read = store.table.invitation(place.workspace, user.user_id, id).await.expect("it answers");
+    let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("it answers");
     assert_eq!(read.as_ref(), Some(&invitation));
-    let owner = CodeOwner { workspace_id: place.workspace, user_id: user.user_id, invitation_id: id };
+    let owner = CodeOwner { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("it answers"), Some(owner));
     let stored = rows::everything(&store.bench);
     let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
     assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
     store
         .table
-        .commit(Commit::without_event(place.id()).bump_version(&invitation, &invitation).forget_code(&invitation))
+        .commit(Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code(&invitation))
         .await
         .expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
     let before = Invitation { version: 2, ..invitation };
-    let over = Invitation { expired_at: Some(place.now), ..before.clone() };
-    let commit = Commit::without_event(place.id()).edit(&before, &over).forget_code(&over);
+    let over = Invitation { expired_at: Some(case.now), ..before.clone() };
+    let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code(&over);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
 }
@@ -49,12 +48,12 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
 #[tokio::test]
 async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    let (invitation, _code) = invited(&place, &user, 1, Duration::days(7));
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    let (invitation, _code) = invited(&case, &user, 1, Duration::days(7));
     let sent = |channel| {
         let mut sent = Invitation { channel, ..invitation.clone() };
-        sent.delivery.message_id = Some(place.id().to_string());
+        sent.delivery.message_id = Some(case.id().to_string());
         sent
     };
     let owner = async |sent: &Invitation| {
@@ -63,14 +62,14 @@ async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
     };
     let (queued, mail, text) =
         (Invitation { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
-    place.put(&queued).await;
+    case.put(&queued).await;
     assert_eq!(owner(&text).await, None, "nothing was sent");
-    place.edit(&queued, &text).await;
+    case.edit(&queued, &text).await;
     let id = invitation.invitation_id;
-    let expected = CodeOwner { workspace_id: place.workspace, user_id: user.user_id, invitation_id: id };
+    let expected = CodeOwner { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
-    place.remove(&Invitation { version: 2, ..text.clone() }).await;
+    case.remove(&Invitation { version: 2, ..text.clone() }).await;
     assert_eq!(owner(&text).await, None, "it falls with its invitation");
-    place.put(&mail).await;
+    case.put(&mail).await;
     assert_eq!(owner(&mail).await, None, "an e-mail's reports name the invitation themselves");
 }

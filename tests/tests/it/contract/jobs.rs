@@ -7,11 +7,11 @@ use chrono::Duration;
 use domain::models::event::EventType;
 use domain::models::job::{ItemOutcome, Job, JobItem};
 
-use super::{Place, TestStore, job, lost, nothing, walk};
+use super::{Case, TestStore, expect_conflict, job, list_all_pages, nothing};
 
-fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
+fn item(case: &Case<'_>, job: &Job, id: &str) -> JobItem {
     JobItem {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         job_id: job.job_id,
         id: id.to_owned(),
         outcome: ItemOutcome::Changed,
@@ -23,49 +23,49 @@ fn item(place: &Place<'_>, job: &Job, id: &str) -> JobItem {
         fields: Vec::new(),
         faults: Vec::new(),
         warnings: Vec::new(),
-        at: place.now,
+        at: case.now,
     }
 }
 
 #[tokio::test]
 async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
+    let mut case = Case::new(store);
     let mut jobs = Vec::new();
     for _ in 0..5 {
-        jobs.push(job(&place));
-        place.put(&jobs[jobs.len() - 1]).await;
-        place.later(Duration::seconds(1));
+        jobs.push(job(&case));
+        case.put(&jobs[jobs.len() - 1]).await;
+        case.later(Duration::seconds(1));
     }
     jobs.reverse();
-    let place = &place;
+    let case = &case;
     let of = &jobs[0];
     for limit in [1, 2, 100] {
-        let page = |start| async move { place.table.list_jobs(place.workspace, limit, start).await };
-        assert_eq!(walk(page, nothing).await, jobs, "pages of {limit}");
+        let page = |start| async move { case.table.list_jobs(case.workspace, limit, start).await };
+        assert_eq!(list_all_pages(page, nothing).await, jobs, "pages of {limit}");
     }
-    let items: Vec<JobItem> = (0..9).map(|at| item(place, of, &format!("thing-{}", 2 * at))).collect();
+    let items: Vec<JobItem> = (0..9).map(|at| item(case, of, &format!("thing-{}", 2 * at))).collect();
     for item in &items {
-        place.put(item).await;
+        case.put(item).await;
     }
     let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
-    let event = place.context().event(EventType::UserActivated);
-    lost(store.table.commit(Commit::of(&event).put(&again)).await, "a thing has one outcome");
-    let table = place.table;
-    let both = table.job_and_item(place.workspace, of.job_id, "thing-6").await.expect("it answers");
+    let event = case.context().event(EventType::UserActivated);
+    expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "a thing has one outcome");
+    let table = case.table;
+    let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("it answers");
     assert_eq!(both, (Some(of.clone()), Some(items[3].clone())));
-    let none = table.job_and_item(place.workspace, of.job_id, "thing-7").await.expect("it answers");
+    let none = table.job_and_item(case.workspace, of.job_id, "thing-7").await.expect("it answers");
     assert_eq!(none, (Some(of.clone()), None));
     let ids: Vec<String> = ["thing-8", "thing-1", "thing-0"].map(str::to_owned).into();
-    let some = table.job_items(place.workspace, of.job_id, &ids).await.expect("it answers");
+    let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("it answers");
     assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
     for limit in [1, 2, 100] {
-        let page = |start| async move { place.table.list_job_items(place.workspace, of.job_id, limit, start).await };
+        let page = |start| async move { case.table.list_job_items(case.workspace, of.job_id, limit, start).await };
         let mut made = 0;
-        let found = walk(page, || {
+        let found = list_all_pages(page, || {
             made += 1;
-            let newer = item(place, of, &format!("thing-{}-{limit}-{made}", made % 5));
-            async move { place.put(&newer).await }
+            let newer = item(case, of, &format!("thing-{}-{limit}-{made}", made % 5));
+            async move { case.put(&newer).await }
         })
         .await;
         let ids: Vec<&String> = found.iter().map(|item| &item.id).collect();
@@ -74,9 +74,9 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
             assert!(ids.contains(&&item.id), "pages of {limit}: {} was lost", item.id);
         }
     }
-    let other = table.list_job_items(place.workspace, jobs[1].job_id, 10, None).await.expect("it answers");
+    let other = table.list_job_items(case.workspace, jobs[1].job_id, 10, None).await.expect("it answers");
     assert_eq!(other.items, []);
-    let elsewhere = Place::new(store).workspace;
+    let elsewhere = Case::new(store).workspace;
     assert_eq!(table.job(elsewhere, of.job_id).await.expect("it answers"), None);
     assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
 }

@@ -1,4 +1,4 @@
-//! How many messages went to whom.
+//! Counts of messages.
 
 use aws::Commit;
 use chrono::Duration;
@@ -7,46 +7,46 @@ use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistor
 use domain::models::user::User;
 use domain::rules::change::MessageCount;
 
-use super::{Place, TestStore, lost};
+use super::{Case, TestStore, expect_conflict};
 
 #[tokio::test]
 async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     let store = &TestStore::start().await;
-    let (place, other) = (Place::new(store), Place::new(store));
-    let recipient = |place: &Place<'_>, purpose| {
-        let user = User { email: Some("ann@example.com".to_owned()), ..place.new_user("ann") };
+    let (case, other) = (Case::new(store), Case::new(store));
+    let recipient = |case: &Case<'_>, purpose| {
+        let user = User { email: Some("ann@example.com".to_owned()), ..case.new_user("ann") };
         Recipient::of(&user, purpose, Channel::Email).expect("there is an address")
     };
-    let quota = |place: &Place<'_>, day: &str| {
-        let (workspace_id, day) = (place.workspace, day.to_owned());
+    let quota = |case: &Case<'_>, day: &str| {
+        let (workspace_id, day) = (case.workspace, day.to_owned());
         DailyQuota { workspace_id, channel: Channel::Email, day, per_day: 32 }
     };
-    let (ann, today) = (recipient(&place, Purpose::Invite), quota(&place, "2026-11-23"));
-    let read = async |shards: &[u8]| store.table.sent_before(&ann, &today, shards).await.expect("it answers");
+    let (ann, today) = (recipient(&case, Purpose::Invite), quota(&case, "2026-11-23"));
+    let read = async |shards: &[u8]| store.table.message_counts(&ann, &today, shards).await.expect("it answers");
     assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
     let counted = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
-        let to = RecipientHistory::one_more(to, &ann, place.now.plus(Duration::hours(hours))).expect("it may go");
+        let to = RecipientHistory::one_more(to, &ann, case.now.plus(Duration::hours(hours))).expect("it may go");
         MessageCount { to, today: today.one_more(&parts, &[3]).expect("there is room") }
     };
-    let commit = |counted: &MessageCount| Commit::without_event(place.id()).edited(&counted.to).edited(&counted.today);
+    let commit = |counted: &MessageCount| Commit::without_event(case.id()).apply(&counted.to).apply(&counted.today);
     let (first, beside) = (counted(read(&[3]).await, 0), counted(read(&[3]).await, 0));
     store.table.commit(commit(&first)).await.expect("nobody came first");
-    lost(store.table.commit(commit(&beside)).await, "another message came first");
+    expect_conflict(store.table.commit(commit(&beside)).await, "another message came first");
     let (to, parts) = read(&[2, 3]).await;
     assert_eq!((to.as_ref(), parts.as_slice()), (Some(&first.to.after), &[first.today.after.clone()][..]));
     let (second, beside) = (counted(read(&[3]).await, 1), counted(read(&[3]).await, 1));
     store.table.commit(commit(&second)).await.expect("nobody came first");
-    let only_the_day = Commit::without_event(place.id()).edited(&beside.today);
-    lost(store.table.commit(only_the_day).await, "the part has counted another since");
+    let only_the_day = Commit::without_event(case.id()).apply(&beside.today);
+    expect_conflict(store.table.commit(only_the_day).await, "the part has counted another since");
     let (to, parts) = read(&[3]).await;
     assert_eq!(to.map(|to| to.at.len()), Some(2));
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [2]);
     assert_eq!(today.one_more(&parts, &[3]), None, "the part has its share");
-    // Of another kind, of another day, of another workspace.
-    let (deployed, tomorrow) = (recipient(&place, Purpose::Deploy), quota(&place, "2026-11-24"));
+    // Another kind, another day, another workspace.
+    let (deployed, tomorrow) = (recipient(&case, Purpose::Deploy), quota(&case, "2026-11-24"));
     let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));
     for (recipient, quota) in [(deployed, tomorrow), elsewhere] {
-        let none = store.table.sent_before(&recipient, &quota, &[3]).await.expect("it answers");
+        let none = store.table.message_counts(&recipient, &quota, &[3]).await.expect("it answers");
         assert_eq!(none, (None, Vec::new()));
     }
 }

@@ -1,5 +1,5 @@
-//! The store's contract: what each kind of row is promised, case by case, on the embedded DynamoDB, over HTTP, by
-//! the real SDK. A file for each thing; a case has a system of its own, and in it workspaces of its own.
+//! The store's contract: the guarantees for each kind of row, case by case, on the embedded DynamoDB, over
+//! HTTP, by the real SDK. One file per kind; each case has its own system and its own workspaces.
 
 mod access;
 mod commands;
@@ -47,8 +47,8 @@ use testkit::rows;
 use testkit::wire::Store;
 use uuid::Uuid;
 
-/// The store of one case: a system of its own. In its end, none of the reads that were made through it may have
-/// missed what was written before.
+/// The store of one case: a system of its own. When it is dropped, it checks that no read could have missed an
+/// earlier write.
 struct TestStore(Store);
 
 impl TestStore {
@@ -75,42 +75,42 @@ impl Drop for TestStore {
     }
 }
 
-/// A case's own workspace, where time stands until it is moved and identifiers never repeat.
-struct Place<'a> {
+/// A case's own workspace, with a clock that is moved by hand and identifiers that never repeat.
+struct Case<'a> {
     store: &'a Store,
     table: &'a Table,
     workspace: WorkspaceId,
     now: Time,
 }
 
-/// Counts, so that no two identifiers are the same.
-static DRAWN: AtomicU64 = AtomicU64::new(1);
+/// The next identifier.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 fn new_id(now: Time) -> Uuid {
     let mut bytes = [0; 10];
-    bytes[2..].copy_from_slice(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes[2..].copy_from_slice(&NEXT_ID.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     timed_uuid(now, bytes)
 }
 
-/// A new name of a key or a token.
+/// A new short part of a key or a token.
 fn short() -> String {
-    format!("{:08}", DRAWN.fetch_add(1, Ordering::Relaxed))
+    format!("{:08}", NEXT_ID.fetch_add(1, Ordering::Relaxed))
 }
 
 fn letters(bytes: &mut [u8]) {
-    let drawn = Hash::of(DRAWN.fetch_add(1, Ordering::Relaxed).to_string());
+    let drawn = Hash::of(NEXT_ID.fetch_add(1, Ordering::Relaxed).to_string());
     for (byte, letter) in bytes.iter_mut().zip(drawn.as_str().bytes().cycle()) {
         *byte = letter;
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Case<'a> {
     fn new(store: &'a Store) -> Self {
         let now = Time::from(store.bench.now());
         Self { store, table: &store.table, workspace: WorkspaceId(new_id(now)), now }
     }
 
-    /// The row of the workspace, which is not put yet.
+    /// The row of the workspace, which is not stored yet.
     fn workspace_row(&self) -> Workspace {
         Workspace {
             workspace_id: self.workspace,
@@ -208,12 +208,13 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A device of a user, and the user with it.
+    /// Stores a new device of a user, and updates the user.
     async fn device(&self, user: &mut User, identifier: &str) -> Device {
         let device = self.new_device(user.user_id, identifier);
         let mut after = user.clone();
         after.device_ids.insert(device.device_id);
-        let commit = Commit::of(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
+        let commit =
+            Commit::with_event(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
         self.table.commit(commit).await.expect("a device is made");
         after.version += 1;
         *user = after;
@@ -232,7 +233,7 @@ impl<'a> Place<'a> {
         self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("nobody came first");
     }
 
-    /// How many rows are in this workspace, events too.
+    /// Number of rows in this workspace, including events.
     fn rows(&self) -> usize {
         let workspace = self.workspace.to_string();
         rows::all(&self.store.bench, rows::MAIN).iter().filter(|(key, _)| key.contains(&workspace)).count()
@@ -243,13 +244,13 @@ impl<'a> Place<'a> {
     }
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
+fn expect_conflict<T: std::fmt::Debug>(result: Result<T, Error>, why: &str) {
     assert!(matches!(&result, Err(Error::Conflict)), "{why}: {result:?}");
     drop(result);
 }
 
-/// Every item of a list, by pages of a size; `between` is done after each page.
-async fn walk<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
+/// All items of a list, by pages of a size; `between` runs after each page.
+async fn list_all_pages<T, P, B>(mut page: impl FnMut(Option<Position>) -> P, mut between: impl FnMut() -> B) -> Vec<T>
 where
     P: Future<Output = Result<Page<T>, Error>>,
     B: Future<Output = ()>,
@@ -262,7 +263,7 @@ where
         let Some(next) = found.next else {
             return items;
         };
-        // What a cursor holds is the position in bytes.
+        // A cursor contains the position as bytes.
         start = Some(Position::from_bytes(&next.to_bytes()).expect("a position survives its cursor"));
         between().await;
     }
@@ -271,32 +272,32 @@ where
 
 async fn nothing() {}
 
-/// True if a user of the place is called so.
-async fn is_taken(place: &Place<'_>, username: &str) -> bool {
-    place.table.username_claims(place.workspace, username).await.expect("it answers").are_taken_from(None)
+/// True if a user of the workspace has this username.
+async fn is_taken(case: &Case<'_>, username: &str) -> bool {
+    case.table.username_claims(case.workspace, username).await.expect("it answers").are_taken_by_other(None)
 }
 
-fn invited(place: &Place<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
+fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
     let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Invite,
-        invitation_id: InvitationId(new_id(place.now)),
+        invitation_id: InvitationId(new_id(case.now)),
         code_hash: Hash::of(&code),
         channel: Channel::Email,
         devices,
-        life,
+        lifetime: life,
     };
-    let invited = invite(user, None, new, &place.context()).expect("the user has an address");
+    let invited = invite(user, None, new, &case.context()).expect("the user has an address");
     (invited.new_invitation().expect("one is made").clone(), code)
 }
 
-fn typed(text: &str) -> Query {
+fn search_query(text: &str) -> Query {
     Query::parse(text).expect("it holds letters")
 }
 
-fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
+fn claim(case: &Case<'_>, device: &Device) -> IdentifierClaim {
     IdentifierClaim {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         device_identifier: device.device_identifier.clone(),
         device_id: device.device_id,
         user_id: device.user_id,
@@ -307,20 +308,20 @@ fn claim(place: &Place<'_>, device: &Device) -> IdentifierClaim {
     }
 }
 
-fn command(place: &Place<'_>, device: &Device, kind: CommandKind, state: CommandState) -> Command {
+fn command(case: &Case<'_>, device: &Device, kind: CommandKind, state: CommandState) -> Command {
     Command {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         device_id: device.device_id,
         user_id: device.user_id,
-        command_id: CommandId(new_id(place.now)),
+        command_id: CommandId(new_id(case.now)),
         kind,
         epoch: device.epoch,
         state,
         late: false,
-        queued_at: place.now,
+        queued_at: case.now,
         queued_by: Actor::System,
         reason: None,
-        expires_at: place.now.plus(Duration::days(30)),
+        expires_at: case.now.plus(Duration::days(30)),
         deferrals: 0,
         again_at: None,
         detail: None,
@@ -342,18 +343,18 @@ fn open(command: &Command) -> OpenCommand {
     }
 }
 
-/// Gives a device of a user these open commands.
-async fn give(place: &Place<'_>, device: &Device, commands: &[Command]) -> Device {
+/// Stores open commands of a user's device.
+async fn set_open_commands(case: &Case<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
-    let commit = Commit::without_event(place.id()).edit(device, &after);
-    place.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
+    let commit = Commit::without_event(case.id()).edit(device, &after);
+    case.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
     Device { version: device.version + 1, ..after }
 }
 
-fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
+fn usage(case: &Case<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     let counts = Counts::from([(UsageKind::Calls, calls)]);
     Usage {
-        workspace_id: place.workspace,
+        workspace_id: case.workspace,
         of,
         month: month.to_owned(),
         counts,
@@ -362,14 +363,14 @@ fn usage(place: &Place<'_>, of: UsageScope, month: &str, calls: u64) -> Usage {
     }
 }
 
-fn job(place: &Place<'_>) -> Job {
+fn job(case: &Case<'_>) -> Job {
     let new = NewJob {
-        job_id: JobId(new_id(place.now)),
+        job_id: JobId(new_id(case.now)),
         kind: JobKind::Users,
         action: json!({"action": "activate"}),
         action_name: "activate",
         selection: Selection::Ids(Vec::new()),
         dry_run: false,
     };
-    begin(new, &place.context()).job.expect("a job is begun").after
+    begin(new, &case.context()).job.expect("a job is begun").after
 }

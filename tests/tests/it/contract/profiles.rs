@@ -14,22 +14,22 @@ use domain::{EventId, ProfileId};
 use serde_json::json;
 use testkit::rows;
 
-use super::{Place, TestStore, new_id};
+use super::{Case, TestStore, new_id};
 
-fn profile(place: &Place<'_>, name: &str) -> Profile {
+fn profile(case: &Case<'_>, name: &str) -> Profile {
     Profile {
-        workspace_id: place.workspace,
-        profile_id: ProfileId(new_id(place.now)),
+        workspace_id: case.workspace,
+        profile_id: ProfileId(new_id(case.now)),
         name: name.to_owned(),
-        // What DynamoDB by itself does not keep.
+        // JSON that DynamoDB's own types cannot store.
         settings: json!({"": 1e200, "deep": [[[{"a": u64::MAX}]]], "none": null})
             .as_object()
             .cloned()
             .unwrap_or_default(),
         schema: Some(json!({"minimum": -1e-200})),
         revision: 1,
-        created_at: place.now,
-        updated_at: place.now,
+        created_at: case.now,
+        updated_at: case.now,
         version: 1,
         stored: domain::stored::Stored::default(),
     }
@@ -38,36 +38,38 @@ fn profile(place: &Place<'_>, name: &str) -> Profile {
 #[tokio::test]
 async fn a_profile_that_is_given_meanwhile_is_not_removed() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let (here, table) = (place.workspace, place.table);
-    let office = profile(&place, "Office");
-    place.put(&office).await;
-    let read = async || table.profile_and_given(here, office.profile_id).await.expect("it answers");
-    let unknown = table.profile_and_given(here, ProfileId(new_id(place.now))).await.expect("it answers");
+    let case = Case::new(store);
+    let (here, table) = (case.workspace, case.table);
+    let office = profile(&case, "Office");
+    case.put(&office).await;
+    let read = async || table.profile_and_assignment(here, office.profile_id).await.expect("it answers");
+    let unknown = table.profile_and_assignment(here, ProfileId(new_id(case.now))).await.expect("it answers");
     assert_eq!(unknown, None);
     let commit = async |change: &dyn Fn(Commit) -> Commit| {
-        table.commit(change(Commit::without_event(EventId(new_id(place.now))))).await
+        table.commit(change(Commit::without_event(EventId(new_id(case.now))))).await
     };
     assert_eq!(read().await, Some((office.clone(), None)));
-    // For the first time, and then again: whoever has read the time before removes nothing.
+    // For the first time, and then again: a delete with the earlier time fails.
     let mut before = None;
     for minutes in [0, 5] {
-        let noted = given(&office, before.as_ref(), place.now.plus(Duration::minutes(minutes))).expect("it is due");
-        commit(&|commit| commit.giving(&office, Some(&noted))).await.expect("it is given");
+        let noted = given(&office, before.as_ref(), case.now.plus(Duration::minutes(minutes))).expect("it is due");
+        commit(&|commit| commit.guard_profile_assignment(&office, Some(&noted))).await.expect("it is given");
         let outdated = commit(&|commit| commit.delete_profile(&office, before.as_ref())).await;
         assert!(matches!(outdated, Err(Error::Conflict)), "{outdated:?}");
         let (profile, now) = read().await.expect("it is there");
         assert_eq!((&profile, now.as_ref().map(|note| note.given_at)), (&office, Some(noted.after.given_at)));
         before = now;
     }
-    // Of two that note it at once, one starts over; what is noted already is not in the way.
-    let late = given(&office, None, place.now).expect("nobody has noted it");
-    let second = commit(&|commit| commit.giving(&office, Some(&late))).await;
+    // Of two concurrent records one starts over; an existing record is reused.
+    let late = given(&office, None, case.now).expect("nobody has noted it");
+    let second = commit(&|commit| commit.guard_profile_assignment(&office, Some(&late))).await;
     assert!(matches!(second, Err(Error::Conflict)), "{second:?}");
-    commit(&|commit| commit.giving(&office, None).put(&profile(&place, "Beside"))).await.expect("it is given");
+    commit(&|commit| commit.guard_profile_assignment(&office, None).put(&profile(&case, "Beside")))
+        .await
+        .expect("it is given");
     commit(&|commit| commit.delete_profile(&office, before.as_ref())).await.expect("it goes");
     assert_eq!(read().await, None);
-    let gone = commit(&|commit| commit.giving(&office, None).put(&profile(&place, "After"))).await;
+    let gone = commit(&|commit| commit.guard_profile_assignment(&office, None).put(&profile(&case, "After"))).await;
     assert!(matches!(gone, Err(Error::Conflict)), "what is gone is given to nobody: {gone:?}");
     let id = office.profile_id.to_string();
     assert!(!rows::all(&store.bench, rows::MAIN).keys().any(|key| key.contains(&id)), "nothing is left of it");
@@ -76,16 +78,16 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
 #[tokio::test]
 async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     let store = &TestStore::start().await;
-    let (mut place, other) = (Place::new(store), Place::new(store));
-    let office = profile(&place, "Büro");
-    place.put(&office).await;
-    place.later(Duration::seconds(1));
-    let field = Profile { schema: None, ..profile(&place, "Field") };
-    place.put(&field).await;
-    let (here, table) = (place.workspace, place.table);
+    let (mut case, other) = (Case::new(store), Case::new(store));
+    let office = profile(&case, "Büro");
+    case.put(&office).await;
+    case.later(Duration::seconds(1));
+    let field = Profile { schema: None, ..profile(&case, "Field") };
+    case.put(&field).await;
+    let (here, table) = (case.workspace, case.table);
     assert_eq!(table.profile(here, office.profile_id).await.expect("it answers"), Some(office.clone()));
     assert_eq!(table.profile(other.workspace, office.profile_id).await.expect("it answers"), None);
-    let ids = [office.profile_id, field.profile_id, ProfileId(new_id(place.now))].into();
+    let ids = [office.profile_id, field.profile_id, ProfileId(new_id(case.now))].into();
     let names = async |workspace| table.profile_names(workspace, &ids).await.expect("it answers");
     let both = [(office.profile_id, "Büro".to_owned()), (field.profile_id, "Field".to_owned())];
     assert_eq!(names(here).await, both.into());
@@ -94,24 +96,24 @@ async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
     assert_eq!(page.items, std::slice::from_ref(&field));
     let page = table.list_profiles(here, 1, page.next).await.expect("it answers");
     assert_eq!((page.items, page.next), (vec![office.clone()], None));
-    // Its name is taken until it has another.
-    let taken = async |name: &str| table.profile_name_taken(here, name).await.expect("it answers");
+    // Its name is taken until it has another one.
+    let taken = async |name: &str| table.is_profile_name_taken(here, name).await.expect("it answers");
     assert!(taken("BURO").await && taken("field").await && !taken("Office").await);
-    assert!(!table.profile_name_taken(other.workspace, "Büro").await.expect("it answers"));
-    place.edit(&office, &Profile { name: "Office".to_owned(), ..office.clone() }).await;
+    assert!(!table.is_profile_name_taken(other.workspace, "Büro").await.expect("it answers"));
+    case.edit(&office, &Profile { name: "Office".to_owned(), ..office.clone() }).await;
     assert!(!taken("Büro").await && taken("office").await);
-    place.remove(&field).await;
+    case.remove(&field).await;
     assert!(!taken("Field").await);
     assert_eq!(names(here).await, [(office.profile_id, "Office".to_owned())].into());
-    // It is used by those who are not deleted.
-    let used = async || table.profile_is_used(here, office.profile_id).await.expect("it answers");
+    // It is in use while users who are not deleted have it.
+    let used = async || table.is_profile_used(here, office.profile_id).await.expect("it answers");
     assert!(!used().await);
-    let mut user = place.new_user("ada");
+    let mut user = case.new_user("ada");
     user.client.profile_id = Some(office.profile_id);
-    place.put(&user).await;
+    case.put(&user).await;
     assert!(used().await);
-    assert!(!table.profile_is_used(other.workspace, office.profile_id).await.expect("it answers"));
-    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now };
-    place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
+    assert!(!table.is_profile_used(other.workspace, office.profile_id).await.expect("it answers"));
+    let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now };
+    case.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     assert!(!used().await);
 }

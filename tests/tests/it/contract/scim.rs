@@ -1,4 +1,4 @@
-//! What identity providers see.
+//! Users as SCIM shows them.
 
 use aws::Commit;
 use chrono::Duration;
@@ -11,20 +11,20 @@ use domain::{UserId, WorkspaceId};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Place, TestStore, lost};
+use super::{Case, TestStore, expect_conflict};
 
 #[tokio::test]
 async fn identity_providers_see_who_is_not_deleted() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
-    let workspace = place.workspace;
+    let mut case = Case::new(store);
+    let workspace = case.workspace;
     let mut users = Vec::new();
     for name in ["ada", "bob", "cleo"] {
-        let mut user = place.new_user(name);
+        let mut user = case.new_user(name);
         user.provenance.external_id = Some(format!("00{name}"));
-        place.put(&user).await;
+        case.put(&user).await;
         users.push(user);
-        place.later(Duration::seconds(1));
+        case.later(Duration::seconds(1));
     }
     let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
     let kept = ScimAttributes {
@@ -34,7 +34,11 @@ async fn identity_providers_see_who_is_not_deleted() {
         version: 1,
         stored: domain::stored::Stored::default(),
     };
-    store.table.commit(Commit::without_event(place.id()).keep(None, Some(&kept))).await.expect("it is kept");
+    store
+        .table
+        .commit(Commit::without_event(case.id()).put_scim_attributes(None, Some(&kept)))
+        .await
+        .expect("it is kept");
     let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
     assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
@@ -49,34 +53,42 @@ async fn identity_providers_see_who_is_not_deleted() {
         None,
         "in its own capitals"
     );
-    // One external id is one user's.
-    let mut twin = place.new_user("twin");
+    // An external id belongs to one user.
+    let mut twin = case.new_user("twin");
     twin.provenance.external_id = Some("00ada".to_owned());
-    lost(store.table.commit(Commit::without_event(place.id()).put(&twin)).await, "the external id is taken");
-    // Nothing is kept from then on, or something else.
+    expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&twin)).await, "the external id is taken");
+    // Later changes remove or replace the attributes.
     let other =
         ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
-    store.table.commit(Commit::without_event(place.id()).keep(Some(&kept), Some(&other))).await.expect("it is kept");
+    store
+        .table
+        .commit(Commit::without_event(case.id()).put_scim_attributes(Some(&kept), Some(&other)))
+        .await
+        .expect("it is kept");
     let now = store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read").expect("it is kept");
     assert_eq!((&now.attributes, now.version), (&other.attributes, 2));
-    store.table.commit(Commit::without_event(place.id()).keep(Some(&now), None)).await.expect("it is forgotten");
+    store
+        .table
+        .commit(Commit::without_event(case.id()).put_scim_attributes(Some(&now), None))
+        .await
+        .expect("it is forgotten");
     assert_eq!(store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read"), None);
-    // When an act that is on the record last changed them is known.
+    // The time of the last recorded change is returned.
     let bobs = async || store.table.scim_user(workspace, bob.user_id).await.expect("it is read").expect("it is there");
     assert_eq!(bobs().await.updated_at, None, "they never were");
     let named = User { number: Some("7".to_owned()), ..bob.clone() };
-    let change = Commit::of(&place.context().event(EventType::UserUpdated)).edit(bob, &named);
+    let change = Commit::with_event(&case.context().event(EventType::UserUpdated)).edit(bob, &named);
     store.table.commit(change).await.expect("nobody came first");
     let changed = bobs().await;
-    assert_eq!((changed.user.number.as_deref(), changed.updated_at), (Some("7"), Some(place.now)));
-    place.later(Duration::seconds(1));
+    assert_eq!((changed.user.number.as_deref(), changed.updated_at), (Some("7"), Some(case.now)));
+    case.later(Duration::seconds(1));
     let bump_version =
-        Commit::of(&place.context().event(EventType::UserUpdated)).bump_version(&changed.user, &changed.user);
+        Commit::with_event(&case.context().event(EventType::UserUpdated)).bump_version(&changed.user, &changed.user);
     store.table.commit(bump_version).await.expect("nobody came first");
-    assert_eq!(bobs().await.updated_at, Some(place.now));
-    // Who is deleted is seen no more, and what they were called is free.
-    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
-    place.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
+    assert_eq!(bobs().await.updated_at, Some(case.now));
+    // A deleted user is no longer shown, and the username is free.
+    let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
+    case.edit(cleo, &User { deleted: Some(end), ..cleo.clone() }).await;
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read"), Some(vec![ada.user_id, bob.user_id]));
     assert!(store.table.scim_user(workspace, cleo.user_id).await.expect("it is read").is_none());
     assert_eq!(store.table.id_of_external_id(workspace, "00cleo").await.expect("it is read"), None);

@@ -1,4 +1,4 @@
-//! Data sources, their users, and what a sync stages.
+//! Sources, their users, and what a sync stages.
 
 use aws::store::staging;
 use aws::{Commit, StagedRowsOf};
@@ -9,17 +9,17 @@ use domain::models::user::User;
 use domain::{JobId, SourceId, WorkspaceId};
 use serde_json::json;
 
-use super::{Place, TestStore, new_id, nothing, walk};
+use super::{Case, TestStore, list_all_pages, new_id, nothing};
 
-fn source(place: &Place<'_>, name: &str) -> DataSource {
+fn source(case: &Case<'_>, name: &str) -> DataSource {
     let body = json!({"name": name, "mapping": {"username": "login", "external_id": "id"}});
-    let mut fields = domain::input::Fields::of_json(body.as_object().cloned().unwrap_or_default());
-    let settings = SourceSettings::of_new(&mut fields, SourceKind::Csv, &[]);
-    DataSource::create(SourceKind::Csv, SourceId(new_id(place.now)), settings, &place.context()).0
+    let mut fields = domain::input::Fields::from_json(body.as_object().cloned().unwrap_or_default());
+    let settings = SourceSettings::read_new(&mut fields, SourceKind::Csv, &[]);
+    DataSource::create(SourceKind::Csv, SourceId(new_id(case.now)), settings, &case.context()).0
 }
 
-fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -> User {
-    let mut user = place.new_user(username);
+fn user_of(case: &Case<'_>, source: &DataSource, username: &str, name: &str) -> User {
+    let mut user = case.new_user(username);
     user.source = domain::models::user::Source::Csv;
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = Some(name.to_owned());
@@ -29,138 +29,138 @@ fn user_of(place: &Place<'_>, source: &DataSource, username: &str, name: &str) -
 #[tokio::test]
 async fn a_source_comes_with_its_users_and_what_was_uploaded() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
-    let (one, two) = (source(&place, "one"), source(&place, "two"));
-    place.put(&one).await;
-    place.later(Duration::seconds(1));
-    let two = DataSource { created_at: place.now, ..two };
-    place.put(&two).await;
+    let mut case = Case::new(store);
+    let (one, two) = (source(&case, "one"), source(&case, "two"));
+    case.put(&one).await;
+    case.later(Duration::seconds(1));
+    let two = DataSource { created_at: case.now, ..two };
+    case.put(&two).await;
     let mut users = Vec::new();
     for n in 0..5 {
-        place.later(Duration::seconds(1));
-        let user = user_of(&place, &one, &format!("of-one-{n}"), &format!("E-{n}"));
-        place.put(&user).await;
+        case.later(Duration::seconds(1));
+        let user = user_of(&case, &one, &format!("of-one-{n}"), &format!("E-{n}"));
+        case.put(&user).await;
         users.insert(0, user);
     }
-    place.put(&user_of(&place, &two, "of-two", "E-0")).await;
-    let place = &place;
-    assert_eq!(place.table.source(place.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
-    assert_eq!(place.table.source(WorkspaceId(new_id(place.now)), one.source_id).await.expect("it answers"), None);
-    let gone = SourceId(new_id(place.now));
-    let there = place.table.sources(place.workspace, &[gone, two.source_id]).await.expect("it answers");
+    case.put(&user_of(&case, &two, "of-two", "E-0")).await;
+    let case = &case;
+    assert_eq!(case.table.source(case.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
+    assert_eq!(case.table.source(WorkspaceId(new_id(case.now)), one.source_id).await.expect("it answers"), None);
+    let gone = SourceId(new_id(case.now));
+    let there = case.table.sources(case.workspace, &[gone, two.source_id]).await.expect("it answers");
     assert_eq!(there, std::slice::from_ref(&two));
     for limit in [1, 100] {
-        let page = |start| async move { place.table.list_sources(place.workspace, limit, start).await };
-        assert_eq!(walk(page, nothing).await, [two.clone(), one.clone()]);
+        let page = |start| async move { case.table.list_sources(case.workspace, limit, start).await };
+        assert_eq!(list_all_pages(page, nothing).await, [two.clone(), one.clone()]);
         let id = one.source_id;
-        let page = |start| async move { place.table.users_of_source(place.workspace, id, limit, start).await };
-        assert_eq!(walk(page, nothing).await, users);
+        let page = |start| async move { case.table.users_of_source(case.workspace, id, limit, start).await };
+        assert_eq!(list_all_pages(page, nothing).await, users);
     }
-    // Parts come in the order of their numbers, those of another upload not at all.
-    let (upload, other) = (new_id(place.now), new_id(place.now));
+    // Parts come in the order of their numbers, without those of another upload.
+    let (upload, other) = (new_id(case.now), new_id(case.now));
     for (upload_id, number) in [(upload, 10), (upload, 2), (other, 1), (upload, 1)] {
         let bytes = aws::bytes(&vec![u8::try_from(number).unwrap_or(0); 200 * 1024]);
-        let (workspace_id, source_id) = (place.workspace, one.source_id);
-        place.put(&staging::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: place.now }).await;
+        let (workspace_id, source_id) = (case.workspace, one.source_id);
+        case.put(&staging::UploadPart { workspace_id, source_id, upload_id, number, bytes, at: case.now }).await;
     }
     let id = one.source_id;
-    let page = |start| async move { place.table.upload_parts(place.workspace, id, upload, start).await };
-    let parts = walk(page, nothing).await;
+    let page = |start| async move { case.table.upload_parts(case.workspace, id, upload, start).await };
+    let parts = list_all_pages(page, nothing).await;
     assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
-    // A token is kept and forgotten.
-    let keep = Commit::without_event(place.id()).keep_source_token(id, "a token");
-    place.table.commit(keep).await.expect("it is kept");
-    assert_eq!(place.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
-    place.table.commit(Commit::without_event(place.id()).forget_source_token(id)).await.expect("it is forgotten");
-    assert_eq!(place.table.source_token(id).await.expect("it answers"), None);
+    // A token is stored and deleted.
+    let keep = Commit::without_event(case.id()).put_source_token(id, "a token");
+    case.table.commit(keep).await.expect("it is kept");
+    assert_eq!(case.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
+    case.table.commit(Commit::without_event(case.id()).delete_source_token(id)).await.expect("it is forgotten");
+    assert_eq!(case.table.source_token(id).await.expect("it answers"), None);
 }
 
 #[tokio::test]
 async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let (one, two) = (source(&place, "one"), source(&place, "two"));
-    let (ada, bob) = (user_of(&place, &one, "ada", "E-1"), user_of(&place, &two, "bob", "E-1"));
-    place.put(&ada).await;
-    place.put(&bob).await;
-    let same = user_of(&place, &one, "eve", "E-1");
-    let refused = place.table.commit(Commit::without_event(place.id()).put(&same)).await;
+    let case = Case::new(store);
+    let (one, two) = (source(&case, "one"), source(&case, "two"));
+    let (ada, bob) = (user_of(&case, &one, "ada", "E-1"), user_of(&case, &two, "bob", "E-1"));
+    case.put(&ada).await;
+    case.put(&bob).await;
+    let same = user_of(&case, &one, "eve", "E-1");
+    let refused = case.table.commit(Commit::without_event(case.id()).put(&same)).await;
     assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
     let names = [
         ("ADA".to_owned(), None),
         ("nobody".to_owned(), Some("E-1".to_owned())),
         ("bob".to_owned(), Some("E-2".to_owned())),
     ];
-    let claimed = place.table.claimed(place.workspace, one.source_id, &names).await.expect("it answers");
+    let claimed = case.table.find_claimed(case.workspace, one.source_id, &names).await.expect("it answers");
     let whom = |user: &Option<User>| user.as_ref().map(|user| user.username.clone());
     let claimed: Vec<_> = claimed.iter().map(|c| (whom(&c.by_username), whom(&c.by_external_id))).collect();
     let ada_there = || Some("ada".to_owned());
     assert_eq!(claimed, [(ada_there(), None), (None, ada_there()), (Some("bob".to_owned()), None)]);
-    // Another name, and what was theirs is free.
+    // After a rename the former name is free.
     let mut renamed = ada.clone();
     renamed.provenance.external_id = Some("E-3".to_owned());
-    place.table.commit(Commit::without_event(place.id()).edit(&ada, &renamed)).await.expect("it is free");
-    place.put(&same).await;
+    case.table.commit(Commit::without_event(case.id()).edit(&ada, &renamed)).await.expect("it is free");
+    case.put(&same).await;
 }
 
 #[tokio::test]
 async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let (one, two) = (source(&place, "one"), source(&place, "two"));
-    let mut ada = user_of(&place, &one, "by-hand", "E-1");
+    let case = Case::new(store);
+    let (one, two) = (source(&case, "one"), source(&case, "two"));
+    let mut ada = user_of(&case, &one, "by-hand", "E-1");
     ada.provenance.source_username = Some("Ada".to_owned());
-    place.put(&ada).await;
+    case.put(&ada).await;
     let known = async |source: &DataSource, name: &str| {
         let names = [(name.to_owned(), None)];
-        let claimed = place.table.claimed(place.workspace, source.source_id, &names).await.expect("it answers");
+        let claimed = case.table.find_claimed(case.workspace, source.source_id, &names).await.expect("it answers");
         claimed[0].by_source_username.as_ref().map(|user| user.username.clone())
     };
     let there = Some("by-hand".to_owned());
     assert_eq!((known(&one, "ADA").await, known(&two, "ada").await), (there.clone(), None));
     assert_eq!(known(&one, "by-hand").await, None, "by their own name they are found by that");
-    // Another one who is known so comes in nobody's way, and whoever is called so again is not known so.
-    let mut eve = user_of(&place, &one, "eve", "E-2");
+    // Another user known by the name is no conflict, and a user who takes the name again is no longer known by it.
+    let mut eve = user_of(&case, &one, "eve", "E-2");
     eve.provenance.source_username = Some("ada".to_owned());
-    place.put(&eve).await;
+    case.put(&eve).await;
     assert_eq!(known(&one, "ada").await, Some("eve".to_owned()));
     let mut again = eve.clone();
     again.provenance.source_username = None;
-    place.table.commit(Commit::without_event(place.id()).edit(&eve, &again)).await.expect("it is written");
+    case.table.commit(Commit::without_event(case.id()).edit(&eve, &again)).await.expect("it is written");
     assert_eq!(known(&one, "ada").await, None);
 }
 
 #[tokio::test]
 async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let source_id = SourceId(new_id(place.now));
+    let case = Case::new(store);
+    let source_id = SourceId(new_id(case.now));
     let stage =
-        |job_id| staging::StagedKey { workspace_id: place.workspace, source_id, job_id, attempt: new_id(place.now) };
-    let (one, other) = (stage(JobId(new_id(place.now))), stage(JobId(new_id(place.now))));
+        |job_id| staging::StagedKey { workspace_id: case.workspace, source_id, job_id, attempt: new_id(case.now) };
+    let (one, other) = (stage(JobId(new_id(case.now))), stage(JobId(new_id(case.now))));
     for stage in [one, other] {
         for number in 0..95 {
             let rows = aws::bytes(&[7, 0, 255]);
-            place.put(&staging::StagedRows { stage, number, rows, at: place.now }).await;
+            case.put(&staging::StagedRows { stage, number, rows, at: case.now }).await;
         }
         let keys = staging::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
-        place.put(&staging::StagedKeys { stage, number: 0, keys, at: place.now }).await;
+        case.put(&staging::StagedKeys { stage, number: 0, keys, at: case.now }).await;
     }
-    let rows = place.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
+    let rows = case.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
     assert_eq!(rows, Some(vec![7, 0, 255]));
-    assert_eq!(place.table.staged_rows(one, 95).await.expect("it answers"), None);
-    let hashes = place.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
+    assert_eq!(case.table.staged_rows(one, 95).await.expect("it answers"), None);
+    let hashes = case.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
     assert_eq!(hashes, Some(vec![1, u64::MAX, 7 << 40]));
     let leavings = StagedRowsOf::Job(one.job_id);
     let mut removed = 0;
     loop {
-        let keys = place.table.leavings(place.workspace, source_id, &leavings).await.expect("it answers");
+        let keys = case.table.staged_row_keys(case.workspace, source_id, &leavings).await.expect("it answers");
         if keys.is_empty() {
             break;
         }
         removed += keys.len();
-        place.table.commit(Commit::without_event(place.id()).clear(&keys)).await.expect("they go");
+        case.table.commit(Commit::without_event(case.id()).delete_rows(&keys)).await.expect("they go");
     }
     assert_eq!(removed, 96);
-    assert!(place.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");
+    assert!(case.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");
 }

@@ -1,4 +1,4 @@
-//! Users: their names, how they are listed, found and filtered.
+//! Users: their names, lists, searches and filters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,51 +20,59 @@ use domain::{Time, UserId};
 use serde_json::json;
 use testkit::rows;
 
-use super::{Place, TestStore, command, give, is_taken, lost, new_id, nothing, open, typed, walk};
+use super::{
+    Case, TestStore, command, expect_conflict, is_taken, list_all_pages, new_id, nothing, open, search_query,
+    set_open_commands,
+};
 
-/// A user made as the operations make one.
-async fn named(place: &Place<'_>, username: &str) -> Result<User, Error> {
-    let user = place.new_user(username);
-    let claims = place.table.username_claims(place.workspace, username).await.expect("it answers");
-    let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&user).claim(&claims, user.user_id);
-    place.table.commit(commit).await.map(|_| user)
+/// Creates a user as the operations do.
+async fn named(case: &Case<'_>, username: &str) -> Result<User, Error> {
+    let user = case.new_user(username);
+    let claims = case.table.username_claims(case.workspace, username).await.expect("it answers");
+    let commit = Commit::with_event(&case.context().event(EventType::UserCreated))
+        .put(&user)
+        .claim_username(&claims, user.user_id);
+    case.table.commit(commit).await.map(|_| user)
 }
 
 #[tokio::test]
 async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("Jos\u{e9}.Pe\u{f1}a").await;
+    let case = Case::new(store);
+    let user = case.user("Jos\u{e9}.Pe\u{f1}a").await;
     for taken in ["Jos\u{e9}.Pe\u{f1}a", "JOSE\u{301}.PEN\u{303}A", "\u{ff2a}os\u{e9}.pe\u{f1}a"] {
-        assert!(is_taken(&place, taken).await, "{taken}");
-        let rows = place.rows();
-        let second = place.new_user(taken);
-        let commit = Commit::of(&place.context().event(EventType::UserCreated)).put(&second);
-        lost(store.table.commit(commit).await, "the name is taken, whatever the code that came here believes");
-        assert_eq!(place.rows(), rows, "nothing of the second is left");
+        assert!(is_taken(&case, taken).await, "{taken}");
+        let rows = case.rows();
+        let second = case.new_user(taken);
+        let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&second);
+        expect_conflict(
+            store.table.commit(commit).await,
+            "the name is taken, whatever the code that came here believes",
+        );
+        assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
-    assert!(!is_taken(&place, "jose.pena").await, "another person");
-    let second = named(&place, "jose.pena").await.expect("nobody is called so");
+    assert!(!is_taken(&case, "jose.pena").await, "another person");
+    let second = named(&case, "jose.pena").await.expect("nobody is called so");
     let called = async |name: &str| {
-        let claims = place.table.username_claims(place.workspace, name).await.expect("it answers");
+        let claims = case.table.username_claims(case.workspace, name).await.expect("it answers");
         claims.user().map(|user| user.user_id)
     };
     assert_eq!(called("JOS\u{c9}.PE\u{d1}A").await, Some(user.user_id));
     assert_eq!(called("JOSE.PENA").await, Some(second.user_id));
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
-    place.edit(&user, &renamed).await;
-    assert!(!is_taken(&place, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
-    let _third = named(&place, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
-    let other = Place::new(store);
+    case.edit(&user, &renamed).await;
+    assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
+    let _third = named(&case, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
+    let other = Case::new(store);
     let _same_name_elsewhere = other.user("jose.pena").await;
 }
 
-/// A user whose claim stands where an earlier release has put it.
-async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) -> User {
-    let user = place.user(username).await;
-    let bench = &place.store.bench;
-    let key = users::username_key(place.workspace, username);
-    let claim = json!({"pk": format!("USERNAME#{}#{former}", place.workspace), "sk": "CLAIM", "user_id": user.user_id});
+/// A user whose claim is under an earlier release's key.
+async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) -> User {
+    let user = case.user(username).await;
+    let bench = &case.store.bench;
+    let key = users::username_key(case.workspace, username);
+    let claim = json!({"pk": format!("USERNAME#{}#{former}", case.workspace), "sk": "CLAIM", "user_id": user.user_id});
     rows::remove(bench, rows::MAIN, &json!({"pk": key.pk, "sk": key.sk}));
     rows::put(bench, rows::MAIN, &claim, &[]);
     user
@@ -73,104 +81,104 @@ async fn of_an_earlier_release(place: &Place<'_>, username: &str, former: &str) 
 #[tokio::test]
 async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let jose = of_an_earlier_release(&place, "Jos\u{e9}", "jose").await;
-    assert!(is_taken(&place, "JOS\u{c9}").await && !is_taken(&place, "jose").await);
-    let ids = store.table.ids_of_username(place.workspace, "jos\u{e9}").await.expect("it is read");
+    let case = Case::new(store);
+    let jose = of_an_earlier_release(&case, "Jos\u{e9}", "jose").await;
+    assert!(is_taken(&case, "JOS\u{c9}").await && !is_taken(&case, "jose").await);
+    let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("it is read");
     assert_eq!(ids, [jose.user_id].into());
-    // Whoever writes without a look is refused by the table.
-    let again = place.new_user("JOSE\u{301}");
-    let unseen = Commit::of(&place.context().event(EventType::UserCreated)).put(&again);
-    lost(store.table.commit(unseen).await, "one who is called so holds the former claim");
-    // Another name of the same letters is free, under the same former key and under that very key.
-    let other = named(&place, "jos\u{ea}").await.expect("nobody is called so");
-    let claims = store.table.username_claims(place.workspace, "jose").await.expect("it answers");
-    let plain = place.new_user("jose");
-    let late = || Commit::of(&place.context().event(EventType::UserCreated)).put(&plain).claim(&claims, plain.user_id);
-    place.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
-    lost(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
-    let plain = named(&place, "jose").await.expect("nobody is called so");
+    // A write without a look-up is rejected by the table.
+    let again = case.new_user("JOSE\u{301}");
+    let unseen = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&again);
+    expect_conflict(store.table.commit(unseen).await, "one who is called so holds the former claim");
+    // Another name with the same letters is free, both with the same former key and as that very key.
+    let other = named(&case, "jos\u{ea}").await.expect("nobody is called so");
+    let claims = store.table.username_claims(case.workspace, "jose").await.expect("it answers");
+    let plain = case.new_user("jose");
+    let late = || {
+        Commit::with_event(&case.context().event(EventType::UserCreated))
+            .put(&plain)
+            .claim_username(&claims, plain.user_id)
+    };
+    case.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
+    expect_conflict(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
+    let plain = named(&case, "jose").await.expect("nobody is called so");
     let holder = |username: &str| {
-        let key = users::username_key(place.workspace, username).to_string();
+        let key = users::username_key(case.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
     };
     let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
     assert_eq!(holders, [plain.user_id, jose.user_id, other.user_id].map(|id| Some(json!(id))), "it was moved");
     for (name, user) in [("jose", &plain), ("jos\u{e9}", &jose), ("jos\u{ea}", &other)] {
-        let claims = store.table.username_claims(place.workspace, name).await.expect("it answers");
+        let claims = store.table.username_claims(case.workspace, name).await.expect("it answers");
         assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
-        lost(named(&place, name).await.map(drop), "each is taken");
+        expect_conflict(named(&case, name).await.map(drop), "each is taken");
     }
-    // Renamed to the name under whose key their claim stands; renamed away; deleted; and gone.
-    let zoe = of_an_earlier_release(&place, "Zo\u{eb}", "zoe").await;
+    // Renamed to the name whose key has their claim; renamed away; deleted; and purged.
+    let zoe = of_an_earlier_release(&case, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
-    let claims = store.table.username_claims(place.workspace, "zoe").await.expect("it answers");
-    let commit = Commit::without_event(place.id()).edit(&zoe, &renamed).claim(&claims, zoe.user_id);
+    let claims = store.table.username_claims(case.workspace, "zoe").await.expect("it answers");
+    let commit = Commit::without_event(case.id()).edit(&zoe, &renamed).claim_username(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
-    assert_eq!((holder("zoe"), is_taken(&place, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
-    let eva = of_an_earlier_release(&place, "Ev\u{e1}", "eva").await;
-    let claims = store.table.username_claims(place.workspace, "Ev\u{e0}").await.expect("it answers");
+    assert_eq!((holder("zoe"), is_taken(&case, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
+    let eva = of_an_earlier_release(&case, "Ev\u{e1}", "eva").await;
+    let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("it answers");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
-    let commit = Commit::without_event(place.id()).edit(&eva, &renamed).claim(&claims, eva.user_id);
+    let commit = Commit::without_event(case.id()).edit(&eva, &renamed).claim_username(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
-    let bjorn = of_an_earlier_release(&place, "Bj\u{f6}rn", "bjorn").await;
-    let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    let commit = Commit::without_event(place.id()).reclaim(&claims, &bjorn);
+    let bjorn = of_an_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
-    let claims = store.table.username_claims(place.workspace, "Bj\u{f6}rn").await.expect("it answers");
-    assert!(Commit::without_event(place.id()).reclaim(&claims, &bjorn).is_empty());
-    let joao = of_an_earlier_release(&place, "Jo\u{e3}o", "joao").await;
-    let claims = store.table.username_claims(place.workspace, "Jo\u{e3}o").await.expect("it answers");
-    let late = Commit::without_event(place.id()).reclaim(&claims, &joao);
-    let former = users::former_username_key(place.workspace, "Jo\u{e3}o").expect("it has one");
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
+    let joao = of_an_earlier_release(&case, "Jo\u{e3}o", "joao").await;
+    let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("it answers");
+    let late = Commit::without_event(case.id()).move_username_claim(&claims, &joao);
+    let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("it has one");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
-    lost(store.table.commit(late).await, "another holds the former claim by now");
+    expect_conflict(store.table.commit(late).await, "another holds the former claim by now");
     assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
-    let rene_before = of_an_earlier_release(&place, "Ren\u{e9}", "rene").await;
-    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now.plus(Duration::days(1)) };
-    place.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
-    assert!(
-        !is_taken(&place, "ren\u{e9}").await && !is_taken(&place, "rene").await,
-        "what is left behind holds nothing"
-    );
-    let _next = named(&place, "rene").await.expect("it is free");
-    let _next = named(&place, "ren\u{e9}").await.expect("it is free");
+    let rene_before = of_an_earlier_release(&case, "Ren\u{e9}", "rene").await;
+    let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
+    case.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
+    assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "what is left behind holds nothing");
+    let _next = named(&case, "rene").await.expect("it is free");
+    let _next = named(&case, "ren\u{e9}").await.expect("it is free");
 }
 
 #[tokio::test]
 async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
     let store = &TestStore::start().await;
     for limit in [1, 2, 7, 100] {
-        let mut place = Place::new(store);
+        let mut case = Case::new(store);
         let mut made = Vec::new();
         for at in 0..23 {
-            made.push(place.user(&format!("user-{at:02}")).await);
-            // Several of one moment: the page's end may fall between them.
+            made.push(case.user(&format!("user-{at:02}")).await);
+            // Several at the same time, so that a page may end between them.
             if at % 3 == 0 {
-                place.later(Duration::seconds(1));
+                case.later(Duration::seconds(1));
             }
         }
         let filter = UserFilter::default();
-        let place = &place;
+        let case = &case;
         let filter = &filter;
-        let page =
-            |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
-        let all = walk(page, nothing).await;
+        let page = |start| async move { case.table.list_users(case.workspace, filter, limit, start, case.now).await };
+        let all = list_all_pages(page, nothing).await;
         let ids: Vec<UserId> = all.iter().map(|person| person.user.user_id).collect();
         let newest_first = all.windows(2).all(|pair| pair[0].user.created_at >= pair[1].user.created_at);
         assert!(newest_first && ids.iter().collect::<BTreeSet<_>>().len() == 23 && ids.len() == 23, "pages of {limit}");
         let mut removals = made.iter().step_by(4);
         let removed: BTreeSet<UserId> = made.iter().step_by(4).map(|user| user.user_id).collect();
-        let seen = walk(page, || {
-            let newer = place.new_user(&format!("newer-{}", place.id()));
+        let seen = list_all_pages(page, || {
+            let newer = case.new_user(&format!("newer-{}", case.id()));
             let gone = removals.next();
             async move {
-                place.put(&newer).await;
+                case.put(&newer).await;
                 if let Some(gone) = gone {
-                    place.remove(gone).await;
+                    case.remove(gone).await;
                 }
             }
         })
@@ -187,44 +195,44 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
 #[tokio::test]
 async fn users_are_found_once_each_by_any_word() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
+    let case = Case::new(store);
     let mut ids = BTreeSet::new();
     for name in ["anna", "Anna-Lena", "annabel", "hanna"] {
-        ids.insert(place.user(name).await.user_id);
+        ids.insert(case.user(name).await.user_id);
     }
-    let place = &place;
+    let case = &case;
     for limit in [1, 2, 100] {
         for (text, expected) in [("ann", 3), ("anna", 3), ("hanna", 1), ("lena ANNA", 1), ("example", 4), ("bob", 0)] {
-            let filter = UserFilter { search: Some(typed(text)), ..UserFilter::default() };
+            let filter = UserFilter { search: Some(search_query(text)), ..UserFilter::default() };
             let filter = &filter;
             let page =
-                |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
-            let found = walk(page, nothing).await;
+                |start| async move { case.table.list_users(case.workspace, filter, limit, start, case.now).await };
+            let found = list_all_pages(page, nothing).await;
             let once: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
             assert_eq!((found.len(), once.len()), (expected, expected), "{text}, pages of {limit}");
         }
     }
     let inactive =
-        UserFilter { status: Some(UserStatus::Inactive), search: Some(typed("ann")), ..UserFilter::default() };
-    let found = place.table.list_users(place.workspace, &inactive, 100, None, place.now).await.expect("it answers");
+        UserFilter { status: Some(UserStatus::Inactive), search: Some(search_query("ann")), ..UserFilter::default() };
+    let found = case.table.list_users(case.workspace, &inactive, 100, None, case.now).await.expect("it answers");
     assert_eq!(found.items.len(), 3);
     let suspended =
-        UserFilter { status: Some(UserStatus::Suspended), search: Some(typed("ann")), ..UserFilter::default() };
-    let found = place.table.list_users(place.workspace, &suspended, 100, None, place.now).await.expect("it answers");
+        UserFilter { status: Some(UserStatus::Suspended), search: Some(search_query("ann")), ..UserFilter::default() };
+    let found = case.table.list_users(case.workspace, &suspended, 100, None, case.now).await.expect("it answers");
     assert_eq!(found.items.len(), 0);
 }
 
 #[tokio::test]
 async fn user_filters_keep_what_they_say() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
-    let hold = Restriction { at: place.now, by: Actor::System, reason: None };
-    let long_ago = place.now;
-    place.later(Duration::days(40));
+    let mut case = Case::new(store);
+    let hold = Restriction { at: case.now, by: Actor::System, reason: None };
+    let long_ago = case.now;
+    case.later(Duration::days(40));
     let network = |mdn_provisioning, seen| {
         let network = Network {
             status: NetworkStatus::Enabled,
-            status_at: place.now,
+            status_at: case.now,
             reason: None,
             mdn_provisioning: Some(mdn_provisioning),
             last_seen_at: Some(seen),
@@ -232,40 +240,40 @@ async fn user_filters_keep_what_they_say() {
         };
         BTreeMap::from([(VERIZON.to_owned(), network)])
     };
-    let plain = place.new_user("plain");
+    let plain = case.new_user("plain");
     let people = [
         plain.clone(),
-        User { activated_at: Some(place.now), service_level: Some("gold".to_owned()), ..place.new_user("active") },
-        User { suspended: Some(hold.clone()), last_seen_at: Some(place.now), ..place.new_user("suspended") },
-        User { locked: Some(hold.clone()), suspended: Some(hold), ..place.new_user("locked") },
-        User { networks: network(Provisioning::Pending, long_ago), ..place.new_user("red") },
+        User { activated_at: Some(case.now), service_level: Some("gold".to_owned()), ..case.new_user("active") },
+        User { suspended: Some(hold.clone()), last_seen_at: Some(case.now), ..case.new_user("suspended") },
+        User { locked: Some(hold.clone()), suspended: Some(hold), ..case.new_user("locked") },
+        User { networks: network(Provisioning::Pending, long_ago), ..case.new_user("red") },
         User {
             networks: network(Provisioning::Enabled, long_ago),
             last_seen_at: Some(long_ago),
-            ..place.new_user("orange")
+            ..case.new_user("orange")
         },
-        User { networks: network(Provisioning::Enabled, place.now), ..place.new_user("green") },
+        User { networks: network(Provisioning::Enabled, case.now), ..case.new_user("green") },
     ];
     for user in &people {
-        place.put(user).await;
+        case.put(user).await;
     }
-    // One who has left, and whose phone could not wipe itself.
-    let gone = || Some(restriction::Deleted { at: place.now, by: Actor::System, purge_after: place.now });
-    let leaver = User { deleted: gone(), ..place.new_user("leaver") };
-    let phone = Device { deleted: gone(), ..place.new_device(leaver.user_id, "left") };
-    let mut wipe = command(&place, &phone, CommandKind::Wipe, CommandState::Failed);
-    wipe.again_at = Some(place.now);
+    // A deleted user whose phone could not wipe itself.
+    let gone = || Some(restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now });
+    let leaver = User { deleted: gone(), ..case.new_user("leaver") };
+    let phone = Device { deleted: gone(), ..case.new_device(leaver.user_id, "left") };
+    let mut wipe = command(&case, &phone, CommandKind::Wipe, CommandState::Failed);
+    wipe.again_at = Some(case.now);
     let phone = Device { commands: vec![open(&wipe)], ..phone };
-    place.put(&User { left_device_ids: BTreeSet::from([phone.device_id]), ..leaver }).await;
-    place.put(&wipe).await;
-    place.put(&phone).await;
+    case.put(&User { left_device_ids: BTreeSet::from([phone.device_id]), ..leaver }).await;
+    case.put(&wipe).await;
+    case.put(&phone).await;
     let mut holder = people[1].clone();
-    let device = place.device(&mut holder, "phone").await;
-    let lock = command(&place, &device, CommandKind::Lock, CommandState::Queued);
-    let _device = give(&place, &device, &[lock]).await;
-    let place = &place;
+    let device = case.device(&mut holder, "phone").await;
+    let lock = command(&case, &device, CommandKind::Lock, CommandState::Queued);
+    let _device = set_open_commands(&case, &device, &[lock]).await;
+    let case = &case;
     let find = |filter: UserFilter| async move {
-        let page = place.table.list_users(place.workspace, &filter, 100, None, place.now).await.expect("it answers");
+        let page = case.table.list_users(case.workspace, &filter, 100, None, case.now).await.expect("it answers");
         page.items.into_iter().map(|person| person.user.username).collect::<BTreeSet<_>>()
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
@@ -287,21 +295,24 @@ async fn user_filters_keep_what_they_say() {
         (light(Indicator::Orange), &["orange"]),
         (light(Indicator::Green), &["green"]),
         (light(Indicator::None), &["plain", "active", "suspended", "locked", "leaver"]),
-        (seen(place.now), &["orange"]),
-        (seen(place.now.plus(Duration::milliseconds(1))), &["orange", "suspended"]),
+        (seen(case.now), &["orange"]),
+        (seen(case.now.plus(Duration::milliseconds(1))), &["orange", "suspended"]),
         (seen(long_ago), &[]),
         (UserFilter { pending_command: Some(true), ..none() }, &["active", "leaver"]),
         (UserFilter { unconfirmed_wipe: Some(true), ..none() }, &["leaver"]),
         (UserFilter { unconfirmed_wipe: Some(true), status: Some(UserStatus::Active), ..none() }, &[]),
-        (UserFilter { unconfirmed_wipe: Some(false), search: Some(typed("active")), ..none() }, &["active"]),
+        (UserFilter { unconfirmed_wipe: Some(false), search: Some(search_query("active")), ..none() }, &["active"]),
         (
             UserFilter { pending_command: Some(false), ..none() },
             &["plain", "suspended", "locked", "red", "orange", "green"],
         ),
         (UserFilter { pending_command: Some(true), status: Some(UserStatus::Locked), ..none() }, &[]),
-        (UserFilter { pending_command: Some(true), search: Some(typed("active")), ..none() }, &["active"]),
-        (UserFilter { pending_command: Some(false), search: Some(typed("active")), ..none() }, &[]),
-        (UserFilter { network_indicator: Some(Indicator::Red), search: Some(typed("example")), ..none() }, &["red"]),
+        (UserFilter { pending_command: Some(true), search: Some(search_query("active")), ..none() }, &["active"]),
+        (UserFilter { pending_command: Some(false), search: Some(search_query("active")), ..none() }, &[]),
+        (
+            UserFilter { network_indicator: Some(Indicator::Red), search: Some(search_query("example")), ..none() },
+            &["red"],
+        ),
     ];
     for (filter, expected) in table {
         let what = format!("{filter:?}");
@@ -312,45 +323,44 @@ async fn user_filters_keep_what_they_say() {
 #[tokio::test]
 async fn a_user_with_several_pending_phones_is_listed_once() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
+    let mut case = Case::new(store);
     let mut users = Vec::new();
     let mut waiting: Vec<Vec<Device>> = Vec::new();
     for name in ["ada", "bob", "cleo"] {
-        let mut user = place.user(name).await;
+        let mut user = case.user(name).await;
         let mut devices = Vec::new();
         for at in 0..3 {
-            devices.push(place.device(&mut user, &format!("{name}-{at}")).await);
+            devices.push(case.device(&mut user, &format!("{name}-{at}")).await);
         }
         users.push(user);
         waiting.push(devices);
     }
-    // Their phones stand mixed in the index.
+    // Their phones are mixed in the index.
     for at in 0..3 {
         for devices in &mut waiting {
-            let lock = command(&place, &devices[at], CommandKind::Lock, CommandState::Queued);
-            devices[at] = give(&place, &devices[at], &[lock]).await;
-            place.later(Duration::seconds(1));
+            let lock = command(&case, &devices[at], CommandKind::Lock, CommandState::Queued);
+            devices[at] = set_open_commands(&case, &devices[at], &[lock]).await;
+            case.later(Duration::seconds(1));
         }
     }
-    let place = &place;
+    let case = &case;
     let wanted: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
     let filter = &UserFilter { pending_command: Some(true), ..UserFilter::default() };
     for limit in 1..=10 {
-        let page =
-            |start| async move { place.table.list_users(place.workspace, filter, limit, start, place.now).await };
-        let found = walk(page, nothing).await;
+        let page = |start| async move { case.table.list_users(case.workspace, filter, limit, start, case.now).await };
+        let found = list_all_pages(page, nothing).await;
         let ids: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
         assert_eq!((found.len(), &ids), (3, &wanted), "pages of {limit}");
         assert!(found.iter().all(|person| person.devices.len() == 3), "each with all their phones");
     }
-    // What ends between the pages neither repeats a user nor hides another.
-    let page = |start| async move { place.table.list_users(place.workspace, filter, 1, start, place.now).await };
+    // Commands that end between the pages cause neither repeats nor gaps.
+    let page = |start| async move { case.table.list_users(case.workspace, filter, 1, start, case.now).await };
     let mut done = waiting[2].iter();
-    let found = walk(page, || {
+    let found = list_all_pages(page, || {
         let done = done.next();
         async move {
             if let Some(device) = done {
-                place.edit(device, &Device { commands: Vec::new(), ..device.clone() }).await;
+                case.edit(device, &Device { commands: Vec::new(), ..device.clone() }).await;
             }
         }
     })
@@ -365,52 +375,52 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
 #[tokio::test]
 async fn a_deleted_user_is_found_and_their_name_is_free() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
+    let mut case = Case::new(store);
     let mut users = Vec::new();
     for name in ["xena", "bob"] {
-        let user = place.user(name).await;
+        let user = case.user(name).await;
         let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = lifecycle::delete(&user, &[], &[], &deletion, &place.context()).expect("nothing is to wipe");
+        let change = lifecycle::delete(&user, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
         let change = change.expect("they are there");
         let context = change.events[0].event_id;
-        store.table.commit(Commit::changing(context, &change)).await.expect("nobody came first");
+        store.table.commit(Commit::from_changes(context, &change)).await.expect("nobody came first");
         let mut after = change.user.expect("it is a user's end").after;
         after.version += 1;
         users.push(after);
-        place.later(Duration::minutes(1));
+        case.later(Duration::minutes(1));
     }
-    let place = &place;
+    let case = &case;
     let filter = &UserFilter { status: Some(UserStatus::Deleted), ..UserFilter::default() };
-    let page = |start| async move { place.table.list_users(place.workspace, filter, 1, start, place.now).await };
-    let found: Vec<User> = walk(page, nothing).await.into_iter().map(|person| person.user).collect();
+    let page = |start| async move { case.table.list_users(case.workspace, filter, 1, start, case.now).await };
+    let found: Vec<User> = list_all_pages(page, nothing).await.into_iter().map(|person| person.user).collect();
     users.reverse();
     assert_eq!(found, users, "the last one first");
-    let searched = UserFilter { search: Some(typed("xena")), ..UserFilter::default() };
-    let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
+    let searched = UserFilter { search: Some(search_query("xena")), ..UserFilter::default() };
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
     assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
-    assert!(!is_taken(place, "xena").await, "the name is free");
-    let second = place.user("xena").await;
-    assert!(is_taken(place, "xena").await);
+    assert!(!is_taken(case, "xena").await, "the name is free");
+    let second = case.user("xena").await;
+    assert!(is_taken(case, "xena").await);
     let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two");
-    place.remove(first).await;
-    assert!(is_taken(place, "xena").await, "it is the second's now");
-    let found = place.table.list_users(place.workspace, &searched, 10, None, place.now).await.expect("it answers");
+    case.remove(first).await;
+    assert!(is_taken(case, "xena").await, "it is the second's now");
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
     assert_eq!(found.items.iter().map(|person| person.user.user_id).collect::<Vec<_>>(), [second.user_id]);
 }
 
 #[tokio::test]
 async fn last_seen_moves_forward_only() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let user = place.user("ada").await;
-    let seen = |at: Time| store.table.note_seen(place.workspace, user.user_id, at);
-    let later = place.now.plus(Duration::hours(1));
-    for (at, expected) in [(place.now, place.now), (later, later), (place.now, later)] {
+    let case = Case::new(store);
+    let user = case.user("ada").await;
+    let seen = |at: Time| store.table.record_last_seen(case.workspace, user.user_id, at);
+    let later = case.now.plus(Duration::hours(1));
+    for (at, expected) in [(case.now, case.now), (later, later), (case.now, later)] {
         seen(at).await.expect("it answers");
-        let read = place.read(&user).await;
+        let read = case.read(&user).await;
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
     }
-    let rows = place.rows();
-    store.table.note_seen(place.workspace, UserId(new_id(place.now)), later).await.expect("nobody is no fault");
-    assert_eq!(place.rows(), rows, "and no row comes of it");
+    let rows = case.rows();
+    store.table.record_last_seen(case.workspace, UserId(new_id(case.now)), later).await.expect("nobody is no fault");
+    assert_eq!(case.rows(), rows, "and no row comes of it");
 }

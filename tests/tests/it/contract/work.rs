@@ -1,4 +1,4 @@
-//! What is due, who works on it, and calls that are remembered.
+//! Due work, leases, and idempotency records.
 
 use std::collections::BTreeSet;
 
@@ -23,53 +23,57 @@ use domain::{Time, UserId};
 use serde_json::json;
 use testkit::rows;
 
-use super::{Place, TestStore, command, invited, job, lost, new_id};
+use super::{Case, TestStore, command, expect_conflict, invited, job, new_id};
 
 #[tokio::test]
 async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
-    let (event, hold) = (place.id(), Duration::seconds(60));
-    let take = |place: &Place<'_>| {
-        let (table, now, ids) = (store.table.clone(), place.now, [place.id(), place.id()]);
+    let mut case = Case::new(store);
+    let (event, hold) = (case.id(), Duration::seconds(60));
+    let take = |case: &Case<'_>| {
+        let (table, now, ids) = (store.table.clone(), case.now, [case.id(), case.id()]);
         async move {
-            match table.take("contract", event, hold, now, ids[0]).await {
-                Err(Error::Conflict) => table.take("contract", event, hold, now, ids[1]).await,
+            match table.take_lease("contract", event, hold, now, ids[0]).await {
+                Err(Error::Conflict) => table.take_lease("contract", event, hold, now, ids[1]).await,
                 answer => answer,
             }
             .expect("it answers")
         }
     };
-    let both = futures::join!(take(&place), take(&place));
-    let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Yes(_));
+    let both = futures::join!(take(&case), take(&case));
+    let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Acquired(_));
     assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
-    assert!(matches!(take(&place).await, LeaseOutcome::Busy));
-    let other = store.table.take("another", event, hold, place.now, place.id()).await.expect("it answers");
+    assert!(matches!(take(&case).await, LeaseOutcome::Busy));
+    let other = store.table.take_lease("another", event, hold, case.now, case.id()).await.expect("it answers");
     assert!(yes(&other), "another consumer has a lease of its own");
-    let ((LeaseOutcome::Yes(stale), _) | (_, LeaseOutcome::Yes(stale))) = both else { panic!("one has it") };
-    place.later(hold);
-    let LeaseOutcome::Yes(lease) = take(&place).await else { panic!("the hold is over") };
-    let late = Commit::without_event(place.id()).done(&stale, place.now);
-    lost(store.table.commit(late).await, "who lost the hold cannot say that it is done");
-    store.table.commit(Commit::without_event(place.id()).done(&lease, place.now)).await.expect("it has the hold");
-    place.later(Duration::days(1));
-    assert!(matches!(take(&place).await, LeaseOutcome::Done));
+    let ((LeaseOutcome::Acquired(stale), _) | (_, LeaseOutcome::Acquired(stale))) = both else { panic!("one has it") };
+    case.later(hold);
+    let LeaseOutcome::Acquired(lease) = take(&case).await else { panic!("the hold is over") };
+    let late = Commit::without_event(case.id()).complete_lease(&stale, case.now);
+    expect_conflict(store.table.commit(late).await, "who lost the hold cannot say that it is done");
+    store
+        .table
+        .commit(Commit::without_event(case.id()).complete_lease(&lease, case.now))
+        .await
+        .expect("it has the hold");
+    case.later(Duration::days(1));
+    assert!(matches!(take(&case).await, LeaseOutcome::Done));
 }
 
 #[tokio::test]
 async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     let store = &TestStore::start().await;
-    let mut place = Place::new(store);
+    let mut case = Case::new(store);
     let mut tokens = Vec::new();
     for at in 0..40 {
-        let device = place.new_device(UserId(new_id(place.now)), &format!("due-{at}"));
-        place.later(Duration::seconds(1));
-        let token = PushToken::given(&device, format!("token-{at}"), None, place.now);
-        place.put(&token).await;
+        let device = case.new_device(UserId(new_id(case.now)), &format!("due-{at}"));
+        case.later(Duration::seconds(1));
+        let token = PushToken::new_for(&device, format!("token-{at}"), None, case.now);
+        case.put(&token).await;
         tokens.push(token);
     }
-    // The one of the middle cannot be read.
-    let broken = push_tokens::push_token_key(place.workspace, tokens[20].device_id);
+    // The one in the middle is unreadable.
+    let broken = push_tokens::push_token_key(case.workspace, tokens[20].device_id);
     let mut row =
         rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
     row["token"] = json!(7);
@@ -82,7 +86,7 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
         let mut last = None;
         loop {
             let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("it answers");
-            for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&place.workspace.to_string())) {
+            for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&case.workspace.to_string())) {
                 match row {
                     Ok(Some(DueRow::PushToken(token))) => {
                         assert!(last <= token.mend_at, "the longest overdue come first");
@@ -105,12 +109,12 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     let expected = tokens[..30].iter().map(|token| token.device_id).filter(|id| *id != tokens[20].device_id);
     assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
     let settled = PushToken { mend_at: None, ..tokens[0].clone() };
-    place.edit(&tokens[0], &settled).await;
+    case.edit(&tokens[0], &settled).await;
     let shards = (0..due::DUE_SHARDS).map(due::due_shard);
     for shard in shards {
         let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
         let again =
-            page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(place.workspace, tokens[0].device_id));
+            page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(case.workspace, tokens[0].device_id));
         assert!(!again, "what is settled is not due");
     }
 }
@@ -118,32 +122,32 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
 #[tokio::test]
 async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let mut user = place.user("ada").await;
-    let device = place.device(&mut user, "phone").await;
-    let hour = |hours| place.now.plus(Duration::hours(hours));
+    let case = Case::new(store);
+    let mut user = case.user("ada").await;
+    let device = case.device(&mut user, "phone").await;
+    let hour = |hours| case.now.plus(Duration::hours(hours));
     let due = |mut command: Command, hours| {
         command.expires_at = hour(hours);
         command
     };
-    let open = due(command(&place, &device, CommandKind::Wipe, CommandState::CancelRequested), 1);
-    let over = due(command(&place, &device, CommandKind::Lock, CommandState::Succeeded), 1);
-    place.put(&open).await;
-    place.put(&over).await;
-    let (invitation, _) = invited(&place, &user, 1, Duration::hours(2));
-    let revoked = Invitation { revoked_at: Some(place.now), ..invited(&place, &user, 1, Duration::hours(2)).0 };
-    place.put(&invitation).await;
-    place.put(&revoked).await;
-    let (running, ended) = (job(&place), Job { due_at: None, ended_at: Some(place.now), ..job(&place) });
-    place.put(&Job { due_at: Some(hour(3)), ..running.clone() }).await;
-    place.put(&ended).await;
-    let workspace = Workspace { silent_rule_at: Some(hour(4)), ..place.workspace_row() };
-    place.put(&workspace).await;
-    let end = restriction::Deleted { at: place.now, by: Actor::System, purge_after: hour(5) };
-    place.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
-    place.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
+    let open = due(command(&case, &device, CommandKind::Wipe, CommandState::CancelRequested), 1);
+    let over = due(command(&case, &device, CommandKind::Lock, CommandState::Succeeded), 1);
+    case.put(&open).await;
+    case.put(&over).await;
+    let (invitation, _) = invited(&case, &user, 1, Duration::hours(2));
+    let revoked = Invitation { revoked_at: Some(case.now), ..invited(&case, &user, 1, Duration::hours(2)).0 };
+    case.put(&invitation).await;
+    case.put(&revoked).await;
+    let (running, ended) = (job(&case), Job { due_at: None, ended_at: Some(case.now), ..job(&case) });
+    case.put(&Job { due_at: Some(hour(3)), ..running.clone() }).await;
+    case.put(&ended).await;
+    let workspace = Workspace { silent_rule_at: Some(hour(4)), ..case.workspace_row() };
+    case.put(&workspace).await;
+    let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: hour(5) };
+    case.edit(&device, &Device { deleted: Some(end.clone()), ..device.clone() }).await;
+    case.edit(&user, &User { deleted: Some(end), ..user.clone() }).await;
     let found = |shard: fn(u8) -> String, by: Time| {
-        let (table, workspace) = (place.table.clone(), place.workspace.to_string());
+        let (table, workspace) = (case.table.clone(), case.workspace.to_string());
         async move {
             let mut kinds = Vec::new();
             for number in 0..due::DUE_SHARDS {
@@ -186,29 +190,29 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
 #[tokio::test]
 async fn a_call_is_remembered_once() {
     let store = &TestStore::start().await;
-    let place = Place::new(store);
-    let pk = idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "key");
-    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), None);
+    let case = Case::new(store);
+    let pk = idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "key");
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), None);
     let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
-        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: place.now },
+        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: case.now },
     };
     let remember = |made: &str, forgotten| {
-        let event = place.context().event(EventType::UserCreated);
-        store.table.commit(Commit::of(&event).remember(&call(made), forgotten))
+        let event = case.context().event(EventType::UserCreated);
+        store.table.commit(Commit::with_event(&event).put_idempotency_record(&call(made), forgotten))
     };
     remember("first", false).await.expect("it is new");
-    let rows = place.rows();
-    lost(remember("second", false).await, "of two calls one is remembered");
-    assert_eq!(place.rows(), rows);
-    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("first").remembered));
+    let rows = case.rows();
+    expect_conflict(remember("second", false).await, "of two calls one is remembered");
+    assert_eq!(case.rows(), rows);
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), Some(call("first").remembered));
     remember("third", true).await.expect("the first counts no more");
-    assert_eq!(store.table.remembered(&pk).await.expect("it answers"), Some(call("third").remembered));
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), Some(call("third").remembered));
     for other in [
-        idempotency::idempotency_pk(place.workspace, "somebody", "create-user", "other"),
-        idempotency::idempotency_pk(place.workspace, "somebody", "invite-user", "key"),
-        idempotency::idempotency_pk(place.workspace, "another", "create-user", "key"),
+        idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "other"),
+        idempotency::idempotency_pk(case.workspace, "somebody", "invite-user", "key"),
+        idempotency::idempotency_pk(case.workspace, "another", "create-user", "key"),
     ] {
-        assert_eq!(store.table.remembered(&other).await.expect("it answers"), None);
+        assert_eq!(store.table.idempotency_record(&other).await.expect("it answers"), None);
     }
 }

@@ -1,41 +1,41 @@
-//! Settings against the JSON Schema that their profile carries.
+//! Checks settings against the JSON Schema of their profile.
 //!
-//! Whoever may manage profiles writes the schema, so it is not trusted: it refers to nothing but
-//! itself, its patterns are matched in linear time, and before anything is validated, the steps
-//! that this will take are counted. A few lines can ask for more than a lifetime of them.
+//! The schema comes from a user who may manage profiles, so it is not trusted: it may refer only to itself, its
+//! patterns are matched in linear time, and the steps of a validation are counted before it runs, since a few
+//! lines of schema can ask for endless work.
 
 use jsonschema::error::{ValidationError, ValidationErrorKind};
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
-use crate::input::{FAULT_LIMIT, FieldError};
+use crate::input::{FIELD_ERROR_LIMIT, FieldError};
 
-/// How deep a schema may be nested.
+/// The deepest nesting of a schema.
 pub const SCHEMA_DEPTH: usize = 64;
 
 /// The most regular expressions of a schema.
 const PATTERN_LIMIT: usize = 100;
 
-/// The most bytes that one regular expression takes once it is compiled.
+/// The most bytes of one compiled regular expression.
 const PATTERN_SIZE: usize = 256 * 1024;
 
-/// The most bytes that are kept of the states that a regular expression went through.
+/// The most bytes of a regular expression's cached states.
 const PATTERN_STATES: usize = 1024 * 1024;
 
-/// The most steps of holding settings against a schema: a keyword of the schema at a place of the
-/// settings is one, and so is a letter at a pattern.
+/// The most steps of a validation: each keyword applied to a value is one, and so is each character matched by
+/// a pattern.
 const STEP_LIMIT: u64 = 250_000;
 
-/// How deep the settings and the schema are gone into, references included.
+/// The deepest recursion into settings and schema, references included.
 const WALK_DEPTH: usize = 128;
 
-/// The most characters of a sentence about a fault.
+/// The most characters of an error's sentence.
 const DETAIL_LIMIT: usize = 300;
 
 /// Keywords whose values are data, not schemas.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
-/// What is wrong with a schema by itself; nothing if settings can be held against it.
+/// The errors of a schema; empty if settings can be checked against it.
 #[must_use]
 pub fn check_schema(schema: &Value) -> Vec<FieldError> {
     if !schema.is_object() {
@@ -50,7 +50,7 @@ pub fn check_schema(schema: &Value) -> Vec<FieldError> {
     }
     let mut faults = Findings::of(schema).faults;
     if faults.is_empty() {
-        faults = by_its_draft(schema);
+        faults = check_by_draft(schema);
     }
     if faults.is_empty()
         && let Err(error) = compile(schema)
@@ -60,19 +60,19 @@ pub fn check_schema(schema: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// What is wrong with settings by a schema: every fault is named by its place.
+/// The errors of settings by a schema, each with its JSON path.
 #[must_use]
 pub fn check(settings: &Map<String, Value>, schema: &Value) -> Vec<FieldError> {
     let settings = Value::Object(settings.clone());
     let mut walk = Walk { root: schema, left: STEP_LIMIT };
     if !walk.applies(schema, &settings, 0) {
-        let detail = "asks for too many steps to hold these settings against it";
+        let detail = "takes too many steps to check these settings";
         return vec![FieldError::new("schema", "too_complex", detail)];
     }
     match compile(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
         Ok(validator) => {
-            let faults = validator.iter_errors(&settings).take(FAULT_LIMIT);
+            let faults = validator.iter_errors(&settings).take(FIELD_ERROR_LIMIT);
             faults.map(|error| fault("settings", "schema_violation", &error)).collect()
         }
     }
@@ -83,11 +83,11 @@ fn is_known(named: &Value) -> bool {
     named.as_str().is_some_and(draft)
 }
 
-fn by_its_draft(schema: &Value) -> Vec<FieldError> {
+fn check_by_draft(schema: &Value) -> Vec<FieldError> {
     match jsonschema::meta::validator_for(schema) {
         Err(error) => vec![fault("schema", "invalid_schema", &error)],
         Ok(meta) => {
-            let faults = meta.iter_errors(schema).take(FAULT_LIMIT);
+            let faults = meta.iter_errors(schema).take(FIELD_ERROR_LIMIT);
             faults.map(|error| fault("schema", "invalid_schema", &error)).collect()
         }
     }
@@ -95,12 +95,12 @@ fn by_its_draft(schema: &Value) -> Vec<FieldError> {
 
 fn compile(schema: &Value) -> Result<Validator, Box<ValidationError<'static>>> {
     let patterns = PatternOptions::regex().size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_STATES);
-    // `format` is a note to people, as the newest draft has it.
+    // `format` is an annotation only, as in the newest draft.
     let options = jsonschema::options().offline().with_pattern_options(patterns).should_validate_formats(false);
     options.build(schema).map_err(Box::new)
 }
 
-/// A fault by its place. What stands there is not repeated: it may be a secret.
+/// An error with its JSON path. The value is not repeated, since it may be a secret.
 fn fault(of: &str, code: &'static str, error: &ValidationError<'_>) -> FieldError {
     let place = error.instance_path().iter().map(|part| format!(".{part}"));
     let field: String = std::iter::once(of.to_owned()).chain(place).collect();
@@ -111,7 +111,7 @@ fn fault(of: &str, code: &'static str, error: &ValidationError<'_>) -> FieldErro
     FieldError::new(&field, code, sentence.chars().take(DETAIL_LIMIT).collect::<String>())
 }
 
-/// What a schema holds that is refused before anybody compiles it.
+/// Content of a schema that is refused before it is compiled.
 struct Findings<'a> {
     root: &'a Value,
     patterns: usize,
@@ -121,28 +121,29 @@ struct Findings<'a> {
 impl<'a> Findings<'a> {
     fn of(schema: &'a Value) -> Self {
         let mut findings = Self { root: schema, patterns: 0, faults: Vec::new() };
-        findings.look(schema, "schema", false);
+        findings.inspect(schema, "schema", false);
         if findings.patterns > PATTERN_LIMIT {
             let detail = format!("must have at most {PATTERN_LIMIT} patterns");
             findings.faults.push(FieldError::new("schema", "too_many", detail));
         }
-        findings.faults.truncate(FAULT_LIMIT);
+        findings.faults.truncate(FIELD_ERROR_LIMIT);
         findings
     }
 
-    /// Goes through the whole schema; what is `data` is not read as one, but a reference may lead there.
-    fn look(&mut self, schema: &Value, place: &str, data: bool) {
+    /// Checks the whole schema; `data` marks values that are not schemas, to which a reference may point
+    /// nevertheless.
+    fn inspect(&mut self, schema: &Value, place: &str, data: bool) {
         match schema {
             Value::Object(keywords) => {
                 for (keyword, value) in keywords {
                     let place = format!("{place}.{keyword}");
                     self.keyword(keyword, value, &place, data);
-                    self.look(value, &place, data || DATA.contains(&keyword.as_str()));
+                    self.inspect(value, &place, data || DATA.contains(&keyword.as_str()));
                 }
             }
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
-                    self.look(item, &format!("{place}.{at}"), data);
+                    self.inspect(item, &format!("{place}.{at}"), data);
                 }
             }
             _ => {}
@@ -165,23 +166,23 @@ impl<'a> Findings<'a> {
                 "must refer to a place in this schema, as in #/$defs/name"
             }
             ("$dynamicRef" | "$recursiveRef", Value::String(_)) => "is not supported; use $ref",
-            // It would give the references within another base.
-            ("$id" | "id", Value::String(_)) if nested => "may stand at the top only",
-            ("$schema", Value::String(_)) if nested => "may stand at the top only",
+            // It would change the base of the references within.
+            ("$id" | "id", Value::String(_)) if nested => "is allowed at the top level only",
+            ("$schema", Value::String(_)) if nested => "is allowed at the top level only",
             _ => return,
         };
         self.faults.push(FieldError::new(place, "unsupported", refused));
     }
 }
 
-/// What a reference leads to, if it is a place in the schema itself.
+/// The target of a reference, if it is a place in the schema itself.
 fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     let pointer = reference.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'))?;
-    // A reader that decodes percent signs would be led elsewhere.
+    // Some readers decode percent signs, and would find another place.
     if pointer.contains('%') { None } else { root.pointer(pointer) }
 }
 
-/// Goes the way that a validation will go, and counts its steps.
+/// Walks the path of a validation and counts its steps.
 struct Walk<'a> {
     root: &'a Value,
     left: u64,
@@ -193,7 +194,7 @@ impl Walk<'_> {
         self.left > 0
     }
 
-    /// Goes into a schema at a place of the settings; false if that is too much.
+    /// Applies a schema to a value of the settings; false if there are too many steps.
     fn applies(&mut self, schema: &Value, at: &Value, depth: usize) -> bool {
         let Value::Object(keywords) = schema else {
             return self.step(1);
@@ -201,7 +202,7 @@ impl Walk<'_> {
         if depth > WALK_DEPTH || !self.step(1) {
             return false;
         }
-        // To know what is left over, the validation goes through all the rest a second time.
+        // To find unevaluated items, the validation goes through everything else a second time.
         let left_over = keywords.contains_key("unevaluatedProperties") || keywords.contains_key("unevaluatedItems");
         let rounds = if left_over { 2 } else { 1 };
         (0..rounds).all(|_| keywords.iter().all(|(keyword, value)| self.keyword(keyword, value, at, depth + 1)))
@@ -248,7 +249,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes into one schema, or into each of several.
+    /// Applies one schema, or each of several.
     fn each(&mut self, value: &Value, go: &mut dyn FnMut(&mut Self, &Value) -> bool) -> bool {
         match value {
             Value::Array(schemas) => schemas.iter().all(|schema| go(self, schema)),
@@ -256,7 +257,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes into a schema at every place that a place holds.
+    /// Applies a schema to every child of a value.
     fn inside(&mut self, schema: &Value, at: &Value, depth: usize) -> bool {
         match at {
             Value::Object(fields) => fields.values().all(|within| self.applies(schema, within, depth)),
@@ -266,7 +267,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many letters the names of a place have.
+/// Total number of characters in the names of an object.
 fn names(at: &Value) -> usize {
     match at {
         Value::Object(fields) => fields.keys().map(|name| name.len() + 1).sum(),
@@ -274,7 +275,7 @@ fn names(at: &Value) -> usize {
     }
 }
 
-/// How many values a value is made of.
+/// Number of values in a value, itself included.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Object(fields) => fields.values().map(size).sum(),

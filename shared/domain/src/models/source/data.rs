@@ -1,6 +1,6 @@
-//! Reading a source: its rows, each with its faults, or what is wrong with the whole.
+//! Reads a source: its rows, each with its errors, or the error of the source as a whole.
 //!
-//! What is garbage, or only half of what it was, is refused as a whole: nothing is taken from it.
+//! Invalid or truncated data is rejected as a whole, and nothing of it is used.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,37 +19,36 @@ use crate::username::{former_username, unique_username};
 /// The most rows of a source.
 pub const ROW_LIMIT: usize = 50_000;
 
-/// The most bytes of a page that is read.
+/// The most bytes of a page.
 pub const PAGE_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The most columns of a line.
 const COLUMN_LIMIT: usize = 500;
 
-/// The most objects and arrays of a page, and the most values in them: what is made of a page takes many
-/// times its own room, and is to fit into a Lambda's.
+/// The most objects and arrays in a page, and the most values in them: parsed data takes many times the page's
+/// size and must fit into a Lambda function's memory.
 const GROUP_LIMIT: usize = 3 * ROW_LIMIT;
 
 const VALUE_LIMIT: usize = 20 * ROW_LIMIT;
 
-/// What is wrong with a source as a whole, or why it cannot be had: a stable code and a sentence,
-/// neither of which holds any of the data.
+/// Why a source cannot be read as a whole: a stable code and a sentence, neither of which contains any of its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportError {
-    /// Programs read this.
+    /// Stable code for programs.
     pub code: &'static str,
-    /// People read this.
+    /// Sentence for people.
     pub detail: String,
 }
 
 impl ImportError {
-    /// What is wrong.
+    /// An import error.
     #[must_use]
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 }
 
-/// One thing that is wrong with a row.
+/// An error in a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowFault {
     /// The field, by our name.
@@ -69,16 +68,16 @@ impl RowFault {
 /// A row of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its line in the file, or its place in the array; from 1.
+    /// Line in the file, or position in the array, from 1.
     pub line: u32,
-    /// By what its user is known, if it tells.
+    /// Hash of the key of its user, if the row has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyHash>,
-    /// The fields that the source has, by our names, as users keep them; `None` for an empty one.
-    /// Nothing of a row with faults.
+    /// The fields that the source has, by our names, normalized as users store them; `None` for an empty one.
+    /// Empty for a row with errors.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Option<String>>,
-    /// What is wrong with it.
+    /// Errors of the row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<RowFault>,
 }
@@ -90,19 +89,19 @@ impl Row {
         self.values.get(field)?.as_deref()
     }
 
-    /// The username; empty only in a row with faults.
+    /// The username; empty only in a row with errors.
     #[must_use]
     pub fn username(&self) -> &str {
         self.value("username").unwrap_or_default()
     }
 
-    /// What the source calls the user.
+    /// The source's identifier of the user.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {
         self.value(EXTERNAL_ID_FIELD)
     }
 
-    /// What a user is made from.
+    /// The data of a new user.
     #[must_use]
     pub fn new_user(&self) -> NewUser {
         let text = |field: &str| self.value(field).map(str::to_owned);
@@ -121,11 +120,11 @@ impl Row {
     }
 }
 
-/// By what a user is known in a source: 64 bits of a hash, which say nothing of whom.
+/// The key of a user in a source: 64 bits of a hash, which reveal nothing of the user.
 pub type KeyHash = u64;
 
-/// The hash of what a user is known by. Two that fall together by chance (for a full source, one
-/// time in ten thousand million) would only keep a vanished user from being noticed.
+/// The hash of a user's key. A collision (for a full source, a chance of one in ten thousand million) would
+/// only keep a vanished user from being noticed.
 #[must_use]
 pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
     let key = match field {
@@ -135,21 +134,20 @@ pub fn key_hash(field: KeyField, key: &str) -> KeyHash {
     hash(field.as_str(), &key)
 }
 
-/// The hash of a username as earlier releases compared it, if that is another one.
+/// The hash of a username as earlier releases compared usernames, if it is different.
 #[must_use]
 pub fn former_key_hash(username: &str) -> Option<KeyHash> {
     former_username(username).map(|former| hash(KeyField::Username.as_str(), &former))
 }
 
-/// A hash among those of a source, by which they are known to be of usernames as they are compared now. A
-/// source that an earlier release has begun to take in is without it.
+/// A marker among the hashes of a source: they are hashes of usernames as this release compares them. A source
+/// whose import an earlier release began lacks it.
 #[must_use]
-pub fn rule_mark() -> KeyHash {
+pub fn comparison_marker() -> KeyHash {
     hash("rule", "rfc8265")
 }
 
-/// The hash by which a row is found to be that of a user of whom it is not known yet what the source
-/// calls them.
+/// The hash by which a row is matched with a user whose external id is not known yet.
 #[must_use]
 pub fn unnamed_hash(username: &str) -> KeyHash {
     hash("unnamed", &unique_username(username))
@@ -160,45 +158,44 @@ fn hash(kind: &str, name: &str) -> KeyHash {
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
-/// A source, read.
+/// A source that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// Its rows, those with faults too.
+    /// All rows, including those with errors.
     pub rows: Vec<Row>,
-    /// By what the users of all of them are known, sorted: by the source's key; of a row with faults,
-    /// by any name that it holds; and where that is not the username, by [`unnamed_hash`] too.
+    /// Sorted hashes of the users of all rows: by the source's key; for a row with errors, by any name that it
+    /// contains; and where the key is not the username, by [`unnamed_hash`] too.
     pub keys: Vec<KeyHash>,
-    /// How many rows do not tell whose they are: while there are any, nobody can be said to have
-    /// vanished.
+    /// Number of rows that do not identify their user: while there are any, no user can be said to have vanished.
     pub nameless: usize,
 }
 
-/// Reads a source from what was uploaded, or from its page.
+/// Reads a source from its upload or its page.
 ///
 /// # Errors
-/// What is wrong with the whole.
+/// The error of the source as a whole.
 pub fn read(source: &DataSource, bytes: &[u8]) -> Result<Rows, ImportError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
         .map_err(|e| ImportError::new("invalid_encoding", format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
     let raw = match source.page.as_ref().map_or(Format::Csv, |page| page.format) {
-        Format::Csv => lines(source, text)?,
-        Format::Json => objects(source, text)?,
-        Format::Unknown(_) => return Err(of_another_release()),
+        Format::Csv => read_csv(source, text)?,
+        Format::Json => read_json(source, text)?,
+        Format::Unknown(_) => return Err(unknown_settings_error()),
     };
     if !source.key.is_known() {
-        return Err(of_another_release());
+        return Err(unknown_settings_error());
     }
     if raw.is_empty() {
-        return Err(ImportError::new("empty", "holds no rows"));
+        return Err(ImportError::new("empty", "has no rows"));
     }
-    Ok(checked(source, raw))
+    Ok(check_rows(source, raw))
 }
 
-/// What a source comes to whose settings only another release knows.
+/// The error for a source with settings that only another release knows.
 #[must_use]
-pub fn of_another_release() -> ImportError {
-    ImportError::new("unknown_settings", "is set up in a way that this release does not know")
+pub fn unknown_settings_error() -> ImportError {
+    ImportError::new("unknown_settings", "has settings that this release does not support")
 }
 
 type Raw = (u32, Map<String, Value>);
@@ -211,12 +208,12 @@ fn too_wide() -> ImportError {
     ImportError::new("too_many_columns", format!("has more than {COLUMN_LIMIT} columns"))
 }
 
-/// The rows of lines of values, under a line of names.
-fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
+/// The rows of a CSV text with a header row.
+fn read_csv(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     let delimiter = match source.delimiter {
         Delimiter::Comma => b',',
         Delimiter::Semicolon => b';',
-        Delimiter::Unknown(_) => return Err(of_another_release()),
+        Delimiter::Unknown(_) => return Err(unknown_settings_error()),
     };
     if ends_in_quotes(text.as_bytes(), delimiter) {
         return Err(ImportError::new("cut_off", "ends within quotes"));
@@ -226,7 +223,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
         return Err(too_wide());
     }
     let not_csv = |_| ImportError::new("not_csv", "is not a file of comma-separated values");
-    // A line of fewer cells may be one without anything in it, which counts for nothing.
+    // A row of fewer cells may be an empty line, which is skipped.
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let names = reader.headers().map_err(not_csv)?.clone();
     if names.len() > COLUMN_LIMIT {
@@ -241,8 +238,8 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
         }
         let line = lines.of(record.position());
         if record.len() != names.len() {
-            let (has, wanted) = (record.len(), names.len());
-            let detail = format!("line {line} has {has} cells where the first line has {wanted}");
+            let (has, expected) = (record.len(), names.len());
+            let detail = format!("line {line} has {has} cells, but the header row has {expected}");
             return Err(ImportError::new("uneven_rows", detail));
         }
         if rows.len() == ROW_LIMIT {
@@ -256,7 +253,7 @@ fn lines(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     Ok(rows)
 }
 
-/// The place of each mapped column in the header row.
+/// The position of each mapped column in the header row.
 ///
 /// # Errors
 /// `column_missing` or `column_repeated`, with the names of all such columns.
@@ -266,8 +263,8 @@ fn columns<'a>(
 ) -> Result<Vec<(&'a String, usize)>, ImportError> {
     let place = |name: &str| header.iter().position(|column| column.trim() == name);
     let count = |name: &str| header.iter().filter(|column| column.trim() == name).count();
-    let with = |wanted: fn(usize) -> bool| -> Vec<&str> {
-        let names: BTreeSet<&str> = mapping.values().map(String::as_str).filter(|name| wanted(count(name))).collect();
+    let with = |expected: fn(usize) -> bool| -> Vec<&str> {
+        let names: BTreeSet<&str> = mapping.values().map(String::as_str).filter(|name| expected(count(name))).collect();
         names.into_iter().collect()
     };
     let (missing, repeated) = (with(|count| count == 0), with(|count| count > 1));
@@ -282,7 +279,7 @@ fn columns<'a>(
     Ok(mapping.iter().filter_map(|(field, name)| Some((field, place(name)?))).collect())
 }
 
-/// The lines of a text. Where a line ends by two signs, the reader finds the next row between them.
+/// Line numbers of rows. Where lines end by two characters, the reader reports a row's start between them.
 struct Lines<'a> {
     text: &'a [u8],
     at: usize,
@@ -290,7 +287,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line of a place that comes after those asked before.
+    /// The line number of a position; positions must be asked for in order.
     fn of(&mut self, place: Option<&csv::Position>) -> u32 {
         let begins = place.and_then(|place| usize::try_from(place.byte()).ok()).unwrap_or(0).min(self.text.len());
         let ends = self.text[begins..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -307,13 +304,13 @@ impl Lines<'_> {
     }
 }
 
-/// True of a cell that holds nothing, or nothing that leaves a mark: be it in the quotes by which programs write an
-/// empty text.
+/// True for a cell that is empty or only has invisible characters, also within the quotes that programs write
+/// for an empty text.
 fn is_empty_cell(text: &str) -> bool {
     text.chars().all(|c| is_blank(c) || matches!(c, '"' | '\'' | '=' | '\u{FFFC}'))
 }
 
-/// True of a value in which there is no cell that holds anything.
+/// True for a row whose cells are all empty.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -324,13 +321,13 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// True if a text ends within a quoted cell: the rest of it is missing.
+/// True if a text ends within a quoted cell, so that its rest is missing.
 fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
     let (mut quoted, mut cell_begins) = (false, true);
     let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
-            // Two are one that stands for itself.
+            // Two quotes are an escaped one.
             b'"' if quoted => quoted = bytes.next_if_eq(&b'"').is_some(),
             b'"' if cell_begins => (quoted, cell_begins) = (true, false),
             byte if !quoted => cell_begins = byte == delimiter || matches!(byte, b'\r' | b'\n'),
@@ -340,8 +337,8 @@ fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
     quoted
 }
 
-/// True if a page holds more than may be made of it, whether it is JSON or not.
-fn is_too_much(text: &str) -> bool {
+/// True if a page has more values than are allowed, whether it is valid JSON or not.
+fn has_too_many_values(text: &str) -> bool {
     let (mut quoted, mut escaped, mut groups, mut commas) = (false, false, 0, 0);
     for byte in text.bytes() {
         match byte {
@@ -356,7 +353,7 @@ fn is_too_much(text: &str) -> bool {
     groups > GROUP_LIMIT || groups + commas > VALUE_LIMIT
 }
 
-/// A member of a row. A group of values is none of ours, and only its kind is told.
+/// A member of a row. An object or array is not a valid value, so only its type is kept.
 fn member(item: &Value, name: &str) -> Value {
     let found = if name.starts_with('/') { item.pointer(name) } else { item.get(name) };
     match found {
@@ -368,11 +365,11 @@ fn member(item: &Value, name: &str) -> Value {
 }
 
 /// The rows of an array of objects.
-fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
-    if is_too_much(text) {
+fn read_json(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
+    if has_too_many_values(text) {
         return Err(ImportError::new(
             "too_many_values",
-            format!("holds more than {GROUP_LIMIT} groups, or {VALUE_LIMIT} values"),
+            format!("has more than {GROUP_LIMIT} objects and arrays, or {VALUE_LIMIT} values"),
         ));
     }
     let value: Value = serde_json::from_str(text).map_err(|e| {
@@ -381,7 +378,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     })?;
     let pointer = source.page.as_ref().map_or("", |page| page.items.as_str());
     let Some(Value::Array(items)) = value.pointer(pointer) else {
-        return Err(ImportError::new("items_missing", "there is no array where the rows should be"));
+        return Err(ImportError::new("items_missing", "no array of rows found at the configured path"));
     };
     let filled = || items.iter().enumerate().filter(|(_, item)| !is_empty(item));
     if filled().count() > ROW_LIMIT {
@@ -389,7 +386,7 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     }
     let row = |(at, item): (usize, &Value)| {
         if !item.is_object() {
-            return Err(ImportError::new("not_objects", format!("item {} is no object", at + 1)));
+            return Err(ImportError::new("not_objects", format!("item {} is not an object", at + 1)));
         }
         let values = source.mapping.iter().map(|(field, name)| (field.clone(), member(item, name)));
         Ok((u32::try_from(at + 1).unwrap_or(u32::MAX), values.collect()))
@@ -397,8 +394,8 @@ fn objects(source: &DataSource, text: &str) -> Result<Vec<Raw>, ImportError> {
     filled().map(row).collect()
 }
 
-/// The rows by the rules for users; of rows for the same user each is a fault.
-fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
+/// The rows, checked by the rules for users; several rows for the same user are each an error.
+fn check_rows(source: &DataSource, raw: Vec<Raw>) -> Rows {
     let mut read: Vec<(Row, Map<String, Value>)> = raw.into_iter().map(|(line, values)| row(line, &values)).collect();
     let mut nameless = 0;
     for field in KeyField::ALL.iter().copied() {
@@ -421,7 +418,7 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
             }
         }
     }
-    let mut keys: Vec<KeyHash> = read.iter().flat_map(|(row, texts)| names_of(source, row, texts)).collect();
+    let mut keys: Vec<KeyHash> = read.iter().flat_map(|(row, texts)| key_hashes_of(source, row, texts)).collect();
     keys.sort_unstable();
     keys.dedup();
     let rows = read.into_iter().map(|(mut row, texts)| {
@@ -435,8 +432,8 @@ fn checked(source: &DataSource, raw: Vec<Raw>) -> Rows {
     Rows { rows: rows.collect(), keys, nameless }
 }
 
-/// By what a row's user may be known. See [`Rows::keys`].
-fn names_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<KeyHash> {
+/// The hashes of a row's possible users; see [`Rows::keys`].
+fn key_hashes_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<KeyHash> {
     let text = |field: KeyField| texts.get(field.as_str()).and_then(Value::as_str);
     let counts = |field: &KeyField| *field == source.key || !row.faults.is_empty();
     let fields = KeyField::ALL.iter().copied().filter(counts);
@@ -447,7 +444,7 @@ fn names_of(source: &DataSource, row: &Row, texts: &Map<String, Value>) -> Vec<K
     names
 }
 
-/// A row by the rules for users, and its cells as texts without outer spaces.
+/// A row, checked by the rules for users, and its cells as trimmed texts.
 fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     let mut row = Row { line, ..Row::default() };
     let mut texts = Map::new();
@@ -457,7 +454,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !is_empty_cell(text)),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                row.faults.push(RowFault::new(field, "wrong_type", "must be a text or a number"));
+                row.faults.push(RowFault::new(field, "wrong_type", "must be a string or a number"));
                 continue;
             }
         };
@@ -470,8 +467,8 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
         row.faults.push(RowFault::new(EXTERNAL_ID_FIELD, code, detail));
         None
     });
-    match NewUser::read(Fields::of_json(texts.clone())) {
-        Ok(new) => row.values = kept(values, &new, external.as_ref()),
+    match NewUser::read(Fields::from_json(texts.clone())) {
+        Ok(new) => row.values = stored_values(values, &new, external.as_ref()),
         Err(DomainError::Invalid(faults)) => {
             row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
         }
@@ -480,8 +477,12 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     (row, texts)
 }
 
-/// The fields that the source has, as users keep them.
-fn kept(values: &Map<String, Value>, new: &NewUser, external: Option<&String>) -> BTreeMap<String, Option<String>> {
+/// The fields that the source has, normalized as users store them.
+fn stored_values(
+    values: &Map<String, Value>,
+    new: &NewUser,
+    external: Option<&String>,
+) -> BTreeMap<String, Option<String>> {
     let fields = Field::ALL.iter().map(|field| (field.as_str(), new.field(*field)));
     let fields = fields.chain([(EXTERNAL_ID_FIELD, external)]);
     let mapped = fields.filter(|(field, _)| values.contains_key(*field));

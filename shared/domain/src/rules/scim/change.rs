@@ -74,7 +74,7 @@ impl ScimUserNew {
     pub fn read(document: &Document) -> Result<Self, DomainError> {
         let own = document.own();
         let external_id = external_id(own.external_id.as_deref());
-        let user = NewUser::read(Fields::of_json(fields_of(&own, |_| true)));
+        let user = NewUser::read(Fields::from_json(fields_of(&own, |_| true)));
         let (user, external_id) = both(user, and(external_id, document.faults_since(&Document::default())))?;
         Ok(Self { user, external_id, active: own.active != Some(false), kept: document.kept() })
     }
@@ -92,7 +92,7 @@ impl ScimUserWrite {
         let new_fields = fields_of(&new, |_| true);
         let changed = fields_of(&new, |name| old_fields.get(name) != new_fields.get(name));
         let external_id = and(external_id, after.faults_since(before));
-        let (edit, external_id) = both(UserEdit::read(Fields::of_json(changed)), external_id)?;
+        let (edit, external_id) = both(UserEdit::read(Fields::from_json(changed)), external_id)?;
         Ok(Self {
             edit: UserEdit { origin: Origin::Source, ..edit },
             external_id: (old.external_id != external_id).then_some(external_id),
@@ -203,12 +203,12 @@ pub fn update(
     let base = met(user, wanted);
     let edited = lifecycle::update(&base, phones, &wanted.edit, new_id, context)?;
     let mut change =
-        edited.unwrap_or_else(|| ChangeSet::recorded(context.event(EventType::UserUpdated).about_user(user.user_id)));
+        edited.unwrap_or_else(|| ChangeSet::recorded(context.event(EventType::UserUpdated).with_user(user.user_id)));
     let mut after = change.user_after().unwrap_or(&base).clone();
     tell_taken_over(&mut change.events[0], user, &after);
     if let Some(external_id) = &wanted.external_id {
         after.provenance.external_id.clone_from(external_id);
-        change.events[0].change_of("external_id");
+        change.events[0].add_changed_field("external_id");
     }
     // A row is made once a provider says something, not for what the user's own row tells.
     let before = Document::of(person).kept();
@@ -216,7 +216,7 @@ pub fn update(
     let kept_after = if is_new { kept(user, person.kept.as_ref(), wanted.kept.clone()) } else { person.kept.clone() };
     if is_new {
         for name in differing(&before, &wanted.kept) {
-            change.events[0].change_of(&format!("scim.{name}"));
+            change.events[0].add_changed_field(&format!("scim.{name}"));
         }
     }
     change.user = Some(RowChange::from(user.clone(), after.clone()));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Time;
 use crate::ids::{UserId, WorkspaceId};
-use crate::input::{FAULT_LIMIT, FieldError};
+use crate::input::{FIELD_ERROR_LIMIT, FieldError};
 use crate::models::user::{NUMBER, User};
 use crate::rules::scim::filter::truth;
 use crate::rules::scim::list::Projection;
@@ -14,7 +14,7 @@ use crate::rules::scim::schema::{
     Attribute, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Kind, Mutability, USER, USER_ATTRIBUTES, find,
 };
 use crate::stored::Stored;
-use crate::text::{MOBILE, TextRule, are_several_numbers, is_blank};
+use crate::text::{MOBILE, TextRule, has_several_numbers, is_blank};
 
 /// The most bytes that are kept of a user, as JSON.
 pub const KEPT_LIMIT: usize = 32 * 1024;
@@ -223,7 +223,7 @@ impl Document {
             Some(values.get(choose(values)?)?.get("value")?.as_str()?.to_owned())
         };
         let changed = |choose| one(self, choose).filter(|new| one(before, choose).as_ref() != Some(new));
-        let several = [own_mobile, own_number].into_iter().filter_map(changed).any(|text| are_several_numbers(&text));
+        let several = [own_mobile, own_number].into_iter().filter_map(changed).any(|text| has_several_numbers(&text));
         let fault = || FieldError::new("phoneNumbers.value", "invalid_format", "must be one number only");
         several.then(fault).into_iter().collect()
     }
@@ -427,7 +427,7 @@ impl Faults {
     }
 
     fn note(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
-        if self.0.len() < FAULT_LIMIT {
+        if self.0.len() < FIELD_ERROR_LIMIT {
             self.0.push(FieldError::new(field, code, detail));
         }
     }
@@ -526,12 +526,12 @@ impl Faults {
             }
             (Kind::Complex(parts), Value::Object(given)) => self.parts(parts, given, path),
             (Kind::Complex(parts), Value::String(_)) => self.alone(parts, value, path),
-            (Kind::Integer | Kind::Moment, _) => None,
+            (Kind::Integer | Kind::Timestamp, _) => None,
             (kind, _) => {
                 let wanted = match kind {
-                    Kind::Text | Kind::Reference(_) => "must be a text",
+                    Kind::Text | Kind::Reference(_) => "must be a string",
                     Kind::Boolean => "must be true or false",
-                    Kind::Complex(_) | Kind::Integer | Kind::Moment => OBJECT,
+                    Kind::Complex(_) | Kind::Integer | Kind::Timestamp => OBJECT,
                 };
                 self.note(path, "wrong_type", wanted);
                 None
@@ -574,7 +574,7 @@ impl Faults {
         }
         // An address has lines.
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            self.note(path, "control_character", "must not hold control characters");
+            self.note(path, "control_character", "must not contain control characters");
             return None;
         }
         (!text.is_empty()).then(|| json!(text))

@@ -234,7 +234,7 @@ fn leaf(field: &Field) -> Option<&'static Attribute> {
     };
     match attribute.kind {
         Kind::Complex(parts) => find(parts, "value"),
-        Kind::Text | Kind::Boolean | Kind::Integer | Kind::Moment | Kind::Reference(_) => Some(attribute),
+        Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => Some(attribute),
     }
 }
 
@@ -261,7 +261,7 @@ fn one_compares(attribute: &Attribute, operator: Operator, literal: &Literal, va
             held.as_f64().and_then(|held| held.partial_cmp(wanted)).is_some_and(|order| ordered(operator, order))
         }
         (Value::String(held), Literal::Text(wanted)) => match attribute.kind {
-            Kind::Moment => match (Time::parse(held), Time::parse(wanted)) {
+            Kind::Timestamp => match (Time::parse(held), Time::parse(wanted)) {
                 (Some(held), Some(wanted)) => ordered(operator, held.cmp(&wanted)),
                 _ => false,
             },
@@ -526,7 +526,7 @@ fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), Dom
         (Kind::Boolean, Literal::Boolean(_)) => equality,
         (Kind::Boolean, Literal::Text(text)) => equality && truth(text).is_some(),
         (Kind::Text | Kind::Reference(_), Literal::Text(_)) => true,
-        (Kind::Moment, Literal::Text(text)) => {
+        (Kind::Timestamp, Literal::Text(text)) => {
             !matches!(operator, Operator::Co | Operator::Sw | Operator::Ew) && Time::parse(text).is_some()
         }
         (Kind::Integer, Literal::Number(_)) => !matches!(operator, Operator::Co | Operator::Sw | Operator::Ew),

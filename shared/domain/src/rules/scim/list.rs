@@ -71,7 +71,7 @@ impl Query {
             None => false,
             Some(order) => {
                 if !order.eq_ignore_ascii_case("ascending") {
-                    fields.fault("sortOrder", "unknown_value", "must be one of ascending, descending");
+                    fields.add_error("sortOrder", "unknown_value", "must be one of ascending, descending");
                 }
                 false
             }
@@ -79,7 +79,7 @@ impl Query {
         let sort = sort_by.and_then(|name| match Named::read(&name) {
             Named::Known(target) => Some(Sort { target, descending }),
             Named::Enterprise | Named::Foreign | Named::Unknown => {
-                fields.fault("sortBy", "unknown_value", "must be an attribute of a user");
+                fields.add_error("sortBy", "unknown_value", "must be an attribute of a user");
                 None
             }
         });
@@ -116,7 +116,7 @@ impl Sort {
         let leaf = self.target.part.unwrap_or(self.target.attribute);
         let (leaf, value) = match leaf.kind {
             Kind::Complex(parts) => (find(parts, "value").unwrap_or(leaf), value.and_then(|value| value.get("value"))),
-            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Moment | Kind::Reference(_) => (leaf, value),
+            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => (leaf, value),
         };
         match value {
             Some(Value::String(text)) => (false, comparable(leaf, text)),
@@ -218,7 +218,7 @@ fn names(fields: &mut Fields, name: &str) -> Option<Vec<Named>> {
             items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         }
         _ => {
-            fields.fault(name, "wrong_type", "must be an array of texts");
+            fields.add_error(name, "wrong_type", "must be an array of strings");
             return None;
         }
     };

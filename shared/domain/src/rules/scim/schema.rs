@@ -39,7 +39,7 @@ pub enum Kind {
     /// A whole number.
     Integer,
     /// A moment.
-    Moment,
+    Timestamp,
     /// An address of something: of any web page, of anything, or of a resource of a kind.
     Reference(&'static [&'static str]),
     /// Attributes of its own.
@@ -168,8 +168,8 @@ pub static COMMON: &[Attribute] = &[
 
 const META: &[Attribute] = &[
     Attribute { exact: true, ..text("resourceType", "The kind of resource.") },
-    of("created", Kind::Moment, "When it was made."),
-    of("lastModified", Kind::Moment, "When it was last changed: that is when it was made if it never was."),
+    of("created", Kind::Timestamp, "When it was made."),
+    of("lastModified", Kind::Timestamp, "When it was last changed: that is when it was made if it never was."),
     Attribute { exact: true, ..of("location", Kind::Reference(&["uri"]), "Where it is.") },
     Attribute { exact: true, ..text("version", "Its version.") },
 ];
@@ -344,7 +344,7 @@ impl Attribute {
     pub fn parts(&self) -> &'static [Attribute] {
         match self.kind {
             Kind::Complex(parts) => parts,
-            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Moment | Kind::Reference(_) => &[],
+            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => &[],
         }
     }
 
@@ -373,7 +373,7 @@ impl Attribute {
             }
             Kind::Boolean => shown["type"] = json!("boolean"),
             Kind::Integer => shown["type"] = json!("integer"),
-            Kind::Moment => shown["type"] = json!("dateTime"),
+            Kind::Timestamp => shown["type"] = json!("dateTime"),
             Kind::Reference(types) => {
                 shown["type"] = json!("reference");
                 shown["referenceTypes"] = json!(types);

@@ -1,4 +1,4 @@
-//! Users' lives, networks and usage, and what is left of those who are purged.
+//! Users' lifecycle, networks and usage, and what remains of purged users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use domain::states::UserStatus;
 use domain::{UserId, WorkspaceId};
 use serde_json::{Value, json};
 
-use super::{Audit, follows};
+use super::{Audit, is_chain};
 
 impl Audit {
-    pub(super) fn lives(&mut self) {
+    pub(super) fn lifecycles(&mut self) {
         for user in self.users.clone() {
-            self.life(&user);
-            self.copies(&user);
+            self.lifecycle(&user);
+            self.status_copies(&user);
             self.networks(&user);
         }
         for id in self.purged.clone() {
-            self.gone(id);
+            self.purged_user(id);
         }
     }
 
-    fn life(&mut self, user: &User) {
+    fn lifecycle(&mut self, user: &User) {
         let id = user.user_id;
         let about = |event: &Event| event.user_id == Some(id);
         let count = |event_type| self.count(event_type, about);
@@ -39,12 +39,12 @@ impl Audit {
         let held = devices.filter(|device| device.deleted.is_none()).count();
         let is = |what: &str, changes: &[(Value, Value)]| format!("{what}: {changes:?}, {:?}", user.status());
         let checks = [
-            (follows(&json!(false), &suspended, &json!(user.suspended.is_some())), is("suspended", &suspended)),
+            (is_chain(&json!(false), &suspended, &json!(user.suspended.is_some())), is("suspended", &suspended)),
             (
-                follows(&json!(false), &by_source, &json!(user.suspended_by_source.is_some())),
+                is_chain(&json!(false), &by_source, &json!(user.suspended_by_source.is_some())),
                 is("suspended_by_source", &by_source),
             ),
-            (follows(&json!(false), &locked, &json!(user.locked.is_some())), is("locked", &locked)),
+            (is_chain(&json!(false), &locked, &json!(user.locked.is_some())), is("locked", &locked)),
             (deleted == usize::from(user.deleted.is_some()), format!("{deleted} user.deleted")),
             (user.registered_at.is_some() == registered, "registered without its event".to_owned()),
             (user.activated_at.is_none() || made_active, "made active without its event".to_owned()),
@@ -55,13 +55,13 @@ impl Audit {
             ),
         ];
         for (holds, what) in checks {
-            self.hold(holds, what);
+            self.check(holds, what);
         }
     }
 
-    /// A user's state stands on the rows of the devices that they hold, and of those that were
-    /// deleted with them. A device that was deleted before is kept out by its own end.
-    fn copies(&mut self, user: &User) {
+    /// A user's status is copied to the rows of their devices, and of those that were deleted with them. A
+    /// device that was deleted before has its own deletion.
+    fn status_copies(&mut self, user: &User) {
         let status = user.status();
         let of_user = self.devices.iter().filter(|device| device.user_id == user.user_id);
         let wrong: Vec<_> = of_user
@@ -71,7 +71,7 @@ impl Audit {
             })
             .map(|device| device.user_status)
             .collect();
-        self.hold(wrong.is_empty(), format!("a user is {status}, their devices' rows say {wrong:?}"));
+        self.check(wrong.is_empty(), format!("a user is {status}, their devices' rows say {wrong:?}"));
     }
 
     /// Each change of a network has its event.
@@ -82,9 +82,9 @@ impl Audit {
             .filter(|event| event.event_type == EventType::UserNetworkChanged && event.user_id == Some(user.user_id))
             .cloned()
             .collect();
-        let told: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
+        let recorded: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
         let known: BTreeSet<&str> = user.networks.keys().map(String::as_str).collect();
-        self.hold(told == known, format!("networks {known:?}, their events say {told:?}"));
+        self.check(recorded == known, format!("networks {known:?}, their events say {recorded:?}"));
         for (name, network) in &user.networks {
             let of_it = || reports.iter().filter(|event| provider(event) == Some(name.as_str()));
             let fields = [
@@ -98,24 +98,24 @@ impl Audit {
             for (field, is) in fields {
                 let changes = of_it().filter_map(|event| event.changes.get(field));
                 let changes: Vec<_> = changes.map(|change| (change.before.clone(), change.after.clone())).collect();
-                self.hold(follows(&Value::Null, &changes, &is), format!("{field} is {is}: {changes:?}"));
+                self.check(is_chain(&Value::Null, &changes, &is), format!("{field} is {is}: {changes:?}"));
             }
         }
     }
 
-    /// Of a user who is purged, nothing is left but what the record says of everyone.
-    fn gone(&mut self, id: UserId) {
+    /// Nothing remains of a purged user except events without personal data.
+    fn purged_user(&mut self, id: UserId) {
         let purged = self.count(EventType::UserPurged, |event| event.user_id == Some(id));
-        self.hold(purged == 1, format!("a user has {purged} user.purged"));
-        let told = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_blank());
-        let told: Vec<_> = told.map(|event| event.event_type).collect();
-        self.hold(told.is_empty(), format!("of a purged user, these tell in private: {told:?}"));
+        self.check(purged == 1, format!("a user has {purged} user.purged"));
+        let recorded = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_private_empty());
+        let recorded: Vec<_> = recorded.map(|event| event.event_type).collect();
+        self.check(recorded.is_empty(), format!("of a purged user, these tell in private: {recorded:?}"));
         let left = self.main.keys().filter(|key| key.starts_with("USER#") && key.contains(&id.to_string()));
         let left: Vec<_> = left.cloned().collect();
-        self.hold(left.is_empty(), format!("of a purged user is left: {left:?}"));
+        self.check(left.is_empty(), format!("of a purged user is left: {left:?}"));
     }
 
-    /// What the months count, a user's and the workspace's, is what the phones have reported.
+    /// The monthly counts of users and workspaces match the phones' reports.
     pub(super) fn usage(&mut self) {
         let (mut users, mut shards) = (Sums::new(), Sums::new());
         let reports = self.events.iter().filter(|event| event.event_type == EventType::UserUsageReported);
@@ -125,7 +125,7 @@ impl Audit {
             let count = |sums: &mut Sums, of: UsageScope| {
                 add(sums.entry((event.workspace_id, key(of), month(event.created_at))).or_default(), &counts);
             };
-            // A purged user's own counts are gone; the workspace's stay.
+            // A purged user's own counts are deleted; the workspace's stay.
             if !self.purged.contains(&user) {
                 count(&mut users, UsageScope::User(user));
             }
@@ -137,8 +137,8 @@ impl Audit {
             let sums = if matches!(of, UsageScope::User(_)) { &mut of_users } else { &mut of_shards };
             sums.insert((workspace_id, key(of), month), counts);
         }
-        self.hold(users == of_users, format!("users' usage is {of_users:?}, reported was {users:?}"));
-        self.hold(shards == of_shards, format!("the workspace's usage is {of_shards:?}, reported was {shards:?}"));
+        self.check(users == of_users, format!("users' usage is {of_users:?}, reported was {users:?}"));
+        self.check(shards == of_shards, format!("the workspace's usage is {of_shards:?}, reported was {shards:?}"));
     }
 }
 
@@ -147,14 +147,14 @@ fn provider(report: &Event) -> Option<&str> {
     report.changes.get("provider")?.after.as_str()
 }
 
-/// Counts by workspace, whose, and month.
+/// Counts by workspace, scope and month.
 type Sums = BTreeMap<(WorkspaceId, String, String), Counts>;
 
 fn key(of: UsageScope) -> String {
     json!(of).to_string()
 }
 
-/// What a report added.
+/// The counts of a report.
 fn reported(event: &Event) -> Counts {
     let count = |kind: &UsageKind| Some((*kind, event.changes.get(kind.as_str())?.after.as_u64()?));
     UsageKind::ALL.iter().filter_map(count).collect()

@@ -1,5 +1,4 @@
-//! The fixture of tests over HTTP: a system of their own with one workspace in it. What an area does besides stands with
-//! its tests, as methods of the same type.
+//! The fixture of tests over HTTP: a system with one workspace. Test files add methods to it for their own areas.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +8,27 @@ use testkit::egress::Pages;
 use testkit::faults::Faults;
 use testkit::{Answer, Bench, Setup, Tenant, text};
 
-/// A text as an address has it.
+/// A text, percent-encoded for a URL.
 pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// A system and one workspace of it, which is called by its first key where no other credential is named.
-pub(crate) struct House {
+/// A system with one workspace. Requests use the workspace's first key unless another credential is given.
+pub(crate) struct Fixture {
     pub(crate) bench: Bench,
-    /// What goes wrong on the way to AWS: nothing, until it is said.
+    /// Faults on the way to AWS; none until a test sets one.
     pub(crate) faults: Faults,
-    /// The world outside, which does not answer until it is said how.
+    /// Hosts outside AWS; they do not answer until a test sets a response.
     pub(crate) pages: Pages,
     pub(crate) tenant: Tenant,
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::of(Setup::new()).await
     }
 
-    /// One that is set up otherwise besides.
+    /// A fixture with other settings.
     pub(crate) async fn of(setup: Setup) -> Self {
         let (faults, pages) = (Faults::new(), Pages::default());
         let bench = setup.with(faults.adjust()).with(pages.adjust()).start().await;
@@ -37,7 +36,7 @@ impl House {
         Self { bench, faults, pages, tenant }
     }
 
-    /// What is shown at a path.
+    /// The JSON at a path.
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.bench.get(path, &self.tenant.key).await.expect(200).body
     }
@@ -54,17 +53,17 @@ impl House {
         self.bench.put(path, &self.tenant.key, body).await
     }
 
-    /// Every item of a list.
+    /// All items of a list.
     pub(crate) async fn all(&self, list: &str) -> Vec<Value> {
-        self.bench.all(&self.tenant, list).await
+        self.bench.list_all(&self.tenant, list).await
     }
 
-    /// The identifier of a new user with an e-mail address and a number.
+    /// Creates a user with an e-mail address and a number, and returns the identifier.
     pub(crate) async fn user(&self, username: &str) -> String {
         self.bench.user(&self.tenant, username).await
     }
 
-    /// The events of a type, the newest first, however long ago they were.
+    /// The events of a type, newest first, however old.
     pub(crate) async fn events(&self, event_type: &str) -> Vec<Value> {
         self.all(&format!("/events?event_type={event_type}&since=2026-11-01T00:00:00Z")).await
     }
@@ -81,7 +80,7 @@ impl House {
         job
     }
 
-    /// How often a job has done something to each user, by the events of a type.
+    /// How often a job has changed each user, by the events of a type.
     pub(crate) async fn done(&self, job: &str, event_type: &str) -> BTreeMap<String, usize> {
         let mut done = BTreeMap::new();
         for event in self.events(event_type).await {
@@ -92,12 +91,12 @@ impl House {
         done
     }
 
-    /// Lets everything happen, retries at their times.
+    /// Runs everything that is due, retries at their times.
     pub(crate) async fn settle(&self) {
         self.bench.settle().await;
     }
 
-    /// What was sent, the newest first.
+    /// Sent messages, newest first.
     pub(crate) fn sent(&self, channel: Channel) -> Vec<OutboxItem> {
         self.bench.sent(channel)
     }
