@@ -1,4 +1,4 @@
-//! Who may come in, and what they have done.
+//! Access to workspaces (members, keys, tokens) and the audit events.
 
 pub mod accept_membership;
 pub mod add_member;

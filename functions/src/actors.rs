@@ -1,4 +1,4 @@
-//! Who did something, by name, wherever a reply holds an actor.
+//! Adds the current names of actors to replies.
 
 use aws::Table;
 use domain::WorkspaceId;
@@ -7,16 +7,16 @@ use domain::models::actor::Actor;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The fields that hold an actor.
+/// Fields that hold an actor.
 const HOLDERS: [&str; 6] = ["actor", "by", "created_by", "queued_by", "revoked_by", "set_by"];
 
-/// The fields that hold what callers have sent, whatever it looks like.
+/// Fields that hold what callers sent, which is not searched for actors.
 const SENT: [&str; 6] = ["changes", "custom_metadata", "filter", "overrides", "parameters", "private"];
 
-/// Gives each actor in what is shown the name that they have now, beside the identifier.
+/// Adds to each actor in the views its current name, as `name` beside `id`.
 ///
 /// # Errors
-/// As reading rows.
+/// Those of the reads.
 pub(crate) async fn name_actors(
     table: &Table,
     workspace: WorkspaceId,
@@ -39,10 +39,10 @@ pub(crate) async fn name_actors(
     Ok(views)
 }
 
-/// The same in one thing that is shown.
+/// As [`name_actors`], for one view.
 ///
 /// # Errors
-/// As reading rows.
+/// Those of the reads.
 pub(crate) async fn with_names(table: &Table, workspace: WorkspaceId, view: impl Serialize) -> Result<Value, Error> {
     Ok(name_actors(table, workspace, [view]).await?.pop().unwrap_or_default())
 }

@@ -1,17 +1,16 @@
-//! Requests that are known to be somebody's: what is remembered of them, and the cursors that they are given, is
-//! worth something to nobody else.
+//! Requests of an identified caller. Their idempotency records and list cursors work for this caller only.
 
 use aws::store::members;
 use lambda::{AuthorizedRequest, PersonRequest, Request};
 use serde_json::json;
 
-/// A request that is known to be somebody's.
+/// A request of an identified caller.
 pub(crate) trait Authenticated {
-    /// The request as it came.
+    /// The HTTP request.
     fn http(&self) -> &Request;
-    /// Where it is made: in a workspace, or by a person alone.
+    /// The workspace of the request, or a hash of the person if it is made outside any workspace.
     fn scope(&self) -> String;
-    /// Who makes it, told apart from all others in the scope.
+    /// The caller, unique within the scope.
     fn principal(&self) -> String;
 }
 

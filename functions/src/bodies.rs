@@ -1,4 +1,4 @@
-//! Bodies that several operations take.
+//! Request bodies that several operations share.
 
 use domain::error::DomainError;
 use domain::input::Fields;
@@ -6,10 +6,10 @@ use domain::models::command::{CommandKind, CommandRequest};
 use domain::text::REASON;
 use lambda::AuthorizedRequest;
 
-/// The reason in a body, which may be left out.
+/// The optional reason in a body.
 ///
 /// # Errors
-/// Every fault of the body.
+/// Every invalid field of the body.
 pub(crate) fn reason(request: &AuthorizedRequest) -> Result<Option<String>, DomainError> {
     let mut fields = request.http.body()?;
     let reason = read_reason(&mut fields);
@@ -17,15 +17,15 @@ pub(crate) fn reason(request: &AuthorizedRequest) -> Result<Option<String>, Doma
     Ok(reason)
 }
 
-/// Reads the reason of something that is done.
+/// Reads the optional `reason`.
 pub(crate) fn read_reason(fields: &mut Fields) -> Option<String> {
     fields.text("reason", REASON)
 }
 
-/// The order of a kind in a body. See [`CommandRequest::read`].
+/// The command request of a kind in a body. See [`CommandRequest::read`].
 ///
 /// # Errors
-/// Every fault of the body.
+/// Every invalid field of the body.
 pub(crate) fn order(request: &AuthorizedRequest, kind: CommandKind) -> Result<CommandRequest, DomainError> {
     let mut fields = request.http.body()?;
     let order = CommandRequest::read(kind, &mut fields);

@@ -1,5 +1,4 @@
-//! Where callers are looked up, with the issuer's keys kept at hand: an admin's token then costs
-//! one read, as a key does.
+//! Looks callers up, with the issuer's keys cached: an admin's token then costs one read, as an API key does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +12,8 @@ use domain::models::token::Token;
 use domain::rules::access::IssuerKeys;
 use lambda::Principals;
 
-/// How long the issuer's keys are used before they are read again. A key that the issuer has taken
-/// back is worth something for so much longer than the schedule that fetches them allows.
+/// How long the cached issuer keys are used. A key that the issuer has revoked stays valid for this much longer than
+/// the schedule of `refresh-issuer-keys` allows.
 const KEPT: Duration = Duration::seconds(60);
 
 /// The issuer's keys, as last read. Clones share them.
@@ -33,15 +32,15 @@ impl IssuerKeysCache {
     }
 }
 
-/// Callers, looked up now.
+/// Looks callers up at one point in time.
 pub(crate) struct Callers<'a> {
-    /// Where they are kept.
+    /// The table of keys, tokens and members.
     pub table: &'a Table,
-    /// The issuer's keys.
+    /// The cached issuer keys.
     pub at_hand: &'a IssuerKeysCache,
-    /// The issuer, exactly as tokens name it.
+    /// The issuer URL, exactly as tokens name it.
     pub issuer: Option<&'a str>,
-    /// The time.
+    /// The current time.
     pub now: Time,
 }
 

@@ -1,11 +1,11 @@
-//! Committing what a rule has decided.
+//! Commits what a rule has decided.
 
 use aws::{Commit, Committed, Table};
 use domain::error::Error;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
 
-/// Commits a change, if there is one. Of the answer, [`Committed::now`] gives each row as it then is.
+/// Commits a change, if there is one. [`Committed::with_new_version`] gives each row with its new version.
 ///
 /// # Errors
 /// See [`Table::commit`].

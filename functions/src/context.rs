@@ -1,5 +1,5 @@
-//! Who does something, where and when: a caller by a request, or a job in the name of whoever
-//! began it. What an action does is the same for both.
+//! The context of an action: who does it, where and when. An action is the same for a caller's request and for a job in
+//! the name of the person who started it.
 
 use aws::Table;
 use domain::error::{DomainError, Error};
@@ -15,14 +15,14 @@ use crate::settings::Defaults;
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Who does something.
+/// Who acts, where and when.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
-    /// When, and chance.
+    /// The time, and a source of identifiers.
     pub id_source: IdSource,
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// True for a caller who may deploy; a job is begun with what it needs, and has nothing more.
+    /// True if the caller has [`Permission::DeploymentsManage`]; always false for jobs and for Handset itself.
     pub may_deploy: bool,
     actor: Actor,
     token_id: Option<TokenId>,
@@ -33,7 +33,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The caller of a request.
+    /// The context of a caller's request.
     pub fn of_request(request: &AuthorizedRequest) -> Self {
         Self {
             id_source: request.http.id_source,
@@ -48,7 +48,7 @@ impl RequestContext {
         }
     }
 
-    /// Handset itself, in a run that AWS has set off.
+    /// The context of Handset itself, in a run that AWS triggered.
     pub fn of_run(run: &Run, workspace_id: WorkspaceId) -> Self {
         Self {
             id_source: run.id_source,
@@ -63,27 +63,27 @@ impl RequestContext {
         }
     }
 
-    /// The same, for a job, in the name of whoever began it.
+    /// A copy for a job, in the name of its creator.
     pub fn for_job(&self, job: &Job) -> Self {
         Self { job_id: Some(job.job_id), ..self.in_name_of(job.maker()) }
     }
 
-    /// The same, in the name of whoever made what is at work.
+    /// A copy in the name of the maker of a job, source or rule.
     pub fn in_name_of(&self, maker: Maker) -> Self {
         Self { may_deploy: false, actor: maker.actor, token_id: maker.token_id, ..self.clone() }
     }
 
-    /// The same, at another moment.
+    /// A copy at another time, with new identifiers.
     pub fn at(&self, id_source: IdSource) -> Self {
         Self { id_source, ..self.clone() }
     }
 
-    /// Handset itself, in what was begun by somebody else.
+    /// A copy in the name of Handset itself, for consequences of what someone else started.
     pub fn itself(&self) -> Self {
         Self { may_deploy: false, actor: Actor::System, token_id: None, ..self.clone() }
     }
 
-    /// A new act, with an event of its own.
+    /// The context of a new event.
     pub fn event_context(&self) -> EventContext {
         EventContext {
             event_id: self.id_source.event_id(),
@@ -98,32 +98,32 @@ impl RequestContext {
         }
     }
 
-    /// When.
+    /// The current time.
     pub fn now(&self) -> Time {
         self.id_source.now
     }
 }
 
-/// What an action on one device or user is decided with. Each attempt has its own, since each has an event of its own.
+/// What an action on one device or user needs. Each attempt has its own, since each has its own event.
 pub(crate) struct ActionContext<'a> {
-    /// Where the rows are.
+    /// The table.
     pub table: &'a Table,
-    /// What holds where a workspace has settled nothing.
+    /// Values for what the workspace has not set.
     pub defaults: &'a Defaults,
-    /// Who does it, where and when.
+    /// Who acts, where and when.
     pub request: RequestContext,
-    /// The same, as its event tells it.
+    /// The context of the action's event.
     pub event: EventContext,
 }
 
 impl<'a> ActionContext<'a> {
-    /// For one attempt.
+    /// The context of one attempt.
     pub fn new(table: &'a Table, defaults: &'a Defaults, request: RequestContext) -> Self {
         let event = request.event_context();
         Self { table, defaults, request, event }
     }
 
-    /// For one attempt at what a request asks for.
+    /// The context of one attempt at a request.
     ///
     /// # Errors
     /// `Internal` if the environment names no table.
@@ -131,15 +131,15 @@ impl<'a> ActionContext<'a> {
         Ok(Self::new(state.table()?, &state.settings.defaults, RequestContext::of_request(request)))
     }
 
-    /// The identifier of a new command.
+    /// A new command's identifier.
     pub fn new_command_id(&self) -> CommandId {
         CommandId(self.request.id_source.new_id())
     }
 
-    /// What the workspace has settled.
+    /// The workspace's settings.
     ///
     /// # Errors
-    /// As reading a row.
+    /// `NotFound` if there is no workspace; those of the read.
     pub async fn settings(&self) -> Result<Settings, Error> {
         let workspace = self.table.workspace(self.request.workspace_id).await?;
         Ok(workspace.ok_or(DomainError::NotFound("workspace"))?.settings)

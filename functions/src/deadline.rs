@@ -1,5 +1,5 @@
-//! How long work may take: it looks at the clock before each thing, and stops shortly before its
-//! run would be ended. What is left is taken up by the next one.
+//! The time limit of a run: work checks the clock before each step and stops shortly before Lambda would end the run.
+//! The next run continues with the rest.
 
 use chrono::Duration;
 use domain::Time;
@@ -8,7 +8,7 @@ use lambda::IdSource;
 
 use crate::state::Clock;
 
-/// A clock, and until when there is time.
+/// A clock, and the time at which work must stop.
 #[derive(Clone, Debug)]
 pub struct Deadline {
     clock: Clock,
@@ -17,25 +17,25 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Until a moment.
+    /// A deadline at `until`.
     #[must_use]
     pub fn new(clock: Clock, random: Random, until: Time) -> Self {
         Self { clock, random, until }
     }
 
-    /// Now, and chance.
+    /// The current time, and a source of identifiers.
     #[must_use]
     pub fn id_source(&self) -> IdSource {
         IdSource::new(self.clock.now(), self.random)
     }
 
-    /// True if there is time left for something that may take so long.
+    /// True if there is time for a step that may take `needed`.
     #[must_use]
     pub fn has(&self, needed: Duration) -> bool {
         self.id_source().now.plus(needed) <= self.until
     }
 
-    /// True if there is no time left to begin anything.
+    /// True if there is no time to start another step.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.id_source().now >= self.until

@@ -17,7 +17,7 @@ use domain::error::{DomainError, Error};
 use domain::models::invitation::Invitation;
 use lambda::AuthorizedRequest;
 
-/// The deployment that a call's path names.
+/// The deployment in the request's path.
 async fn load_deployment(table: &Table, request: &AuthorizedRequest) -> Result<Invitation, Error> {
     let id = request.http.path_id("deployment_id", "deployment", InvitationId::parse)?;
     Ok(table.deployment(request.workspace(), id).await?.ok_or(DomainError::NotFound("deployment"))?)

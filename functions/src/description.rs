@@ -1,7 +1,6 @@
-//! What the product says of itself to programs: an OpenAPI 3.1 document, made from the operations'
-//! own declarations. What a request may hold comes from the very reader that reads it, what is
-//! refused from the refusals themselves, and what a reply shows is held against every reply that the
-//! tests see.
+//! The API description: an OpenAPI 3.1 document, generated from the operations' declarations. Request fields come from
+//! the reader that parses them, errors from the error type, and reply schemas are checked against every reply in the
+//! tests.
 
 mod about;
 #[cfg(test)]

@@ -40,7 +40,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// The device that a call's path names, with what belongs to it, guarded by `If-Match`.
+/// The device in the request's path with its related rows, guarded by `If-Match`.
 async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
     let id = request.http.path_id("device_id", "device", DeviceId::parse)?;
     let whole = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
@@ -48,7 +48,7 @@ async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<Devic
     Ok(whole)
 }
 
-/// The names of the users of these devices. One who is purged has none.
+/// Names of these devices' users; purged users are left out.
 pub(crate) async fn user_names(
     table: &Table,
     workspace: WorkspaceId,
@@ -64,7 +64,7 @@ fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
     Reply::ok_versioned(&views::Device::of(whole, request.now()), whole.device.version)
 }
 
-/// Changes the device that a call's path names by a rule, and shows it; what changes nothing commits nothing.
+/// Applies a rule to the device in the request's path, and returns the device. Commits nothing if nothing changes.
 async fn change(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -80,7 +80,7 @@ async fn change(
     .await
 }
 
-/// Commits what is to be changed of a device, if anything is. Answers with the device as it then is.
+/// Commits a change of a device, if there is one, and returns the device with its new version.
 pub(crate) async fn commit(
     table: &Table,
     details: DeviceDetails,
@@ -96,7 +96,7 @@ pub(crate) async fn commit(
     Ok(DeviceDetails { device, attachments: attached.or(details.attachments), ..details })
 }
 
-/// What an operation that gives such an order says of itself.
+/// OpenAPI documentation of an operation that sends a command of this kind.
 fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
     OperationDoc::new(summary)
         .detail(
@@ -109,7 +109,7 @@ fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
         .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
 
-/// Gives the order of a kind that a call asks for to the device that its path names, and shows the command.
+/// Queues the requested command of this kind for the device in the request's path, and returns the command.
 async fn order(state: &AppState, request: &AuthorizedRequest, kind: CommandKind) -> Result<Reply, Error> {
     let wanted = bodies::order(request, kind)?;
     let table = state.table()?;

@@ -1,9 +1,8 @@
-//! Exports: what the lists show, as comma-separated values (RFC 4180), in parts that follow one
-//! another by `Link` and are one file when put together.
+//! Exports: the lists as comma-separated values (RFC 4180), in parts that are linked by `Link` headers and form one
+//! file when joined.
 //!
-//! A part holds so many rows and bytes and no more, whatever is exported, so it is done well
-//! within what API Gateway waits for and takes, and needs no more memory for a million rows than
-//! for a thousand.
+//! Each part is limited in rows and bytes, so it stays within API Gateway's time and size limits, and memory use does
+//! not grow with the size of the export.
 
 pub mod export_devices;
 pub mod export_events;
@@ -22,16 +21,14 @@ use crate::description::{OperationDoc, schema_of};
 use crate::paging::{self, Paging};
 use crate::retry::retry_on_conflict;
 
-/// The most bytes of a part, but for one row that has more by itself: far below the 6 MB that
-/// Lambda gives back.
+/// Most bytes of a part, far below the 6 MB that Lambda may return. A single row may exceed it.
 const PART_BYTES: usize = 1024 * 1024;
-/// How many rows are read at once.
+/// Rows per read.
 const STEP: usize = 100;
-/// The most pages that a part reads. Of a narrow filter a part may be short, or empty, and the
-/// export still goes on.
+/// Most pages that one part reads. With a narrow filter a part may be short or empty although the export continues.
 const PAGES: usize = 10;
 
-/// What can be exported: its name, and each column with its place in what the list shows.
+/// What can be exported: its name, and each column with its JSON pointer into the list's view.
 struct ExportKind {
     name: &'static str,
     columns: &'static [(&'static str, &'static str)],
@@ -43,7 +40,7 @@ impl ExportKind {
     }
 }
 
-/// What an export says of itself; `filter` reads what the list can be narrowed by.
+/// OpenAPI documentation of an export; `filter` reads the list's filters.
 fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mut Fields)) -> OperationDoc {
     let query = |mut fields: Fields| {
         let _paging = paging::parameters(&mut fields, PART_ROWS);
@@ -63,22 +60,22 @@ fn doc(summary: &'static str, kind: &'static ExportKind, filter: impl FnOnce(&mu
         .refuses([DomainError::CursorInvalid])
 }
 
-/// What a call asks for.
+/// A request for a part of an export.
 struct ExportRequest<F> {
     kind: &'static ExportKind,
     paging: Paging,
     choice: Choice,
     filter: F,
-    /// The names of the filters that were given.
+    /// Names of the filters that were sent.
     filters: Vec<String>,
 }
 
-/// The parameters that are no filters.
+/// The parameters that are not filters.
 const OWN: [&str; 4] = ["limit", "cursor", "columns", "ids"];
 
 impl<F> ExportRequest<F> {
-    /// Reads a query: `columns`, and `ids` or the filters of the list. A parameter that is not
-    /// known is a fault, since a filter that was misspelled would let everything out.
+    /// Reads a query: `columns`, and `ids` or the list's filters. Unknown parameters are refused, since a misspelled
+    /// filter would export everything.
     fn read(
         request: &AuthorizedRequest,
         kind: &'static ExportKind,
@@ -103,7 +100,7 @@ impl<F> ExportRequest<F> {
         Ok(Self { kind, paging, choice, filter, filters })
     }
 
-    /// The identifiers that were named.
+    /// The requested identifiers, if `ids` was sent.
     fn ids<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         self.choice.ids.as_ref().map(|ids| ids.iter().filter_map(|id| parse(id)).collect())
     }
@@ -119,7 +116,7 @@ impl<F> ExportRequest<F> {
             .collect()
     }
 
-    /// Answers with a part of things that were named: all of them, since they are few.
+    /// Replies with all rows requested by `ids`, in one part.
     async fn named(&self, table: &Table, request: &AuthorizedRequest, views: &[Value]) -> Result<Reply, Error> {
         let mut part = ExportPart::begin(self)?;
         for view in views {
@@ -128,7 +125,7 @@ impl<F> ExportRequest<F> {
         self.reply(table, request, part.text, None).await
     }
 
-    /// Answers with a part of what a filter finds. `fetch` gives pages of what the list shows.
+    /// Replies with the next part of the rows that match the filter. `fetch` returns pages of the list's views.
     async fn part<Fut>(
         &self,
         table: &Table,
@@ -148,7 +145,7 @@ impl<F> ExportRequest<F> {
                 if fitting == 0 && part.rows > 0 {
                     break;
                 }
-                // So many are asked for once more, which also tells where the next part begins.
+                // Read again with only the rows that fit, to get the position where the next part starts.
                 page = fetch(fitting.max(1), position).await?;
                 position = part.take(self, page)?;
                 break;
@@ -161,7 +158,7 @@ impl<F> ExportRequest<F> {
         self.reply(table, request, part.text, position).await
     }
 
-    /// The reply, once it is recorded.
+    /// The reply. The export is recorded first.
     async fn reply(
         &self,
         table: &Table,
@@ -185,7 +182,7 @@ impl<F> ExportRequest<F> {
         Ok(reply)
     }
 
-    /// Where the next part is, relative to this one.
+    /// URL of the next part, relative to this one.
     fn next(&self, request: &AuthorizedRequest, position: &Position) -> Result<String, DomainError> {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut pairs = request.http.query_pairs()?;
@@ -202,8 +199,7 @@ fn header(reply: &mut Reply, name: &'static str, value: &str) -> Result<(), Erro
     Ok(())
 }
 
-/// What a list shows, as the text of a cell: who did something by kind and identifier, several
-/// words with spaces between them.
+/// The text of a cell: an actor as `type:id`, a list as words separated by spaces.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -218,21 +214,21 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// A part in the making.
+/// A part under construction.
 struct ExportPart {
     text: Vec<u8>,
     rows: usize,
 }
 
 impl ExportPart {
-    /// An empty part; the first one of an export begins with the line of names.
+    /// An empty part; the first part of an export starts with the header row.
     fn begin<F>(wanted: &ExportRequest<F>) -> Result<Self, Error> {
         let first = wanted.paging.start.is_none();
         let text = if first { line(&wanted.choice.columns)? } else { Vec::new() };
         Ok(Self { text, rows: 0 })
     }
 
-    /// How many of these rows there is still room for.
+    /// How many of these rows still fit.
     fn fitting<F>(&self, wanted: &ExportRequest<F>, views: &[Value]) -> Result<usize, Error> {
         let mut length = self.text.len();
         for (at, view) in views.iter().enumerate() {
@@ -244,7 +240,7 @@ impl ExportPart {
         Ok(views.len())
     }
 
-    /// Takes a page in, and says where it ends.
+    /// Appends a page, and returns the position after it.
     fn take<F>(&mut self, wanted: &ExportRequest<F>, page: Page<Value>) -> Result<Option<Position>, Error> {
         for view in &page.items {
             self.write(&wanted.cells(view))?;

@@ -1,4 +1,4 @@
-//! Creating calls, each made once however often it is sent with the same `Idempotency-Key`.
+//! Creating requests that have one effect however often they are sent with the same `Idempotency-Key`.
 
 use aws::store::idempotency::{IdempotencyRow, idempotency_pk};
 use aws::{Commit, Table};
@@ -10,27 +10,27 @@ use domain::secret::Hash;
 use crate::authenticated::Authenticated;
 use crate::retry::retry_on_conflict;
 
-/// A creating call, which is made once however often it is sent with the same `Idempotency-Key`.
+/// The `Idempotency-Key` of a creating request with the hash of its path and body; empty if none was sent.
 #[derive(Debug)]
 pub(crate) struct IdempotencyKey(Option<(String, Hash)>);
 
-/// What is known of a creating call.
+/// What is known of a creating request.
 #[derive(Debug)]
 pub(crate) enum IdempotencyOutcome {
-    /// It was made before, and has made what has this identifier.
+    /// It was handled before, and created the object with this identifier.
     Made(String),
-    /// It is new, or was forgotten since.
+    /// It is new, or its record has expired.
     New {
-        /// True if its row is still there.
+        /// True if an expired record must be replaced.
         forgotten: bool,
     },
 }
 
 impl IdempotencyKey {
-    /// Reads the header. Without it, a call that is sent again is another call.
+    /// Reads the header. Without it, a repeated request counts as a new one.
     ///
     /// # Errors
-    /// A fault of the header.
+    /// `Invalid` if the header is malformed.
     pub fn of(request: &impl Authenticated) -> Result<Self, DomainError> {
         const HEADER: &str = "idempotency-key";
         let http = request.http();
@@ -40,12 +40,12 @@ impl IdempotencyKey {
         let sent = http.header(HEADER).unwrap_or_default();
         let key = IDEMPOTENCY_KEY.read(sent).map_err(|(code, detail)| DomainError::field(HEADER, code, detail))?;
         let pk = idempotency_pk(request.scope(), &request.principal(), http.operation, &key);
-        // The path counts as well: the same body for another user is another call.
+        // The path counts as well: the same body for another user is another request.
         let body = format!("{}|{}", http.raw_path, http.body_hash().as_str());
         Ok(Self(Some((pk, Hash::of(body)))))
     }
 
-    /// What is known of the call.
+    /// Looks for an earlier request with the same key.
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
@@ -59,8 +59,8 @@ impl IdempotencyKey {
         Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
     }
 
-    /// Does something as [`retry_on_conflict`] does. Where it is refused, the same call may have come first by another way at
-    /// the same time, and have taken what was free: then what that one has made is the answer.
+    /// As [`retry_on_conflict`]. If the attempt is refused, a concurrent request with the same key may have caused
+    /// that; if so, `attempt` runs again and finds that request's result.
     ///
     /// # Errors
     /// As [`retry_on_conflict`].
@@ -81,7 +81,7 @@ impl IdempotencyKey {
         answer
     }
 
-    /// Remembers the call in the commit that does what it asks.
+    /// Adds the request's record to the commit that creates its object.
     pub fn remember(&self, commit: Commit, request: &impl Authenticated, made: &str, forgotten: bool) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {
             return commit;

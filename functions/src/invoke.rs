@@ -1,4 +1,4 @@
-//! What Lambda does with an event: from its JSON to the operation, and back.
+//! Handles a Lambda event: from its JSON to the operation, and back.
 
 use std::panic::AssertUnwindSafe;
 
@@ -16,12 +16,12 @@ use crate::pages::not_found;
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Runs an operation on an event: of an HTTP API (payload format 2.0) for those with a route, of
-/// its own trigger for the others. `deadline` is when Lambda would end the run.
+/// Runs an operation on an event: an HTTP API event (payload format 2.0) for operations with a route, else the event of
+/// its trigger. `deadline` is when Lambda would end the run.
 ///
 /// # Errors
-/// What makes Lambda try the event again, or count it as failed. An operation with a route never
-/// fails: whatever goes wrong is told in its reply.
+/// An error makes Lambda retry the event, or count it as failed. An operation with a route never fails: every error
+/// becomes a reply.
 pub async fn invoke(
     operation: &'static Operation,
     state: &AppState,
@@ -74,7 +74,7 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
             operation.error_format.reply(&failure, &request_id)
         })
     };
-    // A panic is a fault of ours like any other: this request fails, the next one is served.
+    // A panic is an internal error: this request fails, and the next one is served.
     let reply = match AssertUnwindSafe(told).catch_unwind().await {
         Ok(reply) => reply,
         Err(_) => {
@@ -102,7 +102,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
-        // Seam's alone, whose protocol takes what it does not know.
+        // Only for Seam, whose protocol ignores unknown input.
         Entry::AdminAnywhere(permission, run) => {
             run(
                 state,
@@ -128,7 +128,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
     }
 }
 
-/// The request of a caller whose credential is valid now.
+/// Authenticates the caller.
 async fn authenticated(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
     let callers = state.callers(request.id_source.now)?;
     authenticate(request, state.settings.issuer.as_ref(), &callers).await

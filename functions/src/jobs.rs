@@ -1,7 +1,7 @@
 //! Jobs: one action on many users or devices.
 //!
-//! A call that names its things does them before it answers; one over a filter begins, and the
-//! schedule goes on. Both are the same job, so either goes on where it was stopped.
+//! A request with `ids` is done before the reply. One with a filter only starts, and the schedule continues it. Both
+//! are the same kind of job, so an interrupted one is continued too.
 
 pub mod bulk_devices;
 pub mod bulk_users;
@@ -27,7 +27,7 @@ use crate::state::AppState;
 
 pub(crate) use ordered::{BulkAction, BulkOperation, begin_with};
 
-/// A job, as it is now.
+/// The current state of a job.
 ///
 /// # Errors
 /// `NotFound`.
@@ -35,12 +35,12 @@ pub(crate) async fn load(table: &Table, workspace: WorkspaceId, id: JobId) -> Re
     Ok(table.job(workspace, id).await?.ok_or(DomainError::NotFound("job"))?)
 }
 
-/// The job that a call has begun before, by what is remembered of it.
+/// The job that an earlier request with the same `Idempotency-Key` started.
 pub(crate) async fn load_begun(table: &Table, request: &AuthorizedRequest, made: &str) -> Result<Job, Error> {
     load(table, request.workspace(), JobId::parse(made).ok_or(DomainError::NotFound("job"))?).await
 }
 
-/// Commits what becomes of a job. Answers with the job as it then is.
+/// Commits a change of a job, and returns the job with its new version.
 ///
 /// # Errors
 /// See [`Table::commit`].
@@ -49,16 +49,16 @@ pub(crate) async fn commit(table: &Table, job: &Job, change: ChangeSet, context:
     Ok(committed.with_new_version(change.job.map_or_else(|| job.clone(), |job| job.after)))
 }
 
-/// How long a call works on the job that it has begun: it answers well before API Gateway gives up, after 30 seconds.
+/// How long a request works on the job that it started, well below API Gateway's limit of 30 seconds.
 const ANSWER_WITHIN: Duration = Duration::seconds(20);
 
-/// Until when a call works on the job that it has begun.
+/// Deadline for work within the request that started the job.
 pub(crate) fn deadline_of_answer(state: &AppState, request: &AuthorizedRequest) -> Deadline {
     Deadline::new(state.clock().clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN))
 }
 
-/// What a call answers that has begun a job and worked on it. That something could not be reached is no failure of the
-/// call: the job is there, and the schedule goes on with it.
+/// The job to return after the request worked on it. An unavailable service is not an error here: the job exists, and
+/// the schedule continues it.
 pub(crate) fn or_leave_to_schedule(begun: Job, worked: Result<Job, Error>) -> Result<Job, Error> {
     match worked {
         Err(failure @ Error::Unavailable { .. }) => {

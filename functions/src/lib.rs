@@ -1,8 +1,7 @@
-//! Every operation of Handset. The files are the table of contents: one for each operation, which
-//! is one Lambda.
+//! Every operation of Handset. Each has its own file and is one Lambda function.
 //!
-//! Invariant: an operation reads, lets `domain` decide, and commits. It holds no rule of its own,
-//! and touches no more than its signature names.
+//! Invariant: an operation reads, lets `domain` decide, and commits. It contains no business rules, and uses only what
+//! its signature names.
 
 pub mod access;
 mod actors;

@@ -1,4 +1,4 @@
-//! The program that every Lambda runs: `_HANDLER` says which operation this process is.
+//! The program of every Lambda function: `_HANDLER` names the operation of this process.
 
 use std::error::Error;
 

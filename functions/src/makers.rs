@@ -1,5 +1,5 @@
-//! What whoever made something may do today: work that goes on without them goes on in their name, and only as
-//! long as they could do it themselves.
+//! Current permissions of makers: work that continues after a request runs in the name of the person or key that
+//! started it, and only while they hold the permissions for it.
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
@@ -9,11 +9,12 @@ use domain::rules::access::Caller;
 use domain::{Time, WorkspaceId};
 use lambda::AuthorizedRequest;
 
-/// A commit that makes what outlasts its call, in the name of a member. Their version goes up with it, so that it
-/// and their removal, which is shown all that they have made, never pass each other by.
+/// For a commit that creates something which outlasts the request, such as a key or webhook: if the caller is a member,
+/// it increases the member's version. Removing a member lists everything that they made, so a concurrent removal then
+/// conflicts.
 ///
 /// # Errors
-/// `CredentialInvalid` if they are removed already; those of the reads.
+/// `CredentialInvalid` if the member is removed already; those of the reads.
 pub(crate) async fn while_a_member(
     table: &Table,
     request: &AuthorizedRequest,
@@ -26,8 +27,8 @@ pub(crate) async fn while_a_member(
     Ok(commit.bump_version(&member, &member))
 }
 
-/// What a maker may do now: nothing by a key or a token that is over, and nothing as a member who was removed.
-/// Handset itself, and what acts by its own code, may do everything that it does.
+/// Current permissions of a maker: none for an expired or revoked key or token, or a removed member; all for Handset
+/// itself, devices, invitations and deployments.
 ///
 /// # Errors
 /// Those of the reads.
@@ -53,7 +54,7 @@ pub(crate) async fn permissions_now(
         Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {
             Permission::ALL.iter().copied().collect()
         }
-        // What they began goes on with the release that knows who they are.
+        // Work of an unknown kind of maker waits for a release that knows it.
         Actor::Unknown(..) => return Err(Error::unavailable("the maker", "another release knows who it is")),
     })
 }

@@ -1,4 +1,4 @@
-//! What an operation is: its name, who may call it, where, by which handler, and what it says of itself.
+//! The definition of an operation: its name, access, routes, handler and documentation.
 
 use std::fmt;
 
@@ -13,48 +13,48 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// A handler of requests of one kind, such as those of a caller who has been let in.
+/// A handler of one kind of request, such as an authorized one.
 pub type Handler<R, T = Reply> = for<'a> fn(&'a AppState, R) -> BoxFuture<'a, Result<T, Error>>;
 
-/// Who may call an operation, with the handler that takes their requests.
+/// Who may call an operation, with the matching handler.
 #[derive(Clone, Copy)]
 pub enum Entry {
-    /// A key or a member with a permission.
+    /// A key or member with this permission.
     Admin(Permission, Handler<AuthorizedRequest>),
-    /// A key or a member with any of these permissions, which the handler looks at more closely.
+    /// A key or member with any of these permissions; the handler checks further.
     AnyAdmin(&'static [Permission], Handler<AuthorizedRequest>),
-    /// A key or a member with a permission in the workspace that they name, or in any if they name none.
+    /// A key or member with this permission in the workspace that they name, or in any of theirs if they name none.
     AdminAnywhere(Permission, Handler<MultiWorkspaceRequest>),
-    /// A member who has signed in, for themselves.
+    /// A signed-in member, acting for themselves.
     Person(Handler<PersonRequest>),
-    /// Anyone who has signed in, for themselves, before they are a member of any workspace.
+    /// A signed-in person, even without a membership, acting for themselves.
     SignedIn(Handler<PersonRequest>),
-    /// A device, by its own credential.
+    /// A device, with its own credential.
     Device(Handler<Request>),
-    /// Whoever has a code.
+    /// The holder of an invitation or deployment code.
     Code(Handler<Request>),
     /// Anyone.
     Public(Handler<Request>),
-    /// AWS alone: a queue, a stream, a schedule, or the operator.
+    /// AWS only: a queue, stream, schedule or the operator.
     Internal(Handler<Run, Value>),
 }
 
-/// An operation: one Lambda.
+/// An operation: one Lambda function.
 pub struct Operation {
-    /// Its name: that of its file, of its function in `template.yaml` and of its `operationId`.
+    /// Name of its file, its function in `template.yaml` and its `operationId`.
     pub name: &'static str,
     /// Who may call it, and its handler.
     pub entry: Entry,
-    /// Where it is called: a method and a path each, such as `GET /devices/{device_id}`. GET takes HEAD too; ANY takes
-    /// every method, and the handler tells them apart.
+    /// Its routes: a method and a path each, such as `GET /devices/{device_id}`. GET includes HEAD; ANY stands for
+    /// every method, and the handler distinguishes them.
     pub routes: &'static [&'static str],
-    /// The shape of its errors.
+    /// The format of its errors.
     pub error_format: ErrorFormat,
     /// True if it reads a query.
     pub reads_query: bool,
     /// True if it reads a body.
     pub reads_body: bool,
-    /// What it says of itself. The published description is made from it by a test, so the program holds none.
+    /// Its OpenAPI documentation, compiled for tests only: a test generates the published description from it.
     #[cfg(test)]
     pub doc: Option<fn() -> OperationDoc>,
 }
@@ -158,25 +158,24 @@ impl Operation {
         }
     }
 
-    /// Its routes, each as its method and its path.
+    /// Its routes, split into method and path.
     pub fn routes_by_part(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.routes.iter().filter_map(|route| route.split_once(' '))
     }
 
-    /// True if it refuses parameters and fields that it does not know: a misspelled one of an admin or a program must
-    /// not be ignored. Phones are older and newer than this release, and the protocols of Seam and of SCIM have rules
-    /// of their own.
+    /// True if it refuses unknown parameters and fields, since a misspelled one of an admin or a program must not be
+    /// ignored. Phones may run older or newer releases, and Seam and SCIM have their own rules.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         let native = self.error_format == ErrorFormat::Problem;
         native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn)
     }
 
-    /// Refuses a query or a body that a strict operation does not read at all. In one that it reads, the handler
-    /// refuses what it does not know.
+    /// Refuses a query or body that a strict operation does not read at all. Where it reads one, the handler refuses
+    /// unknown fields.
     ///
     /// # Errors
-    /// A fault of each parameter or field; those of [`Request::body`].
+    /// `Invalid` with each parameter or field; those of [`Request::body`].
     pub(crate) fn refuse_unread_input(&self, request: &Request) -> Result<(), DomainError> {
         if !self.is_strict() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Every operation, in one table: its name, who may call it, its handler, its routes, its errors' shape and its
-//! documentation. A handler that is not in it does not exist, and a test holds it against `template.yaml`.
+//! The table of all operations: name, access, handler, routes, error format and documentation. A handler that is
+//! missing here is not reachable; a test compares the table with `template.yaml`.
 
 use domain::permission::Permission as P;
 use lambda::ErrorFormat;
@@ -10,7 +10,7 @@ use crate::{
     access, deployments, devices, exports, jobs, pages, profiles, scim, seam, sources, triggers, users, webhooks,
 };
 
-/// The operation of a name.
+/// The operation with this name.
 #[must_use]
 pub fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)

@@ -13,25 +13,25 @@ use crate::actors::name_actors;
 use crate::authenticated::Authenticated;
 use crate::views::List;
 
-/// The most items of a page.
+/// Most items of a page.
 const LIMIT_MOST: i64 = 100;
 const LIMIT_DEFAULT: i64 = 50;
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug)]
 pub(crate) struct Paging {
-    /// How many items.
+    /// Most items to return.
     pub limit: usize,
-    /// From where on.
+    /// Position to continue after; `None` for the first page.
     pub start: Option<Position>,
     scope: String,
 }
 
 impl Paging {
-    /// Reads the parameters of a page beside those of the list itself; `read` takes these.
+    /// Reads the paging parameters; `read` reads the list's own parameters.
     ///
     /// # Errors
-    /// Every fault of the query; `CursorInvalid`.
+    /// Every invalid query parameter; `CursorInvalid`.
     pub fn read<T>(
         request: &impl Authenticated,
         read: impl FnOnce(&mut Fields) -> T,
@@ -39,10 +39,10 @@ impl Paging {
         Self::read_within(request, LIMITS, LIMIT_DEFAULT, read)
     }
 
-    /// The same, with other bounds of how many items a page has.
+    /// As [`Paging::read`], with other limits and another default for `limit`.
     ///
     /// # Errors
-    /// Every fault of the query; `CursorInvalid`.
+    /// Every invalid query parameter; `CursorInvalid`.
     pub fn read_within<T>(
         request: &impl Authenticated,
         (least, most): (i64, i64),
@@ -62,15 +62,15 @@ impl Paging {
         Ok((Self { limit, start: start.transpose()?, scope }, filter))
     }
 
-    /// The reply of a page.
+    /// The reply with a page.
     pub fn reply<'p, T, V: Serialize>(&self, page: &'p Page<T>, view: impl Fn(&'p T) -> V) -> Reply {
         self.list(page, page.items.iter().map(view).collect())
     }
 
-    /// The same, with the names of those who did what is shown.
+    /// As [`Paging::reply`], with the names of actors.
     ///
     /// # Errors
-    /// As reading rows.
+    /// Those of the reads.
     pub async fn reply_named<'p, T, V: Serialize>(
         &self,
         table: &Table,
@@ -85,7 +85,7 @@ impl Paging {
         Reply::ok(&List { items, next_cursor: self.next(page) })
     }
 
-    /// The cursor of the page after this one.
+    /// The cursor of the next page; `None` after the last.
     pub fn next<T>(&self, page: &Page<T>) -> Option<String> {
         page.next.as_ref().map(|position| self.cursor(position))
     }
@@ -101,10 +101,10 @@ pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Opt
     (fields.integer("limit", least, most), fields.value_with_schema("cursor", || json!({"type": "string"})))
 }
 
-/// How many items a page has at least and at most.
+/// Least and most items of a page.
 pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
-/// A cursor belongs to a workspace, or to a person, a list and its filters; how many items a page has may change.
+/// What a cursor is valid for: the workspace or person, the list and its filters. `limit` may change between pages.
 fn scope(request: &impl Authenticated) -> Result<String, DomainError> {
     let mut pairs = request.http().query_pairs()?;
     pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());

@@ -14,7 +14,7 @@ use domain::models::workspace::Workspace;
 use domain::{ProfileId, WorkspaceId};
 use lambda::AuthorizedRequest;
 
-/// The profile that a call's path names, guarded by `If-Match`.
+/// The profile in the request's path, guarded by `If-Match`.
 async fn load_profile(table: &Table, request: &AuthorizedRequest) -> Result<Profile, Error> {
     let id = request.http.path_id("profile_id", "profile", ProfileId::parse)?;
     let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
@@ -22,13 +22,12 @@ async fn load_profile(table: &Table, request: &AuthorizedRequest) -> Result<Prof
     Ok(profile)
 }
 
-/// The caller's workspace, whose row names the default.
+/// The caller's workspace, whose row names the default profile.
 async fn workspace(table: &Table, request: &AuthorizedRequest) -> Result<Workspace, Error> {
     Ok(table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?)
 }
 
-/// The profile that is no longer the default once another is: it shows differently, so its version
-/// goes up as well.
+/// The profile that stops being the default. What is shown of it changes, so its version increases too.
 async fn displaced(table: &Table, before: &Workspace, after: &Workspace) -> Result<Option<Profile>, Error> {
     match before.default_profile_id {
         Some(id) if after.default_profile_id != Some(id) => table.profile(before.workspace_id, id).await,
@@ -36,18 +35,18 @@ async fn displaced(table: &Table, before: &Workspace, after: &Workspace) -> Resu
     }
 }
 
-/// A profile that a user is to be given, and when it was given to anybody last.
+/// A profile to assign to a user, with the record of its latest assignment.
 pub(crate) struct ProfileToGive {
     /// The profile.
     pub profile: Profile,
-    /// The note of when it was given.
+    /// Its latest assignment to any user.
     pub given: Option<ProfileAssignment>,
 }
 
-/// The profile that a user is to be given, if a call names one.
+/// The profile to assign to a user, if the request names one.
 ///
 /// # Errors
-/// A fault of `profile_id` if it is not there.
+/// `Invalid` for `profile_id` if there is no such profile.
 pub(crate) async fn find_profile_to_give(
     table: &Table,
     workspace: WorkspaceId,
@@ -62,7 +61,7 @@ pub(crate) async fn find_profile_to_give(
     }
 }
 
-/// The profile that holds for a user.
+/// The profile that applies to a user: their own, or the workspace's default.
 pub(crate) async fn profile_of(table: &Table, user: &User) -> Result<Option<Profile>, Error> {
     let default = match user.client.profile_id {
         Some(_) => None,

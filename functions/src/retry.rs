@@ -1,15 +1,15 @@
-//! Starting over when another change came first.
+//! Retries after concurrent changes.
 
 use aws::Table;
 use domain::error::Error;
 
-/// How often an operation starts over from its reads: with the waits between, some five seconds.
+/// Most attempts of an operation; with the waits between, they take about five seconds.
 const ATTEMPTS: u32 = 14;
 
-/// Does something until no other change comes first, starting over from its reads each time.
+/// Repeats an attempt, from its reads, while it fails with `Conflict`.
 ///
 /// # Errors
-/// `Unavailable` if others keep coming first; else what the attempt answers.
+/// `Unavailable` if the conflicts continue; else those of the attempt.
 pub(crate) async fn retry_on_conflict<T, F>(table: &Table, mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,

@@ -1,5 +1,5 @@
-//! SCIM 2.0, by which identity providers drive the users: one operation for all of it, since its
-//! callers know one address and one credential.
+//! SCIM 2.0, through which identity providers manage users. All of it is one operation, since clients know one URL and
+//! one credential.
 
 mod discovery;
 mod listing;
@@ -17,7 +17,7 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-/// A body, with `schema` among its `schemas` if it names any.
+/// A body. If it has `schemas`, they must contain `schema`.
 fn body(request: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
     let syntax = |detail: &str| DomainError::Scim(ScimType::InvalidSyntax, detail.to_owned());
     let object = || syntax("The body must be a JSON object in which no name stands twice.");
@@ -34,12 +34,12 @@ fn body(request: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>,
     }
 }
 
-/// What of a user the caller wants to see.
+/// The attributes of a user that the caller asks for.
 fn projection(request: &AuthorizedRequest) -> Result<Projection, DomainError> {
     Projection::read(request.http.query()?)
 }
 
-/// The user that a path names.
+/// The user with an identifier from the path.
 async fn found(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
     let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
     Ok(table.scim_user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?)
@@ -51,7 +51,7 @@ fn shown(status: StatusCode, person: &ScimUserRecord, projection: &Projection, b
     tagged(lambda::scim::json(status, &document), person)
 }
 
-/// A reply with the version of a user.
+/// Adds a user's version to a reply, as its `ETag`.
 fn tagged(mut reply: Reply, person: &ScimUserRecord) -> Reply {
     with(&mut reply, "etag", &version_tag(person.user.version));
     reply
@@ -63,7 +63,7 @@ fn with(reply: &mut Reply, name: &'static str, value: &str) {
     }
 }
 
-/// True if a header names a user's version; `None` if it is not there.
+/// True if a header matches a user's version; `None` without the header.
 fn names_version(request: &AuthorizedRequest, header: &str, person: &ScimUserRecord) -> Option<bool> {
     let named = request.http.headers.get(header)?.to_str().unwrap_or_default();
     let current = format!("\"{}\"", person.user.version);

@@ -1,5 +1,5 @@
-//! Seam's phones API: its own published clients drive Handset by it. Each resource is one
-//! operation; what it does is done by the same rules as everywhere else, and said in Seam's words.
+//! Seam's phones API, so that Seam's published clients work with Handset. Each resource is one operation; it applies
+//! the same rules as the rest of the API, and answers in Seam's format.
 
 mod paging;
 pub mod seam_devices;
@@ -28,16 +28,16 @@ use serde_json::{Value, json};
 use self::views::SeamViewContext;
 use crate::users::changes::UserPlan;
 
-/// The verbs that current and older clients use between them, each with how a refusal names them.
+/// The methods that current and older clients use for a kind of call.
 #[derive(Clone, Copy, Debug)]
 enum Verbs {
-    /// To read.
+    /// Reads.
     GetPost,
-    /// To make.
+    /// Creates.
     Post,
-    /// To change.
+    /// Changes.
     PatchPost,
-    /// To end.
+    /// Deletes.
     DeletePost,
 }
 
@@ -51,12 +51,12 @@ impl Verbs {
         }
     }
 
-    /// The parameters of a call that uses one of them.
+    /// The parameters of a request that uses one of these methods.
     fn parameters(self, request: &AuthorizedRequest) -> Result<Fields, DomainError> {
         self.parameters_of(&request.http)
     }
 
-    /// The parameters of a request that uses one of them.
+    /// As [`Verbs::parameters`], for a request without an authorized caller.
     fn parameters_of(self, request: &Request) -> Result<Fields, DomainError> {
         if self.named().split(',').any(|verb| request.method.as_str() == verb) {
             lambda::seam::parameters(request)
@@ -66,7 +66,8 @@ impl Verbs {
     }
 }
 
-/// What a webhook is told of an event: the end of a phone, if it names both, in Seam's words with all of our own beside.
+/// The payload of an event for a webhook, in Seam's format. For a phone's deactivation, a webhook that subscribes to
+/// Seam's event type and to ours also gets all of our fields.
 pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
     let name = webhook.name_of(event);
     let mut told = views::event(event, name);
@@ -81,60 +82,60 @@ pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
     told
 }
 
-/// The part of the path after the resource's own name.
+/// The path after the resource's name.
 fn route<'a>(request: &'a AuthorizedRequest, resource: &str) -> &'a str {
     route_of(&request.http, resource)
 }
 
-/// The same, of a request.
+/// As [`route`], for a request without an authorized caller.
 fn route_of<'a>(request: &'a Request, resource: &str) -> &'a str {
     let path = request.raw_path.trim_matches('/');
     path.strip_prefix(resource).map(|path| path.trim_matches('/')).unwrap_or_default()
 }
 
-/// True for what Seam calls a phone, while it is there.
+/// True for a phone in Seam's sense that is not deleted.
 fn is_phone(device: &Device) -> bool {
     device.deleted.is_none() && device.platform.is_phone()
 }
 
-/// Reads an identifier in capitals or not (RFC 9562, section 4).
+/// Accepts an identifier in upper case too (RFC 9562, section 4).
 fn any_case<T>(parse: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<T> {
     move |text| parse(&text.to_ascii_lowercase())
 }
 
-/// An identifier that must be there.
+/// A required identifier.
 fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     fields.require(name);
     fields.id(name, any_case(parse))
 }
 
-/// What is faulty of the parameters, or else a value that must have been read from them.
+/// The value read from the parameters, or every invalid parameter.
 fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
     fields.finish().map_err(DomainError::Invalid)?;
     read.ok_or(DomainError::Invalid(Vec::new()))
 }
 
-/// The phone of an identifier, deleted ones too.
+/// The phone with this identifier, even if it is deleted.
 async fn phone(table: &Table, request: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
     let whole = table.device_details(request.workspace(), id).await?;
     let whole = whole.filter(|whole| whole.device.platform.is_phone());
     Ok(whole.ok_or(DomainError::NotFound("device"))?)
 }
 
-/// The phone that `device_id` names, if it is there.
+/// The phone that `device_id` names, unless it is deleted.
 async fn phone_there(table: &Table, request: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let whole = phone(table, request, whole(fields, id)?).await?;
     if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
 }
 
-/// What the workspace has settled.
+/// The workspace's settings.
 async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<Settings, Error> {
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
 
-/// A list in one reply, since Seam's clients know no pages of it.
+/// A list in one reply, since Seam's clients do not page through it.
 #[derive(Debug, Default)]
 struct Listing {
     items: Vec<Value>,
@@ -142,10 +143,10 @@ struct Listing {
 }
 
 impl Listing {
-    /// Takes one more.
+    /// Appends an item.
     ///
     /// # Errors
-    /// A fault if the reply would be larger than a reply may be.
+    /// `Invalid` if the reply would become too large.
     fn push(&mut self, item: Value) -> Result<(), DomainError> {
         self.bytes += wire_size(&item.to_string()) + 1;
         if self.bytes > LIST_BODY_LIMIT {
@@ -160,7 +161,7 @@ fn too_many() -> DomainError {
     DomainError::field("", "too_many", "The list is longer than a reply may be; ask for less of it by a filter")
 }
 
-/// Adds those of some devices that are phones to a list, in their order.
+/// Appends those of the devices that are phones, in their order.
 async fn list_phones(
     table: &Table,
     request: &AuthorizedRequest,
@@ -182,13 +183,13 @@ async fn list_phones(
     Ok(())
 }
 
-/// The most devices that one call looks at.
+/// Most devices that one call reads.
 const LOOK_MOST: usize = 20_000;
 
-/// Adds all phones of the workspace to a list, the newest first.
+/// Appends all phones of the workspace, newest first.
 ///
 /// # Errors
-/// A fault if there are more than [`LOOK_MOST`].
+/// `Invalid` if there are more than [`LOOK_MOST`].
 async fn list_all_phones(
     table: &Table,
     request: &AuthorizedRequest,
@@ -209,15 +210,15 @@ async fn list_all_phones(
     Err(too_many().into())
 }
 
-/// How many phones are read at once.
+/// Devices per read.
 const PAGE: usize = 100;
 
-/// Which devices are there.
+/// Filter for devices that are not deleted.
 fn there() -> DeviceFilter {
     DeviceFilter { status: Some(Status::Active), ..DeviceFilter::default() }
 }
 
-/// The reply of a change of a user, once it is made.
+/// Commits a change of a user, and replies.
 async fn done(table: &Table, plan: UserPlan) -> Result<Reply, Error> {
     if let Some(commit) = plan.commit() {
         table.commit(commit).await?;

@@ -1,5 +1,4 @@
-//! What an operation is told by its environment. `template.yaml` gives each the variables that it
-//! needs, and no others.
+//! Settings from environment variables. `template.yaml` gives each function only the variables that it needs.
 
 use std::fmt;
 
@@ -13,47 +12,47 @@ use domain::text::MOBILE;
 use lambda::Issuer;
 use thiserror::Error;
 
-/// What the environment says.
+/// Settings from the environment.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where AWS is.
+    /// The AWS region.
     pub region: String,
-    /// The rights that Lambda gives.
+    /// The credentials that Lambda provides.
     pub credentials: Credentials,
-    /// The tables, for those that touch them.
+    /// The tables, for functions that use them.
     pub tables: Option<TableNames>,
-    /// The topic `events`.
+    /// ARN of the topic `events`.
     pub events_topic: Option<String>,
-    /// The product's own address, without a slash at its end.
+    /// The product's URL, without a trailing slash.
     pub public_url: Option<String>,
-    /// The address that e-mails come from.
+    /// The default sender of e-mails.
     pub sender: Option<String>,
-    /// The senders that workspaces may use, the address above among them.
+    /// The senders that workspaces may use; the e-mail senders include [`Settings::sender`].
     pub senders: AllowedSenders,
-    /// SES's configuration set.
+    /// The SES configuration set.
     pub configuration_set: Option<String>,
     /// The SNS platform applications.
     pub applications: Applications,
     /// The issuer of admins' tokens.
     pub issuer: Option<Issuer>,
-    /// The app's links.
+    /// The app's identifiers and links.
     pub app: App,
-    /// What holds where a workspace has settled nothing.
+    /// Values for what a workspace has not set.
     pub defaults: Defaults,
-    /// The hosts of the pages that sources are read from; empty for any of the public internet.
+    /// Hosts from which sources may be fetched, in lower case; empty allows every public host.
     pub source_hosts: Vec<String>,
 }
 
-/// What holds where a workspace has settled nothing.
+/// Values for what a workspace has not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// How long deleted devices and users are kept.
     pub retention: Duration,
-    /// How long an invitation counts.
+    /// How long an invitation is valid.
     pub invitation_lifetime: Duration,
-    /// The address that e-mails come from, for those that show it.
+    /// The default sender of e-mails, for display.
     pub sender: Option<String>,
-    /// How many messages may go out, and to which numbers.
+    /// Daily message limits, and the allowed calling codes.
     pub messages: MessagePolicy,
 }
 
@@ -63,7 +62,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The SNS platform applications; a platform without one gets no pushes.
+/// ARNs of the SNS platform applications; a platform without one gets no pushes.
 #[derive(Clone, Debug, Default)]
 pub struct Applications {
     /// For iOS.
@@ -75,21 +74,21 @@ pub struct Applications {
 /// How phones find and open the app.
 #[derive(Clone, Debug, Default)]
 pub struct App {
-    /// Apple's name of the app: team and bundle.
+    /// Apple's app ID: team and bundle.
     pub ios_app_id: Option<String>,
-    /// Google's name of the app.
+    /// The Android package name.
     pub android_package: Option<String>,
     /// SHA-256 fingerprints of the certificates that sign the Android app.
     pub android_fingerprints: Vec<String>,
-    /// Where the iOS app is to be had.
+    /// URL of the iOS app in its store.
     pub ios_store: Option<String>,
-    /// Where the Android app is to be had.
+    /// URL of the Android app in its store.
     pub android_store: Option<String>,
-    /// The scheme of links that open the app.
+    /// The URL scheme that opens the app.
     pub scheme: String,
 }
 
-/// The environment is not as it must be.
+/// An environment variable is missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the environment variable {name} {fault}")]
 pub struct SettingsError {
@@ -98,10 +97,10 @@ pub struct SettingsError {
 }
 
 impl Settings {
-    /// Reads the settings. An empty variable is like one that is not set.
+    /// Reads the settings. An empty variable counts as not set.
     ///
     /// # Errors
-    /// The first variable that does not hold what it should.
+    /// The first variable that is missing or invalid.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let text = |name: &str| variable(name).filter(|value| !value.is_empty());
         let days = |name: &'static str, default: i64| match text(name).map(|value| value.parse::<i64>()) {
@@ -144,7 +143,7 @@ impl Settings {
             sender: text("SENDER"),
             senders: AllowedSenders {
                 email: text("SENDER").into_iter().chain(list("SENDERS")).collect(),
-                // Kept by workspaces without the spaces of a number.
+                // Workspaces store numbers without spaces.
                 sms: list("SMS_SENDERS").iter().map(|sender| MOBILE.read(sender).unwrap_or(sender.clone())).collect(),
             },
             configuration_set: text("CONFIGURATION_SET"),
@@ -176,7 +175,7 @@ impl Settings {
     }
 }
 
-/// True for how numbers begin: a calling code, or more digits to name a part of its numbers.
+/// True for a calling code such as `+44`, optionally with more digits to select part of its numbers.
 fn is_calling_code(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or_default();
     !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())

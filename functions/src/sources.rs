@@ -1,4 +1,4 @@
-//! Sources that users come from, and syncing with them.
+//! Sources of users, and syncing with them.
 
 pub mod create_source;
 pub mod delete_source;
@@ -18,10 +18,10 @@ use domain::models::source::DataSource;
 use domain::states::JobState;
 use lambda::AuthorizedRequest;
 
-/// How sources are read: what leads outside is made only once it is needed, since it reads the system's
-/// collection of authorities.
+/// How sources are fetched. The client is built only when needed, since that loads the system's certificate
+/// authorities.
 pub struct Fetcher<'a> {
-    /// Makes the way to their pages.
+    /// Builds the HTTP client.
     pub outside: &'a (dyn Fn() -> Result<EgressClient, Error> + Sync),
     /// See [`crate::settings::Settings::source_hosts`].
     pub hosts: &'a [String],
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Fetcher<'_> {
     }
 }
 
-/// The source that a call's path names, guarded by `If-Match`.
+/// The source in the request's path, guarded by `If-Match`.
 async fn load_source(table: &Table, request: &AuthorizedRequest) -> Result<DataSource, Error> {
     let id = request.http.path_id("source_id", "source", SourceId::parse)?;
     let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
@@ -41,7 +41,7 @@ async fn load_source(table: &Table, request: &AuthorizedRequest) -> Result<DataS
     Ok(source)
 }
 
-/// True if the source's last sync is still at work.
+/// True if the source's last sync is still running.
 pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<bool, Error> {
     let Some(id) = source.job_id else {
         return Ok(false);
@@ -50,8 +50,8 @@ pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<boo
     Ok(job.is_some_and(|job| job.state == JobState::Running))
 }
 
-/// Removes what is not needed any more. Whoever is ended in the middle leaves the rest to whoever comes
-/// next, or to its time to live.
+/// Deletes staged rows that are no longer needed. If the run ends early, a later run or the rows' time to live removes
+/// the rest.
 pub(crate) async fn clear(
     table: &Table,
     id_source: lambda::IdSource,

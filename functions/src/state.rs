@@ -1,4 +1,4 @@
-//! What an operation has at hand: built once, before its first event.
+//! The state of an operation's process, built once before its first event.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use crate::callers::{Callers, IssuerKeysCache};
 use crate::settings::Settings;
 use crate::triggers::send_message::MessageSender;
 
-/// The time, passed in so that a test can choose it.
+/// The clock, injected so that tests can set the time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
@@ -26,30 +26,30 @@ impl fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     pub fn system() -> Self {
         Self::from_fn(Arc::new(Utc::now))
     }
 
-    /// A clock that says what a function says.
+    /// A clock that returns what the function returns.
     #[must_use]
     pub fn from_fn(now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
         Self(now)
     }
 
-    /// The time.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }
 }
 
-/// What an operation has at hand.
+/// Settings and AWS clients of an operation.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// What its environment says.
+    /// Settings from the environment.
     pub settings: Settings,
     clock: Clock,
     issuer_keys: IssuerKeysCache,
@@ -63,7 +63,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Builds what the settings ask for.
+    /// Builds the clients that the settings call for.
     #[must_use]
     pub fn new(settings: Settings, clients: Clients, clock: Clock) -> Self {
         let sender = settings.sender.clone().zip(settings.configuration_set.clone());
@@ -81,8 +81,8 @@ impl AppState {
         }
     }
 
-    /// Opens the connection to the table by one cheap read, so that the first event does not wait
-    /// for it. That it fails is no reason not to start: the first event's own read will tell.
+    /// Opens the connection to the table with one cheap read, so that the first event need not wait for it. A failure
+    /// does not prevent the start; the first event's own read will report it.
     pub async fn open(&self) {
         if let Some(table) = &self.table
             && let Err(error) = table.issuer_keys().await
@@ -91,13 +91,13 @@ impl AppState {
         }
     }
 
-    /// The clock, for work that looks at it on its way.
+    /// The clock, for work that checks it repeatedly.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// A moment: now, and chance.
+    /// The current time, and a source of identifiers.
     #[must_use]
     pub fn id_source(&self) -> IdSource {
         IdSource::new(self.clock.now(), random)
@@ -111,7 +111,7 @@ impl AppState {
         needed(self.table.as_ref(), "TABLE")
     }
 
-    /// Where callers are looked up.
+    /// Looks callers up at a given time.
     ///
     /// # Errors
     /// `Internal` if the environment names no table.
@@ -128,7 +128,7 @@ impl AppState {
         needed(self.topic.as_ref(), "EVENTS_TOPIC_ARN")
     }
 
-    /// The mailer.
+    /// The client for e-mails.
     ///
     /// # Errors
     /// `Internal` if the environment names no sender.
@@ -136,48 +136,48 @@ impl AppState {
         needed(self.mailer.as_ref(), "SENDER")
     }
 
-    /// How messages go out.
+    /// The sender of messages.
     ///
     /// # Errors
-    /// `Internal` if the environment names no sender of e-mails or not the product's own address.
+    /// `Internal` if the environment names no e-mail sender or no product URL.
     pub fn post(&self) -> Result<MessageSender<'_>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
         let Settings { app, senders, defaults, .. } = &self.settings;
         Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
     }
 
-    /// The pusher, which is always there; a platform without an application gets no pushes.
+    /// The client for pushes. A platform without an application gets none.
     #[must_use]
     pub fn pusher(&self) -> &Pusher {
         &self.pusher
     }
 
-    /// The way to the pages of sources.
+    /// A client for fetching sources.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn outside(&self) -> Result<EgressClient, Error> {
         EgressClient::for_workspace_urls(&self.clients)
     }
 
-    /// The way to the pages of the issuer of admins' tokens.
+    /// A client for the pages of the issuer of admins' tokens.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn issuer_pages(&self) -> Result<EgressClient, Error> {
         EgressClient::for_issuer(&self.clients)
     }
 
-    /// How far webhooks lead.
+    /// The egress policy of webhooks.
     #[must_use]
     pub fn reach(&self) -> EgressPolicy {
         self.clients.webhooks()
     }
 
-    /// The way to webhooks, which is made when it is first needed, and keeps its connections.
+    /// The client for webhooks, built on first use; it keeps its connections.
     ///
     /// # Errors
-    /// `Internal` if the system's collection of authorities cannot be used.
+    /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn webhooks(&self) -> Result<&EgressClient, Error> {
         match self.webhooks.get() {
             Some(outside) => Ok(outside),
@@ -188,10 +188,10 @@ impl AppState {
         }
     }
 
-    /// The product's own address.
+    /// The product's URL.
     ///
     /// # Errors
-    /// `Internal` if the environment does not tell it.
+    /// `Internal` if the environment does not name it.
     pub fn public_url(&self) -> Result<&str, Error> {
         needed(self.settings.public_url.as_deref(), "PUBLIC_URL")
     }
@@ -202,6 +202,6 @@ fn needed<T>(value: Option<T>, name: &'static str) -> Result<T, Error> {
 }
 
 fn random(bytes: &mut [u8]) {
-    // A machine without a source of randomness cannot make a credential: better to end this run.
+    // Without randomness no credential can be created safely, so the run ends.
     getrandom::fill(bytes).expect("the system gives random bytes");
 }

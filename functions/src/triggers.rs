@@ -1,4 +1,4 @@
-//! What AWS sets off: the table's stream, topics, a queue, and schedules.
+//! Operations that AWS triggers: the table's stream, topics, a queue, and schedules.
 
 pub mod deliver_webhook;
 mod deployment_mail;
@@ -32,25 +32,25 @@ use serde_json::{Value, json};
 use crate::deadline::Deadline;
 use crate::state::Clock;
 
-/// One run of an operation that AWS sets off.
+/// One run of an operation that AWS triggers.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The operation.
+    /// Name of the operation.
     pub operation: &'static str,
-    /// When, and chance.
+    /// The time, and a source of identifiers.
     pub id_source: IdSource,
-    /// The identifier under which its events are recorded.
+    /// The request identifier that its events record.
     pub request_id: String,
-    /// What it was set off with.
+    /// The event that triggered it.
     pub event: Value,
-    /// When Lambda would end it.
+    /// When Lambda ends the run.
     pub deadline: Time,
-    /// What tells how far on it is.
+    /// The clock, to measure progress against the deadline.
     pub clock: Clock,
 }
 
 impl Run {
-    /// A new act of Handset itself, with an event of its own.
+    /// The context of a new event by Handset itself.
     #[must_use]
     pub fn event_context(&self, workspace_id: WorkspaceId) -> EventContext {
         EventContext {
@@ -66,7 +66,7 @@ impl Run {
         }
     }
 
-    /// How long it may go on, with so much left before Lambda would end it.
+    /// The deadline for work, `reserve` before Lambda ends the run.
     fn deadline(&self, reserve: Duration) -> Deadline {
         Deadline::new(self.clock.clone(), self.id_source.random, self.deadline.minus(reserve))
     }
@@ -74,7 +74,7 @@ impl Run {
     /// The event's fields.
     ///
     /// # Errors
-    /// A fault if it is no JSON object.
+    /// `Invalid` if the event is not a JSON object.
     pub fn fields(&self) -> Result<Fields, DomainError> {
         match &self.event {
             Value::Object(fields) => Ok(Fields::from_json(fields.clone())),
@@ -88,7 +88,7 @@ impl Run {
     }
 }
 
-/// How much of what was due was done.
+/// How many due rows were done, and how many failed.
 #[derive(Default)]
 struct Tally {
     done: usize,
@@ -96,12 +96,12 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts a row that was due.
+    /// Counts a due row.
     fn note(&mut self, run: &Run, row: &impl Display, outcome: Result<(), Error>) {
         self.count(run, row, outcome.map(|()| true));
     }
 
-    /// The same, unless it turned out that nothing was to be done yet.
+    /// As [`Tally::note`], but `false` means that there was nothing to do yet, and is not counted.
     fn count(&mut self, run: &Run, row: &impl Display, outcome: Result<bool, Error>) {
         match outcome {
             Ok(done) => self.done += usize::from(done),
@@ -114,19 +114,18 @@ impl Tally {
     }
 }
 
-/// The answer to a batch: which of its records are to come again.
+/// The answer to a batch: the records to retry.
 fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
     let failures: Vec<Value> = identifiers.into_iter().map(|id| json!({"itemIdentifier": id})).collect();
     json!({"batchItemFailures": failures})
 }
 
-/// The event that an SNS message carries.
+/// The event in an SNS message.
 fn published(message: &str) -> Result<domain::models::event::Event, Error> {
     serde_json::from_str(message).map_err(|e| Error::internal("reading a published event", e))
 }
 
-/// The event in a queue's message: an SNS notification around it, or the event alone where the
-/// subscription delivers raw messages.
+/// The event in a queue message: wrapped in an SNS notification, or alone if the subscription delivers raw messages.
 fn queued(record: &Value) -> Result<domain::models::event::Event, Error> {
     let body = record["body"].as_str().unwrap_or_default();
     let envelope: Value = serde_json::from_str(body).map_err(|e| Error::internal("reading a message", e))?;

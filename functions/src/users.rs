@@ -1,4 +1,4 @@
-//! Users: their life, their invitations, their networks and usage.
+//! Users: their lifecycle, their invitations, their networks and usage.
 
 pub(crate) mod actions;
 pub mod activate_user;
@@ -45,7 +45,7 @@ use crate::state::AppState;
 use crate::users::changes::{OrderRule, UserPlan};
 use crate::views;
 
-/// The user that a call's path names, guarded by `If-Match`.
+/// The user in the request's path, guarded by `If-Match`.
 pub(crate) async fn load_user(table: &Table, request: &AuthorizedRequest) -> Result<User, Error> {
     let id = request.http.path_id("user_id", "user", UserId::parse)?;
     let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
@@ -53,14 +53,14 @@ pub(crate) async fn load_user(table: &Table, request: &AuthorizedRequest) -> Res
     Ok(user)
 }
 
-/// What the profile is called that a user has of their own.
+/// The name of the user's own profile, if they have one.
 pub(crate) async fn profile_name(table: &Table, user: &User) -> Result<Option<String>, Error> {
     let ids = user.client.profile_id.into_iter().collect();
     Ok(table.profile_names(user.workspace_id, &ids).await?.into_values().next())
 }
 
-/// What is shown of a user beside what their row and their devices' tell. It is read before a
-/// change is made: once it is, nothing may fail any more.
+/// What a user's view shows beyond the rows of the user and their devices. It is read before the commit, since nothing
+/// may fail after it.
 pub(crate) struct RelatedToUser {
     profile: Option<String>,
     attachments: BTreeMap<DeviceId, DeviceAttachments>,
@@ -68,7 +68,7 @@ pub(crate) struct RelatedToUser {
 }
 
 impl RelatedToUser {
-    /// Reads it, of a user who holds these devices.
+    /// Reads it for a user with these devices.
     pub async fn read(table: &Table, user: &User, devices: &[Device]) -> Result<Self, Error> {
         let workspace = table.workspace(user.workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
         let ids = devices.iter().map(|device| device.device_id).collect();
@@ -79,12 +79,12 @@ impl RelatedToUser {
         })
     }
 
-    /// What the profile is called that the user has of their own.
+    /// The name of the user's own profile, if they have one.
     pub fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
     }
 
-    /// The devices of the user, each with what belongs to it.
+    /// The views of the user's devices, with their attachments.
     pub fn devices(&self, user: &User, devices: &[Device], now: Time) -> Vec<views::Device> {
         let view = |device: &Device| {
             let known = self.attachments.get(&device.device_id);
@@ -94,7 +94,7 @@ impl RelatedToUser {
     }
 }
 
-/// Commits what was decided of a user, if it changes anything, and shows them with the devices that they then hold.
+/// Commits a plan, if it changes anything, and replies with the user and the devices that they then hold.
 pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
     let now = action.request.now();
     let UserWithDevices { mut user, devices, left_behind: left } = plan.after();
@@ -109,8 +109,8 @@ pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result
     Ok(Reply::ok_versioned(&view, user.version))
 }
 
-/// Changes the user that a call's path names by a rule that looks at the devices that they hold, and shows them; what
-/// changes nothing commits nothing.
+/// Applies a rule to the user in the request's path and the devices that they hold, and replies with the user. Commits
+/// nothing if nothing changes.
 pub(crate) async fn change(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -125,7 +125,8 @@ pub(crate) async fn change(
     .await
 }
 
-/// Gives the order of a kind that a call asks for to the phones of the user that its path names, and shows the user.
+/// Queues the requested command of this kind for the phones of the user in the request's path, and replies with the
+/// user.
 async fn order(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -142,8 +143,8 @@ async fn order(
     .await
 }
 
-/// Offers something to the user that a call's path names, and answers 202 with what is offered; the
-/// same call again answers for the same offer.
+/// Creates an offer (invitation or deployment) for the user in the request's path, and replies 202 with it. A repeated
+/// request returns the same offer.
 pub(crate) async fn offer<'a, F, V: Serialize>(
     state: &'a AppState,
     request: &'a AuthorizedRequest,

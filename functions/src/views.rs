@@ -1,5 +1,4 @@
-//! What replies show: a type for each shape. The documentation of a type and of its fields is that of the published
-//! description.
+//! The shapes of replies. The doc comments of these types and fields are published in the API description.
 
 mod access;
 mod actor;

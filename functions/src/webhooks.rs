@@ -1,4 +1,4 @@
-//! Webhooks: addresses of a workspace's own choice that are told what happens.
+//! Webhooks: URLs of a workspace's choice that receive events.
 
 pub(crate) mod calling;
 pub mod create_webhook;
@@ -20,20 +20,20 @@ use lambda::AuthorizedRequest;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::makers::while_a_member;
 
-/// The webhook that a call's path names.
+/// The webhook in the request's path.
 async fn named(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
     let id = request.http.path_id("webhook_id", "webhook", WebhookId::parse)?;
     Ok(table.webhook(request.workspace(), id).await?.ok_or(DomainError::NotFound("webhook"))?)
 }
 
-/// The same, guarded by `If-Match`.
+/// As [`named`], guarded by `If-Match`.
 async fn load_webhook(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
     let webhook = named(table, request).await?;
     request.http.check_version(webhook.version)?;
     Ok(webhook)
 }
 
-/// Makes a webhook, once however often the call is sent, and answers with it and its secret.
+/// Creates a webhook, once per `Idempotency-Key`, and returns it with its secret.
 ///
 /// # Errors
 /// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
@@ -47,7 +47,7 @@ pub(crate) async fn made(
         IdempotencyOutcome::New { forgotten } => forgotten,
         IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
-    // Two at once may make one more than there may be; that does no harm.
+    // Two concurrent requests may exceed the limit by one, which is harmless.
     if table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(DomainError::TooManyWebhooks.into());
     }

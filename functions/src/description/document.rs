@@ -1,4 +1,4 @@
-//! The document: every operation that speaks our own words, with its routes.
+//! Builds the OpenAPI document of all documented operations.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::description::request_fields::explain;
 use crate::operation::Operation;
 use crate::operations::OPERATIONS;
 
-/// What the groups of operations are about, by the first part of their paths.
+/// Groups of operations: first part of the path, name and description.
 const GROUPS: &[(&str, &str, &str)] = &[
     ("devices", "Devices", "Phones: their state, their access and their commands."),
     ("users", "Users", "The people who hold the devices."),
@@ -108,8 +108,8 @@ The deployment also speaks Seam's API (`/phones/…`, `/devices/get|list|update`
 `/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), which their own documents \
 describe.";
 
-/// An operation's name; of a further route of it, with the method if that is another one, else with the
-/// end of the path.
+/// The operation ID: the operation's name. Further routes add the method if only that differs, else the last part of
+/// the path.
 fn id_of(name: &str, (method, path): (&str, &str), routes: &[(&str, &str)]) -> String {
     if routes.first().is_some_and(|first| *first == (method, path)) {
         return name.to_owned();
@@ -168,7 +168,7 @@ fn description(operation: &Operation, about: &OperationDoc) -> String {
     if parts.is_empty() { format!("{}.", about.summary) } else { parts.join("\n\n") }
 }
 
-/// What an operation takes of its caller, for people.
+/// The required permission, in Markdown; `None` if access does not depend on one.
 fn permission(access: Access) -> Option<String> {
     match access {
         Access::Permission(permission) => Some(format!("`{permission}`")),
@@ -180,8 +180,7 @@ fn permission(access: Access) -> Option<String> {
     }
 }
 
-/// Which credentials are taken. What they must permit stands in `x-permission`: the document's own lists
-/// are for scopes of OAuth.
+/// The accepted credentials. Permissions are in `x-permission`, since the lists of OpenAPI are for OAuth scopes.
 fn security(access: Access) -> Value {
     match access {
         Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"token": []}, {"member": []}]),
@@ -213,7 +212,7 @@ fn request_body(operation: &Operation, about: &OperationDoc, body: &Body) -> Val
     }
 }
 
-/// The names in braces.
+/// Names of the placeholders in a path.
 fn names_in(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
@@ -247,7 +246,7 @@ fn path_parameter(about: &OperationDoc, name: &str) -> Value {
     parameter(about, "path", name, true, &schema)
 }
 
-/// A parameter with its meaning.
+/// A parameter with its description.
 fn parameter(about: &OperationDoc, place: &str, name: &str, required: bool, schema: &Value) -> Value {
     let mut within = json!({"properties": {name: schema}});
     explain(&about.fields, &mut within);
@@ -297,13 +296,13 @@ fn text() -> Value {
     json!({"type": "string"})
 }
 
-/// A generator of the schemas of what replies hold (JSON Schema 2020-12).
+/// A generator for reply schemas (JSON Schema 2020-12).
 fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     settings.with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator()
 }
 
-/// Takes out of a schema what says more than is promised: how wide our integers are, and where our lines break.
+/// Removes from a schema what is not part of the contract: integer widths and line breaks.
 fn plain(schema: &mut Schema) {
     let mut each = RecursiveTransform(|schema: &mut Schema| {
         if schema.get("type").is_some_and(|kind| kind.to_string().contains("integer")) {
@@ -317,7 +316,7 @@ fn plain(schema: &mut Schema) {
 }
 
 fn schemas(mut generator: SchemaGenerator) -> Map<String, Value> {
-    // No operation shows it as what it answers with.
+    // No operation declares it as a reply, so it is added here.
     generator.subschema_for::<Problem>();
     let mut schemas = generator.take_definitions(true);
     schemas.values_mut().filter_map(|schema| schema.try_into().ok()).for_each(plain);
@@ -345,7 +344,7 @@ fn responses(
     }
     for (number, name) in [("429", "Throttled"), ("500", "Failed"), ("503", "Busy")] {
         match responses.get_mut(number) {
-            // Refused by a rule of ours, or by the gateway before that.
+            // Returned by one of our rules, or by API Gateway before them.
             Some(ours) => ours["content"]["application/json"] = gateways_own(),
             None => drop(responses.insert(number.to_owned(), response(name))),
         }
@@ -372,11 +371,11 @@ fn response(name: &str) -> Value {
     json!({"$ref": format!("#/components/responses/{name}")})
 }
 
-/// A refusal, with its status.
+/// An error: status, code and description.
 type DocumentedError = (u16, String, String);
 
 fn documented_error(error: &DomainError) -> DocumentedError {
-    // What is counted in a refusal's own sentence is not known yet.
+    // Sentences that contain counts are replaced by general ones.
     let sentence = match error {
         DomainError::Invalid(_) => "The input is invalid; `errors` names every invalid field.".to_owned(),
         DomainError::DeviceLimitReached(_) => {
@@ -392,7 +391,7 @@ fn documented_error(error: &DomainError) -> DocumentedError {
     (status(error).as_u16(), error.code(), sentence)
 }
 
-/// The reply of refusals with one status: by its name, if many operations refuse so.
+/// The reply for errors with one status: a shared response, if there is one for exactly these errors.
 fn refused(refusals: &[DocumentedError]) -> Value {
     let same = |(_, of): &&(&str, Vec<DomainError>)| {
         of.len() == refusals.len() && of.iter().map(documented_error).all(|told| refusals.contains(&told))
@@ -415,7 +414,7 @@ fn error(refusals: &[DocumentedError]) -> Value {
     error
 }
 
-/// The refusals that many operations share, each by a name of its own.
+/// Named responses for sets of errors that many operations share.
 fn often() -> Vec<(&'static str, Vec<DomainError>)> {
     vec![
         ("CallerUnknown", callers_refusals()),
@@ -444,8 +443,7 @@ fn malformed() -> DomainError {
     DomainError::Malformed("it ends unexpectedly at line 1 column 2".to_owned())
 }
 
-/// Why an operation refuses that nobody need declare: who calls, what the path names, and that the
-/// input must be right.
+/// Errors that operations need not declare, since they follow from access, path and input.
 fn usual(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<DomainError> {
     let access = operation.access();
     let mut refusals = vec![DomainError::TooLarge];
@@ -469,7 +467,7 @@ fn usual(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<DomainE
     refusals
 }
 
-/// What a part of a path names, if what it names may not be there.
+/// The object that a path parameter identifies, if it may not exist.
 fn named_by(part: &str) -> Option<&'static str> {
     const NAMED: &[(&str, &str)] = &[
         ("acs_credential_id", "credential"),
@@ -512,7 +510,7 @@ fn answered(about: &OperationDoc, answer: &Answer, generator: &mut SchemaGenerat
     view
 }
 
-/// The reply of a refusal for one of these reasons.
+/// A problem reply with these codes.
 fn failure(meaning: &str, codes: &[(&str, String)]) -> Value {
     let names: BTreeSet<&str> = codes.iter().map(|(code, _)| *code).collect();
     let lines: Vec<String> = codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}")).collect();
@@ -532,7 +530,7 @@ fn busy() -> Value {
     busy
 }
 
-/// API Gateway's own answer: it does not know our words.
+/// API Gateway's own error body, which is not in our format.
 fn gateways_own() -> Value {
     json!({"schema": {"type": "object", "properties": {"message": text()}, "required": ["message"]}})
 }

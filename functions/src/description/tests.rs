@@ -1,4 +1,4 @@
-//! Holds the published description against the operations. `UPDATE_DESCRIPTION=1` writes it anew.
+//! Compares the published description with the operations. `UPDATE_DESCRIPTION=1` writes it again.
 
 use std::fs;
 

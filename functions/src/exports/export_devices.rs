@@ -1,4 +1,4 @@
-//! `GET /devices/export`: the administration view as comma-separated values.
+//! `GET /devices/export`: the device list as comma-separated values.
 
 use aws::{Page, Table};
 use domain::DeviceId;
@@ -49,17 +49,17 @@ static DEVICES: ExportKind = ExportKind {
     ],
 };
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     super::doc("Export devices", &DEVICES, |fields| drop(list_devices::read(fields)))
 }
 
-/// Answers with a part of the devices: those of `ids`, in their order, as far as they are there;
-/// or what the filters of the list find, or all, the newest first.
+/// Replies with a part of the devices: those of `ids` that exist, in their order; else those that match the list's
+/// filters, newest first.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = ExportRequest::read(&request, &DEVICES, |id| DeviceId::parse(id).is_some(), list_devices::read)?;
@@ -79,7 +79,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     wanted.part(table, &request, page).await
 }
 
-/// Devices as the list shows them.
+/// The list's views of devices.
 async fn shown(table: &Table, request: &AuthorizedRequest, devices: &[Device]) -> Result<Vec<Value>, Error> {
     let names = user_names(table, request.workspace(), devices).await?;
     let view = |device: &Device| views::DeviceSummary::new(device, names.get(&device.user_id).cloned(), request.now());

@@ -1,4 +1,4 @@
-//! `GET /events/export`: who did what, when, to what, as comma-separated values.
+//! `GET /events/export`: the audit events as comma-separated values.
 
 use aws::Page;
 use domain::EventId;
@@ -45,7 +45,7 @@ static EVENTS: ExportKind = ExportKind {
     ],
 };
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     super::doc("Export events", &EVENTS, |fields| {
@@ -53,13 +53,12 @@ pub fn doc() -> OperationDoc {
     })
 }
 
-/// Answers with a part of the events: those of `ids`, in their order, as far as they are there; or what the
-/// filters of the list find, the newest first, in a span from `since` (90 days ago) to `until` (now), as the
-/// list has it. Whoever may export them may list them, so the reason and the caller's address are among the
-/// columns.
+/// Replies with a part of the events: those of `ids` that exist, in their order; else those that match the list's
+/// filters, newest first, from `since` (default: 90 days ago) to `until` (default: now). Exporting and listing need the
+/// same permission, so the columns include the reason and the caller's address.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let is_id = |id: &str| EventId::parse(id).is_some();

@@ -1,4 +1,4 @@
-//! `GET /users/export`: user management's list as comma-separated values.
+//! `GET /users/export`: the user list as comma-separated values.
 
 use std::collections::BTreeMap;
 
@@ -69,17 +69,17 @@ static USERS: ExportKind = ExportKind {
     ],
 };
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     super::doc("Export users", &USERS, |fields| drop(list_users::read(fields)))
 }
 
-/// Answers with a part of the users: those of `ids`, in their order, as far as they are there; or
-/// what the filters of the list find, or all, the newest first. Each with what was used this month.
+/// Replies with a part of the users: those of `ids` that exist, in their order; else those that match the list's
+/// filters, newest first. Each includes this month's usage.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = ExportRequest::read(&request, &USERS, |id| UserId::parse(id).is_some(), list_users::read)?;
@@ -108,7 +108,7 @@ async fn named(table: &Table, request: &AuthorizedRequest, ids: &[UserId]) -> Re
     Ok(ids.iter().filter_map(person).collect())
 }
 
-/// People as the list shows them, each with the name of their profile.
+/// The list's views of users, with the names of their profiles.
 async fn shown(table: &Table, request: &AuthorizedRequest, people: &[UserWithDevices]) -> Result<Vec<Value>, Error> {
     let of: Vec<UsageScope> = people.iter().map(|person| UsageScope::User(person.user.user_id)).collect();
     let used = table.usage_to_show(request.workspace(), &of, &month(request.now())).await?;

@@ -1,4 +1,4 @@
-//! `POST /devices/bulk`: one action on up to a hundred devices, or on all that a filter finds.
+//! `POST /devices/bulk`: one action on up to 100 devices, or on all that match a filter.
 
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -13,7 +13,7 @@ use crate::devices::list_devices;
 use crate::jobs::{BulkAction, BulkOperation, begin_with};
 use crate::state::AppState;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     BULK.doc("Act on many devices", &DeviceAction::names())
@@ -24,10 +24,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Takes `{action, ids | filter, dry_run?}` and what belongs to the action. See [`begin_with`].
+/// Takes `{action, ids | filter, dry_run?}` and the action's own fields. See [`begin_with`].
 ///
 /// # Errors
-/// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
+/// Every invalid field of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     begin_with(state, request, BULK).await

@@ -1,4 +1,4 @@
-//! `POST /users/bulk`: one action on up to a hundred users, or on all that a filter finds.
+//! `POST /users/bulk`: one action on up to 100 users, or on all that match a filter.
 
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     BULK.doc("Act on many users", &UserAction::names())
@@ -24,10 +24,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Takes `{action, ids | filter, dry_run?}` and what belongs to the action. See [`begin_with`].
+/// Takes `{action, ids | filter, dry_run?}` and the action's own fields. See [`begin_with`].
 ///
 /// # Errors
-/// Every fault of the body; `PermissionMissing` for an action that needs more than this operation;
+/// Every invalid field of the body; `PermissionMissing` for an action that needs more than this operation;
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     begin_with(state, request, BULK).await

@@ -18,7 +18,7 @@ use crate::sources::sync::forget;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
@@ -28,8 +28,7 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::JobOver(JobState::Finished), DomainError::PermissionMissing(Permission::UsersManage)])
 }
 
-/// Answers with the job: what was done stays done, and nothing more is. Takes what
-/// beginning it takes.
+/// Cancels a job and replies with it. What was done stays done. Requires the permissions for starting the job.
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `PermissionMissing`; `JobOver` if it is finished.
@@ -48,7 +47,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         if job.kind == JobKind::Sync
             && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
         {
-            // It is stopped; what is left behind has a time to live.
+            // The job is canceled; rows that are left behind have a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
         }
         Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))

@@ -1,4 +1,4 @@
-//! `GET /jobs/{job_id}`: how far it is, and what became of each thing.
+//! `GET /jobs/{job_id}`: its progress, and the outcome for each object.
 
 use aws::Page;
 use domain::JobId;
@@ -17,7 +17,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a job")
@@ -37,12 +37,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::CursorInvalid])
 }
 
-/// Answers with the job and a page of outcomes, by the identifiers of its things. With
-/// `Accept: text/csv` the outcomes come as CSV (RFC 4180) in parts: each names the next by a
-/// `Link` header, and only the first has the line of names.
+/// Replies with the job and a page of outcomes, by object identifier. With `Accept: text/csv`, the outcomes are CSV
+/// (RFC 4180) in parts: a `Link` header names the next part, and only the first has a header row.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
+/// Every invalid query parameter; `NotFound`, `VersionMismatch`, `PermissionMissing`, `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("job_id", "job", JobId::parse)?;
@@ -63,15 +62,13 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     Ok(Reply::ok_versioned(&with_names(table, request.workspace(), view).await?, job.version))
 }
 
-/// Outcomes of a part: with a line of at most half a kilobyte each, far below what Lambda gives
-/// back.
+/// Outcomes per part: with at most half a kilobyte per line, far below what Lambda may return.
 const CSV_PART: usize = 1_000;
 
-/// What is said of each thing.
+/// Columns of every outcome.
 const COLUMNS: [&str; 5] = ["id", "outcome", "code", "detail", "at"];
 
-/// What is said beside it of a source's row: the user, what was done to them, and by name the fields that changed
-/// or are at fault.
+/// Further columns for the rows of a source: the user, the change, and the names of changed and invalid fields.
 const COLUMNS_OF_ROWS: [&str; 4] = ["user_id", "change", "fields", "errors"];
 
 fn csv_part(paging: &Paging, page: &Page<JobItem>, job: &Job) -> Result<Reply, Error> {

@@ -9,16 +9,16 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List jobs").detail("Newest first, those that the caller may see.").lists::<views::Job>(|_| ())
 }
 
-/// Answers with a page of jobs, the newest first: of those on it, the ones that the caller may see.
+/// Replies with a page of jobs, newest first, without those that the caller may not see.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

@@ -1,4 +1,4 @@
-//! A bulk call: one action on the things that it names, or on those that a filter finds.
+//! Bulk requests: one action on the objects that are named, or on those that match a filter.
 
 use aws::{Commit, Table};
 use domain::JobId;
@@ -22,39 +22,39 @@ use crate::settings::Defaults;
 use crate::state::AppState;
 use crate::views;
 
-/// Things of a filter that are done before the call answers; the schedule does the others.
+/// Objects of a filter that are handled before the reply; the schedule handles the others.
 const AT_ONCE: usize = 50;
 
-/// What a bulk call asks for.
+/// The action of a bulk request.
 pub(crate) struct BulkAction {
-    /// Over what.
+    /// The kind of its objects.
     pub kind: JobKind,
-    /// What is done, as the job keeps it.
+    /// The action, as the job stores it.
     pub action: Value,
-    /// Its name.
+    /// The action's name.
     pub name: &'static str,
-    /// What it takes, beside what the operation takes.
+    /// Permission that the action needs in addition to the operation's.
     pub permission: Permission,
 }
 
 /// How a bulk operation reads its body.
 #[derive(Clone, Copy)]
 pub(crate) struct BulkOperation {
-    /// Takes the action's name and what belongs to it.
+    /// Reads the action's name and fields.
     pub action: fn(&mut Fields) -> Option<BulkAction>,
-    /// Notes the faults of a filter.
+    /// Records the errors of a filter.
     pub filter: fn(&mut Fields),
 }
 
 impl BulkOperation {
-    /// Reads the action, what it is done to, and whether it is only tried.
+    /// Reads the action, the selection, and whether it is a dry run.
     fn read(self, fields: &mut Fields) -> (Option<BulkAction>, Option<Selection>, bool) {
         let task = (self.action)(fields);
         let selection = read_selection(fields, self.filter);
         (task, selection, fields.boolean("dry_run").unwrap_or(false))
     }
 
-    /// What the operation says of itself; `actions` are the names of those that it knows.
+    /// OpenAPI documentation of the operation; `actions` are the names of its actions.
     pub fn doc(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
         let read = |mut fields: Fields| drop(self.read(&mut fields));
         let about = OperationDoc::new(summary).once();
@@ -66,11 +66,10 @@ impl BulkOperation {
     }
 }
 
-/// Answers 200 with every outcome, or 207 if some failed, for things that are named; 202 with the
-/// job for those of a filter.
+/// With `ids`, replies 200 with every outcome, or 207 if some failed. With a filter, replies 202 with the job.
 ///
 /// # Errors
-/// Every fault of the body; `PermissionMissing`; `IdempotencyMismatch`.
+/// Every invalid field of the body; `PermissionMissing`; `IdempotencyMismatch`.
 pub(crate) async fn begin_with(
     state: &AppState,
     request: AuthorizedRequest,
@@ -106,7 +105,7 @@ pub(crate) async fn begin_with(
 }
 
 fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<Selection> {
-    // Which of them name something is for the outcome of each to say.
+    // Malformed identifiers are not refused here: each gets its own outcome.
     let ids = fields.ids("ids", IDS_LIMIT, "use a filter");
     let filter = fields.value_with_schema("filter", || Shape::of(|mut filter| read_filter(&mut filter)).schema());
     match (fields.is_sent("ids"), filter) {
@@ -114,7 +113,7 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
         (false, Some(Value::Object(filter))) => {
             let mut inner = Fields::from_json(filter.clone());
             read_filter(&mut inner);
-            // A filter that was misspelled, or left empty by a mistake, would find everything.
+            // A misspelled or accidentally empty filter would match everything.
             inner.deny_unknown();
             for name in filter.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name) {
                 inner.add_error(name, "missing", "must have a value; leave it out to find any");
@@ -137,7 +136,7 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
     }
 }
 
-/// The job of a call: the one that it made before, or a new one.
+/// The job of a request: the one that an earlier request with the same key started, or a new one.
 async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
     let forgotten = match once.before(table, request).await? {
         IdempotencyOutcome::New { forgotten } => forgotten,
@@ -150,7 +149,7 @@ async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }
 
-/// What would become of the things that a call names. Nothing is written.
+/// The outcomes that the action would have. Nothing is written.
 async fn tried(
     table: &Table,
     context: &RequestContext,

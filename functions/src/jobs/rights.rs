@@ -1,5 +1,4 @@
-//! Who may do what with a job: whoever may begin it may see it and cancel it, and whoever may see what it
-//! is about may see it.
+//! Permissions for jobs: whoever may start a job may see and cancel it, and whoever may read its objects may see it.
 
 use domain::error::DomainError;
 use domain::models::source::SyncAction;
@@ -9,11 +8,11 @@ use domain::rules::access::Caller;
 use crate::jobs::work::Action;
 use crate::users::actions::UserAction;
 
-/// Without any of these nobody begins a job, or cancels one.
+/// Starting or canceling a job needs at least one of these.
 pub(crate) const BEGUN_WITH: &[Permission] =
     &[Permission::UsersManage, Permission::DevicesManage, Permission::DeploymentsManage];
 
-/// Without any of these nobody sees a job.
+/// Seeing a job needs at least one of these.
 pub(crate) const SEEN_WITH: &[Permission] = &[
     Permission::UsersRead,
     Permission::DevicesRead,
@@ -24,7 +23,7 @@ pub(crate) const SEEN_WITH: &[Permission] = &[
 ];
 
 impl Action {
-    /// What it takes to begin it, each of them; and so for it to go on, and to cancel it.
+    /// The permissions, all of them, for starting, continuing and canceling it.
     pub fn permissions(&self) -> [Permission; 2] {
         match self {
             Self::User(UserAction::AutoDeploy) => [Permission::DeploymentsManage; 2],
@@ -35,7 +34,7 @@ impl Action {
         }
     }
 
-    /// Lets pass whoever may begin it.
+    /// Requires the permissions for starting it.
     ///
     /// # Errors
     /// `PermissionMissing`.
@@ -43,7 +42,7 @@ impl Action {
         self.permissions().into_iter().try_for_each(|permission| caller.require(permission))
     }
 
-    /// Lets pass whoever may see what it is about, or begin it.
+    /// Requires permission to read its objects, or to start it.
     ///
     /// # Errors
     /// `PermissionMissing`.

@@ -1,4 +1,4 @@
-//! A job at work: page by page, thing by thing.
+//! Runs jobs, page by page and object by object.
 
 use aws::{Commit, Position, Table};
 use domain::error::{DomainError, Error};
@@ -25,14 +25,13 @@ use crate::settings::Defaults;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
-/// Things of a page of a filter.
+/// Objects per page of a filter.
 const PAGE: usize = 50;
 
-/// Moves a job on, until it is over, its time is, or about so many things are done. Answers with
-/// the job as it then stands.
+/// Continues a job until it ends, time is up, or about `things` objects are done. Returns the job in its new state.
 ///
 /// # Errors
-/// `Unavailable`: the job stays at its page, and whoever takes it up next goes on there.
+/// `Unavailable`: the job stays at its page, and the next run continues there.
 pub(crate) async fn advance(
     table: &Table,
     context: &RequestContext,
@@ -45,7 +44,7 @@ pub(crate) async fn advance(
     let size = |job: &Job| job.page.len().max(1);
     moved_on(table, job, deadline, things, size, |job| async move {
         if may_go_on(table, &job, context.now()).await? {
-            // On the heap, as is what it does to each thing: together they are more than a small stack takes.
+            // Boxed, as is the work on each object: together they are too large for a small stack.
             Box::pin(page(table, context, &job, defaults, deadline)).await
         } else {
             stopped(table, &context.at(deadline.id_source()).itself(), &job).await
@@ -54,12 +53,11 @@ pub(crate) async fn advance(
     .await
 }
 
-/// Takes step after step of a job, until it is over, its time is, or steps of about so much size are
-/// taken. A step answers with the job after it, or `None` if its time was over before; where another run
-/// came first, the job is read again.
+/// Runs steps of a job until it ends, pauses, time is up, or steps of about `most` in total `size` are done. A step
+/// returns the job after it, or `None` if time was up before. After a conflict with another run, the job is read again.
 ///
 /// # Errors
-/// What a step answers.
+/// Those of a step.
 pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
     table: &Table,
     mut job: Job,
@@ -78,7 +76,7 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
         match step(job.clone()).await {
             Ok(Some(after)) => job = after,
             Ok(None) => return Ok(job),
-            // Another run has moved it on, or it was stopped.
+            // Another run advanced it, or it was canceled.
             Err(Error::Conflict) => {
                 job = load(table, job.workspace_id, job.job_id).await?;
             }
@@ -88,14 +86,13 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
     Ok(job)
 }
 
-/// Whether whoever began the job may still do what it does: a key or a token that was revoked, or a member
-/// who was removed, does nothing more.
+/// True if the job's maker may still do what it does. A revoked key or token, or a removed member, may do nothing.
 pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<bool, Error> {
     let permissions = permissions_now(table, job.workspace_id, job.maker(), now).await?;
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 
-/// Ends a job whose beginner may not do it any more.
+/// Cancels a job whose maker may no longer do what it does.
 pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) -> Result<Option<Job>, Error> {
     let event_context = context.event_context();
     let why = "whoever began it may not do this any more";
@@ -105,14 +102,13 @@ pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) 
     commit(table, job, change, &event_context).await.map(Some)
 }
 
-/// What has become of the things of a job's page so far.
+/// The outcomes so far of the job's current page.
 pub(crate) async fn outcomes(table: &Table, job: &Job) -> Result<Vec<ItemOutcome>, Error> {
     let items = table.job_items(job.workspace_id, job.job_id, &job.page).await?;
     Ok(items.iter().map(|item| item.outcome).collect())
 }
 
-/// Does a job's page, and lays the next one down in the commit that counts this one. `None` if its
-/// time was over before.
+/// Handles a job's page, and sets the next page in the commit that counts this one. `None` if time was up before.
 async fn page(
     table: &Table,
     context: &RequestContext,
@@ -131,7 +127,7 @@ async fn page(
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
                 waiting.push(Waiting { id: id.clone(), until: wait.until });
             }
-            // What is left of the page waits as well, and all that comes after it.
+            // The rest of the page waits too, and so does everything after it.
             ItemResult::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
                 let rest = NextPage { ids, cursor, waiting, rest: Some(JobPause::of(&wait)), ..NextPage::default() };
@@ -150,7 +146,7 @@ async fn page(
     turned(table, &context, job, &outcomes, next).await
 }
 
-/// The job with its next page.
+/// Commits the outcomes of a page, with the next page.
 async fn turned(
     table: &Table,
     context: &RequestContext,
@@ -162,18 +158,18 @@ async fn turned(
     commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
 }
 
-/// What came of one thing.
+/// The result for one object.
 enum ItemResult {
-    /// Its outcome.
+    /// The outcome.
     Came(ItemOutcome),
-    /// Its message may not go out yet.
+    /// A message limit delays it.
     Waits(RetryAfter),
-    /// The job was moved on or stopped meanwhile.
+    /// The job was advanced or canceled meanwhile.
     Overtaken,
 }
 
-/// Does one thing, once: its outcome's row is made in the commit that changes it, and that commit
-/// stands on the job as it is.
+/// Handles one object exactly once: the commit that changes it also creates its outcome's row, and requires the job to
+/// be unchanged.
 async fn thing(
     table: &Table,
     context: &RequestContext,
@@ -195,7 +191,7 @@ async fn thing(
             (changed, Some(commit).filter(|_| !job.dry_run))
         }
         Ok(None) => (item(ItemOutcome::Unchanged, None), None),
-        // A job waits instead of failing; what is only tried is told as what it will come to.
+        // A job waits instead of failing; a dry run reports the eventual result.
         Err(Error::Refused(DomainError::TooManyMessages(wait))) if !job.dry_run => return Ok(ItemResult::Waits(wait)),
         Err(Error::Refused(DomainError::TooManyMessages(_))) => (item(ItemOutcome::Changed, None), None),
         Err(Error::Refused(error)) => (item(ItemOutcome::Failed, Some(&error)), None),
@@ -213,7 +209,7 @@ async fn thing(
     }
 }
 
-/// The outcome of a thing that a fault of ours keeps from being done: it does not stop the others.
+/// The outcome of an object that failed through an internal error, which does not stop the others.
 pub(crate) fn given_up(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
     tracing::error!(job.id = %job.job_id, error = %Chain(failure), "a thing of a job failed");
     JobItem {
@@ -222,15 +218,15 @@ pub(crate) fn given_up(job: &Job, id: &str, context: &RequestContext, failure: &
     }
 }
 
-/// Reads a job's action, as it was kept.
+/// Reads a job's stored action.
 ///
 /// # Errors
-/// `Internal` if it is none of this kind.
+/// `Internal` if it is not of this type.
 pub(crate) fn read_action<T: DeserializeOwned>(job: &Job) -> Result<T, Error> {
     serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
 }
 
-/// A job's action, as it was kept.
+/// A job's stored action.
 pub(crate) enum Action {
     User(UserAction),
     Device(DeviceAction),
@@ -238,10 +234,10 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Reads it.
+    /// Reads a job's stored action.
     ///
     /// # Errors
-    /// `Internal` if it is none.
+    /// `Internal` if it cannot be read.
     pub fn of(job: &Job) -> Result<Self, Error> {
         Ok(match job.kind {
             JobKind::Users => Self::User(read_action(job)?),
@@ -254,15 +250,15 @@ impl Action {
     }
 }
 
-/// What an action comes to for one thing.
+/// The change that an action makes to one object.
 pub(crate) struct PlannedChange {
-    /// What is to be written.
+    /// The change.
     pub commit: Commit,
-    /// What whoever asked for it should look at.
+    /// Warnings for whoever requested it.
     pub warnings: Vec<Warning>,
 }
 
-/// What the job's action comes to for one thing; `None` if there is nothing to do.
+/// The change that the job's action makes to one object; `None` if there is nothing to do.
 pub(crate) async fn decided(
     table: &Table,
     context: &RequestContext,
@@ -290,12 +286,12 @@ pub(crate) async fn decided(
     }
 }
 
-/// A sync goes by the rows of its source: see `sources::sync`.
+/// A sync handles rows of its source instead: see `sources::sync`.
 fn not_by_things() -> Error {
     Error::internal("working on a job", "a sync is not done thing by thing")
 }
 
-/// The page that begins at a cursor.
+/// The page at a cursor.
 async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &str) -> Result<NextPage, Error> {
     let Selection::Filter(filter) = &job.selection else {
         return Ok(NextPage::default());

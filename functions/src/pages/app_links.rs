@@ -1,4 +1,4 @@
-//! `GET /.well-known/…`: the two files by which phones learn that our links open the app.
+//! `GET /.well-known/…`: the two files that tell phones that our links open the app.
 
 use domain::error::{DomainError, Error};
 use lambda::{Reply, Request};
@@ -20,7 +20,7 @@ enum LinksFile {
     Google(Vec<Map<String, Value>>),
 }
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get the app's links")
@@ -29,10 +29,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::RouteNotFound])
 }
 
-/// Answers with Apple's file or Google's, by the path.
+/// Replies with Apple's or Google's file, by path.
 ///
 /// # Errors
-/// `RouteNotFound` if the platform's app is not set up.
+/// `RouteNotFound` if the platform's app is not configured.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let request = &request;
     let app = &state.settings.app;

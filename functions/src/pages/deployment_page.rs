@@ -1,4 +1,4 @@
-//! The page behind a deployment's link on a computer. It shows the code and nothing else.
+//! The page of a deployment link on a computer. It shows the code and no other data.
 
 use domain::error::Error;
 use domain::states::InvitationStatus;
@@ -10,7 +10,7 @@ use crate::deployments::redirect::in_app;
 use crate::pages::{frame, over, qr};
 use crate::settings::App;
 
-/// The page that brings the link to a phone.
+/// The page with the link as a QR code, to open it on a phone.
 pub(crate) fn open(link: &str, code: &str, app: &App) -> Result<Reply, Error> {
     let picture = qr::svg(link)?;
     let body = html! {
@@ -30,7 +30,7 @@ pub(crate) fn over(status: InvitationStatus) -> Reply {
     over::page("Set up the app", status)
 }
 
-/// The page of a code that is nobody's.
+/// The page for an unknown code.
 pub(crate) fn unknown() -> Reply {
     let body = html! {
         h1 { "Link not found" }

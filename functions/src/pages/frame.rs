@@ -1,5 +1,4 @@
-//! What the pages behind links have in common: they load nothing from anywhere, and leave no trace
-//! of their address.
+//! The frame of the pages behind links: it loads nothing from elsewhere, and sends no referrer.
 
 use lambda::Reply;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
@@ -18,8 +17,7 @@ a.button{background:transparent;color:inherit}
 figure{margin:2rem 0 0}svg{background:#fff;border-radius:.6rem;width:15rem;height:15rem}
 figcaption,p.small{font-size:.9rem;opacity:.75}";
 
-/// A page of this status, title and body, whose buttons may lead to the app. Whether it may be kept
-/// is for the caller to say.
+/// A page with this status, title and body, whose forms may open the app. The caller sets the caching.
 pub(crate) fn page(status: StatusCode, title: &str, body: &Markup, app: &App) -> Reply {
     let page = html! {
         (DOCTYPE)

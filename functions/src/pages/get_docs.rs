@@ -1,4 +1,4 @@
-//! `GET /docs`: the published description, for people.
+//! `GET /docs`: the API description as a page for people.
 
 use std::sync::OnceLock;
 
@@ -30,16 +30,16 @@ td:first-child{width:13rem}p{margin:.5rem 0}ul{margin:.25rem 0;padding-left:1.2r
 @media(max-width:50rem){body{display:block}nav{position:static;height:auto;max-height:45vh;border:0;border-bottom:1px solid var(--line)}main{padding:1rem}
 td,td:first-child{display:block;width:auto;padding-right:0}td+td{border:0;padding-top:0}}";
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Read this description").detail("The same as `openapi.json`, as a page.").page(200, "The page.")
 }
 
-/// The page, once it was asked for: it stays the same for as long as the program runs.
+/// The rendered page, cached for the life of the process.
 static PAGE: OnceLock<String> = OnceLock::new();
 
-/// Answers with a page that loads nothing from anywhere.
+/// Replies with a page that loads nothing from elsewhere.
 ///
 /// # Errors
 /// `Internal` if the description cannot be read.
@@ -59,7 +59,7 @@ pub async fn handle(_state: &AppState, _request: Request) -> Result<Reply, Error
     Ok(reply)
 }
 
-/// An operation of the document.
+/// An operation in the document.
 struct Described<'a> {
     method: &'a str,
     path: &'a str,
@@ -189,7 +189,7 @@ fn parameters(document: &Value, operation: &Value) -> Markup {
     }
 }
 
-/// The fields of an object, with those of the objects within.
+/// The fields of an object, with those of nested objects.
 fn fields(schema: &Value) -> Markup {
     let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
     let Some(properties) = schema["properties"].as_object().filter(|_| schema.get("$ref").is_none()) else {
@@ -216,7 +216,7 @@ fn fields(schema: &Value) -> Markup {
     }
 }
 
-/// What a value is, in a few words.
+/// The type of a value, in short.
 fn kind(schema: &Value) -> Markup {
     if let Some(name) = schema["$ref"].as_str().and_then(|to| to.rsplit('/').next()) {
         return html! { a href={"#" (name)} { (name) } };
@@ -253,7 +253,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// A text of the document: paragraphs, lists, and code between backticks.
+/// Formats a text of the document: paragraphs, lists, and code in backticks.
 fn words(value: &Value) -> Markup {
     let paragraphs = text(value).split("\n\n").filter(|paragraph| !paragraph.is_empty());
     html! {

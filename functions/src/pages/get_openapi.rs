@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the published description, for programs.
+//! `GET /openapi.json`: the API description for programs.
 
 use std::io::Read as _;
 
@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use crate::description::OperationDoc;
 use crate::state::AppState;
 
-/// The description as it is checked in, compressed by `build.rs`.
+/// The checked-in description, compressed by `build.rs`.
 const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
-/// It changes with a release only.
+/// The description only changes with a release.
 pub(crate) const CACHE: &str = "public, max-age=300";
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get this description")
@@ -35,7 +35,7 @@ pub(crate) fn description() -> Result<Vec<u8>, Error> {
     read.map(|_| text).map_err(|e| Error::internal("reading the description", e))
 }
 
-/// Answers with the description, which is the same for everyone.
+/// Replies with the description, which is the same for everyone.
 pub async fn handle(_state: &AppState, _request: Request) -> Result<Reply, Error> {
     Ok(Reply::new(StatusCode::OK, "application/json", description()?)
         .with(HeaderName::from_static("cache-control"), CACHE)

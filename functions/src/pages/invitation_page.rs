@@ -1,4 +1,4 @@
-//! The page behind an invitation's link. It knows the code and nothing else.
+//! The page of an invitation link. It knows the code and no other data.
 
 use domain::error::Error;
 use domain::states::InvitationStatus;
@@ -32,7 +32,7 @@ pub(crate) fn over(status: InvitationStatus) -> Reply {
     kept_by_nobody(over::page("Invitation", status))
 }
 
-/// The page of a code that is nobody's.
+/// The page for an unknown code.
 pub(crate) fn unknown() -> Reply {
     let body = html! {
         h1 { "Invitation not found" }

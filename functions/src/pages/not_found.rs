@@ -1,4 +1,4 @@
-//! `$default`: what no route takes; and the methods that a path does not have.
+//! `$default`: handles requests without a matching route, including methods that a path does not support.
 
 use domain::error::{DomainError, Error};
 use lambda::{ErrorFormat, Reply, Request, problem, seam};
@@ -6,20 +6,20 @@ use lambda::{ErrorFormat, Reply, Request, problem, seam};
 use crate::operations::OPERATIONS;
 use crate::state::AppState;
 
-/// A path that has a route, with the methods that it takes.
+/// A path with a route, and its methods.
 struct Path {
     methods: Vec<&'static str>,
-    /// The shape of its errors.
+    /// The format of its errors.
     error_format: ErrorFormat,
 }
 
-/// True if the request's path takes its method, or if the operation there answers for itself whatever the method is.
+/// True if a route of the path accepts the method or ANY, or if the path has no route.
 pub(crate) fn allows(request: &Request) -> bool {
     let method = request.method.as_str();
     find(request).is_none_or(|path| path.methods.iter().any(|allowed| *allowed == method || *allowed == "ANY"))
 }
 
-/// The path of the request's route, or of one that it would have by another method; `None` if there is none.
+/// The path of the request's route, or the one that matches with another method; `None` if no path matches.
 fn find(request: &Request) -> Option<Path> {
     let is_meant = |path: &str| match &request.route {
         Some(taken) => path == taken,
@@ -32,12 +32,12 @@ fn find(request: &Request) -> Option<Path> {
     Some(Path { methods, error_format: first.error_format })
 }
 
-/// True for a path without names in braces, which is taken before those with one.
+/// True for a path without placeholders, which takes precedence over those with one.
 fn is_literal(path: &str) -> bool {
     !path.contains('{')
 }
 
-/// The methods as `Allow` names them.
+/// The value of the `Allow` header.
 fn allowed(methods: &[&str]) -> String {
     let with_head = methods.iter().flat_map(|method| [Some(*method), (*method == "GET").then_some("HEAD")]);
     with_head.flatten().collect::<Vec<_>>().join(", ")
@@ -51,7 +51,7 @@ pub async fn handle(_state: &AppState, request: Request) -> Result<Reply, Error>
     refuse(&request)
 }
 
-/// Answers 405 with `Allow` for a path that exists with other methods, else 404.
+/// Replies 405 with `Allow` if the path exists with other methods, else 404.
 ///
 /// # Errors
 /// `RouteNotFound`.
@@ -66,7 +66,7 @@ pub(crate) fn refuse(request: &Request) -> Result<Reply, Error> {
     Ok(reply.with_allow(&allowed(&path.methods)))
 }
 
-/// True if a route has a path.
+/// True if a path matches a route.
 fn matches(route: &str, path: &str) -> bool {
     let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
     let same = |(part, actual): (&&str, &&str)| part == actual || (part.starts_with('{') && !actual.is_empty());

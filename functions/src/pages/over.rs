@@ -1,4 +1,4 @@
-//! The page behind the link of an invitation or a deployment that can no longer be used.
+//! The page of an invitation or deployment that can no longer be used.
 
 use domain::states::InvitationStatus;
 use lambda::Reply;
@@ -8,7 +8,7 @@ use maud::html;
 use crate::pages::frame;
 use crate::settings::App;
 
-/// Says why it is over, and what to do.
+/// Says why the link no longer works, and what to do.
 pub(crate) fn page(title: &str, status: InvitationStatus) -> Reply {
     let (headline, what_to_do) = match status {
         InvitationStatus::Used => ("This link has been used", "To set up another phone, please ask for a new link."),

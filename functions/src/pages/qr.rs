@@ -4,19 +4,19 @@ use domain::error::Error;
 use qrcode::render::svg;
 use qrcode::{Color, QrCode};
 
-/// Light modules around the code, as ISO/IEC 18004 asks.
+/// Light modules around the code, as ISO/IEC 18004 requires.
 const QUIET_ZONE: usize = 4;
-/// Pixels of a module in a PNG.
+/// Pixels per module in a PNG.
 const SCALE: usize = 8;
 
 fn code(text: &str) -> Result<QrCode, Error> {
     QrCode::new(text).map_err(|e| Error::internal("drawing a QR code", e))
 }
 
-/// A QR code as SVG, to stand inside a page.
+/// A QR code as an SVG element for embedding in a page.
 pub(crate) fn svg(text: &str) -> Result<String, Error> {
     let drawn = code(text)?.render::<svg::Color<'_>>().min_dimensions(240, 240).quiet_zone(true).build();
-    // A page wants the element alone, without the declaration before it.
+    // Embedded SVG must not have the XML declaration.
     Ok(drawn.find("<svg").map_or(drawn.clone(), |at| drawn[at..].to_owned()))
 }
 

@@ -1,7 +1,7 @@
-//! The queue on the topic `events`, and each minute: tells webhooks what happened.
+//! Triggered by the queue on the topic `events`, and each minute: delivers events to webhooks.
 //!
-//! An event's delivery is a row, taken up under a lease before the call and settled after it. So whatever
-//! ends a run, the schedule takes the delivery up again, and an event that comes twice is delivered once.
+//! A delivery is a row: leased before the call, settled after it. If a run ends early, the schedule takes the delivery
+//! up again, and an event that arrives twice is delivered once.
 
 use aws::store::due::calls_shard;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,29 +28,28 @@ use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, again, queued};
 use crate::webhooks::calling::{CallOptions, call, record};
 
-/// Time left when the last attempt begins, before Lambda ends the run: what an attempt may take at most, and
-/// writing it down.
+/// Time left when the last attempt starts, before Lambda ends the run: the longest attempt, and recording it.
 const NEEDED: Duration = Duration::seconds(22);
-/// How many webhooks are called side by side, so that a slow one does not hold the others.
+/// Webhooks called concurrently, so that a slow one does not delay the others.
 const WEBHOOKS: usize = 32;
-/// How many calls one webhook gets side by side.
+/// Concurrent calls to one webhook.
 const CALLS: usize = 10;
-/// So many failures of one webhook in a run, and its other retries wait for the next.
+/// After this many failures of one webhook in a run, its other retries wait for the next run.
 const FAILURES: usize = 10;
-/// Rows that are looked up at once.
+/// Rows per read.
 const PAGE: usize = 100;
-/// Deliveries that are worked on at once.
+/// Deliveries handled together.
 const LOAD: usize = 500;
 
-/// How the way to webhooks is come by, once one is called.
+/// Builds the client for webhooks on first use.
 type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a;
 
-/// From the queue, answers with the messages that are to come again; by the schedule, with how many
-/// deliveries were tried again, how many failed to be, and how late the latest was for a webhook that takes
-/// what it is sent (`late_seconds`, which an alarm watches in the log).
+/// For queue messages, returns the messages to retry. For the schedule, returns how many deliveries were attempted
+/// (`done`), how many could not be (`failed`), and in `late_seconds` how late the latest one was for a webhook that is
+/// not failing; an alarm watches `late_seconds` in the log.
 ///
 /// # Errors
-/// `Unavailable` if what is due cannot be listed.
+/// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let outside = &|| state.webhooks();
@@ -59,17 +58,17 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
 }
 
-/// A run at work.
+/// One run, with what it needs.
 struct Delivering<'a, 'w> {
     table: &'a Table,
     outside: &'a WebhookClient<'w>,
     run: &'a Run,
     deadline: Deadline,
-    /// In seconds.
+    /// Greatest delay of a delivery, in seconds.
     late: AtomicI64,
 }
 
-/// An event that a webhook is to be told of, and the message that it came by.
+/// An event to deliver to a webhook, with the identifier of its queue message.
 struct DeliveryJob {
     webhook: Webhook,
     event: Event,
@@ -112,7 +111,7 @@ impl Delivering<'_, '_> {
         tracing::warn!(operation = self.run.operation, message.id = message, %error, "an event was not delivered");
     }
 
-    /// The webhooks that want the event in a message.
+    /// The deliveries that a message's event needs: one for each webhook that receives it.
     async fn find_jobs(
         &self,
         record: &Value,
@@ -124,7 +123,7 @@ impl Delivering<'_, '_> {
         let webhooks = match known.get(&workspace) {
             Some(webhooks) => webhooks,
             None => {
-                // Two made at once may be one more than there may be.
+                // Concurrent creations may exceed the limit of webhooks.
                 let found = self.table.list_webhooks(workspace, 2 * WEBHOOK_LIMIT, None).await?;
                 known.entry(workspace).or_insert(found.items)
             }
@@ -139,7 +138,7 @@ impl Delivering<'_, '_> {
         Ok(wants.map(wanted).collect())
     }
 
-    /// Begins a delivery, unless that was done before, or leaves it to the schedule.
+    /// Starts a delivery unless one exists, or leaves it to the schedule.
     async fn first(&self, wanted: &DeliveryJob) -> Result<bool, Error> {
         let DeliveryJob { webhook, event, .. } = wanted;
         self.in_time()?;
@@ -155,7 +154,7 @@ impl Delivering<'_, '_> {
                     self.table.commit(commit).await?;
                     Ok(now)
                 }
-                // The run that began it was ended.
+                // The run that started it ended before settling it.
                 Some(found) if found.is_due(id_source.now) && !webhook.is_schedule_only(id_source.now) => {
                     self.taken_up(&found).await.map(Some)
                 }
@@ -169,7 +168,7 @@ impl Delivering<'_, '_> {
         }
     }
 
-    /// Takes a delivery up for its next attempt.
+    /// Leases a delivery for its next attempt.
     async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
         let id_source = self.deadline.id_source();
         let taken = delivery.with_attempt_started(id_source.new_id(), id_source.now);
@@ -177,7 +176,7 @@ impl Delivering<'_, '_> {
         Ok(committed.with_new_version(taken))
     }
 
-    /// Makes the attempt that was begun; the second follows the first. True if the receiver has taken it.
+    /// Makes the leased attempt, and after a first failure the second one. True if the receiver accepted the event.
     async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Error> {
         loop {
             let Some(secrets) = self.table.webhook_secrets(webhook.webhook_id).await? else {
@@ -202,14 +201,14 @@ impl Delivering<'_, '_> {
                 _ => return Ok(false),
             }
             begun = match self.taken_up(&after).await {
-                // The schedule was faster.
+                // The schedule took it up first.
                 Err(Error::Conflict) => return Ok(false),
                 taken => taken?,
             };
         }
     }
 
-    /// Forgets a delivery whose webhook is gone.
+    /// Deletes a delivery whose webhook was deleted.
     async fn drop(&self, delivery: &Delivery) -> Result<(), Error> {
         let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
         match self.table.commit(commit).await {
@@ -222,9 +221,8 @@ impl Delivering<'_, '_> {
         if self.deadline.has(NEEDED) { Ok(()) } else { Err(Error::unavailable("this run", "its time is over")) }
     }
 
-    /// Goes through the shards by loads, until nothing is due or the time is over. What could not be begun
-    /// stays due. A webhook that fails too often is left alone for the rest of the run, so that its backlog
-    /// does not stand before what others wait for.
+    /// Goes through the shards in batches until nothing is due or time is up. What was not started stays due. A webhook
+    /// that fails too often is skipped for the rest of the run, so that its backlog does not delay other webhooks.
     async fn what_is_due(&self) -> Result<Value, Error> {
         let mut tally = Tally::default();
         let mut load = Vec::new();
@@ -235,7 +233,7 @@ impl Delivering<'_, '_> {
                 let page = self.table.due(&calls_shard(shard), self.run.id_source.now, start, PAGE).await?;
                 for (key, row) in page.rows {
                     match row {
-                        // The index may lag: what the row itself says counts.
+                        // The index may lag behind the row, so the row decides.
                         Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.id_source.now) => {}
                         Ok(Some(DueRow::Delivery(delivery))) if tired.contains(&delivery.webhook_id) => {}
                         Ok(Some(DueRow::Delivery(delivery))) => load.push(*delivery),
@@ -261,7 +259,7 @@ impl Delivering<'_, '_> {
         Ok(json!({"done": tally.done, "failed": tally.failed, "late_seconds": late_seconds}))
     }
 
-    /// Tries deliveries again, those of each webhook together; notes the webhooks that failed too often.
+    /// Retries deliveries, grouped by webhook, and adds webhooks that failed too often to `tired`.
     async fn retry_all(&self, load: Vec<Delivery>, tired: &mut BTreeSet<WebhookId>, tally: &mut Tally) {
         let mut of: BTreeMap<(WorkspaceId, WebhookId), Vec<Delivery>> = BTreeMap::new();
         for delivery in load {
@@ -281,8 +279,8 @@ impl Delivering<'_, '_> {
         }
     }
 
-    /// Tries the deliveries of one webhook again, until it has failed too often; answers with how often it
-    /// has.
+    /// Retries the deliveries of one webhook until it has failed too often. Returns the outcomes and the number of
+    /// failures.
     async fn retry_of(
         &self,
         workspace: WorkspaceId,
@@ -321,7 +319,8 @@ impl Delivering<'_, '_> {
         (outcomes, failures)
     }
 
-    /// Tries a delivery again, or ends it if its webhook, or its event, is there no more.
+    /// Retries a delivery. Deletes it if its webhook was deleted, and cancels it if the webhook is disabled or the
+    /// event is gone. False if the receiver did not accept the event.
     async fn retry(&self, webhook: Option<Webhook>, event: Option<Event>, delivery: &Delivery) -> Result<bool, Error> {
         let Some(webhook) = webhook else {
             return self.drop(delivery).await.map(|()| true);
@@ -337,14 +336,14 @@ impl Delivering<'_, '_> {
             self.late.fetch_max((self.deadline.id_source().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
         }
         match self.taken_up(delivery).await {
-            // Another run has it.
+            // Another run leased it.
             Err(Error::Conflict) => Ok(true),
             Err(failure) => Err(failure),
             Ok(begun) => self.deliver(webhook, &event, begun).await,
         }
     }
 
-    /// Forgets the earlier secrets of a webhook whose time is over.
+    /// Removes the expired earlier secrets of a webhook.
     async fn forget_earlier(&self, due: &Webhook) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
             let Some(webhook) = self.table.webhook(due.workspace_id, due.webhook_id).await? else {

@@ -11,9 +11,9 @@ use crate::settings::App;
 use crate::triggers::email_layout::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Set up the app on your phone";
-/// What the HTML calls the QR code.
+/// Content ID of the QR code in the HTML.
 const PICTURE: &str = "deployment-qr";
-/// The name of the attached QR code.
+/// File name of the attached QR code.
 const FILE: &str = "set-up-code.png";
 
 /// The e-mail; `None` if the user has no address.
@@ -41,7 +41,7 @@ pub(crate) fn compose(
     email_layout::message(deployment, to, layout, &link, PICTURE, Some(FILE)).map(Some)
 }
 
-/// What the e-mail says, in either of its forms.
+/// Content of the e-mail, for both plain text and HTML.
 struct DeploymentText<'a> {
     name: Option<&'a str>,
     link: &'a str,

@@ -1,5 +1,4 @@
-//! What e-mails have in common: HTML that reads well on a phone and with pictures off, and plain
-//! text that says the same.
+//! Shared parts of e-mails: HTML that reads well on a phone and without pictures, and plain text with the same content.
 
 use aws::{Message, Picture};
 use domain::error::Error;
@@ -10,14 +9,14 @@ use maud::{DOCTYPE, Markup, html};
 use crate::pages::qr;
 use crate::settings::App;
 
-/// The most bytes that Gmail shows of a message without cutting it off.
+/// Most bytes of a message that Gmail shows without clipping it.
 #[cfg(test)]
 pub(crate) const SIZE_LIMIT: usize = 100 * 1024;
 
 pub(crate) const SMALL: &str = "font-size:14px;color:#57606a";
 const CODE: &str = "text-align:center;font:bold 18px/1.4 Menlo,Consolas,monospace;word-break:break-all";
 
-/// How many phones a code is good for.
+/// The number of phones that a code works for, in words.
 pub(super) fn good_for(devices: u32) -> String {
     match devices {
         1 => "one phone".to_owned(),
@@ -25,19 +24,19 @@ pub(super) fn good_for(devices: u32) -> String {
     }
 }
 
-/// Where the app is to be had, as far as the settings say: for which phones, and the address.
+/// The configured app stores: phone type and URL.
 pub(crate) fn stores(app: &App) -> Vec<(&'static str, String)> {
     let stores = [("iPhone", &app.ios_store), ("Android", &app.android_store)];
     stores.into_iter().filter_map(|(phones, store)| Some((phones, store.clone()?))).collect()
 }
 
-/// The stores as plain text; nothing if there are none.
+/// The stores as plain text; empty if there are none.
 pub(crate) fn stores_as_text(stores: &[(&'static str, String)]) -> String {
     let lines: String = stores.iter().map(|(phones, store)| format!("For {phones}: {store}\n")).collect();
     if lines.is_empty() { lines } else { format!("If you do not have the app yet:\n\n{lines}\n") }
 }
 
-/// The stores as a paragraph; nothing if there are none.
+/// The stores as a paragraph; empty if there are none.
 pub(crate) fn stores_as_html(stores: &[(&'static str, String)]) -> Markup {
     html! {
         @if !stores.is_empty() {
@@ -53,14 +52,14 @@ pub(crate) fn stores_as_html(stores: &[(&'static str, String)]) -> Markup {
     }
 }
 
-/// A button.
+/// A link as a button.
 pub(crate) fn button(link: &str, text: &str) -> Markup {
     let style = "display:inline-block;padding:14px 24px;border-radius:8px;background:#1f5fbf;color:#ffffff;\
                  font-weight:bold;text-decoration:none";
     html! { p style="text-align:center;margin:24px 0" { a href=(link) style=(style) { (text) } } }
 }
 
-/// The QR code, which is one of the e-mail's pictures.
+/// The QR code, as one of the e-mail's inline pictures.
 pub(crate) fn picture(name: &str, alt: &str) -> Markup {
     html! {
         p style="text-align:center" {
@@ -69,12 +68,12 @@ pub(crate) fn picture(name: &str, alt: &str) -> Markup {
     }
 }
 
-/// A code to be typed.
+/// A code to type in.
 pub(crate) fn code(code: &str) -> Markup {
     html! { p style=(CODE) { (code) } }
 }
 
-/// A whole page around what is said.
+/// A whole HTML page around its content.
 pub(crate) fn page(title: &str, said: &Markup) -> String {
     let body = "margin:0;padding:24px 16px;background:#f4f5f7;color:#1b1f24;font:16px/1.5 Helvetica,Arial,sans-serif";
     let card = "max-width:480px;margin:0 auto;padding:24px;background:#ffffff;border-radius:12px";
@@ -93,25 +92,25 @@ pub(crate) fn page(title: &str, said: &Markup) -> String {
     .into_string()
 }
 
-/// To whom an e-mail goes, and what they are called in it: see [`User::greeting_name`].
+/// Address and name of the recipient. See [`User::greeting_name`].
 pub(crate) struct Addressee {
     pub to: String,
     pub name: Option<String>,
 }
 
 impl Addressee {
-    /// A user with an address.
+    /// The addressee for a user; `None` without an e-mail address.
     pub(crate) fn of(user: &User) -> Option<Self> {
         Some(Self { to: user.email.clone()?, name: user.greeting_name() })
     }
 }
 
-/// How an e-mail begins, as plain text.
+/// The greeting as plain text.
 pub(crate) fn greeting_as_text(name: Option<&str>) -> String {
     format!("{},\n\n", greeting(name))
 }
 
-/// How an e-mail begins.
+/// The greeting as HTML.
 pub(crate) fn greeting_as_html(name: Option<&str>) -> Markup {
     html! { p style="margin-top:0" { (greeting(name)) "," } }
 }
@@ -120,15 +119,15 @@ fn greeting(name: Option<&str>) -> String {
     name.map_or_else(|| "Hello".to_owned(), |name| format!("Hello {name}"))
 }
 
-/// An e-mail's words, in both forms.
+/// Subject and content of an e-mail, as plain text and HTML.
 pub(crate) struct EmailLayout {
     pub subject: &'static str,
     pub text: String,
     pub html: String,
 }
 
-/// The e-mail of an invitation or a deployment, with its link as a picture inside; attached as well
-/// if `attached` names the file. The service's reports carry its identifiers along.
+/// The e-mail of an offer, with its link as an inline QR code, which is also attached if `attached` names the file. Its
+/// tags carry the offer's identifiers, which SES repeats in its reports.
 pub(crate) fn message(
     offer: &Invitation,
     to: String,

@@ -1,4 +1,4 @@
-//! A device's SNS endpoint follows its push token.
+//! Keeps a device's SNS endpoint in step with its push token.
 
 use aws::Pusher;
 use aws::{PushError, Table};
@@ -13,8 +13,8 @@ use lambda::logging::Chain;
 use crate::commits::commit;
 use crate::triggers::Run;
 
-/// Makes or mends the endpoint of a device's push token, and settles what the device's row says of
-/// it. A new token gets an endpoint of its own; the one before goes when no device holds it.
+/// Creates or re-enables the endpoint of a device's push token, and records the result on the device. A new token gets
+/// its own endpoint; the old endpoint is removed once no device holds it.
 ///
 /// # Errors
 /// `Unavailable` if SNS does not answer; the token stays due.
@@ -64,8 +64,8 @@ async fn found(pusher: &Pusher, device: &Device, token: &PushToken) -> Result<En
     }
 }
 
-/// Removes an endpoint that no other device holds. It goes before the row that names it, so that
-/// a run that ends between the two leaves nothing behind that nobody knows of.
+/// Removes an endpoint unless another device holds it. It is removed before the row that names it, so that a run that
+/// ends in between leaves no endpoint that no row names.
 ///
 /// # Errors
 /// `Unavailable` if SNS does not answer.
@@ -76,7 +76,7 @@ pub(crate) async fn release(table: &Table, pusher: &Pusher, device: &Device, end
         return Ok(());
     }
     match pusher.remove(endpoint).await {
-        // An endpoint of a platform application that is no longer ours: SNS will never let us.
+        // The endpoint's platform application is no longer ours, so SNS will never allow it.
         Err(error @ PushError::Refused(_)) => {
             tracing::warn!(device.id = %device.device_id, error = %Chain(&error), "an endpoint was left behind");
             Ok(())

@@ -10,7 +10,7 @@ use crate::settings::App;
 use crate::triggers::email_layout::{self, Addressee, EmailLayout, SMALL};
 
 const SUBJECT: &str = "Your invitation to the app";
-/// What the HTML calls the QR code.
+/// Content ID of the QR code in the HTML.
 const PICTURE: &str = "invitation-qr";
 
 /// The e-mail; `None` if the user has no address.
@@ -37,7 +37,7 @@ pub(crate) fn compose(
     email_layout::message(invitation, to, layout, &link, PICTURE, None).map(Some)
 }
 
-/// What the e-mail says, in either of its forms.
+/// Content of the e-mail, for both plain text and HTML.
 struct InvitationText<'a> {
     name: Option<&'a str>,
     link: &'a str,

@@ -1,16 +1,16 @@
-//! The text of an invitation: the link, which names nobody, and as few words as fit beside it.
+//! The text message of an invitation: its link, with as many words as fit. It names nobody.
 
 use domain::sms::segments;
 
-/// From the longest to the shortest. The link's page offers to install the app, shows until when
-/// the code counts, and for how many phones. The characters are GSM's.
+/// Longest first, in GSM characters only. The link's page offers to install the app, and shows the expiry date and the
+/// number of phones.
 const WORDINGS: [&str; 3] = [
     "You are invited to use the app. Install and open it by this link, and please keep it to yourself: ",
     "You are invited to use the app. Install and open it: ",
     "Your app: ",
 ];
 
-/// The text: the longest wording that leaves it one segment, or else that leaves it the fewest.
+/// The text, with the longest wording that needs no more segments than the shortest one.
 pub(crate) fn compose(code: &str, public_url: &str) -> String {
     let [longest, shorter, shortest] = WORDINGS.map(|wording| format!("{wording}{public_url}/i/{code}"));
     let least = segments(&shortest);

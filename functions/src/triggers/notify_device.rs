@@ -1,4 +1,4 @@
-//! The topic `events`: keeps the device's endpoint in step with its token, and wakes the app.
+//! Triggered by the topic `events`: keeps the device's endpoint in step with its push token, and wakes the app.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +15,21 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::{Run, endpoint, published};
 
-/// Shorter than the minute that Lambda waits before it tries an asynchronous event again.
+/// Duration of the lease: shorter than the minute that Lambda waits before it retries an asynchronous event.
 const HOLD: Duration = Duration::seconds(50);
 
-/// What an event asks for.
+/// What an event requires.
 enum Task {
-    /// The device has a token that is new to us, or whose endpoint is to be enabled again.
+    /// The device has a new push token, or its endpoint must be enabled again.
     Settle,
-    /// The device, or each of the user's, should check in soon.
+    /// The device, or each device of the user, should check in soon.
     Wake,
 }
 
-/// Answers with nothing.
+/// Returns an empty object.
 ///
 /// # Errors
-/// `Unavailable`: Lambda tries again, and after its tries `run-due` still settles the token.
+/// `Unavailable`: Lambda retries; after its last retry, `run-due` still settles the token.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
@@ -65,7 +65,7 @@ fn task(event: &Event) -> Option<Task> {
 async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task: &Task) -> Result<(), Error> {
     let workspace = event.workspace_id;
     match task {
-        // The token's own row says whether there is still something to do.
+        // The token's own row shows whether anything is left to do.
         Task::Settle => match event.device_id {
             Some(device) => retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await,
             None => Ok(()),
@@ -76,7 +76,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
             let lease = match retry_on_conflict(table, take).await? {
                 LeaseOutcome::Acquired(lease) => lease,
                 LeaseOutcome::Done => return Ok(()),
-                // Should the other run come to nothing, this one's next try wakes the device.
+                // If the other run fails, the retry of this one wakes the device.
                 LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this event")),
             };
             for device in devices_of(table, event).await? {
@@ -88,7 +88,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
     }
 }
 
-/// The device that an event is about, or those that its user holds.
+/// The event's device, or the devices that its user holds.
 async fn devices_of(table: &Table, event: &Event) -> Result<BTreeSet<DeviceId>, Error> {
     if let Some(device) = event.device_id {
         return Ok(BTreeSet::from([device]));
@@ -100,7 +100,7 @@ async fn devices_of(table: &Table, event: &Event) -> Result<BTreeSet<DeviceId>, 
     Ok(user.map(|user| user.device_ids).unwrap_or_default())
 }
 
-/// Wakes a device that pushes reach. That one no longer can is reported by SNS on its own.
+/// Wakes a device if pushes reach it. SNS reports separately if they no longer do.
 async fn wake(
     table: &Table,
     pusher: &Pusher,

@@ -1,4 +1,4 @@
-//! The table's stream: publishes each event row to the topic `events`.
+//! Triggered by the table's stream: publishes each event row to the topic `events`.
 
 use aws::Topic;
 use domain::error::Error;
@@ -9,18 +9,17 @@ use serde_json::{Value, json};
 use crate::state::AppState;
 use crate::triggers::{Run, again};
 
-/// Answers with the first record that is to come again; the stream gives it and all that follow
-/// once more, so that nothing is lost and the order stays. A row that cannot be read never stops the
-/// stream: it is passed over, and the alarm on such rows calls for the release that can read it, under which
-/// `republish-events` publishes it.
+/// Returns the first record to retry; the stream then repeats it and all later ones, so nothing is lost and the order
+/// is kept. An unreadable row never blocks the stream: it is skipped and logged, which raises an alarm. Once a release
+/// that can read it is deployed, `republish-events` publishes it.
 ///
 /// # Errors
-/// None: what fails is in the answer.
+/// None: failures are in the answer.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(publish(state.topic()?, &run).await)
 }
 
-/// Publishes the events of a run's records to a topic; answers with the first record that is to come again.
+/// Publishes the events of a run's records to a topic, and returns the first record to retry.
 pub async fn publish(topic: &impl Topic, run: &Run) -> Value {
     let records: Vec<&Value> = run.records().collect();
     let mut events = Vec::new();
@@ -60,7 +59,7 @@ fn sequence(record: &Value) -> String {
     record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The event of a record; `None` for a record that is not of a new event row.
+/// The event of a record; `None` if the record is not about a new event row.
 fn event_of(record: &Value) -> Result<Option<Event>, Error> {
     let image = &record["dynamodb"]["NewImage"];
     let is_event = image["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("EVENT#"));

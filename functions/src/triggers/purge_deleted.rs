@@ -1,4 +1,4 @@
-//! Each hour: removes deleted devices and users whose retention is over.
+//! Each hour: removes deleted devices and users whose retention has ended.
 
 use aws::Pusher;
 use aws::store::due::DUE_SHARDS;
@@ -20,18 +20,17 @@ use crate::state::AppState;
 use crate::triggers::{Run, Tally, endpoint};
 
 const PAGE: usize = 50;
-/// Time left when the last page begins, before Lambda ends the run.
+/// Time left when the last page starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
-/// Rows that are removed, or blanked, in one commit.
+/// Rows removed or blanked in one commit.
 const ROWS: usize = 40;
 
-/// Answers with how many devices and users were removed, how many failed, and whether more are due.
-/// Goes on page by page until shortly before its time is over; the next run goes on from there,
-/// since what was removed is no longer due. What fails never stops the rest. A user goes after
-/// their devices.
+/// Returns how many devices and users were removed, how many failed, and whether more are due. Works page by page until
+/// shortly before its deadline; the next run continues, since removed rows are no longer due. A failure never stops the
+/// rest. Users are removed after devices.
 ///
 /// # Errors
-/// `Unavailable` if what is due cannot be listed.
+/// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
@@ -70,12 +69,12 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(answer(&purged, false))
 }
 
-/// What a run answers with.
+/// The result of a run.
 fn answer(purged: &Tally, more: bool) -> Value {
     json!({"purged": purged.done, "failed": purged.failed, "more": more})
 }
 
-/// Removes a device with everything that is kept of it; false if it is not to go yet.
+/// Removes a device and all its rows; false if its removal is not due.
 async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -> Result<bool, Error> {
     retry_on_conflict(table, || async {
         let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
@@ -95,7 +94,7 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
         if let Some(token) = &whole.token {
             commit = commit.delete(token);
         }
-        // The identifier's claim goes with its newest device only: it counts the enrolments.
+        // The claim on a device identifier counts enrolments, so it is removed only with its newest device.
         if let Some(claim) = whole.claim.filter(|claim| claim.device_id == whole.device.device_id) {
             commit = commit.delete(&claim);
         }
@@ -105,13 +104,12 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
     .await
 }
 
-/// Lets pass a page of which nothing was left out: what is to be gone is not left behind because this release cannot
-/// read it.
+/// An error if the page left out a row: a row that this release cannot read must not survive the purge.
 fn whole<R>(page: &Page<R>) -> Result<(), Error> {
     if page.unreadable > 0 { Err(Error::internal("purging", "a row cannot be read")) } else { Ok(()) }
 }
 
-/// Removes what is kept of a device's commands, while the device is as it was read: none of them is open any more.
+/// Removes the rows of a device's commands, provided that the device has not changed; none of them is open any more.
 async fn forget_commands(table: &Table, run: &Run, device: &Device) -> Result<(), Error> {
     loop {
         let page = table.list_commands(device.workspace_id, device.device_id, ROWS, None).await?;
@@ -124,9 +122,9 @@ async fn forget_commands(table: &Table, run: &Run, device: &Device) -> Result<()
     }
 }
 
-/// Removes a user with everything that is kept of them, and blanks what the record says of them
-/// in private, while the user's row is as it was read: a wipe that is ordered anew may put the end off. The row itself
-/// goes last, so that a run that ends before it goes on here. False if they are not to go yet.
+/// Removes a user and all their rows, and blanks the private parts of their events, provided that the user's row has
+/// not changed: a new wipe command may postpone the removal. The user's row is removed last, so that an interrupted
+/// removal is continued. False if the removal is not due or not finished.
 async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -> Result<bool, Error> {
     retry_on_conflict(table, || async {
         let Some(user) = table.user(due.workspace_id, due.user_id).await? else {
@@ -135,7 +133,7 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
         let Some(event) = lifecycle::purge(&user, &run.event_context(user.workspace_id)) else {
             return Ok(false);
         };
-        // A device that is still kept may have a word to say, which would be on the record.
+        // A device that still exists may produce further events with private parts.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
         let kept = table.list_devices(user.workspace_id, &own, 1, None, run.id_source.now).await?;
         if !kept.items.is_empty() || !blank_events(table, run, &user, deadline).await? {
@@ -150,7 +148,7 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
     .await
 }
 
-/// Blanks the private parts of what the record says of a user; false if the time was over before.
+/// Blanks the private parts of a user's events; false if time ran out.
 async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline) -> Result<bool, Error> {
     let filter = EventFilter {
         device_id: None,
@@ -182,7 +180,7 @@ async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline
 
 async fn forget_invitations(table: &Table, run: &Run, user: &User) -> Result<(), Error> {
     loop {
-        // Each goes with its code.
+        // Each is deleted together with its code.
         let page = table.list_invitations(user.workspace_id, user.user_id, ROWS / 2, None).await?;
         whole(&page)?;
         if page.items.is_empty() {

@@ -1,5 +1,5 @@
-//! What SES and SNS report: whether messages arrived, and whether pushes still do. Of e-mails and
-//! pushes it comes by topics, of texts by SNS's log.
+//! Records reports of SES and SNS on whether messages were delivered and pushes still arrive. Reports of e-mails and
+//! pushes come through topics, those of texts through SNS's log.
 
 use aws::Pusher;
 use aws::{PushError, Table};
@@ -17,10 +17,10 @@ use crate::state::AppState;
 use crate::triggers::Run;
 use crate::triggers::text_reports::{self, TextReport};
 
-/// Answers with nothing. A report that is about nothing of ours is passed over.
+/// Returns an empty object. Reports that concern nothing of ours are ignored.
 ///
 /// # Errors
-/// `Unavailable`: Lambda tries again. `Internal` if what is said to be a log is none.
+/// `Unavailable`: Lambda retries. `Internal` if log data is malformed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
@@ -43,7 +43,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(json!({}))
 }
 
-/// A report of SES ("Contents of event data that Amazon SES publishes to Amazon SNS").
+/// An SES report ("Contents of event data that Amazon SES publishes to Amazon SNS").
 struct MailReport {
     workspace: WorkspaceId,
     user: UserId,
@@ -82,7 +82,7 @@ async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Er
     commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
-/// A text that is none of an invitation is somebody else's: SNS has one log for the whole account.
+/// A text without a matching invitation is not ours: SNS has one log for the whole account.
 async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
     let Some(owner) = table.message_owner(&report.message_id).await? else {
         return Ok(());
@@ -102,13 +102,12 @@ struct PushReport {
     at: Time,
 }
 
-/// What a platform application reports.
+/// The kinds of reports.
 #[derive(Clone, Copy)]
 enum PushNews {
     /// A push could not be delivered, and no other will be.
     Failed,
-    /// Something about the endpoint changed, by the push service's word or by our own doing. The
-    /// report does not say what.
+    /// The endpoint changed, through the push service or through us. The report does not say how.
     Updated,
 }
 
@@ -124,13 +123,13 @@ impl PushReport {
     }
 }
 
-/// Failures that another push would meet again.
+/// True for failures that every other push would meet too.
 fn is_permanent(report: &Value) -> bool {
     let kind = report["FailureType"].as_str().unwrap_or_default();
     matches!(kind, "InvalidPlatformToken" | "PlatformTokenDisassociated" | "EndpointDisabled" | "InvalidPlatformName")
 }
 
-/// What a report means for the devices that hold the endpoint.
+/// The push reason to record for the devices that hold the endpoint.
 async fn reason(pusher: &Pusher, report: &PushReport) -> Result<PushReason, Error> {
     match report.news {
         PushNews::Failed => Ok(PushReason::DeliveryFailed),
@@ -142,7 +141,7 @@ async fn reason(pusher: &Pusher, report: &PushReport) -> Result<PushReason, Erro
     }
 }
 
-/// A report goes to every device that holds the endpoint: the phone may be in two workspaces.
+/// A report applies to every device that holds the endpoint: one phone may be in two workspaces.
 async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport) -> Result<(), Error> {
     let holders = table.endpoint_holders(&report.endpoint).await?;
     if holders.is_empty() {

@@ -1,4 +1,4 @@
-//! Each quarter of an hour, and once a deployment is done: the public keys by which admins' tokens are verified.
+//! Every 15 minutes, and after each deployment: fetches the public keys that verify admins' tokens.
 
 use aws::EgressClient;
 use domain::error::Error;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Answers with how many keys there are. Where they cannot be had, the older ones stay, and are believed for
+/// Returns the number of keys. If they cannot be fetched, the old ones stay, and are accepted for
 /// [`IssuerKeys::BELIEVED`] after they were fetched.
 ///
 /// # Errors
-/// `Unavailable` if the issuer does not answer, or not as OpenID Connect Discovery 1.0 says.
+/// `Unavailable` if the issuer does not answer, or does not follow OpenID Connect Discovery 1.0.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let Some(issuer) = &state.settings.issuer else {
         return Ok(json!({"keys": 0}));

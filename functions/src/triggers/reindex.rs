@@ -1,5 +1,5 @@
-//! Brings every row to what this release derives from its thing: attributes of indexes, and index rows. There is no
-//! route: IAM says who may invoke it.
+//! Updates every row to what this release derives from its object: index attributes and index rows. It has no route:
+//! IAM decides who may invoke it.
 
 use aws::Position;
 use aws::Restored;
@@ -14,21 +14,21 @@ use serde_json::{Value, json};
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Time left when the last page begins, before Lambda ends the run.
+/// Time left when the last page starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(30);
-/// Rows that are looked at at once.
+/// Rows per read.
 const PAGE: i32 = 100;
-/// A cursor, which holds a row's key.
+/// A cursor, which contains a row's key.
 const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 8192);
 
-/// Takes `{workspace_id?, cursor?}`, without a workspace for all of them, and answers with
-/// `{looked_at, written, unreadable, names_held, cursor}`: how many rows were looked at, and written; how many cannot
-/// be read, and stay as they are; and how many things have a name that is another's. Each of these is in the log. Where
-/// `cursor` is not null, the run's time was over, and another run goes on from there. A row is written only as it was
-/// read, and what stands as it should is not written at all, so that it may run at any time, and again.
+/// Takes `{workspace_id?, cursor?}`; without a workspace, all are processed. Returns `{looked_at, written, unreadable,
+/// names_held, cursor}`: rows read, rows written, unreadable rows (left as they are), and objects with a unique name
+/// that belongs to another. Each of the latter two is logged. If `cursor` is not null, time ran out and another run
+/// must continue from there. A row is written only if it has not changed since it was read, and not at all if it is up
+/// to date, so it may run at any time, and repeatedly.
 ///
 /// # Errors
-/// Every fault of the event; `Unavailable`.
+/// Every invalid field of the event; `Unavailable`.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let mut fields = run.fields()?;

@@ -1,4 +1,4 @@
-//! Publishes a range of time again. There is no route: IAM says who may invoke it.
+//! Publishes the events of a time range again. It has no route: IAM decides who may invoke it.
 
 use aws::EventFilter;
 use aws::{Position, Table, Topic};
@@ -10,17 +10,16 @@ use serde_json::{Value, json};
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Time left when the last page begins, before Lambda ends the run.
+/// Time left when the last page starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
 const PAGE: usize = 100;
 
-/// Takes `{workspace_id, since, until}` and answers with `{published, unreadable, until}`: the newest are
-/// published first, and where `until` is not null, the run's time was over and the events before
-/// that moment are still to be published, by another run. Consumers know what they have done, so
-/// publishing again is safe.
+/// Takes `{workspace_id, since, until}` and returns `{published, unreadable, until}`. Publishes newest first: if
+/// `until` is not null, time ran out and another run must publish the events before it. Consumers recognize events that
+/// they have handled, so publishing again is safe.
 ///
 /// # Errors
-/// Every fault of the event; `Unavailable`.
+/// Every invalid field of the event; `Unavailable`.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let topic = state.topic()?;
@@ -63,7 +62,7 @@ async fn publish(
         if start.is_none() {
             return Ok(json!({"published": published, "unreadable": unreadable, "until": null}));
         }
-        // Until something was published, there is no moment from which another run could go on.
+        // Until an event was published, there is no time from which another run could continue.
         if deadline.is_over() && oldest.is_some() {
             return Ok(json!({"published": published, "unreadable": unreadable, "until": oldest}));
         }

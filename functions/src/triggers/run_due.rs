@@ -1,4 +1,4 @@
-//! Each minute: what is due.
+//! Each minute: handles due rows.
 
 use aws::DueRow;
 use aws::Pusher;
@@ -40,20 +40,19 @@ use crate::state::AppState;
 use crate::triggers::{Run, Tally, endpoint};
 use crate::users::changes::carry_through;
 
-/// Rows that are looked up at once.
+/// Rows per read.
 const PAGE: usize = 100;
-/// Time left when the last thing begins, before Lambda ends the run.
+/// Time left when the last step starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
-/// Things of one job, or of one workspace's rule, that are done before another has its turn.
+/// Objects of one job, or of one workspace's rule, that are handled before another gets its turn.
 const THINGS: usize = 1_000;
 
-/// Answers with how many rows were done and how many failed. What fails stays due, and never
-/// stops the rest. What is short comes first, then jobs and rules, as far as the time goes, the one that
-/// has waited longest first; each run begins at another shard, so that none waits behind the others for
-/// good.
+/// Returns how many rows were done and how many failed. What fails stays due, and never stops the rest. Short tasks
+/// come first; then jobs, syncs and rules while time remains, the longest-waiting first. Each run starts at another
+/// shard, so that none is starved.
 ///
 /// # Errors
-/// `Unavailable` if what is due cannot be listed.
+/// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
@@ -94,26 +93,26 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(json!({"done": tally.done, "failed": tally.failed}))
 }
 
-/// Since when what takes its time waits for its turn; a job, since it had one.
+/// Since when a long task has been due; for a job, since its last turn.
 fn waits_since(row: &DueRow) -> Option<Time> {
     match row {
         DueRow::Job(job) => job.due_at,
         DueRow::Source(source) => source.due_at,
         DueRow::Workspace(workspace) => workspace.silent_rule_at,
         DueRow::Invitation(_) | DueRow::PushToken(_) | DueRow::Command(_) | DueRow::Device(_) | DueRow::User(_) => None,
-        // In partitions of their own: see deliver-webhook.
+        // These are in partitions of their own: see deliver-webhook.
         DueRow::Webhook(_) | DueRow::Delivery(_) => None,
     }
 }
 
-/// All shards, from another one on each minute.
+/// All shards, starting with another one each minute.
 pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
     let first = now.millis().div_euclid(60_000).rem_euclid(i64::from(DUE_SHARDS));
     let first = u8::try_from(first).unwrap_or(0);
     (0..DUE_SHARDS).map(move |n| (first + n) % DUE_SHARDS)
 }
 
-/// What is done in a moment.
+/// Handles a short task.
 async fn short(table: &Table, pusher: &Pusher, run: &Run, row: &DueRow, defaults: &Defaults) -> Result<(), Error> {
     match row {
         DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, defaults)).await,
@@ -123,13 +122,13 @@ async fn short(table: &Table, pusher: &Pusher, run: &Run, row: &DueRow, defaults
             retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await
         }
         DueRow::Command(due) => retry_on_conflict(table, || time_out(table, run, due)).await,
-        // Those below are done at length; these others are for `purge-deleted` and `deliver-webhook`.
+        // The first three are handled by `at_length`, the others by `purge-deleted` and `deliver-webhook`.
         DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_) | DueRow::Device(_) => Ok(()),
         DueRow::Webhook(_) | DueRow::Delivery(_) => Ok(()),
     }
 }
 
-/// What takes its time.
+/// Handles a long task.
 async fn at_length(
     table: &Table,
     run: &Run,
@@ -149,7 +148,7 @@ async fn at_length(
                 JobKind::Users | JobKind::Devices => {
                     advance(table, &context, job, defaults, deadline, THINGS).await.map(drop)
                 }
-                // It waits for the release that knows what it is.
+                // It waits for a release that knows this kind.
                 JobKind::Unknown(_) => Ok(()),
             }
         }
@@ -166,7 +165,7 @@ async fn at_length(
     }
 }
 
-/// Moves a sync on.
+/// Continues a sync.
 async fn sync(
     table: &Table,
     context: &RequestContext,
@@ -179,8 +178,8 @@ async fn sync(
     sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
-/// Begins the sync of a source whose time has come; one that is still at work is waited for until the
-/// next time.
+/// Starts a source's scheduled sync if it is due. If the last one is still running, it waits for the next scheduled
+/// time.
 async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<Job>, Error> {
     let Some(source) = table.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
@@ -211,8 +210,8 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     Ok(change.job.map(|job| job.after))
 }
 
-/// Deploys to a user who was renamed when a limit of messages kept the deployment from following at once; while it
-/// still does, the user stays due. Whoever may not use the app gets it once they may.
+/// Creates the deployment that a message limit delayed when the user was renamed; while the limit applies, the user
+/// stays due. A user who may not use the app gets it once they may.
 async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
     let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
@@ -227,7 +226,7 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &De
     commit(table, Some(&change), &action.event).await.map(drop)
 }
 
-/// Ends a command whose time is over.
+/// Expires a command whose time has passed.
 async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> {
     let (workspace, device) = (due.workspace_id, due.device_id);
     let command = table.command(workspace, device, due.command_id).await?;
@@ -242,9 +241,9 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     commit(table, change.as_ref(), &event_context).await.map(drop)
 }
 
-/// Applies a workspace's rule for silent devices, in the name of whoever set it, as far as the time goes: the next
-/// run goes on from there, until all are done and the rule rests for a day. Once whoever set it may no longer do
-/// what it does, it pauses.
+/// Applies a workspace's rule for silent devices, in the name of whoever set it, while time remains. The next run
+/// continues, until all devices are done and the rule pauses for a day. If its maker no longer has the permission, the
+/// rule is paused.
 async fn silent_rule(
     table: &Table,
     run: &Run,
@@ -273,15 +272,15 @@ async fn silent_rule(
         let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
         for device in &page.items {
             if deadline.is_over() {
-                // The next run begins this page anew: what is done stays done.
+                // The next run repeats this page; devices that are done stay done.
                 return Ok(());
             }
             let context = context.at(deadline.id_source());
             match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, defaults)).await {
                 Ok(Quieted::Done) => {}
-                // It begins anew with the next run, if it is still to.
+                // The next run starts again, if the rule still applies.
                 Ok(Quieted::Overtaken) => return Ok(()),
-                // One device that cannot be done does not stop the others.
+                // One failing device does not stop the others.
                 Err(failure @ Error::Internal { .. }) => {
                     tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
                 }
@@ -301,7 +300,7 @@ async fn silent_rule(
     )
 }
 
-/// A commit on a workspace that was changed meanwhile is not made: its rule begins anew with the next run.
+/// Ignores a conflict: the workspace was changed meanwhile, and its rule starts again with the next run.
 fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
         Err(Error::Conflict) => Ok(()),
@@ -309,7 +308,7 @@ fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
-/// Whoever has set what is done by schedule, if they are known and may still do it.
+/// The context of the maker of a schedule or rule; `None` if the maker is unknown or lacks a permission.
 async fn in_name_of(
     table: &Table,
     itself: &RequestContext,
@@ -324,15 +323,16 @@ async fn in_name_of(
     Ok(may.then(|| itself.in_name_of(maker)))
 }
 
-/// What a rule for silent devices has come to with one of them.
+/// The result of applying a rule to one silent device.
 enum Quieted {
-    /// It is done, or not to be done any more.
+    /// The device is done, or no longer needs it.
     Done,
-    /// The rule was changed meanwhile, or switched off.
+    /// The rule was changed or disabled meanwhile.
     Overtaken,
 }
 
-/// Does to one device what the rule says, if it is still silent, and the rule still so, when that is written down.
+/// Applies the rule to one device. The commit requires that the device has not logged in and the workspace has not
+/// changed.
 async fn quieted(
     table: &Table,
     context: &RequestContext,
@@ -356,7 +356,7 @@ async fn quieted(
     let decided = match rule.action {
         SilentAction::Block => block(&whole.device, reason, &action.event).map_err(Error::from),
         SilentAction::Delete => delete(&action, &whole, reason).await,
-        // Only another release knows what is to be done.
+        // Only another release knows this action.
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     match decided {
@@ -368,13 +368,13 @@ async fn quieted(
             Ok(Quieted::Done)
         }
         Ok(None) => Ok(Quieted::Done),
-        // It was deleted since.
+        // It was deleted meanwhile.
         Err(Error::Refused(_)) => Ok(Quieted::Done),
         Err(failure) => Err(failure),
     }
 }
 
-/// Ends an invitation whose time is over: its code goes.
+/// Ends an expired invitation and removes its code.
 async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
     let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The queue on the topic `events`: sends what has to be sent.
+//! Triggered by the queue on the topic `events`: sends the messages of invitations and deployments.
 
 use aws::LeaseOutcome;
 use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
@@ -20,34 +20,34 @@ use crate::settings::App;
 use crate::state::AppState;
 use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
 
-/// Shorter than the queue's visibility timeout, after which a message comes again.
+/// Duration of the lease: shorter than the queue's visibility timeout, after which a message is redelivered.
 const HOLD: Duration = Duration::seconds(60);
 
-/// Time left when the last message begins, before Lambda ends the run: what sending it may take at most, and writing
-/// that down. What was begun and ended may have been sent, and would be once more.
+/// Time left when the last message starts, before Lambda ends the run: the longest send, and recording it. A send that
+/// is interrupted may have gone out, and would be repeated.
 const NEEDED: Duration = Duration::seconds(20);
 
-/// How messages go out, and what they say of the product and the app.
+/// Sends messages, with the settings that they need.
 #[derive(Debug)]
 pub struct MessageSender<'a> {
     /// For e-mails.
     pub mail: &'a Mailer,
     /// For texts.
     pub sms: &'a Texter,
-    /// Whom they may come from.
+    /// Allowed senders.
     pub senders: &'a AllowedSenders,
-    /// Where texts may go.
+    /// Allowed destinations of texts.
     pub policy: &'a MessagePolicy,
-    /// The product's own address, with which links begin.
+    /// The product's URL, with which links start.
     pub public_url: &'a str,
-    /// Where the app is to be had.
+    /// Links to the app.
     pub app: &'a App,
 }
 
-/// Answers with the messages that are to come again.
+/// Returns the messages to retry.
 ///
 /// # Errors
-/// None: what fails is in the answer.
+/// None: failures are in the answer.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let post = &state.post()?;
@@ -95,8 +95,8 @@ async fn one(
     .await
 }
 
-/// Sends an invitation's or a deployment's message. `None` if it is no longer wanted: used, superseded or expired
-/// since, or already sent.
+/// Sends the message of an offer. `None` if it is no longer wanted: the offer was used, superseded, revoked or has
+/// expired, or the message was already sent.
 async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Event) -> Result<Option<Delivery>, Error> {
     let Some(invitation) = offered(table, event).await? else {
         return Ok(None);
@@ -123,7 +123,7 @@ async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Eve
     }))
 }
 
-/// The invitation or deployment that an event is about.
+/// The offer that an event is about.
 async fn offered(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
     match (event.user_id, event.invitation_id.or(event.deployment_id)) {
         (Some(user), Some(id)) => table.invitation(event.workspace_id, user, id).await,
@@ -131,9 +131,9 @@ async fn offered(table: &Table, event: &Event) -> Result<Option<Invitation>, Err
     }
 }
 
-/// What became of a message that nothing more is to be done about.
+/// The final result for a message.
 enum Outcome {
-    /// It was sent, and has this identifier.
+    /// It was sent, with this message identifier.
     Sent(String),
     /// It can never be sent, for this reason.
     Failed(String),
@@ -185,7 +185,7 @@ fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Opt
     Delivery { state, at: run.id_source.now, message_id, reason }
 }
 
-/// The message goes back to its queue, for the release that knows how it is sent.
+/// Returns the message to its queue, for a release that knows how to send it.
 fn of_another_release() -> Error {
     Error::unavailable("the message", "another release knows how it is sent")
 }

@@ -1,6 +1,6 @@
-//! What SNS logs of texts, as CloudWatch Logs hands it on: JSON, compressed, as text ("Log group-level
-//! subscription filters", CloudWatch Logs User Guide; "Amazon SNS SMS delivery monitoring with Amazon
-//! CloudWatch metrics and logs", Amazon SNS Developer Guide). It holds numbers: none is kept or logged.
+//! SNS delivery reports of texts, as CloudWatch Logs delivers them: gzip-compressed JSON in Base64 ("Log group-level
+//! subscription filters", CloudWatch Logs User Guide; "Amazon SNS SMS delivery monitoring with Amazon CloudWatch
+//! metrics and logs", Amazon SNS Developer Guide). They contain phone numbers, which are neither stored nor logged.
 
 use std::io::Read as _;
 
@@ -12,15 +12,15 @@ use domain::models::invitation::{Delivery, DeliveryState};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
-/// The most bytes that are unpacked. A batch of log events has one MiB at most ("`PutLogEvents`",
-/// CloudWatch Logs API Reference); what unpacks to far more is none.
+/// Most bytes to decompress. A batch of log events has at most one MiB ("`PutLogEvents`", CloudWatch Logs API
+/// Reference); anything far larger is not one.
 const UNPACKED_LIMIT: u64 = 8 * 1024 * 1024;
 
-/// What became of a text.
+/// The delivery report of a text.
 pub(crate) struct TextReport {
-    /// SNS's identifier of it.
+    /// SNS's message identifier.
     pub message_id: String,
-    /// What.
+    /// The new delivery state.
     pub news: Delivery,
 }
 
@@ -59,17 +59,16 @@ struct Attempt {
     provider_response: String,
 }
 
-/// The reports in an event of CloudWatch Logs; `data` is what it calls so. Lines that report
-/// nothing are passed over.
+/// The reports in a CloudWatch Logs event, whose field `data` is passed. Lines without a report are ignored.
 ///
 /// # Errors
-/// `Internal` if it is no such event.
+/// `Internal` if the data is malformed.
 pub(crate) fn read(data: &str, now: Time) -> Result<Vec<TextReport>, Error> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| Error::internal("reading a batch of logs", error);
     let packed = BASE64_STANDARD.decode(data).map_err(|error| broken(error.into()))?;
     let unpacked = unpack(&packed).map_err(|error| broken(error.into()))?;
     let batch: Batch = serde_json::from_slice(&unpacked).map_err(|error| broken(error.into()))?;
-    // What is no data asks only whether somebody listens.
+    // Other message types are control messages, which check that the destination is reachable.
     let events = if batch.message_type == "DATA_MESSAGE" { batch.log_events } else { Vec::new() };
     Ok(events.iter().filter_map(|event| report(event, now)).collect())
 }
@@ -83,7 +82,7 @@ fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(unpacked)
 }
 
-/// When something became of it is when that was logged; the entry's own time is that of sending.
+/// The report of a log event. Its time is when the result was logged; the entry's own time is when the text was sent.
 fn report(event: &LogEvent, now: Time) -> Option<TextReport> {
     let entry: Entry = serde_json::from_str(&event.message).ok()?;
     let (state, reason) = match entry.status.as_str() {
@@ -97,9 +96,8 @@ fn report(event: &LogEvent, now: Time) -> Option<TextReport> {
     Some(TextReport { message_id, news })
 }
 
-/// A stable word for what the network said. The sentences are those that SNS documents, older
-/// wordings too, and the one for a spent quota; any other is not repeated, since nobody says what
-/// it may hold.
+/// A stable code for the network's response. The known responses are those that SNS documents, with older wordings and
+/// the one for an exhausted quota. Others are not repeated, since their content is unknown.
 fn reason(response: &str) -> &'static str {
     match response {
         "Blocked as spam by phone carrier" => "blocked_as_spam",

@@ -1,4 +1,4 @@
-//! The call itself: signed, made, and what became of it written down.
+//! Calls to webhooks: signing, sending, and recording the result.
 
 use aws::{Commit, EgressClient, Table};
 use domain::error::Error;
@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::seam;
 use crate::state::Clock;
 
-/// Tells a webhook of an event, once. Whatever comes of it is an attempt.
+/// Sends an event to a webhook, once. Every result, including a failure, is an attempt.
 pub(crate) async fn call(
     outside: &EgressClient,
     webhook: &Webhook,
@@ -31,7 +31,7 @@ pub(crate) async fn call(
     }
 }
 
-/// The same under Svix's names and under those of Standard Webhooks.
+/// The headers, under Svix's names and under those of Standard Webhooks.
 fn headers(secrets: &Secrets, id: EventId, body: &[u8], now: Time) -> Vec<(&'static str, String)> {
     let (id, seconds) = (id.to_string(), now.seconds());
     let signatures = secrets.signatures(&id, seconds, body, now);
@@ -47,14 +47,14 @@ fn headers(secrets: &Secrets, id: EventId, body: &[u8], now: Time) -> Vec<(&'sta
 /// Why a call was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CallOptions {
-    /// By the schedule, under a lease.
+    /// A regular attempt, under this lease.
     Leased(Uuid),
-    /// An admin has asked for it.
+    /// An admin's request.
     Asked,
 }
 
-/// Writes down what became of a call, of the delivery and of the webhook that was called, and answers with the
-/// delivery as it is then; `None` if it is gone, or in other hands.
+/// Records an attempt on the delivery and on the webhook, and returns the delivery; `None` if it was deleted, or
+/// another run holds the lease.
 pub(crate) async fn record(
     table: &Table,
     context: &RequestContext,

@@ -12,7 +12,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a webhook")
@@ -31,14 +31,15 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers 201 with the webhook and, in `secret`, what signs its calls: it is shown this once.
+/// Replies 201 with the webhook and its signing secret in `secret`, which is shown only this once.
 ///
 /// # Errors
-/// `PermissionMissing` without `events:read` too; every fault of the body; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
+/// `PermissionMissing` without `events:read` too; every invalid field of the body; `TooManyWebhooks`; `AlreadyCreated`
+/// for a repeated request.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
-    // Whoever is told of events can read them.
+    // Whoever receives events can read them.
     request.caller.require(Permission::EventsRead)?;
     let mut fields = request.http.body()?;
     let settings = Settings::read(&mut fields, EventSelection::Known, reach);

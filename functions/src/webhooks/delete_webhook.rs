@@ -10,7 +10,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a webhook")
@@ -19,8 +19,7 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Webhook>("The webhook as it was.")
 }
 
-/// Answers with the webhook as it was. It is told nothing more, not even what was to be tried again, and
-/// its secrets are forgotten.
+/// Replies with the webhook as it was. It receives nothing more, pending retries included, and its secrets are deleted.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

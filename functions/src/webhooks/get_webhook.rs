@@ -8,13 +8,13 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a webhook").versioned().shows::<views::Webhook>("The webhook.")
 }
 
-/// Answers with the webhook; never with what signs its calls.
+/// Replies with the webhook, without its signing secret.
 ///
 /// # Errors
 /// `NotFound`.

@@ -8,7 +8,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a webhook's deliveries")
@@ -19,11 +19,11 @@ pub fn doc() -> OperationDoc {
         .lists::<views::WebhookDelivery>(|_| ())
 }
 
-/// Answers with a page of what became of deliveries, that of the newest event first: status and first
-/// bytes of the last reply, and when the next attempt is due.
+/// Replies with a page of deliveries, newest event first: status and first bytes of the last response, and the time of
+/// the next attempt.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `CursorInvalid`.
+/// Every invalid query parameter; `NotFound`, `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

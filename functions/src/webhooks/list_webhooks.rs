@@ -8,17 +8,16 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List webhooks").lists::<views::Webhook>(|_| ())
 }
 
-/// Answers with a page of webhooks, the newest first: those that are switched off too, with why and since
-/// when.
+/// Replies with a page of webhooks, newest first, including disabled ones with reason and time.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid query parameter; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

@@ -10,7 +10,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Deliver an event again")
@@ -22,8 +22,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::WebhookDelivery>("The delivery.")
 }
 
-/// Makes the call at once, even if it succeeded before or the webhook is switched off, and answers with
-/// the delivery. A success is one; after a failure all goes on as it would have.
+/// Sends the event at once, even if it was delivered before or the webhook is disabled, and replies with the delivery.
+/// A success completes the delivery; a failure leaves its schedule unchanged.
 ///
 /// # Errors
 /// `NotFound`.
@@ -38,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let event = table.events(workspace, &[id]).await?.pop().ok_or(DomainError::NotFound("delivery"))?;
     let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
     let attempt = call(outside, &webhook, &secrets, &event, clock).await;
-    // What becomes of the webhook by that is Handset's own doing.
+    // Consequences for the webhook are recorded as done by Handset itself.
     let context = RequestContext::of_request(&request).itself();
     let delivery = record(table, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
     Ok(Reply::ok(&views::WebhookDelivery::from(&delivery.ok_or(DomainError::NotFound("delivery"))?)))

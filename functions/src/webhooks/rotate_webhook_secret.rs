@@ -10,7 +10,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Rotate a webhook's secret")
@@ -19,8 +19,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::WebhookWithSecret>("The webhook, and its new secret.")
 }
 
-/// Answers with the webhook and, in `secret`, its new secret, which is shown this once. The one before
-/// signs beside it until `earlier_secret_until`.
+/// Replies with the webhook and its new secret in `secret`, which is shown only this once. The previous secret also
+/// signs until `earlier_secret_until`.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
@@ -32,7 +32,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let fresh = new_secret(request.http.id_source.random);
         let (after, event) = webhook.rotated(&request.event_context());
         let secrets = secrets.rotated(fresh.clone(), request.now());
-        // The version guards the secrets as well, so it goes up whatever else changes.
+        // The version guards the secrets too, so it increases even if nothing else changes.
         let commit =
             Commit::with_event(&event).bump_version(&webhook, &after).put_webhook_secrets(webhook.webhook_id, &secrets);
         let after = table.commit(commit).await?.with_new_version(after);

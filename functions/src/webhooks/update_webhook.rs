@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a webhook")
@@ -23,15 +23,14 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::PermissionMissing(Permission::EventsRead)])
 }
 
-/// Answers with the webhook. `enabled` switches it on again, or off; what happened while it was off is not
-/// made up for.
+/// Replies with the webhook. `enabled` enables or disables it; events from while it was disabled are not sent later.
 ///
 /// # Errors
-/// `PermissionMissing` without `events:read` too; every fault of the body; `NotFound`, `VersionMismatch`.
+/// `PermissionMissing` without `events:read` too; every invalid field of the body; `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
-    // Whoever is told of events can read them.
+    // Whoever receives events can read them.
     request.caller.require(Permission::EventsRead)?;
     retry_on_conflict(table, || async {
         let webhook = super::load_webhook(table, &request).await?;
