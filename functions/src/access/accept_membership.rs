@@ -13,7 +13,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Accept a membership")
@@ -24,7 +24,7 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Membership>("The membership.")
 }
 
-/// Answers with the membership, which counts from this answer on.
+/// Returns the membership, which is in effect from this reply on.
 ///
 /// # Errors
 /// `NotFound`.
@@ -34,7 +34,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     accept(table, &request, id).await
 }
 
-/// The same, of this workspace.
+/// Accepts the person's membership of this workspace.
 ///
 /// # Errors
 /// `NotFound`.
@@ -55,7 +55,7 @@ pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> 
     .await
 }
 
-/// The person's membership of a workspace.
+/// The workspace and the person's membership of it.
 pub(super) async fn load_membership(
     table: &Table,
     request: &PersonRequest,

@@ -16,7 +16,7 @@ use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Add a member")
@@ -30,10 +30,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::PermissionNotHeld(Permission::UsersWipe), DomainError::MemberExists])
 }
 
-/// Answers 201 with the member.
+/// Returns 201 with the member.
 ///
 /// # Errors
-/// Every fault of the body; `PermissionNotHeld` for a role that may more than the caller;
+/// Every invalid field of the body; `PermissionNotHeld` for a role with permissions that the caller lacks;
 /// `MemberExists`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;

@@ -18,7 +18,7 @@ use crate::makers::while_a_member;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a key")
@@ -40,10 +40,10 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers 201 with the key, whose secret is shown this once in `key`.
+/// Returns 201 with the key, whose secret is shown only once, in `key`.
 ///
 /// # Errors
-/// Every fault of the body; those of [`keys::create`]; `AlreadyCreated` for a repeated call.
+/// Every invalid field of the body; those of [`keys::create`]; `AlreadyCreated` for a repeated call.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = NewKey::read(request.http.body()?, request.now())?;
@@ -75,7 +75,7 @@ async fn attempt(
     Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))
 }
 
-/// The key by which the call is made, if it is made by one, and all that the new one will come from.
+/// The key that the caller uses, if any, and all keys from which the new one will descend.
 async fn maker(table: &Table, request: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
     let Actor::Key(id) = request.caller.actor else {
         return Ok((None, Makers::new()));

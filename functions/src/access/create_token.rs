@@ -19,7 +19,7 @@ use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a personal access token")
@@ -39,11 +39,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::AlreadyCreated(String::new())])
 }
 
-/// Answers 201 with the person's new token, whose secret is shown this once in `token`. What it is worth is
-/// settled at each call by it, so that nothing is held of the memberships here.
+/// Returns 201 with the person's new token, whose secret is shown only once, in `token`. Its permissions are
+/// evaluated at each use, so the commit does not check the memberships.
 ///
 /// # Errors
-/// Every fault of the body; `AlreadyCreated` for a repeated call.
+/// Every invalid field of the body; `AlreadyCreated` for a repeated call.
 pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = NewToken::read(request.http.body()?, &request.person, request.now())?;

@@ -1,4 +1,4 @@
-//! Makes a workspace and its first key. There is no route: IAM says who may invoke it.
+//! Creates a workspace and its first key. There is no route: IAM decides who may invoke it.
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
@@ -14,12 +14,11 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::Run;
 
-/// Takes `{name, sandbox?, workspace_id?}` and answers with `{workspace_id, key_id, key}`; the
-/// key may do everything, and is shown this once. With a `workspace_id` of the invoker's own, a
-/// repeated invocation makes nothing again.
+/// Reads `{name, sandbox?, workspace_id?}` and returns `{workspace_id, key_id, key}`. The key has all permissions and
+/// is shown only once. With a `workspace_id` chosen by the caller, a repeated invocation creates nothing.
 ///
 /// # Errors
-/// Every fault of the event; `AlreadyCreated`.
+/// Every invalid field of the event; `AlreadyCreated`.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let mut fields = run.fields()?;

@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Decline a membership")
@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::MembershipAccepted])
 }
 
-/// Answers with the membership as it was: it is gone.
+/// Returns the membership as it was before it was deleted.
 ///
 /// # Errors
 /// `NotFound`; `MembershipAccepted`.

@@ -8,13 +8,13 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get the workspace").versioned().shows::<views::Workspace>("The workspace.")
 }
 
-/// Answers with the caller's workspace and what holds in it.
+/// Returns the caller's workspace with its settings.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

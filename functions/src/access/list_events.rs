@@ -1,4 +1,4 @@
-//! `GET /events`: who did what, when, from where, to what.
+//! `GET /events`: the audit log.
 
 use aws::EventFilter;
 use domain::error::Error;
@@ -11,10 +11,10 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// How far back a list goes if it is not said, in days.
+/// Default of `since`: this many days before `until`.
 const DEFAULT_SPAN: i64 = 90;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List events")
@@ -27,11 +27,11 @@ pub fn doc() -> OperationDoc {
         })
 }
 
-/// Answers with a page of events, the newest first: by `device_id`, `user_id`, `event_type`, and
-/// in a span from `since` (90 days ago) to `until` (now).
+/// Returns a page of events, newest first, filtered by `device_id`, `user_id` and `event_type`, from `since` (by
+/// default 90 days before `until`) to `until` (by default now).
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, filter) = Paging::read(&request, |fields| read(fields, request.now()))?;
@@ -39,10 +39,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     paging.reply_named(table, request.workspace(), &page, views::Event::from).await
 }
 
-/// Reads the filters of the list, which are also those of an export.
+/// Reads the filters of the list, which exports also use.
 pub(crate) fn read(fields: &mut Fields, now: Time) -> EventFilter {
     let since = fields.time("since");
-    // What is still to come has not happened.
+    // There are no future events.
     let until = fields.time("until").map_or(now, |until| until.min(now));
     if since.is_some_and(|since| since > until) {
         fields.add_error("since", "out_of_range", "must not be after until");

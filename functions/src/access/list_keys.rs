@@ -8,7 +8,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List keys")
@@ -19,10 +19,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::Key>(|_| ())
 }
 
-/// Answers with a page of keys, the newest first, revoked and expired ones too.
+/// Returns a page of keys, newest first, including revoked and expired ones.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

@@ -9,7 +9,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a member's tokens")
@@ -20,11 +20,11 @@ pub fn doc() -> OperationDoc {
         .lists::<views::MemberToken>(|_| ())
 }
 
-/// Answers with a page of a member's tokens that were made for the workspace, the newest first; those that are over
-/// too, for a while.
+/// Returns a page of a member's tokens for this workspace, newest first. Revoked and expired tokens are included for
+/// a while.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`; `NotFound`.
+/// Every invalid field of the query; `CursorInvalid`; `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("member_id", "member", MemberId::parse)?;

@@ -8,16 +8,16 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List members").detail("Newest first.").lists::<views::Member>(|_| ())
 }
 
-/// Answers with a page of members, the newest first.
+/// Returns a page of members, newest first.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

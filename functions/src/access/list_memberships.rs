@@ -8,7 +8,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own memberships")
@@ -16,10 +16,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::Membership>(|_| ())
 }
 
-/// Answers with a page of the person's own memberships, those that wait to be accepted too.
+/// Returns a page of the person's own memberships, including those not yet accepted.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

@@ -8,7 +8,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List one's own tokens")
@@ -16,10 +16,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::Token>(|_| ())
 }
 
-/// Answers with a page of the person's own tokens, the newest first; those that are over too, for a while.
+/// Returns a page of the person's own tokens, newest first. Revoked and expired tokens are included for a while.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

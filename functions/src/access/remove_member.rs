@@ -17,7 +17,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a member")
@@ -33,11 +33,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::LastAdmin, DomainError::TooManyMade(CREATED_LIMIT + 1)])
 }
 
-/// Answers with the member as they were: they may do nothing from this answer on. With it come the keys and the
-/// webhooks that they made, which end in the same commit if `revoke` is true.
+/// Returns the member as they were, with the valid keys and the webhooks that they created. The member has no access
+/// from this reply on. If `revoke` is true, the same commit revokes these keys and disables these webhooks.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
+/// Every invalid field of the query; `NotFound`; `LastAdmin`; `TooManyMade`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("member_id", "member", MemberId::parse)?;
@@ -69,8 +69,8 @@ fn read(fields: &mut Fields) -> bool {
     fields.boolean("revoke").unwrap_or(false)
 }
 
-/// What a member has made and that outlasts them, by themselves or by a key of theirs. Their keys come from no other
-/// key.
+/// The active keys that a member created, and the webhooks created by the member or with one of their keys. These
+/// keys descend from no other key.
 async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
     let maker = Actor::Member(member.member_id);
     let mut keys = table.keys_created_by(request.workspace(), maker).await?;

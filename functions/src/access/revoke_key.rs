@@ -11,7 +11,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a key")
@@ -19,7 +19,7 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Key>("The key.")
 }
 
-/// Answers with the key, revoked: it opens nothing from this answer on, and neither does any key that it made.
+/// Returns the key, revoked. The key, and every key created with it, is invalid from this reply on.
 ///
 /// # Errors
 /// `NotFound`.

@@ -11,7 +11,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a member's token for this workspace")
@@ -22,11 +22,11 @@ pub fn doc() -> OperationDoc {
         .shows::<views::MemberToken>("The token.")
 }
 
-/// Answers with a member's token, shut out of the workspace: it opens it no more from this answer on, whatever
-/// other workspaces it opens.
+/// Returns a member's token, which no longer opens this workspace from this reply on. Its other workspaces are not
+/// affected.
 ///
 /// # Errors
-/// `NotFound`: of a token that was not made for the workspace too.
+/// `NotFound`, also for a token that was not created for this workspace.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let member_id = request.http.path_id("member_id", "member", MemberId::parse)?;

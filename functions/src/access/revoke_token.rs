@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke one's own token")
@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Token>("The token.")
 }
 
-/// Answers with the person's own token, revoked: it opens nothing from this answer on.
+/// Returns the person's own token, revoked. It is invalid from this reply on.
 ///
 /// # Errors
 /// `NotFound`.

@@ -16,10 +16,10 @@ use crate::settings::{Defaults, Settings};
 use crate::state::AppState;
 use crate::views;
 
-/// How many devices a preview shows.
+/// Maximum number of devices in a preview.
 const PREVIEW: usize = 100;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change the workspace")
@@ -34,12 +34,13 @@ pub fn doc() -> OperationDoc {
         .shows::<views::ChangedWorkspace>("The workspace.")
 }
 
-/// Answers with the workspace; a setting of `null` goes back to what the deployment says. With
-/// `dry_run` nothing is changed, and `preview` shows the devices that the rule for silent devices
-/// would befall now: `{devices, more}`.
+/// Returns the workspace. A setting of `null` is reset to the deployment's default. With `dry_run` nothing is
+/// changed, and `preview` (`{devices, more}`) contains the devices to which the rule for silent devices would apply
+/// now.
 ///
 /// # Errors
-/// Every fault of the body; `PermissionMissing` for a rule for devices, or its preview; `VersionMismatch`.
+/// Every invalid field of the body; `PermissionMissing` for the rule for silent devices, or its preview;
+/// `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let Settings { defaults, senders, .. } = &state.settings;
     let table = state.table()?;
@@ -99,8 +100,8 @@ async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) 
     Ok(views::SilentDevices { devices: page.items.iter().map(view).collect(), more: page.next.is_some() })
 }
 
-/// The devices that the rule befalls: those that are there, are not blocked, and have not come for
-/// so long. What has never come is not silent.
+/// The devices to which the rule applies: active, not blocked, and last logged in before the rule's limit. A device
+/// that has never logged in is not silent.
 pub(crate) fn silent(rule: &SilentRule, now: domain::Time) -> DeviceFilter {
     DeviceFilter {
         status: Some(Status::Active),

@@ -1,4 +1,4 @@
-//! `POST /deployments/auto`: brings the configuration to many users at once.
+//! `POST /deployments/auto`: deploys to many users at once.
 
 use domain::error::Error;
 use domain::models::job::JobKind;
@@ -11,7 +11,7 @@ use crate::state::AppState;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     BULK.doc("Deploy to many users", &[]).detail(
@@ -21,12 +21,12 @@ pub fn doc() -> OperationDoc {
     )
 }
 
-/// Takes `{ids | filter, dry_run?}`, the filter being that of the users' list, `{}` for all. Users
-/// who have downloaded a configuration are told to download it again; the others get a deployment.
-/// Whoever was taken out of client deployment stays out. See [`begin_with`].
+/// Reads `{ids | filter, dry_run?}`; the filter is that of the list of users, `{}` for all. Users who have downloaded
+/// a configuration are forced to download it again; the others get a deployment. Users who were removed from client
+/// deployment are left out. See [`begin_with`].
 ///
 /// # Errors
-/// Every fault of the body; `IdempotencyMismatch`.
+/// Every invalid field of the body; `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     begin_with(state, request, BULK).await
 }

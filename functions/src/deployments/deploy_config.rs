@@ -11,7 +11,7 @@ use crate::users;
 use crate::users::offers::{deploy, read_deploy};
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Deploy a user's configuration")
@@ -36,11 +36,11 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Takes `{profile_id?}`. Answers 202 with the deployment; its e-mail follows, with the link, the QR
-/// code and what to do. Doing it again is a resend: the older link ends.
+/// Reads `{profile_id?}`. Returns 202 with the deployment; an e-mail with the link, the QR code and instructions is
+/// sent afterwards. Deploying again sends a new e-mail and invalidates the older link.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
+/// Every invalid field of the body; `NotFound`; see [`domain::rules::deployments::deploy`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = request.http.body()?;
     let wanted = &read_deploy(&mut fields);

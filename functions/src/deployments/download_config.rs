@@ -1,4 +1,4 @@
-//! `POST /devices/me/config`: a phone gets its configuration.
+//! `POST /devices/me/config`: download of the configuration by a phone.
 
 use aws::Commit;
 use domain::error::{DomainError, Error};
@@ -14,7 +14,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Download the configuration")
@@ -35,9 +35,9 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers a registered, allowed device with `{config_version, profile, settings}`, secrets
-/// included, which nobody may keep. The app puts it in place and says so at its next check-in. The
-/// version changes with whatever the configuration is made of.
+/// Returns `{config_version, profile, settings}`, including secrets, to a registered and allowed device. The reply
+/// must not be stored. The app installs the configuration and reports its version at the next check-in. The version
+/// changes with anything that the configuration is built from.
 ///
 /// # Errors
 /// `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; see [`serve`].

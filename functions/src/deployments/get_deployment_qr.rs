@@ -11,10 +11,10 @@ use crate::pages::qr;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
-/// What can be shown, the default first.
+/// Supported media types, the default first.
 const TYPES: [&str; 2] = ["image/svg+xml", "image/png"];
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a deployment's QR code")
@@ -36,11 +36,12 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers with the QR code of the deployment's link, as SVG or PNG by `Accept`, kept by nobody.
-/// Whoever sees it can register a phone, so showing it is on the record.
+/// Returns the QR code of the deployment's link, as SVG or PNG by `Accept`, with `no-store`. Whoever sees it can
+/// register a phone, so each call but HEAD is recorded as an event.
 ///
 /// # Errors
-/// `NotFound`; `NotAcceptable`; the reason why the link does not count any more.
+/// `NotFound`; `NotAcceptable`; `CodeExpired`, `CodeUsed`, `CodeSuperseded` or `CodeRevoked` if the link is no longer
+/// valid.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let public_url = state.public_url()?;

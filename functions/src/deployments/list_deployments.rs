@@ -1,4 +1,4 @@
-//! `GET /deployments`: who has been deployed what, and how far it has got.
+//! `GET /deployments`: users with their profile and newest deployment.
 
 use domain::error::Error;
 use domain::models::user::User;
@@ -11,7 +11,7 @@ use crate::state::AppState;
 use crate::users::list_users;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List deployments")
@@ -22,11 +22,11 @@ pub fn doc() -> OperationDoc {
         .lists::<views::DeployedUser>(|fields| drop(list_users::read(fields)))
 }
 
-/// Answers with a page of users, the newest first, each with the profile that holds for them, their newest deployment
-/// and what became of it. It takes the filters of the users' list; deleted users are not among them.
+/// Returns a page of users, newest first, each with the profile that applies to them and their newest deployment with
+/// its status. Accepts the filters of the list of users; deleted users are left out.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, filter) = Paging::read(&request, list_users::read)?;

@@ -1,4 +1,4 @@
-//! `GET /r/{code}`: the Redirect Server. Of what is behind a code it tells only whether the link can still be used.
+//! `GET /r/{code}`: redirect of a deployment's link. The reply reveals only whether the link is still valid.
 
 use domain::error::Error;
 use domain::models::invitation::Purpose;
@@ -13,12 +13,12 @@ use crate::settings::App;
 use crate::state::AppState;
 use crate::users::open_invitation;
 
-/// The link of a deployment.
+/// The web link of a deployment.
 pub(crate) fn link(public_url: &str, code: &str) -> String {
     format!("{public_url}/r/{code}")
 }
 
-/// What kind of machine asks, by its own word.
+/// Platform of the client, by its `User-Agent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Platform {
     Ios,
@@ -29,7 +29,7 @@ enum Platform {
 impl Platform {
     fn of(user_agent: &str) -> Self {
         let says = |word: &str| user_agent.contains(word);
-        // Windows phones used to say that they are iPhones.
+        // Windows phones also claim to be iPhones and Android phones.
         if says("Windows") {
             Self::Desktop
         } else if says("iPhone") || says("iPad") || says("iPod") {
@@ -42,7 +42,7 @@ impl Platform {
     }
 }
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Follow a deployment's link")
@@ -57,13 +57,13 @@ pub fn doc() -> OperationDoc {
         .page(410, "The link is no longer valid: used, revoked, expired, or replaced by a newer one.")
 }
 
-/// Sends a phone on. Where the app is installed, the phone opens it by this very link and never
-/// comes here. Otherwise an iPhone goes to the store, after which the link is opened again; an
-/// Android phone goes to the store with the code as referrer, which the app reads once installed;
-/// with no store set up, both go to the app's own scheme. Anything else gets a page with the QR code.
+/// Redirects a phone. If the app is installed, the phone opens this link in the app and sends no request. Otherwise
+/// an iPhone is sent to the store, and its user opens the link again afterwards; an Android phone is sent to the
+/// store with the code as referrer, which the installed app reads. Without a configured store, both are sent to the
+/// app's own URL scheme. Other clients get a page with the QR code.
 ///
 /// # Errors
-/// `Unavailable`; `Internal` if the QR code cannot be drawn.
+/// `Unavailable`; `Internal` if the QR code cannot be rendered.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let request = &request;
     let table = state.table()?;
@@ -81,7 +81,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         over => return Ok(deployment_page::over(over)),
     }
     let agent = request.header("user-agent").unwrap_or_default();
-    // It holds the code, by which a phone registers: whoever keeps pages for others does not keep this one.
+    // The reply contains the code that registers a phone, so no cache may store it.
     Ok(match Platform::of(agent) {
         Platform::Ios => onward(app.ios_store.clone(), code, app),
         Platform::Android => onward(app.android_store.as_deref().map(|store| with_referrer(store, code)), code, app),
@@ -93,14 +93,14 @@ fn onward(store: Option<String>, code: &str, app: &App) -> Reply {
     let target = store.unwrap_or_else(|| in_app(app, code));
     let mut reply =
         Reply::page(StatusCode::FOUND, String::new()).with(HeaderName::from_static("referrer-policy"), "no-referrer");
-    // What an operator has set up as an address can be a header's value, and a code can.
+    // A configured store address is a valid header value, and so is a code.
     if let Ok(target) = HeaderValue::from_str(&target) {
         reply.headers.push((HeaderName::from_static("location"), target));
     }
     reply
 }
 
-/// The link that the app opens by its own scheme.
+/// The link in the app's own URL scheme.
 pub(crate) fn in_app(app: &App, code: &str) -> String {
     format!("{}://r/{code}", app.scheme)
 }

@@ -11,7 +11,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke a deployment")
@@ -20,10 +20,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
-/// Answers with the deployment: from this answer on, its link and QR code register nothing.
+/// Returns the deployment. Its link and QR code are invalid from this reply on.
 ///
 /// # Errors
-/// `NotFound`; `InvitationOver` if it has ended another way.
+/// `NotFound`; `InvitationOver` if it has ended otherwise.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {

@@ -1,4 +1,4 @@
-//! `POST /users/{user_id}/force-config`; `POST /users/bulk` does the same to many.
+//! `POST /users/{user_id}/force-config`; `POST /users/bulk` does this for many users.
 
 use domain::error::{DomainError, Error};
 use domain::rules::deployments::force;
@@ -9,7 +9,7 @@ use crate::state::AppState;
 use crate::users;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Force a user's configuration")
@@ -22,8 +22,8 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted, DomainError::NotDeployed])
 }
 
-/// Answers with the user and their devices: each downloads the configuration at its next contact,
-/// and a push wakes it.
+/// Returns the user and their devices. Each device downloads the configuration at its next check-in; a push
+/// notification wakes it.
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `NotDeployed`, `VersionMismatch`.

@@ -1,4 +1,4 @@
-//! `PUT /users/{user_id}/secrets`: written, and never read back but by a configuration.
+//! `PUT /users/{user_id}/secrets`. Secrets are write-only; only a downloaded configuration contains them.
 
 use domain::error::{DomainError, Error};
 use domain::rules::change::ChangeSet;
@@ -12,7 +12,7 @@ use crate::state::AppState;
 use crate::users;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Set a user's secrets")
@@ -26,11 +26,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Takes `{client_password?, pbx_sip_password?, teleworker_sip_password?, voicemail_pin?}`: `null`
-/// takes one away, what is left out stays. Answers with which are set, each since when.
+/// Reads `{client_password?, pbx_sip_password?, teleworker_sip_password?, voicemail_pin?}`: `null` removes a secret,
+/// one that is left out stays. Returns which secrets are set, each with the time at which it was set.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let edit = read_secrets(request.http.body()?)?;

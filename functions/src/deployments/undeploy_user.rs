@@ -1,5 +1,4 @@
-//! `DELETE /deployments/users/{user_id}`: the account goes from client deployment, and from
-//! nothing else.
+//! `DELETE /deployments/users/{user_id}`: removes a user from client deployment only.
 
 use domain::error::{DomainError, Error};
 use domain::models::invitation::Purpose;
@@ -15,7 +14,7 @@ use crate::users::changes::UserPlan;
 use crate::users::offers::newest;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Remove a user from client deployment")
@@ -28,9 +27,8 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Answers with the user and their devices, who stay: the link of an open deployment ends, the
-/// secrets and the user's own settings go, and no phone of theirs gets a configuration until the
-/// next deployment.
+/// Returns the user and their devices, which stay. The link of an open deployment becomes invalid, the secrets and
+/// the user's own settings are removed, and none of their phones gets a configuration until the next deployment.
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.

@@ -1,5 +1,5 @@
-//! What a bulk call or a job does to each of many devices; and the actions whose rules need more than the device, for
-//! whoever does one.
+//! Actions of bulk calls and jobs on devices, and those actions whose rules need more than the device's row, which
+//! the operations on a single device also use.
 
 use aws::DeviceDetails;
 use domain::error::Error;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::ActionContext;
 
-/// What a bulk call or a job does to a device.
+/// An action on a device, as stored in a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(crate) enum DeviceAction {
@@ -26,10 +26,10 @@ pub(crate) enum DeviceAction {
     Lock(CommandRequest),
 }
 
-/// Reads what belongs to an action.
+/// Reads the parameters of an action.
 type Read = fn(&mut Fields) -> DeviceAction;
 
-/// The actions that a bulk call gives, by the names under which they are also kept.
+/// The actions of bulk calls, by name. The names are also the stored ones.
 static NAMED: &[(&str, Read)] = &[
     ("block", |fields| DeviceAction::Block { reason: fields.text("reason", REASON) }),
     ("unblock", |fields| DeviceAction::Unblock { reason: fields.text("reason", REASON) }),
@@ -39,18 +39,18 @@ static NAMED: &[(&str, Read)] = &[
 ];
 
 impl DeviceAction {
-    /// The names of all that a bulk call gives.
+    /// Names of the actions that bulk calls accept.
     pub fn names() -> Vec<&'static str> {
         NAMED.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
+    /// Reads `action`, the name, and the parameters of that action. Returns the name too.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
         let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
-    /// What it changes of a device; `None` if there is nothing to do.
+    /// Decides the change of a device; `None` if there is nothing to do.
     ///
     /// # Errors
     /// Those of the action's rule.
@@ -67,7 +67,7 @@ impl DeviceAction {
         })
     }
 
-    /// What it takes, by whatever operation it is done.
+    /// The required permission, the same for every operation that runs the action.
     pub fn permission(&self) -> Permission {
         match self {
             Self::Wipe(_) => Permission::UsersWipe,
@@ -76,15 +76,15 @@ impl DeviceAction {
     }
 }
 
-/// What came of an order.
+/// Result of ordering a command.
 pub(crate) struct Order {
-    /// The command that stands for it; `None` if it is pending and its row is not there.
+    /// The new or already pending command; `None` if the pending command's row is missing.
     pub command: Option<Command>,
-    /// What it changes; `None` if the command is pending already.
+    /// The change; `None` if the command is already pending.
     pub change: Option<ChangeSet>,
 }
 
-/// Gives an order to a device.
+/// Orders a command for a device.
 ///
 /// # Errors
 /// See [`commands::order`].
@@ -103,10 +103,10 @@ pub(crate) async fn order(
     })
 }
 
-/// Deletes a device. `None` if it is deleted already.
+/// Deletes a device. `None` if it is already deleted.
 ///
 /// # Errors
-/// `Internal` if its user or its claim is not there.
+/// `Internal` if its user or its identifier claim is missing.
 pub(crate) async fn delete(
     action: &ActionContext<'_>,
     details: &DeviceDetails,
@@ -114,7 +114,7 @@ pub(crate) async fn delete(
 ) -> Result<Option<ChangeSet>, Error> {
     let device = &details.device;
     let (Some(user), Some(claim)) = (&details.user, &details.claim) else {
-        // The user of a deleted device may be purged.
+        // The user of a deleted device may have been purged.
         return match device.deleted {
             Some(_) => Ok(None),
             None => Err(Error::internal("deleting a device", "its user or its claim is not there")),

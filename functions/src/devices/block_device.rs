@@ -9,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Block a device")
@@ -20,10 +20,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Answers with the device. From this answer on, the device is shut out.
+/// Returns the device, which is blocked from this reply on: check-ins answer 200 with `access: device_blocked`;
+/// registration and configuration download answer 403.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let reason = bodies::reason(&request)?;
     super::change(state, &request, |details, context| block(&details.device, reason.clone(), context)).await

@@ -14,7 +14,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a command")
@@ -30,9 +30,8 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers with the command: `canceled` if the device was not told of it, else
-/// `cancel_requested`: it is not served any more, and the device may still say that it was done.
-/// To take back what destroys data needs `users:wipe`.
+/// Returns the command: `canceled` if the device has not received it, else `cancel_requested`. It is then no longer
+/// served, but the device may still report a result. Cancelling a command that destroys data needs `users:wipe`.
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `CommandOver`; `PermissionMissing`.

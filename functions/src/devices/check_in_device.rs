@@ -1,4 +1,4 @@
-//! `POST /devices/me/check-in`: the app's login.
+//! `POST /devices/me/check-in`: login of the app.
 
 use aws::Login;
 use aws::{Commit, Table};
@@ -18,7 +18,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Check in")
@@ -30,12 +30,13 @@ pub fn doc() -> OperationDoc {
         .shows::<views::CheckInResult>("What the device may and must do.")
 }
 
-/// Answers with what the device may do, and what it must do. When nothing but the time has
-/// changed, this is one write of one unit, and no read; once in a quarter of an hour the user's
-/// "last seen" follows by a write of its own.
+/// Returns whether the device may be used (`access`) and what it must do. A blocked device gets 200 with
+/// `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; once per quarter of
+/// an hour, a second write updates the user's "last seen".
 ///
 /// # Errors
-/// `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered anew since.
+/// Every invalid field of the body; `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered
+/// again, replaced or wiped since.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let table = state.table()?;
     let credential = device_credential(&request)?;
@@ -86,7 +87,7 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
     Ok(reply(device, after, now))
 }
 
-/// What the rule asks to know.
+/// Loads what the rule needs.
 async fn found(table: &Table, device: &Device, report: &CheckInReport, now: Time) -> Result<CheckInState, Error> {
     let needs = needs(device, report, now);
     let mut found = CheckInState::default();
@@ -128,7 +129,7 @@ async fn follow(table: &Table, before: &Device, request: &Request) -> Result<(),
     Ok(())
 }
 
-/// What a device is told: what it was to be told when it came, and what it may do by now.
+/// The reply: the commands pending when the device checked in, and its access after the check-in.
 fn reply(came: &Device, device: &Device, now: Time) -> Reply {
     Reply::ok(&views::CheckInResult::new(came, device, now))
 }

@@ -10,7 +10,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a device")
@@ -22,8 +22,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Device>("The device.")
 }
 
-/// Answers with the device, status `deleted`, and `purge_after`. The user's slot is free at once;
-/// nothing undoes it. What the device still has to do is served until it is over.
+/// Returns the device with status `deleted` and `purge_after`. Irreversible. The device no longer counts towards the
+/// user's limit. Its pending commands are still served until they end.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

@@ -8,16 +8,16 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a device").versioned().shows::<views::Device>("The device.")
 }
 
-/// Answers with the device and its custom metadata.
+/// Returns the device with its custom metadata.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let whole = super::load_device(table, &request).await?;

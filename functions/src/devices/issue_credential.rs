@@ -1,5 +1,4 @@
-//! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a
-//! credential to the phone.
+//! `PUT /devices/{device_id}/credentials/{acs_credential_id}`: an access system has issued a credential to the phone.
 
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
@@ -10,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Issue an access credential to a device")
@@ -23,11 +22,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Answers with the device, which holds the credential; at most
-/// [`domain::models::credential::CREDENTIAL_LIMIT`] of them. The same credential may be on several devices.
+/// Returns the device with the credential. A device holds at most [`domain::models::credential::CREDENTIAL_LIMIT`]
+/// credentials; a credential may be on several devices.
 ///
 /// # Errors
-/// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a fault of `acs_credential_id` at the limit.
+/// `NotFound`, `DeviceDeleted`, `VersionMismatch`; a field error of `acs_credential_id` at the limit.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let id = request.http.path_id("acs_credential_id", "credential", CredentialId::parse)?;
     super::change(state, &request, |details, context| issue(&details.device, details.attachments.as_ref(), id, context))

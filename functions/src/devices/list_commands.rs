@@ -9,7 +9,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a device's commands")
@@ -17,10 +17,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::Command>(|_| ())
 }
 
-/// Answers with a page of the device's commands, the newest first, each with its history.
+/// Returns a page of the device's commands, newest first, each with its history.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `CursorInvalid`.
+/// Every invalid field of the query; `NotFound`, `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("device_id", "device", DeviceId::parse)?;

@@ -1,4 +1,4 @@
-//! `GET /devices`: the administration view.
+//! `GET /devices`.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List devices")
@@ -24,10 +24,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::DeviceListItem>(|fields| drop(read(fields)))
 }
 
-/// Answers with a page of devices, the newest first, deleted ones too until they are purged.
+/// Returns a page of devices, newest first, or those found by `search`. Deleted devices are included until purged.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, filter) = Paging::read(&request, read)?;
@@ -45,7 +45,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     paging.reply_named(table, request.workspace(), &page, view).await
 }
 
-/// Reads the filters of the list, which are also those of a bulk call.
+/// Reads the filters of the list, which bulk calls also use.
 pub(crate) fn read(fields: &mut Fields) -> DeviceFilter {
     DeviceFilter {
         user_id: fields.id("user_id", UserId::parse),

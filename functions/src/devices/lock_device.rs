@@ -7,17 +7,17 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::state::AppState;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     super::order_doc("Lock a device", CommandKind::Lock)
 }
 
-/// Answers 202 with the command, which the device is told at its next check-in. Asking again is
-/// answered by the command that is pending.
+/// Returns 202 with the command, which the device receives at its next check-in. If a lock is already pending,
+/// returns that command.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `DeviceDeleted`, `DeviceErased`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     super::order(state, &request, CommandKind::Lock).await
 }

@@ -1,4 +1,4 @@
-//! `POST /devices`: a phone registers with the code of an invitation.
+//! `POST /devices`: registration of a phone with the code of an offer.
 
 use aws::store::invitations::CodeOwner;
 use aws::{Commit, Table};
@@ -15,7 +15,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Register a device")
@@ -43,10 +43,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserSuspended, DomainError::UserLocked, DomainError::UserDeleted])
 }
 
-/// Answers 201 with the device and its credential, which is shown this once.
+/// Returns 201 with the device and its credential, which is shown only once.
 ///
 /// # Errors
-/// See [`register`]; `CodeUnknown` for a code that is nobody's.
+/// See [`register`]; every invalid field of the body; `CodeUnknown` for an unknown code.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let table = state.table()?;
     let application = RegistrationRequest::read(request.body()?)?;
@@ -93,7 +93,7 @@ async fn commit(
     Ok(Reply::json(StatusCode::CREATED, &view))
 }
 
-/// The commit with the push token that the app has sent, or without the one of before.
+/// Adds the push token that the app has sent, or deletes the earlier one if it sent none.
 async fn with_token(
     table: &Table,
     commit: Commit,

@@ -1,4 +1,4 @@
-//! `POST /devices/me/commands/{command_id}`: the device's word.
+//! `POST /devices/me/commands/{command_id}`: report of the device.
 
 use aws::{Commit, Table};
 use domain::CommandId;
@@ -16,7 +16,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report the result of a command")
@@ -26,12 +26,12 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::CommandOver(CommandState::Succeeded)])
 }
 
-/// Takes `{result, detail?}` and answers with where the command stands. A device that is blocked,
-/// deleted, wiped or enrolled anew may still say what became of what it was told.
+/// Reads `{result, detail?}` and returns the state of the command. A device that is blocked, deleted, wiped or
+/// re-enrolled may still report on commands that it has received.
 ///
 /// # Errors
-/// Every fault of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`;
-/// `CommandOver` for another result than the one that stands.
+/// Every invalid field of the body; `CredentialMissing`, `CredentialInvalid`, `ReEnrol`; `NotFound`; `CommandOver`
+/// for a result other than the recorded one.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let table = state.table()?;
     let credential = device_credential(&request)?;

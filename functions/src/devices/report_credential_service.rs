@@ -1,5 +1,4 @@
-//! `PUT /devices/{device_id}/credential-services/{service}`: what a credential service knows of the
-//! phone.
+//! `PUT /devices/{device_id}/credential-services/{service}`: report of a credential service about the phone.
 
 use domain::error::{DomainError, Error};
 use domain::models::credential::{Report, ServiceKind};
@@ -10,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report what a credential service knows of a device")
@@ -24,12 +23,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Takes `{endpoints: [{endpoint_id, is_active}], problem?}`, which stands for all that the service
-/// knows, and answers with the device. A problem shows among its warnings until a report without.
+/// Reads `{endpoints: [{endpoint_id, is_active}], problem?}`, which replaces the service's last report, and returns
+/// the device. A problem is shown among the device's warnings until a report without one.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, also for an unknown service; `DeviceDeleted`,
-/// `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, also for an unknown service; `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let kind = request.http.path_id("service", "credential_service", ServiceKind::parse)?;
     let reported = Report::read(request.http.body()?)?;

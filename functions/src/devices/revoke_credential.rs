@@ -1,5 +1,5 @@
-//! `DELETE /devices/{device_id}/credentials/{acs_credential_id}`: the phone no longer holds an
-//! access system's credential.
+//! `DELETE /devices/{device_id}/credentials/{acs_credential_id}`: an access system has removed a credential from the
+//! phone.
 
 use domain::CredentialId;
 use domain::error::{DomainError, Error};
@@ -10,7 +10,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke an access credential of a device")
@@ -19,7 +19,7 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Answers with the device, which does not hold the credential.
+/// Returns the device without the credential.
 ///
 /// # Errors
 /// `NotFound`, `DeviceDeleted`, `VersionMismatch`.

@@ -9,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Unblock a device")
@@ -20,10 +20,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Answers with the device: it may do again what its user may.
+/// Returns the device, which may be used again as far as its user may use the app.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let reason = bodies::reason(&request)?;
     super::change(state, &request, |details, context| unblock(&details.device, reason.clone(), context)).await

@@ -1,4 +1,4 @@
-//! `PATCH /devices/{device_id}`: its nickname and its custom metadata.
+//! `PATCH /devices/{device_id}`: nickname and custom metadata.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a device")
@@ -24,11 +24,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::DeviceDeleted])
 }
 
-/// Answers with the device. A `nickname` of `null` is taken away; metadata is merged key by key,
-/// and a key set to `null` or `""` is taken away.
+/// Returns the device. A `nickname` of `null` removes it. Metadata is merged key by key; `null` or `""` removes a
+/// key.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `DeviceDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = read(request.http.body()?)?;
     super::change(state, &request, |details, context| {
@@ -44,7 +44,7 @@ fn read(mut fields: Fields) -> Result<Edit, DomainError> {
     Ok(Edit { nickname, metadata })
 }
 
-/// Reads what is to be changed of the custom metadata.
+/// Reads the changes of the custom metadata, by key.
 pub(crate) fn read_metadata_of(fields: &mut Fields) -> BTreeMap<String, Value> {
     let schema = || json!({"type": "object", "additionalProperties": {"type": ["string", "boolean", "null"]}});
     match fields.value_with_schema("custom_metadata", schema).map(|value| read_metadata(&value)) {

@@ -16,7 +16,7 @@ use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a profile")
@@ -31,10 +31,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::ProfileNameTaken])
 }
 
-/// Answers 201 with the profile. The first one of a workspace is its default.
+/// Returns 201 with the profile. The first profile of a workspace becomes its default.
 ///
 /// # Errors
-/// Every fault of the body, of the schema, and of the settings by the schema; `ProfileNameTaken`.
+/// Every invalid field of the body, of the schema, and of the settings checked by the schema; `ProfileNameTaken`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let new = NewProfile::read(request.http.body()?)?;

@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a profile")
@@ -22,9 +22,9 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::ProfileInUse, DomainError::ProfileJustGiven, DomainError::ProfileIsDefault])
 }
 
-/// Answers with the profile as it was; it is gone. The default goes only as the last one. The commit stands on
-/// the profile, and on when it was given, as they were read; whoever gives it to a user checks the one and may
-/// change the other.
+/// Returns the profile as it was. The default profile can be deleted only if it is the last one. The commit fails if
+/// the profile or its assignment record has changed since the read; every assignment to a user checks the profile and
+/// may update the record.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`, `ProfileInUse`, `ProfileJustGiven`, `ProfileIsDefault`.

@@ -8,13 +8,13 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a profile").versioned().shows::<views::Profile>("The profile.")
 }
 
-/// Answers with the profile, its settings and its schema.
+/// Returns the profile with its settings and schema.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

@@ -9,7 +9,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List profiles")
@@ -17,10 +17,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::ProfileListItem>(|_| ())
 }
 
-/// Answers with a page of profiles, the newest first: all but their settings and schemas.
+/// Returns a page of profiles, newest first, without settings and schemas.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

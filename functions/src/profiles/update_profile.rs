@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a profile")
@@ -26,12 +26,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::ProfileNameTaken, DomainError::ProfileIsDefault])
 }
 
-/// Answers with the profile. Settings replace the former ones as a whole, and its revision goes up
-/// if they are others; a schema of `null` is taken away; `default` of `true` makes it the default
-/// in place of the one that was.
+/// Returns the profile. Settings are replaced as a whole, and the revision goes up if they differ. A schema of `null`
+/// is removed. `default: true` makes the profile the default in place of the present one.
 ///
 /// # Errors
-/// Every fault of the body, of the schema, and of the settings by the schema; `NotFound`,
+/// Every invalid field of the body, of the schema, and of the settings checked by the schema; `NotFound`,
 /// `VersionMismatch`, `ProfileNameTaken`, `ProfileIsDefault`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;

@@ -1,5 +1,5 @@
-//! What the server knows of SCIM. It is told as a whole: who asked for a part of it, and was given
-//! all, would take all for that part (RFC 7644, 4).
+//! Discovery of the server's SCIM features. Filters are refused: a client that filtered and got everything would take
+//! it for the filtered part (RFC 7644, 4).
 
 use domain::error::DomainError;
 use domain::rules::scim::schema;
@@ -7,33 +7,33 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
-/// True if the caller asks for a part by a filter.
+/// True if the query has a filter.
 pub(super) fn is_filtered(request: &AuthorizedRequest) -> Result<bool, DomainError> {
     let pairs = request.http.query_pairs()?;
     Ok(pairs.iter().any(|(name, value)| name == "filter" && !value.is_empty()))
 }
 
-/// What is supported.
+/// The `ServiceProviderConfig` resource.
 pub(super) fn provider_config(base: &str) -> Reply {
     ok(&schema::provider_config(base))
 }
 
-/// The kinds of resources.
+/// All resource types.
 pub(super) fn resource_types(base: &str) -> Reply {
     all(schema::resource_types(base))
 }
 
-/// A kind of resource.
+/// One resource type.
 pub(super) fn resource_type(base: &str, id: &str) -> Result<Reply, DomainError> {
     one(schema::resource_types(base), id, "type")
 }
 
-/// The schemas.
+/// All schemas.
 pub(super) fn schemas(base: &str) -> Reply {
     all(schema::schemas(base))
 }
 
-/// A schema.
+/// One schema.
 pub(super) fn schema(base: &str, id: &str) -> Result<Reply, DomainError> {
     one(schema::schemas(base), id, "schema")
 }

@@ -1,10 +1,9 @@
-//! Users shown: one of them, or a list.
+//! Reading users: one, or a list.
 //!
-//! A list costs this: by `userName`, `externalId` or `id` with `eq`, two or three reads, however
-//! many users there are. Without filter and order, the keys of two indexes, about 20 users to a
-//! read, and the page. With any other filter or an order, also a read of each user. Beyond
-//! [`LOOK_MOST`] users it is refused (`tooMany`). A page that would be too large is shorter than was asked
-//! for.
+//! Cost of a list: with a filter `eq` on `userName`, `externalId` or `id`, two or three reads, however many users
+//! there are. Without filter and sort order, the keys of two indexes, about 20 users per read, and the page. With any
+//! other filter or a sort order, also a read of each user. More than [`LOOK_MOST`] users are refused (`tooMany`). A
+//! page that would be too large is shortened.
 
 use aws::Table;
 use domain::UserId;
@@ -22,10 +21,10 @@ use serde_json::Value;
 
 use super::{body, found, names_version, projection, shown, tagged};
 
-/// How many users are looked at at once: two rows of each fill a batch.
+/// Users per read batch, in which each takes two rows.
 const STEP: usize = 50;
 
-/// Answers with a user; 304 if the caller has seen this version.
+/// Returns a user; 304 if `If-None-Match` names the current version.
 pub(super) async fn get(table: &Table, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     let projection = projection(request)?;
     let person = found(table, request, id).await?;
@@ -35,12 +34,12 @@ pub(super) async fn get(table: &Table, request: &AuthorizedRequest, base: &str, 
     Ok(shown(StatusCode::OK, &person, &projection, base))
 }
 
-/// Answers with a page of users, by the query.
+/// Returns a page of users; parameters are in the query.
 pub(super) async fn list(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     page(table, request, base, &Query::read(request.http.query()?)?).await
 }
 
-/// Answers with a page of users, by the body.
+/// Returns a page of users; parameters are in the body.
 pub(super) async fn search(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let fields = Fields::from_json(body(request, SEARCH_REQUEST)?);
     page(table, request, base, &Query::read(fields)?).await
@@ -54,7 +53,7 @@ async fn page(table: &Table, request: &AuthorizedRequest, base: &str, query: &Qu
     Ok(lambda::scim::json(StatusCode::OK, &list_response(page_of(shown), ids.len(), query.start)))
 }
 
-/// As many users as one answer has room for; at least one.
+/// As many users as fit into one reply, at least one.
 fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut bytes = 0;
     let mut page = Vec::new();
@@ -68,7 +67,7 @@ fn page_of(users: impl Iterator<Item = Value>) -> Vec<Value> {
     page
 }
 
-/// Everyone whom a list holds, in its order.
+/// Identifiers of all matching users, in the order of the list.
 async fn listed(table: &Table, request: &AuthorizedRequest, base: &str, query: &Query) -> Result<Vec<UserId>, Error> {
     let candidates = match query.filter.as_ref().and_then(Filter::only) {
         Some(only) => the_only(table, request, &only).await?,
@@ -92,7 +91,7 @@ async fn listed(table: &Table, request: &AuthorizedRequest, base: &str, query: &
     Ok(listed.into_iter().map(|(_, id)| id).collect())
 }
 
-/// What a user is sorted by, if the list holds them.
+/// Sort key and identifier of a user; `None` if the filter does not match.
 fn fits(person: &ScimUserRecord, query: &Query, base: &str) -> Option<((bool, String), UserId)> {
     let document = Document::shown(person, base);
     let fits = query.filter.as_ref().is_none_or(|filter| filter.fits(&document));
@@ -100,7 +99,7 @@ fn fits(person: &ScimUserRecord, query: &Query, base: &str) -> Option<((bool, St
     fits.then(|| (key(), person.user.user_id))
 }
 
-/// Those among whom the only user is whom a filter can mean.
+/// Candidates for a filter that can match one user only.
 async fn the_only(table: &Table, request: &AuthorizedRequest, only: &Only) -> Result<Vec<UserId>, Error> {
     let workspace = request.workspace();
     Ok(match only {
@@ -113,7 +112,7 @@ async fn the_only(table: &Table, request: &AuthorizedRequest, only: &Only) -> Re
     })
 }
 
-/// Refuses a change of a version that the caller has not seen.
+/// Checks `If-Match` against the current version.
 pub(super) fn require_version(request: &AuthorizedRequest, person: &ScimUserRecord) -> Result<(), DomainError> {
     match names_version(request, "if-match", person) {
         Some(false) => Err(DomainError::VersionMismatch),

@@ -7,17 +7,17 @@ use lambda_http::http::Method;
 use super::{discovery, listing, writing};
 use crate::state::AppState;
 
-/// Answers as SCIM does: users are made, shown, listed, replaced, patched and deleted, and what
-/// the server knows is told. `public_url` is the product's own address.
+/// Routes a SCIM request: users are created, read, listed, replaced, patched and deleted; discovery describes the
+/// server.
 ///
 /// # Errors
-/// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of what is asked.
+/// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of the operation.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let public_url = state.public_url()?;
     let base = &format!("{public_url}/scim/v2");
     let path = request.http.path("proxy").to_owned();
-    // Who configures a base address with a slash at its end sends two.
+    // A client whose base URL ends with a slash sends two.
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let get = request.http.method == Method::GET;
     let post = request.http.method == Method::POST;
@@ -44,7 +44,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     }
 }
 
-/// What is asked of one user.
+/// Routes a request for one user.
 async fn one(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     match request.http.method {
         Method::GET => listing::get(state.table()?, request, base, id).await,

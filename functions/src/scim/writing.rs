@@ -1,4 +1,4 @@
-//! Users made, changed and deleted.
+//! Creating, changing and deleting users.
 
 use aws::{Commit, Table, UsernameClaims};
 use domain::UserId;
@@ -23,7 +23,7 @@ use crate::users::changes::complete_edit;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{claims_of_new, claims_of_rename};
 
-/// Makes a user: 201, and where they are.
+/// Creates a user: 201 with `Location`.
 pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
     let projection = projection(request)?;
     let document = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
@@ -47,7 +47,7 @@ async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> 
     Ok(person)
 }
 
-/// Lets the provider call a user so if nobody else is called so.
+/// Checks that no other user has this `externalId`.
 async fn require_free(
     table: &Table,
     request: &AuthorizedRequest,
@@ -58,7 +58,7 @@ async fn require_free(
     if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
-/// Puts what the body says in the place of what was said before.
+/// Replaces the user with the body.
 pub(super) async fn replace(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -69,13 +69,13 @@ pub(super) async fn replace(
     changed(state, request, base, id, &|before| Ok(given.clone().replacing(before))).await
 }
 
-/// Changes a user operation by operation: all of them, or none.
+/// Applies patch operations to a user: all of them, or none.
 pub(super) async fn patch(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
     let operations = body(request, PATCH_OP)?;
     changed(state, request, base, id, &|before| patch::apply(before, id, &operations)).await
 }
 
-/// The user that a path names, as the caller has seen them, if no source holds them.
+/// The user named by the path, checked against `If-Match`. A user of an existing source is refused.
 async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
     let person = found(table, request, id).await?;
     require_version(request, &person)?;
@@ -87,7 +87,7 @@ async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> 
     Ok(person)
 }
 
-/// Changes a user, and shows them.
+/// Changes a user and returns them.
 async fn changed(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -124,7 +124,7 @@ async fn change_one(
     Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
 }
 
-/// Lets a user have the names that are wanted if nobody else has them; who holds the claims of another username.
+/// Checks that nobody else has the new username and `externalId`. Returns the claims of a new username.
 async fn names_free(
     table: &Table,
     request: &AuthorizedRequest,
@@ -139,7 +139,7 @@ async fn names_free(
     Ok(claims)
 }
 
-/// Deletes a user with their devices, which are not wiped: that is for an admin to order.
+/// Deletes a user with their devices, without a wipe: only an admin can order one.
 pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &str) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {

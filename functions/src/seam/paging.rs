@@ -1,4 +1,4 @@
-//! Pages as Seam's clients ask for them: `limit`, `page_cursor`, and `pagination` in the reply.
+//! Pagination of Seam's API: `limit` and `page_cursor`, and `pagination` in the reply.
 
 use aws::Position;
 use domain::cursor;
@@ -8,23 +8,23 @@ use domain::text::{Form, TextRule};
 use lambda::AuthorizedRequest;
 use serde_json::{Value, json};
 
-/// A cursor.
+/// Format of a cursor.
 const CURSOR: TextRule = TextRule::new(Form::Ascii, 1, 4096);
-/// What a caller may ask for; more than a page's most is as much as that.
+/// Accepted maximum of `limit`; values above the page maximum are reduced to it.
 const LIMIT_MOST: i64 = i64::MAX;
 
-/// Which page is asked for.
+/// The requested page.
 #[derive(Debug)]
 pub(super) struct Paging {
-    /// How many items, if that was said.
+    /// Number of items, if given.
     pub limit: Option<usize>,
     cursor: Option<String>,
     scope: String,
 }
 
 impl Paging {
-    /// Reads `limit`, of which at most `most` counts, and `page_cursor`, which belongs to these filters as they
-    /// were when it was given.
+    /// Reads `limit`, reduced to at most `most`, and `page_cursor`, which is valid only for the filters that it was
+    /// issued for.
     pub fn read(request: &AuthorizedRequest, fields: &mut Fields, most: usize, filters: &[&str]) -> Self {
         let filters: Vec<Option<Value>> = filters.iter().map(|name| fields.value(name)).collect();
         let limit = fields.integer("limit", 1, LIMIT_MOST);
@@ -35,12 +35,12 @@ impl Paging {
         }
     }
 
-    /// True if a page was asked for, rather than everything.
+    /// True if a page was requested, rather than everything.
     pub fn is_asked_for(&self) -> bool {
         self.limit.is_some() || self.cursor.is_some()
     }
 
-    /// From where on.
+    /// Start position of the page; `None` for the first one.
     ///
     /// # Errors
     /// `CursorInvalid`.
@@ -52,14 +52,14 @@ impl Paging {
         Position::from_bytes(&bytes).map(Some).ok_or(DomainError::CursorInvalid)
     }
 
-    /// What is said of the page after this one. No URL: it would hold what was searched for.
+    /// The `pagination` object. It has no URL, which would contain the search terms.
     pub fn pagination(&self, next: Option<&Position>) -> Value {
         let cursor = next.map(|position| theirs(&cursor::encode(&self.scope, &position.to_bytes())));
         json!({"has_next_page": cursor.is_some(), "next_page_cursor": cursor, "next_page_url": null})
     }
 }
 
-/// Our cursor as Seam's schema wants it: base64 in its standard alphabet, with padding.
+/// Converts a cursor to the form of Seam's schema: base64 in the standard alphabet, with padding.
 fn theirs(cursor: &str) -> String {
     let mut cursor = cursor.replace('-', "+").replace('_', "/");
     while !cursor.len().is_multiple_of(4) {

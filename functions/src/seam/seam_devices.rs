@@ -1,4 +1,4 @@
-//! `/devices/get`, `/devices/list` and `/devices/update`: phones as devices among Seam's devices.
+//! `/devices/get`, `/devices/list` and `/devices/update`: phones as Seam devices.
 
 use std::collections::BTreeMap;
 
@@ -24,16 +24,16 @@ use crate::devices::update_device::read_metadata_of;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
-/// The most devices that are asked for by name.
+/// Maximum number of identifiers in `device_ids`.
 const IDS_MOST: usize = 1000;
-/// A kind of device, or an identifier of one.
+/// A device type or a device identifier.
 const KIND: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
-/// Answers with a device, with all of them, or that one was changed.
+/// Returns one device or a list of them, or updates one.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
-/// for a change without `devices:manage`.
+/// `RouteNotFound`, `OnlyMethods`; every invalid field of the parameters; `NotFound`; `PermissionMissing` for a
+/// change without `devices:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     match route(&request, "devices") {
@@ -49,7 +49,7 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, request.now())})))
 }
 
-/// All phones that fit, or a page of them, which may be short.
+/// All matching phones, or a page of them, which may be short.
 async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(request)?;
     let paging = Paging::read(request, &mut fields, PAGE, &["device_type", "device_ids", "custom_metadata_has"]);
@@ -69,7 +69,7 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     };
     let mut listing = Listing::default();
     let next = if !ids.is_empty() {
-        // What is no identifier of ours names nothing.
+        // Identifiers in a foreign format match nothing.
         let named = ids.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
         let devices = table.devices_to_show(request.workspace(), &named).await?;
         list_phones(table, request, &settings, &devices, &mut listing, wanted).await?;
@@ -87,7 +87,7 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     Ok(lambda::seam::ok(json!({"devices": listing.items, "pagination": pagination})))
 }
 
-/// True if the custom metadata has all of these; in a query a boolean looks like a text.
+/// True if the custom metadata has all of these values, compared as text, since a query has no booleans.
 fn has_all(known: &SeamViewContext<'_>, has: &Map<String, Value>) -> bool {
     let none = BTreeMap::new();
     let values = known.attachments.map_or(&none, |known| &known.metadata);
@@ -97,7 +97,7 @@ fn has_all(known: &SeamViewContext<'_>, has: &Map<String, Value>) -> bool {
     })
 }
 
-/// `name` is the nickname, which `null` takes away.
+/// `name` is the nickname; `null` removes it.
 async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::PatchPost.parameters(request)?;

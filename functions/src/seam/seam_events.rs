@@ -1,4 +1,4 @@
-//! `/events/list` and `/events/get`: of what happened, what Seam has words for.
+//! `/events/list` and `/events/get`: the events that have a type in Seam's API.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 
 use super::{Listing, Verbs, any_case, required_id, route, views, whole};
 
-/// How many events a list has unless more or fewer are asked for, and at most.
+/// Default and maximum number of events in a list.
 const LIMIT: (i64, i64) = (500, 10_000);
-/// The most devices that are asked about at once.
+/// Maximum number of devices in `device_ids`.
 const DEVICES_MOST: usize = 100;
-/// How many events are read at once.
+/// Events per read.
 const PAGE: usize = 100;
-/// An event's type, or a device's identifier, among several.
+/// An event type or a device identifier in a list.
 const WORD: TextRule = TextRule::new(Form::Ascii, 1, 100);
 
-/// Answers with events, the oldest first, or with one.
+/// Returns a list of events, oldest first, or one event.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`.
+/// `RouteNotFound`, `OnlyMethods`; every invalid field of the parameters; `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     match route(&request, "events") {
@@ -60,7 +60,7 @@ impl EventQuery {
         types.extend(fields.text("event_type", WORD));
         let limit = fields.integer("limit", 1, LIMIT.1).unwrap_or(LIMIT.0);
         fields.finish().map_err(DomainError::Invalid)?;
-        // What is no identifier of ours names nothing that anything happened to.
+        // Identifiers in a foreign format match no events.
         let named = !devices.is_empty();
         let devices: BTreeSet<DeviceId> = devices.iter().filter_map(|id| any_case(DeviceId::parse)(id)).collect();
         Ok(Self {
@@ -73,7 +73,7 @@ impl EventQuery {
     }
 }
 
-/// Exactly one of `since` and `between`, which has two moments.
+/// Reads exactly one of `since` and `between`, which has two times.
 fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
     let between = fields.value("between");
     let since = fields.value("since").is_some();
@@ -85,7 +85,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             }
             {
                 let since = since.unwrap_or(now);
-                // A clock that is ahead of ours asks for what is still to come.
+                // The clock of the caller may be ahead of ours.
                 (since, now.max(since))
             }
         }
@@ -113,7 +113,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
     }
 }
 
-/// A moment, or the beginning of a day.
+/// A time, or a date for its first moment (UTC).
 fn id_source(value: &Value) -> Option<Time> {
     let text = value.as_str()?;
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
@@ -143,7 +143,7 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     Ok(lambda::seam::ok(json!({"events": listing.items})))
 }
 
-/// What belongs to the phones that events are about.
+/// The attachments of the phones that the events are about.
 async fn attachments(
     table: &Table,
     request: &AuthorizedRequest,
@@ -162,7 +162,7 @@ fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter 
     EventFilter { device_id, user_id: None, event_type, since, until, oldest_first: true }
 }
 
-/// The ends of phones, the oldest first.
+/// Deactivations of phones, oldest first.
 async fn deactivations(
     table: &Table,
     request: &AuthorizedRequest,
@@ -182,7 +182,7 @@ async fn deactivations(
     }
 }
 
-/// By `event_id`, or the newest by `device_id` and `event_type`.
+/// Reads an event by `event_id`, or the oldest one by `device_id` and `event_type`.
 async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(request)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {

@@ -1,4 +1,4 @@
-//! `/phones/…`: phones listed, shown, deactivated and simulated.
+//! `/phones/…`: listing, reading, deactivating and simulating phones.
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
@@ -24,11 +24,11 @@ use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
-/// Answers with a phone, with all of them, or that one is deactivated.
+/// Returns one phone or all of them, or deactivates or simulates one.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
-/// for a change without `devices:manage`.
+/// `RouteNotFound`, `OnlyMethods`; every invalid field of the parameters; `NotFound`; `PermissionMissing` for a
+/// change without `devices:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     match route(&request, "phones") {
@@ -45,8 +45,7 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
 }
 
-/// All phones of the workspace, or those of a user, or those that hold a credential. An unknown
-/// user or credential has none.
+/// All phones of the workspace, of a user, or with a credential. Empty for an unknown user or credential.
 async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(request)?;
     let owner = fields.id("owner_user_identity_id", any_case(UserId::parse));
@@ -76,8 +75,8 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     Ok(lambda::seam::ok(json!({"phones": listing.items})))
 }
 
-/// Deletes a phone: it loses access at once, and what was issued to it ends. Answers so each time,
-/// as long as the phone's row is there.
+/// Deletes a phone: it loses access at once, and what was issued to it is revoked. Repeated calls succeed as long as
+/// the phone's row exists.
 async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
@@ -94,7 +93,7 @@ async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Rep
     .await
 }
 
-/// A phone that does not exist, in a workspace to try things in.
+/// Parameters of a simulated phone in a sandbox workspace.
 struct Sandbox {
     user_id: UserId,
     application: RegistrationRequest,
@@ -122,7 +121,7 @@ impl Sandbox {
     }
 }
 
-/// What Seam calls the operating systems of phones.
+/// Seam's names of the phones' operating systems.
 static SYSTEMS: [(&str, Platform); 2] = [("android", Platform::Android), ("ios", Platform::Ios)];
 
 fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
@@ -130,7 +129,7 @@ fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
     let platform = given.choice("operating_system", &SYSTEMS).map(|(_, platform)| platform);
     let model_name = given.text("device_model", MODEL_NAME);
     let os_version = given.text("os_version", VERSION);
-    // The maker is taken and not kept: the model's name says it.
+    // The manufacturer is accepted but not stored, since the model name implies it.
     let _maker = given.text("device_manufacturer", MODEL_NAME);
     fields.take_errors_of("phone_metadata", given);
     (
@@ -140,7 +139,7 @@ fn read_phone_metadata(fields: &mut Fields) -> (Platform, String, String) {
     )
 }
 
-/// The most that an endpoint's number may be.
+/// Maximum of an endpoint number.
 const ENDPOINT_NUMBERS: i64 = i64::MAX;
 
 fn read_assa_abloy_metadata(fields: &mut Fields) -> (Option<String>, Option<Service>) {
@@ -162,7 +161,7 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
     let once = IdempotencyKey::of(request)?;
-    // However often it is tried, it is one phone.
+    // Retries create the same phone.
     let id = DeviceId(request.http.id_source.new_id());
     once.retry_on_conflict(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
 }

@@ -1,4 +1,4 @@
-//! `/user_identities/…`: our users, seen through Seam's words.
+//! `/user_identities/…`: users as Seam user identities.
 
 use aws::UserFilter;
 use aws::{Commit, Table};
@@ -23,20 +23,20 @@ use crate::state::AppState;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{self, require_key_free};
 
-/// How many a page has unless more or fewer are asked for, and at most.
+/// Default and maximum page size.
 const LIMIT: (usize, usize) = (100, 500);
-/// First and last name as one.
+/// First and last name in one field.
 const FULL_NAME: TextRule = TextRule::new(Form::Line, 1, 129);
-/// The reason that stands on a delete.
+/// Recorded reason of a deletion.
 const DELETED: &str = "deleted through Seam's API, which knows no wipe";
 /// Random characters of a generated username: over 70 bits.
 const USERNAME_LENGTH: usize = 12;
 
-/// Answers with a user identity, with a page of them, or that one was changed.
+/// Returns one user identity or a page of them, or creates, updates or deletes one.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; `NotFound`; `PermissionMissing`
-/// for a change without `users:manage`.
+/// `RouteNotFound`, `OnlyMethods`; every invalid field of the parameters; `NotFound`; `PermissionMissing` for a
+/// change without `users:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     match route(&request, "user_identities") {
@@ -49,7 +49,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     }
 }
 
-/// A name as Seam has it: the first name is what stands before the first blank, the last name the rest.
+/// A name in Seam's form: the first name is the part before the first space, the last name the rest.
 #[derive(Clone, Debug)]
 struct FullName {
     whole: String,
@@ -58,7 +58,7 @@ struct FullName {
 }
 
 impl FullName {
-    /// Reads `full_name`: as it is to be, if it was sent, and `None` within if it is to be none.
+    /// Reads `full_name`: `None` if it was not sent, `Some(None)` if it is to be removed.
     fn read(fields: &mut Fields) -> Option<Option<Self>> {
         let Some(whole) = fields.text_edit("full_name", FULL_NAME)? else {
             return Some(None);
@@ -113,7 +113,7 @@ async fn created(
     Ok(shown(&user))
 }
 
-/// A user who is not deleted.
+/// Loads a user who is not deleted.
 async fn there(table: &Table, request: &AuthorizedRequest, id: Option<UserId>) -> Result<User, Error> {
     let user = match id {
         Some(id) => table.user(request.workspace(), id).await?.filter(|user| user.deleted.is_none()),
@@ -137,7 +137,7 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
 }
 
-/// A page, which may be short.
+/// A page of users, which may be short.
 async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = Verbs::GetPost.parameters(request)?;
     let paging = Paging::read(request, &mut fields, LIMIT.1, &["search"]);
@@ -153,7 +153,7 @@ async fn list(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error
     Ok(lambda::seam::ok(json!({"user_identities": listing.items, "pagination": pagination})))
 }
 
-/// Changes what is sent; `null` takes it away. The username stays, so no phone is reset.
+/// Changes the fields that are sent; `null` removes a field. The username stays, so no phone is reset.
 async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;
@@ -169,7 +169,7 @@ async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
     let id = whole(fields, id)?;
     retry_on_conflict(table, || async {
         let user = there(table, request, Some(id)).await?;
-        // Written back as it was shown: where the first name ends is not for Seam to say.
+        // A full name that equals the shown one changes nothing: Seam's form does not tell where the first name ends.
         let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
         let edit = match name {
             None => edit.clone(),
@@ -184,8 +184,7 @@ async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
     .await
 }
 
-/// Deletes a user with their phones, which are not wiped. Answers so each time, as long as the
-/// user's row is there.
+/// Deletes a user with their phones, without a wipe. Repeated calls succeed as long as the user's row exists.
 async fn delete(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     request.caller.require(Permission::UsersManage)?;

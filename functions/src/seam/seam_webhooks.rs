@@ -11,18 +11,19 @@ use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::webhooks::made;
 
-/// Answers with a new webhook and its secret, which is shown this once. Types of events that Handset does
-/// not have are taken, and never come.
+/// Returns a new webhook and its secret, which is shown only once. Event types that Handset does not have are
+/// accepted but never sent.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` without `events:read` too; every fault of the parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
+/// `RouteNotFound`, `OnlyMethods`; `PermissionMissing` also without `events:read`; every invalid field of the
+/// parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let reach = state.reach();
     if route(&request, "webhooks") != "create" {
         return Err(DomainError::RouteNotFound.into());
     }
-    // Whoever is told of events can read them.
+    // A webhook receives events, so its creator must be allowed to read them.
     request.caller.require(Permission::EventsRead)?;
     let mut fields = Verbs::Post.parameters(&request)?;
     let settings = Settings::read(&mut fields, EventSelection::Any, reach);

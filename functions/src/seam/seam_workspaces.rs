@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::{Verbs, route_of, views};
 
-/// Answers with the caller's workspace, or with all that the caller may choose from: a key its own, a person those
-/// that they are a member of, and their token those of them that it opens.
+/// Returns the caller's workspace (`get`), or all that the caller may choose from (`list`): for a key its own, for a
+/// person those of their memberships, for a token those of them that it opens.
 ///
 /// # Errors
-/// `RouteNotFound`, `OnlyMethods`; every fault of the parameters; of `get`, one of the workspace header.
+/// `RouteNotFound`, `OnlyMethods`; every invalid field of the parameters; for `get`, those of the workspace header.
 pub async fn handle(state: &AppState, reach: MultiWorkspaceRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     match route_of(reach.request(), "workspaces") {

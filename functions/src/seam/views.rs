@@ -1,4 +1,4 @@
-//! How things are shown in Seam's words.
+//! JSON views in Seam's schema.
 
 use aws::DeviceDetails;
 use domain::Time;
@@ -12,19 +12,19 @@ use domain::rules::health::{Issue, health};
 use domain::states::Platform;
 use serde_json::{Map, Value, json};
 
-/// A phone, with all that is shown of it.
+/// A phone with the data of its views.
 pub(super) struct SeamViewContext<'a> {
     /// The phone.
     pub device: &'a Device,
-    /// What belongs to it, if anything does.
+    /// Its attachments, if any.
     pub attachments: Option<&'a DeviceAttachments>,
-    /// What its workspace asks.
+    /// Settings of its workspace.
     pub settings: &'a Settings,
-    /// The time.
+    /// Current time.
     pub now: Time,
 }
 
-/// A phone as `get` shows it.
+/// A phone as `phones/get` shows it.
 pub(super) fn phone_of(whole: &DeviceDetails, now: Time) -> Value {
     with_known(whole, now, phone)
 }
@@ -39,11 +39,11 @@ fn with_known(whole: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'
     view(&SeamViewContext { device: &whole.device, attachments: whole.attachments.as_ref(), settings: &settings, now })
 }
 
-/// What Seam calls a platform's phone.
+/// Seam's device type of a platform.
 pub(super) fn device_type(platform: Platform) -> &'static str {
     match platform {
         Platform::Ios => "ios_phone",
-        // Other makers' apps are no phones, and are shown nowhere.
+        // Third-party apps are no phones and are not listed.
         Platform::Android | Platform::ThirdParty | Platform::Unknown(_) => "android_phone",
     }
 }
@@ -74,7 +74,7 @@ fn remarks(code: &str, remarks: &[Issue]) -> Value {
     remarks.iter().map(view).collect()
 }
 
-/// What credential services say of the phone; nothing of those that have said nothing.
+/// Metadata of the credential services that have reported on the phone.
 fn properties(known: &SeamViewContext<'_>) -> Map<String, Value> {
     let services = known.attachments.into_iter().flat_map(|known| &known.services);
     services
@@ -97,7 +97,7 @@ fn endpoints(service: &Service) -> Value {
     })
 }
 
-/// A phone among the devices of all kinds that Seam knows: the phone, with what each device has.
+/// A phone as a Seam device: the phone, with the properties of every device.
 pub(super) fn device(known: &SeamViewContext<'_>) -> Value {
     let device = known.device;
     let mut view = phone(known);
@@ -121,7 +121,7 @@ fn maker(platform: Platform) -> &'static str {
     }
 }
 
-/// The end of a phone, with the metadata that it had, if it is known to have had any.
+/// Deactivation of a phone, with its custom metadata if known.
 pub(super) fn deactivated(event: &Event, attachments: Option<&DeviceAttachments>) -> Value {
     let mut view = json!({
         "event_id": event.event_id,
@@ -138,8 +138,8 @@ pub(super) fn deactivated(event: &Event, attachments: Option<&DeviceAttachments>
     view
 }
 
-/// An event as a webhook is told of it under a name: in Seam's words if that is Seam's, else in our own, in Seam's
-/// shape. Nothing of its private part.
+/// An event as a webhook receives it under a name: in Seam's schema if the name is Seam's, else our own with
+/// `occurred_at`. Without the private part.
 pub(super) fn event(event: &Event, name: &str) -> Value {
     if name == PHONE_DEACTIVATED {
         return deactivated(event, None);

@@ -16,7 +16,7 @@ use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a source")
@@ -31,11 +31,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::TooManySources, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Answers 201 with the source: never its token, only whether one is set. `hosts` are those that the
-/// deployment calls. That a schedule may wipe phones takes the right to do so.
+/// Returns 201 with the source; the token is not shown, only whether one is set. A source whose renames may wipe
+/// phones needs `users:wipe`.
 ///
 /// # Errors
-/// Every fault of the body; `PermissionMissing`, `TooManySources`.
+/// Every invalid field of the body; `PermissionMissing`, `TooManySources`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let hosts = &state.settings.source_hosts;
@@ -49,7 +49,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
     let kind: Option<SourceKind> = fields.required_enum("kind");
-    // Without a kind, what the others share is looked at, so that every fault is told.
+    // Without a valid kind, the other fields are still checked, so that every field error is reported.
     (kind, Settings::read_new(fields, kind.unwrap_or(SourceKind::Http), hosts))
 }
 
@@ -71,7 +71,7 @@ async fn attempt(
     if settings.renames_may_wipe == Some(true) {
         request.caller.require(Permission::UsersWipe)?;
     }
-    // Two at once may make one more than there may be; that does no harm.
+    // Concurrent calls may exceed the limit by a few, which is harmless.
     if table.list_sources(request.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
         return Err(DomainError::TooManySources.into());
     }

@@ -12,7 +12,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a source")
@@ -21,8 +21,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Source>("The source as it was.")
 }
 
-/// Answers with the source as it was. Its users stay as they are, and may be taken over by another
-/// source; its token is forgotten, and so is what was uploaded. A sync at work ends at its next step.
+/// Returns the source as it was. Its users stay as they are, and another source may take them over. Its token and
+/// uploads are deleted. A running sync ends at its next step.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.
@@ -39,7 +39,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     for leavings in uploaded.into_iter().chain(source.job_id.map(StagedRowsOf::Job)) {
         let cleared =
             super::clear(table, request.http.id_source, source.workspace_id, source.source_id, leavings).await;
-        // It is deleted; what is left behind has a time to live.
+        // The source is already deleted; leftover rows expire by themselves.
         if let Err(failure) = cleared {
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");
         }

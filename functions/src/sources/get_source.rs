@@ -8,16 +8,16 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a source").versioned().shows::<views::Source>("The source.")
 }
 
-/// Answers with the source.
+/// Returns the source.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let source = super::load_source(table, &request).await?;

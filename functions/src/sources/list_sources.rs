@@ -8,16 +8,16 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List sources").detail("Newest first.").lists::<views::Source>(|_| ())
 }
 
-/// Answers with a page of sources, the newest first.
+/// Returns a page of sources, newest first.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;

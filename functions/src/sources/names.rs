@@ -1,9 +1,9 @@
-//! Usernames handed on within a source: a row's username is somebody else's, who gives it up by a row of their
-//! own, or has no row any more.
+//! Usernames that move between users within a source: a row's username belongs to another user, who gives it up by a
+//! row of their own or has no row any more.
 //!
-//! Whoever is in a row's way is done first, and whoever is in theirs before that, up to a name that is free. Where
-//! they go round in a ring, one of them has a name for the time between that nobody else can have. All is looked
-//! at before anything is changed: if one of them cannot be done, none is touched, and the row fails.
+//! The row of the user who has the name is processed first, and so on along the chain up to a free name. In a cycle,
+//! one user gets a temporary name that nobody else can have. The whole chain is checked before anything is changed:
+//! if one user cannot be renamed, none is, and the row fails.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,55 +26,56 @@ use crate::retry::retry_on_conflict;
 use crate::sources::stage::{StagedImport, keys_of, page_of};
 use crate::users::changes::complete_edit;
 
-/// How many users may hand names on to one another, so that it is known within a run whether they can.
+/// Maximum length of a chain, so that it can be checked within one run.
 const CHAIN: usize = 1000;
 
-/// Rows by what their users are known by.
+/// Rows by the key hash of their users.
 type RowsByKey = Arc<HashMap<KeyHash, Row>>;
 
-/// What a run of a sync has found out once.
+/// Results cached for one run of a sync.
 #[derive(Debug, Default)]
 pub(super) struct SyncCache {
-    /// The rows of a taking in that can be used, by what their users are known by.
+    /// The usable rows of an import attempt, by the key hash of their users.
     rows: Mutex<Option<(Uuid, RowsByKey)>>,
-    /// Whether those without a row may vanish.
+    /// Whether users without a row may vanish.
     may_vanish: Mutex<Option<bool>>,
-    /// Who keeps their username, so that nobody looks again at all who wait for it.
+    /// Users found to keep their username, so that chains that end with them are not checked again.
     keeping: Mutex<BTreeSet<UserId>>,
 }
 
-/// What became of rows that were done ahead of others of their page, by their lines.
+/// Outcomes of rows that were processed ahead of others of their page, by line.
 pub(super) type DoneAhead = Mutex<BTreeMap<String, ItemOutcome>>;
 
-/// How it stands with what is in a row's way.
+/// State of a row's username after trying to free it.
 pub(super) enum UsernameState {
-    /// Nothing is, or it stays.
+    /// It was free, or its user keeps it.
     AsItIs,
-    /// It would go; in a dry run it stays.
+    /// A dry run, or a row that is refused anyway: these are the candidates as if the name were free.
     WouldBe(Box<MatchCandidates>),
-    /// It is gone.
+    /// It was freed.
     Clear,
-    /// The time was over before it was gone.
+    /// Time ran out before it was freed.
     NoTime,
 }
 
-/// Who hand on names to one another, from a row's username on.
+/// Chain of users who hand on their names, starting at a row's username.
 enum UsernameChain<'r> {
-    /// They can, by these rows. The last name that one of them gets is `wanted`.
+    /// All can, by these rows. `wanted` is the last username that one of them assigns; the row's own if there are
+    /// none.
     Made { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
-    /// One of them cannot.
+    /// One of them keeps their name.
     Broken,
-    /// The time was over before it was known.
+    /// Time ran out before this was known.
     NoTime,
 }
 
-/// Where those end who hand on names to one another.
+/// End of a chain.
 enum ChainEnd {
-    /// With a name that is free.
+    /// A free name.
     Free,
-    /// With the row's own user.
+    /// The row's own user: a cycle.
     Ring(UserId),
-    /// With a user who has no row.
+    /// A user without a row.
     Leaver(Box<User>),
 }
 
@@ -83,12 +84,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl SyncRun<'_> {
-    /// What became of a row that was done ahead of this.
+    /// Outcome of a row that was processed ahead of its turn.
     pub(super) fn done_ahead(&self, row: &Row) -> Option<ItemOutcome> {
         locked(&self.ahead).get(&line(row)).copied()
     }
 
-    /// Sees to it that the username of a row is free, if those can give it up who have it.
+    /// Frees the username of a row, if its current user can give it up.
     pub(super) fn way_of<'f>(
         &'f self,
         row: &'f Row,
@@ -107,7 +108,7 @@ impl SyncRun<'_> {
         matches!(rules::meant(self.source, row, found), Err(DomainError::UsernameTaken))
     }
 
-    /// Sees to it that a username that was taken when its page was begun is free.
+    /// Frees a username that was taken when its page was started.
     async fn way_made(
         &self,
         row: &Row,
@@ -117,7 +118,7 @@ impl SyncRun<'_> {
     ) -> Result<UsernameState, Error> {
         let Some((found, _)) = self.again(row, taken).await? else { return Err(Error::Conflict) };
         let found = &found;
-        // A row before this one has made it free.
+        // An earlier row has freed it.
         if !self.is_taken(row, found) {
             return Ok(UsernameState::Clear);
         }
@@ -127,7 +128,7 @@ impl SyncRun<'_> {
         let cleared = rules::without(found, first);
         match Box::pin(self.decided(row, &(cleared.clone(), None), chosen, settings)).await {
             Ok(RowDecision::Changed(..)) => {}
-            // That is what is told of it.
+            // The refusal is what will be reported.
             Err(Error::Refused(_)) => return Ok(UsernameState::WouldBe(Box::new(cleared))),
             Ok(_) | Err(Error::Internal { .. }) => return Ok(UsernameState::AsItIs),
             Err(failure) => return Err(failure),
@@ -157,8 +158,8 @@ impl SyncRun<'_> {
         Ok(UsernameState::Clear)
     }
 
-    /// Looks at all who would have to hand on their names, from the first that has a row's username on. Nobody who
-    /// was found to keep theirs in this run is looked at again.
+    /// Checks all users of a chain, starting with `first`, who has the row's username. Chains that reach a user
+    /// already known to keep their name in this run are not checked further.
     #[expect(clippy::too_many_arguments, reason = "what a row is decided by, and where its chain begins")]
     async fn chain<'r>(
         &self,
@@ -201,8 +202,8 @@ impl SyncRun<'_> {
         Ok(UsernameChain::Broken)
     }
 
-    /// Whom a row may mean by which a user gives up a name that is wanted, once nobody is in its way; `None` if they
-    /// keep it.
+    /// The candidates of `next`, the row by which `holder` gives up the wanted name once its own new name is free;
+    /// `None` if they keep it.
     async fn name_given_up(
         &self,
         holder: &User,
@@ -212,7 +213,7 @@ impl SyncRun<'_> {
         chosen: Option<&ChosenUsers>,
         settings: &Settings,
     ) -> Result<Option<MatchCandidates>, Error> {
-        // What is only tried is told of before it is done.
+        // A dry run reports a row without having processed it.
         let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
         if done || !rules::gives_up(self.source, holder, next, wanted) {
             return Ok(None);
@@ -226,7 +227,7 @@ impl SyncRun<'_> {
         Ok(self.can_be_done(next, &cleared, chosen, settings).await?.then_some(theirs))
     }
 
-    /// True if a row changes its user, once nobody is in its way.
+    /// True if a row would change its user if its username were free.
     async fn can_be_done(
         &self,
         row: &Row,
@@ -241,7 +242,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Does a row ahead of those before it, unless that was done meanwhile.
+    /// Processes a row ahead of its turn, unless that was done meanwhile.
     async fn do_ahead(
         &self,
         row: &Row,
@@ -252,7 +253,7 @@ impl SyncRun<'_> {
         let id = line(row);
         let done = retry_on_conflict(self.table, || async {
             let Some(found) = self.again(row, taken).await? else { return Ok(None) };
-            // What is not changed is told of in its own turn.
+            // A row that changes nothing is reported in its own turn.
             match self.tried(row, &found, chosen, settings).await? {
                 RowDecision::Changed(_, item) => Ok(Some(Some(item.outcome))),
                 _ => Ok(Some(None)),
@@ -265,7 +266,7 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// The row of a user in the source, other than one.
+    /// The row of a user in the source, except `but`.
     fn row_of<'r>(&self, user: &User, but: &Row, rows: &'r HashMap<KeyHash, Row>) -> Option<&'r Row> {
         let known = &user.provenance;
         let names = match self.source.key {
@@ -277,7 +278,7 @@ impl SyncRun<'_> {
         keys.filter_map(|key| rows.get(&key)).find(|row| row.line != but.line)
     }
 
-    /// The rows of the source that can be used, by what their users are known by; `None` if their time is over.
+    /// The usable rows of the source, by the key hash of their users; `None` if they have expired.
     async fn rows_by_key(&self, taken: &StagedImport) -> Result<Option<RowsByKey>, Error> {
         let known = locked(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
         if let Some((_, rows)) = known {
@@ -296,7 +297,8 @@ impl SyncRun<'_> {
         Ok(Some(rows))
     }
 
-    /// True if a user of the source has no row in it, and nobody has said that they keep their name.
+    /// True if a user of the source may lose their username: they have no row, the sync is for all users, so many may
+    /// vanish, and a rename is allowed.
     async fn may_lose_name(&self, user: &User, taken: &StagedImport) -> Result<bool, Error> {
         let all = matches!(self.job.selection, Selection::Filter(_)) && self.source.kind != SourceKind::Scim;
         let own = user.provenance.source_id == Some(self.source.source_id) && user.deleted.is_none();
@@ -325,7 +327,7 @@ impl SyncRun<'_> {
         Ok(may_vanish)
     }
 
-    /// How many users the source has, and how many of them have no row.
+    /// Number of users of the source, and how many of them have no row.
     async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Error> {
         let (mut users, mut vanishing, mut start) = (0, 0, None);
         loop {
@@ -341,12 +343,12 @@ impl SyncRun<'_> {
         }
     }
 
-    /// False for a user whom this very sync deletes, so that it does not matter what they are called until then.
+    /// False for a user whom this sync will delete, whose name until then does not matter.
     fn is_parked_for_good(&self, user: &User) -> bool {
         self.source.policy != VanishPolicy::Delete || user.provenance.vanished_at.is_some()
     }
 
-    /// Gives a user a name for the time between.
+    /// Gives a user a temporary name.
     async fn parked(&self, id: UserId) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
             let event_context = self.context().event_context();
@@ -362,7 +364,7 @@ impl SyncRun<'_> {
         .await
     }
 
-    /// Takes from a user without a row the name that a row gives to another, with all that another name brings.
+    /// Renames a user without a row, whose name a row gives to another user, with everything that a rename entails.
     async fn left(&self, id: UserId, wanted: &str) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
             let action = self.action();
@@ -380,7 +382,8 @@ impl SyncRun<'_> {
 }
 
 impl UsernameState {
-    /// The users whom a row may mean, by what was found before, and what is found now if that is another thing.
+    /// The candidates to process the row with: those found before, or new ones if the state has changed. `None` if
+    /// time ran out.
     pub(super) async fn found<F: Future<Output = Result<Option<CandidatesByRow>, Error>>>(
         self,
         before: CandidatesByRow,

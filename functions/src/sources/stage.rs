@@ -1,4 +1,4 @@
-//! Taking a source in: whole or not at all, and then staged until its sync is over.
+//! Importing a source: all of it or nothing, staged until its sync has ended.
 
 use aws::store::staging::StagedKey;
 use aws::store::staging::StagedKeys;
@@ -21,27 +21,27 @@ use uuid::Uuid;
 use crate::context::RequestContext;
 use crate::sources::sync::SyncSettings;
 
-/// Rows that are staged, and done, together: no more than one call to DynamoDB reads.
+/// Rows per staged page, processed together: at most one read call of DynamoDB.
 pub(crate) const ROWS: usize = 100;
-/// Hashes in one row.
+/// Key hashes per staged row.
 const KEYS: usize = 20_000;
-/// Staged rows in one commit, far below the 4 MB that DynamoDB takes in one transaction.
+/// Staged rows per commit, far below the 4 MB limit of a DynamoDB transaction.
 const STAGED_TOGETHER: usize = 8;
 
-/// What was taken in.
+/// A staged import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StagedImport {
-    /// Which taking in.
+    /// Identifier of the import attempt.
     pub attempt: Uuid,
-    /// How many pages of rows there are.
+    /// Number of pages of rows.
     pub pages: u32,
-    /// How many rows of hashes.
+    /// Number of pages of key hashes.
     pub key_pages: u32,
-    /// How many rows do not tell whose they are.
+    /// Number of rows that do not identify their user.
     pub nameless: usize,
 }
 
-/// Takes a source in. What is wrong with it is the inner error, and nothing was taken.
+/// Imports a source. The inner error says what is wrong with the source; then nothing was staged.
 pub(crate) async fn take_in(
     table: &Table,
     syncing: &SyncSettings<'_>,
@@ -66,7 +66,7 @@ fn failure_detail(error: &ImportError) -> String {
     format!("The source cannot be used: {}.", error.detail)
 }
 
-/// What was uploaded, joined.
+/// The parts of the upload, joined.
 async fn uploaded(
     table: &Table,
     source: &DataSource,
@@ -92,11 +92,11 @@ async fn uploaded(
             break;
         }
     }
-    // An upload that came since has taken the place of this one, or its time is over.
+    // A newer upload has replaced this one, or its parts have expired.
     Ok(if last == Some(count) { Ok(bytes) } else { Err(gone()) })
 }
 
-/// What its page answers.
+/// The body of the source's page.
 async fn pulled(
     table: &Table,
     syncing: &SyncSettings<'_>,
@@ -105,7 +105,7 @@ async fn pulled(
     let (Some(page), Some(pulling)) = (&source.page, syncing.pulling) else {
         return Ok(Err(ImportError::new("unreachable", "there is no page to read")));
     };
-    // The deployment may have settled on other hosts since.
+    // The allowed hosts may have changed since.
     if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {
         return Ok(Err(ImportError::new(code, format!("its URL {detail}"))));
     }
@@ -170,7 +170,7 @@ fn stage_of(job: &Job, source: &DataSource, taken: &StagedImport) -> StagedKey {
     }
 }
 
-/// A page of staged rows; `None` if their time is over.
+/// A page of staged rows; `None` if they have expired.
 pub(crate) async fn page_of(
     table: &Table,
     job: &Job,
@@ -187,7 +187,7 @@ pub(crate) async fn page_of(
     serde_json::from_slice(&json).map(Some).map_err(|e| Error::internal("reading staged rows", e))
 }
 
-/// By what the users of all staged rows are known, sorted; `None` if their time is over.
+/// Sorted key hashes of the users of all staged rows; `None` if they have expired.
 pub(crate) async fn keys_of(
     table: &Table,
     job: &Job,

@@ -1,12 +1,12 @@
-//! A sync at work: a source is taken in whole, its rows are done page by page, then those without a row
-//! are dealt with, and what was staged goes.
+//! Running a sync: the source is imported as a whole, its rows are processed page by page, then the users without a
+//! row, and finally the staged rows are deleted.
 //!
-//! Where it stands is the job's cursor, which moves in the commit that counts a page. What changes a user
-//! makes its outcome's row in the same commit, and that can be made once only: so a sync that is ended
-//! anywhere goes on there, and does each thing once. A row that changes nothing leaves nothing behind.
+//! The position is the job's cursor, which moves in the commit that counts a page. A change of a user creates its
+//! outcome row in the same commit, and that row can be created only once. So an interrupted sync can be resumed
+//! anywhere and applies each change once. A row that changes nothing gets no outcome row.
 //!
-//! A step at which run after run is ended is not tried for ever: each run notes in the cursor that it
-//! begins where it finds the sync, and after [`TRIES`] of them the sync has failed.
+//! Retries of a step are limited: each run records its start in the cursor, and after [`TRIES`] interrupted runs at
+//! the same step the sync fails.
 
 #[path = "names.rs"]
 mod names;
@@ -45,25 +45,25 @@ use crate::sources::sync::names::{DoneAhead, SyncCache};
 use crate::users::changes::complete_edit;
 use crate::users::deletion::{DeleteRequest, delete};
 
-/// Users of a source that are looked at together.
+/// Users of a source per page.
 const USERS: usize = 100;
-/// Outcomes that are written down in one commit.
+/// Outcome rows per commit.
 const REPORTS: usize = 50;
-/// What reading a page may take.
+/// Longest duration of fetching a source's page.
 const PULLING: Duration = Duration::milliseconds(FETCH_TIMEOUT.as_millis() as i64);
-/// How many runs may begin at the same step and be ended there.
+/// Maximum number of interrupted runs at the same step.
 const TRIES: u8 = 3;
 
-/// What a sync has at hand.
+/// Settings of a sync.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SyncSettings<'a> {
-    /// How pages are read; none where rows are uploaded.
+    /// Fetches source pages; `None` for uploaded sources.
     pub pulling: Option<&'a Fetcher<'a>>,
-    /// What holds where a workspace has settled nothing.
+    /// Defaults for settings that the workspace has not set.
     pub defaults: &'a Defaults,
 }
 
-/// Where a sync stands, as its job's cursor.
+/// Step of a sync, part of its job's cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 enum SyncStep {
@@ -75,12 +75,12 @@ enum SyncStep {
     Clear { failure: Option<JobFailure> },
 }
 
-/// A sync's cursor.
+/// Cursor of a sync.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct SyncCursor {
     #[serde(flatten)]
     step: SyncStep,
-    /// How many runs have begun here. One that has its time and stops in good order does not count.
+    /// Number of runs started at this step. A run that stops in order, for lack of time, does not count.
     #[serde(default)]
     tries: u8,
 }
@@ -126,11 +126,11 @@ impl SyncStep {
     }
 }
 
-/// Moves a sync on, until it is over, its time is, or about so many rows are done. Answers with the job as
-/// it then stands. A page is not begun to be read in less time than it may take.
+/// Runs a sync until it has ended, the deadline has passed, or about `rows` rows are processed. Returns the job as it
+/// is then. A source page is fetched only if enough time is left.
 ///
 /// # Errors
-/// `Unavailable`: the job stays where it is, and whoever takes it up next goes on there.
+/// `Unavailable`: the job keeps its position, and the next run resumes there.
 pub(crate) async fn advance(
     table: &Table,
     syncing: &SyncSettings<'_>,
@@ -143,7 +143,7 @@ pub(crate) async fn advance(
     let job = match begun(table, context, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
-        // Another run is at it, or it was stopped.
+        // Another run has the job, or it was stopped.
         Err(Error::Conflict) => return load(table, job.workspace_id, job.job_id).await,
         Err(failure) => return Err(failure),
     };
@@ -170,8 +170,8 @@ pub(crate) async fn advance(
     match moved {
         Ok(job) => rested(table, context, job).await,
         Err(failure @ Error::Unavailable { .. }) => {
-            // What could not be reached has not ended the run, which therefore does not count; if this
-            // cannot be written down either, it does.
+            // A run that ended because a service was unavailable does not count as a try. If that cannot be recorded
+            // either, it does.
             if let Ok(Some(job)) = table.job(workspace_id, id).await {
                 let _rested = rested(table, context, job).await;
             }
@@ -181,8 +181,8 @@ pub(crate) async fn advance(
     }
 }
 
-/// The job, with a note that a run begins where it stands; it is failed if too many have. `None` if there
-/// is nothing to begin, or no time for it.
+/// Records in the job that a run starts at this step; fails the sync after too many. `None` if there is nothing to
+/// do, or no time for it.
 async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
     if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
@@ -200,26 +200,26 @@ async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &De
     }
     tracing::error!(job.id = %job.job_id, step = step.what(), "a sync is given up");
     match step {
-        // What was staged has a time to live.
+        // Staged rows expire by themselves.
         SyncStep::Clear { failure } => ended(table, context, job, source_id, failure).await.map(Some),
         step => moved(table, context, job, &[], &SyncStep::failed(step.given_up())).await.map(Some),
     }
 }
 
-/// The job, which a run leaves in good order: that it began there does not count.
+/// Resets the number of tries, since the run has stopped in order.
 async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
     let SyncCursor { step, tries } = SyncCursor::of(&job)?;
     if job.state != JobState::Running || tries == 0 {
         return Ok(job);
     }
     match stood(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
-        // Another run came first.
+        // Another run has changed the job.
         Err(Error::Conflict) => Ok(job),
         outcome => outcome,
     }
 }
 
-/// Removes what a sync has staged, and what it was taken from, unless that was only tried.
+/// Deletes the staged rows of a sync, and the upload unless it was a dry run.
 pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
     let SyncAction::Sync { source_id, upload_id, .. } = read_action(job)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
@@ -229,7 +229,7 @@ pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -
     Ok(())
 }
 
-/// One step of a sync. `None` if its time was over before it was done.
+/// Runs one step of a sync. `None` if time ran out before it was done.
 async fn step(
     table: &Table,
     syncing: &SyncSettings<'_>,
@@ -273,7 +273,7 @@ async fn step(
     moved(table, &context, job, &outcomes, &next).await.map(Some)
 }
 
-/// The job after a step, in one commit.
+/// Commits the outcomes of a step and moves the job to the next one.
 async fn moved(
     table: &Table,
     context: &RequestContext,
@@ -284,7 +284,7 @@ async fn moved(
     stood(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
 }
 
-/// The job where it then stands, in one commit.
+/// Commits outcomes and the cursor.
 async fn stood(
     table: &Table,
     context: &RequestContext,
@@ -297,7 +297,7 @@ async fn stood(
     commit(table, job, change, &event_context).await
 }
 
-/// Ends a sync. What was staged goes first, so that nothing of it outlives the job.
+/// Ends a sync. Staged rows are deleted first, so that none outlive the job.
 async fn over(
     table: &Table,
     context: &RequestContext,
@@ -328,7 +328,7 @@ async fn ended(
     commit(table, job, change, &event_context).await
 }
 
-/// Everything that a step of a sync has at hand.
+/// Context of a sync's step.
 struct SyncRun<'a> {
     table: &'a Table,
     syncing: &'a SyncSettings<'a>,
@@ -341,22 +341,21 @@ struct SyncRun<'a> {
     ahead: DoneAhead,
 }
 
-/// What a step of a row comes to. It is kept apart from whoever waits for it: a sync is deep, and each part of it
-/// that has room of its own leaves more of the stack to the others.
+/// Boxed future of a row's processing. On the heap, because nested futures of a sync would overflow a small stack.
 type BoxedOutcome<'f, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'f>>;
 
-/// The users whom a row may mean, and who holds the claims of its username.
+/// Users that a row may match, and the claims of its username.
 type CandidatesByRow = (MatchCandidates, Option<UsernameClaims>);
 
-/// What one thing comes to.
+/// Decision about one row or user.
 enum RowDecision {
-    /// Nothing: it leaves nothing behind.
+    /// Nothing to change; no outcome row is written.
     Nothing,
-    /// It is not one of those that were chosen.
+    /// Not selected, or not concerned any more.
     NotChosen,
-    /// It is only told of.
+    /// Only reported.
     Told(Box<JobItem>),
-    /// It is changed.
+    /// Changed: the commit and the reported outcome.
     Changed(Box<Commit>, Box<JobItem>),
 }
 
@@ -365,7 +364,7 @@ impl SyncRun<'_> {
         self.context.at(self.deadline.id_source())
     }
 
-    /// What is done to one user now.
+    /// Context of an action on a user, at the current time.
     fn action(&self) -> ActionContext<'_> {
         ActionContext::new(self.table, self.syncing.defaults, self.context())
     }
@@ -375,7 +374,7 @@ impl SyncRun<'_> {
         self.table.devices_with_commands(user.workspace_id, &user.device_ids).await
     }
 
-    /// Does a page of rows. `None` if the time was over before.
+    /// Processes a page of rows. `None` if time ran out.
     async fn rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
             return Ok(Some((Vec::new(), self.after_rows(taken))));
@@ -429,8 +428,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Does one thing, starting over from the reads if another change came first. What is only told of is
-    /// left to the page's end. `None` if the time was over before.
+    /// Processes one row, retried from the reads on a conflict. Rows that are only reported are written at the end of
+    /// the page. `None` if time ran out.
     fn row<'f>(
         &'f self,
         row: &'f Row,
@@ -456,7 +455,7 @@ impl SyncRun<'_> {
             async move {
                 let found = match first {
                     Some(found) => Some(found),
-                    // Another change came first.
+                    // Conflict with another change: read again.
                     None => self.again(row, taken).await?,
                 };
                 let Some(found) = found else { return Ok(None) };
@@ -467,7 +466,7 @@ impl SyncRun<'_> {
         decided.await?.ok_or(Error::Conflict)
     }
 
-    /// Tries a row once its username is free, if it can be.
+    /// Processes a row after freeing its username, if possible.
     fn tried_once_clear<'f>(
         &'f self,
         row: &'f Row,
@@ -495,7 +494,7 @@ impl SyncRun<'_> {
         Box::pin(async move { self.tried(row, &found, chosen, settings).await })
     }
 
-    /// Whom a row means, read once more; `None` if the job was moved on or stopped meanwhile.
+    /// Reads the candidates of a row again; `None` if the job was moved on or stopped meanwhile.
     async fn again(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
         let (now, item) = self.table.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
@@ -520,13 +519,13 @@ impl SyncRun<'_> {
         Box::pin(self.carried_out(&id, decided)).await
     }
 
-    /// Commits what was decided, with its outcome, unless nothing is to be changed.
+    /// Commits a decided change together with its outcome row. In a dry run it is only reported.
     async fn carried_out(&self, id: &str, decided: RowDecision) -> Result<RowDecision, Error> {
         let RowDecision::Changed(commit, item) = decided else {
             return Ok(decided);
         };
         if self.job.dry_run {
-            // Whoever would be made has no identifier yet.
+            // A user who would be created has no identifier yet.
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
             return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
@@ -538,7 +537,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// What a row comes to.
+    /// Decides what a row changes.
     async fn decided(
         &self,
         row: &Row,
@@ -592,12 +591,12 @@ impl SyncRun<'_> {
         };
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
         let claims = claims.as_ref().filter(|_| renamed);
-        // On the heap, as in a job: together they are more than a small stack takes.
+        // On the heap, as in a job: together the futures would overflow a small stack.
         let (_, commit) = Box::pin(complete_edit(&action, change, claims, &user)).await?;
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
-    /// The users whom rows may mean, in their order, and who holds the claims of their usernames.
+    /// Users that rows may match, in the order of the rows, and the claims of their usernames.
     async fn found(&self, rows: &[&Row], taken: &StagedImport) -> Result<Vec<CandidatesByRow>, Error> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
@@ -612,7 +611,7 @@ impl SyncRun<'_> {
         let others: BTreeSet<SourceId> = claimed.iter().filter_map(other).collect();
         let others: Vec<SourceId> = others.into_iter().collect();
         let there = self.table.sources(self.job.workspace_id, &others).await?;
-        // Those who were renamed by hand, and whose own name stands in a row, are few.
+        // Few users were renamed by hand and have their current username in a row.
         let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
             true => keys_of(self.table, self.job, self.source, taken).await?.unwrap_or_default(),
             false => Vec::new(),
@@ -632,20 +631,20 @@ impl SyncRun<'_> {
         Ok(found)
     }
 
-    /// The name by which the source knows the user of a username, if it is another one.
+    /// The name by which this source knows the user who has the username, if it differs.
     fn known_otherwise<'c>(&self, claimed: &'c ClaimedBySource) -> Option<&'c str> {
         let known = &claimed.by_username.as_ref()?.provenance;
         known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
     }
 
-    /// What became of things that are done.
+    /// Recorded outcomes of the rows or users that are already processed.
     async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Error> {
         let ids: Vec<String> = ids.collect();
         let items = self.table.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
         Ok(items.into_iter().map(|item| (item.id, item.outcome)).collect())
     }
 
-    /// Writes down what is only told of. The same things are told the same way if this is done again.
+    /// Writes outcome rows of what is only reported. Repeating this writes the same rows.
     async fn keep_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
             let commit = Commit::without_event(self.context().event_context().event_id).require_unchanged(self.job);
@@ -654,20 +653,20 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Those who were chosen, if some were.
+    /// The selected users; `None` if the sync is for all.
     async fn chosen(&self) -> Result<Option<ChosenUsers>, Error> {
         let domain::models::job::Selection::Ids(ids) = &self.job.selection else {
             return Ok(None);
         };
         let ids: BTreeSet<UserId> = ids.iter().filter_map(|id| UserId::parse(id)).collect();
         let users = self.table.users(self.job.workspace_id, &ids).await?;
-        // An earlier release may have staged the rows.
+        // The rows may have been staged by an earlier release.
         let former = users.iter().filter_map(|user| former_key_hash(&user.username));
         let names = users.iter().flat_map(|user| names_of(user, self.source)).chain(former).collect();
         Ok(Some(ChosenUsers { ids, users, names, key: self.source.key }))
     }
 
-    /// Tells of those who were chosen and have no row, or are not there.
+    /// Reports the selected users who do not exist or have no row.
     async fn chosen_without_row(&self, taken: StagedImport) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
         let Some(chosen) = self.chosen().await? else {
             return Ok((Vec::new(), SyncStep::Clear { failure: None }));
@@ -690,8 +689,8 @@ impl SyncRun<'_> {
         Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
-    /// Counts who would vanish, as far as there is time. If they are too many, the source is more likely
-    /// wrong than they are gone, and nobody is touched.
+    /// Counts the users who would vanish, as far as time allows. If there are too many, the source is probably wrong:
+    /// the sync fails and no user is changed.
     async fn count(
         &self,
         taken: StagedImport,
@@ -747,7 +746,7 @@ impl SyncRun<'_> {
         self.table.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
     }
 
-    /// Does what the policy says to a page of users without a row. `None` if the time was over before.
+    /// Applies the policy to a page of users without a row. `None` if time ran out.
     async fn vanish(
         &self,
         taken: StagedImport,
@@ -757,7 +756,7 @@ impl SyncRun<'_> {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
         let page = self.users(start.as_deref().and_then(Position::from_text)).await?;
-        // Those whom this job has done already have vanished, and show by their outcomes.
+        // Users already processed by this job are marked as vanished, so they are found by their outcome rows.
         let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
         let gone: Vec<&User> = page.items.iter().filter(gone).collect();
         let done = self.done(gone.iter().map(|user| user.user_id.to_string())).await?;
@@ -781,7 +780,7 @@ impl SyncRun<'_> {
         Ok(Some((outcomes, next)))
     }
 
-    /// Does what the policy says to one user, once.
+    /// Applies the policy to one user.
     async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<RowDecision, Error> {
         let (job, user) = (self.job, self.table.user(self.job.workspace_id, id).await?);
         let Some(user) = user.filter(|user| rules::has_vanished(self.source, user, keys)) else {
@@ -808,7 +807,7 @@ impl SyncRun<'_> {
         Box::pin(self.carried_out(&text, decided)).await
     }
 
-    /// What the policy does to a user who vanished.
+    /// The commit that applies the policy to a vanished user.
     async fn gone(&self, user: &User) -> Result<Option<Commit>, Error> {
         let action = self.action();
         let change = match self.source.policy {
@@ -830,7 +829,7 @@ impl SyncRun<'_> {
         JobItem::of(self.job, id, outcome, None, self.context().now())
     }
 
-    /// What is told of a row that a rule refused.
+    /// Report of a row that a rule refused.
     fn refused(&self, id: &str, row: &Row, error: &DomainError) -> JobItem {
         if let DomainError::Invalid(faults) = error {
             let fault = |fault: &domain::input::FieldError| RowFault {
@@ -844,7 +843,7 @@ impl SyncRun<'_> {
         JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 
-    /// What is told of a row with faults.
+    /// Report of a row with field errors.
     fn faulty(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
         let told: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
         JobItem {
@@ -860,7 +859,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// What a row is called in the report: its line, so written that the report is in the lines' order.
+/// Identifier of a row in the report: its line number, zero-padded so that the report is in line order.
 fn line(row: &Row) -> String {
     format!("{:06}", row.line)
 }
@@ -869,7 +868,7 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
     row.value("service_level").map_or(Ok(()), |level| settings.require_service_level(level))
 }
 
-/// By what a user may be known in a source.
+/// Key hashes of the names that a row may use for a user in a source.
 fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
     let request = user.provenance.source_id == Some(source.source_id);
     let known = user.provenance.source_username.as_deref().filter(|_| request);
@@ -879,7 +878,7 @@ fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
     usernames.into_iter().chain(external.map(|name| key_hash(KeyField::ExternalId, name)))
 }
 
-/// Those whom a sync is for.
+/// The users that a sync is limited to.
 struct ChosenUsers {
     ids: BTreeSet<UserId>,
     users: Vec<User>,
@@ -888,7 +887,7 @@ struct ChosenUsers {
 }
 
 impl ChosenUsers {
-    /// True if a row may mean one of them.
+    /// True if a row may match one of them.
     fn has(&self, row: &Row) -> bool {
         let username = row.value("username").map(|name| key_hash(KeyField::Username, name));
         row.key

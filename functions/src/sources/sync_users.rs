@@ -18,10 +18,10 @@ use crate::sources::sync::{SyncSettings, advance};
 use crate::state::AppState;
 use crate::views;
 
-/// Rows that are done before the call answers; the schedule does the others.
+/// Rows processed before the call returns; the schedule processes the rest.
 const AT_ONCE: usize = 500;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Sync users with a source")
@@ -36,11 +36,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
 
-/// Takes `{user_ids?, dry_run?}`: up to 100 users, else all; with `dry_run` the difference is reported and
-/// nothing is changed. Answers 202 with the job, as far as it has come.
+/// Reads `{user_ids?, dry_run?}`: up to 100 users, else all. With `dry_run` the differences are reported and nothing
+/// is changed. Returns 202 with the job so far.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
+/// Every invalid field of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
@@ -60,7 +60,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
-/// Moves a job that a call has begun on, as far as there is time; the schedule does the rest.
+/// Runs a job started by a call, as far as time allows; the schedule does the rest.
 pub(crate) async fn go_on(
     state: &AppState,
     request: &AuthorizedRequest,
@@ -77,7 +77,7 @@ fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
     (fields.ids("user_ids", IDS_LIMIT, "leave it out"), fields.boolean("dry_run").unwrap_or(false))
 }
 
-/// The job of a call: the one that it made before, or a new one.
+/// The job of a call: the one that an earlier call with the same key created, or a new one.
 async fn begun(
     table: &Table,
     request: &AuthorizedRequest,

@@ -11,7 +11,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a source")
@@ -26,13 +26,12 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
 
-/// Answers with the source. A `token` or `every_hours` of `null` is taken away; a page on another host
-/// forgets the token, unless it is given again. While a sync is at work nothing is changed: by another key
-/// or policy its rows would mean something else. Who changes what a schedule may erase needs the right to
-/// erase it.
+/// Returns the source. A `token` or `every_hours` of `null` is removed; a `url` on another host removes the token,
+/// unless it is sent again. While a sync is running nothing can be changed, since another key or policy would change
+/// the meaning of its rows. Changing what a scheduled sync may wipe needs `users:wipe`.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
+/// Every invalid field of the body; `NotFound`, `VersionMismatch`, `PermissionMissing`, `SyncRunning`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let hosts = &state.settings.source_hosts;

@@ -19,7 +19,7 @@ use crate::sources::sync_users::go_on;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Upload a part of a file")
@@ -37,13 +37,13 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::SourceNotUploaded, DomainError::SyncRunning])
 }
 
-/// Takes a part of a file of comma-separated values: `?upload=` a UUID that the caller draws for the whole
-/// file, `&last=true` with the last part, `&start=false` to leave the sync to `sync-users`. Parts are
-/// numbered from 1, may come in any order and more than once, and may cut the file anywhere. Answers 202
-/// with what is there and what is missing; once all is there, with the job.
+/// Stores a part of a CSV file: `?upload=` is a UUID that the caller generates for the whole file, `&last=true` marks
+/// the last part, `&start=false` leaves the start to `sync-users`. Parts are numbered from 1, may arrive in any order
+/// and repeatedly, and may split the file at any byte. Returns 202 with the received and missing parts, and the job
+/// once the file is complete.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
+/// Every invalid field of the query; `NotFound`, `SourceNotUploaded`, `SyncRunning`, `TooLarge`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (part, start) = read(&request)?;
@@ -60,7 +60,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         .await?;
     }
     if let Some(job) = job {
-        // Nothing is called outside: the rows are here.
+        // No page is fetched: the rows are uploaded.
         go_on(state, &request, None, job).await?;
     }
     let progress = views::UploadProgress::new(&source, part.upload_id);
@@ -88,8 +88,8 @@ fn read(request: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
     Ok((part.ok_or(DomainError::Invalid(Vec::new()))?, start))
 }
 
-/// Keeps a part; with the one that was missing, begins the sync. Answers with the upload that this one
-/// takes the place of as well.
+/// Stores a part, and starts the sync once all parts are there. Also returns the identifier of the unused upload that
+/// this one replaces.
 async fn attempt(
     table: &Table,
     request: &AuthorizedRequest,

@@ -1,4 +1,4 @@
-//! What a bulk call or a job does to each of many users: by the same functions as whoever does it to one.
+//! Actions of bulk calls and jobs on users. They run the same functions as the operations on a single user.
 
 use domain::error::Error;
 use domain::input::Fields;
@@ -15,7 +15,7 @@ use crate::users::changes::{self, UserPlan};
 use crate::users::deletion::{DeleteRequest, delete, read_delete};
 use crate::users::offers::{DeployRequest, InviteRequest, auto_deploy, deploy, invite, read_deploy, read_invite};
 
-/// What a bulk call or a job does to a user.
+/// An action on a user, as stored in a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(crate) enum UserAction {
@@ -30,10 +30,10 @@ pub(crate) enum UserAction {
     AutoDeploy,
 }
 
-/// Reads what belongs to an action.
+/// Reads the parameters of an action.
 type Read = fn(&mut Fields) -> UserAction;
 
-/// The actions that a bulk call gives, by the names under which they are also kept.
+/// The actions of bulk calls, by name. The names are also the stored ones.
 static NAMED: &[(&str, Read)] = &[
     ("activate", |_| UserAction::Activate),
     ("suspend", |fields| UserAction::Suspend { reason: fields.text("reason", REASON) }),
@@ -46,18 +46,18 @@ static NAMED: &[(&str, Read)] = &[
 ];
 
 impl UserAction {
-    /// The names of all that a bulk call gives.
+    /// Names of the actions that bulk calls accept.
     pub fn names() -> Vec<&'static str> {
         NAMED.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Reads `action`, the name of one, with what belongs to it; answers with the name as well.
+    /// Reads `action`, the name, and the parameters of that action. Returns the name too.
     pub fn read(fields: &mut Fields) -> Option<(&'static str, Self)> {
         let (name, read) = fields.required_choice("action", NAMED)?;
         Some((name, read(fields)))
     }
 
-    /// What it comes to for a user.
+    /// Decides the change of a user.
     ///
     /// # Errors
     /// Those of the action's rule.
@@ -78,7 +78,7 @@ impl UserAction {
         }
     }
 
-    /// What it takes, by whatever operation it is done.
+    /// The required permission, the same for every operation that runs the action.
     pub fn permission(&self) -> Permission {
         match self {
             Self::LockAndWipe(_) => Permission::UsersWipe,

@@ -8,7 +8,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Activate a user")
@@ -18,8 +18,8 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Answers with the user and their devices: a suspension and a lock are lifted, and what each
-/// device was before it is again. A user who has never been active becomes active.
+/// Returns the user and their devices. Lifts suspensions and a lock; the devices return to their earlier state. A
+/// user who has neither and has never been active becomes active.
 ///
 /// # Errors
 /// `NotFound`, `UserDeleted`, `VersionMismatch`.

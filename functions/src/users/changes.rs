@@ -1,4 +1,4 @@
-//! A change of a user, decided by a rule, with all that it brings with it.
+//! Changes of a user: the decision of a rule, completed with what follows from it.
 
 use aws::{Commit, UserWithDevices, UsernameClaims};
 use domain::EventId;
@@ -15,27 +15,26 @@ use domain::rules::lifecycle::{NewId, is_readdressed, postpone_due_offer, take_d
 use crate::context::ActionContext;
 use crate::users::offers::{newest_offers, offer_after_rename};
 
-/// What was decided of a user.
+/// A decided change of a user, before its commit.
 pub(crate) struct UserPlan {
-    /// What is to be changed; `None` if there is nothing to do.
+    /// The change; `None` if there is nothing to do.
     pub change: Option<ChangeSet>,
-    /// Who holds the claims of the username that the change gives the user, if it gives one.
+    /// Claims of the new username, if the change sets one.
     pub claims: Option<UsernameClaims>,
-    /// The user, as they were read.
+    /// The user as read.
     pub user: User,
-    /// The devices that they hold and those that they have left behind, as they were read. None for an offer, which
-    /// does not show them.
+    /// The devices that the user holds and those left behind, as read. Empty for an offer, which does not show them.
     pub devices: Vec<Device>,
     event_id: EventId,
 }
 
 impl UserPlan {
-    /// A change that brings nothing else with it.
+    /// A change with no follow-up.
     pub fn of(action: &ActionContext<'_>, change: Option<ChangeSet>, user: &User, devices: Vec<Device>) -> Self {
         Self { change, claims: None, user: user.clone(), devices, event_id: action.event.event_id }
     }
 
-    /// A change of a user who holds some devices, with what it brings: see [`carry_through`].
+    /// A change of a user who holds these devices, completed by [`carry_through`].
     ///
     /// # Errors
     /// Those of the reads.
@@ -53,17 +52,17 @@ impl UserPlan {
         Ok(Self::of(action, change, user, devices))
     }
 
-    /// What is to be written, if anything is.
+    /// The commit; `None` if there is nothing to write.
     pub fn commit(&self) -> Option<Commit> {
         Some(commit(self.event_id, self.change.as_ref()?, self.claims.as_ref(), &self.user))
     }
 
-    /// The invitation or deployment that it makes.
+    /// The invitation or deployment that the change creates.
     pub fn new_invitation(&self) -> Option<&Invitation> {
         self.change.as_ref().and_then(ChangeSet::new_invitation)
     }
 
-    /// The user and their devices as they then are.
+    /// The user and their devices after the change.
     pub fn after(&self) -> UserWithDevices {
         let Some(change) = &self.change else {
             return UserWithDevices::of(self.user.clone(), &self.devices);
@@ -81,8 +80,8 @@ fn commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>
     }
 }
 
-/// An edit of a user with what it brings (see [`carry_through`]), and its commit. `claims` are those of the username that
-/// it gives the user, if it gives one.
+/// Completes an edit of a user with [`carry_through`] and creates its commit. `claims` are those of the new username,
+/// if the edit sets one.
 ///
 /// # Errors
 /// Those of the reads.
@@ -97,7 +96,7 @@ pub(crate) async fn complete_edit(
     Ok((change, commit))
 }
 
-/// Changes a user by a rule that looks at the devices that they hold.
+/// Changes a user by a rule that also reads the devices that they hold.
 ///
 /// # Errors
 /// Those of the rule.
@@ -111,7 +110,7 @@ pub(crate) async fn change(
     UserPlan::carried_through(action, change, user, devices).await
 }
 
-/// A rule that orders something of each of a user's phones.
+/// A rule that orders a command for each of a user's phones.
 pub(crate) type OrderRule = fn(
     &User,
     &[DeviceWithCommands],
@@ -120,7 +119,7 @@ pub(crate) type OrderRule = fn(
     &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError>;
 
-/// Gives an order to a user's phones: of a deleted user, to those that they have left behind.
+/// Orders a command for a user's phones; for a deleted user, for the phones left behind.
 ///
 /// # Errors
 /// Those of the rule.
@@ -134,15 +133,15 @@ pub(crate) async fn order(
     let ids = if is_deleted { &user.left_device_ids } else { &user.device_ids };
     let phones = action.table.devices_with_commands(user.workspace_id, ids).await?;
     let change = rule(user, &phones, wanted, &|| action.new_command_id(), &action.event)?;
-    // Nobody holds the phones of a user who is deleted.
+    // A deleted user holds no phones.
     let devices = phones.into_iter().filter(|_| !is_deleted).map(|phone| phone.device).collect();
     UserPlan::carried_through(action, change, user, devices).await
 }
 
-/// A change of a user with what it brings. What is open of their invitation and deployment ends with another address
-/// or number. To one whom a rename has made due for a new deployment, and who may use the app, it also offers that, or an
-/// invitation, if there is anything to bring back and an address to write to: with the rename itself, or with what lets
-/// them in again.
+/// Completes a change of a user. A new e-mail address or mobile number revokes the open invitation and deployment. If
+/// an offer is due after a rename and the user may use the app, a deployment or an invitation is added, provided that
+/// there is something to restore and an e-mail address to send it to. That happens with the rename itself, or later
+/// with the change that lets the user in again. If a message limit forbids the offer, it is postponed.
 ///
 /// # Errors
 /// Those of the reads.
@@ -155,7 +154,7 @@ pub(crate) async fn carry_through(action: &ActionContext<'_>, mut change: Change
     let Some(due) = take_due_offer(&mut change, action.request.may_deploy, &action.event) else {
         return Ok(change);
     };
-    // On the heap: together with what a sync or a job has at hand it is more than a small stack takes.
+    // On the heap: together with the future of a sync or a job it would overflow a small stack.
     match Box::pin(offer_after_rename(action, &due, &change)).await {
         Ok(Some(offered)) => Ok(change.then(offered)),
         Ok(None) => Ok(change),

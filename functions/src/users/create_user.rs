@@ -17,7 +17,7 @@ use crate::state::AppState;
 use crate::users::edits::{claims_of_new, require_key_free};
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a user")
@@ -33,14 +33,14 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers 201 with the user.
+/// Returns 201 with the user.
 ///
 /// # Errors
-/// Every fault of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile, or settings
-/// of the user's own, without `deployments:manage`.
+/// Every invalid field of the body; `UsernameTaken`, `IdentityKeyTaken`; `PermissionMissing` for a profile or
+/// settings of the user's own without `deployments:manage`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let new = NewUser::read(request.http.body()?)?;
-    // What decides which configuration a phone gets decides where its secrets go.
+    // Who controls the configuration of a phone controls where its secrets are sent.
     if new.sets_configuration() {
         request.caller.require(Permission::DeploymentsManage)?;
     }

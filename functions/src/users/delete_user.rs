@@ -10,7 +10,7 @@ use crate::state::AppState;
 use crate::users::deletion::{delete, read_delete};
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a user")
@@ -25,12 +25,12 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::WipeFirst(Vec::new())])
 }
 
-/// Answers with the user, status `deleted`, and `purge_after`. Nothing undoes it. Takes
-/// `without_wipe` and `reason` from the body, or without one from the query.
+/// Returns the user with status `deleted` and `purge_after`. Irreversible. Reads `without_wipe` and `reason` from the
+/// body, or from the query if there is no body.
 ///
 /// # Errors
-/// Every fault of the input; `NotFound`, `VersionMismatch`; `WipeFirst` naming the devices that
-/// were never wiped, unless `without_wipe` is true.
+/// Every invalid field of the input; `NotFound`, `VersionMismatch`; `WipeFirst` with the devices that were never
+/// wiped, unless `without_wipe` is true.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = if request.http.has_body() {
         request.http.query()?.finish().map_err(DomainError::Invalid)?;

@@ -13,23 +13,23 @@ use crate::context::ActionContext;
 use crate::users::changes::UserPlan;
 use crate::users::offers::newest_offers;
 
-/// How a user is to be deleted, as it is asked for.
+/// Parameters of a deletion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeleteRequest {
     /// True to delete a user whose devices were never wiped.
     pub without_wipe: bool,
-    /// The reason.
+    /// Reason for the deletion.
     pub reason: Option<String>,
 }
 
 impl DeleteRequest {
-    /// By an interface that knows no wipe, for a reason that says so.
+    /// For an interface that has no wipe (SCIM, Seam); `reason` says so.
     pub fn without_wipe(reason: &str) -> Self {
         Self { without_wipe: true, reason: Some(reason.to_owned()) }
     }
 }
 
-/// Reads how a user is to be deleted.
+/// Reads `without_wipe` and `reason`. Without a wipe, a reason is required.
 pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
     let without_wipe = fields.boolean("without_wipe").unwrap_or(false);
     let reason = fields.text("reason", REASON);
@@ -42,7 +42,7 @@ pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
 /// Deletes a user: see [`lifecycle::delete`].
 ///
 /// # Errors
-/// `WipeFirst`; `Internal` if the claim of a device is not there.
+/// `WipeFirst`; `Internal` if the identifier claim of a device is missing.
 pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &DeleteRequest) -> Result<UserPlan, Error> {
     let table = action.table;
     let devices = table.devices(user.workspace_id, &user.device_ids).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &Del
     UserPlan::carried_through(action, change, user, devices).await
 }
 
-/// The user's devices with the rows that go with them.
+/// The user's devices with their claims, unconfirmed wipes and attachments.
 async fn to_delete(action: &ActionContext<'_>, user: &User, devices: &[Device]) -> Result<Vec<DeviceToDelete>, Error> {
     let table = action.table;
     let claims = table.identifier_claims(devices).await?;

@@ -1,4 +1,4 @@
-//! Editing a user, who may get other names and another profile by it.
+//! Editing a user, including username and profile.
 
 use aws::{Table, UsernameClaims};
 use domain::WorkspaceId;
@@ -12,12 +12,11 @@ use crate::context::ActionContext;
 use crate::profiles::{ProfileToGive, find_profile_to_give, profile_of};
 use crate::users::changes::UserPlan;
 
-/// Edits a user. A rename carries through, in one commit: each of the user's phones is ordered back to the state before
-/// its first enrolment, and a new deployment brings them back, if there is anything to bring back and an address to
-/// write to.
+/// Edits a user. A rename resets each of the user's phones to its state before enrolment in the same commit. It also
+/// offers a new deployment or invitation, if there is something to restore and an e-mail address to send it to.
 ///
 /// # Errors
-/// `UserDeleted`, `UsernameTaken`, `IdentityKeyTaken`; faults of `service_level`, `profile_id`, `overrides`.
+/// `UserDeleted`, `UsernameTaken`, `IdentityKeyTaken`; field errors of `service_level`, `profile_id`, `overrides`.
 pub(crate) async fn edit(action: &ActionContext<'_>, user: &User, edit: &UserEdit) -> Result<UserPlan, Error> {
     let table = action.table;
     if let Some(Some(level)) = &edit.service_level {
@@ -44,7 +43,7 @@ pub(crate) async fn edit(action: &ActionContext<'_>, user: &User, edit: &UserEdi
     Ok(plan)
 }
 
-/// Who holds the claims of the username that a user gets, if they get another one.
+/// Claims of the new username; `None` without a rename.
 ///
 /// # Errors
 /// `UsernameTaken`.
@@ -64,7 +63,7 @@ pub(crate) async fn claims_of_rename(
     }
 }
 
-/// Who holds the claims of the username of a new user.
+/// Claims of the username of a new user.
 ///
 /// # Errors
 /// `UsernameTaken`.
@@ -77,7 +76,7 @@ pub(crate) async fn claims_of_new(
     if claims.are_taken_by_other(None) { Err(DomainError::UsernameTaken.into()) } else { Ok(claims) }
 }
 
-/// Lets a user be known by a key if nobody else is.
+/// Checks that no other user has the identity key.
 ///
 /// # Errors
 /// `IdentityKeyTaken`.

@@ -8,7 +8,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get usage")
@@ -19,8 +19,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::Usage>("The usage.")
 }
 
-/// Answers with `{months, totals}`: the counts of each month that has any, the newest first, of at
-/// most two years, and their sums.
+/// Returns `{months, totals}`: the counts of each month with usage, newest first, for at most two years, and their
+/// sums.
 ///
 /// # Errors
 /// `NotFound`.

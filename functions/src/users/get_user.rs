@@ -1,4 +1,4 @@
-//! `GET /users/{user_id}`: the console's Open.
+//! `GET /users/{user_id}`.
 
 use aws::UserWithDevices;
 use domain::error::Error;
@@ -13,7 +13,7 @@ use crate::users::RelatedToUser;
 use crate::users::offers::newest;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Get a user")
@@ -25,8 +25,8 @@ pub fn doc() -> OperationDoc {
         .shows::<views::UserDetails>("The user.")
 }
 
-/// Answers with the user, the devices that they hold, their newest invitation and deployment, their
-/// own settings, which of their secrets are set, and what was used this month.
+/// Returns the user, their devices, newest invitation and deployment, own settings, names of the secrets that are
+/// set, and usage of this month.
 ///
 /// # Errors
 /// `NotFound`, `VersionMismatch`.

@@ -10,7 +10,7 @@ use crate::state::AppState;
 use crate::users::offers::{invite, read_invite};
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Invite a user")
@@ -36,10 +36,10 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers 202 with the invitation; its message follows. The code of an older invitation ends.
+/// Returns 202 with the invitation; the message is sent afterwards. The code of an older invitation becomes invalid.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`; see [`domain::rules::invitations::invite`].
+/// Every invalid field of the body; `NotFound`; see [`domain::rules::invitations::invite`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = request.http.body()?;
     let wanted = &read_invite(&mut fields);

@@ -10,7 +10,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
@@ -18,10 +18,11 @@ pub fn doc() -> OperationDoc {
         .lists::<views::Invitation>(|_| ())
 }
 
-/// Answers with a page of the user's invitations, the newest first, never with a code.
+/// Returns a page of the user's invitations, newest first, without codes. A page may be short, since deployments are
+/// left out.
 ///
 /// # Errors
-/// Every fault of the query; `NotFound`, `CursorInvalid`.
+/// Every invalid field of the query; `NotFound`, `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let id = request.http.path_id("user_id", "user", UserId::parse)?;

@@ -1,4 +1,4 @@
-//! `GET /users`: user management's list.
+//! `GET /users`.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::paging::Paging;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List users")
@@ -25,11 +25,10 @@ pub fn doc() -> OperationDoc {
         .lists::<views::UserListItem>(|fields| drop(read(fields)))
 }
 
-/// Answers with a page of users: the newest first, or those that were typed; each with what was
-/// used this month.
+/// Returns a page of users, newest first, or those found by `search`, each with usage of this month.
 ///
 /// # Errors
-/// Every fault of the query; `CursorInvalid`.
+/// Every invalid field of the query; `CursorInvalid`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let (paging, filter) = Paging::read(&request, read)?;
@@ -45,7 +44,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     paging.reply_named(table, request.workspace(), &page, view).await
 }
 
-/// What the profiles are called that some users have.
+/// Names of the profiles assigned to these users.
 pub(crate) async fn profile_names(
     table: &Table,
     request: &AuthorizedRequest,
@@ -55,7 +54,7 @@ pub(crate) async fn profile_names(
     table.profile_names(request.workspace(), &ids).await
 }
 
-/// A person as the list shows them.
+/// The list item of a user.
 pub(crate) fn shown(
     person: &UserWithDevices,
     used: Option<&Usage>,
@@ -66,7 +65,7 @@ pub(crate) fn shown(
     views::UserListItem::new(person, profile, used, request.now())
 }
 
-/// Reads the filters of the list, which are also those of a bulk call.
+/// Reads the filters of the list, which bulk calls also use.
 pub(crate) fn read(fields: &mut Fields) -> UserFilter {
     UserFilter {
         status: fields.enum_value("status"),

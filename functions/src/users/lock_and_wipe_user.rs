@@ -1,4 +1,4 @@
-//! `POST /users/{user_id}/lock-and-wipe`: Remote Lock & Wipe.
+//! `POST /users/{user_id}/lock-and-wipe`: "Remote Lock & Wipe" in the console.
 
 use domain::error::{DomainError, Error};
 use domain::models::command::{CommandKind, CommandRequest};
@@ -9,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Lock a user and wipe their devices")
@@ -20,11 +20,11 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Answers with the user and their devices: the user is locked, and each device that has
-/// something to wipe is wiped as soon as it comes.
+/// Returns the user and their devices. Locks the user; each device that has something to wipe is wiped at its next
+/// check-in.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     super::order(state, &request, CommandKind::Wipe, lifecycle::lock_and_wipe).await
 }

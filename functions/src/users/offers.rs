@@ -1,4 +1,4 @@
-//! Invitations and deployments: what a user is offered by a code, in a message.
+//! Offers: invitations and deployments, each sent to a user as a message with a code.
 
 use aws::Table;
 use domain::error::Error;
@@ -19,16 +19,16 @@ use crate::context::ActionContext;
 use crate::profiles::{ProfileToGive, find_profile_to_give};
 use crate::users::changes::UserPlan;
 
-/// How a user is to be invited.
+/// Parameters of an invitation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct InviteRequest {
-    /// How the message goes.
+    /// Channel of the message.
     pub channel: Channel,
-    /// How many devices it registers.
+    /// Number of devices that the code can register.
     pub devices: u32,
 }
 
-/// Reads how a user is to be invited.
+/// Reads `channel` and `devices`, 1 by default.
 pub(crate) fn read_invite(fields: &mut Fields) -> InviteRequest {
     let channel = fields.required_enum("channel").unwrap_or(Channel::Email);
     let most = i64::try_from(DEVICE_LIMIT).unwrap_or(i64::MAX);
@@ -36,14 +36,14 @@ pub(crate) fn read_invite(fields: &mut Fields) -> InviteRequest {
     InviteRequest { channel, devices: u32::try_from(devices).unwrap_or(1) }
 }
 
-/// How a user's configuration is to be deployed.
+/// Parameters of a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeployRequest {
-    /// The profile that is theirs from then on.
+    /// Profile to assign to the user; `None` to keep the present one.
     pub profile_id: Option<ProfileId>,
 }
 
-/// Reads how a user's configuration is to be deployed.
+/// Reads `profile_id`.
 pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
     DeployRequest { profile_id: fields.id("profile_id", ProfileId::parse) }
 }
@@ -62,7 +62,7 @@ pub(crate) async fn invite(action: &ActionContext<'_>, user: &User, wanted: &Inv
 /// Deploys a user's configuration.
 ///
 /// # Errors
-/// See [`deployments::deploy`]; `TooManyMessages`; faults of `profile_id` and of `overrides`.
+/// See [`deployments::deploy`]; `TooManyMessages`; field errors of `profile_id` and of `overrides`.
 pub(crate) async fn deploy(
     action: &ActionContext<'_>,
     user: &User,
@@ -78,7 +78,7 @@ pub(crate) async fn deploy(
     Ok(UserPlan::of(action, Some(change), user, Vec::new()))
 }
 
-/// Brings a user's configuration to them as one of many: see [`auto_deployment`].
+/// Deploys to a user as part of a deployment to many: see [`auto_deployment`].
 ///
 /// # Errors
 /// See [`deployments::deploy`] and [`deployments::force`]; `TooManyMessages`.
@@ -107,11 +107,10 @@ async fn deployment(
     Box::pin(offer(action, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
 }
 
-/// What is offered to a user whom a rename has made due, if anything is. Its code brings back every phone that
-/// the rename has reset.
+/// The offer that is due to a user after a rename, if any. Its code registers every phone that the rename has reset.
 ///
 /// # Errors
-/// As an invitation or a deployment.
+/// Those of an invitation or a deployment.
 pub(crate) async fn offer_after_rename(
     action: &ActionContext<'_>,
     due: &User,
@@ -131,12 +130,12 @@ pub(crate) async fn offer_after_rename(
     };
     let mut user = due.clone();
     user.clear_due_deployment();
-    // The change may have taken it back.
+    // The change may have revoked it.
     let previous = previous.map(|previous| change.invitation_after(&previous).clone());
     offer(action, &user, wanted, previous).await.map(Some)
 }
 
-/// The newest of what was offered to a user, for each purpose: nothing older is open.
+/// The newest offer to a user for each purpose. No older offer can be open.
 pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invitation>, Error> {
     let mut offers = Vec::new();
     for purpose in Purpose::ALL {
@@ -145,7 +144,7 @@ pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invi
     Ok(offers)
 }
 
-/// The newest of what was offered to a user for a purpose.
+/// The newest offer to a user for one purpose.
 pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Invitation>, Error> {
     match user.newest_invitation(purpose) {
         Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
@@ -153,7 +152,7 @@ pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Resu
     }
 }
 
-/// What is offered to a user by a code.
+/// A new offer.
 enum Offer<'a> {
     Invitation {
         channel: Channel,
@@ -162,13 +161,12 @@ enum Offer<'a> {
     Deployment {
         profile_id: Option<ProfileId>,
         devices: u32,
-        /// The devices of the user that may have the configuration from then on.
+        /// The devices that may download the configuration from then on.
         held: &'a [Device],
     },
 }
 
-/// Offers something to a user; the code of `previous`, the newest of what was offered before for the same
-/// purpose, ends.
+/// Creates an offer to a user. It supersedes `previous`, the newest offer for the same purpose.
 async fn offer(
     action: &ActionContext<'_>,
     user: &User,
@@ -207,8 +205,8 @@ async fn offer(
     Ok(change)
 }
 
-/// Counts one more message to a recipient, and of the workspace's day: in a part of it by chance, so that many at once
-/// seldom meet, and once that is full in any that is not.
+/// Counts one more message to a recipient and in the workspace's daily quota. The quota is split into shards: a
+/// random one is tried first, so that concurrent messages seldom conflict, and the others once it is full.
 async fn count(action: &ActionContext<'_>, recipient: &Recipient, per_day: u32) -> Result<MessageCount, Error> {
     let (table, now) = (action.table, action.request.now());
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);

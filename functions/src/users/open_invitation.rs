@@ -1,4 +1,4 @@
-//! `GET /i/{code}`: the page behind an invitation's link; `POST /i/{code}`: its button.
+//! `GET /i/{code}`: page of an invitation's link; `POST /i/{code}`: its button.
 
 use aws::Table;
 use domain::error::{DomainError, Error};
@@ -16,7 +16,7 @@ use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::state::AppState;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Open an invitation's link")
@@ -28,11 +28,11 @@ pub fn doc() -> OperationDoc {
         .page(410, "The invitation is no longer valid.")
 }
 
-/// Answers with a page that holds nothing about the user. Only the button counts as opening:
-/// mail services and messengers look at links before people do.
+/// Returns a page without data about the user. Only the button counts as opening, since mail services and messengers
+/// fetch links before people do.
 ///
 /// # Errors
-/// `Unavailable`; whatever becomes of the code is told by the page.
+/// `Unavailable`. An unknown or invalid code is shown as a page, not as an error.
 pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> {
     let table = state.table()?;
     let public_url = state.public_url()?;
@@ -57,17 +57,17 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
     .await
 }
 
-/// What was offered for a purpose by a code.
+/// The offer that has this code, if its purpose matches.
 pub(crate) async fn find(table: &Table, code: &str, purpose: &Purpose) -> Result<Option<Invitation>, Error> {
     let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
         return Ok(None);
     };
     let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
-    // The link of what is offered for another purpose leads elsewhere.
+    // A code of another purpose belongs to another link.
     Ok(found.filter(|invitation| invitation.purpose == *purpose))
 }
 
-/// Counts the press, and sends the phone on to the app.
+/// Records the opening and redirects the phone to the app.
 async fn pressed(
     table: &Table,
     request: &Request,

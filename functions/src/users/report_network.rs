@@ -1,4 +1,4 @@
-//! `PUT /users/{user_id}/networks/{provider}`: a carrier's report.
+//! `PUT /users/{user_id}/networks/{provider}`: status report of a carrier.
 
 use domain::Time;
 use domain::error::{DomainError, Error};
@@ -13,7 +13,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Report a carrier's network of a user")
@@ -26,11 +26,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Takes a carrier's report and answers with the network. A report that is older than what is known changes
-/// nothing.
+/// Stores a carrier's report and returns the network. A report older than the stored one changes nothing.
 ///
 /// # Errors
-/// Every fault of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every invalid field of the provider's name and of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let provider = request.http.path("provider").to_owned();

@@ -9,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Reset a user's PIN")
@@ -20,11 +20,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Answers with the user and their devices: a lock is lifted, and each device asks for a new PIN
-/// as soon as it comes.
+/// Returns the user and their devices. Lifts a lock; each device asks for a new PIN after its next check-in.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     super::order(state, &request, CommandKind::ResetPin, lifecycle::reset_pin).await
 }

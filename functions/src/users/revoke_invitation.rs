@@ -13,7 +13,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke an invitation")
@@ -23,7 +23,7 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
 
-/// Answers with the invitation: from this answer on, its code registers nothing.
+/// Returns the invitation. Its code is invalid from this reply on.
 ///
 /// # Errors
 /// `NotFound`; `VersionMismatch`; `InvitationOver` if it is used up, superseded or expired.
@@ -33,7 +33,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let id = request.http.path_id("invitation_id", "invitation", InvitationId::parse)?;
     retry_on_conflict(table, || async {
         let found = table.invitation(request.workspace(), user, id).await?;
-        // A deployment ends by an operation of its own, which takes more.
+        // Deployments have their own operation, which needs another permission.
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         request.http.check_version(before.version)?;

@@ -9,7 +9,7 @@ use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Suspend a user")
@@ -20,10 +20,10 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::UserDeleted])
 }
 
-/// Answers with the user and their devices: from this answer on, all of them are shut out.
+/// Returns the user and their devices, all of which are blocked from this reply on.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
+/// Every invalid field of the body; `NotFound`, `UserDeleted`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let reason = bodies::reason(&request)?;
     super::change(state, &request, |user, devices, context| suspend(user, devices, reason.clone(), context)).await

@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::users::edits::edit;
 use crate::views;
 
-/// What the operation says of itself.
+/// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a user")
@@ -37,13 +37,12 @@ pub fn doc() -> OperationDoc {
         ])
 }
 
-/// Answers with the user and their devices. `null` removes a field. Another username is
-/// another identity: each of the user's devices is ordered back to the state before its first
-/// enrolment, and comes back by a new deployment; for a user with devices that needs `users:wipe`.
-/// The profile and the user's own settings need `deployments:manage`.
+/// Returns the user and their devices. `null` removes a field. A new username is a new identity: each of the user's
+/// devices is reset to its state before enrolment and re-enrols by a new deployment or invitation. For a user with
+/// devices that needs `users:wipe`. The profile and the user's own settings need `deployments:manage`.
 ///
 /// # Errors
-/// Every fault of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
+/// Every invalid field of the body; `NotFound`, `UserDeleted`, `VersionMismatch`, `UsernameTaken`,
 /// `PermissionMissing`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = UserEdit::read(request.http.body()?)?;
@@ -51,7 +50,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let action = ActionContext::of_request(state, &request)?;
         let user = super::load_user(action.table, &request).await?;
         require_rename_allowed(is_renamed(&user, &wanted), !user.device_ids.is_empty(), request.caller.may_wipe())?;
-        // What decides which configuration a phone gets decides where its secrets go.
+        // Who controls the configuration of a phone controls where its secrets are sent.
         if wanted.sets_configuration() {
             request.caller.require(Permission::DeploymentsManage)?;
         }
