@@ -6,7 +6,7 @@ use aws::Table;
 use chrono::Duration;
 use domain::Time;
 use domain::error::Error;
-use domain::models::key::{Key, Makers};
+use domain::models::key::{AncestorKeys, Key};
 use domain::models::member::Member;
 use domain::models::token::Token;
 use domain::rules::access::IssuerKeys;
@@ -49,8 +49,8 @@ impl Principals for Callers<'_> {
         self.table.key(short).await
     }
 
-    async fn makers_of(&self, key: &Key) -> Result<Makers, Error> {
-        self.table.makers_of(key).await
+    async fn find_ancestors(&self, key: &Key) -> Result<AncestorKeys, Error> {
+        self.table.find_ancestors(key).await
     }
 
     async fn token(&self, short: &str) -> Result<Option<Token>, Error> {

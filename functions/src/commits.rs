@@ -9,7 +9,7 @@ use domain::rules::context::EventContext;
 ///
 /// # Errors
 /// See [`Table::commit`].
-pub(crate) async fn commit(
+pub(crate) async fn commit_change(
     table: &Table,
     change: Option<&ChangeSet>,
     context: &EventContext,

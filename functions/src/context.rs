@@ -3,7 +3,7 @@
 
 use aws::Table;
 use domain::error::{DomainError, Error};
-use domain::models::actor::{Actor, Maker};
+use domain::models::actor::{Actor, Creator};
 use domain::models::job::Job;
 use domain::models::workspace::Settings;
 use domain::permission::Permission;
@@ -65,12 +65,12 @@ impl RequestContext {
 
     /// A copy for a job, in the name of its creator.
     pub fn for_job(&self, job: &Job) -> Self {
-        Self { job_id: Some(job.job_id), ..self.in_name_of(job.maker()) }
+        Self { job_id: Some(job.job_id), ..self.in_name_of(job.creator()) }
     }
 
     /// A copy in the name of the maker of a job, source or rule.
-    pub fn in_name_of(&self, maker: Maker) -> Self {
-        Self { may_deploy: false, actor: maker.actor, token_id: maker.token_id, ..self.clone() }
+    pub fn in_name_of(&self, creator: Creator) -> Self {
+        Self { may_deploy: false, actor: creator.actor, token_id: creator.token_id, ..self.clone() }
     }
 
     /// A copy at another time, with new identifiers.
@@ -84,7 +84,7 @@ impl RequestContext {
     }
 
     /// The context of a new event.
-    pub fn event_context(&self) -> EventContext {
+    pub fn new_event_context(&self) -> EventContext {
         EventContext {
             event_id: self.id_source.event_id(),
             workspace_id: self.workspace_id,
@@ -119,7 +119,7 @@ pub(crate) struct ActionContext<'a> {
 impl<'a> ActionContext<'a> {
     /// The context of one attempt.
     pub fn new(table: &'a Table, defaults: &'a Defaults, request: RequestContext) -> Self {
-        let event = request.event_context();
+        let event = request.new_event_context();
         Self { table, defaults, request, event }
     }
 

@@ -73,21 +73,21 @@ async fn change(
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let details = load_device(table, request).await?;
-        let context = request.event_context();
+        let context = request.new_event_context();
         let change = rule(&details, &context)?;
-        Ok(shown(&commit(table, details, change, &context).await?, request))
+        Ok(shown(&commit_device(table, details, change, &context).await?, request))
     })
     .await
 }
 
 /// Commits a change of a device, if there is one, and returns the device with its new version.
-pub(crate) async fn commit(
+pub(crate) async fn commit_device(
     table: &Table,
     details: DeviceDetails,
     change: Option<ChangeSet>,
     context: &EventContext,
 ) -> Result<DeviceDetails, Error> {
-    let committed = commits::commit(table, change.as_ref(), context).await?;
+    let committed = commits::commit_change(table, change.as_ref(), context).await?;
     let Some(change) = change else {
         return Ok(details);
     };
@@ -104,7 +104,7 @@ fn order_doc(summary: &'static str, kind: CommandKind) -> OperationDoc {
              pending one.",
         )
         .body(|mut fields| drop(CommandRequest::read(kind, &mut fields)))
-        .guarded()
+        .if_match()
         .answers::<views::Command>(202, "The command.")
         .refuses([DomainError::DeviceDeleted, DomainError::DeviceErased])
 }
@@ -118,7 +118,7 @@ async fn order(state: &AppState, request: &AuthorizedRequest, kind: CommandKind)
         let action = ActionContext::of_request(state, request)?;
         let Order { command, change } = actions::order(&action, &details, &wanted).await?;
         let command = command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
-        commit(table, details, change, &action.event).await?;
+        commit_device(table, details, change, &action.event).await?;
         Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
     })
     .await

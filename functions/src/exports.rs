@@ -168,7 +168,7 @@ impl<F> ExportRequest<F> {
     ) -> Result<Reply, Error> {
         let text = String::from_utf8(text).map_err(|e| Error::internal("writing CSV", e))?;
         let first = self.paging.start.is_none();
-        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &request.event_context());
+        let event = || given_out(self.kind.name, &self.choice, &self.filters, first, &request.new_event_context());
         if !request.http.is_head {
             retry_on_conflict(table, || table.commit(Commit::with_event(&event()))).await?;
         }

@@ -7,7 +7,7 @@ use domain::error::{DomainError, Error};
 use domain::models::idempotency::{IDEMPOTENCY_KEY, IdempotencyRecord, LIFETIME_HOURS};
 use domain::secret::Hash;
 
-use crate::authenticated::Authenticated;
+use crate::caller_scope::CallerScope;
 use crate::retry::retry_on_conflict;
 
 /// The `Idempotency-Key` of a creating request with the hash of its path and body; empty if none was sent.
@@ -22,7 +22,7 @@ pub(crate) enum IdempotencyOutcome {
     /// It is new, or its record has expired.
     New {
         /// True if an expired record must be replaced.
-        forgotten: bool,
+        expired_row_present: bool,
     },
 }
 
@@ -31,7 +31,7 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// `Invalid` if the header is malformed.
-    pub fn of(request: &impl Authenticated) -> Result<Self, DomainError> {
+    pub fn of(request: &impl CallerScope) -> Result<Self, DomainError> {
         const HEADER: &str = "idempotency-key";
         let http = request.http();
         if !http.headers.contains_key(HEADER) {
@@ -49,14 +49,14 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(&self, table: &Table, request: &impl Authenticated) -> Result<IdempotencyOutcome, Error> {
+    pub async fn before(&self, table: &Table, request: &impl CallerScope) -> Result<IdempotencyOutcome, Error> {
         let Some((pk, body_hash)) = &self.0 else {
-            return Ok(IdempotencyOutcome::New { forgotten: false });
+            return Ok(IdempotencyOutcome::New { expired_row_present: false });
         };
         let found = table.idempotency_record(pk).await?;
-        let forgotten = found.is_some();
+        let expired_row_present = found.is_some();
         let made = IdempotencyRecord::previous_id(found, body_hash, request.http().id_source.now)?;
-        Ok(made.map_or(IdempotencyOutcome::New { forgotten }, IdempotencyOutcome::Made))
+        Ok(made.map_or(IdempotencyOutcome::New { expired_row_present }, IdempotencyOutcome::Made))
     }
 
     /// As [`retry_on_conflict`]. If the attempt is refused, a concurrent request with the same key may have caused
@@ -64,10 +64,10 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// As [`retry_on_conflict`].
-    pub async fn retry_on_conflict<T, F>(
+    pub async fn run_once<T, F>(
         &self,
         table: &Table,
-        request: &impl Authenticated,
+        request: &impl CallerScope,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, Error>
     where
@@ -82,7 +82,13 @@ impl IdempotencyKey {
     }
 
     /// Adds the request's record to the commit that creates its object.
-    pub fn remember(&self, commit: Commit, request: &impl Authenticated, made: &str, forgotten: bool) -> Commit {
+    pub fn remember(
+        &self,
+        commit: Commit,
+        request: &impl CallerScope,
+        made: &str,
+        expired_row_present: bool,
+    ) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {
             return commit;
         };
@@ -91,6 +97,6 @@ impl IdempotencyKey {
             made: made.to_owned(),
             expires_at: request.http().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
-        commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, forgotten)
+        commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)
     }
 }

@@ -49,13 +49,13 @@ pub async fn invoke(
                 Box::from(failure)
             })
         }
-        _ => Ok(over_http(operation, state, event).await),
+        _ => Ok(handle_http(operation, state, event).await),
     }
 }
 
-async fn over_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
-    let by_https = is_https(&event);
-    let may_be_kept = matches!(operation.entry, Entry::Public(_));
+async fn handle_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
+    let over_https = is_https(&event);
+    let cacheable = matches!(operation.entry, Entry::Public(_));
     let request = match Request::read(operation.name, state.id_source(), event) {
         Ok(mut request) => {
             request.strict = operation.is_strict();
@@ -63,28 +63,28 @@ async fn over_http(operation: &'static Operation, state: &AppState, event: Value
         }
         Err(error) => {
             tracing::error!(operation = operation.name, error = %Chain(&error), "the event cannot be read");
-            let reply = operation.error_format.internal("").with_security_headers(by_https, may_be_kept);
+            let reply = operation.error_format.internal("").with_security_headers(over_https, cacheable);
             return reply.into_response_event(operation.error_format, "");
         }
     };
     let (request_id, is_head) = (request.request_id.clone(), request.is_head);
-    let told = async {
+    let response = async {
         answer(operation, state, request).await.unwrap_or_else(|failure| {
             log(operation, &request_id, &failure);
             operation.error_format.reply(&failure, &request_id)
         })
     };
     // A panic is an internal error: this request fails, and the next one is served.
-    let reply = match AssertUnwindSafe(told).catch_unwind().await {
+    let reply = match AssertUnwindSafe(response).catch_unwind().await {
         Ok(reply) => reply,
         Err(_) => {
             tracing::error!(operation = operation.name, request.id = request_id, "the operation panicked");
             operation.error_format.internal(&request_id)
         }
     };
-    served(operation, &request_id, reply.status);
+    log_response(operation, &request_id, reply.status);
     let reply = if is_head { reply.without_body() } else { reply };
-    reply.with_security_headers(by_https, may_be_kept).into_response_event(operation.error_format, &request_id)
+    reply.with_security_headers(over_https, cacheable).into_response_event(operation.error_format, &request_id)
 }
 
 async fn answer(operation: &'static Operation, state: &AppState, request: Request) -> Result<Reply, Error> {
@@ -93,12 +93,12 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {
-            let request = authenticated(state, request).await?.authorize(std::slice::from_ref(permission))?;
+            let request = authenticate_caller(state, request).await?.authorize(std::slice::from_ref(permission))?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         Entry::AnyAdmin(permissions, run) => {
-            let request = authenticated(state, request).await?.authorize(permissions)?;
+            let request = authenticate_caller(state, request).await?.authorize(permissions)?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
@@ -106,17 +106,19 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
         Entry::AdminAnywhere(permission, run) => {
             run(
                 state,
-                authenticated(state, request).await?.authorize_in_any_workspace(std::slice::from_ref(permission))?,
+                authenticate_caller(state, request)
+                    .await?
+                    .authorize_in_any_workspace(std::slice::from_ref(permission))?,
             )
             .await
         }
         Entry::Person(run) => {
-            let request = authenticated(state, request).await?.authorize_member()?;
+            let request = authenticate_caller(state, request).await?.authorize_member()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         Entry::SignedIn(run) => {
-            let request = authenticated(state, request).await?.authorize_person()?;
+            let request = authenticate_caller(state, request).await?.authorize_person()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
@@ -129,7 +131,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
 }
 
 /// Authenticates the caller.
-async fn authenticated(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
+async fn authenticate_caller(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
     let callers = state.callers(request.id_source.now)?;
     authenticate(request, state.settings.issuer.as_ref(), &callers).await
 }
@@ -148,6 +150,6 @@ fn log(operation: &Operation, request_id: &str, failure: &Error) {
     }
 }
 
-fn served(operation: &Operation, request_id: &str, status: StatusCode) {
+fn log_response(operation: &Operation, request_id: &str, status: StatusCode) {
     tracing::info!(operation = operation.name, request.id = request_id, status = status.as_u16(), "served");
 }

@@ -59,11 +59,11 @@ pub(crate) fn deadline_of_answer(state: &AppState, request: &AuthorizedRequest) 
 
 /// The job to return after the request worked on it. An unavailable service is not an error here: the job exists, and
 /// the schedule continues it.
-pub(crate) fn or_leave_to_schedule(begun: Job, worked: Result<Job, Error>) -> Result<Job, Error> {
+pub(crate) fn or_leave_to_schedule(start: Job, worked: Result<Job, Error>) -> Result<Job, Error> {
     match worked {
         Err(failure @ Error::Unavailable { .. }) => {
-            tracing::warn!(job.id = %begun.job_id, error = %Chain(&failure), "a job is left to the schedule");
-            Ok(begun)
+            tracing::warn!(job.id = %start.job_id, error = %Chain(&failure), "a job is left to the schedule");
+            Ok(start)
         }
         outcome => outcome,
     }

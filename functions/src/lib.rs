@@ -5,11 +5,12 @@
 
 pub mod access;
 mod actors;
-mod authenticated;
 mod bodies;
+mod caller_scope;
 mod callers;
 mod commits;
 mod context;
+mod creators;
 mod deadline;
 pub mod deployments;
 pub mod description;
@@ -18,7 +19,6 @@ pub mod exports;
 mod idempotency;
 mod invoke;
 pub mod jobs;
-mod makers;
 mod operation;
 pub mod operations;
 pub mod pages;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actors::name_actors;
-use crate::authenticated::Authenticated;
+use crate::caller_scope::CallerScope;
 use crate::views::List;
 
 /// Most items of a page.
@@ -32,10 +32,7 @@ impl Paging {
     ///
     /// # Errors
     /// Every invalid query parameter; `CursorInvalid`.
-    pub fn read<T>(
-        request: &impl Authenticated,
-        read: impl FnOnce(&mut Fields) -> T,
-    ) -> Result<(Self, T), DomainError> {
+    pub fn read<T>(request: &impl CallerScope, read: impl FnOnce(&mut Fields) -> T) -> Result<(Self, T), DomainError> {
         Self::read_within(request, LIMITS, LIMIT_DEFAULT, read)
     }
 
@@ -44,7 +41,7 @@ impl Paging {
     /// # Errors
     /// Every invalid query parameter; `CursorInvalid`.
     pub fn read_within<T>(
-        request: &impl Authenticated,
+        request: &impl CallerScope,
         (least, most): (i64, i64),
         default: i64,
         read: impl FnOnce(&mut Fields) -> T,
@@ -105,7 +102,7 @@ pub(crate) fn parameters(fields: &mut Fields, (least, most): (i64, i64)) -> (Opt
 pub(crate) const LIMITS: (i64, i64) = (1, LIMIT_MOST);
 
 /// What a cursor is valid for: the workspace or person, the list and its filters. `limit` may change between pages.
-fn scope(request: &impl Authenticated) -> Result<String, DomainError> {
+fn scope(request: &impl CallerScope) -> Result<String, DomainError> {
     let mut pairs = request.http().query_pairs()?;
     pairs.retain(|(name, value)| !matches!(name.as_str(), "limit" | "cursor") && !value.is_empty());
     pairs.sort();

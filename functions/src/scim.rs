@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 /// A body. If it has `schemas`, they must contain `schema`.
 fn body(request: &AuthorizedRequest, schema: &str) -> Result<Map<String, Value>, DomainError> {
     let syntax = |detail: &str| DomainError::Scim(ScimType::InvalidSyntax, detail.to_owned());
-    let object = || syntax("The body must be a JSON object in which no name stands twice.");
+    let object = || syntax("The body must be a JSON object without repeated names.");
     let fields = request.http.body().map_err(|error| match error {
         DomainError::Invalid(_) => object(),
         other => other,

@@ -220,7 +220,7 @@ fn there() -> DeviceFilter {
 
 /// Commits a change of a user, and replies.
 async fn done(table: &Table, plan: UserPlan) -> Result<Reply, Error> {
-    if let Some(commit) = plan.commit() {
+    if let Some(commit) = plan.to_commit() {
         table.commit(commit).await?;
     }
     Ok(lambda::seam::ok(json!({})))

@@ -235,9 +235,9 @@ mod tests {
     #[test]
     fn calling_codes_and_quotas_are_read_or_named() {
         let read = |name: &'static str, value: &'static str| {
-            Settings::from_variables(move |authenticated| match authenticated {
+            Settings::from_variables(move |variable| match variable {
                 "AWS_REGION" => Some("eu-central-1".to_owned()),
-                authenticated => (authenticated == name).then(|| value.to_owned()),
+                other => (other == name).then(|| value.to_owned()),
             })
         };
         let codes = read("TEXT_CALLING_CODES", "+1, +44").unwrap().defaults.messages.calling_codes;

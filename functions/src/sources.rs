@@ -29,7 +29,7 @@ pub struct Fetcher<'a> {
 
 impl std::fmt::Debug for Fetcher<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pulling").field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("Fetcher").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 

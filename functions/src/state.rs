@@ -140,7 +140,7 @@ impl AppState {
     ///
     /// # Errors
     /// `Internal` if the environment names no e-mail sender or no product URL.
-    pub fn post(&self) -> Result<MessageSender<'_>, Error> {
+    pub fn message_sender(&self) -> Result<MessageSender<'_>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
         let Settings { app, senders, defaults, .. } = &self.settings;
         Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })

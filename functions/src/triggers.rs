@@ -52,7 +52,7 @@ pub struct Run {
 impl Run {
     /// The context of a new event by Handset itself.
     #[must_use]
-    pub fn event_context(&self, workspace_id: WorkspaceId) -> EventContext {
+    pub fn new_event_context(&self, workspace_id: WorkspaceId) -> EventContext {
         EventContext {
             event_id: self.id_source.event_id(),
             workspace_id,
@@ -107,7 +107,7 @@ impl Tally {
             Ok(done) => self.done += usize::from(done),
             Err(failure) => {
                 let error = Chain(&failure);
-                tracing::error!(operation = run.operation, %row, %error, "what was due was not done");
+                tracing::error!(operation = run.operation, %row, %error, "a due row was not processed");
                 self.failed += 1;
             }
         }
@@ -115,22 +115,22 @@ impl Tally {
 }
 
 /// The answer to a batch: the records to retry.
-fn again(identifiers: impl IntoIterator<Item = String>) -> Value {
+fn batch_item_failures(identifiers: impl IntoIterator<Item = String>) -> Value {
     let failures: Vec<Value> = identifiers.into_iter().map(|id| json!({"itemIdentifier": id})).collect();
     json!({"batchItemFailures": failures})
 }
 
 /// The event in an SNS message.
-fn published(message: &str) -> Result<domain::models::event::Event, Error> {
+fn parse_event(message: &str) -> Result<domain::models::event::Event, Error> {
     serde_json::from_str(message).map_err(|e| Error::internal("reading a published event", e))
 }
 
 /// The event in a queue message: wrapped in an SNS notification, or alone if the subscription delivers raw messages.
-fn queued(record: &Value) -> Result<domain::models::event::Event, Error> {
+fn event_of_record(record: &Value) -> Result<domain::models::event::Event, Error> {
     let body = record["body"].as_str().unwrap_or_default();
     let envelope: Value = serde_json::from_str(body).map_err(|e| Error::internal("reading a message", e))?;
     match envelope.get("Message").and_then(Value::as_str) {
-        Some(message) => published(message),
-        None => published(body),
+        Some(message) => parse_event(message),
+        None => parse_event(body),
     }
 }

@@ -95,11 +95,11 @@ impl RelatedToUser {
 }
 
 /// Commits a plan, if it changes anything, and replies with the user and the devices that they then hold.
-pub(crate) async fn commit(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
+pub(crate) async fn commit_and_reply(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
     let now = action.request.now();
     let UserWithDevices { mut user, devices, left_behind: left } = plan.after();
     let beside = RelatedToUser::read(action.table, &user, &devices).await?;
-    if let Some(commit) = plan.commit() {
+    if let Some(commit) = plan.to_commit() {
         user = action.table.commit(commit).await?.with_new_version(user);
     }
     let view = views::UserWithDevices {
@@ -120,7 +120,7 @@ pub(crate) async fn change(
         let action = ActionContext::of_request(state, request)?;
         let user = load_user(action.table, request).await?;
         let plan = changes::change(&action, &user, &rule).await?;
-        commit(&action, plan).await
+        commit_and_reply(&action, plan).await
     })
     .await
 }
@@ -138,7 +138,7 @@ async fn order(
         let action = ActionContext::of_request(state, request)?;
         let user = load_user(action.table, request).await?;
         let plan = changes::order(&action, &user, &wanted, rule).await?;
-        commit(&action, plan).await
+        commit_and_reply(&action, plan).await
     })
     .await
 }
@@ -157,9 +157,9 @@ where
     let table = state.table()?;
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
     let once = IdempotencyKey::of(request)?;
-    once.retry_on_conflict(table, request, || async {
-        let forgotten = match once.before(table, request).await? {
-            IdempotencyOutcome::New { forgotten } => forgotten,
+    once.run_once(table, request, || async {
+        let expired_row_present = match once.before(table, request).await? {
+            IdempotencyOutcome::New { expired_row_present } => expired_row_present,
             IdempotencyOutcome::Made(made) => {
                 let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;
                 let user = request.http.path_id("user_id", "user", UserId::parse)?;
@@ -169,11 +169,11 @@ where
         };
         let user = load_user(table, request).await?;
         let plan = decide(ActionContext::of_request(state, request)?, user).await?;
-        let (Some(commit), Some(offer)) = (plan.commit(), plan.new_invitation()) else {
+        let (Some(commit), Some(offer)) = (plan.to_commit(), plan.new_invitation()) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
         let made = offer.invitation_id.to_string();
-        table.commit(once.remember(commit, request, &made, forgotten)).await?;
+        table.commit(once.remember(commit, request, &made, expired_row_present)).await?;
         Ok(shown(offer))
     })
     .await

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use access::{Key, Member, MemberToken, Membership, NewKey, NewToken, RemovedMember, Token};
-pub(crate) use actor::{Actor, Maker, Restriction};
+pub(crate) use actor::{Actor, Creator, Restriction};
 pub(crate) use command::{Command, OwnCommand};
 pub(crate) use device::{CheckInResult, Device, DeviceListItem, DeviceSummary, RegisteredDevice};
 pub(crate) use event::Event;

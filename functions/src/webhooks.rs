@@ -17,8 +17,8 @@ use domain::limits::WEBHOOK_LIMIT;
 use domain::models::webhook::{Secrets, Settings, Webhook, new_secret};
 use lambda::AuthorizedRequest;
 
+use crate::creators::while_a_member;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-use crate::makers::while_a_member;
 
 /// The webhook in the request's path.
 async fn named(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
@@ -43,8 +43,8 @@ pub(crate) async fn made(
     once: &IdempotencyKey,
     settings: Settings,
 ) -> Result<(Webhook, String), Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };
     // Two concurrent requests may exceed the limit by one, which is harmless.
@@ -53,9 +53,9 @@ pub(crate) async fn made(
     }
     let id_source = request.http.id_source;
     let secret = new_secret(id_source.random);
-    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.event_context());
+    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.new_event_context());
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&webhook)).await?;
     let commit = commit.put_webhook_secrets(webhook.webhook_id, &Secrets::with_current(secret.clone()));
-    table.commit(once.remember(commit, request, &webhook.webhook_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &webhook.webhook_id.to_string(), expired_row_present)).await?;
     Ok((webhook, secret))
 }

@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
 pub async fn accept(table: &Table, request: &PersonRequest, id: WorkspaceId) -> Result<Reply, Error> {
     retry_on_conflict(table, || async {
         let (workspace, member) = load_membership(table, request, id).await?;
-        let Some((after, accepted, event)) = members::accept(&workspace, &member, &request.event_context(&member))
+        let Some((after, accepted, event)) = members::accept(&workspace, &member, &request.new_event_context(&member))
         else {
             return Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))));
         };

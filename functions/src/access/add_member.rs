@@ -25,7 +25,7 @@ pub fn doc() -> OperationDoc {
              permissions they hold. The membership takes effect once the person has signed in and accepted it.",
         )
         .body(|fields| drop(NewMember::read(fields)))
-        .once()
+        .idempotent()
         .answers::<views::Member>(201, "The member.")
         .refuses([DomainError::PermissionNotHeld(Permission::UsersWipe), DomainError::MemberExists])
 }
@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = NewMember::read(request.http.body()?)?;
     domain::rules::keys::may_grant(&request.caller, &wanted.role.permissions())?;
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
+    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
 struct NewMember {
@@ -76,8 +76,8 @@ async fn attempt(
     wanted: &NewMember,
 ) -> Result<Reply, Error> {
     let workspace_id = request.workspace();
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;
             let member = table.member_by_id(workspace_id, id).await?.ok_or(DomainError::NotFound("member"))?;
@@ -88,7 +88,7 @@ async fn attempt(
         return Err(DomainError::MemberExists.into());
     }
     let _there = table.workspace(workspace_id).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let member = Member {
         workspace_id,
         member_id: MemberId(request.http.id_source.new_id()),
@@ -97,14 +97,14 @@ async fn attempt(
         name: wanted.name.clone(),
         role: wanted.role,
         created_at: event_context.at,
-        created_by: event_context.maker(),
+        created_by: event_context.creator(),
         pending: true,
         accepted_at: None,
         version: 1,
         stored: domain::stored::Stored::default(),
     };
     let commit = Commit::with_event(&members::add(&member, &event_context)).put(&member);
-    table.commit(once.remember(commit, request, &member.member_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &member.member_id.to_string(), expired_row_present)).await?;
     Ok(shown(&member))
 }
 

@@ -3,7 +3,7 @@
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
-use domain::models::key::{Key, Makers, NewKey};
+use domain::models::key::{AncestorKeys, Key, NewKey};
 use domain::permission::Permission;
 use domain::rules::keys;
 use domain::secret::ApiKey;
@@ -11,9 +11,9 @@ use domain::{KeyId, Time};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
+use crate::creators::while_a_member;
 use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-use crate::makers::while_a_member;
 
 use crate::state::AppState;
 use crate::views;
@@ -30,7 +30,7 @@ pub fn doc() -> OperationDoc {
         .body(|fields| drop(NewKey::read(fields, Time::EPOCH)))
         .field("expires_at", "Time of the expiry; never by default.")
         .field("permissions", "What the key may do.")
-        .once()
+        .idempotent()
         .answers::<views::NewKey>(201, "The key.")
         .refuses([
             DomainError::PermissionNotHeld(Permission::UsersWipe),
@@ -48,7 +48,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let wanted = NewKey::read(request.http.body()?, request.now())?;
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
+    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
 async fn attempt(
@@ -57,31 +57,31 @@ async fn attempt(
     once: &IdempotencyKey,
     wanted: &NewKey,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
         }
     };
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-    let (maker, makers) = maker(table, request).await?;
+    let (creator, ancestors) = creator(table, request).await?;
     let secret = ApiKey::new(request.http.id_source.random, workspace.sandbox);
     let id = KeyId(request.http.id_source.new_id());
     let (key, event) =
-        keys::create(wanted.clone(), id, &secret, &request.caller, maker.as_ref(), &request.event_context())?;
+        keys::create(wanted.clone(), id, &secret, &request.caller, creator.as_ref(), &request.new_event_context())?;
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&key)).await?;
-    table.commit(once.remember(commit, request, &key.key_id.to_string(), forgotten)).await?;
-    let view = views::Key::new(&key, &makers, request.now());
+    table.commit(once.remember(commit, request, &key.key_id.to_string(), expired_row_present)).await?;
+    let view = views::Key::new(&key, &ancestors, request.now());
     Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))
 }
 
 /// The key that the caller uses, if any, and all keys from which the new one will descend.
-async fn maker(table: &Table, request: &AuthorizedRequest) -> Result<(Option<Key>, Makers), Error> {
+async fn creator(table: &Table, request: &AuthorizedRequest) -> Result<(Option<Key>, AncestorKeys), Error> {
     let Actor::Key(id) = request.caller.actor else {
-        return Ok((None, Makers::new()));
+        return Ok((None, AncestorKeys::new()));
     };
-    let maker = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
-    let mut makers = table.makers_of(&maker).await?;
-    makers.insert(maker.short.clone(), maker.clone());
-    Ok((Some(maker), makers))
+    let creator = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::CredentialInvalid)?;
+    let mut ancestors = table.find_ancestors(&creator).await?;
+    ancestors.insert(creator.short.clone(), creator.clone());
+    Ok((Some(creator), ancestors))
 }

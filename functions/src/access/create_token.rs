@@ -34,7 +34,7 @@ pub fn doc() -> OperationDoc {
         })
         .field("expires_at", "Time of the expiry, within 366 days.")
         .field("permissions", "What the token is narrowed to; everything that the person may do by default.")
-        .once()
+        .idempotent()
         .answers::<views::NewToken>(201, "The token.")
         .refuses([DomainError::AlreadyCreated(String::new())])
 }
@@ -48,7 +48,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     let table = state.table()?;
     let wanted = NewToken::read(request.http.body()?, &request.person, request.now())?;
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &wanted)).await
+    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
 }
 
 async fn attempt(
@@ -57,20 +57,20 @@ async fn attempt(
     once: &IdempotencyKey,
     wanted: &NewToken,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());
         }
     };
     let secret = AccessToken::new(request.http.id_source.random);
     let id = TokenId(request.http.id_source.new_id());
-    let event_context = |member: &_| request.event_context(member);
+    let event_context = |member: &_| request.new_event_context(member);
     let (token, events) = tokens::create(wanted.clone(), id, &secret, &request.person, request.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit =
         Commit::from_changes(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
-    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     let view = views::Token::new(&token, request.now());
     Ok(Reply::json(StatusCode::CREATED, &views::NewToken { view, token: secret.reveal() }))
 }

@@ -41,7 +41,7 @@ async fn attempt(
     if table.workspace(workspace_id).await?.is_some() {
         return Err(DomainError::AlreadyCreated(workspace_id.to_string()).into());
     }
-    let event_context = run.event_context(workspace_id);
+    let event_context = run.new_event_context(workspace_id);
     let workspace = Workspace {
         workspace_id,
         name: name.to_owned(),
@@ -67,8 +67,8 @@ async fn attempt(
         name: "First key".to_owned(),
         permissions: Permission::ALL.iter().copied().collect(),
         created_at: event_context.at,
-        created_by: event_context.maker(),
-        makers: Vec::new(),
+        created_by: event_context.creator(),
+        ancestors: Vec::new(),
         expires_at: None,
         revoked: None,
         version: 1,

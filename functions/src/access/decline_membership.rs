@@ -30,7 +30,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     let id = request.http.path_id("workspace_id", "membership", WorkspaceId::parse)?;
     retry_on_conflict(table, || async {
         let (workspace, member) = load_membership(table, &request, id).await?;
-        let event = decline(&member, &request.event_context(&member))?;
+        let event = decline(&member, &request.new_event_context(&member))?;
         table.commit(Commit::with_event(&event).delete(&member)).await?;
         Ok(Reply::ok(&views::Membership::new(&member, Some(&workspace))))
     })

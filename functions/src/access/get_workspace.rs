@@ -11,7 +11,7 @@ use crate::views;
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get the workspace").versioned().shows::<views::Workspace>("The workspace.")
+    OperationDoc::new("Get the workspace").with_etag().shows::<views::Workspace>("The workspace.")
 }
 
 /// Returns the caller's workspace with its settings.

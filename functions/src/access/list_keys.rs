@@ -27,6 +27,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let (paging, ()) = Paging::read(&request, |_| ())?;
     let page = table.list_keys(request.workspace(), paging.limit, paging.start.clone()).await?;
-    let makers = table.makers_of_all(&page.items).await?;
-    paging.reply_named(table, request.workspace(), &page, |key| views::Key::new(key, &makers, request.now())).await
+    let ancestors = table.makers_of_all(&page.items).await?;
+    paging.reply_named(table, request.workspace(), &page, |key| views::Key::new(key, &ancestors, request.now())).await
 }

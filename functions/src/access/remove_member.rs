@@ -6,7 +6,7 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::limits::WEBHOOK_LIMIT;
 use domain::models::actor::Actor;
-use domain::models::key::{KeyStatus, Makers};
+use domain::models::key::{AncestorKeys, KeyStatus};
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use domain::rules::change::ChangeSet;
 use domain::rules::members::{Removal, remove};
@@ -48,7 +48,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let member = table.member_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
         let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         let made = made_by(table, &request, &member).await?;
-        let removal = remove(&before, &member, &made, revoke, || request.event_context())?;
+        let removal = remove(&before, &member, &made, revoke, || request.new_event_context())?;
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
         let mut commit =
@@ -72,19 +72,21 @@ fn read(fields: &mut Fields) -> bool {
 /// The active keys that a member created, and the webhooks created by the member or with one of their keys. These
 /// keys descend from no other key.
 async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
-    let maker = Actor::Member(member.member_id);
-    let mut keys = table.keys_created_by(request.workspace(), maker).await?;
-    let makers: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([maker]).collect();
-    keys.retain(|key| key.status(&Makers::new(), request.now()) == KeyStatus::Active);
+    let creator = Actor::Member(member.member_id);
+    let mut keys = table.keys_created_by(request.workspace(), creator).await?;
+    let ancestors: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([creator]).collect();
+    keys.retain(|key| key.status(&AncestorKeys::new(), request.now()) == KeyStatus::Active);
     let mut webhooks = table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items;
-    webhooks.retain(|webhook| makers.contains(&webhook.created_by.actor));
+    webhooks.retain(|webhook| ancestors.contains(&webhook.created_by.actor));
     Ok(CreatedByMember { keys, webhooks })
 }
 
 fn shown(request: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
-    let keys =
-        made.keys.iter().map(|key| views::Key::new(ended(key.key_id).unwrap_or(key), &Makers::new(), request.now()));
+    let keys = made
+        .keys
+        .iter()
+        .map(|key| views::Key::new(ended(key.key_id).unwrap_or(key), &AncestorKeys::new(), request.now()));
     let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
     let webhooks = made.webhooks.iter().map(|webhook| off(webhook.webhook_id).unwrap_or(webhook));
     Reply::ok(&views::RemovedMember {

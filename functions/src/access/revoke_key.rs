@@ -28,12 +28,12 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let id = request.http.path_id("key_id", "key", KeyId::parse)?;
     retry_on_conflict(table, || async {
         let mut key = table.key_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("key"))?;
-        if let Some((revoked, event)) = revoke(&key, &request.event_context()) {
+        if let Some((revoked, event)) = revoke(&key, &request.new_event_context()) {
             table.commit(Commit::with_event(&event).edit(&key, &revoked)).await?;
             key = revoked;
         }
-        let makers = table.makers_of(&key).await?;
-        Ok(Reply::ok(&views::Key::new(&key, &makers, request.now())))
+        let ancestors = table.find_ancestors(&key).await?;
+        Ok(Reply::ok(&views::Key::new(&key, &ancestors, request.now())))
     })
     .await
 }

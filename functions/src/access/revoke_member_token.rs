@@ -37,7 +37,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let found = table.person_token(&member.issuer, &member.subject, id).await?;
         let found = found.filter(|token| token.workspace_ids.contains(&workspace));
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
-        if let Some((after, event)) = shut_out(&token, &member, &request.event_context()) {
+        if let Some((after, event)) = shut_out(&token, &member, &request.new_event_context()) {
             table.commit(Commit::with_event(&event).edit(&token, &after)).await?;
             token = after;
         }

@@ -31,7 +31,9 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
     retry_on_conflict(table, || async {
         let found = table.person_token(&person.issuer, &person.subject, id).await?;
         let mut token = found.ok_or(DomainError::NotFound("token"))?;
-        if let Some((revoked, events)) = revoke(&token, person, request.now(), |member| request.event_context(member)) {
+        if let Some((revoked, events)) =
+            revoke(&token, person, request.now(), |member| request.new_event_context(member))
+        {
             let change = ChangeSet { events, ..ChangeSet::default() };
             let commit = Commit::from_changes(request.http.id_source.event_id(), &change);
             table.commit(commit.edit(&token, &revoked)).await?;

@@ -30,7 +30,7 @@ pub fn doc() -> OperationDoc {
              when they lose that permission.",
         )
         .body(|mut fields| drop(read(&mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::ChangedWorkspace>("The workspace.")
 }
 
@@ -53,7 +53,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
         request.http.check_version(before.version)?;
-        let changed = update(&before, &edit, &request.event_context());
+        let changed = update(&before, &edit, &request.new_event_context());
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);

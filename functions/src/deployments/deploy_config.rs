@@ -8,7 +8,7 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::users;
-use crate::users::offers::{deploy, read_deploy};
+use crate::users::offers::{plan_deployment, read_deploy};
 use crate::views;
 
 /// OpenAPI documentation of the operation.
@@ -22,8 +22,8 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| _ = read_deploy(&mut fields))
         .field("profile_id", "Profile to give to the user; without it, the user keeps theirs.")
-        .once()
-        .guarded()
+        .idempotent()
+        .if_match()
         .answers::<views::Deployment>(202, "The deployment.")
         .refuses([
             DomainError::UserDeleted,
@@ -45,6 +45,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let wanted = &read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    let decide = |action, user| async move { deploy(&action, &user, wanted).await };
+    let decide = |action, user| async move { plan_deployment(&action, &user, wanted).await };
     users::offer(state, &request, decide, views::Deployment::new).await
 }

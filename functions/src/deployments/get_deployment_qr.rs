@@ -49,7 +49,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = lambda::accept::best_match(accept, &TYPES).ok_or(DomainError::NotAcceptable(TYPES.join(" or ")))?;
     retry_on_conflict(table, || async {
         let deployment = super::load_deployment(table, &request).await?;
-        let event = qr_shown(&deployment, &request.event_context())?;
+        let event = qr_shown(&deployment, &request.new_event_context())?;
         let code = table.invitation_code(deployment.invitation_id).await?.ok_or(DomainError::CodeExpired)?;
         if !request.http.is_head {
             table.commit(Commit::with_event(&event).require_unchanged(&deployment)).await?;

@@ -5,7 +5,7 @@ use domain::rules::invitations::revoke;
 use domain::states::InvitationStatus;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -28,9 +28,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let before = super::load_deployment(table, &request).await?;
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let change = revoke(&before, &event_context)?;
-        commit(table, change.as_ref(), &event_context).await?;
+        commit_change(table, change.as_ref(), &event_context).await?;
         let after = change.unwrap_or_default().invitation_after(&before).clone();
         Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })

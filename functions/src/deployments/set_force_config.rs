@@ -17,7 +17,7 @@ pub fn doc() -> OperationDoc {
             "Each of the user's devices downloads the configuration at its next check-in; a push notification \
          wakes it.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted, DomainError::NotDeployed])
 }

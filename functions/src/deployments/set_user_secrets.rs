@@ -5,7 +5,7 @@ use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{read_secrets, set_secrets};
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
          one that is left out stays.",
         )
         .body(|fields| drop(read_secrets(fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::SecretsSet>("The secrets that are set.")
         .refuses([DomainError::UserDeleted])
 }
@@ -36,9 +36,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let edit = read_secrets(request.http.body()?)?;
     retry_on_conflict(table, || async {
         let user = users::load_user(table, &request).await?;
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let change = set_secrets(&user, &edit, &event_context)?;
-        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let committed = commit_change(table, change.as_ref(), &event_context).await?;
         let after = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
         Ok(Reply::ok_versioned(&views::SecretsSet::from(&after), after.version))
     })

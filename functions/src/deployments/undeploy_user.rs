@@ -22,7 +22,7 @@ pub fn doc() -> OperationDoc {
             "The user and their devices stay. The link of an open deployment becomes invalid, the user's secrets \
              and own settings are removed, and none of their phones gets a configuration until the next deployment.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }
@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;
         let open = newest(table, &user, Purpose::Deploy).await?;
         let change = remove(&user, &devices, open.as_ref(), &action.event)?;
-        users::commit(&action, UserPlan::of(&action, change, &user, devices)).await
+        users::commit_and_reply(&action, UserPlan::of(&action, change, &user, devices)).await
     })
     .await
 }

@@ -22,11 +22,11 @@ pub struct OperationDoc {
     /// Fields and parameters whose meaning differs from that in other operations: name and meaning.
     pub fields: Vec<(&'static str, &'static str)>,
     /// True if it accepts `Idempotency-Key`.
-    pub once: bool,
+    pub idempotent: bool,
     /// True if it accepts `If-Match`.
-    pub guarded: bool,
+    pub if_match: bool,
     /// True if its replies have an `ETag`.
-    pub versioned: bool,
+    pub with_etag: bool,
     /// Its successful replies.
     pub answers: Vec<Answer>,
     /// Its errors, except those that follow from its access, path and input.
@@ -74,9 +74,9 @@ impl OperationDoc {
             body: None,
             query: Shape::default(),
             fields: Vec::new(),
-            once: false,
-            guarded: false,
-            versioned: false,
+            idempotent: false,
+            if_match: false,
+            with_etag: false,
             answers: Vec::new(),
             refusals: Vec::new(),
         }
@@ -121,20 +121,20 @@ impl OperationDoc {
 
     /// Accepts `Idempotency-Key`: a repeated request creates nothing twice.
     #[must_use]
-    pub fn once(self) -> Self {
-        Self { once: true, ..self }.refuses([DomainError::IdempotencyMismatch])
+    pub fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }.refuses([DomainError::IdempotencyMismatch])
     }
 
     /// Accepts `If-Match`.
     #[must_use]
-    pub fn guarded(self) -> Self {
-        Self { guarded: true, ..self }.refuses([DomainError::VersionMismatch])
+    pub fn if_match(self) -> Self {
+        Self { if_match: true, ..self }.refuses([DomainError::VersionMismatch])
     }
 
     /// Accepts `If-Match`, and replies with an `ETag`.
     #[must_use]
-    pub fn versioned(self) -> Self {
-        Self { versioned: true, ..self }.guarded()
+    pub fn with_etag(self) -> Self {
+        Self { with_etag: true, ..self }.if_match()
     }
 
     /// Adds a JSON reply.

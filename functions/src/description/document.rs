@@ -227,10 +227,10 @@ fn parameters_of(operation: &Operation, about: &OperationDoc, path: &str) -> Vec
     if is_admins(operation.access()) {
         parameters.push(shared("Workspace"));
     }
-    if about.once {
+    if about.idempotent {
         parameters.push(shared("IdempotencyKey"));
     }
-    if about.guarded {
+    if about.if_match {
         parameters.push(shared("IfMatch"));
     }
     parameters
@@ -492,7 +492,7 @@ fn named_by(part: &str) -> Option<&'static str> {
 
 fn answered(about: &OperationDoc, answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
-    if about.versioned {
+    if about.with_etag {
         headers["etag"] = json!({"$ref": "#/components/headers/ETag"});
     }
     for (name, meaning) in &answer.headers {

@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Block a device")
         .detail("The device is locked out from this answer on. Blocking a blocked device changes nothing.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

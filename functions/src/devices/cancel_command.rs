@@ -22,7 +22,7 @@ pub fn doc() -> OperationDoc {
             "The command becomes `canceled` if the device has not received it, else `cancel_requested`: the device \
              may still carry it out. Cancelling a command that destroys data needs `users:wipe`.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::Command>("The command.")
         .refuses([
             DomainError::CommandOver(CommandState::Succeeded),
@@ -50,7 +50,7 @@ async fn attempt(table: &Table, request: &AuthorizedRequest, device: DeviceId, i
     if command.kind.is_destructive() {
         request.caller.require(Permission::UsersWipe)?;
     }
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let Some(change) = apply(&device, &command, Trigger::Cancel, None, &event_context)? else {
         return Ok(Reply::ok_versioned(&views::Command::from(&command), command.version));
     };

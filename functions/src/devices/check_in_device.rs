@@ -52,24 +52,29 @@ async fn attempt(
 ) -> Result<Reply, Error> {
     match table.record_login(credential, report, request.id_source.now).await? {
         Login::Recorded(before) => {
-            follow(table, &before, request).await?;
+            update_last_seen(table, &before, request).await?;
             Ok(reply(&before, &before, request.id_source.now))
         }
         Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
-            more(table, request, &device, report).await
+            check_in_by_rule(table, request, &device, report).await
         }
     }
 }
 
-async fn more(table: &Table, request: &Request, device: &Device, report: &CheckInReport) -> Result<Reply, Error> {
+async fn check_in_by_rule(
+    table: &Table,
+    request: &Request,
+    device: &Device,
+    report: &CheckInReport,
+) -> Result<Reply, Error> {
     let now = request.id_source.now;
-    let found = found(table, device, report, now).await?;
-    let event_context = request.event_context(device.workspace_id, Actor::Device(device.device_id));
+    let found = load_state(table, device, report, now).await?;
+    let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
     let (mut change, token) = match check_in(device, report, &found, &event_context) {
-        CheckIn::Nothing => return Ok(reply(device, device, now)),
+        CheckIn::AccessDenied => return Ok(reply(device, device, now)),
         CheckIn::OnlyTime if table.record_login_time(device, now).await? => {
-            follow(table, device, request).await?;
+            update_last_seen(table, device, request).await?;
             return Ok(reply(device, device, now));
         }
         CheckIn::OnlyTime => return Err(Error::Conflict),
@@ -82,20 +87,20 @@ async fn more(table: &Table, request: &Request, device: &Device, report: &CheckI
     table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     let after = change.device_after(device);
     if after.last_login_at == Some(now) {
-        follow(table, device, request).await?;
+        update_last_seen(table, device, request).await?;
     }
     Ok(reply(device, after, now))
 }
 
 /// Loads what the rule needs.
-async fn found(table: &Table, device: &Device, report: &CheckInReport, now: Time) -> Result<CheckInState, Error> {
+async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now: Time) -> Result<CheckInState, Error> {
     let needs = needs(device, report, now);
     let mut found = CheckInState::default();
     if needs.commands {
         found.commands = table.open_commands(device).await?;
     }
     if needs.user {
-        found.user = person(table, device).await?;
+        found.user = load_user(table, device).await?;
     }
     if needs.usage {
         let of = [UsageScope::User(device.user_id), UsageScope::shard_of(device.user_id)];
@@ -110,7 +115,7 @@ async fn found(table: &Table, device: &Device, report: &CheckInReport, now: Time
 }
 
 /// The device's user, the user's other devices, and the workspace's settings.
-async fn person(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, Settings)>, Error> {
+async fn load_user(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, Settings)>, Error> {
     let workspace = table.workspace(device.workspace_id).await?;
     let user = table.user(device.workspace_id, device.user_id).await?;
     let (Some(workspace), Some(user)) = (workspace, user) else {
@@ -121,7 +126,7 @@ async fn person(table: &Table, device: &Device) -> Result<Option<(User, Vec<Devi
     Ok(Some((user, others, workspace.settings)))
 }
 
-async fn follow(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
+async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
     let now = request.id_source.now;
     if user_must_follow(before.last_login_at, now) {
         table.record_last_seen(before.workspace_id, before.user_id, now).await?;

@@ -18,7 +18,7 @@ pub fn doc() -> OperationDoc {
             "A deletion cannot be undone. The device no longer counts towards the user's limit. Its pending \
              commands are still served.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
 }
 
@@ -33,7 +33,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let details = super::load_device(table, &request).await?;
         let action = ActionContext::of_request(state, &request)?;
         let change = delete(&action, &details, None).await?;
-        Ok(super::shown(&super::commit(table, details, change, &action.event).await?, &request))
+        Ok(super::shown(&super::commit_device(table, details, change, &action.event).await?, &request))
     })
     .await
 }

@@ -11,7 +11,7 @@ use crate::views;
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a device").versioned().shows::<views::Device>("The device.")
+    OperationDoc::new("Get a device").with_etag().shows::<views::Device>("The device.")
 }
 
 /// Returns the device with its custom metadata.

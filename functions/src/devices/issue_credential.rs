@@ -17,7 +17,7 @@ pub fn doc() -> OperationDoc {
             "Called by an access system that has put a credential on the phone. A phone holds at most 40 \
              credentials, and a credential may be on several phones.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

@@ -59,7 +59,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
 async fn attempt(table: &Table, request: &Request, application: &RegistrationRequest) -> Result<Reply, Error> {
     let owner = table.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
     let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
-    let event_context = request.event_context(owner.workspace_id, found.invitation.actor());
+    let event_context = request.new_event_context(owner.workspace_id, found.invitation.actor());
     let drawn = NewIds { device_id: DeviceId(request.id_source.new_id()) };
     match register(&found, application, &drawn, &event_context) {
         Ok(registration) => commit(table, request, &owner, registration).await,

@@ -57,7 +57,7 @@ async fn attempt(
     let (Some(device), Some(command)) = (found, command) else {
         return Err(DomainError::NotFound("command").into());
     };
-    let event_context = request.event_context(workspace, Actor::Device(device.device_id));
+    let event_context = request.new_event_context(workspace, Actor::Device(device.device_id));
     let Some(change) = apply(&device, &command, word.trigger(), word.detail.clone(), &event_context)? else {
         return Ok(Reply::ok(&views::OwnCommand::from(&command)));
     };

@@ -18,7 +18,7 @@ pub fn doc() -> OperationDoc {
              without one.",
         )
         .body(|fields| drop(Report::read(fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

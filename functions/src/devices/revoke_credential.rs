@@ -14,7 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke an access credential of a device")
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

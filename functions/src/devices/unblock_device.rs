@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Unblock a device")
         .detail("The device may be used again, as far as its user may use the app.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

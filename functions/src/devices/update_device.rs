@@ -19,7 +19,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a device")
         .detail("`null` removes the nickname. Metadata is merged key by key; `null` or `\"\"` removes a key.")
         .body(|fields| drop(read(fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::Device>("The device.")
         .refuses([DomainError::DeviceDeleted])
 }

@@ -14,7 +14,7 @@ use crate::description::OperationDoc;
 use crate::jobs::work::{Action, outcomes};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
-use crate::sources::sync::forget;
+use crate::sources::sync::delete_staged;
 use crate::state::AppState;
 use crate::views;
 
@@ -23,7 +23,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Cancel a job")
         .detail("What was done stays done. Cancelling a job needs the permission that starting it needs.")
-        .versioned()
+        .with_etag()
         .shows::<views::Job>("The job.")
         .refuses([DomainError::JobOver(JobState::Finished), DomainError::PermissionMissing(Permission::UsersManage)])
 }
@@ -39,16 +39,16 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let job = load(table, request.workspace(), id).await?;
         request.http.check_version(job.version)?;
         Action::of(&job)?.require_begun_by(&request.caller)?;
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let Some(change) = cancel(&job, &outcomes(table, &job).await?, None, &event_context)? else {
             return Ok(Reply::ok_versioned(&views::Job::from(&job), job.version));
         };
         let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
-            && let Err(failure) = forget(table, &RequestContext::of_request(&request), &job).await
+            && let Err(failure) = delete_staged(table, &RequestContext::of_request(&request), &job).await
         {
             // The job is canceled; rows that are left behind have a time to live.
-            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "leavings wait for their end");
+            tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "staged rows are kept until they expire");
         }
         Ok(Reply::ok_versioned(&views::Job::from(&after), after.version))
     })

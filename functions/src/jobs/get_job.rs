@@ -27,7 +27,7 @@ pub fn doc() -> OperationDoc {
              what it works on, may see it.",
         )
         .query(|mut fields| drop(paging::parameters(&mut fields, paging::LIMITS)))
-        .versioned()
+        .with_etag()
         .answer(
             200,
             "The job with a page of outcomes.",

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-use crate::jobs::work::{PlannedChange, advance, decided};
+use crate::jobs::work::{PlannedChange, advance, plan_item};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::settings::Defaults;
 use crate::state::AppState;
@@ -57,7 +57,7 @@ impl BulkOperation {
     /// OpenAPI documentation of the operation; `actions` are the names of its actions.
     pub fn doc(self, summary: &'static str, actions: &[&str]) -> OperationDoc {
         let read = |mut fields: Fields| drop(self.read(&mut fields));
-        let about = OperationDoc::new(summary).once();
+        let about = OperationDoc::new(summary).idempotent();
         let about = if actions.is_empty() { about.body(read) } else { about.body_by("action", actions, read) };
         about
             .shows::<views::BulkResult>("Everything that was named is done, or would be.")
@@ -94,10 +94,10 @@ pub(crate) async fn begin_with(
     };
     if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
         let ids = ids.clone();
-        return tried(table, &context, new, &ids, defaults).await;
+        return dry_run_outcomes(table, &context, new, &ids, defaults).await;
     }
     let once = IdempotencyKey::of(&request)?;
-    let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &new)).await?;
+    let job = once.run_once(table, &request, || start(table, &request, &once, &new)).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
     let worked = advance(table, &context, job.clone(), defaults, &deadline, things).await;
@@ -137,33 +137,33 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 }
 
 /// The job of a request: the one that an earlier request with the same key started, or a new one.
-async fn begun(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+async fn start(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let change = begin(new.clone(), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &new.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &new.job_id.to_string(), expired_row_present)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }
 
 /// The outcomes that the action would have. Nothing is written.
-async fn tried(
+async fn dry_run_outcomes(
     table: &Table,
     context: &RequestContext,
     new: NewJob,
     ids: &[String],
     defaults: &Defaults,
 ) -> Result<Reply, Error> {
-    let change = begin(new, &context.event_context());
+    let change = begin(new, &context.new_event_context());
     let job = change.job.map(|job| job.after);
     let job = job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?;
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
         let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, context.now());
-        let item = match decided(table, context, &job, id, defaults).await {
+        let item = match plan_item(table, context, &job, id, defaults).await {
             Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
             // The job would wait, and then do it.

@@ -15,11 +15,11 @@ use lambda::logging::Chain;
 use serde::de::DeserializeOwned;
 
 use crate::context::{ActionContext, RequestContext};
+use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::jobs::{commit, load};
-use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::users::actions::UserAction;
@@ -42,12 +42,12 @@ pub(crate) async fn advance(
 ) -> Result<Job, Error> {
     let context = &context.for_job(&job);
     let size = |job: &Job| job.page.len().max(1);
-    moved_on(table, job, deadline, things, size, |job| async move {
+    run_steps(table, job, deadline, things, size, |job| async move {
         if may_go_on(table, &job, context.now()).await? {
             // Boxed, as is the work on each object: together they are too large for a small stack.
-            Box::pin(page(table, context, &job, defaults, deadline)).await
+            Box::pin(process_page(table, context, &job, defaults, deadline)).await
         } else {
-            stopped(table, &context.at(deadline.id_source()).itself(), &job).await
+            cancel_without_permission(table, &context.at(deadline.id_source()).itself(), &job).await
         }
     })
     .await
@@ -58,7 +58,7 @@ pub(crate) async fn advance(
 ///
 /// # Errors
 /// Those of a step.
-pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
+pub(crate) async fn run_steps<F: Future<Output = Result<Option<Job>, Error>>>(
     table: &Table,
     mut job: Job,
     deadline: &Deadline,
@@ -88,14 +88,18 @@ pub(crate) async fn moved_on<F: Future<Output = Result<Option<Job>, Error>>>(
 
 /// True if the job's maker may still do what it does. A revoked key or token, or a removed member, may do nothing.
 pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<bool, Error> {
-    let permissions = permissions_now(table, job.workspace_id, job.maker(), now).await?;
+    let permissions = permissions_now(table, job.workspace_id, job.creator(), now).await?;
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 
 /// Cancels a job whose maker may no longer do what it does.
-pub(crate) async fn stopped(table: &Table, context: &RequestContext, job: &Job) -> Result<Option<Job>, Error> {
-    let event_context = context.event_context();
-    let why = "whoever began it may not do this any more";
+pub(crate) async fn cancel_without_permission(
+    table: &Table,
+    context: &RequestContext,
+    job: &Job,
+) -> Result<Option<Job>, Error> {
+    let event_context = context.new_event_context();
+    let why = "whoever started the job no longer has the permission";
     let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
     };
@@ -109,7 +113,7 @@ pub(crate) async fn outcomes(table: &Table, job: &Job) -> Result<Vec<ItemOutcome
 }
 
 /// Handles a job's page, and sets the next page in the commit that counts this one. `None` if time was up before.
-async fn page(
+async fn process_page(
     table: &Table,
     context: &RequestContext,
     job: &Job,
@@ -122,7 +126,7 @@ async fn page(
             return Ok(None);
         }
         let context = context.at(deadline.id_source());
-        match retry_on_conflict(table, || Box::pin(thing(table, &context, job, id, defaults))).await? {
+        match retry_on_conflict(table, || Box::pin(process_item(table, &context, job, id, defaults))).await? {
             ItemResult::Came(outcome) => outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
                 waiting.push(Waiting { id: id.clone(), until: wait.until });
@@ -131,7 +135,7 @@ async fn page(
             ItemResult::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
                 let rest = NextPage { ids, cursor, waiting, rest: Some(JobPause::of(&wait)), ..NextPage::default() };
-                return turned(table, &context, job, &outcomes, Some(rest)).await;
+                return commit_page(table, &context, job, &outcomes, Some(rest)).await;
             }
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
@@ -143,18 +147,18 @@ async fn page(
         }
         cursor => NextPage::from_waiting(waiting, cursor.clone()),
     };
-    turned(table, &context, job, &outcomes, next).await
+    commit_page(table, &context, job, &outcomes, next).await
 }
 
 /// Commits the outcomes of a page, with the next page.
-async fn turned(
+async fn commit_page(
     table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
     next: Option<NextPage>,
 ) -> Result<Option<Job>, Error> {
-    let event_context = context.event_context();
+    let event_context = context.new_event_context();
     commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
 }
 
@@ -170,7 +174,7 @@ enum ItemResult {
 
 /// Handles one object exactly once: the commit that changes it also creates its outcome's row, and requires the job to
 /// be unchanged.
-async fn thing(
+async fn process_item(
     table: &Table,
     context: &RequestContext,
     job: &Job,
@@ -185,7 +189,7 @@ async fn thing(
         return Ok(ItemResult::Came(item.outcome));
     }
     let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, context.now());
-    let (item, commit) = match decided(table, context, job, id, defaults).await {
+    let (item, commit) = match plan_item(table, context, job, id, defaults).await {
         Ok(Some(PlannedChange { commit, warnings })) => {
             let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
             (changed, Some(commit).filter(|_| !job.dry_run))
@@ -195,13 +199,13 @@ async fn thing(
         Err(Error::Refused(DomainError::TooManyMessages(wait))) if !job.dry_run => return Ok(ItemResult::Waits(wait)),
         Err(Error::Refused(DomainError::TooManyMessages(_))) => (item(ItemOutcome::Changed, None), None),
         Err(Error::Refused(error)) => (item(ItemOutcome::Failed, Some(&error)), None),
-        Err(failure @ Error::Internal { .. }) => (given_up(job, id, context, &failure), None),
+        Err(failure @ Error::Internal { .. }) => (failed_item(job, id, context, &failure), None),
         Err(failure) => return Err(failure),
     };
-    let alone = || Commit::without_event(context.event_context().event_id);
+    let alone = || Commit::without_event(context.new_event_context().event_id);
     match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
         Err(failure @ Error::Internal { .. }) => {
-            let item = given_up(job, id, context, &failure);
+            let item = failed_item(job, id, context, &failure);
             table.commit(alone().put(&item).require_unchanged(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
@@ -210,8 +214,8 @@ async fn thing(
 }
 
 /// The outcome of an object that failed through an internal error, which does not stop the others.
-pub(crate) fn given_up(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
-    tracing::error!(job.id = %job.job_id, error = %Chain(failure), "a thing of a job failed");
+pub(crate) fn failed_item(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
+    tracing::error!(job.id = %job.job_id, error = %Chain(failure), "an item of a job failed");
     JobItem {
         code: Some("internal_error".to_owned()),
         ..JobItem::of(job, id, ItemOutcome::Failed, None, context.now())
@@ -259,7 +263,7 @@ pub(crate) struct PlannedChange {
 }
 
 /// The change that the job's action makes to one object; `None` if there is nothing to do.
-pub(crate) async fn decided(
+pub(crate) async fn plan_item(
     table: &Table,
     context: &RequestContext,
     job: &Job,
@@ -273,7 +277,7 @@ pub(crate) async fn decided(
             let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
             let plan = Box::pin(wanted.decide(&action, &user)).await?;
             let warnings = plan.new_invitation().into_iter().flat_map(Invitation::warnings).collect();
-            Ok(plan.commit().map(|commit| PlannedChange { commit, warnings }))
+            Ok(plan.to_commit().map(|commit| PlannedChange { commit, warnings }))
         }
         Action::Device(wanted) => {
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
@@ -282,13 +286,13 @@ pub(crate) async fn decided(
             let commit = |change: &ChangeSet| Commit::from_changes(action.event.event_id, change);
             Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
         }
-        Action::Sync(_) => Err(not_by_things()),
+        Action::Sync(_) => Err(sync_has_no_items()),
     }
 }
 
 /// A sync handles rows of its source instead: see `sources::sync`.
-fn not_by_things() -> Error {
-    Error::internal("working on a job", "a sync is not done thing by thing")
+fn sync_has_no_items() -> Error {
+    Error::internal("working on a job", "a sync has no items")
 }
 
 /// The page at a cursor.
@@ -311,7 +315,7 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
             let page = table.list_devices(workspace, &list_devices::read(&mut fields), PAGE, start, now).await?;
             (page.items.iter().map(|device| device.device_id.to_string()).collect(), page.next, page.unreadable)
         }
-        JobKind::Sync | JobKind::Unknown(_) => return Err(not_by_things()),
+        JobKind::Sync | JobKind::Unknown(_) => return Err(sync_has_no_items()),
     };
     let cursor = next.map(|next| next.to_text());
     Ok(NextPage { ids, unreadable, cursor, ..NextPage::default() })

@@ -25,7 +25,7 @@ pub fn doc() -> OperationDoc {
          its default.",
         )
         .body(|fields| drop(NewProfile::read(fields)))
-        .once()
+        .idempotent()
         .answers::<views::Profile>(201, "The profile.")
         .with_header("etag", "The profile's version, for `If-Match`.")
         .refuses([DomainError::ProfileNameTaken])
@@ -39,7 +39,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let new = NewProfile::read(request.http.body()?)?;
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, &new)).await
+    once.run_once(table, &request, || attempt(table, &request, &once, &new)).await
 }
 
 async fn attempt(
@@ -49,8 +49,8 @@ async fn attempt(
     new: &NewProfile,
 ) -> Result<Reply, Error> {
     let before = workspace(table, request).await?;
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;
             let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
@@ -60,12 +60,12 @@ async fn attempt(
     if table.is_profile_name_taken(request.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
-    let made = create(&before, new.clone(), ProfileId(request.http.id_source.new_id()), &request.event_context());
+    let made = create(&before, new.clone(), ProfileId(request.http.id_source.new_id()), &request.new_event_context());
     let mut commit = Commit::with_event(&made.event).put(&made.profile).edit(&before, &made.workspace);
     if let Some(old) = displaced(table, &before, &made.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    table.commit(once.remember(commit, request, &made.profile.profile_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &made.profile.profile_id.to_string(), expired_row_present)).await?;
     Ok(shown(&made.profile, &made.workspace))
 }
 

@@ -17,7 +17,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a profile")
         .detail("The default profile can be deleted only if it is the last one.")
-        .guarded()
+        .if_match()
         .shows::<views::Profile>("The profile as it was.")
         .refuses([DomainError::ProfileInUse, DomainError::ProfileJustGiven, DomainError::ProfileIsDefault])
 }
@@ -40,7 +40,7 @@ async fn attempt(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Er
     request.http.check_version(profile.version)?;
     let before = workspace(table, request).await?;
     let is_used = table.is_profile_used(request.workspace(), profile.profile_id).await?;
-    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &request.event_context())?;
+    let (after, event) = delete(&before, &profile, given.as_ref(), is_used, &request.new_event_context())?;
     table.commit(Commit::with_event(&event).delete_profile(&profile, given.as_ref()).edit(&before, &after)).await?;
     Ok(Reply::ok(&views::Profile::new(&profile, &before)))
 }

@@ -11,7 +11,7 @@ use crate::views;
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a profile").versioned().shows::<views::Profile>("The profile.")
+    OperationDoc::new("Get a profile").with_etag().shows::<views::Profile>("The profile.")
 }
 
 /// Returns the profile with its settings and schema.

@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
              `default: true` makes the profile the default in place of the present one.",
         )
         .body(|fields| drop(ProfileEdit::read(fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::Profile>("The profile.")
         .refuses([DomainError::ProfileNameTaken, DomainError::ProfileIsDefault])
 }
@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 async fn attempt(table: &Table, request: &AuthorizedRequest, edit: &ProfileEdit) -> Result<Reply, Error> {
     let profile = load_profile(table, request).await?;
     let before = workspace(table, request).await?;
-    let Some(changed) = update(&before, &profile, edit, &request.event_context())? else {
+    let Some(changed) = update(&before, &profile, edit, &request.new_event_context())? else {
         return Ok(Reply::ok_versioned(&views::Profile::new(&profile, &before), profile.version));
     };
     let after = changed.profile;

@@ -39,7 +39,7 @@ async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> 
     if let Some(external_id) = &new.external_id {
         require_free(table, request, external_id, None).await?;
     }
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let id = UserId(request.http.id_source.new_id());
     let ScimCreated { person, change } = change::create(new.clone(), id, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
@@ -146,7 +146,7 @@ pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &s
         let action = ActionContext::of_request(state, request)?;
         let person = to_be_changed(table, request, id).await?;
         let plan = deletion::delete(&action, &person.user, &DeleteRequest::without_wipe(DELETED)).await?;
-        if let Some(commit) = plan.commit() {
+        if let Some(commit) = plan.to_commit() {
             table.commit(commit).await?;
         }
         Ok(lambda::scim::empty(StatusCode::NO_CONTENT))

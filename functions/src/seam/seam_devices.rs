@@ -19,7 +19,7 @@ use super::{
     Listing, PAGE, Verbs, any_case, list_all_phones, list_phones, phone_there, required_id, route, settings, there,
     whole,
 };
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::devices::update_device::read_metadata_of;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -109,9 +109,9 @@ async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
         if whole.device.deleted.is_some() {
             return Err(DomainError::NotFound("device").into());
         }
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let change = devices::edit(&whole.device, whole.attachments.as_ref(), &edit, &event_context)?;
-        commit(table, change.as_ref(), &event_context).await?;
+        commit_change(table, change.as_ref(), &event_context).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await

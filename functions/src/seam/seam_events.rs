@@ -79,7 +79,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
     let since = fields.value("since").is_some();
     match (since, between) {
         (true, None) => {
-            let since = fields.value("since").as_ref().and_then(id_source);
+            let since = fields.value("since").as_ref().and_then(parse_time);
             if since.is_none() {
                 fields.add_error("since", "invalid_format", "must be a date and time such as 2026-01-31T08:00:00Z");
             }
@@ -90,7 +90,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
             }
         }
         (false, Some(Value::Array(moments))) if moments.len() == 2 => {
-            let (first, last) = (id_source(&moments[0]), id_source(&moments[1]));
+            let (first, last) = (parse_time(&moments[0]), parse_time(&moments[1]));
             match (first, last) {
                 (Some(first), Some(last)) if first <= last => return (first, last.min(now).max(first)),
                 (Some(_), Some(_)) => fields.add_error("between", "out_of_range", "must be in their order"),
@@ -114,7 +114,7 @@ fn read_span(fields: &mut Fields, now: Time) -> (Time, Time) {
 }
 
 /// A time, or a date for its first moment (UTC).
-fn id_source(value: &Value) -> Option<Time> {
+fn parse_time(value: &Value) -> Option<Time> {
     let text = value.as_str()?;
     Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00Z")))
 }

@@ -17,7 +17,7 @@ use super::views::{self, SeamViewContext};
 use super::{
     Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
 };
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::context::ActionContext;
 use crate::devices::actions::delete;
 use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
@@ -87,7 +87,7 @@ async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Rep
         let whole = phone(table, request, id).await?;
         let action = ActionContext::of_request(state, request)?;
         let change = delete(&action, &whole, None).await?;
-        commit(table, change.as_ref(), &action.event).await?;
+        commit_change(table, change.as_ref(), &action.event).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await
@@ -163,7 +163,7 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
     let once = IdempotencyKey::of(request)?;
     // Retries create the same phone.
     let id = DeviceId(request.http.id_source.new_id());
-    once.retry_on_conflict(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
+    once.run_once(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
 }
 
 async fn simulated(
@@ -174,8 +174,8 @@ async fn simulated(
     id: DeviceId,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
             let whole = phone(table, request, id).await?;
@@ -186,12 +186,12 @@ async fn simulated(
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
     let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
     let claim = table.identifier_claim(request.workspace(), &wanted.application.device_identifier).await?;
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let services = wanted.assa_abloy.iter().map(|service| (ServiceKind::AssaAbloy, service.clone())).collect();
     let application = &wanted.application;
     let (device, change) = simulate(&user, &held, claim.as_ref(), application, id, services, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     let attachments = change.attachments.first().map(|attached| &attached.after);
     let known = SeamViewContext { device: &device, attachments, settings, now: request.now() };
     Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))

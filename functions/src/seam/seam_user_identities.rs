@@ -91,7 +91,7 @@ async fn create(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     let username = format!("user-{}", base58(request.http.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
     let once = IdempotencyKey::of(request)?;
-    once.retry_on_conflict(table, request, || created(table, request, &once, &new)).await
+    once.run_once(table, request, || created(table, request, &once, &new)).await
 }
 
 async fn created(
@@ -101,15 +101,15 @@ async fn created(
     new: &NewUser,
 ) -> Result<Reply, Error> {
     let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
     };
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &user.user_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &user.user_id.to_string(), expired_row_present)).await?;
     Ok(shown(&user))
 }
 

@@ -29,8 +29,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let settings = Settings::read(&mut fields, EventSelection::Any, reach);
     fields.finish().map_err(DomainError::Invalid)?;
     let once = IdempotencyKey::of(&request)?;
-    let (webhook, secret) =
-        once.retry_on_conflict(table, &request, || made(table, &request, &once, settings.clone())).await?;
+    let (webhook, secret) = once.run_once(table, &request, || made(table, &request, &once, settings.clone())).await?;
     let view = json!({
         "webhook_id": webhook.webhook_id,
         "url": webhook.url,

@@ -109,11 +109,11 @@ pub(super) fn device(known: &SeamViewContext<'_>) -> Value {
     properties["name"] = device.display_name().into();
     properties["appearance"] = json!({"name": device.model_name});
     properties["model"] =
-        json!({"display_name": device.model_name, "manufacturer_display_name": maker(device.platform)});
+        json!({"display_name": device.model_name, "manufacturer_display_name": creator(device.platform)});
     view
 }
 
-fn maker(platform: Platform) -> &'static str {
+fn creator(platform: Platform) -> &'static str {
     match platform {
         Platform::Ios => "Apple",
         Platform::Android => "Android",

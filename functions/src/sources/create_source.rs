@@ -25,7 +25,7 @@ pub fn doc() -> OperationDoc {
              that pushes by SCIM. `renames_may_wipe` needs `users:wipe`.",
         )
         .body_by("kind", &<SourceKind as StringEnum>::all(), |mut fields| drop(read(&mut fields, &[])))
-        .once()
+        .idempotent()
         .answers::<views::Source>(201, "The source.")
         .with_header("etag", "The source's version, for `If-Match`.")
         .refuses([DomainError::TooManySources, DomainError::PermissionMissing(Permission::UsersWipe)])
@@ -44,7 +44,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     fields.finish().map_err(DomainError::Invalid)?;
     let kind = kind.ok_or(DomainError::field("kind", "missing", "is required"))?;
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(table, &request, || attempt(table, &request, &once, kind, &settings)).await
+    once.run_once(table, &request, || attempt(table, &request, &once, kind, &settings)).await
 }
 
 fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
@@ -60,8 +60,8 @@ async fn attempt(
     kind: SourceKind,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = SourceId::parse(&made).ok_or(DomainError::NotFound("source"))?;
             let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
@@ -76,12 +76,12 @@ async fn attempt(
         return Err(DomainError::TooManySources.into());
     }
     let id = SourceId(request.http.id_source.new_id());
-    let (source, event) = DataSource::create(kind, id, settings.clone(), &request.event_context());
+    let (source, event) = DataSource::create(kind, id, settings.clone(), &request.new_event_context());
     let mut commit = Commit::with_event(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.put_source_token(id, token);
     }
-    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     Ok(shown(&source))
 }
 

@@ -17,7 +17,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a source")
         .detail("Its users stay as they are, and another source may take them over. Its token and uploads are deleted.")
-        .guarded()
+        .if_match()
         .shows::<views::Source>("The source as it was.")
 }
 
@@ -30,7 +30,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let source = retry_on_conflict(table, || async {
         let source = super::load_source(table, &request).await?;
-        let event = source.event(EventType::SourceDeleted, &request.event_context());
+        let event = source.event(EventType::SourceDeleted, &request.new_event_context());
         table.commit(Commit::with_event(&event).delete(&source).delete_source_token(source.source_id)).await?;
         Ok(source)
     })
@@ -41,7 +41,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             super::clear(table, request.http.id_source, source.workspace_id, source.source_id, leavings).await;
         // The source is already deleted; leftover rows expire by themselves.
         if let Err(failure) = cleared {
-            tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "leavings wait for their end");
+            tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "staged rows are kept until they expire");
         }
     }
     Ok(Reply::ok(&views::Source::from(&source)))

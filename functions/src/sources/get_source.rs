@@ -11,7 +11,7 @@ use crate::views;
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a source").versioned().shows::<views::Source>("The source.")
+    OperationDoc::new("Get a source").with_etag().shows::<views::Source>("The source.")
 }
 
 /// Returns the source.

@@ -79,18 +79,18 @@ enum ChainEnd {
     Leaver(Box<User>),
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SyncRun<'_> {
     /// Outcome of a row that was processed ahead of its turn.
-    pub(super) fn done_ahead(&self, row: &Row) -> Option<ItemOutcome> {
-        locked(&self.ahead).get(&line(row)).copied()
+    pub(super) fn outcome_of_row_ahead(&self, row: &Row) -> Option<ItemOutcome> {
+        lock(&self.ahead).get(&line(row)).copied()
     }
 
     /// Frees the username of a row, if its current user can give it up.
-    pub(super) fn way_of<'f>(
+    pub(super) fn free_username<'f>(
         &'f self,
         row: &'f Row,
         found: &'f MatchCandidates,
@@ -101,39 +101,41 @@ impl SyncRun<'_> {
         if !row.faults.is_empty() || !self.is_taken(row, found) {
             return Box::pin(std::future::ready(Ok(UsernameState::AsItIs)));
         }
-        Box::pin(self.way_made(row, taken, chosen, settings))
+        Box::pin(self.free_taken_username(row, taken, chosen, settings))
     }
 
     fn is_taken(&self, row: &Row, found: &MatchCandidates) -> bool {
-        matches!(rules::meant(self.source, row, found), Err(DomainError::UsernameTaken))
+        matches!(rules::match_user(self.source, row, found), Err(DomainError::UsernameTaken))
     }
 
     /// Frees a username that was taken when its page was started.
-    async fn way_made(
+    async fn free_taken_username(
         &self,
         row: &Row,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
         settings: &Settings,
     ) -> Result<UsernameState, Error> {
-        let Some((found, _)) = self.again(row, taken).await? else { return Err(Error::Conflict) };
+        let Some((found, _)) = self.reload_row(row, taken).await? else { return Err(Error::Conflict) };
         let found = &found;
         // An earlier row has freed it.
         if !self.is_taken(row, found) {
             return Ok(UsernameState::Clear);
         }
-        let (Some(first), Some(rows)) = (rules::in_the_way(self.source, found), self.rows_by_key(taken).await?) else {
+        let (Some(first), Some(rows)) = (rules::holder_of_username(self.source, found), self.rows_by_key(taken).await?)
+        else {
             return Ok(UsernameState::AsItIs);
         };
         let cleared = rules::without(found, first);
-        match Box::pin(self.decided(row, &(cleared.clone(), None), chosen, settings)).await {
+        match Box::pin(self.decide_row(row, &(cleared.clone(), None), chosen, settings)).await {
             Ok(RowDecision::Changed(..)) => {}
             // The refusal is what will be reported.
             Err(Error::Refused(_)) => return Ok(UsernameState::WouldBe(Box::new(cleared))),
             Ok(_) | Err(Error::Internal { .. }) => return Ok(UsernameState::AsItIs),
             Err(failure) => return Err(failure),
         }
-        let (rows, end, wanted) = match self.chain(row, found, first, &rows, taken, chosen, settings).await? {
+        let (rows, end, wanted) = match self.chain_of_holders(row, found, first, &rows, taken, chosen, settings).await?
+        {
             UsernameChain::Made { rows, end, wanted } => (rows, end, wanted),
             UsernameChain::Broken => return Ok(UsernameState::AsItIs),
             UsernameChain::NoTime => return Ok(UsernameState::NoTime),
@@ -143,17 +145,17 @@ impl SyncRun<'_> {
         }
         match end {
             ChainEnd::Free => {}
-            ChainEnd::Ring(user) => self.parked(user).await?,
+            ChainEnd::Ring(user) => self.park_user(user).await?,
             ChainEnd::Leaver(leaver) if self.is_parked_for_good(&leaver) => {
-                Box::pin(self.left(leaver.user_id, wanted)).await?;
+                Box::pin(self.take_name(leaver.user_id, wanted)).await?;
             }
-            ChainEnd::Leaver(leaver) => self.parked(leaver.user_id).await?,
+            ChainEnd::Leaver(leaver) => self.park_user(leaver.user_id).await?,
         }
         for next in rows.into_iter().rev() {
             if self.deadline.is_over() {
                 return Ok(UsernameState::NoTime);
             }
-            Box::pin(self.do_ahead(next, taken, chosen, settings)).await?;
+            Box::pin(self.process_ahead(next, taken, chosen, settings)).await?;
         }
         Ok(UsernameState::Clear)
     }
@@ -161,7 +163,7 @@ impl SyncRun<'_> {
     /// Checks all users of a chain, starting with `first`, who has the row's username. Chains that reach a user
     /// already known to keep their name in this run are not checked further.
     #[expect(clippy::too_many_arguments, reason = "what a row is decided by, and where its chain begins")]
-    async fn chain<'r>(
+    async fn chain_of_holders<'r>(
         &self,
         row: &'r Row,
         found: &MatchCandidates,
@@ -172,39 +174,45 @@ impl SyncRun<'_> {
         settings: &Settings,
     ) -> Result<UsernameChain<'r>, Error> {
         let own = rules::owner(self.source, found).map(|user| user.user_id);
-        let (mut chain, mut met) = (Vec::new(), Vec::new());
+        let (mut chain_of_holders, mut met) = (Vec::new(), Vec::new());
         let (mut holder, mut wanted) = (first.clone(), row.username());
         loop {
             if self.deadline.is_over() {
                 return Ok(UsernameChain::NoTime);
             }
             if own == Some(holder.user_id) {
-                return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Ring(holder.user_id), wanted });
+                return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Ring(holder.user_id), wanted });
             }
             met.push(holder.user_id);
-            let keeps = locked(&self.known.keeping).contains(&holder.user_id) || chain.len() >= CHAIN;
-            let next = self.row_of(&holder, row, rows);
-            if keeps || next.is_none() && !self.may_lose_name(&holder, taken).await? {
+            let keeps = lock(&self.known.keeping).contains(&holder.user_id) || chain_of_holders.len() >= CHAIN;
+            let next = self.row_of_user(&holder, row, rows);
+            if keeps || next.is_none() && !self.may_take_name(&holder, taken).await? {
                 break;
             }
             let Some(next) = next else {
-                return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Leaver(Box::new(holder)), wanted });
+                return Ok(UsernameChain::Made {
+                    rows: chain_of_holders,
+                    end: ChainEnd::Leaver(Box::new(holder)),
+                    wanted,
+                });
             };
-            let Some(theirs) = self.name_given_up(&holder, next, wanted, taken, chosen, settings).await? else { break };
-            chain.push(next);
+            let Some(theirs) = self.row_giving_up_name(&holder, next, wanted, taken, chosen, settings).await? else {
+                break;
+            };
+            chain_of_holders.push(next);
             wanted = next.username();
-            match rules::in_the_way(self.source, &theirs) {
-                None => return Ok(UsernameChain::Made { rows: chain, end: ChainEnd::Free, wanted }),
+            match rules::holder_of_username(self.source, &theirs) {
+                None => return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Free, wanted }),
                 Some(other) => holder = other.clone(),
             }
         }
-        locked(&self.known.keeping).extend(met);
+        lock(&self.known.keeping).extend(met);
         Ok(UsernameChain::Broken)
     }
 
     /// The candidates of `next`, the row by which `holder` gives up the wanted name once its own new name is free;
     /// `None` if they keep it.
-    async fn name_given_up(
+    async fn row_giving_up_name(
         &self,
         holder: &User,
         next: &Row,
@@ -214,28 +222,28 @@ impl SyncRun<'_> {
         settings: &Settings,
     ) -> Result<Option<MatchCandidates>, Error> {
         // A dry run reports a row without having processed it.
-        let done = !self.job.dry_run && !self.done([line(next)].into_iter()).await?.is_empty();
-        if done || !rules::gives_up(self.source, holder, next, wanted) {
+        let done = !self.job.dry_run && !self.finished_items([line(next)].into_iter()).await?.is_empty();
+        if done || !rules::row_takes_username(self.source, holder, next, wanted) {
             return Ok(None);
         }
-        let Some((theirs, _)) = self.found(&[next], taken).await?.pop() else { return Ok(None) };
+        let Some((theirs, _)) = self.find_candidates(&[next], taken).await?.pop() else { return Ok(None) };
         if rules::owner(self.source, &theirs).map(|user| user.user_id) != Some(holder.user_id) {
             return Ok(None);
         }
-        let other = rules::in_the_way(self.source, &theirs);
+        let other = rules::holder_of_username(self.source, &theirs);
         let cleared = other.map_or_else(|| theirs.clone(), |other| rules::without(&theirs, other));
-        Ok(self.can_be_done(next, &cleared, chosen, settings).await?.then_some(theirs))
+        Ok(self.changes_user(next, &cleared, chosen, settings).await?.then_some(theirs))
     }
 
     /// True if a row would change its user if its username were free.
-    async fn can_be_done(
+    async fn changes_user(
         &self,
         row: &Row,
         found: &MatchCandidates,
         chosen: Option<&ChosenUsers>,
         settings: &Settings,
     ) -> Result<bool, Error> {
-        match Box::pin(self.decided(row, &(found.clone(), None), chosen, settings)).await {
+        match Box::pin(self.decide_row(row, &(found.clone(), None), chosen, settings)).await {
             Ok(decided) => Ok(matches!(decided, RowDecision::Changed(..))),
             Err(Error::Refused(_) | Error::Internal { .. }) => Ok(false),
             Err(failure) => Err(failure),
@@ -243,7 +251,7 @@ impl SyncRun<'_> {
     }
 
     /// Processes a row ahead of its turn, unless that was done meanwhile.
-    async fn do_ahead(
+    async fn process_ahead(
         &self,
         row: &Row,
         taken: &StagedImport,
@@ -252,22 +260,22 @@ impl SyncRun<'_> {
     ) -> Result<(), Error> {
         let id = line(row);
         let done = retry_on_conflict(self.table, || async {
-            let Some(found) = self.again(row, taken).await? else { return Ok(None) };
+            let Some(found) = self.reload_row(row, taken).await? else { return Ok(None) };
             // A row that changes nothing is reported in its own turn.
-            match self.tried(row, &found, chosen, settings).await? {
+            match self.decide_and_commit(row, &found, chosen, settings).await? {
                 RowDecision::Changed(_, item) => Ok(Some(Some(item.outcome))),
                 _ => Ok(Some(None)),
             }
         });
         // Another run has moved the job on.
         if let Some(outcome) = done.await?.ok_or(Error::Conflict)? {
-            locked(&self.ahead).insert(id, outcome);
+            lock(&self.ahead).insert(id, outcome);
         }
         Ok(())
     }
 
     /// The row of a user in the source, except `but`.
-    fn row_of<'r>(&self, user: &User, but: &Row, rows: &'r HashMap<KeyHash, Row>) -> Option<&'r Row> {
+    fn row_of_user<'r>(&self, user: &User, but: &Row, rows: &'r HashMap<KeyHash, Row>) -> Option<&'r Row> {
         let known = &user.provenance;
         let names = match self.source.key {
             KeyField::ExternalId => vec![known.external_id.as_deref()],
@@ -280,7 +288,7 @@ impl SyncRun<'_> {
 
     /// The usable rows of the source, by the key hash of their users; `None` if they have expired.
     async fn rows_by_key(&self, taken: &StagedImport) -> Result<Option<RowsByKey>, Error> {
-        let known = locked(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
+        let known = lock(&self.known.rows).clone().filter(|(attempt, _)| *attempt == taken.attempt);
         if let Some((_, rows)) = known {
             return Ok(Some(rows));
         }
@@ -293,13 +301,13 @@ impl SyncRun<'_> {
             rows.extend(usable.filter_map(|row| Some((row.key?, row))));
         }
         let rows = Arc::new(rows);
-        *locked(&self.known.rows) = Some((taken.attempt, rows.clone()));
+        *lock(&self.known.rows) = Some((taken.attempt, rows.clone()));
         Ok(Some(rows))
     }
 
     /// True if a user of the source may lose their username: they have no row, the sync is for all users, so many may
     /// vanish, and a rename is allowed.
-    async fn may_lose_name(&self, user: &User, taken: &StagedImport) -> Result<bool, Error> {
+    async fn may_take_name(&self, user: &User, taken: &StagedImport) -> Result<bool, Error> {
         let all = matches!(self.job.selection, Selection::Filter(_)) && self.source.kind != SourceKind::Scim;
         let own = user.provenance.source_id == Some(self.source.source_id) && user.deleted.is_none();
         if !all || !own || taken.nameless > 0 {
@@ -317,13 +325,13 @@ impl SyncRun<'_> {
         if user.provenance.vanished_at.is_some() {
             return Ok(true);
         }
-        let known = *locked(&self.known.may_vanish);
+        let known = *lock(&self.known.may_vanish);
         if let Some(may_vanish) = known {
             return Ok(may_vanish);
         }
         let (users, vanishing) = self.all_vanishing(&keys).await?;
         let may_vanish = !rules::too_many_vanish(self.source, vanishing, users);
-        *locked(&self.known.may_vanish) = Some(may_vanish);
+        *lock(&self.known.may_vanish) = Some(may_vanish);
         Ok(may_vanish)
     }
 
@@ -331,7 +339,7 @@ impl SyncRun<'_> {
     async fn all_vanishing(&self, keys: &[KeyHash]) -> Result<(u64, u64), Error> {
         let (mut users, mut vanishing, mut start) = (0, 0, None);
         loop {
-            let page = self.users(start).await?;
+            let page = self.users_page(start).await?;
             for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
                 users += 1;
                 vanishing += u64::from(rules::has_vanished(self.source, user, keys));
@@ -349,9 +357,9 @@ impl SyncRun<'_> {
     }
 
     /// Gives a user a temporary name.
-    async fn parked(&self, id: UserId) -> Result<(), Error> {
+    async fn park_user(&self, id: UserId) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
-            let event_context = self.context().event_context();
+            let event_context = self.context().new_event_context();
             let user = self.table.user(self.job.workspace_id, id).await?;
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
@@ -365,13 +373,14 @@ impl SyncRun<'_> {
     }
 
     /// Renames a user without a row, whose name a row gives to another user, with everything that a rename entails.
-    async fn left(&self, id: UserId, wanted: &str) -> Result<(), Error> {
+    async fn take_name(&self, id: UserId, wanted: &str) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
             let action = self.action();
             let Some(user) = self.table.user(self.job.workspace_id, id).await? else { return Ok(()) };
-            let phones = self.phones(&user).await?;
+            let phones = self.devices_with_commands(&user).await?;
             let new_id = || action.new_command_id();
-            let Some(change) = rules::leave(self.source, &user, wanted, &phones, &new_id, &action.event)? else {
+            let Some(change) = rules::release_username(self.source, &user, wanted, &phones, &new_id, &action.event)?
+            else {
                 return Ok(());
             };
             let (_, commit) = complete_edit(&action, change, None, &user).await?;

@@ -72,7 +72,7 @@ async fn uploaded(
     source: &DataSource,
     action: &SyncAction,
 ) -> Result<Result<Vec<u8>, ImportError>, Error> {
-    let gone = || ImportError::new("upload_gone", "what was uploaded is not there any more; upload it again");
+    let gone = || ImportError::new("upload_gone", "the upload has expired; upload it again");
     let SyncAction::Sync { upload_id: Some(upload), .. } = action else {
         return Ok(Err(gone()));
     };
@@ -103,7 +103,7 @@ async fn pulled(
     source: &DataSource,
 ) -> Result<Result<Vec<u8>, ImportError>, Error> {
     let (Some(page), Some(pulling)) = (&source.page, syncing.pulling) else {
-        return Ok(Err(ImportError::new("unreachable", "there is no page to read")));
+        return Ok(Err(ImportError::new("unreachable", "the source has no page to read")));
     };
     // The allowed hosts may have changed since.
     if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {

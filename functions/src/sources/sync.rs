@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{ActionContext, RequestContext};
 use crate::deadline::Deadline;
-use crate::jobs::work::{given_up, may_go_on, moved_on, read_action, stopped};
+use crate::jobs::work::{cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
@@ -100,19 +100,19 @@ impl SyncCursor {
 }
 
 impl SyncStep {
-    fn what(&self) -> &'static str {
+    fn step_name(&self) -> &'static str {
         match self {
-            Self::TakeIn => "taking the source in",
+            Self::TakeIn => "importing the source",
             Self::Rows { .. } => "a page of its rows",
-            Self::Count { .. } => "counting who has vanished",
-            Self::Vanish { .. } => "a page of those who have vanished",
-            Self::Chosen { .. } => "those who were chosen",
+            Self::Count { .. } => "counting users who are gone from the source",
+            Self::Vanish { .. } => "users who are gone from the source",
+            Self::Chosen { .. } => "the chosen users",
             Self::Clear { .. } => "clearing up",
         }
     }
 
-    fn given_up(&self) -> JobFailure {
-        let detail = format!("{TRIES} runs were ended at the same step ({}), so the sync was given up.", self.what());
+    fn too_many_tries(&self) -> JobFailure {
+        let detail = format!("{TRIES} runs ended at the same step ({}), so the sync was stopped.", self.step_name());
         JobFailure { code: "given_up".to_owned(), detail }
     }
 
@@ -121,7 +121,7 @@ impl SyncStep {
     }
 
     fn expired() -> Self {
-        let detail = "What was staged is not there any more, since the sync took too long; begin it again.";
+        let detail = "The sync took too long, and its data has expired. Start it again.";
         Self::failed(JobFailure { code: "staged_gone".to_owned(), detail: detail.to_owned() })
     }
 }
@@ -140,7 +140,7 @@ pub(crate) async fn advance(
     rows: usize,
 ) -> Result<Job, Error> {
     let context = &context.for_job(&job);
-    let job = match begun(table, context, &job, deadline).await {
+    let job = match start_run(table, context, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run has the job, or it was stopped.
@@ -150,7 +150,7 @@ pub(crate) async fn advance(
     let id = job.job_id;
     let workspace_id = job.workspace_id;
     let known = &SyncCache::default();
-    let moved = moved_on(
+    let moved = run_steps(
         table,
         job,
         deadline,
@@ -160,20 +160,20 @@ pub(crate) async fn advance(
             if may_go_on(table, &job, context.now()).await? {
                 step(table, syncing, context, &job, deadline, known).await
             } else {
-                forget(table, context, &job).await?;
-                stopped(table, &context.at(deadline.id_source()).itself(), &job).await
+                delete_staged(table, context, &job).await?;
+                cancel_without_permission(table, &context.at(deadline.id_source()).itself(), &job).await
             }
         },
     )
     .await;
     let context = &context.at(deadline.id_source());
     match moved {
-        Ok(job) => rested(table, context, job).await,
+        Ok(job) => reset_tries(table, context, job).await,
         Err(failure @ Error::Unavailable { .. }) => {
             // A run that ended because a service was unavailable does not count as a try. If that cannot be recorded
             // either, it does.
             if let Ok(Some(job)) = table.job(workspace_id, id).await {
-                let _rested = rested(table, context, job).await;
+                let _rested = reset_tries(table, context, job).await;
             }
             Err(failure)
         }
@@ -183,7 +183,12 @@ pub(crate) async fn advance(
 
 /// Records in the job that a run starts at this step; fails the sync after too many. `None` if there is nothing to
 /// do, or no time for it.
-async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
+async fn start_run(
+    table: &Table,
+    context: &RequestContext,
+    job: &Job,
+    deadline: &Deadline,
+) -> Result<Option<Job>, Error> {
     if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
     }
@@ -196,23 +201,23 @@ async fn begun(table: &Table, context: &RequestContext, job: &Job, deadline: &De
         }
     }
     if tries < TRIES {
-        return stood(table, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
+        return commit_job(table, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
     }
-    tracing::error!(job.id = %job.job_id, step = step.what(), "a sync is given up");
+    tracing::error!(job.id = %job.job_id, step = step.step_name(), "a sync was stopped");
     match step {
         // Staged rows expire by themselves.
-        SyncStep::Clear { failure } => ended(table, context, job, source_id, failure).await.map(Some),
-        step => moved(table, context, job, &[], &SyncStep::failed(step.given_up())).await.map(Some),
+        SyncStep::Clear { failure } => commit_end(table, context, job, source_id, failure).await.map(Some),
+        step => commit_step(table, context, job, &[], &SyncStep::failed(step.too_many_tries())).await.map(Some),
     }
 }
 
 /// Resets the number of tries, since the run has stopped in order.
-async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
+async fn reset_tries(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
     let SyncCursor { step, tries } = SyncCursor::of(&job)?;
     if job.state != JobState::Running || tries == 0 {
         return Ok(job);
     }
-    match stood(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
+    match commit_job(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
         // Another run has changed the job.
         Err(Error::Conflict) => Ok(job),
         outcome => outcome,
@@ -220,7 +225,7 @@ async fn rested(table: &Table, context: &RequestContext, job: Job) -> Result<Job
 }
 
 /// Deletes the staged rows of a sync, and the upload unless it was a dry run.
-pub(crate) async fn forget(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
+pub(crate) async fn delete_staged(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
     let SyncAction::Sync { source_id, upload_id, .. } = read_action(job)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
@@ -243,12 +248,12 @@ async fn step(
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {
-        return over(table, context, job, source_id, failure).await.map(Some);
+        return finish(table, context, job, source_id, failure).await.map(Some);
     }
     let Some(source) = table.source(job.workspace_id, source_id).await? else {
         let detail = "The source was deleted.".to_owned();
         let gone = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
-        return moved(table, context, job, &[], &gone).await.map(Some);
+        return commit_step(table, context, job, &[], &gone).await.map(Some);
     };
     let ahead = DoneAhead::default();
     let at_work = SyncRun { table, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
@@ -257,66 +262,68 @@ async fn step(
             Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
             Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },
-        SyncStep::Rows { taken, at } => match at_work.rows(taken, at).await? {
+        SyncStep::Rows { taken, at } => match at_work.process_rows(taken, at).await? {
             Some(done) => done,
             None => return Ok(None),
         },
-        SyncStep::Count { taken, start, users, vanishing } => at_work.count(taken, start, users, vanishing).await?,
-        SyncStep::Vanish { taken, start } => match at_work.vanish(taken, start).await? {
+        SyncStep::Count { taken, start, users, vanishing } => {
+            at_work.count_vanishing(taken, start, users, vanishing).await?
+        }
+        SyncStep::Vanish { taken, start } => match at_work.vanish_page(taken, start).await? {
             Some(done) => done,
             None => return Ok(None),
         },
-        SyncStep::Chosen { taken } => at_work.chosen_without_row(taken).await?,
+        SyncStep::Chosen { taken } => at_work.report_chosen_without_row(taken).await?,
         SyncStep::Clear { failure } => (Vec::new(), SyncStep::Clear { failure }),
     };
     let context = context.at(deadline.id_source());
-    moved(table, &context, job, &outcomes, &next).await.map(Some)
+    commit_step(table, &context, job, &outcomes, &next).await.map(Some)
 }
 
 /// Commits the outcomes of a step and moves the job to the next one.
-async fn moved(
+async fn commit_step(
     table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
     next: &SyncStep,
 ) -> Result<Job, Error> {
-    stood(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
+    commit_job(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
 }
 
 /// Commits outcomes and the cursor.
-async fn stood(
+async fn commit_job(
     table: &Table,
     context: &RequestContext,
     job: &Job,
     outcomes: &[ItemOutcome],
     stand: &SyncCursor,
 ) -> Result<Job, Error> {
-    let event_context = context.event_context();
+    let event_context = context.new_event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
     commit(table, job, change, &event_context).await
 }
 
 /// Ends a sync. Staged rows are deleted first, so that none outlive the job.
-async fn over(
+async fn finish(
     table: &Table,
     context: &RequestContext,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
 ) -> Result<Job, Error> {
-    forget(table, context, job).await?;
-    ended(table, context, job, source_id, failure).await
+    delete_staged(table, context, job).await?;
+    commit_end(table, context, job, source_id, failure).await
 }
 
-async fn ended(
+async fn commit_end(
     table: &Table,
     context: &RequestContext,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
 ) -> Result<Job, Error> {
-    let event_context = context.event_context();
+    let event_context = context.new_event_context();
     let change = match failure {
         None => page_done(job, &[], None, &event_context),
         Some(failure) => {
@@ -370,46 +377,47 @@ impl SyncRun<'_> {
     }
 
     /// The devices that a user holds, each with its open commands.
-    async fn phones(&self, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
+    async fn devices_with_commands(&self, user: &User) -> Result<Vec<DeviceWithCommands>, Error> {
         self.table.devices_with_commands(user.workspace_id, &user.device_ids).await
     }
 
     /// Processes a page of rows. `None` if time ran out.
-    async fn rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
+    async fn process_rows(&self, taken: StagedImport, at: u32) -> Result<Option<(Vec<ItemOutcome>, SyncStep)>, Error> {
         if at >= taken.pages {
-            return Ok(Some((Vec::new(), self.after_rows(taken))));
+            return Ok(Some((Vec::new(), self.step_after_rows(taken))));
         }
         let Some(rows) = page_of(self.table, self.job, self.source, &taken, at).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
-        let chosen = self.chosen().await?;
+        let chosen = self.load_chosen_users().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
         let settings = self.action().settings().await?;
-        let done = self.done(rows.iter().map(line)).await?;
+        let done = self.finished_items(rows.iter().map(line)).await?;
         let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let found = self.found(&left, &taken).await?;
+        let found = self.find_candidates(&left, &taken).await?;
         let mut told = Vec::new();
         for (row, found) in left.into_iter().zip(found) {
             if self.deadline.is_over() {
                 return Ok(None);
             }
-            if let Some(outcome) = self.done_ahead(row) {
+            if let Some(outcome) = self.outcome_of_row_ahead(row) {
                 outcomes.push(outcome);
                 continue;
             }
-            let Some(decided) = self.row(row, found, &taken, chosen.as_ref(), &settings).await? else {
+            let Some(decided) = self.process_row(row, found, &taken, chosen.as_ref(), &settings).await? else {
                 return Ok(None);
             };
             self.note(decided, &mut outcomes, &mut told);
         }
-        self.keep_outcomes(&told).await?;
-        let next = if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.after_rows(taken) };
+        self.store_outcomes(&told).await?;
+        let next =
+            if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.step_after_rows(taken) };
         Ok(Some((outcomes, next)))
     }
 
-    fn after_rows(&self, taken: StagedImport) -> SyncStep {
+    fn step_after_rows(&self, taken: StagedImport) -> SyncStep {
         match self.job.selection {
             domain::models::job::Selection::Ids(_) => SyncStep::Chosen { taken },
             domain::models::job::Selection::Filter(_) => SyncStep::Count { taken, start: None, users: 0, vanishing: 0 },
@@ -430,7 +438,7 @@ impl SyncRun<'_> {
 
     /// Processes one row, retried from the reads on a conflict. Rows that are only reported are written at the end of
     /// the page. `None` if time ran out.
-    fn row<'f>(
+    fn process_row<'f>(
         &'f self,
         row: &'f Row,
         found: CandidatesByRow,
@@ -438,10 +446,10 @@ impl SyncRun<'_> {
         chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
-        Box::pin(self.row_done(row, found, taken, chosen, settings))
+        Box::pin(self.process_row_with_retries(row, found, taken, chosen, settings))
     }
 
-    async fn row_done(
+    async fn process_row_with_retries(
         &self,
         row: &Row,
         found: CandidatesByRow,
@@ -456,10 +464,10 @@ impl SyncRun<'_> {
                 let found = match first {
                     Some(found) => Some(found),
                     // Conflict with another change: read again.
-                    None => self.again(row, taken).await?,
+                    None => self.reload_row(row, taken).await?,
                 };
                 let Some(found) = found else { return Ok(None) };
-                self.tried_once_clear(row, found, taken, chosen, settings).await.map(Some)
+                self.decide_when_name_is_free(row, found, taken, chosen, settings).await.map(Some)
             }
         });
         // Another run has moved the job on.
@@ -467,7 +475,7 @@ impl SyncRun<'_> {
     }
 
     /// Processes a row after freeing its username, if possible.
-    fn tried_once_clear<'f>(
+    fn decide_when_name_is_free<'f>(
         &'f self,
         row: &'f Row,
         found: CandidatesByRow,
@@ -476,34 +484,34 @@ impl SyncRun<'_> {
         settings: &'f Settings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(async move {
-            let way = self.way_of(row, &found.0, taken, chosen, settings).await?;
-            match way.found(found, || self.again(row, taken)).await? {
-                Some(found) => self.tried_boxed(row, found, chosen, settings).await.map(Some),
+            let way = self.free_username(row, &found.0, taken, chosen, settings).await?;
+            match way.found(found, || self.reload_row(row, taken)).await? {
+                Some(found) => self.decide_boxed(row, found, chosen, settings).await.map(Some),
                 None => Ok(None),
             }
         })
     }
 
-    fn tried_boxed<'f>(
+    fn decide_boxed<'f>(
         &'f self,
         row: &'f Row,
         found: CandidatesByRow,
         chosen: Option<&'f ChosenUsers>,
         settings: &'f Settings,
     ) -> BoxedOutcome<'f, RowDecision> {
-        Box::pin(async move { self.tried(row, &found, chosen, settings).await })
+        Box::pin(async move { self.decide_and_commit(row, &found, chosen, settings).await })
     }
 
     /// Reads the candidates of a row again; `None` if the job was moved on or stopped meanwhile.
-    async fn again(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
+    async fn reload_row(&self, row: &Row, taken: &StagedImport) -> Result<Option<CandidatesByRow>, Error> {
         let (now, item) = self.table.job_and_item(self.job.workspace_id, self.job.job_id, &line(row)).await?;
         if item.is_some() || now.is_none_or(|now| now.version != self.job.version) {
             return Ok(None);
         }
-        Ok(self.found(&[row], taken).await?.pop())
+        Ok(self.find_candidates(&[row], taken).await?.pop())
     }
 
-    async fn tried(
+    async fn decide_and_commit(
         &self,
         row: &Row,
         found: &CandidatesByRow,
@@ -511,16 +519,16 @@ impl SyncRun<'_> {
         settings: &Settings,
     ) -> Result<RowDecision, Error> {
         let id = line(row);
-        let decided = match self.decided(row, found, chosen, settings).await {
-            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused(&id, row, &error))),
-            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.given_up(&id, &failure))),
+        let decided = match self.decide_row(row, found, chosen, settings).await {
+            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused_item(&id, row, &error))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&id, &failure))),
             outcome => outcome?,
         };
-        Box::pin(self.carried_out(&id, decided)).await
+        Box::pin(self.commit_decision(&id, decided)).await
     }
 
     /// Commits a decided change together with its outcome row. In a dry run it is only reported.
-    async fn carried_out(&self, id: &str, decided: RowDecision) -> Result<RowDecision, Error> {
+    async fn commit_decision(&self, id: &str, decided: RowDecision) -> Result<RowDecision, Error> {
         let RowDecision::Changed(commit, item) = decided else {
             return Ok(decided);
         };
@@ -530,15 +538,15 @@ impl SyncRun<'_> {
             return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
         }
         match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
-            Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.given_up(id, &failure)))),
+            Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.failed_item(id, &failure)))),
             outcome => outcome.map(|_| {
-                RowDecision::Changed(Box::new(Commit::without_event(self.context().event_context().event_id)), item)
+                RowDecision::Changed(Box::new(Commit::without_event(self.context().new_event_context().event_id)), item)
             }),
         }
     }
 
     /// Decides what a row changes.
-    async fn decided(
+    async fn decide_row(
         &self,
         row: &Row,
         found: &CandidatesByRow,
@@ -546,11 +554,11 @@ impl SyncRun<'_> {
         settings: &Settings,
     ) -> Result<RowDecision, Error> {
         if !row.faults.is_empty() {
-            return Ok(RowDecision::Told(Box::new(self.faulty(&line(row), row.faults.clone()))));
+            return Ok(RowDecision::Told(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
         }
         let action = self.action();
         let (found, claims) = found;
-        let user = match rules::meant(self.source, row, found)? {
+        let user = match rules::match_user(self.source, row, found)? {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
             MatchedUser::New => {
                 require_level(row, settings)?;
@@ -575,8 +583,11 @@ impl SyncRun<'_> {
         if row.value("service_level") != user.service_level.as_deref() {
             require_level(row, settings)?;
         }
-        let phones: Vec<DeviceWithCommands> =
-            if rules::concerns_phones(self.source, &user, row) { self.phones(&user).await? } else { Vec::new() };
+        let phones: Vec<DeviceWithCommands> = if rules::concerns_phones(self.source, &user, row) {
+            self.devices_with_commands(&user).await?
+        } else {
+            Vec::new()
+        };
         let is_renamed = rules::is_renamed(self.source, &user, row);
         lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
         let new_id = || action.new_command_id();
@@ -597,7 +608,7 @@ impl SyncRun<'_> {
     }
 
     /// Users that rows may match, in the order of the rows, and the claims of their usernames.
-    async fn found(&self, rows: &[&Row], taken: &StagedImport) -> Result<Vec<CandidatesByRow>, Error> {
+    async fn find_candidates(&self, rows: &[&Row], taken: &StagedImport) -> Result<Vec<CandidatesByRow>, Error> {
         let names: Vec<(String, Option<String>)> = rows
             .iter()
             .filter(|row| row.faults.is_empty())
@@ -612,7 +623,7 @@ impl SyncRun<'_> {
         let others: Vec<SourceId> = others.into_iter().collect();
         let there = self.table.sources(self.job.workspace_id, &others).await?;
         // Few users were renamed by hand and have their current username in a row.
-        let keys = match claimed.iter().any(|claimed| self.known_otherwise(claimed).is_some()) {
+        let keys = match claimed.iter().any(|claimed| self.name_in_source(claimed).is_some()) {
             true => keys_of(self.table, self.job, self.source, taken).await?.unwrap_or_default(),
             false => Vec::new(),
         };
@@ -622,7 +633,7 @@ impl SyncRun<'_> {
             let claimed =
                 if row.faults.is_empty() { claimed.next().unwrap_or_default() } else { ClaimedBySource::default() };
             let other_source = other(&claimed).filter(|id| there.iter().any(|source| source.source_id == *id));
-            let has_other_row = self.known_otherwise(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
+            let has_other_row = self.name_in_source(&claimed).is_some_and(|name| rules::has_row_of(name, &keys));
             let ClaimedBySource { by_username, by_source_username, by_external_id, username } = claimed;
             let users =
                 MatchCandidates { by_username, by_source_username, by_external_id, other_source, has_other_row };
@@ -632,29 +643,29 @@ impl SyncRun<'_> {
     }
 
     /// The name by which this source knows the user who has the username, if it differs.
-    fn known_otherwise<'c>(&self, claimed: &'c ClaimedBySource) -> Option<&'c str> {
+    fn name_in_source<'c>(&self, claimed: &'c ClaimedBySource) -> Option<&'c str> {
         let known = &claimed.by_username.as_ref()?.provenance;
         known.source_username.as_deref().filter(|_| known.source_id == Some(self.source.source_id))
     }
 
     /// Recorded outcomes of the rows or users that are already processed.
-    async fn done(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Error> {
+    async fn finished_items(&self, ids: impl Iterator<Item = String>) -> Result<BTreeMap<String, ItemOutcome>, Error> {
         let ids: Vec<String> = ids.collect();
         let items = self.table.job_items(self.job.workspace_id, self.job.job_id, &ids).await?;
         Ok(items.into_iter().map(|item| (item.id, item.outcome)).collect())
     }
 
     /// Writes outcome rows of what is only reported. Repeating this writes the same rows.
-    async fn keep_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
+    async fn store_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::without_event(self.context().event_context().event_id).require_unchanged(self.job);
+            let commit = Commit::without_event(self.context().new_event_context().event_id).require_unchanged(self.job);
             self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
     }
 
     /// The selected users; `None` if the sync is for all.
-    async fn chosen(&self) -> Result<Option<ChosenUsers>, Error> {
+    async fn load_chosen_users(&self) -> Result<Option<ChosenUsers>, Error> {
         let domain::models::job::Selection::Ids(ids) = &self.job.selection else {
             return Ok(None);
         };
@@ -662,13 +673,13 @@ impl SyncRun<'_> {
         let users = self.table.users(self.job.workspace_id, &ids).await?;
         // The rows may have been staged by an earlier release.
         let former = users.iter().filter_map(|user| former_key_hash(&user.username));
-        let names = users.iter().flat_map(|user| names_of(user, self.source)).chain(former).collect();
+        let names = users.iter().flat_map(|user| key_hashes_of(user, self.source)).chain(former).collect();
         Ok(Some(ChosenUsers { ids, users, names, key: self.source.key }))
     }
 
     /// Reports the selected users who do not exist or have no row.
-    async fn chosen_without_row(&self, taken: StagedImport) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
-        let Some(chosen) = self.chosen().await? else {
+    async fn report_chosen_without_row(&self, taken: StagedImport) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
+        let Some(chosen) = self.load_chosen_users().await? else {
             return Ok((Vec::new(), SyncStep::Clear { failure: None }));
         };
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
@@ -677,7 +688,7 @@ impl SyncRun<'_> {
         let mut told = Vec::new();
         for id in &chosen.ids {
             let user = chosen.users.iter().find(|user| user.user_id == *id && user.deleted.is_none());
-            let has_row = |user: &User| names_of(user, self.source).any(|name| keys.binary_search(&name).is_ok());
+            let has_row = |user: &User| key_hashes_of(user, self.source).any(|name| keys.binary_search(&name).is_ok());
             let error = match user {
                 None => DomainError::NotFound("user"),
                 Some(user) if !has_row(user) => DomainError::NotFound("row"),
@@ -685,13 +696,13 @@ impl SyncRun<'_> {
             };
             told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
         }
-        self.keep_outcomes(&told).await?;
+        self.store_outcomes(&told).await?;
         Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
     /// Counts the users who would vanish, as far as time allows. If there are too many, the source is probably wrong:
     /// the sync fails and no user is changed.
-    async fn count(
+    async fn count_vanishing(
         &self,
         taken: StagedImport,
         start: Option<String>,
@@ -699,14 +710,16 @@ impl SyncRun<'_> {
         mut vanishing: u64,
     ) -> Result<(Vec<ItemOutcome>, SyncStep), Error> {
         if taken.nameless > 0 {
-            let detail =
-                format!("{} rows do not tell whose they are, so nobody is said to have vanished.", taken.nameless);
+            let detail = format!(
+                "{} rows could not be matched to a user, so nobody was treated as gone from the source.",
+                taken.nameless
+            );
             let item = JobItem {
                 code: Some("keys_unreadable".to_owned()),
                 detail: Some(detail),
                 ..self.item("vanished", ItemOutcome::Failed)
             };
-            self.keep_outcomes(std::slice::from_ref(&item)).await?;
+            self.store_outcomes(std::slice::from_ref(&item)).await?;
             return Ok((vec![item.outcome], SyncStep::Clear { failure: None }));
         }
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
@@ -714,7 +727,7 @@ impl SyncRun<'_> {
         };
         let mut start = start.as_deref().and_then(Position::from_text);
         loop {
-            let page = self.users(start).await?;
+            let page = self.users_page(start).await?;
             for user in page.items.iter().filter(|user| user.provenance.vanished_at.is_none()) {
                 users += 1;
                 vanishing += u64::from(rules::has_vanished(self.source, user, &keys));
@@ -732,7 +745,9 @@ impl SyncRun<'_> {
         }
         if rules::too_many_vanish(self.source, vanishing, users) {
             let limit = self.source.vanish_limit_percent;
-            let detail = format!("{vanishing} of {users} users would vanish, more than {limit} %; none was touched.");
+            let detail = format!(
+                "{vanishing} of {users} users are no longer in the source, more than {limit} %. None of them was changed."
+            );
             let failure = JobFailure { code: "too_many_vanish".to_owned(), detail };
             return Ok((Vec::new(), SyncStep::failed(failure)));
         }
@@ -742,12 +757,12 @@ impl SyncRun<'_> {
         Ok((Vec::new(), SyncStep::Vanish { taken, start: None }))
     }
 
-    async fn users(&self, start: Option<Position>) -> Result<aws::Page<User>, Error> {
+    async fn users_page(&self, start: Option<Position>) -> Result<aws::Page<User>, Error> {
         self.table.users_of_source(self.job.workspace_id, self.source.source_id, USERS, start).await
     }
 
     /// Applies the policy to a page of users without a row. `None` if time ran out.
-    async fn vanish(
+    async fn vanish_page(
         &self,
         taken: StagedImport,
         start: Option<String>,
@@ -755,11 +770,11 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok(Some((Vec::new(), SyncStep::expired())));
         };
-        let page = self.users(start.as_deref().and_then(Position::from_text)).await?;
+        let page = self.users_page(start.as_deref().and_then(Position::from_text)).await?;
         // Users already processed by this job are marked as vanished, so they are found by their outcome rows.
         let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
         let gone: Vec<&User> = page.items.iter().filter(gone).collect();
-        let done = self.done(gone.iter().map(|user| user.user_id.to_string())).await?;
+        let done = self.finished_items(gone.iter().map(|user| user.user_id.to_string())).await?;
         let left = gone.into_iter().filter(|user| !done.contains_key(&user.user_id.to_string()));
         let left: Vec<&User> = left.filter(|user| rules::has_vanished(self.source, user, &keys)).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
@@ -769,10 +784,10 @@ impl SyncRun<'_> {
                 return Ok(None);
             }
             let id = user.user_id;
-            let decided = retry_on_conflict(self.table, || self.vanished(id, &keys)).await?;
+            let decided = retry_on_conflict(self.table, || self.vanish_user(id, &keys)).await?;
             self.note(decided, &mut outcomes, &mut told);
         }
-        self.keep_outcomes(&told).await?;
+        self.store_outcomes(&told).await?;
         let next = match page.next.map(|at| at.to_text()) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },
@@ -781,13 +796,13 @@ impl SyncRun<'_> {
     }
 
     /// Applies the policy to one user.
-    async fn vanished(&self, id: UserId, keys: &[KeyHash]) -> Result<RowDecision, Error> {
+    async fn vanish_user(&self, id: UserId, keys: &[KeyHash]) -> Result<RowDecision, Error> {
         let (job, user) = (self.job, self.table.user(self.job.workspace_id, id).await?);
         let Some(user) = user.filter(|user| rules::has_vanished(self.source, user, keys)) else {
             return Ok(RowDecision::NotChosen);
         };
         let text = id.to_string();
-        let decided = match self.gone(&user).await {
+        let decided = match self.commit_of_vanished(&user).await {
             Ok(Some(commit)) => {
                 let item = JobItem {
                     user_id: Some(id),
@@ -801,19 +816,19 @@ impl SyncRun<'_> {
                 let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&error), self.context().now());
                 RowDecision::Told(Box::new(JobItem { user_id: Some(id), ..item }))
             }
-            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.given_up(&text, &failure))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&text, &failure))),
             Err(failure) => return Err(failure),
         };
-        Box::pin(self.carried_out(&text, decided)).await
+        Box::pin(self.commit_decision(&text, decided)).await
     }
 
     /// The commit that applies the policy to a vanished user.
-    async fn gone(&self, user: &User) -> Result<Option<Commit>, Error> {
+    async fn commit_of_vanished(&self, user: &User) -> Result<Option<Commit>, Error> {
         let action = self.action();
         let change = match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
-                let phones = if suspends { self.phones(user).await? } else { Vec::new() };
+                let phones = if suspends { self.devices_with_commands(user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
                 rules::vanish(self.source, user, &devices, &action.event)?
             }
@@ -830,21 +845,21 @@ impl SyncRun<'_> {
     }
 
     /// Report of a row that a rule refused.
-    fn refused(&self, id: &str, row: &Row, error: &DomainError) -> JobItem {
+    fn refused_item(&self, id: &str, row: &Row, error: &DomainError) -> JobItem {
         if let DomainError::Invalid(faults) = error {
             let fault = |fault: &domain::input::FieldError| RowFault {
                 field: fault.field.clone(),
                 code: fault.code.to_owned(),
                 detail: fault.detail.clone(),
             };
-            return self.faulty(id, faults.iter().map(fault).collect());
+            return self.invalid_item(id, faults.iter().map(fault).collect());
         }
         let _told = row;
         JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 
     /// Report of a row with field errors.
-    fn faulty(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
+    fn invalid_item(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
         let told: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
         JobItem {
             code: Some("invalid_input".to_owned()),
@@ -854,8 +869,8 @@ impl SyncRun<'_> {
         }
     }
 
-    fn given_up(&self, id: &str, failure: &Error) -> JobItem {
-        given_up(self.job, id, &self.context(), failure)
+    fn failed_item(&self, id: &str, failure: &Error) -> JobItem {
+        failed_item(self.job, id, &self.context(), failure)
     }
 }
 
@@ -869,7 +884,7 @@ fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
 }
 
 /// Key hashes of the names that a row may use for a user in a source.
-fn names_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
+fn key_hashes_of(user: &User, source: &DataSource) -> impl Iterator<Item = KeyHash> {
     let request = user.provenance.source_id == Some(source.source_id);
     let known = user.provenance.source_username.as_deref().filter(|_| request);
     let external = user.provenance.external_id.as_deref().filter(|_| request);

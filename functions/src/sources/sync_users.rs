@@ -30,8 +30,8 @@ pub fn doc() -> OperationDoc {
              reported. Renaming users who have devices wipes these, so it needs `users:wipe`.",
         )
         .body(|mut fields| drop(read(&mut fields)))
-        .once()
-        .guarded()
+        .idempotent()
+        .if_match()
         .answers::<views::Job>(202, "The job so far.")
         .refuses([DomainError::SourcePushed, DomainError::NothingUploaded, DomainError::SyncRunning])
 }
@@ -55,7 +55,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         may_wipe: request.caller.may_wipe(),
     };
     let once = IdempotencyKey::of(&request)?;
-    let job = once.retry_on_conflict(table, &request, || begun(table, &request, &once, &wanted)).await?;
+    let job = once.run_once(table, &request, || begun(table, &request, &once, &wanted)).await?;
     let job = go_on(state, &request, Some(pulling), job).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
@@ -84,15 +84,15 @@ async fn begun(
     once: &IdempotencyKey,
     wanted: &SyncRequest,
 ) -> Result<Job, Error> {
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };
     let source = super::load_source(table, request).await?;
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).edit(&source, &after);
-    table.commit(once.remember(commit, request, &wanted.job_id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &wanted.job_id.to_string(), expired_row_present)).await?;
     change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
 }

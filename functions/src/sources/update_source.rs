@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
              `users:wipe`.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
-        .versioned()
+        .with_etag()
         .shows::<views::Source>("The source.")
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
 }
@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let mut fields = request.http.body()?;
         let edit = Settings::read_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
-        let Some((after, event, token)) = source.update(edit, &request.event_context())? else {
+        let Some((after, event, token)) = source.update(edit, &request.new_event_context())? else {
             return Ok(Reply::ok_versioned(&views::Source::from(&source), source.version));
         };
         if source.widens_erasure(&after, &token) {

@@ -32,7 +32,7 @@ pub fn doc() -> OperationDoc {
             let _part = read_query(&mut fields);
         })
         .field("number", "Number of the part, from 1.")
-        .guarded()
+        .if_match()
         .answers::<views::UploadProgress>(202, "Progress of the upload.")
         .refuses([DomainError::SourceNotUploaded, DomainError::SyncRunning])
 }
@@ -81,7 +81,7 @@ fn read(request: &AuthorizedRequest) -> Result<(Part, bool), DomainError> {
         fields.add_error("number", "out_of_range", format!("must be from 1 to {PART_LIMIT}"));
     }
     if !request.http.has_body() {
-        fields.add_error("", "missing", "the body must hold the part");
+        fields.add_error("", "missing", "the body must contain the part");
     }
     fields.finish().map_err(DomainError::Invalid)?;
     let part = upload.zip(number).map(|(upload_id, number)| Part { upload_id, number, is_last });
@@ -104,7 +104,7 @@ async fn attempt(
     if used {
         return Ok((after, None, None));
     }
-    let event_context = request.event_context();
+    let event_context = request.new_event_context();
     let mut change = ChangeSet::default();
     if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(request.now())) {
         let wanted = SyncRequest {

@@ -25,8 +25,8 @@ use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::run_due::shards;
-use crate::triggers::{Run, Tally, again, queued};
-use crate::webhooks::calling::{CallOptions, call, record};
+use crate::triggers::{Run, Tally, batch_item_failures, event_of_record};
+use crate::webhooks::calling::{CallReason, call, record};
 
 /// Time left when the last attempt starts, before Lambda ends the run: the longest attempt, and recording it.
 const NEEDED: Duration = Duration::seconds(22);
@@ -39,7 +39,7 @@ const FAILURES: usize = 10;
 /// Rows per read.
 const PAGE: usize = 100;
 /// Deliveries handled together.
-const LOAD: usize = 500;
+const BATCH: usize = 500;
 
 /// Builds the client for webhooks on first use.
 type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a;
@@ -54,12 +54,12 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let outside = &|| state.webhooks();
     let work =
-        Delivering { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
-    if run.event.get("Records").is_some() { Ok(work.what_happened().await) } else { work.what_is_due().await }
+        DeliveryRun { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
+    if run.event.get("Records").is_some() { Ok(work.deliver_new_events().await) } else { work.retry_due().await }
 }
 
 /// One run, with what it needs.
-struct Delivering<'a, 'w> {
+struct DeliveryRun<'a, 'w> {
     table: &'a Table,
     outside: &'a WebhookClient<'w>,
     run: &'a Run,
@@ -69,20 +69,20 @@ struct Delivering<'a, 'w> {
 }
 
 /// An event to deliver to a webhook, with the identifier of its queue message.
-struct DeliveryJob {
+struct PendingDelivery {
     webhook: Webhook,
     event: Event,
     message: String,
 }
 
-impl Delivering<'_, '_> {
-    async fn what_happened(&self) -> Value {
+impl DeliveryRun<'_, '_> {
+    async fn deliver_new_events(&self) -> Value {
         let mut failed = BTreeSet::new();
         let mut known = BTreeMap::new();
-        let mut wanted: BTreeMap<WebhookId, Vec<DeliveryJob>> = BTreeMap::new();
+        let mut wanted: BTreeMap<WebhookId, Vec<PendingDelivery>> = BTreeMap::new();
         for record in self.run.records() {
             let message = record["messageId"].as_str().unwrap_or_default().to_owned();
-            match self.find_jobs(record, &message, &mut known).await {
+            match self.find_pending(record, &message, &mut known).await {
                 Ok(found) => found.into_iter().for_each(|one| {
                     wanted.entry(one.webhook.webhook_id).or_default().push(one);
                 }),
@@ -92,18 +92,19 @@ impl Delivering<'_, '_> {
                 }
             }
         }
-        let deliver = |one: DeliveryJob| async move {
-            let outcome = self.first(&one).await;
+        let deliver = |one: PendingDelivery| async move {
+            let outcome = self.begin_delivery(&one).await;
             outcome.map(|_| ()).map_err(|failure| (one.message, failure))
         };
-        let each = |all: Vec<DeliveryJob>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
+        let each =
+            |all: Vec<PendingDelivery>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
         let outcomes: Vec<Vec<_>> =
             stream::iter(wanted.into_values()).map(each).buffer_unordered(WEBHOOKS).collect().await;
         for (message, failure) in outcomes.into_iter().flatten().filter_map(Result::err) {
             self.log(&message, &failure);
             failed.insert(message);
         }
-        again(failed)
+        batch_item_failures(failed)
     }
 
     fn log(&self, message: &str, failure: &Error) {
@@ -112,13 +113,13 @@ impl Delivering<'_, '_> {
     }
 
     /// The deliveries that a message's event needs: one for each webhook that receives it.
-    async fn find_jobs(
+    async fn find_pending(
         &self,
         record: &Value,
         message: &str,
         known: &mut BTreeMap<WorkspaceId, Vec<Webhook>>,
-    ) -> Result<Vec<DeliveryJob>, Error> {
-        let event = queued(record)?;
+    ) -> Result<Vec<PendingDelivery>, Error> {
+        let event = event_of_record(record)?;
         let workspace = event.workspace_id;
         let webhooks = match known.get(&workspace) {
             Some(webhooks) => webhooks,
@@ -130,7 +131,7 @@ impl Delivering<'_, '_> {
         };
         let now = self.deadline.id_source().now;
         let wants = webhooks.iter().filter(|webhook| webhook.receives(&event, now));
-        let wanted = |webhook: &Webhook| DeliveryJob {
+        let wanted = |webhook: &Webhook| PendingDelivery {
             webhook: webhook.clone(),
             event: event.clone(),
             message: message.to_owned(),
@@ -139,9 +140,9 @@ impl Delivering<'_, '_> {
     }
 
     /// Starts a delivery unless one exists, or leaves it to the schedule.
-    async fn first(&self, wanted: &DeliveryJob) -> Result<bool, Error> {
-        let DeliveryJob { webhook, event, .. } = wanted;
-        self.in_time()?;
+    async fn begin_delivery(&self, wanted: &PendingDelivery) -> Result<bool, Error> {
+        let PendingDelivery { webhook, event, .. } = wanted;
+        self.require_time_left()?;
         let begun = retry_on_conflict(self.table, || async {
             let id_source = self.deadline.id_source();
             let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
@@ -156,7 +157,7 @@ impl Delivering<'_, '_> {
                 }
                 // The run that started it ended before settling it.
                 Some(found) if found.is_due(id_source.now) && !webhook.is_schedule_only(id_source.now) => {
-                    self.taken_up(&found).await.map(Some)
+                    self.start_attempt(&found).await.map(Some)
                 }
                 Some(_) => Ok(None),
             }
@@ -169,7 +170,7 @@ impl Delivering<'_, '_> {
     }
 
     /// Leases a delivery for its next attempt.
-    async fn taken_up(&self, delivery: &Delivery) -> Result<Delivery, Error> {
+    async fn start_attempt(&self, delivery: &Delivery) -> Result<Delivery, Error> {
         let id_source = self.deadline.id_source();
         let taken = delivery.with_attempt_started(id_source.new_id(), id_source.now);
         let committed = self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
@@ -180,7 +181,7 @@ impl Delivering<'_, '_> {
     async fn deliver(&self, mut webhook: Webhook, event: &Event, mut begun: Delivery) -> Result<bool, Error> {
         loop {
             let Some(secrets) = self.table.webhook_secrets(webhook.webhook_id).await? else {
-                return self.drop(&begun).await.map(|()| false);
+                return self.delete_delivery(&begun).await.map(|()| false);
             };
             let attempt = call((self.outside)()?, &webhook, &secrets, event, &self.run.clock).await;
             let Some(lease) = begun.lease else {
@@ -188,7 +189,7 @@ impl Delivering<'_, '_> {
             };
             let context = RequestContext::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
             let recorded =
-                record(self.table, &context, &webhook, begun.event_id, &attempt, CallOptions::Leased(lease)).await?;
+                record(self.table, &context, &webhook, begun.event_id, &attempt, CallReason::Automatic(lease)).await?;
             let Some(after) = recorded.filter(Delivery::retries_immediately) else {
                 return Ok(attempt.succeeded());
             };
@@ -200,7 +201,7 @@ impl Delivering<'_, '_> {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
             }
-            begun = match self.taken_up(&after).await {
+            begun = match self.start_attempt(&after).await {
                 // The schedule took it up first.
                 Err(Error::Conflict) => return Ok(false),
                 taken => taken?,
@@ -209,7 +210,7 @@ impl Delivering<'_, '_> {
     }
 
     /// Deletes a delivery whose webhook was deleted.
-    async fn drop(&self, delivery: &Delivery) -> Result<(), Error> {
+    async fn delete_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
         let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
         match self.table.commit(commit).await {
             Err(Error::Conflict) => Ok(()),
@@ -217,16 +218,16 @@ impl Delivering<'_, '_> {
         }
     }
 
-    fn in_time(&self) -> Result<(), Error> {
-        if self.deadline.has(NEEDED) { Ok(()) } else { Err(Error::unavailable("this run", "its time is over")) }
+    fn require_time_left(&self) -> Result<(), Error> {
+        if self.deadline.has(NEEDED) { Ok(()) } else { Err(Error::unavailable("this run", "the run is out of time")) }
     }
 
     /// Goes through the shards in batches until nothing is due or time is up. What was not started stays due. A webhook
     /// that fails too often is skipped for the rest of the run, so that its backlog does not delay other webhooks.
-    async fn what_is_due(&self) -> Result<Value, Error> {
+    async fn retry_due(&self) -> Result<Value, Error> {
         let mut tally = Tally::default();
-        let mut load = Vec::new();
-        let mut tired = BTreeSet::new();
+        let mut batch = Vec::new();
+        let mut failing_webhooks = BTreeSet::new();
         for shard in shards(self.run.id_source.now) {
             let mut start = None;
             while self.deadline.has(NEEDED) {
@@ -235,8 +236,8 @@ impl Delivering<'_, '_> {
                     match row {
                         // The index may lag behind the row, so the row decides.
                         Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.id_source.now) => {}
-                        Ok(Some(DueRow::Delivery(delivery))) if tired.contains(&delivery.webhook_id) => {}
-                        Ok(Some(DueRow::Delivery(delivery))) => load.push(*delivery),
+                        Ok(Some(DueRow::Delivery(delivery))) if failing_webhooks.contains(&delivery.webhook_id) => {}
+                        Ok(Some(DueRow::Delivery(delivery))) => batch.push(*delivery),
                         Ok(Some(DueRow::Webhook(webhook))) => {
                             tally.note(self.run, &webhook.webhook_id, self.forget_earlier(&webhook).await);
                         }
@@ -245,24 +246,24 @@ impl Delivering<'_, '_> {
                     }
                 }
                 start = page.next;
-                if load.len() >= LOAD {
-                    self.retry_all(std::mem::take(&mut load), &mut tired, &mut tally).await;
+                if batch.len() >= BATCH {
+                    self.retry_all(std::mem::take(&mut batch), &mut failing_webhooks, &mut tally).await;
                 }
                 if start.is_none() {
                     break;
                 }
             }
         }
-        self.retry_all(load, &mut tired, &mut tally).await;
+        self.retry_all(batch, &mut failing_webhooks, &mut tally).await;
         let late_seconds = self.late.load(Ordering::Relaxed);
-        tracing::info!(operation = self.run.operation, late_seconds, "what was due was tried");
+        tracing::info!(operation = self.run.operation, late_seconds, "due deliveries were tried");
         Ok(json!({"done": tally.done, "failed": tally.failed, "late_seconds": late_seconds}))
     }
 
-    /// Retries deliveries, grouped by webhook, and adds webhooks that failed too often to `tired`.
-    async fn retry_all(&self, load: Vec<Delivery>, tired: &mut BTreeSet<WebhookId>, tally: &mut Tally) {
+    /// Retries deliveries, grouped by webhook, and adds webhooks that failed too often to `failing_webhooks`.
+    async fn retry_all(&self, batch: Vec<Delivery>, failing_webhooks: &mut BTreeSet<WebhookId>, tally: &mut Tally) {
         let mut of: BTreeMap<(WorkspaceId, WebhookId), Vec<Delivery>> = BTreeMap::new();
-        for delivery in load {
+        for delivery in batch {
             of.entry((delivery.workspace_id, delivery.webhook_id)).or_default().push(delivery);
         }
         let each = |((workspace, id), all): ((WorkspaceId, WebhookId), Vec<Delivery>)| async move {
@@ -271,7 +272,7 @@ impl Delivering<'_, '_> {
         let outcomes: Vec<_> = stream::iter(of).map(each).buffer_unordered(WEBHOOKS).collect().await;
         for (webhook, (outcomes, failures)) in outcomes {
             if failures >= FAILURES {
-                tired.insert(webhook);
+                failing_webhooks.insert(webhook);
             }
             for (id, outcome) in outcomes {
                 tally.note(self.run, &id, outcome);
@@ -323,7 +324,7 @@ impl Delivering<'_, '_> {
     /// event is gone. False if the receiver did not accept the event.
     async fn retry(&self, webhook: Option<Webhook>, event: Option<Event>, delivery: &Delivery) -> Result<bool, Error> {
         let Some(webhook) = webhook else {
-            return self.drop(delivery).await.map(|()| true);
+            return self.delete_delivery(delivery).await.map(|()| true);
         };
         let Some(event) = event.filter(|_| webhook.disabled.is_none()) else {
             let commit = Commit::without_event(self.deadline.id_source().event_id());
@@ -335,7 +336,7 @@ impl Delivering<'_, '_> {
         if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
             self.late.fetch_max((self.deadline.id_source().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
         }
-        match self.taken_up(delivery).await {
+        match self.start_attempt(delivery).await {
             // Another run leased it.
             Err(Error::Conflict) => Ok(true),
             Err(failure) => Err(failure),

@@ -10,7 +10,7 @@ use domain::rules::push::{endpoint_impossible, endpoint_made};
 use domain::{DeviceId, WorkspaceId};
 use lambda::logging::Chain;
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::triggers::Run;
 
 /// Creates or re-enables the endpoint of a device's push token, and records the result on the device. A new token gets
@@ -32,7 +32,7 @@ pub(crate) async fn settle(
     if token.mend_at.is_none() {
         return Ok(());
     }
-    let event_context = run.event_context(workspace);
+    let event_context = run.new_event_context(workspace);
     let change = match found(pusher, &device, &token).await? {
         EndpointLookup::Endpoint(endpoint) => {
             if let Some(old) = device.push_endpoint.as_deref().filter(|old| *old != endpoint) {
@@ -44,7 +44,7 @@ pub(crate) async fn settle(
     };
     let settled = PushToken { mend_at: None, ..token.clone() };
     let change = ChangeSet { push_token: Some(RowChange::from(token, settled)), ..change.unwrap_or_default() };
-    commit(table, Some(&change), &event_context).await.map(drop)
+    commit_change(table, Some(&change), &event_context).await.map(drop)
 }
 
 enum EndpointLookup {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::triggers::{Run, endpoint, published};
+use crate::triggers::{Run, endpoint, parse_event};
 
 /// Duration of the lease: shorter than the minute that Lambda waits before it retries an asynchronous event.
 const HOLD: Duration = Duration::seconds(50);
@@ -34,7 +34,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
     for record in run.records() {
-        let event = published(record["Sns"]["Message"].as_str().unwrap_or_default())?;
+        let event = parse_event(record["Sns"]["Message"].as_str().unwrap_or_default())?;
         if let Some(task) = task(&event) {
             perform(table, pusher, &run, &event, &task).await?;
         }
@@ -77,7 +77,9 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
                 LeaseOutcome::Acquired(lease) => lease,
                 LeaseOutcome::Done => return Ok(()),
                 // If the other run fails, the retry of this one wakes the device.
-                LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this event")),
+                LeaseOutcome::Busy => {
+                    return Err(Error::unavailable("the lease", "another run is processing this event"));
+                }
             };
             for device in devices_of(table, event).await? {
                 wake(table, pusher, workspace, device, event).await?;

@@ -7,7 +7,7 @@ use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::state::AppState;
-use crate::triggers::{Run, again};
+use crate::triggers::{Run, batch_item_failures};
 
 /// Returns the first record to retry; the stream then repeats it and all later ones, so nothing is lost and the order
 /// is kept. An unreadable row never blocks the stream: it is skipped and logged, which raises an alarm. Once a release
@@ -46,7 +46,7 @@ pub async fn publish(topic: &impl Topic, run: &Run) -> Value {
             failed = sequences.first().cloned();
         }
     }
-    failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| again([sequence]))
+    failed.map_or_else(|| json!({"batchItemFailures": []}), |sequence| batch_item_failures([sequence]))
 }
 
 /// The key of a record's row, for the log.

@@ -80,7 +80,7 @@ async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -
         let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
             return Ok(false);
         };
-        let Some(event) = purge(&whole.device, &run.event_context(due.workspace_id)) else {
+        let Some(event) = purge(&whole.device, &run.new_event_context(due.workspace_id)) else {
             return Ok(false);
         };
         forget_commands(table, run, &whole.device).await?;
@@ -130,7 +130,7 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
         let Some(user) = table.user(due.workspace_id, due.user_id).await? else {
             return Ok(false);
         };
-        let Some(event) = lifecycle::purge(&user, &run.event_context(user.workspace_id)) else {
+        let Some(event) = lifecycle::purge(&user, &run.new_event_context(user.workspace_id)) else {
             return Ok(false);
         };
         // A device that still exists may produce further events with private parts.

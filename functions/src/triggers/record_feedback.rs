@@ -6,12 +6,12 @@ use aws::{PushError, Table};
 use domain::error::Error;
 use domain::models::invitation::{Delivery, DeliveryState};
 use domain::models::push::PushReason;
-use domain::rules::invitations::delivered;
+use domain::rules::invitations::record_delivery;
 use domain::rules::push::reported;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::Run;
@@ -48,7 +48,7 @@ struct MailReport {
     workspace: WorkspaceId,
     user: UserId,
     invitation: InvitationId,
-    news: Delivery,
+    feedback: Delivery,
 }
 
 impl MailReport {
@@ -68,7 +68,7 @@ impl MailReport {
             workspace: WorkspaceId::parse(tag("workspace_id")?)?,
             user: UserId::parse(tag("user_id")?)?,
             invitation: InvitationId::parse(tag("invitation_id").or_else(|| tag("deployment_id"))?)?,
-            news: Delivery { state, at, message_id: None, reason: reason.map(str::to_owned) },
+            feedback: Delivery { state, at, message_id: None, reason: reason.map(str::to_owned) },
         })
     }
 }
@@ -77,9 +77,9 @@ async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Er
     let Some(before) = table.invitation(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
-    let event_context = run.event_context(report.workspace);
-    let change = delivered(&before, report.news.clone(), &event_context);
-    commit(table, change.as_ref(), &event_context).await.map(drop)
+    let event_context = run.new_event_context(report.workspace);
+    let change = record_delivery(&before, report.feedback.clone(), &event_context);
+    commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// A text without a matching invitation is not ours: SNS has one log for the whole account.
@@ -90,15 +90,15 @@ async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Er
     let Some(before) = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
         return Ok(());
     };
-    let event_context = run.event_context(owner.workspace_id);
-    let change = delivered(&before, report.news.clone(), &event_context);
-    commit(table, change.as_ref(), &event_context).await.map(drop)
+    let event_context = run.new_event_context(owner.workspace_id);
+    let change = record_delivery(&before, report.feedback.clone(), &event_context);
+    commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// A report of a platform application ("Mobile app events", Amazon SNS Developer Guide).
 struct PushReport {
     endpoint: String,
-    news: PushNews,
+    feedback: PushNews,
     at: Time,
 }
 
@@ -113,13 +113,13 @@ enum PushNews {
 
 impl PushReport {
     fn read(report: &Value, now: Time) -> Option<Self> {
-        let news = match report["EventType"].as_str()? {
+        let feedback = match report["EventType"].as_str()? {
             "DeliveryFailure" if is_permanent(report) => PushNews::Failed,
             "EndpointUpdated" => PushNews::Updated,
             _ => return None,
         };
         let at = report["Time"].as_str().and_then(Time::parse).unwrap_or(now);
-        Some(Self { endpoint: report["EndpointArn"].as_str()?.to_owned(), news, at })
+        Some(Self { endpoint: report["EndpointArn"].as_str()?.to_owned(), feedback, at })
     }
 }
 
@@ -131,7 +131,7 @@ fn is_permanent(report: &Value) -> bool {
 
 /// The push reason to record for the devices that hold the endpoint.
 async fn reason(pusher: &Pusher, report: &PushReport) -> Result<PushReason, Error> {
-    match report.news {
+    match report.feedback {
         PushNews::Failed => Ok(PushReason::DeliveryFailed),
         PushNews::Updated => match pusher.enabled(&report.endpoint).await {
             Ok(true) => Ok(PushReason::EndpointReady),
@@ -153,9 +153,9 @@ async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport)
             let Some(before) = table.device(workspace, id).await? else {
                 return Ok(());
             };
-            let event_context = run.event_context(workspace);
+            let event_context = run.new_event_context(workspace);
             let change = reported(&before, &report.endpoint, report.at, reason, &event_context);
-            commit(table, change.as_ref(), &event_context).await.map(drop)
+            commit_change(table, change.as_ref(), &event_context).await.map(drop)
         })
         .await?;
     }

@@ -7,7 +7,7 @@ use aws::store::due::due_shard;
 use aws::{Commit, Position, Table};
 use chrono::Duration;
 use domain::error::Error;
-use domain::models::actor::Maker;
+use domain::models::actor::Creator;
 use domain::models::command::{Command, Trigger};
 use domain::models::device::Device;
 use domain::models::invitation::Invitation;
@@ -26,12 +26,12 @@ use lambda::logging::Chain;
 use serde_json::{Value, json};
 
 use crate::access::update_workspace::silent;
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::context::{ActionContext, RequestContext};
+use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::delete;
 use crate::jobs::work::advance;
-use crate::makers::permissions_now;
 use crate::retry::retry_on_conflict;
 use crate::settings::Defaults;
 use crate::sources::sync::{self, SyncSettings};
@@ -189,11 +189,11 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     }
     let itself = RequestContext::of_run(run, source.workspace_id);
     let Some(context) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
-        let (paused, event) = source.paused(&itself.event_context());
+        let (paused, event) = source.paused(&itself.new_event_context());
         table.commit(Commit::with_event(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
-    let event_context = context.event_context();
+    let event_context = context.new_event_context();
     if is_running(table, &source).await? {
         let after = DataSource { due_at: source.due_after(run.id_source.now), ..source.clone() };
         table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
@@ -223,7 +223,7 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &De
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
     let change = carry_through(&action, change).await?;
-    commit(table, Some(&change), &action.event).await.map(drop)
+    commit_change(table, Some(&change), &action.event).await.map(drop)
 }
 
 /// Expires a command whose time has passed.
@@ -236,9 +236,9 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     if command.expires_at > run.id_source.now {
         return Ok(());
     }
-    let event_context = run.event_context(workspace);
+    let event_context = run.new_event_context(workspace);
     let change = apply(&device, &command, Trigger::Expired, None, &event_context)?;
-    commit(table, change.as_ref(), &event_context).await.map(drop)
+    commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
 /// Applies a workspace's rule for silent devices, in the name of whoever set it, while time remains. The next run
@@ -266,7 +266,7 @@ async fn silent_rule(
         let itself = itself.at(deadline.id_source());
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
-            let (paused, event) = pause_silent_rule(&workspace, &itself.event_context());
+            let (paused, event) = pause_silent_rule(&workspace, &itself.new_event_context());
             return unless_changed(table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(drop));
         };
         let page = table.list_devices(id, &silent(&rule, now), PAGE, start, now).await?;
@@ -282,7 +282,7 @@ async fn silent_rule(
                 Ok(Quieted::Overtaken) => return Ok(()),
                 // One failing device does not stop the others.
                 Err(failure @ Error::Internal { .. }) => {
-                    tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was left");
+                    tracing::error!(device.id = %device.device_id, error = %Chain(&failure), "a silent device was skipped");
                 }
                 Err(failure) => return Err(failure),
             }
@@ -312,15 +312,15 @@ fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
 async fn in_name_of(
     table: &Table,
     itself: &RequestContext,
-    maker: Option<Maker>,
+    creator: Option<Creator>,
     needed: &[Permission],
 ) -> Result<Option<RequestContext>, Error> {
-    let Some(maker) = maker else {
+    let Some(creator) = creator else {
         return Ok(None);
     };
-    let permissions = permissions_now(table, itself.workspace_id, maker, itself.now()).await?;
+    let permissions = permissions_now(table, itself.workspace_id, creator, itself.now()).await?;
     let may = needed.iter().all(|needed| permissions.contains(needed));
-    Ok(may.then(|| itself.in_name_of(maker)))
+    Ok(may.then(|| itself.in_name_of(creator)))
 }
 
 /// The result of applying a rule to one silent device.
@@ -379,6 +379,6 @@ async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
     let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
-    let event_context = run.event_context(before.workspace_id);
-    commit(table, expire(&before, &event_context).as_ref(), &event_context).await.map(drop)
+    let event_context = run.new_event_context(before.workspace_id);
+    commit_change(table, expire(&before, &event_context).as_ref(), &event_context).await.map(drop)
 }

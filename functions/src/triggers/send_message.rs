@@ -9,7 +9,7 @@ use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, P
 use domain::models::message::MessagePolicy;
 use domain::models::user::User;
 use domain::models::workspace::{AllowedSenders, SenderNotAllowed, Settings};
-use domain::rules::invitations::delivered;
+use domain::rules::invitations::record_delivery;
 use domain::states::InvitationStatus;
 use lambda::logging::Chain;
 use serde_json::Value;
@@ -18,14 +18,14 @@ use crate::deadline::Deadline;
 use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::state::AppState;
-use crate::triggers::{Run, again, deployment_mail, invitation_mail, invitation_text, queued};
+use crate::triggers::{Run, batch_item_failures, deployment_mail, event_of_record, invitation_mail, invitation_text};
 
 /// Duration of the lease: shorter than the queue's visibility timeout, after which a message is redelivered.
-const HOLD: Duration = Duration::seconds(60);
+const LEASE_DURATION: Duration = Duration::seconds(60);
 
 /// Time left when the last message starts, before Lambda ends the run: the longest send, and recording it. A send that
 /// is interrupted may have gone out, and would be repeated.
-const NEEDED: Duration = Duration::seconds(20);
+const SENDING_TIME: Duration = Duration::seconds(20);
 
 /// Sends messages, with the settings that they need.
 #[derive(Debug)]
@@ -50,45 +50,46 @@ pub struct MessageSender<'a> {
 /// None: failures are in the answer.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
-    let post = &state.post()?;
-    let deadline = run.deadline(NEEDED);
+    let messages = &state.message_sender()?;
+    let deadline = run.deadline(SENDING_TIME);
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = one(table, post, &run, record, &deadline).await {
+        if let Err(error) = process_record(table, messages, &run, record, &deadline).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
             failed.push(id);
         }
     }
-    Ok(again(failed))
+    Ok(batch_item_failures(failed))
 }
 
-async fn one(
+async fn process_record(
     table: &Table,
-    post: &MessageSender<'_>,
+    messages: &MessageSender<'_>,
     run: &Run,
     record: &Value,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let event = queued(record)?;
+    let event = event_of_record(record)?;
     if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
     }
     if deadline.is_over() {
-        return Err(Error::unavailable("this run", "its time is over"));
+        return Err(Error::unavailable("this run", "the run is out of time"));
     }
-    let take = || table.take_lease(run.operation, event.event_id, HOLD, run.id_source.now, run.id_source.event_id());
+    let take =
+        || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.id_source.now, run.id_source.event_id());
     let lease = match retry_on_conflict(table, take).await? {
         LeaseOutcome::Acquired(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
-        LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is at this message")),
+        LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is processing this message")),
     };
-    let outcome = deliver(table, post, run, &event).await?;
+    let outcome = send(table, messages, run, &event).await?;
     retry_on_conflict(table, || async {
-        let event_context = run.event_context(event.workspace_id);
-        let invitation = if outcome.is_some() { offered(table, &event).await? } else { None };
-        let news = invitation.as_ref().zip(outcome.clone());
-        let change = news.and_then(|(invitation, news)| delivered(invitation, news, &event_context));
+        let event_context = run.new_event_context(event.workspace_id);
+        let invitation = if outcome.is_some() { load_offer(table, &event).await? } else { None };
+        let delivery = invitation.as_ref().zip(outcome.clone());
+        let change = delivery.and_then(|(invitation, delivery)| record_delivery(invitation, delivery, &event_context));
         let commit = Commit::from_changes(event_context.event_id, &change.unwrap_or_default());
         table.commit(commit.complete_lease(&lease, run.id_source.now)).await.map(drop)
     })
@@ -97,8 +98,13 @@ async fn one(
 
 /// Sends the message of an offer. `None` if it is no longer wanted: the offer was used, superseded, revoked or has
 /// expired, or the message was already sent.
-async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Event) -> Result<Option<Delivery>, Error> {
-    let Some(invitation) = offered(table, event).await? else {
+async fn send(
+    table: &Table,
+    messages: &MessageSender<'_>,
+    run: &Run,
+    event: &Event,
+) -> Result<Option<Delivery>, Error> {
+    let Some(invitation) = load_offer(table, event).await? else {
         return Ok(None);
     };
     let user = table.user(event.workspace_id, invitation.user_id).await?;
@@ -110,21 +116,21 @@ async fn deliver(table: &Table, post: &MessageSender<'_>, run: &Run, event: &Eve
     };
     let settings = table.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
     let outcome = match invitation.channel {
-        Channel::Email => by_mail(post, &user, &invitation, &code, &settings).await?,
-        Channel::Sms => by_text(post, &user, &code, &settings).await?,
+        Channel::Email => send_email(messages, &user, &invitation, &code, &settings).await?,
+        Channel::Sms => send_text(messages, &user, &code, &settings).await?,
         Channel::Unknown(_) => return Err(of_another_release()),
     };
     Ok(Some(match outcome {
-        Outcome::Sent(id) => news(run, DeliveryState::Sent, Some(id), None),
+        Outcome::Sent(id) => delivery(run, DeliveryState::Sent, Some(id), None),
         Outcome::Failed(reason) => {
             tracing::warn!(operation = run.operation, workspace.id = %event.workspace_id, reason, "a message was refused");
-            news(run, DeliveryState::Failed, None, Some(reason))
+            delivery(run, DeliveryState::Failed, None, Some(reason))
         }
     }))
 }
 
 /// The offer that an event is about.
-async fn offered(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
+async fn load_offer(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
     match (event.user_id, event.invitation_id.or(event.deployment_id)) {
         (Some(user), Some(id)) => table.invitation(event.workspace_id, user, id).await,
         _ => Ok(None),
@@ -139,14 +145,14 @@ enum Outcome {
     Failed(String),
 }
 
-async fn by_mail(
-    post: &MessageSender<'_>,
+async fn send_email(
+    messages: &MessageSender<'_>,
     user: &User,
     invitation: &Invitation,
     code: &str,
     settings: &Settings,
 ) -> Result<Outcome, Error> {
-    let Ok(sender) = post.senders.email(settings) else {
+    let Ok(sender) = messages.senders.email(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
     };
     let compose = match invitation.purpose {
@@ -154,34 +160,39 @@ async fn by_mail(
         Purpose::Deploy => deployment_mail::compose,
         Purpose::Unknown(_) => return Err(of_another_release()),
     };
-    let Some(message) = compose(user, invitation, code, post.public_url, post.app)? else {
+    let Some(message) = compose(user, invitation, code, messages.public_url, messages.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
     };
-    match post.mail.send(Message { from: sender.map(str::to_owned), ..message }).await {
+    match messages.mail.send(Message { from: sender.map(str::to_owned), ..message }).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Error::unavailable("SES", error)),
     }
 }
 
-async fn by_text(post: &MessageSender<'_>, user: &User, code: &str, settings: &Settings) -> Result<Outcome, Error> {
-    let Ok(sender) = post.senders.sms(settings) else {
+async fn send_text(
+    messages: &MessageSender<'_>,
+    user: &User,
+    code: &str,
+    settings: &Settings,
+) -> Result<Outcome, Error> {
+    let Ok(sender) = messages.senders.sms(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
     };
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
-    if let Err(error) = post.policy.require_texts_allowed(number) {
+    if let Err(error) = messages.policy.require_texts_allowed(number) {
         return Ok(Outcome::Failed(error.code()));
     }
-    match post.sms.text(number, &invitation_text::compose(code, post.public_url), sender).await {
+    match messages.sms.text(number, &invitation_text::compose(code, messages.public_url), sender).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(SmsError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Error::unavailable("SNS", error)),
     }
 }
 
-fn news(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
+fn delivery(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
     Delivery { state, at: run.id_source.now, message_id, reason }
 }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::context::ActionContext;
 use crate::users::changes::{self, UserPlan};
 use crate::users::deletion::{DeleteRequest, delete, read_delete};
-use crate::users::offers::{DeployRequest, InviteRequest, auto_deploy, deploy, invite, read_deploy, read_invite};
+use crate::users::offers::{
+    DeployRequest, InviteRequest, plan_auto_deployment, plan_deployment, plan_invitation, read_deploy, read_invite,
+};
 
 /// An action on a user, as stored in a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,10 +73,10 @@ impl UserAction {
             Self::Delete(wanted) => delete(action, user, wanted).await,
             Self::LockAndWipe(wanted) => changes::order(action, user, wanted, lock_and_wipe).await,
             Self::ResetPin(wanted) => changes::order(action, user, wanted, reset_pin).await,
-            Self::Invite(wanted) => invite(action, user, wanted).await,
-            Self::Deploy(wanted) => deploy(action, user, wanted).await,
+            Self::Invite(wanted) => plan_invitation(action, user, wanted).await,
+            Self::Deploy(wanted) => plan_deployment(action, user, wanted).await,
             Self::ForceConfig => changes::change(action, user, force).await,
-            Self::AutoDeploy => auto_deploy(action, user).await,
+            Self::AutoDeploy => plan_auto_deployment(action, user).await,
         }
     }
 

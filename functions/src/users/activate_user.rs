@@ -13,7 +13,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Activate a user")
         .detail("Lifts a suspension or a lock. The user's devices may be used again, except those that are blocked.")
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }

@@ -53,8 +53,8 @@ impl UserPlan {
     }
 
     /// The commit; `None` if there is nothing to write.
-    pub fn commit(&self) -> Option<Commit> {
-        Some(commit(self.event_id, self.change.as_ref()?, self.claims.as_ref(), &self.user))
+    pub fn to_commit(&self) -> Option<Commit> {
+        Some(build_commit(self.event_id, self.change.as_ref()?, self.claims.as_ref(), &self.user))
     }
 
     /// The invitation or deployment that the change creates.
@@ -72,7 +72,7 @@ impl UserPlan {
     }
 }
 
-fn commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>, user: &User) -> Commit {
+fn build_commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameClaims>, user: &User) -> Commit {
     let commit = Commit::from_changes(event_id, change);
     match claims {
         Some(claims) => commit.claim_username(claims, user.user_id),
@@ -92,7 +92,7 @@ pub(crate) async fn complete_edit(
     user: &User,
 ) -> Result<(ChangeSet, Commit), Error> {
     let change = carry_through(action, change).await?;
-    let commit = commit(action.event.event_id, &change, claims, user);
+    let commit = build_commit(action.event.event_id, &change, claims, user);
     Ok((change, commit))
 }
 

@@ -23,7 +23,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Create a user")
         .detail("`profile_id` and `overrides` need `deployments:manage`.")
         .body(|fields| drop(NewUser::read(fields)))
-        .once()
+        .idempotent()
         .answers::<views::User>(201, "The user.")
         .with_header("etag", "The user's version, for `If-Match`.")
         .refuses([
@@ -45,7 +45,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         request.caller.require(Permission::DeploymentsManage)?;
     }
     let once = IdempotencyKey::of(&request)?;
-    once.retry_on_conflict(state.table()?, &request, || attempt(state, &request, &once, &new)).await
+    once.run_once(state.table()?, &request, || attempt(state, &request, &once, &new)).await
 }
 
 async fn attempt(
@@ -56,8 +56,8 @@ async fn attempt(
 ) -> Result<Reply, Error> {
     let action = ActionContext::of_request(state, request)?;
     let table = action.table;
-    let forgotten = match once.before(table, request).await? {
-        IdempotencyOutcome::New { forgotten } => forgotten,
+    let expired_row_present = match once.before(table, request).await? {
+        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;
             let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
@@ -81,7 +81,7 @@ async fn attempt(
         change = change.granting(profile, given.as_ref(), action.event.at);
     }
     let commit = Commit::from_changes(action.event.event_id, &change).claim_username(&claims, id);
-    table.commit(once.remember(commit, request, &id.to_string(), forgotten)).await?;
+    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     Ok(shown(&user, request))
 }
 

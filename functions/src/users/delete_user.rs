@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
         )
         .body(|mut fields| drop(read_delete(&mut fields)))
         .query(|mut fields| drop(read_delete(&mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::WipeFirst(Vec::new())])
 }
@@ -44,7 +44,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let action = ActionContext::of_request(state, &request)?;
         let user = super::load_user(action.table, &request).await?;
         let plan = delete(&action, &user, &wanted).await?;
-        super::commit(&action, plan).await
+        super::commit_and_reply(&action, plan).await
     })
     .await
 }

@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
             "With their devices, newest invitation and deployment, own settings, the names of their secrets, and \
              this month's usage.",
         )
-        .versioned()
+        .with_etag()
         .shows::<views::UserDetails>("The user.")
 }
 

@@ -7,7 +7,7 @@ use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;
 use crate::state::AppState;
-use crate::users::offers::{invite, read_invite};
+use crate::users::offers::{plan_invitation, read_invite};
 use crate::views;
 
 /// OpenAPI documentation of the operation.
@@ -19,8 +19,8 @@ pub fn doc() -> OperationDoc {
              number gets at most one invitation a minute and five a day.",
         )
         .body(|mut fields| _ = read_invite(&mut fields))
-        .once()
-        .guarded()
+        .idempotent()
+        .if_match()
         .answers::<views::Invitation>(202, "The invitation.")
         .refuses([
             DomainError::UserDeleted,
@@ -44,6 +44,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let wanted = &read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    let decide = |action, user| async move { invite(&action, &user, wanted).await };
+    let decide = |action, user| async move { plan_invitation(&action, &user, wanted).await };
     super::offer(state, &request, decide, views::Invitation::new).await
 }

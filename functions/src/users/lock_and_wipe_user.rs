@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Lock a user and wipe their devices")
         .detail("Remote Lock & Wipe: the user is locked, and each of their devices is wiped at its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::Wipe, &mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }

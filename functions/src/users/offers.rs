@@ -8,7 +8,7 @@ use domain::models::device::Device;
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::message::{DailyQuota, QUOTA_SHARDS, Recipient, RecipientHistory};
 use domain::models::user::User;
-use domain::rules::change::{ChangeSet, MessageCount};
+use domain::rules::change::{ChangeSet, MessageCounters};
 use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
 use domain::rules::invitations;
 use domain::secret::{Hash, new_code};
@@ -52,10 +52,14 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
 ///
 /// # Errors
 /// See [`invitations::invite`]; `TooManyMessages`, `TextsOff`, `CallingCodeNotAllowed`.
-pub(crate) async fn invite(action: &ActionContext<'_>, user: &User, wanted: &InviteRequest) -> Result<UserPlan, Error> {
+pub(crate) async fn plan_invitation(
+    action: &ActionContext<'_>,
+    user: &User,
+    wanted: &InviteRequest,
+) -> Result<UserPlan, Error> {
     let previous = newest(action.table, user, Purpose::Invite).await?;
     let wanted = Offer::Invitation { channel: wanted.channel, devices: wanted.devices };
-    let change = Box::pin(offer(action, user, wanted, previous)).await?;
+    let change = Box::pin(create_offer(action, user, wanted, previous)).await?;
     Ok(UserPlan::of(action, Some(change), user, Vec::new()))
 }
 
@@ -63,14 +67,14 @@ pub(crate) async fn invite(action: &ActionContext<'_>, user: &User, wanted: &Inv
 ///
 /// # Errors
 /// See [`deployments::deploy`]; `TooManyMessages`; field errors of `profile_id` and of `overrides`.
-pub(crate) async fn deploy(
+pub(crate) async fn plan_deployment(
     action: &ActionContext<'_>,
     user: &User,
     &DeployRequest { profile_id }: &DeployRequest,
 ) -> Result<UserPlan, Error> {
     let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
     let profile = find_profile_to_give(action.table, user.workspace_id, profile_id).await?;
-    let mut change = deployment(action, user, profile_id, &held).await?;
+    let mut change = offer_deployment(action, user, profile_id, &held).await?;
     if let Some(ProfileToGive { profile, given }) = &profile {
         require_fitting(change.user_after().unwrap_or(user), profile)?;
         change = change.granting(profile, given.as_ref(), action.event.at);
@@ -82,7 +86,7 @@ pub(crate) async fn deploy(
 ///
 /// # Errors
 /// See [`deployments::deploy`] and [`deployments::force`]; `TooManyMessages`.
-pub(crate) async fn auto_deploy(action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
+pub(crate) async fn plan_auto_deployment(action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
     let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
     match auto_deployment(user, &held) {
         AutoDeployment::StayOut => Ok(UserPlan::of(action, None, user, held)),
@@ -91,20 +95,20 @@ pub(crate) async fn auto_deploy(action: &ActionContext<'_>, user: &User) -> Resu
             UserPlan::carried_through(action, change, user, held).await
         }
         AutoDeployment::Deploy => {
-            let change = deployment(action, user, None, &held).await?;
+            let change = offer_deployment(action, user, None, &held).await?;
             Ok(UserPlan::of(action, Some(change), user, Vec::new()))
         }
     }
 }
 
-async fn deployment(
+async fn offer_deployment(
     action: &ActionContext<'_>,
     user: &User,
     profile_id: Option<ProfileId>,
     held: &[Device],
 ) -> Result<ChangeSet, Error> {
     let previous = newest(action.table, user, Purpose::Deploy).await?;
-    Box::pin(offer(action, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
+    Box::pin(create_offer(action, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
 }
 
 /// The offer that is due to a user after a rename, if any. Its code registers every phone that the rename has reset.
@@ -132,7 +136,7 @@ pub(crate) async fn offer_after_rename(
     user.clear_due_deployment();
     // The change may have revoked it.
     let previous = previous.map(|previous| change.invitation_after(&previous).clone());
-    offer(action, &user, wanted, previous).await.map(Some)
+    create_offer(action, &user, wanted, previous).await.map(Some)
 }
 
 /// The newest offer to a user for each purpose. No older offer can be open.
@@ -167,7 +171,7 @@ enum Offer<'a> {
 }
 
 /// Creates an offer to a user. It supersedes `previous`, the newest offer for the same purpose.
-async fn offer(
+async fn create_offer(
     action: &ActionContext<'_>,
     user: &User,
     wanted: Offer<'_>,
@@ -198,8 +202,8 @@ async fn offer(
         user.mobile.as_deref().map_or(Ok(()), |number| messages.require_texts_allowed(number))?;
     }
     change.secrets.code = Some(code);
-    change.counted = match Recipient::of(user, purpose, channel) {
-        Some(recipient) => Some(count(action, &recipient, messages.per_day(channel, &settings)).await?),
+    change.message_counters = match Recipient::of(user, purpose, channel) {
+        Some(recipient) => Some(count_message(action, &recipient, messages.per_day(channel, &settings)).await?),
         None => None,
     };
     Ok(change)
@@ -207,18 +211,22 @@ async fn offer(
 
 /// Counts one more message to a recipient and in the workspace's daily quota. The quota is split into shards: a
 /// random one is tried first, so that concurrent messages seldom conflict, and the others once it is full.
-async fn count(action: &ActionContext<'_>, recipient: &Recipient, per_day: u32) -> Result<MessageCount, Error> {
+async fn count_message(
+    action: &ActionContext<'_>,
+    recipient: &Recipient,
+    per_day: u32,
+) -> Result<MessageCounters, Error> {
     let (table, now) = (action.table, action.request.now());
     let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
     let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
     let first = action.request.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
     let (sent, today) = table.message_counts(recipient, &quota, &[first]).await?;
-    let to = RecipientHistory::one_more(sent, recipient, now)?;
-    if let Some(today) = quota.one_more(&today, &[first]) {
-        return Ok(MessageCount { to, today });
+    let to = RecipientHistory::with_one_more(sent, recipient, now)?;
+    if let Some(today) = quota.with_one_more(&today, &[first]) {
+        return Ok(MessageCounters { to, today });
     }
     let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
     let (_, today) = table.message_counts(recipient, &quota, &all).await?;
-    let today = quota.one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
-    Ok(MessageCount { to, today })
+    let today = quota.with_one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
+    Ok(MessageCounters { to, today })
 }

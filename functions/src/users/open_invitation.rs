@@ -9,7 +9,7 @@ use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::pages::invitation_page;
 use crate::retry::retry_on_conflict;
@@ -75,8 +75,8 @@ async fn pressed(
     code: &str,
     app: &App,
 ) -> Result<Reply, Error> {
-    let event_context = request.event_context(invitation.workspace_id, invitation.actor());
-    commit(table, Some(&open(invitation, &event_context)), &event_context).await?;
+    let event_context = request.new_event_context(invitation.workspace_id, invitation.actor());
+    commit_change(table, Some(&open(invitation, &event_context)), &event_context).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| DomainError::RouteNotFound)?;
     let mut reply =

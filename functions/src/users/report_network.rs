@@ -7,7 +7,7 @@ use domain::rules::change::ChangeSet;
 use domain::rules::networks;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
         .body(|fields| drop(network::read("verizon", fields, Time::EPOCH)))
         .field("status", "Status of the network.")
         .field("reason", "Reason for that status.")
-        .versioned()
+        .with_etag()
         .shows::<views::Network>("The network.")
         .refuses([DomainError::UserDeleted])
 }
@@ -36,9 +36,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let report = network::read(&provider, request.http.body()?, request.now())?;
     retry_on_conflict(table, || async {
         let user = super::load_user(table, &request).await?;
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let change = networks::reported(&user, &provider, &report, &event_context)?;
-        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let committed = commit_change(table, change.as_ref(), &event_context).await?;
         let user = committed.with_new_version(change.and_then(ChangeSet::into_user).unwrap_or(user));
         let known = user.networks.get(&provider).unwrap_or(&report);
         Ok(Reply::ok_versioned(&views::Network::new(&provider, known, request.now()), user.version))

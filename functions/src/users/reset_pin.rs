@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Reset a user's PIN")
         .detail("Lifts a lock, and each of the user's devices asks for a new PIN after its next check-in.")
         .body(|mut fields| drop(CommandRequest::read(CommandKind::ResetPin, &mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }

@@ -7,7 +7,7 @@ use domain::states::InvitationStatus;
 use domain::{InvitationId, UserId};
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::commits::commit;
+use crate::commits::commit_change;
 use crate::description::OperationDoc;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -18,7 +18,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Revoke an invitation")
         .detail("Its code is invalid from this answer on.")
-        .versioned()
+        .with_etag()
         .shows::<views::Invitation>("The invitation.")
         .refuses([DomainError::InvitationOver(InvitationStatus::Used)])
 }
@@ -37,9 +37,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;
         request.http.check_version(before.version)?;
-        let event_context = request.event_context();
+        let event_context = request.new_event_context();
         let change = revoke(&before, &event_context)?;
-        let committed = commit(table, change.as_ref(), &event_context).await?;
+        let committed = commit_change(table, change.as_ref(), &event_context).await?;
         let after = committed.with_new_version(change.unwrap_or_default().invitation_after(&before).clone());
         Ok(Reply::ok_versioned(&views::Invitation::new(&after, request.now()), after.version))
     })

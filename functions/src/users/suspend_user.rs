@@ -15,7 +15,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Suspend a user")
         .detail("All of the user's devices are locked out from this answer on. Blocks of single devices stay.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([DomainError::UserDeleted])
 }

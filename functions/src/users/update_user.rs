@@ -26,7 +26,7 @@ pub fn doc() -> OperationDoc {
              and `overrides` need `deployments:manage`.",
         )
         .body(|fields| drop(UserEdit::read(fields)))
-        .versioned()
+        .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")
         .refuses([
             DomainError::UserDeleted,
@@ -55,7 +55,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             request.caller.require(Permission::DeploymentsManage)?;
         }
         let plan = edit(&action, &user, &wanted).await?;
-        super::commit(&action, plan).await
+        super::commit_and_reply(&action, plan).await
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! Keys, members and personal access tokens. None shows its secret, but once when it is created.
 
-use domain::models::key::{self, KeyStatus, Makers};
+use domain::models::key::{self, AncestorKeys, KeyStatus};
 use domain::models::member::{self, MemberStatus};
 use domain::models::token::{self, TokenStatus};
 use domain::models::workspace;
@@ -9,7 +9,7 @@ use domain::{KeyId, MemberId, Time, TokenId, WorkspaceId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::views::{Actor, Maker, Webhook};
+use crate::views::{Actor, Creator, Webhook};
 
 /// An API key, without its secret.
 #[derive(Serialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub(crate) struct Key {
     /// Time of the creation.
     created_at: Time,
     /// Who created the key.
-    created_by: Maker,
+    created_by: Creator,
     /// Time of the expiry; `null` for never.
     expires_at: Option<Time>,
     /// Time of the revocation.
@@ -64,7 +64,7 @@ pub(crate) struct Member {
     /// Time of the creation.
     created_at: Time,
     /// Who added the member.
-    created_by: Maker,
+    created_by: Creator,
     /// Time at which the person accepted; `null` until then, and for members of an earlier release.
     accepted_at: Option<Time>,
 }
@@ -156,15 +156,15 @@ pub(crate) struct MemberToken {
 }
 
 impl Key {
-    /// `makers` are the keys that this one comes from: it ends with them.
-    pub fn new(key: &key::Key, makers: &Makers, now: Time) -> Self {
-        let revoked = key.effective_revocation(makers);
+    /// `ancestors` are the keys that this one comes from: it ends with them.
+    pub fn new(key: &key::Key, ancestors: &AncestorKeys, now: Time) -> Self {
+        let revoked = key.effective_revocation(ancestors);
         Self {
             key_id: key.key_id,
             name: key.name.clone(),
             short: key.short.clone(),
             permissions: listed(&key.permissions),
-            status: key.status(makers, now),
+            status: key.status(ancestors, now),
             created_at: key.created_at,
             created_by: key.created_by.into(),
             expires_at: key.expires_at,

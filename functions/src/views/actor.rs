@@ -36,7 +36,7 @@ impl From<actor::Actor> for Actor {
 
 /// Who created something, and with which personal access token, if any.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Maker {
+pub(crate) struct Creator {
     #[serde(flatten)]
     actor: Actor,
     /// Personal access token that was used.
@@ -45,9 +45,9 @@ pub(crate) struct Maker {
     token_id: Option<TokenId>,
 }
 
-impl From<actor::Maker> for Maker {
-    fn from(maker: actor::Maker) -> Self {
-        Self { actor: maker.actor.into(), token_id: maker.token_id }
+impl From<actor::Creator> for Creator {
+    fn from(creator: actor::Creator) -> Self {
+        Self { actor: creator.actor.into(), token_id: creator.token_id }
     }
 }
 

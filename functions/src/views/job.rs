@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::views::Maker;
+use crate::views::Creator;
 
 /// Work on many users or devices.
 #[derive(Serialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub(crate) struct Job {
     /// Time of the start.
     created_at: Time,
     /// Who started the job.
-    created_by: Maker,
+    created_by: Creator,
     /// Time of the end.
     ended_at: Option<Time>,
     /// Why the job was stopped, if something that it works on stopped it.
@@ -159,7 +159,7 @@ impl From<&job::Job> for Job {
             dry_run: job.dry_run,
             state: job.state,
             created_at: job.created_at,
-            created_by: job.maker().into(),
+            created_by: job.creator().into(),
             ended_at: job.ended_at,
             failure: job.failure.clone(),
             waiting: job.rest.clone(),

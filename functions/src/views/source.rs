@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::views::Maker;
+use crate::views::Creator;
 
 /// A source that users come from.
 #[derive(Serialize, JsonSchema)]
@@ -68,7 +68,7 @@ struct Page {
     next_sync_at: Option<Time>,
     /// Who set the schedule, which acts in their name; `null` for one of an earlier release, which is paused until it
     /// is set again.
-    set_by: Option<Maker>,
+    set_by: Option<Creator>,
     /// Time at which the schedule was paused because whoever set it no longer has the permissions that it needs. It
     /// goes on once somebody sets it again.
     paused_at: Option<Time>,
@@ -145,7 +145,7 @@ impl Page {
             every_hours: page.every_hours,
             renames_may_wipe: source.renames_may_wipe,
             next_sync_at: source.due_at,
-            set_by: source.set_by.map(Maker::from),
+            set_by: source.set_by.map(Creator::from),
             paused_at: source.paused_at,
         }
     }

@@ -5,7 +5,7 @@ use domain::{EventId, Time, WebhookId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::views::Maker;
+use crate::views::Creator;
 
 /// Where events are sent, without the secret that signs them.
 #[derive(Serialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub(crate) struct Webhook {
     /// Time of the creation.
     created_at: Time,
     /// Who created the webhook.
-    created_by: Maker,
+    created_by: Creator,
 }
 
 /// A webhook with the secret that signs its events.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::settings::Defaults;
-use crate::views::{DeviceSummary, Maker};
+use crate::views::{Creator, DeviceSummary};
 
 /// A tenant and its settings; a setting that it does not have is the deployment's.
 #[derive(Serialize, JsonSchema)]
@@ -89,7 +89,7 @@ struct SilentRule {
 struct SilentRuleState {
     /// Who set the rule, which acts in their name; `null` for one of an earlier release, which is paused until it is
     /// set again.
-    set_by: Option<Maker>,
+    set_by: Option<Creator>,
     /// Time at which the rule was paused because whoever set it no longer has the permissions that it needs. It goes on
     /// once somebody sets it again.
     paused_at: Option<Time>,
@@ -125,7 +125,7 @@ impl Workspace {
                 .as_ref()
                 .map(|rule| SilentRule { after_days: rule.after_days, action: rule.action }),
             silent_rule: settings.silent_devices.as_ref().map(|_| SilentRuleState {
-                set_by: workspace.silent_rule_by.map(Maker::from),
+                set_by: workspace.silent_rule_by.map(Creator::from),
                 paused_at: workspace.silent_rule_paused_at,
             }),
             pin_limit: settings.pin_limit.unwrap_or(DEFAULT_PIN_LIMIT),

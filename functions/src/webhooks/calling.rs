@@ -46,11 +46,11 @@ fn headers(secrets: &Secrets, id: EventId, body: &[u8], now: Time) -> Vec<(&'sta
 
 /// Why a call was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum CallOptions {
+pub(crate) enum CallReason {
     /// A regular attempt, under this lease.
-    Leased(Uuid),
+    Automatic(Uuid),
     /// An admin's request.
-    Asked,
+    Redelivery,
 }
 
 /// Records an attempt on the delivery and on the webhook, and returns the delivery; `None` if it was deleted, or
@@ -61,7 +61,7 @@ pub(crate) async fn record(
     called: &Webhook,
     event_id: EventId,
     attempt: &Attempt,
-    how: CallOptions,
+    how: CallReason,
 ) -> Result<Option<Delivery>, Error> {
     let (workspace, webhook_id) = (context.workspace_id, called.webhook_id);
     retry_on_conflict(table, || async {
@@ -69,15 +69,15 @@ pub(crate) async fn record(
             return Ok(None);
         };
         let after = match how {
-            CallOptions::Leased(lease) => before.with_attempt_result(lease, attempt),
-            CallOptions::Asked => Some(before.with_redelivery_result(attempt)),
+            CallReason::Automatic(lease) => before.with_attempt_result(lease, attempt),
+            CallReason::Redelivery => Some(before.with_redelivery_result(attempt)),
         };
         let Some(after) = after else {
             return Ok(None);
         };
         let webhook = table.webhook(workspace, webhook_id).await?;
-        let last = matches!(how, CallOptions::Leased(_)) && after.state == DeliveryState::Failed;
-        let event_context = context.event_context();
+        let last = matches!(how, CallReason::Automatic(_)) && after.state == DeliveryState::Failed;
+        let event_context = context.new_event_context();
         let changed = webhook
             .as_ref()
             .and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &event_context)?)));

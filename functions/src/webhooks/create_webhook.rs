@@ -21,7 +21,7 @@ pub fn doc() -> OperationDoc {
              signing secret is shown this once.",
         )
         .body(|mut fields| drop(Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public)))
-        .once()
+        .idempotent()
         .answers::<views::WebhookWithSecret>(201, "The webhook, and its secret.")
         .with_header("etag", "The webhook's version, for `If-Match`.")
         .refuses([
@@ -46,7 +46,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     fields.finish().map_err(DomainError::Invalid)?;
     let once = IdempotencyKey::of(&request)?;
     let (webhook, secret) =
-        once.retry_on_conflict(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
+        once.run_once(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
     let view = views::WebhookWithSecret { webhook: (&webhook).into(), secret };
     Ok(Reply::json(StatusCode::CREATED, &view).with_etag(webhook.version))
 }

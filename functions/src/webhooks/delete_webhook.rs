@@ -15,7 +15,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Delete a webhook")
         .detail("Nothing more is sent to it, not even events that were to be tried again.")
-        .guarded()
+        .if_match()
         .shows::<views::Webhook>("The webhook as it was.")
 }
 
@@ -27,7 +27,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let webhook = super::load_webhook(table, &request).await?;
-        let event = webhook.event(EventType::WebhookDeleted, &request.event_context());
+        let event = webhook.event(EventType::WebhookDeleted, &request.new_event_context());
         table.commit(Commit::with_event(&event).delete(&webhook).delete_webhook_secrets(webhook.webhook_id)).await?;
         Ok(Reply::ok(&views::Webhook::from(&webhook)))
     })

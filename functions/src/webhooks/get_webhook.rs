@@ -11,7 +11,7 @@ use crate::views;
 /// OpenAPI documentation of the operation.
 #[must_use]
 pub fn doc() -> OperationDoc {
-    OperationDoc::new("Get a webhook").versioned().shows::<views::Webhook>("The webhook.")
+    OperationDoc::new("Get a webhook").with_etag().shows::<views::Webhook>("The webhook.")
 }
 
 /// Replies with the webhook, without its signing secret.

@@ -4,7 +4,7 @@ use domain::EventId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
-use super::calling::{CallOptions, call, record};
+use super::calling::{CallReason, call, record};
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::state::AppState;
@@ -18,7 +18,7 @@ pub fn doc() -> OperationDoc {
             "Sends the event at once, even if it was delivered before or the webhook is disabled. A failure \
          does not change the schedule of further attempts.",
         )
-        .guarded()
+        .if_match()
         .shows::<views::WebhookDelivery>("The delivery.")
 }
 
@@ -40,6 +40,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let attempt = call(outside, &webhook, &secrets, &event, clock).await;
     // Consequences for the webhook are recorded as done by Handset itself.
     let context = RequestContext::of_request(&request).itself();
-    let delivery = record(table, &context, &webhook, id, &attempt, CallOptions::Asked).await?;
+    let delivery = record(table, &context, &webhook, id, &attempt, CallReason::Redelivery).await?;
     Ok(Reply::ok(&views::WebhookDelivery::from(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

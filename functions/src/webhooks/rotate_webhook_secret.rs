@@ -15,7 +15,7 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Rotate a webhook's secret")
         .detail("The new secret is shown this once. The previous one also signs for 24 hours.")
-        .versioned()
+        .with_etag()
         .shows::<views::WebhookWithSecret>("The webhook, and its new secret.")
 }
 
@@ -30,7 +30,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let webhook = super::load_webhook(table, &request).await?;
         let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
         let fresh = new_secret(request.http.id_source.random);
-        let (after, event) = webhook.rotated(&request.event_context());
+        let (after, event) = webhook.rotated(&request.new_event_context());
         let secrets = secrets.rotated(fresh.clone(), request.now());
         // The version guards the secrets too, so it increases even if nothing else changes.
         let commit =

@@ -18,7 +18,7 @@ pub fn doc() -> OperationDoc {
     OperationDoc::new("Change a webhook")
         .detail("`enabled` enables or disables it. Events that happened while it was disabled are not sent later.")
         .body(|mut fields| drop(Edit::read(&mut fields, EgressPolicy::Public)))
-        .versioned()
+        .with_etag()
         .shows::<views::Webhook>("The webhook.")
         .refuses([DomainError::PermissionMissing(Permission::EventsRead)])
 }
@@ -37,7 +37,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let mut fields = request.http.body()?;
         let edit = Edit::read(&mut fields, reach);
         fields.finish().map_err(DomainError::Invalid)?;
-        let Some((after, event)) = webhook.update(edit, &request.event_context()) else {
+        let Some((after, event)) = webhook.update(edit, &request.new_event_context()) else {
             return Ok(Reply::ok_versioned(&views::Webhook::from(&webhook), webhook.version));
         };
         let after = table.commit(Commit::with_event(&event).edit(&webhook, &after)).await?.with_new_version(after);

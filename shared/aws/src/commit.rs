@@ -138,8 +138,8 @@ impl Commit {
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
             commit = commit.put_code(made, code);
         }
-        if let Some(counted) = &change.counted {
-            commit = commit.apply(&counted.to).apply(&counted.today);
+        if let Some(message_counters) = &change.message_counters {
+            commit = commit.apply(&message_counters.to).apply(&message_counters.today);
         }
         if let Some(ProfileGrant { profile, note }) = &change.profile_grant {
             commit = commit.guard_profile_assignment(profile, note.as_ref());

@@ -2,7 +2,7 @@
 
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
-use domain::models::key::{Key, Makers};
+use domain::models::key::{AncestorKeys, Key};
 use domain::models::member::{Identity, Member, accepted};
 use domain::models::token::Token;
 use domain::permission::Permission;
@@ -35,8 +35,8 @@ pub struct AuthorizedRequest {
 impl AuthorizedRequest {
     /// The context of a new event by the caller.
     #[must_use]
-    pub fn event_context(&self) -> EventContext {
-        let event_context = self.http.event_context(self.caller.workspace_id, self.caller.actor);
+    pub fn new_event_context(&self) -> EventContext {
+        let event_context = self.http.new_event_context(self.caller.workspace_id, self.caller.actor);
         EventContext { token_id: self.caller.token_id, ..event_context }
     }
 
@@ -65,8 +65,8 @@ pub struct PersonRequest {
 impl PersonRequest {
     /// The context of a new event by the person, as one of their memberships.
     #[must_use]
-    pub fn event_context(&self, member: &Member) -> EventContext {
-        self.http.event_context(member.workspace_id, Actor::Member(member.member_id))
+    pub fn new_event_context(&self, member: &Member) -> EventContext {
+        self.http.new_event_context(member.workspace_id, Actor::Member(member.member_id))
     }
 
     /// Time of the request.
@@ -179,7 +179,7 @@ pub trait Principals {
     /// The key with this short part, also if revoked or expired.
     fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
     /// The chain of keys before a key.
-    fn makers_of(&self, key: &Key) -> impl Future<Output = Result<Makers, Error>> + Send;
+    fn find_ancestors(&self, key: &Key) -> impl Future<Output = Result<AncestorKeys, Error>> + Send;
     /// The personal access token with this short part, also if revoked or expired.
     fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
     /// A person's memberships, across all workspaces.
@@ -203,8 +203,8 @@ pub async fn authenticate(
     let now = request.id_source.now;
     let proof = if let Some(key) = ApiKey::parse(presented) {
         let key = Key::authenticate(principals.key(&key.short).await?, &key, now)?;
-        let makers = principals.makers_of(&key).await?;
-        Proof::Key(Caller::of_key(key, &makers, now)?)
+        let ancestors = principals.find_ancestors(&key).await?;
+        Proof::Key(Caller::of_key(key, &ancestors, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
         let token = Token::authenticate(principals.token(&token.short).await?, &token, now)?;
         // A personal access token replaces signing in, so it ends when its issuer is no longer trusted.

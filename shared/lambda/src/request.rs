@@ -228,7 +228,7 @@ impl Request {
 
     /// The context of an event by an actor in a workspace.
     #[must_use]
-    pub fn event_context(&self, workspace_id: WorkspaceId, actor: Actor) -> EventContext {
+    pub fn new_event_context(&self, workspace_id: WorkspaceId, actor: Actor) -> EventContext {
         EventContext {
             event_id: self.id_source.event_id(),
             workspace_id,

@@ -1033,7 +1033,7 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
             // What a key made did not end with it.
             "key" => {
                 let key = read::<Key>(&name, &row);
-                assert!(matches!(key.created_by.actor, Actor::Key(_)) && key.makers.is_empty(), "{name}");
+                assert!(matches!(key.created_by.actor, Actor::Key(_)) && key.ancestors.is_empty(), "{name}");
             }
             other => panic!("say here how {other} is read"),
         }

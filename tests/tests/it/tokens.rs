@@ -555,9 +555,9 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
 }
 
 /// A new key, made by a key: its identifier and itself.
-async fn key_by(bench: &Bench, maker: &str, expires_at: Option<&str>) -> (String, String) {
+async fn key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
-    let made = bench.post("/keys", maker, body).await.expect(201);
+    let made = bench.post("/keys", creator, body).await.expect(201);
     assert_eq!(made.get("status"), "active");
     (made.get("key_id"), made.get("key"))
 }

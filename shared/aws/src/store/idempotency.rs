@@ -60,9 +60,9 @@ impl Table {
 
 impl Commit {
     /// Puts an idempotency record in the commit of the call. Of two concurrent calls one fails. With
-    /// `forgotten`, it replaces an expired record.
+    /// `expired_row_present`, it replaces an expired record.
     #[must_use]
-    pub fn put_idempotency_record(self, call: &IdempotencyRow, forgotten: bool) -> Self {
-        if forgotten { self.replace(call) } else { self.put(call) }
+    pub fn put_idempotency_record(self, call: &IdempotencyRow, expired_row_present: bool) -> Self {
+        if expired_row_present { self.replace(call) } else { self.put(call) }
     }
 }

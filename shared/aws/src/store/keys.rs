@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::Error;
 use domain::models::actor::Actor;
-use domain::models::key::{Key as ApiKey, Makers};
+use domain::models::key::{AncestorKeys, Key as ApiKey};
 use domain::{KeyId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
@@ -73,14 +73,14 @@ impl Table {
     }
 
     /// The chain of keys before a key.
-    pub async fn makers_of(&self, key: &ApiKey) -> Result<Makers, Error> {
-        let mut makers = Makers::new();
-        for short in &key.makers {
-            if let Some(maker) = self.get::<ApiKey>(&api_key_key(short)).await? {
-                makers.insert(short.clone(), maker);
+    pub async fn find_ancestors(&self, key: &ApiKey) -> Result<AncestorKeys, Error> {
+        let mut ancestors = AncestorKeys::new();
+        for short in &key.ancestors {
+            if let Some(creator) = self.get::<ApiKey>(&api_key_key(short)).await? {
+                ancestors.insert(short.clone(), creator);
             }
         }
-        Ok(makers)
+        Ok(ancestors)
     }
 }
 
@@ -107,20 +107,20 @@ impl Table {
     }
 
     /// The chains of keys before these.
-    pub async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<Makers, Error> {
-        let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.makers).collect();
+    pub async fn makers_of_all(&self, keys: &[ApiKey]) -> Result<AncestorKeys, Error> {
+        let shorts: BTreeSet<&String> = keys.iter().flat_map(|key| &key.ancestors).collect();
         let found = self.get_many(shorts.iter().map(|short| api_key_key(short))).await?;
         let made = |short: &&String| Some(((*short).clone(), found.readable(&api_key_key(short))?));
         Ok(shorts.iter().filter_map(made).collect())
     }
 
     /// All keys of a workspace that an actor created directly, newest first.
-    pub async fn keys_created_by(&self, workspace: WorkspaceId, maker: Actor) -> Result<Vec<ApiKey>, Error> {
+    pub async fn keys_created_by(&self, workspace: WorkspaceId, creator: Actor) -> Result<Vec<ApiKey>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
-            let made = |_: &Item, key: &ApiKey| key.created_by.actor == maker;
+            let made = |_: &Item, key: &ApiKey| key.created_by.actor == creator;
             let page = self.page(&source, KEYS_AT_ONCE, start, Key::of, made).await?;
             keys.extend(page.items);
             start = page.next;

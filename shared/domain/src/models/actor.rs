@@ -93,7 +93,7 @@ impl TryFrom<WrittenActor> for Actor {
 
 /// Who created something, and the personal access token that they used, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Maker {
+pub struct Creator {
     /// The key, member or other actor.
     #[serde(flatten)]
     pub actor: Actor,
@@ -102,7 +102,7 @@ pub struct Maker {
     pub token_id: Option<TokenId>,
 }
 
-impl From<Actor> for Maker {
+impl From<Actor> for Creator {
     fn from(actor: Actor) -> Self {
         Self { actor, token_id: None }
     }

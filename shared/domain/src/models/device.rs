@@ -557,7 +557,7 @@ pub fn read_metadata(value: &Value) -> Result<BTreeMap<String, Value>, Vec<Field
 
 fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
     if key.is_empty() || key.chars().count() > METADATA_KEY_LENGTH {
-        return Some(("invalid_key", format!("a key has 1 to {METADATA_KEY_LENGTH} characters")));
+        return Some(("invalid_key", format!("a key must have 1 to {METADATA_KEY_LENGTH} characters")));
     }
     if key.contains('.') || key.chars().any(char::is_control) {
         return Some(("invalid_key", "a key must not contain dots or control characters".into()));
@@ -565,7 +565,7 @@ fn metadata_fault(key: &str, value: &Value) -> Option<(&'static str, String)> {
     match value {
         Value::Null | Value::Bool(_) => None,
         Value::String(text) if text.chars().count() > METADATA_VALUE_LENGTH => {
-            Some(("too_long", format!("a value has at most {METADATA_VALUE_LENGTH} characters")))
+            Some(("too_long", format!("a value must have at most {METADATA_VALUE_LENGTH} characters")))
         }
         Value::String(text) if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
             Some(("control_character", "a value must not contain control characters".into()))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::clock::Time;
 use crate::error::{DomainError, MessageLimit, RetryAfter};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
-use crate::models::actor::{Actor, Maker};
+use crate::models::actor::{Actor, Creator};
 use crate::models::invitation::Warning;
 use crate::models::source::data::RowFault;
 use crate::states::JobState;
@@ -249,8 +249,8 @@ const ERASED_TEXT: &str = "\u{2026}";
 impl Job {
     /// Who created it; its changes are made in their name.
     #[must_use]
-    pub fn maker(&self) -> Maker {
-        Maker { actor: self.created_by, token_id: self.token_id }
+    pub fn creator(&self) -> Creator {
+        Creator { actor: self.created_by, token_id: self.token_id }
     }
 
     /// True while it pauses.

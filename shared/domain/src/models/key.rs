@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{KeyId, WorkspaceId};
 use crate::input::Fields;
-use crate::models::actor::{Actor, Maker};
+use crate::models::actor::{Actor, Creator};
 use crate::permission::{Permission, Permissions};
 use crate::secret::{ApiKey, Hash};
 use crate::stored::Stored;
@@ -36,11 +36,11 @@ pub struct Key {
     /// Creation time.
     pub created_at: Time,
     /// Who created it.
-    pub created_by: Maker,
+    pub created_by: Creator,
     /// For a key that was created by a key: the short parts of the chain of keys before it, the direct creator
     /// last. It ends with each of them. Empty for keys of earlier releases.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub makers: Vec<String>,
+    #[serde(rename = "makers", default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
     /// Expiry time; `None` for no expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -76,7 +76,7 @@ string_enum! {
 }
 
 /// The keys of a chain, by their short parts.
-pub type Makers = BTreeMap<String, Key>;
+pub type AncestorKeys = BTreeMap<String, Key>;
 
 impl Key {
     /// Checks a presented key against the stored one, its own validity only.
@@ -100,17 +100,17 @@ impl Key {
     /// Its status, with the chain of keys before it: its own if it has ended, else theirs. A missing key of the
     /// chain counts as revoked.
     #[must_use]
-    pub fn status(&self, makers: &Makers, now: Time) -> KeyStatus {
+    pub fn status(&self, ancestors: &AncestorKeys, now: Time) -> KeyStatus {
         let of_makers =
-            self.makers.iter().map(|short| makers.get(short).map_or(KeyStatus::Revoked, |m| m.own_status(now)));
+            self.ancestors.iter().map(|short| ancestors.get(short).map_or(KeyStatus::Revoked, |m| m.own_status(now)));
         let over = |status: &KeyStatus| *status != KeyStatus::Active;
         std::iter::once(self.own_status(now)).chain(of_makers).find(over).unwrap_or(KeyStatus::Active)
     }
 
     /// Its own revocation, or the one of a key of the chain before it.
     #[must_use]
-    pub fn effective_revocation<'a>(&'a self, makers: &'a Makers) -> Option<&'a Revoked> {
-        let of_makers = self.makers.iter().filter_map(|short| makers.get(short)?.revoked.as_ref());
+    pub fn effective_revocation<'a>(&'a self, ancestors: &'a AncestorKeys) -> Option<&'a Revoked> {
+        let of_makers = self.ancestors.iter().filter_map(|short| ancestors.get(short)?.revoked.as_ref());
         self.revoked.iter().chain(of_makers).min_by_key(|revoked| revoked.at)
     }
 }

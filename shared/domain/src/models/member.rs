@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::ids::{MemberId, WorkspaceId};
-use crate::models::actor::Maker;
+use crate::models::actor::Creator;
 use crate::models::key::Key;
 use crate::models::webhook::Webhook;
 use crate::permission::{Permissions, Role};
@@ -40,7 +40,7 @@ pub struct Member {
     /// Creation time.
     pub created_at: Time,
     /// Who created it.
-    pub created_by: Maker,
+    pub created_by: Creator,
     /// True until the person accepts; until then the membership gives no access. One of an earlier release is
     /// accepted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -153,7 +153,7 @@ fn check_provider(name: &str) -> Result<(), (&'static str, String)> {
     PROVIDER.read(name)?;
     match name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         true => Ok(()),
-        false => Err(("invalid_format", "must have lower-case letters, digits and _ only".to_owned())),
+        false => Err(("invalid_format", "may contain only lower-case letters, digits and _".to_owned())),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::egress::{Host, read_url};
 use crate::error::DomainError;
 use crate::ids::{JobId, SourceId, WorkspaceId};
 use crate::input::Fields;
-use crate::models::actor::Maker;
+use crate::models::actor::Creator;
 use crate::models::provenance::Field;
 use crate::models::user::Source as Origin;
 use crate::permission::Permission;
@@ -209,7 +209,7 @@ pub struct DataSource {
     pub due_at: Option<Time>,
     /// Who set its settings; scheduled syncs act in their name. Unknown for sources of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_by: Option<Maker>,
+    pub set_by: Option<Creator>,
     /// Since when the schedule pauses, because its author no longer has the permissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Time>,

@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::egress::{EgressPolicy, URL_LIMIT, host_of};
 use crate::ids::{EventId, WebhookId, WorkspaceId};
 use crate::input::Fields;
-use crate::models::actor::Maker;
+use crate::models::actor::Creator;
 use crate::models::event::{Event, EventType};
 use crate::secret::Random;
 use crate::states::Platform;
@@ -117,7 +117,7 @@ pub struct Webhook {
     /// Creation time.
     pub created_at: Time,
     /// Who created it.
-    pub created_by: Maker,
+    pub created_by: Creator,
     /// Set while it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,

@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
-use crate::models::actor::Maker;
+use crate::models::actor::Creator;
 use crate::permission::Permission;
 use crate::stored::Stored;
 use crate::string_enum::string_enum;
@@ -109,7 +109,7 @@ pub struct Workspace {
     /// Who set the rule for silent devices: it acts in their name, and only while they have the permission.
     /// Unknown for rules of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silent_rule_by: Option<Maker>,
+    pub silent_rule_by: Option<Creator>,
     /// Since when the rule pauses until it is set again, because its author no longer has the permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_paused_at: Option<Time>,
@@ -408,7 +408,7 @@ fn read_minimum(fields: &mut Fields, name: &str) -> Option<String> {
     let version = fields.text(name, MINIMUM_VERSION)?;
     let is_version = version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     if !is_version {
-        fields.add_error(name, "invalid_format", "must be numbers with dots between, such as 17.5");
+        fields.add_error(name, "invalid_format", "must be a version number such as 17.5");
         return None;
     }
     Some(version)

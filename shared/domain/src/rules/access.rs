@@ -7,7 +7,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{TokenId, WorkspaceId};
 use crate::models::actor::Actor;
-use crate::models::key::{Key, KeyStatus, Makers};
+use crate::models::key::{AncestorKeys, Key, KeyStatus};
 use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
@@ -110,8 +110,8 @@ impl Caller {
     ///
     /// # Errors
     /// `CredentialRevoked` or `CredentialExpired`, if a key that it came from is over.
-    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, DomainError> {
-        key.status(makers, now).require_active()?;
+    pub fn of_key(key: Key, ancestors: &AncestorKeys, now: Time) -> Result<Self, DomainError> {
+        key.status(ancestors, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
             actor: Actor::Key(key.key_id),
@@ -122,8 +122,8 @@ impl Caller {
 
     /// What a key still may, whoever holds it: work that was begun under it goes on only so long.
     #[must_use]
-    pub fn still_may(key: &Key, makers: &Makers, now: Time) -> Permissions {
-        if key.status(makers, now) == KeyStatus::Active { key.permissions.clone() } else { Permissions::new() }
+    pub fn still_may(key: &Key, ancestors: &AncestorKeys, now: Time) -> Permissions {
+        if key.status(ancestors, now) == KeyStatus::Active { key.permissions.clone() } else { Permissions::new() }
     }
 
     /// The caller that a verified token's person stands for: the member of the workspace that was

@@ -61,7 +61,7 @@ pub struct ChangeSet {
     /// Invitations and deployments.
     pub invitations: Vec<RowChange<Invitation>>,
     /// The message that makes due, counted.
-    pub counted: Option<MessageCount>,
+    pub message_counters: Option<MessageCounters>,
     /// What the table of secrets keeps of it.
     pub secrets: SecretChanges,
     /// The profile that the user is given.
@@ -94,7 +94,7 @@ impl ChangeSet {
         self.claims.extend(next.claims);
         self.commands.extend(next.commands);
         all(&mut self.invitations, next.invitations, |invitation| invitation.invitation_id);
-        self.counted = next.counted.or(self.counted);
+        self.message_counters = next.message_counters.or(self.message_counters);
         self.secrets.code = next.secrets.code.or(self.secrets.code);
         self.secrets.of_user.extend(next.secrets.of_user);
         self.profile_grant = next.profile_grant.or(self.profile_grant);
@@ -185,7 +185,7 @@ impl fmt::Debug for SecretChanges {
 
 /// A message, counted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MessageCount {
+pub struct MessageCounters {
     /// For its recipient.
     pub to: RowChange<RecipientHistory>,
     /// For the workspace.

@@ -62,7 +62,7 @@ impl CheckInReport {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckIn {
     /// Nothing at all: the device may do nothing, and knows already what it must.
-    Nothing,
+    AccessDenied,
     /// Nothing but the time is new.
     OnlyTime,
     /// Something changed.
@@ -206,7 +206,7 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
         lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }
     if change.events.is_empty() {
-        return if allowed { CheckIn::OnlyTime } else { CheckIn::Nothing };
+        return if allowed { CheckIn::OnlyTime } else { CheckIn::AccessDenied };
     }
     if allowed {
         after.last_login_at = Some(context.at);

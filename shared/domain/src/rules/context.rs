@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Time;
 use crate::ids::{EventId, JobId, TokenId, WorkspaceId};
-use crate::models::actor::{Actor, Maker};
+use crate::models::actor::{Actor, Creator};
 use crate::models::event::{Event, EventType, Private};
 use crate::models::restriction::Restriction;
 use crate::stored::Stored;
@@ -35,8 +35,8 @@ pub struct EventContext {
 impl EventContext {
     /// Who does it, as what they make remembers them.
     #[must_use]
-    pub fn maker(&self) -> Maker {
-        Maker { actor: self.actor, token_id: self.token_id }
+    pub fn creator(&self) -> Creator {
+        Creator { actor: self.actor, token_id: self.token_id }
     }
 
     /// The event of this act.

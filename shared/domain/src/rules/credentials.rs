@@ -45,7 +45,7 @@ pub fn issue(
         return Ok(None);
     }
     if after.credentials.len() >= CREDENTIAL_LIMIT {
-        let detail = format!("the device holds {CREDENTIAL_LIMIT} credentials, which is the most");
+        let detail = format!("the device already has {CREDENTIAL_LIMIT} credentials, the most allowed");
         return Err(DomainError::field("acs_credential_id", "too_many", detail));
     }
     after.credentials.insert(id, context.at);

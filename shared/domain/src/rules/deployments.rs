@@ -184,7 +184,7 @@ pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
     }
     let pin = edit.get(&SecretKind::VoicemailPin).and_then(Option::as_deref);
     if pin.is_some_and(|pin| !pin.bytes().all(|byte| byte.is_ascii_digit())) {
-        fields.add_error("voicemail_pin", "invalid_format", "may hold digits only");
+        fields.add_error("voicemail_pin", "invalid_format", "may contain only digits");
     }
     fields.deny_unknown();
     fields.finish().map_err(DomainError::Invalid)?;

@@ -24,14 +24,14 @@ impl Invitation {
         event
     }
 
-    fn event(&self, step: InvitationEnd, context: &EventContext) -> Event {
+    fn event(&self, step: InvitationEvent, context: &EventContext) -> Event {
         self.named_in(context.event(step.of(self.purpose)).with_user(self.user_id))
     }
 }
 
 /// What becomes of an invitation.
 #[derive(Clone, Copy)]
-enum InvitationEnd {
+enum InvitationEvent {
     Made,
     Sent,
     Failed,
@@ -42,7 +42,7 @@ enum InvitationEnd {
     Revoked,
 }
 
-impl InvitationEnd {
+impl InvitationEvent {
     fn of(self, purpose: Purpose) -> EventType {
         use EventType as E;
         let (invitation, deployment) = match self {
@@ -123,7 +123,7 @@ pub fn invite(
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
         Purpose::Unknown(_) => {}
     }
-    let mut event = invitation.event(InvitationEnd::Made, context);
+    let mut event = invitation.event(InvitationEvent::Made, context);
     event.add_change("devices", serde_json::Value::Null, new.devices);
     event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(ChangeSet {
@@ -155,7 +155,7 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
     }
     let mut revoked = invitation.clone();
     revoked.revoked_at = Some(context.at);
-    let mut event = invitation.event(InvitationEnd::Revoked, context);
+    let mut event = invitation.event(InvitationEvent::Revoked, context);
     event.add_change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some(changed(invitation, revoked, event)))
 }
@@ -195,33 +195,33 @@ pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeS
     }
     let mut expired = invitation.clone();
     expired.expired_at = Some(context.at);
-    let event = invitation.event(InvitationEnd::Expired, context);
+    let event = invitation.event(InvitationEvent::Expired, context);
     Some(changed(invitation, expired, event))
 }
 
 /// News of an invitation's message; `None` if the news is old: a later state is never
 /// overwritten by an earlier one, and reports that come twice change nothing.
 #[must_use]
-pub fn delivered(invitation: &Invitation, news: Delivery, context: &EventContext) -> Option<ChangeSet> {
+pub fn record_delivery(invitation: &Invitation, report: Delivery, context: &EventContext) -> Option<ChangeSet> {
     let before = &invitation.delivery;
-    if precedence(&news) <= precedence(before) {
+    if precedence(&report) <= precedence(before) {
         return None;
     }
-    let step = match news.state {
+    let step = match report.state {
         DeliveryState::Queued | DeliveryState::Canceled | DeliveryState::Unknown(_) => return None,
-        DeliveryState::Sent => InvitationEnd::Sent,
-        DeliveryState::Delivered => InvitationEnd::Delivered,
-        DeliveryState::Bounced => InvitationEnd::Bounced,
-        DeliveryState::Complained => InvitationEnd::Complained,
-        DeliveryState::Failed | DeliveryState::Rejected => InvitationEnd::Failed,
+        DeliveryState::Sent => InvitationEvent::Sent,
+        DeliveryState::Delivered => InvitationEvent::Delivered,
+        DeliveryState::Bounced => InvitationEvent::Bounced,
+        DeliveryState::Complained => InvitationEvent::Complained,
+        DeliveryState::Failed | DeliveryState::Rejected => InvitationEvent::Failed,
     };
     let mut event = invitation.event(step, context);
-    event.add_change("delivery", before.state.as_str(), news.state.as_str());
+    event.add_change("delivery", before.state.as_str(), report.state.as_str());
     let mut after = invitation.clone();
     // What came back went out before, whoever's word was the first.
-    if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
-        after.sent_at.get_or_insert(news.at);
+    if !matches!(report.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
+        after.sent_at.get_or_insert(report.at);
     }
-    after.delivery = Delivery { message_id: news.message_id.or_else(|| before.message_id.clone()), ..news };
+    after.delivery = Delivery { message_id: report.message_id.or_else(|| before.message_id.clone()), ..report };
     Some(changed(invitation, after, event))
 }

@@ -23,7 +23,7 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Domai
 }
 
 /// A new key of a caller, with the event. It may no more than they, and a key that a key makes expires no later than
-/// that and ends with it. `maker` is the key by which they call, if they call by one.
+/// that and ends with it. `creator` is the key by which they call, if they call by one.
 ///
 /// # Errors
 /// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a fault of `expires_at` if it is later than the maker's.
@@ -32,23 +32,23 @@ pub fn create(
     key_id: KeyId,
     secret: &ApiKey,
     caller: &Caller,
-    maker: Option<&Key>,
+    creator: Option<&Key>,
     context: &EventContext,
 ) -> Result<(Key, Event), DomainError> {
     if caller.token_id.is_some() {
         return Err(DomainError::TokenMakesNoKeys);
     }
     may_grant(caller, &new.permissions)?;
-    let makers: Vec<String> =
-        maker.map(|key| [key.makers.as_slice(), std::slice::from_ref(&key.short)].concat()).unwrap_or_default();
-    if makers.len() > MAKERS_LIMIT {
+    let ancestors: Vec<String> =
+        creator.map(|key| [key.ancestors.as_slice(), std::slice::from_ref(&key.short)].concat()).unwrap_or_default();
+    if ancestors.len() > MAKERS_LIMIT {
         return Err(DomainError::TooManyMakers);
     }
-    let makers_end = maker.and_then(|key| key.expires_at);
+    let makers_end = creator.and_then(|key| key.expires_at);
     if let (Some(wanted), Some(end)) = (new.expires_at, makers_end)
         && wanted > end
     {
-        let detail = format!("must not be after {end}, when the key that makes it expires");
+        let detail = format!("must not be after {end}, when the key that creates it expires");
         return Err(DomainError::field("expires_at", "out_of_range", detail));
     }
     let key = Key {
@@ -59,8 +59,8 @@ pub fn create(
         name: new.name,
         permissions: new.permissions,
         created_at: context.at,
-        created_by: context.maker(),
-        makers,
+        created_by: context.creator(),
+        ancestors,
         expires_at: new.expires_at.or(makers_end),
         revoked: None,
         version: 1,

@@ -48,7 +48,11 @@ impl RecipientHistory {
     ///
     /// # Errors
     /// `TooManyMessages`.
-    pub fn one_more(before: Option<Self>, recipient: &Recipient, now: Time) -> Result<RowChange<Self>, DomainError> {
+    pub fn with_one_more(
+        before: Option<Self>,
+        recipient: &Recipient,
+        now: Time,
+    ) -> Result<RowChange<Self>, DomainError> {
         let sent = before.iter().flat_map(|before| &before.at).copied();
         let mut at: Vec<Time> = sent.filter(|at| at.plus(Duration::days(1)) > now).collect();
         let pause = at.last().map(|last| last.plus(RECIPIENT_PAUSE));
@@ -68,7 +72,7 @@ impl DailyQuota {
     /// Counts one more message in the first of some parts that has room; `found` are those of them that have counted
     /// any. `None` if they are full.
     #[must_use]
-    pub fn one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
+    pub fn with_one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
         shards.iter().find_map(|shard| {
             let before = found.iter().find(|row| row.shard == *shard).cloned();
             let mut after = before.clone().unwrap_or_else(|| self.empty_shard(*shard));

@@ -42,7 +42,7 @@ impl DataSource {
             upload: None,
             renames_may_wipe: new.renames_may_wipe.unwrap_or_default(),
             due_at,
-            set_by: Some(context.maker()),
+            set_by: Some(context.creator()),
             paused_at: None,
             job_id: None,
             created_at: context.at,
@@ -139,7 +139,7 @@ impl DataSource {
         let renamed_alone =
             Self { name: self.name.clone(), ..after.clone() } == *self && token == TokenChange::Unchanged;
         if !renamed_alone || self.paused_at.is_some() && says_when {
-            after.set_by = Some(context.maker());
+            after.set_by = Some(context.creator());
             after.paused_at = None;
             if self.paused_at.is_some() {
                 after.due_at = after.due_after(context.at).map(|_| context.at);

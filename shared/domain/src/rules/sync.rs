@@ -56,20 +56,20 @@ pub enum MatchedUser {
 /// # Errors
 /// `HeldByOtherSource`, `UsernameTaken` or `ExternalIdTaken` if its username, or its name in the data
 /// set, is somebody else's.
-pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
+pub fn match_user(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
     let there = |user: &&User| user.deleted.is_none();
     let by_external_id = found.by_external_id.as_ref().filter(there);
     let by_username = found.by_username.as_ref().filter(there);
     let by_source_username = found.by_source_username.as_ref().filter(there);
     if let (KeyField::ExternalId, Some(user)) = (source.key, by_external_id) {
-        return its_own(user, by_username);
+        return require_own_username(user, by_username);
     }
     if let Some(user) = by_source_username {
-        let other_name = named_otherwise(source, user, row);
+        let other_name = has_other_external_id(source, user, row);
         if other_name || by_external_id.is_some_and(|other| other.user_id != user.user_id) {
             return Err(if other_name { DomainError::UsernameTaken } else { DomainError::ExternalIdTaken });
         }
-        return its_own(user, by_username);
+        return require_own_username(user, by_username);
     }
     let Some(user) = by_username else {
         return if by_external_id.is_some() { Err(DomainError::ExternalIdTaken) } else { Ok(MatchedUser::New) };
@@ -79,7 +79,7 @@ pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<
     }
     match holder(user) {
         Holder::Source(id) if id == source.source_id => {
-            if found.has_other_row || named_otherwise(source, user, row) {
+            if found.has_other_row || has_other_external_id(source, user, row) {
                 return Err(DomainError::UsernameTaken);
             }
         }
@@ -103,7 +103,7 @@ pub fn owner<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a 
 
 /// The user who has the username that a row gives to another, or whom the source knew by it.
 #[must_use]
-pub fn in_the_way<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
+pub fn holder_of_username<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let own = owner(source, found).map(|user| user.user_id);
     let others = [found.by_username.as_ref(), found.by_source_username.as_ref()];
     others.into_iter().flatten().find(|user| user.deleted.is_none() && Some(user.user_id) != own)
@@ -124,7 +124,7 @@ pub fn without(found: &MatchCandidates, user: &User) -> MatchCandidates {
 
 /// True if a user's own row takes a username from them.
 #[must_use]
-pub fn gives_up(source: &DataSource, user: &User, row: &Row, username: &str) -> bool {
+pub fn row_takes_username(source: &DataSource, user: &User, row: &Row, username: &str) -> bool {
     let own = user.provenance.source_id == Some(source.source_id) && user.deleted.is_none();
     let other = !same_username(row.username(), username);
     own && other && (!same_username(&user.username, username) || is_renamed(source, user, row))
@@ -168,7 +168,7 @@ fn end_of_id(user: &User) -> String {
 ///
 /// # Errors
 /// `UserDeleted`.
-pub fn leave(
+pub fn release_username(
     source: &DataSource,
     user: &User,
     username: &str,
@@ -203,7 +203,7 @@ pub fn leave(
 }
 
 /// A user of the source, unless the row gives them a username that is somebody else's.
-fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
+fn require_own_username(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
     let takes_name = !user.provenance.by_hand.contains(&Field::Username);
     if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
         return Err(DomainError::UsernameTaken);
@@ -212,7 +212,7 @@ fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, Domai
 }
 
 /// True if rows find their users by what the source calls them, and it calls this one otherwise.
-fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
+fn has_other_external_id(source: &DataSource, user: &User, row: &Row) -> bool {
     let name = user.provenance.external_id.as_deref();
     source.key == KeyField::ExternalId && name.is_some() && name != row.external_id()
 }

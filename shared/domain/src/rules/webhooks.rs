@@ -21,7 +21,7 @@ impl Webhook {
             event_types: settings.event_types,
             description: settings.description,
             created_at: context.at,
-            created_by: context.maker(),
+            created_by: context.creator(),
             disabled: None,
             failing_since: None,
             earlier_secret_until: None,

@@ -49,7 +49,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     let other_rule = after.settings.silent_devices != workspace.settings.silent_devices;
     let set_anew = matches!(edit.silent_devices, Some(Some(_)));
     if set_anew || other_rule {
-        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| context.maker());
+        after.silent_rule_by = after.settings.silent_devices.as_ref().map(|_| context.creator());
         after.silent_rule_paused_at = None;
     }
     if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {

@@ -72,7 +72,7 @@ fn a_check_in_reads_its_commands_while_there_is_one_to_tell_of() {
     let over = 2 + 30 * 24 * 60;
     assert!(
         commands(&fixture, 2) && commands(&fixture, over - 1) && !commands(&fixture, over),
-        "until its time is over"
+        "until the run is out of time"
     );
     let (blocked, _) = device_of(block(&fixture.devices[&id], None, &context(2)).unwrap().unwrap());
     assert!(needs(&blocked, &CheckInReport::default(), at(3)).commands, "a blocked device is told all the same");

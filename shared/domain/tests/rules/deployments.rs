@@ -16,7 +16,7 @@ use domain::rules::deployments::{
     AutoDeployment, Configuration, auto_deployment, configuration, deploy, follows_rename, force, has_downloaded,
     qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
 };
-use domain::rules::invitations::delivered;
+use domain::rules::invitations::record_delivery;
 use domain::rules::lifecycle::settle_what_is_due;
 use domain::secret::Hash;
 use domain::states::InvitationStatus;
@@ -137,13 +137,13 @@ fn what_becomes_of_a_deployments_message_is_told_as_a_deployments() {
         (DeliveryState::Failed, EventType::DeploymentFailed, false),
         (DeliveryState::Rejected, EventType::DeploymentFailed, false),
     ] {
-        let (after, event) = invitation_of(delivered(&made, news(state), &context(2)).unwrap());
+        let (after, event) = invitation_of(record_delivery(&made, news(state), &context(2)).unwrap());
         assert_eq!((event.event_type, event.deployment_id), (event_type, Some(made.invitation_id)), "{state}");
         assert_eq!(after.sent_at, went_out.then_some(at(1)), "{state}: deployed is when it went out");
     }
-    let (sent, _) = invitation_of(delivered(&made, news(DeliveryState::Sent), &context(2)).unwrap());
+    let (sent, _) = invitation_of(record_delivery(&made, news(DeliveryState::Sent), &context(2)).unwrap());
     let later = Delivery { at: at(9), ..news(DeliveryState::Delivered) };
-    assert_eq!(invitation_of(delivered(&sent, later, &context(9)).unwrap()).0.sent_at, Some(at(1)));
+    assert_eq!(invitation_of(record_delivery(&sent, later, &context(9)).unwrap()).0.sent_at, Some(at(1)));
 }
 
 /// A configuration of a user with a salt.

@@ -14,7 +14,7 @@ use domain::models::invitation::{Delivery, DeliveryState};
 use domain::models::push::{Push, PushReason};
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
 use domain::rules::devices::{DeviceToDelete, block, delete, edit, purge, unblock};
-use domain::rules::invitations::{delivered, expire};
+use domain::rules::invitations::{expire, record_delivery};
 use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
 use domain::states::Platform;
@@ -49,7 +49,10 @@ fn nothing_undoes_a_delete() {
     assert_eq!(edit(deleted, None, &Edit::default(), &context(2)), Err(DomainError::DeviceDeleted));
     let leaving = fixture.to_delete(deleted.clone());
     assert_eq!(delete(&leaving, &fixture.user, None, Duration::days(1), &context(2)), None);
-    assert_eq!(check_in(deleted, &CheckInReport::default(), &CheckInState::default(), &context(2)), CheckIn::Nothing);
+    assert_eq!(
+        check_in(deleted, &CheckInReport::default(), &CheckInState::default(), &context(2)),
+        CheckIn::AccessDenied
+    );
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
     ) {
         CheckIn::Changed { change, token } => Some((change.devices[0].after.clone(), token, change.events[0].clone())),
         CheckIn::OnlyTime => None,
-        CheckIn::Nothing => panic!("it is allowed"),
+        CheckIn::AccessDenied => panic!("it is allowed"),
     };
     let (ready, _) =
         device_of(endpoint_made(&Device { enrolment: None, ..device() }, "arn".to_owned(), &context(1)).unwrap());
@@ -264,7 +267,10 @@ fn an_endpoint_that_was_disabled_is_enabled_again_by_the_apps_next_contact_and_o
     assert_eq!(token, Some(TokenChange::New("newer".to_owned())), "a new token gets an endpoint of its own");
     let blocked = block(&disabled(&given, PushReason::EndpointDisabled, 5), None, &context(6)).unwrap().unwrap();
     let (blocked, _) = device_of(blocked);
-    assert_eq!(check_in(&blocked, &CheckInReport::default(), &CheckInState::default(), &context(7)), CheckIn::Nothing);
+    assert_eq!(
+        check_in(&blocked, &CheckInReport::default(), &CheckInState::default(), &context(7)),
+        CheckIn::AccessDenied
+    );
 }
 
 #[test]
@@ -289,13 +295,13 @@ fn pushes_are_not_in_use_of_a_device_that_is_deleted_or_erased() {
 fn news_of_a_message_is_taken_once_and_never_backwards() {
     let invitation = crate::common::invitation(&crate::common::user(), 1);
     let news = |state| Delivery { state, at: at(1), message_id: None, reason: None };
-    let (sent, _) = invitation_of(delivered(&invitation, news(DeliveryState::Sent), &context(1)).unwrap());
-    assert!(delivered(&sent, news(DeliveryState::Sent), &context(2)).is_none());
-    assert!(delivered(&sent, news(DeliveryState::Failed), &context(2)).is_none());
-    let (arrived, _) = invitation_of(delivered(&sent, news(DeliveryState::Delivered), &context(2)).unwrap());
-    let (bounced, event) = invitation_of(delivered(&arrived, news(DeliveryState::Bounced), &context(3)).unwrap());
+    let (sent, _) = invitation_of(record_delivery(&invitation, news(DeliveryState::Sent), &context(1)).unwrap());
+    assert!(record_delivery(&sent, news(DeliveryState::Sent), &context(2)).is_none());
+    assert!(record_delivery(&sent, news(DeliveryState::Failed), &context(2)).is_none());
+    let (arrived, _) = invitation_of(record_delivery(&sent, news(DeliveryState::Delivered), &context(2)).unwrap());
+    let (bounced, event) = invitation_of(record_delivery(&arrived, news(DeliveryState::Bounced), &context(3)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationBounced);
-    assert!(delivered(&bounced, news(DeliveryState::Delivered), &context(4)).is_none());
+    assert!(record_delivery(&bounced, news(DeliveryState::Delivered), &context(4)).is_none());
 }
 
 #[test]

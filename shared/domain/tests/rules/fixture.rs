@@ -213,7 +213,7 @@ impl Fixture {
         let served = device.commands.iter().filter(|open| open.is_deliverable(at(minutes)));
         let served = served.map(|open| open.command_id).collect();
         match self.checked_in(&device, report, minutes) {
-            CheckIn::Nothing => {}
+            CheckIn::AccessDenied => {}
             CheckIn::OnlyTime => {
                 self.devices.insert(id, Device { last_login_at: Some(at(minutes)), ..device });
             }

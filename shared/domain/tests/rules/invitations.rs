@@ -5,7 +5,7 @@ use domain::error::DomainError;
 use domain::models::event::EventType;
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
-use domain::rules::invitations::{delivered, invite, open};
+use domain::rules::invitations::{invite, open, record_delivery};
 use domain::secret::Hash;
 use domain::text::{masked_email, masked_number};
 use domain::{InvitationId, Time};
@@ -28,7 +28,7 @@ fn texted() -> Invitation {
     invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_invitation().unwrap().clone()
 }
 
-fn news(state: DeliveryState, message_id: Option<&str>) -> Delivery {
+fn report(state: DeliveryState, message_id: Option<&str>) -> Delivery {
     let at = Time::parse("2026-11-23T08:00:01Z").unwrap();
     let reason = (state == DeliveryState::Failed).then(|| "phone_unreachable".to_owned());
     Delivery { state, at, message_id: message_id.map(str::to_owned), reason }
@@ -49,24 +49,27 @@ fn each_channel_asks_for_what_it_reaches_the_user_by_and_for_nothing_else() {
 
 #[test]
 fn a_text_that_was_sent_can_still_fail_and_the_first_last_word_counts() {
-    let (sent, _) = invitation_of(delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
+    let (sent, _) =
+        invitation_of(record_delivery(&texted(), report(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
     let (failed, event) =
-        invitation_of(delivered(&sent, news(DeliveryState::Failed, Some("m-1")), &context(2)).unwrap());
+        invitation_of(record_delivery(&sent, report(DeliveryState::Failed, Some("m-1")), &context(2)).unwrap());
     assert_eq!(event.event_type, EventType::InvitationFailed);
-    assert_eq!(failed.delivery, news(DeliveryState::Failed, Some("m-1")));
+    assert_eq!(failed.delivery, report(DeliveryState::Failed, Some("m-1")));
     for late in [DeliveryState::Failed, DeliveryState::Delivered, DeliveryState::Sent] {
-        assert_eq!(delivered(&failed, news(late, Some("m-1")), &context(3)), None, "{late} after the failure");
+        assert_eq!(record_delivery(&failed, report(late, Some("m-1")), &context(3)), None, "{late} after the failure");
     }
     let (arrived, _) =
-        invitation_of(delivered(&sent, news(DeliveryState::Delivered, Some("m-1")), &context(2)).unwrap());
-    assert_eq!(delivered(&arrived, news(DeliveryState::Failed, Some("m-1")), &context(3)), None);
+        invitation_of(record_delivery(&sent, report(DeliveryState::Delivered, Some("m-1")), &context(2)).unwrap());
+    assert_eq!(record_delivery(&arrived, report(DeliveryState::Failed, Some("m-1")), &context(3)), None);
 }
 
 #[test]
 fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
-    let (failed, _) = invitation_of(delivered(&texted(), news(DeliveryState::Failed, None), &context(1)).unwrap());
-    let (sent, _) = invitation_of(delivered(&failed, news(DeliveryState::Sent, Some("m-1")), &context(2)).unwrap());
-    assert_eq!(delivered(&sent, news(DeliveryState::Failed, None), &context(3)), None);
+    let (failed, _) =
+        invitation_of(record_delivery(&texted(), report(DeliveryState::Failed, None), &context(1)).unwrap());
+    let (sent, _) =
+        invitation_of(record_delivery(&failed, report(DeliveryState::Sent, Some("m-1")), &context(2)).unwrap());
+    assert_eq!(record_delivery(&sent, report(DeliveryState::Failed, None), &context(3)), None);
 }
 
 #[test]
@@ -112,7 +115,8 @@ fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then(
         let shown = over.delivery_at(at(5));
         assert_eq!((shown.state, shown.at), (DeliveryState::Canceled, at(3)), "{:?}", over.status(at(5)));
         // What went out at the very last is told all the same.
-        let (sent, _) = invitation_of(delivered(&over, news(DeliveryState::Sent, Some("m-1")), &context(4)).unwrap());
+        let (sent, _) =
+            invitation_of(record_delivery(&over, report(DeliveryState::Sent, Some("m-1")), &context(4)).unwrap());
         assert_eq!(sent.delivery_at(at(5)), sent.delivery);
     }
     assert_eq!(queued.delivery_at(at(5)), queued.delivery, "it may still be sent");
@@ -144,9 +148,11 @@ fn an_invitation_keeps_its_code_until_it_is_used_up_or_has_ended() {
 
 #[test]
 fn a_message_keeps_the_identifier_that_its_service_gave_it() {
-    let (sent, _) = invitation_of(delivered(&texted(), news(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
-    let (arrived, event) = invitation_of(delivered(&sent, news(DeliveryState::Delivered, None), &context(2)).unwrap());
-    assert_eq!(arrived.delivery, news(DeliveryState::Delivered, Some("m-1")));
+    let (sent, _) =
+        invitation_of(record_delivery(&texted(), report(DeliveryState::Sent, Some("m-1")), &context(1)).unwrap());
+    let (arrived, event) =
+        invitation_of(record_delivery(&sent, report(DeliveryState::Delivered, None), &context(2)).unwrap());
+    assert_eq!(arrived.delivery, report(DeliveryState::Delivered, Some("m-1")));
     let told = &event.changes["delivery"];
     assert_eq!((&told.before, &told.after), (&"sent".into(), &"delivered".into()));
 }

@@ -2,9 +2,9 @@
 
 use domain::error::DomainError;
 use domain::limits::MAKERS_LIMIT;
-use domain::models::actor::{Actor, Maker};
+use domain::models::actor::{Actor, Creator};
 use domain::models::event::EventType;
-use domain::models::key::{Key, KeyStatus, Makers, NewKey, Revoked};
+use domain::models::key::{AncestorKeys, Key, KeyStatus, NewKey, Revoked};
 use domain::models::member;
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use domain::models::webhook::{EventSelection, Settings, Webhook};
@@ -40,15 +40,15 @@ fn new(expires_at: Option<Time>) -> NewKey {
 }
 
 /// The key that a key makes, or that a member does.
-fn made(number: u8, expires_at: Option<Time>, maker: Option<&Key>) -> Result<Key, DomainError> {
+fn made(number: u8, expires_at: Option<Time>, creator: Option<&Key>) -> Result<Key, DomainError> {
     let id = |number: u8| Uuid::from_u128(u128::from(number));
-    let actor = maker.map_or(Actor::Member(MemberId(id(90))), |maker| Actor::Key(maker.key_id));
+    let actor = creator.map_or(Actor::Member(MemberId(id(90))), |creator| Actor::Key(creator.key_id));
     let caller = caller(actor, &[Permission::DevicesRead, Permission::WorkspaceManage]);
     let context = EventContext { actor, ..context(0) };
-    keys::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, maker, &context).map(|(key, _)| key)
+    keys::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, creator, &context).map(|(key, _)| key)
 }
 
-fn with(keys: &[&Key]) -> Makers {
+fn with(keys: &[&Key]) -> AncestorKeys {
     keys.iter().map(|key| (key.short.clone(), (*key).clone())).collect()
 }
 
@@ -74,11 +74,11 @@ fn a_key_ends_with_each_key_that_it_came_from() {
     let first = made(1, None, None).unwrap();
     let second = made(2, Some(at(60)), Some(&first)).unwrap();
     let third = made(3, Some(at(30)), Some(&second)).unwrap();
-    assert_eq!((first.makers.len(), &second.makers), (0, &vec![first.short.clone()]));
-    assert_eq!(third.makers, [first.short.clone(), second.short.clone()]);
-    let makers = with(&[&first, &second]);
-    assert_eq!(third.status(&makers, at(29)), KeyStatus::Active);
-    assert_eq!(third.status(&makers, at(30)), KeyStatus::Expired);
+    assert_eq!((first.ancestors.len(), &second.ancestors), (0, &vec![first.short.clone()]));
+    assert_eq!(third.ancestors, [first.short.clone(), second.short.clone()]);
+    let ancestors = with(&[&first, &second]);
+    assert_eq!(third.status(&ancestors, at(29)), KeyStatus::Active);
+    assert_eq!(third.status(&ancestors, at(30)), KeyStatus::Expired);
     for over in [with(&[&revoked(&first, 5), &second]), with(&[&first, &revoked(&second, 5)]), with(&[&first])] {
         assert_eq!(third.status(&over, at(10)), KeyStatus::Revoked);
         assert_eq!(Caller::of_key(third.clone(), &over, at(10)), Err(DomainError::CredentialRevoked));
@@ -89,8 +89,11 @@ fn a_key_ends_with_each_key_that_it_came_from() {
     assert_eq!(Caller::of_key(third.clone(), &with(&[&first, &short]), at(10)), Err(DomainError::CredentialExpired));
     let both = with(&[&revoked(&first, 7), &revoked(&second, 5)]);
     assert_eq!(third.effective_revocation(&both).map(|revoked| revoked.at), Some(at(5)), "when it ended");
-    assert_eq!((third.effective_revocation(&makers), first.status(&Makers::new(), at(0))), (None, KeyStatus::Active));
-    assert_eq!(Caller::still_may(&third, &makers, at(29)), third.permissions);
+    assert_eq!(
+        (third.effective_revocation(&ancestors), first.status(&AncestorKeys::new(), at(0))),
+        (None, KeyStatus::Active)
+    );
+    assert_eq!(Caller::still_may(&third, &ancestors, at(29)), third.permissions);
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn so_many_keys_come_from_one_another_and_no_more() {
     for number in 1..=u8::try_from(MAKERS_LIMIT).unwrap() {
         newest = made(number, None, Some(&newest)).unwrap();
     }
-    assert_eq!(newest.makers.len(), MAKERS_LIMIT);
+    assert_eq!(newest.ancestors.len(), MAKERS_LIMIT);
     assert_eq!(made(9, None, Some(&newest)), Err(DomainError::TooManyMakers));
 }
 
@@ -114,7 +117,7 @@ fn a_token_makes_no_key_and_nobody_gives_what_they_do_not_hold() {
     let lacks = caller(member, &[Permission::WorkspaceManage]);
     assert_eq!(create(&lacks).unwrap_err(), DomainError::PermissionNotHeld(Permission::DevicesRead));
     let (key, event) = create(&holds).unwrap();
-    assert_eq!((key.created_by, event.key_id), (context(0).maker(), Some(key.key_id)));
+    assert_eq!((key.created_by, event.key_id), (context(0).creator(), Some(key.key_id)));
 }
 
 #[test]
@@ -134,11 +137,11 @@ fn a_presented_key_is_good_by_its_secret_until_it_is_over() {
 fn who_made_something_by_a_token_is_remembered_with_it() {
     let (id, token_id) = (MemberId(Uuid::from_u128(5)), TokenId(Uuid::from_u128(6)));
     let by_token = EventContext { actor: Actor::Member(id), token_id: Some(token_id), ..context(0) };
-    assert_eq!(json!(by_token.maker()), json!({"type": "member", "id": id, "token_id": token_id}));
-    for maker in [by_token.maker(), context(0).maker(), Actor::System.into()] {
-        assert_eq!(serde_json::from_value::<Maker>(json!(maker)).unwrap(), maker);
+    assert_eq!(json!(by_token.creator()), json!({"type": "member", "id": id, "token_id": token_id}));
+    for creator in [by_token.creator(), context(0).creator(), Actor::System.into()] {
+        assert_eq!(serde_json::from_value::<Creator>(json!(creator)).unwrap(), creator);
     }
-    assert_eq!(json!(Maker::from(Actor::System)), json!(Actor::System), "as it was stored before");
+    assert_eq!(json!(Creator::from(Actor::System)), json!(Actor::System), "as it was stored before");
 }
 
 fn admin(number: u128) -> Member {

@@ -75,7 +75,7 @@ fn too_many_wrong_pins_lock_the_user_on_every_phone_in_the_check_in_that_reports
     for id in [first, second] {
         assert_eq!(fixture.devices[&id].access(), DeviceAccess::UserLocked);
     }
-    assert_eq!(fixture.checked_in(&fixture.devices[&first], &wrong(11), 4), CheckIn::Nothing, "locked is locked");
+    assert_eq!(fixture.checked_in(&fixture.devices[&first], &wrong(11), 4), CheckIn::AccessDenied, "locked is locked");
 
     fixture.store(&fixture.reset_pin(5).unwrap().unwrap());
     assert_eq!(fixture.user.status(), UserStatus::Active);
@@ -565,7 +565,7 @@ impl Course {
         let report = CheckInReport { os_version: Some("99".to_owned()), ..CheckInReport::default() };
         for device in self.fixture.devices.values() {
             let noted = match self.fixture.checked_in(device, &report, self.now) {
-                CheckIn::Nothing => false,
+                CheckIn::AccessDenied => false,
                 CheckIn::OnlyTime => panic!("a new version is news"),
                 CheckIn::Changed { change, .. } => change.devices[0].after.os_version == "99",
             };

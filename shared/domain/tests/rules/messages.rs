@@ -36,7 +36,7 @@ fn sent_at(seconds: &[i64]) -> Vec<(i64, i64)> {
     let (mut row, mut refused) = (None, Vec::new());
     for second in seconds {
         let now = begin.plus(Duration::seconds(*second));
-        match RecipientHistory::one_more(row.clone(), &recipient, now) {
+        match RecipientHistory::with_one_more(row.clone(), &recipient, now) {
             Ok(RowChange { before, after }) => {
                 assert_eq!(before, row);
                 row = Some(after);
@@ -91,7 +91,7 @@ fn a_recipient_is_one_address_or_number_whoever_has_it_and_of_one_workspace_kind
     assert_eq!((deployed.hash.clone(), deployed.purpose), (ann.hash.clone(), Purpose::Deploy));
     let texted = Recipient::of(&user, Purpose::Invite, Channel::Sms).unwrap();
     assert_ne!(texted.hash, ann.hash);
-    let kept = RecipientHistory::one_more(None, &texted, at(0)).unwrap().after;
+    let kept = RecipientHistory::with_one_more(None, &texted, at(0)).unwrap().after;
     assert_eq!((kept.recipient, kept.channel, kept.purpose), (texted.hash, Channel::Sms, Purpose::Invite));
     let nowhere = User { email: None, mobile: None, ..user };
     assert_eq!(Recipient::of(&nowhere, Purpose::Invite, Channel::Email), None);
@@ -114,7 +114,7 @@ fn the_parts_of_a_day_hold_the_quota_together_to_the_message() {
             let found: Vec<DailyCount> = rows.values().cloned().collect();
             let first = usize::try_from(sent % 7).unwrap();
             let order: Vec<u8> = shards.iter().cycle().skip(first).take(shards.len()).copied().collect();
-            let Some(RowChange { before, after }) = quota.one_more(&found, &order) else {
+            let Some(RowChange { before, after }) = quota.with_one_more(&found, &order) else {
                 break;
             };
             assert_eq!(before.as_ref(), rows.get(&after.shard), "it rests on what was read");
@@ -126,7 +126,7 @@ fn the_parts_of_a_day_hold_the_quota_together_to_the_message() {
         assert_eq!(sent, per_day);
         assert_eq!(rows.values().map(|row| row.count).sum::<u32>(), per_day);
     }
-    assert_eq!(quota(1).one_more(&[], &[1]), None, "the only one is in the first part");
+    assert_eq!(quota(1).with_one_more(&[], &[1]), None, "the only one is in the first part");
 }
 
 #[test]
@@ -244,10 +244,11 @@ fn nobody_is_greeted_by_what_looks_like_a_link() {
 #[test]
 fn what_went_to_a_recipient_is_forgotten_after_a_day() {
     let recipient = reached(&with_email("ann@example.com"));
-    let one = RecipientHistory::one_more(None, &recipient, at(0)).unwrap().after;
-    let two = RecipientHistory::one_more(Some(one), &recipient, at(1)).unwrap().after;
+    let one = RecipientHistory::with_one_more(None, &recipient, at(0)).unwrap().after;
+    let two = RecipientHistory::with_one_more(Some(one), &recipient, at(1)).unwrap().after;
     let day = 24 * 60;
-    let later =
-        RecipientHistory::one_more(Some(RecipientHistory { version: 7, ..two }), &recipient, at(day)).unwrap().after;
+    let later = RecipientHistory::with_one_more(Some(RecipientHistory { version: 7, ..two }), &recipient, at(day))
+        .unwrap()
+        .after;
     assert_eq!((later.at, later.version), (vec![at(1), at(day)], 7));
 }

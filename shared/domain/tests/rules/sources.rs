@@ -10,7 +10,7 @@ use domain::models::source::{
 use domain::models::user::{Source, User, UserEdit};
 use domain::rules::lifecycle;
 use domain::rules::sync::{
-    MatchCandidates, MatchedUser, apply, create, has_row, has_vanished, meant, too_many_vanish, vanish,
+    MatchCandidates, MatchedUser, apply, create, has_row, has_vanished, match_user, too_many_vanish, vanish,
 };
 use domain::{CommandId, DomainError, JobId, SourceId, UserId};
 use proptest::prelude::*;
@@ -222,37 +222,44 @@ fn found(user: &User) -> MatchCandidates {
 fn a_row_means_its_user_or_somebody_new_and_nobody_of_another_source() {
     let source = people();
     let line = row(&source, "ada,Ada,,");
-    assert_eq!(meant(&source, &line, &MatchCandidates::default()), Ok(MatchedUser::New));
+    assert_eq!(match_user(&source, &line, &MatchCandidates::default()), Ok(MatchedUser::New));
     let own = of_source(&source, "ada,Ada,,");
     assert_eq!((own.source, own.provenance.source_id), (Source::Csv, Some(source.source_id)));
-    assert_eq!(meant(&source, &line, &found(&own)), Ok(MatchedUser::User(Box::new(own.clone()))));
-    assert_eq!(meant(&source, &line, &found(&user())), Ok(MatchedUser::User(Box::new(user()))), "made by hand");
+    assert_eq!(match_user(&source, &line, &found(&own)), Ok(MatchedUser::User(Box::new(own.clone()))));
+    assert_eq!(match_user(&source, &line, &found(&user())), Ok(MatchedUser::User(Box::new(user()))), "made by hand");
     let mut foreign = own;
     foreign.provenance.source_id = Some(SourceId(Uuid::from_u128(8)));
     let held = MatchCandidates { other_source: foreign.provenance.source_id, ..found(&foreign) };
-    assert_eq!(meant(&source, &line, &held), Err(DomainError::HeldByOtherSource));
-    assert!(matches!(meant(&source, &line, &found(&foreign)), Ok(MatchedUser::User(_))), "the other source is gone");
+    assert_eq!(match_user(&source, &line, &held), Err(DomainError::HeldByOtherSource));
+    assert!(
+        matches!(match_user(&source, &line, &found(&foreign)), Ok(MatchedUser::User(_))),
+        "the other source is gone"
+    );
     let mut pushed = user();
     pushed.source = Source::Scim;
-    assert_eq!(meant(&source, &line, &found(&pushed)), Err(DomainError::HeldByOtherSource));
+    assert_eq!(match_user(&source, &line, &found(&pushed)), Err(DomainError::HeldByOtherSource));
     let mut named = user();
     named.provenance.external_id = Some("00u1".to_owned());
-    assert_eq!(meant(&source, &line, &found(&named)), Err(DomainError::HeldByOtherSource), "a provider has named them");
+    assert_eq!(
+        match_user(&source, &line, &found(&named)),
+        Err(DomainError::HeldByOtherSource),
+        "a provider has named them"
+    );
     // By a name of the source's own.
     let source = page("");
     let line = rows(&source, r#"[{"login": "ada", "id": "E-1"}]"#).rows.remove(0);
     let named = create(&source, &line, UserId(Uuid::from_u128(11)), &context(0)).user.unwrap().after;
     let both = MatchCandidates { by_external_id: Some(named.clone()), ..MatchCandidates::default() };
     assert_eq!(
-        meant(&source, &line, &both),
+        match_user(&source, &line, &both),
         Ok(MatchedUser::User(Box::new(named.clone()))),
         "whatever the username is"
     );
     let taken = MatchCandidates { by_username: Some(user()), ..both };
-    assert_eq!(meant(&source, &line, &taken), Err(DomainError::UsernameTaken));
+    assert_eq!(match_user(&source, &line, &taken), Err(DomainError::UsernameTaken));
     let mut other_name = named;
     other_name.provenance.external_id = Some("E-2".to_owned());
-    assert_eq!(meant(&source, &line, &found(&other_name)), Err(DomainError::UsernameTaken));
+    assert_eq!(match_user(&source, &line, &found(&other_name)), Err(DomainError::UsernameTaken));
 }
 
 #[test]
@@ -411,12 +418,12 @@ fn a_user_who_is_renamed_by_hand_is_still_known_by_the_sources_own_name() {
     let renamed = by_hand(&by_hand(&of_source(&source, "ada,Ada,,"), "bea"), "cleo");
     assert_eq!(renamed.provenance.source_username.as_deref(), Some("ada"));
     let known = MatchCandidates { by_source_username: Some(renamed.clone()), ..MatchCandidates::default() };
-    assert_eq!(meant(&source, &line, &known), Ok(MatchedUser::User(Box::new(renamed.clone()))));
+    assert_eq!(match_user(&source, &line, &known), Ok(MatchedUser::User(Box::new(renamed.clone()))));
     assert_eq!(apply(&source, &renamed, &[], &line, &new_id, &context(2)), Ok(None), "what was set by hand stays");
     assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\nada,,,\n").keys));
     // Somebody else may have the name by now, unless it is to be the user's again.
     let taken = MatchCandidates { by_username: Some(user()), ..known };
-    assert_eq!(meant(&source, &line, &taken), Ok(MatchedUser::User(Box::new(renamed.clone()))));
+    assert_eq!(match_user(&source, &line, &taken), Ok(MatchedUser::User(Box::new(renamed.clone()))));
     let release = UserEdit { release: [Field::Username].into(), ..UserEdit::default() };
     let released =
         lifecycle::update(&renamed, &[], &release, &new_id, &context(3)).unwrap().unwrap().user.unwrap().after;
@@ -424,12 +431,12 @@ fn a_user_who_is_renamed_by_hand_is_still_known_by_the_sources_own_name() {
     let back = change.user.unwrap().after;
     assert_eq!((back.username.as_str(), back.provenance.source_username), ("ada", None));
     let taken = MatchCandidates { by_source_username: Some(released), ..taken };
-    assert_eq!(meant(&source, &line, &taken), Err(DomainError::UsernameTaken));
+    assert_eq!(match_user(&source, &line, &taken), Err(DomainError::UsernameTaken));
     // A row of the name that was given by hand is theirs once there is none of the other.
     let line = row(&source, "cleo,Cleo,,");
     let both = MatchCandidates { has_other_row: true, ..found(&renamed) };
-    assert_eq!(meant(&source, &line, &both), Err(DomainError::UsernameTaken));
-    assert_eq!(meant(&source, &line, &found(&renamed)), Ok(MatchedUser::User(Box::new(renamed.clone()))));
+    assert_eq!(match_user(&source, &line, &both), Err(DomainError::UsernameTaken));
+    assert_eq!(match_user(&source, &line, &found(&renamed)), Ok(MatchedUser::User(Box::new(renamed.clone()))));
     assert!(has_row(&source, &renamed, &rows(&source, "login,first,mail,ext\ncleo,,,\n").keys));
     let (change, _) = apply(&source, &renamed, &[], &line, &new_id, &context(5)).unwrap().unwrap();
     assert_eq!(change.user.unwrap().after.provenance.source_username, None);
@@ -656,8 +663,8 @@ fn a_name_of_the_sources_own_keeps_users_of_one_username_apart() {
         ada
     };
     let told = |source: &DataSource, user: &User, id: &str, found: MatchCandidates| {
-        meant(source, &line(source, "ada", Some(id)), &found)
-            .map(|meant| meant == MatchedUser::User(Box::new(user.clone())))
+        match_user(source, &line(source, "ada", Some(id)), &found)
+            .map(|match_user| match_user == MatchedUser::User(Box::new(user.clone())))
     };
     let [one, other, unnamed] = [known(Some("E-1")), known(Some("E-2")), known(None)];
     let named = |user: &User| MatchCandidates { by_source_username: Some(user.clone()), ..MatchCandidates::default() };

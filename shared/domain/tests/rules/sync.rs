@@ -9,8 +9,8 @@ use domain::models::user::{NewUser, User, UserEdit};
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::lifecycle;
 use domain::rules::sync::{
-    MatchCandidates, changed_fields, concerns_phones, edit_of, gives_up, has_row_of, in_the_way, is_adopted,
-    is_renamed, leave, may_be_renamed, owner, park, without,
+    MatchCandidates, changed_fields, concerns_phones, edit_of, has_row_of, holder_of_username, is_adopted, is_renamed,
+    may_be_renamed, owner, park, release_username, row_takes_username, without,
 };
 use domain::{DomainError, SourceId, UserId};
 use serde_json::json;
@@ -52,15 +52,15 @@ fn a_rows_owner_is_whom_its_source_knows_by_its_key_and_whoever_else_has_its_nam
     };
     let (by_id, by_name) = (named_set(), people());
     let all = found(Some(&own), Some(&other), Some(&former));
-    assert_eq!((owner(&by_id, &all), in_the_way(&by_id, &all)), (Some(&own), Some(&other)));
-    assert_eq!((owner(&by_name, &all), in_the_way(&by_name, &all)), (Some(&former), Some(&other)));
+    assert_eq!((owner(&by_id, &all), holder_of_username(&by_id, &all)), (Some(&own), Some(&other)));
+    assert_eq!((owner(&by_name, &all), holder_of_username(&by_name, &all)), (Some(&former), Some(&other)));
     let renamed = found(Some(&own), Some(&own), Some(&former));
-    assert_eq!(in_the_way(&by_id, &renamed), Some(&former), "whom the source knew by it");
+    assert_eq!(holder_of_username(&by_id, &renamed), Some(&former), "whom the source knew by it");
     let nobody = found(Some(&own), Some(&own), None);
-    assert_eq!(in_the_way(&by_id, &nobody), None, "nobody is in their own way");
+    assert_eq!(holder_of_username(&by_id, &nobody), None, "nobody is in their own way");
     let left = found(Some(&gone(&own)), Some(&gone(&other)), None);
-    assert_eq!((owner(&by_id, &left), in_the_way(&by_id, &left)), (None, None), "who is deleted has no name");
-    assert_eq!((owner(&by_name, &nobody), in_the_way(&by_name, &nobody)), (None, Some(&own)));
+    assert_eq!((owner(&by_id, &left), holder_of_username(&by_id, &left)), (None, None), "who is deleted has no name");
+    assert_eq!((owner(&by_name, &nobody), holder_of_username(&by_name, &nobody)), (None, Some(&own)));
 
     let held = MatchCandidates { other_source: Some(SourceId(Uuid::from_u128(9))), has_other_row: true, ..all.clone() };
     assert_eq!(without(&held, &other), found(Some(&own), None, Some(&former)));
@@ -72,7 +72,7 @@ fn a_rows_owner_is_whom_its_source_knows_by_its_key_and_whoever_else_has_its_nam
 fn a_user_gives_up_a_name_that_their_own_row_takes_from_them() {
     let source = named_set();
     let ada = person(1, "ada", "E-1");
-    let gives = |user: &User, login: &str, name: &str| gives_up(&source, user, &line(login, "E-1"), name);
+    let gives = |user: &User, login: &str, name: &str| row_takes_username(&source, user, &line(login, "E-1"), name);
     assert!(gives(&ada, "bea", "ada") && gives(&ada, "bea", "ADA"));
     assert!(!gives(&ada, "ada", "ada") && !gives(&ada, "ADA", "ada"), "it is still theirs");
     assert!(gives(&ada, "bea", "cleo"), "they have not got it any more, though the source knew them by it");
@@ -121,7 +121,7 @@ fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
 #[test]
 fn a_user_without_a_row_leaves_their_name_to_the_row_that_has_it() {
     let source = named_set();
-    let leaves = |user: &User, name: &str| leave(&source, user, name, &[], &new_id, &context(2));
+    let leaves = |user: &User, name: &str| release_username(&source, user, name, &[], &new_id, &context(2));
     let ada = person(0xabc, "ada", "E-1");
     let change = leaves(&ada, "Ada").unwrap().unwrap();
     assert_eq!(change.user_after().unwrap().username, "ada.left-000000000abc");

@@ -32,7 +32,7 @@ fn counted(
     minutes: i64,
 ) -> Option<(Device, [Usage; 2])> {
     match check_in(device, report, found, &context(minutes)) {
-        CheckIn::Nothing | CheckIn::OnlyTime => None,
+        CheckIn::AccessDenied | CheckIn::OnlyTime => None,
         CheckIn::Changed { change, .. } => {
             let usage = change.usage.iter().map(|edited: &RowChange<Usage>| edited.after.clone()).collect::<Vec<_>>();
             Some((change.devices[0].after.clone(), usage.try_into().unwrap()))
@@ -85,7 +85,7 @@ fn a_new_enrolment_counts_its_reports_from_the_beginning() {
 fn what_a_phone_that_may_do_nothing_has_used_is_not_counted() {
     let (blocked, _) = device_of(domain::rules::devices::block(&device(), None, &context(2)).unwrap().unwrap());
     assert!(!check_in::needs(&blocked, &report(1, 5, 2), at(3)).usage);
-    assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::Nothing);
+    assert_eq!(check_in(&blocked, &report(1, 5, 2), &CheckInState::default(), &context(3)), CheckIn::AccessDenied);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::Duration;
 use domain::error::DomainError;
 use domain::input::FieldError;
-use domain::models::actor::{Actor, Maker};
+use domain::models::actor::{Actor, Creator};
 use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
     Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, after_silent_rule_run,
@@ -255,7 +255,7 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
     let token_id = Some(TokenId(Uuid::from_u128(4)));
     let member = by(Actor::Member(MemberId(Uuid::from_u128(5))), token_id, 2);
     let (set, event) = update(&workspace(), &rule(30), &key).unwrap();
-    assert_eq!(set.silent_rule_by, Some(Maker { actor: key.actor, token_id: None }));
+    assert_eq!(set.silent_rule_by, Some(Creator { actor: key.actor, token_id: None }));
     assert_eq!(event.changes["silent_rule_by"].after, json!(set.silent_rule_by));
     assert_eq!(update(&set, &rule(30), &key), None, "twice is once");
     let (renamed, _) = update(&set, &read(json!({"name": "Other"})).unwrap(), &member).unwrap();
@@ -263,7 +263,7 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
 
     let rested = after_silent_rule_run(&set, None, at(2));
     let (taken_over, event) = update(&rested, &rule(30), &member).unwrap();
-    assert_eq!(taken_over.silent_rule_by, Some(Maker { actor: member.actor, token_id }));
+    assert_eq!(taken_over.silent_rule_by, Some(Creator { actor: member.actor, token_id }));
     assert_eq!(event.changes.keys().collect::<Vec<_>>(), ["silent_rule_by"]);
     assert_eq!(taken_over.silent_rule_at, rested.silent_rule_at, "the rule itself is the same");
 

@@ -4,7 +4,7 @@ use aws::Commit;
 use aws::store::tokens::TokenPlace;
 use chrono::Duration;
 use domain::models::actor::Actor;
-use domain::models::key::{Key, Makers};
+use domain::models::key::{AncestorKeys, Key};
 use domain::models::member::Member;
 use domain::models::token::Token;
 use domain::permission::{Permission, Role};
@@ -27,7 +27,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
         permissions: [Permission::DevicesRead].into(),
         created_at: case.now,
         created_by: Actor::System.into(),
-        makers: Vec::new(),
+        ancestors: Vec::new(),
         expires_at: None,
         revoked: None,
         version: 1,
@@ -48,15 +48,15 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
         key_id: KeyId(new_id(case.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
-        makers: vec![gone, key.short.clone()],
+        ancestors: vec![gone, key.short.clone()],
         ..key.clone()
     };
     case.put(&made).await;
-    let makers = Makers::from([(key.short.clone(), key.clone())]);
-    assert_eq!(store.table.makers_of(&made).await.expect("it answers"), makers, "those that are there");
-    assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), makers);
-    assert_eq!(store.table.makers_of(&key).await.expect("it answers"), Makers::new());
-    let by = |maker| store.table.keys_created_by(case.workspace, maker);
+    let ancestors = AncestorKeys::from([(key.short.clone(), key.clone())]);
+    assert_eq!(store.table.find_ancestors(&made).await.expect("it answers"), ancestors, "those that are there");
+    assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), ancestors);
+    assert_eq!(store.table.find_ancestors(&key).await.expect("it answers"), AncestorKeys::new());
+    let by = |creator| store.table.keys_created_by(case.workspace, creator);
     assert_eq!(by(Actor::System).await.expect("it answers"), std::slice::from_ref(&key));
     assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [made]);
     assert!(store.table.keys_created_by(other.workspace, Actor::System).await.expect("it answers").is_empty());

@@ -5,7 +5,7 @@ use chrono::Duration;
 use domain::models::invitation::{Channel, Purpose};
 use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
 use domain::models::user::User;
-use domain::rules::change::MessageCount;
+use domain::rules::change::MessageCounters;
 
 use super::{Case, TestStore, expect_conflict};
 
@@ -24,24 +24,26 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     let (ann, today) = (recipient(&case, Purpose::Invite), quota(&case, "2026-11-23"));
     let read = async |shards: &[u8]| store.table.message_counts(&ann, &today, shards).await.expect("it answers");
     assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
-    let counted = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
-        let to = RecipientHistory::one_more(to, &ann, case.now.plus(Duration::hours(hours))).expect("it may go");
-        MessageCount { to, today: today.one_more(&parts, &[3]).expect("there is room") }
+    let message_counters = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
+        let to = RecipientHistory::with_one_more(to, &ann, case.now.plus(Duration::hours(hours))).expect("it may go");
+        MessageCounters { to, today: today.with_one_more(&parts, &[3]).expect("there is room") }
     };
-    let commit = |counted: &MessageCount| Commit::without_event(case.id()).apply(&counted.to).apply(&counted.today);
-    let (first, beside) = (counted(read(&[3]).await, 0), counted(read(&[3]).await, 0));
+    let commit = |message_counters: &MessageCounters| {
+        Commit::without_event(case.id()).apply(&message_counters.to).apply(&message_counters.today)
+    };
+    let (first, beside) = (message_counters(read(&[3]).await, 0), message_counters(read(&[3]).await, 0));
     store.table.commit(commit(&first)).await.expect("nobody came first");
     expect_conflict(store.table.commit(commit(&beside)).await, "another message came first");
     let (to, parts) = read(&[2, 3]).await;
     assert_eq!((to.as_ref(), parts.as_slice()), (Some(&first.to.after), &[first.today.after.clone()][..]));
-    let (second, beside) = (counted(read(&[3]).await, 1), counted(read(&[3]).await, 1));
+    let (second, beside) = (message_counters(read(&[3]).await, 1), message_counters(read(&[3]).await, 1));
     store.table.commit(commit(&second)).await.expect("nobody came first");
     let only_the_day = Commit::without_event(case.id()).apply(&beside.today);
     expect_conflict(store.table.commit(only_the_day).await, "the part has counted another since");
     let (to, parts) = read(&[3]).await;
     assert_eq!(to.map(|to| to.at.len()), Some(2));
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [2]);
-    assert_eq!(today.one_more(&parts, &[3]), None, "the part has its share");
+    assert_eq!(today.with_one_more(&parts, &[3]), None, "the part has its share");
     // Another kind, another day, another workspace.
     let (deployed, tomorrow) = (recipient(&case, Purpose::Deploy), quota(&case, "2026-11-24"));
     let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));

@@ -197,9 +197,9 @@ async fn a_call_is_remembered_once() {
         pk: pk.clone(),
         remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: case.now },
     };
-    let remember = |made: &str, forgotten| {
+    let remember = |made: &str, expired_row_present| {
         let event = case.context().event(EventType::UserCreated);
-        store.table.commit(Commit::with_event(&event).put_idempotency_record(&call(made), forgotten))
+        store.table.commit(Commit::with_event(&event).put_idempotency_record(&call(made), expired_row_present))
     };
     remember("first", false).await.expect("it is new");
     let rows = case.rows();

@@ -519,7 +519,7 @@ fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), Dom
     let attribute = match leaf(field) {
         Some(attribute) => attribute,
         None if matches!(field, Field::Nothing) => return Ok(()),
-        None => return Err(invalid("What is made of parts is compared by one of them.")),
+        None => return Err(invalid("Compare a part of this attribute, such as name.familyName.")),
     };
     let fits = match (attribute.kind, literal) {
         (_, Literal::Null) => equality,
@@ -532,5 +532,5 @@ fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), Dom
         (Kind::Integer, Literal::Number(_)) => !matches!(operator, Operator::Co | Operator::Sw | Operator::Ew),
         _ => false,
     };
-    if fits { Ok(()) } else { Err(invalid(&format!("{} cannot be compared so.", attribute.name))) }
+    if fits { Ok(()) } else { Err(invalid(&format!("{} does not support this operator.", attribute.name))) }
 }

@@ -91,7 +91,7 @@ fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &V
 }
 
 fn read_only(target: &Target) -> DomainError {
-    refuse(ScimType::Mutability, format!("{} is set by the server alone.", target.attribute.name))
+    refuse(ScimType::Mutability, format!("{} is read-only.", target.attribute.name))
 }
 
 fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) -> Result<(), DomainError> {
@@ -344,7 +344,7 @@ fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, DomainError
 }
 
 fn no_target() -> DomainError {
-    refuse(ScimType::NoTarget, "The path leads to no value that is there.")
+    refuse(ScimType::NoTarget, "The path matches no value.")
 }
 
 /// A value that was made the preferred one is it from then on; the one before is it no more.

@@ -106,7 +106,7 @@ impl Path {
     /// # Errors
     /// `invalidPath`.
     pub fn read(text: &str) -> Result<Self, DomainError> {
-        let invalid = || refuse(ScimType::InvalidPath, "The path leads to no attribute of a user.");
+        let invalid = || refuse(ScimType::InvalidPath, "The path is not an attribute of a user.");
         if text.len() > PATH_LIMIT {
             return Err(refuse(ScimType::InvalidPath, format!("A path has at most {PATH_LIMIT} bytes.")));
         }

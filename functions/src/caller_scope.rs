@@ -5,7 +5,7 @@ use lambda::{AuthorizedRequest, PersonRequest, Request};
 use serde_json::json;
 
 /// A request of an identified caller.
-pub(crate) trait Authenticated {
+pub(crate) trait CallerScope {
     /// The HTTP request.
     fn http(&self) -> &Request;
     /// The workspace of the request, or a hash of the person if it is made outside any workspace.
@@ -14,7 +14,7 @@ pub(crate) trait Authenticated {
     fn principal(&self) -> String;
 }
 
-impl Authenticated for AuthorizedRequest {
+impl CallerScope for AuthorizedRequest {
     fn http(&self) -> &Request {
         &self.http
     }
@@ -26,7 +26,7 @@ impl Authenticated for AuthorizedRequest {
     }
 }
 
-impl Authenticated for PersonRequest {
+impl CallerScope for PersonRequest {
     fn http(&self) -> &Request {
         &self.http
     }

@@ -3,7 +3,7 @@
 
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
-use domain::models::actor::{Actor, Maker};
+use domain::models::actor::{Actor, Creator};
 use domain::permission::{Permission, Permissions};
 use domain::rules::access::Caller;
 use domain::{Time, WorkspaceId};
@@ -35,15 +35,15 @@ pub(crate) async fn while_a_member(
 pub(crate) async fn permissions_now(
     table: &Table,
     workspace: WorkspaceId,
-    maker: Maker,
+    creator: Creator,
     now: Time,
 ) -> Result<Permissions, Error> {
-    Ok(match maker.actor {
+    Ok(match creator.actor {
         Actor::Key(id) => {
             let Some(key) = table.key_by_id(workspace, id).await? else { return Ok(Permissions::new()) };
-            Caller::still_may(&key, &table.makers_of(&key).await?, now)
+            Caller::still_may(&key, &table.find_ancestors(&key).await?, now)
         }
-        Actor::Member(id) => match (table.member_by_id(workspace, id).await?, maker.token_id) {
+        Actor::Member(id) => match (table.member_by_id(workspace, id).await?, creator.token_id) {
             (None, _) => Permissions::new(),
             (Some(member), None) => member.permissions(),
             (Some(member), Some(token)) => {
