@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Authorization: who may do what.
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -12,64 +12,64 @@ use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
 
-/// What an operation asks of its caller. The permission table in `functions` gives each operation
-/// exactly one of these.
+/// The access that an operation requires of its caller. The permission table in `functions` assigns each operation
+/// exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// A key or a member with this permission; a member also by a personal access token.
+    /// A key or a member with this permission; a member may use a personal access token.
     Permission(Permission),
-    /// A key or a member with any of these: which of them, the thing itself decides.
+    /// A key or a member with any of these; which one is required depends on the object.
     AnyOf(&'static [Permission]),
-    /// A person who has signed in, in whatever workspaces they are a member; no key, and no token of theirs.
+    /// A person who has signed in, across all workspaces of which they are a member; no key, no personal access token.
     Person,
-    /// Anyone who has signed in, be they a member of a workspace or not; no key, and no token of theirs.
+    /// Anyone who has signed in, member of a workspace or not; no key, no personal access token.
     SignedIn,
     /// The device's own credential, checked in the operation's own read or write.
     Device,
-    /// A code in the body or the path is the proof.
+    /// A code in the body or path.
     Code,
     /// Anyone.
     Public,
-    /// AWS alone: no route leads here, and IAM says who may invoke it.
+    /// Only AWS: there is no route, and IAM decides who may invoke it.
     Internal,
 }
 
-/// A caller who has proved who they are.
+/// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The one workspace in which the caller acts.
+    /// The workspace in which the caller acts.
     pub workspace_id: WorkspaceId,
-    /// Who it is, as events record it.
+    /// The caller, as events record it.
     pub actor: Actor,
-    /// The personal access token by which a member calls, if they call by one.
+    /// The personal access token that a member uses, if any.
     pub token_id: Option<TokenId>,
-    /// What they may do.
+    /// The caller's permissions.
     pub permissions: Permissions,
 }
 
-/// Why somebody who has proved who they are acts in no workspace.
+/// Why an authenticated person has no workspace to act in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoWorkspace {
-    /// They are a member of none, or not of the one that they have named.
+    /// They are a member of none, or not of the requested one.
     NotAMember,
-    /// They are a member of several, and have named none.
+    /// They are a member of several, and have requested none.
     Unnamed,
 }
 
-/// How a caller has proved who they are: all that it takes to say where they act, and what they may do there.
+/// How a caller has authenticated, with the data that determines their workspaces and permissions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Proof {
-    /// By a key, which is good for its own workspace.
+    /// With a key, valid in its own workspace only.
     Key(Caller),
-    /// By a personal access token, whose person is a member here.
+    /// With a personal access token; with its person's memberships.
     Token(Box<Token>, Vec<Member>),
     /// By signing in.
     Person(Identity),
 }
 
 impl Proof {
-    /// The caller in the workspace that was asked for, or in the only one that there is. A key's is its own,
-    /// whatever was asked for.
+    /// The caller in the requested workspace, or in the only possible one. A key always acts in its own, whatever is
+    /// requested.
     ///
     /// # Errors
     /// Those of [`Caller::of_member`].
@@ -81,7 +81,7 @@ impl Proof {
         }
     }
 
-    /// The caller in each workspace that they may choose.
+    /// The caller in each workspace that they may act in.
     #[must_use]
     pub fn callers(&self) -> Vec<Caller> {
         match self {
@@ -93,10 +93,10 @@ impl Proof {
         }
     }
 
-    /// The person, if they have signed in themselves.
+    /// The person, if they have signed in.
     ///
     /// # Errors
-    /// `MemberOnly` if they sent a key or a token.
+    /// `MemberOnly` for a key or a personal access token.
     pub fn person(self) -> Result<Identity, DomainError> {
         match self {
             Self::Person(person) => Ok(person),
@@ -106,12 +106,12 @@ impl Proof {
 }
 
 impl Caller {
-    /// The caller that a key stands for, which is good by itself.
+    /// The caller for a key that is itself authenticated.
     ///
     /// # Errors
-    /// `CredentialRevoked` or `CredentialExpired`, if a key that it came from is over.
-    pub fn of_key(key: Key, ancestors: &AncestorKeys, now: Time) -> Result<Self, DomainError> {
-        key.status(ancestors, now).require_active()?;
+    /// `CredentialRevoked` or `CredentialExpired` if the key, or one that it was created with, has ended.
+    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, DomainError> {
+        key.status(makers, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
             actor: Actor::Key(key.key_id),
@@ -120,14 +120,15 @@ impl Caller {
         })
     }
 
-    /// What a key still may, whoever holds it: work that was begun under it goes on only so long.
+    /// The permissions that a key still has; none once it has ended. Work that was started with a key continues only
+    /// with these.
     #[must_use]
     pub fn still_may(key: &Key, ancestors: &AncestorKeys, now: Time) -> Permissions {
         if key.status(ancestors, now) == KeyStatus::Active { key.permissions.clone() } else { Permissions::new() }
     }
 
-    /// The caller that a verified token's person stands for: the member of the workspace that was
-    /// asked for, or of the only one that they belong to.
+    /// The caller for a person who has signed in: the member of the requested workspace, or of the only one that they
+    /// belong to.
     ///
     /// # Errors
     /// See [`NoWorkspace`].
@@ -141,12 +142,12 @@ impl Caller {
         member.map(Self::member).ok_or(NoWorkspace::NotAMember)
     }
 
-    /// The caller that a good token stands for: its person as the member that they are now, with no more
-    /// than the token lets through, in the workspace that was asked for, or in the only one that it opens.
+    /// The caller for a valid personal access token: its person's current membership, limited to the token's
+    /// permissions, in the requested workspace, or in the only one that it gives access to.
     ///
     /// # Errors
-    /// Those of [`Caller::of_member`]: a workspace that the token does not name is like one that its person is
-    /// no member of.
+    /// Those of [`Caller::of_member`]: a workspace that the token does not include counts as one that its person is not
+    /// a member of.
     pub fn of_token(token: &Token, found: &[Member], wanted: Option<WorkspaceId>) -> Result<Self, NoWorkspace> {
         Ok(Self::of_member(&token.memberships(found), wanted)?.by(token))
     }
@@ -164,13 +165,13 @@ impl Caller {
         Self { token_id: Some(token.token_id), permissions: token.restrict(self.permissions), ..self }
     }
 
-    /// True if they may have phones wiped, or reset, which destroys what is on them as well.
+    /// True if they may wipe devices, or reset them, which deletes the data on them as well.
     #[must_use]
     pub fn may_wipe(&self) -> bool {
         self.permissions.contains(&Permission::UsersWipe)
     }
 
-    /// Lets the caller pass if they hold the permission.
+    /// Checks that the caller has the permission.
     ///
     /// # Errors
     /// `PermissionMissing`.
@@ -178,10 +179,10 @@ impl Caller {
         if self.permissions.contains(&permission) { Ok(()) } else { Err(DomainError::PermissionMissing(permission)) }
     }
 
-    /// Lets the caller pass if they hold one of the permissions.
+    /// Checks that the caller has one of the permissions.
     ///
     /// # Errors
-    /// `PermissionMissing`, `PermissionsMissing` of several.
+    /// `PermissionMissing` for a single permission, `PermissionsMissing` for several.
     pub fn require_any(&self, permissions: &'static [Permission]) -> Result<(), DomainError> {
         match permissions {
             [only] => self.require(*only),
@@ -191,17 +192,17 @@ impl Caller {
     }
 }
 
-/// A public key of an OIDC issuer (RFC 7517), of the kinds that access tokens are signed with.
+/// A public key of an OIDC issuer (RFC 7517), of a kind that signs access tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuerKey {
-    /// The key's name in a token's header.
+    /// Identifier of the key in a token's header.
     pub kid: String,
-    /// The key itself.
+    /// The key parameters.
     #[serde(flatten)]
     pub material: KeyMaterial,
 }
 
-/// The numbers of a public key, in base64url as the issuer publishes them.
+/// The parameters of a public key, in base64url, as the issuer publishes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kty")]
 pub enum KeyMaterial {
@@ -216,9 +217,9 @@ pub enum KeyMaterial {
     /// For ES256: on the curve P-256.
     #[serde(rename = "EC")]
     Ec {
-        /// First coordinate.
+        /// The x coordinate.
         x: String,
-        /// Second coordinate.
+        /// The y coordinate.
         y: String,
     },
 }
@@ -226,20 +227,20 @@ pub enum KeyMaterial {
 /// The issuer's keys as last fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuerKeys {
-    /// The issuer, exactly as tokens name it.
+    /// The issuer, exactly as in the tokens.
     pub issuer: String,
-    /// Its keys.
+    /// The issuer's keys.
     pub keys: Vec<IssuerKey>,
-    /// When they were fetched.
+    /// Time of the fetch.
     pub fetched_at: Time,
 }
 
 impl IssuerKeys {
-    /// For how long keys that could not be fetched again are believed. An issuer that has taken a key back is heard
-    /// by then, and an outage of a night keeps nobody out.
+    /// How long keys are trusted if they cannot be fetched again. Within this time the issuer's removal of a key takes
+    /// effect, and an outage overnight blocks nobody.
     pub const BELIEVED: Duration = Duration::hours(24);
 
-    /// True if the keys are this issuer's, and were fetched lately enough to be believed.
+    /// True if these are this issuer's keys, and were fetched recently enough to be trusted.
     #[must_use]
     pub fn vouch_for(&self, issuer: &str, now: Time) -> bool {
         self.issuer == issuer && now < self.fetched_at.plus(Self::BELIEVED)

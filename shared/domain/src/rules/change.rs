@@ -1,5 +1,4 @@
-//! Everything that one act changes: the rows, as they were read and as they are to be, and what
-//! happened. It is committed whole or not at all.
+//! The change of one operation: the rows, before and after, and the events. It is committed atomically.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,14 +18,14 @@ use crate::models::workspace::Workspace;
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowChange<T> {
-    /// As it was read; `None` for a new row.
+    /// The row as read; `None` for a new row.
     pub before: Option<T>,
-    /// As it is to be.
+    /// The row to write.
     pub after: T,
 }
 
 impl<T> RowChange<T> {
-    /// A row that was not there before.
+    /// A new row.
     pub fn new(after: T) -> Self {
         Self { before: None, after }
     }
@@ -37,11 +36,11 @@ impl<T> RowChange<T> {
     }
 }
 
-/// What one act changes. The first event names the act as a whole, and its identifier makes
-/// repeating the commit safe.
+/// All changes of one operation. The first event names the operation as a whole; its identifier makes it safe to retry
+/// the commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeSet {
-    /// What happened; never empty in a change that is committed.
+    /// Events; never empty in a change that is committed.
     pub events: Vec<Event>,
     /// The workspace.
     pub workspace: Option<RowChange<Workspace>>,
@@ -49,24 +48,24 @@ pub struct ChangeSet {
     pub user: Option<RowChange<User>>,
     /// Devices.
     pub devices: Vec<RowChange<Device>>,
-    /// What is attached to devices. The version of a device's own row stands for both, so that row is in `devices` as
-    /// well, changed or not.
+    /// Attachments of devices. The version of the device's own row guards both, so that row is in `devices` too,
+    /// changed or not.
     pub attachments: Vec<RowChange<DeviceAttachments>>,
     /// A device's push token.
     pub push_token: Option<RowChange<PushToken>>,
-    /// Their identifiers' claims.
+    /// Claims of device identifiers.
     pub claims: Vec<RowChange<IdentifierClaim>>,
     /// Commands.
     pub commands: Vec<RowChange<Command>>,
     /// Invitations and deployments.
     pub invitations: Vec<RowChange<Invitation>>,
-    /// The message that makes due, counted.
-    pub message_counters: Option<MessageCounters>,
-    /// What the table of secrets keeps of it.
+    /// Message counters, if the change causes a message.
+    pub counted: Option<MessageCount>,
+    /// Changes of the table of secrets.
     pub secrets: SecretChanges,
-    /// The profile that the user is given.
+    /// Profile assigned to the user.
     pub profile_grant: Option<ProfileGrant>,
-    /// Counts of usage.
+    /// Usage counts.
     pub usage: Vec<RowChange<Usage>>,
     /// A profile.
     pub profile: Option<RowChange<Profile>>,
@@ -75,14 +74,14 @@ pub struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// A change of nothing, recorded by an event.
+    /// An event without changed rows.
     #[must_use]
     pub fn recorded(event: Event) -> Self {
         Self { events: vec![event], ..Self::default() }
     }
 
-    /// This change and the next, which begins with the rows that this one leaves,
-    /// as one act: each row is changed once.
+    /// This change and the next, which starts from the rows that this one leaves, as one change: each row is changed
+    /// once.
     #[must_use]
     pub fn then(mut self, next: Self) -> Self {
         self.events.extend(next.events);
@@ -104,7 +103,7 @@ impl ChangeSet {
         self
     }
 
-    /// A user's phones as this change leaves them.
+    /// A user's devices as this change leaves them.
     #[must_use]
     pub fn devices_after(&self, phones: &[DeviceWithCommands]) -> Vec<Device> {
         phones.iter().map(|phone| self.device_after(&phone.device).clone()).collect()
@@ -131,26 +130,26 @@ impl ChangeSet {
         edited.map_or(invitation, |edited| &edited.after)
     }
 
-    /// The invitation or deployment that this change makes.
+    /// The invitation or deployment that this change creates.
     #[must_use]
     pub fn new_invitation(&self) -> Option<&Invitation> {
         self.invitations.iter().find(|edited| edited.before.is_none()).map(|made| &made.after)
     }
 
-    /// The user as this change leaves them.
+    /// The user as this change leaves them; `None` if it does not change the user.
     #[must_use]
     pub fn user_after(&self) -> Option<&User> {
         self.user.as_ref().map(|user| &user.after)
     }
 
-    /// The same, if nothing else of the change is needed any more.
+    /// Like [`Self::user_after`], but consumes the change.
     #[must_use]
     pub fn into_user(self) -> Option<User> {
         self.user.map(|user| user.after)
     }
 }
 
-/// Two changes of a row, one after the other.
+/// Merges two successive changes of a row.
 fn both<T>(first: Option<RowChange<T>>, next: Option<RowChange<T>>) -> Option<RowChange<T>> {
     match (first, next) {
         (Some(first), Some(next)) => Some(RowChange { before: first.before, after: next.after }),
@@ -158,7 +157,7 @@ fn both<T>(first: Option<RowChange<T>>, next: Option<RowChange<T>>) -> Option<Ro
     }
 }
 
-/// Adds changes of rows that are told apart by a key, each of which comes after what is there.
+/// Adds later changes of rows, identified by a key: a row that is already changed gets the later content.
 fn all<T, K: PartialEq>(first: &mut Vec<RowChange<T>>, next: Vec<RowChange<T>>, key: impl Fn(&T) -> K) {
     for next in next {
         match first.iter_mut().find(|first| key(&first.after) == key(&next.after)) {
@@ -168,12 +167,12 @@ fn all<T, K: PartialEq>(first: &mut Vec<RowChange<T>>, next: Vec<RowChange<T>>, 
     }
 }
 
-/// Changes of secrets, of which nothing is printed.
+/// Changes of secrets. `Debug` does not print them.
 #[derive(Clone, Default, PartialEq)]
 pub struct SecretChanges {
-    /// The code of the invitation or deployment that is made: its message must carry it.
+    /// Code of the new invitation or deployment, for its message.
     pub code: Option<String>,
-    /// The user's secrets that are set, or removed (`None`).
+    /// The user's secrets to set, or to remove (`None`).
     pub of_user: BTreeMap<SecretKind, Option<String>>,
 }
 
@@ -183,21 +182,21 @@ impl fmt::Debug for SecretChanges {
     }
 }
 
-/// A message, counted.
+/// The counters of one more message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MessageCounters {
-    /// For its recipient.
+pub struct MessageCount {
+    /// Counter of the recipient.
     pub to: RowChange<RecipientHistory>,
-    /// For the workspace.
+    /// Counter of the workspace.
     pub today: RowChange<DailyCount>,
 }
 
-/// A profile that a user is given: the change holds only while the profile is as it was read, since it may be deleted
-/// meanwhile.
+/// A profile assigned to a user. The commit fails if the profile has changed since it was read, since it may have been
+/// deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileGrant {
     /// The profile, as it was read.
     pub profile: Profile,
-    /// The note of when it was given to a user; `None` if there is one of late.
+    /// Record of the time of the assignment; `None` if a recent one exists.
     pub note: Option<RowChange<ProfileAssignment>>,
 }

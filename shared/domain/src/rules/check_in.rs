@@ -17,10 +17,10 @@ use crate::rules::lifecycle::lock_by_pins;
 use crate::secret::{DeviceCredential, Hash};
 use crate::states::Platform;
 
-/// How far a user's "last seen" may lag behind the devices'.
+/// How far a user's "last seen" time may lag behind their devices'.
 pub const LAST_SEEN_LAG: chrono::Duration = chrono::Duration::minutes(15);
 
-/// What an app says of itself at check-in; what it leaves out has not changed.
+/// The report of an app at check-in; fields left out are unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckInReport {
     /// See [`Device::os_version`].
@@ -29,22 +29,22 @@ pub struct CheckInReport {
     pub app_version: Option<String>,
     /// The platform's push token.
     pub push_token: Option<String>,
-    /// How many wrong PINs were entered in a row.
+    /// Number of wrong PINs in a row.
     pub pin_failures: Option<u32>,
-    /// What was used since the report before.
+    /// Usage since the previous report.
     pub usage: Option<UsageReport>,
-    /// The version of the configuration that the app has in place.
+    /// Version of the installed configuration.
     pub config_version: Option<String>,
 }
 
-/// The most wrong PINs in a row that are told apart.
+/// The highest number of wrong PINs that a report may have.
 const PIN_FAILURES_MOST: i64 = 1_000_000;
 
 impl CheckInReport {
     /// Reads a report.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// `Invalid`, with every field error.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let os_version = fields.text("os_version", VERSION);
         let app_version = fields.text("app_version", VERSION);
@@ -58,34 +58,34 @@ impl CheckInReport {
     }
 }
 
-/// What a check-in does beyond noting the time.
+/// The result of a check-in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckIn {
-    /// Nothing at all: the device may do nothing, and knows already what it must.
-    AccessDenied,
-    /// Nothing but the time is new.
+    /// Nothing to write, not even the time: the device has no access, and no command changes.
+    Nothing,
+    /// Only the time changes.
     OnlyTime,
-    /// Something changed.
+    /// More than the time changes.
     Changed {
-        /// What.
+        /// The change to commit.
         change: Box<ChangeSet>,
-        /// What is to be done about the device's push token.
+        /// Change of the device's push token.
         token: Option<TokenChange>,
     },
 }
 
-/// What a check-in does to a device's push token.
+/// The change of a device's push token by a check-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenChange {
-    /// The app has given another one.
+    /// The app has sent another token.
     New(String),
-    /// It is the same, and its endpoint is to be enabled again.
+    /// The token is unchanged; its endpoint must be enabled again.
     EnableAgain,
 }
 
 impl TokenChange {
-    /// The change of the row that keeps the token of a device, which is as it will be; `None` if there is no token to be
-    /// enabled again.
+    /// The change of the row with the token of `device`, given as it will be written; `None` if there is no token to
+    /// enable again.
     #[must_use]
     pub fn of_row(self, before: Option<PushToken>, device: &Device, now: Time) -> Option<RowChange<PushToken>> {
         let after = match self {
@@ -96,19 +96,19 @@ impl TokenChange {
     }
 }
 
-/// What the rule must know beyond the device's own row.
+/// The rows that a check-in must read, besides the device's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckInReads {
-    /// The rows of its open commands: it is to be told of one.
+    /// Open commands of the device: at least one changes when it is delivered.
     pub commands: bool,
-    /// Its user, the user's devices and the workspace's settings: more wrong PINs were entered, or a
-    /// configuration was put in place.
+    /// User, the user's devices and the workspace's settings: more wrong PINs were entered, or a configuration was
+    /// installed.
     pub user: bool,
-    /// The rows in which its user's usage is counted.
+    /// Rows with the usage counts of its user.
     pub usage: bool,
 }
 
-/// What a device's check-in needs to be decided.
+/// The rows that a device's check-in needs.
 #[must_use]
 pub fn needs(device: &Device, report: &CheckInReport, now: Time) -> CheckInReads {
     let allowed = device.access() == DeviceAccess::Allowed;
@@ -129,24 +129,24 @@ fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a Stri
     report.config_version.as_ref().filter(|version| device.is_newly_installed(version))
 }
 
-/// What was read for a check-in, as [`needs`] asks.
+/// The rows read for a check-in, as [`needs`] requires.
 #[derive(Clone, Debug, Default)]
 pub struct CheckInState {
-    /// The rows of the device's open commands.
+    /// Open commands of the device.
     pub commands: Vec<Command>,
-    /// Its user, the other devices that the user holds, and the workspace's settings.
+    /// User of the device, the user's other devices, and the workspace's settings.
     pub user: Option<(User, Vec<Device>, Settings)>,
-    /// The user's counts of this month.
+    /// Usage counts of the user in this month.
     pub usage: Option<Usage>,
-    /// The counts of the user's part of the workspace in this month.
+    /// Usage counts in this month of the workspace's shard to which the user belongs.
     pub total: Option<Usage>,
 }
 
-/// Proves a device by the row that its credential names.
+/// Authenticates a device by the row that its credential names.
 ///
 /// # Errors
-/// `ReEnrol` for a credential of an older enrolment, `CredentialInvalid` for any other that is not
-/// the row's own.
+/// `ReEnrol` for the credential of an earlier enrolment, or of one that has ended; `CredentialInvalid` for any other
+/// that does not match the row.
 pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Result<Device, DomainError> {
     let device = device.ok_or(DomainError::CredentialInvalid)?;
     if credential.epoch < device.epoch {
@@ -161,9 +161,9 @@ pub fn authenticate(device: Option<Device>, credential: &DeviceCredential) -> Re
     Ok(device)
 }
 
-/// Proves a device that reports on a command: by its own row, or, once it was enrolled anew, by
-/// what the command has kept. Whether the enrolment has ended does not matter: a phone that was
-/// wiped says so with the credential that the wipe has ended.
+/// Authenticates a device that reports on a command: by its own row, or, after a re-enrolment, by the credential hash
+/// kept with the command. An ended enrolment is accepted: a wiped device reports with the credential that the wipe has
+/// ended.
 ///
 /// # Errors
 /// `ReEnrol`, `CredentialInvalid`.
@@ -183,9 +183,9 @@ pub fn authenticate_report(
     }
 }
 
-/// Decides on a check-in of which more than the time may have to be noted.
+/// Decides on a check-in that may change more than the time.
 ///
-/// A device that may do nothing is still told what it must do; nothing of what it says is noted.
+/// A device without access still receives its commands, but nothing of its report is stored.
 #[must_use]
 pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, context: &EventContext) -> CheckIn {
     let allowed = device.access() == DeviceAccess::Allowed;
@@ -215,7 +215,7 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
     CheckIn::Changed { change: Box::new(change), token }
 }
 
-/// Notes what the app says of itself; answers with what is to be done about its push token.
+/// Stores the report's fields in the device; returns the change of its push token.
 fn noted(
     after: &mut Device,
     report: &CheckInReport,
@@ -257,7 +257,7 @@ fn noted(
     token
 }
 
-/// Counts what was used, if it was not counted before.
+/// Counts the reported usage, unless it was counted before.
 fn count(
     after: &mut Device,
     report: &CheckInReport,
@@ -275,7 +275,7 @@ fn count(
         change.usage.push(RowChange { before: before.clone(), after: counted });
     }
     let mut event = context.event(EventType::UserUsageReported).with_device(after.device_id, user);
-    // What was added: what it was before stands in no row of its own.
+    // The added counts: no row has the device's own total.
     for (kind, number) in &usage.counts {
         event.add_change(kind.as_str(), serde_json::Value::Null, *number);
     }
@@ -283,7 +283,7 @@ fn count(
     after.usage_sequence = Some(usage.sequence);
 }
 
-/// Notes that a configuration was put in place, another or the same anew, on the user's row as well.
+/// Records an installed configuration, new or installed again, on the user's row as well.
 fn install(
     after: &mut Device,
     report: &CheckInReport,
@@ -335,8 +335,8 @@ fn new_token(device: &Device, report: &CheckInReport) -> Option<String> {
     (device.push_token_hash.as_ref() != Some(&Hash::of(token))).then(|| token.clone())
 }
 
-/// True if the user's "last seen" must follow, given when the device had come before: with the
-/// first check-in of each quarter of an hour, so that it is never further behind than that.
+/// True if the user's "last seen" time must be updated; `before` is the device's previous check-in. That is so at the
+/// first check-in in each interval of [`LAST_SEEN_LAG`], so that it never lags behind further.
 #[must_use]
 pub fn user_must_follow(before: Option<Time>, now: Time) -> bool {
     let quarter = |time: Time| time.millis().div_euclid(LAST_SEEN_LAG.num_milliseconds());

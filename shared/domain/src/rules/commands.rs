@@ -1,4 +1,4 @@
-//! What an order, a report or the time does to a command and its device.
+//! How requests, reports and time change a command and its device.
 
 use crate::clock::Time;
 use crate::error::DomainError;
@@ -17,7 +17,7 @@ use crate::states::CommandState;
 use crate::stored::Stored;
 
 impl ChangeSet {
-    /// Adds what an act does to a device that was read as `before` and to its commands.
+    /// Adds a result for a device that was read as `before`.
     pub(crate) fn add(&mut self, before: &Device, commanded: TransitionResult) {
         self.devices.push(RowChange::from(before.clone(), commanded.device));
         self.commands.extend(commanded.commands);
@@ -25,42 +25,41 @@ impl ChangeSet {
     }
 }
 
-/// What an act does to a device and its commands.
+/// A device and its commands after a transition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransitionResult {
-    /// The device after.
+    /// The device after the transition.
     pub device: Device,
-    /// The commands.
+    /// The changed commands.
     pub commands: Vec<RowChange<Command>>,
     /// The events.
     pub events: Vec<Event>,
 }
 
-/// What became of an order.
+/// Result of a request to queue a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EnqueueResult {
-    /// This command, which is pending, stands for it.
+    /// A command of this kind was pending; nothing was queued.
     Pending(CommandId),
-    /// It is in the device's queue as a new command.
+    /// A new command was queued.
     Queued {
         /// The command.
         command: Box<Command>,
-        /// What that changes.
+        /// The change to commit.
         change: Box<ChangeSet>,
     },
 }
 
-/// Gives an order to a device of a user, who is `None` once purged. Asking again is answered by the command that is
-/// pending.
+/// Queues a command for a device of a user, who is `None` once purged. If a command of the kind is already pending,
+/// returns that one.
 ///
-/// Open commands of the same kind that are not served any more (they were taken back and the
-/// device has not spoken, or their time is over), or that have failed, are closed with it, so that a device never has
-/// more than a handful. A wipe of a deleted device that is not confirmed can be ordered anew until the purge, which then
-/// waits for it.
+/// Also closes the device's open commands of the same kind that are no longer delivered (canceled, and the device has
+/// not answered; or expired), and wipes that have failed, so that a device never has more than a few. An unconfirmed
+/// wipe of a deleted device can be queued again until the purge, which then waits for it.
 ///
 /// # Errors
-/// `DeviceDeleted` for whatever else, or if the phone is another device by now; `DeviceErased` if there is no app
-/// that could do it.
+/// `DeviceDeleted` for any other command to a deleted device, or if the installation is registered as another device;
+/// `DeviceErased` if no app is left that could execute the command.
 pub fn order(
     phone: &DeviceWithCommands,
     user: Option<&User>,
@@ -74,7 +73,7 @@ pub fn order(
     };
     let mut change = ChangeSet::default();
     if let Some(user) = user.filter(|_| queued.device.deleted.is_some()) {
-        // It is wiped although it is deleted.
+        // The device is deleted, and is wiped nevertheless.
         let mut after = user.clone();
         after.leave_behind(&queued.device);
         change.user = (after != *user).then(|| RowChange::from(user.clone(), after));
@@ -83,7 +82,7 @@ pub fn order(
     Ok(EnqueueResult::Queued { command, change: Box::new(change) })
 }
 
-/// What became of an order, as far as the device and its commands go.
+/// Like [`EnqueueResult`], but without the user's row.
 pub(crate) enum Enqueued {
     /// See [`EnqueueResult::Pending`].
     Pending(CommandId),
@@ -91,7 +90,7 @@ pub(crate) enum Enqueued {
     Queued {
         /// The new command.
         command: Box<Command>,
-        /// The device with it, and the commands that were closed for it.
+        /// The device with the new command, and the commands that were closed.
         result: Box<TransitionResult>,
     },
 }
@@ -126,13 +125,13 @@ pub(crate) fn enqueue(
 }
 
 impl TransitionResult {
-    /// Leaves a wipe that has failed as it is, without telling it again.
+    /// Stops redelivering a failed wipe; its state stays.
     fn give_up(&mut self, failed: &Command) {
         self.device.commands.retain(|open| open.command_id != failed.command_id);
         self.commands.push(RowChange::from(failed.clone(), Command { again_at: None, ..failed.clone() }));
     }
 
-    /// Puts a new command into the device's queue.
+    /// Adds a new command to the device's queue.
     fn queue(&mut self, order: &CommandRequest, command_id: CommandId, context: &EventContext) -> Command {
         let device = &mut self.device;
         let command = Command {
@@ -179,13 +178,13 @@ struct AppliedTransition {
     event: Event,
 }
 
-/// What a trigger does to a command and its device; `None` if nothing changes. The change has that one command.
+/// Applies a trigger to a command and its device; `None` if nothing changes. The change contains that one command.
 ///
-/// A destructive command that has succeeded ends the enrolment that it was meant for: the
-/// credential is worth nothing any more, and the device keeps its place.
+/// The success of a destructive command ends the enrolment that it was queued for: the credential becomes invalid, but
+/// the device still counts as the user's.
 ///
 /// # Errors
-/// `CommandOver` if [`transition`] refuses.
+/// `CommandOver` if [`transition`] refuses the trigger.
 pub fn apply(
     device: &Device,
     command: &Command,
@@ -211,7 +210,7 @@ fn apply_to_one(
         return Ok(None);
     }
     let deleted = device.deleted.is_some();
-    // With what happened by it, which of a wipe that has failed may be less than a new state.
+    // `happened` may differ from the state: a failed wipe that is redelivered or deferred keeps its state.
     let (state, late, happened) = match transition(command.kind, command.state, deleted, trigger) {
         Transition::Unchanged => return Ok(None),
         Transition::Refused => return Err(DomainError::CommandOver(command.state)),
@@ -241,7 +240,7 @@ fn apply_to_one(
         && command.epoch == device.epoch
     {
         changed.erased.get_or_insert(Erasure { at: context.at, command_id: command.command_id });
-        // A registration repeated from before it would answer with a credential that is worth nothing.
+        // A repeated registration would otherwise answer with an invalid credential.
         changed.enrolment = None;
     }
     let mut event = command.event(event_type(happened), context);
@@ -252,8 +251,7 @@ fn apply_to_one(
     Ok(Some(AppliedTransition { device: changed, command: after, event }))
 }
 
-/// A device's commands after a stimulus that befalls all of them; those that it does not change
-/// are left out.
+/// Applies a trigger to several commands of a device; the result leaves out unchanged ones.
 #[must_use]
 pub fn apply_to_all<'a>(
     device: &Device,
@@ -263,7 +261,7 @@ pub fn apply_to_all<'a>(
 ) -> TransitionResult {
     let mut all = TransitionResult { device: device.clone(), commands: Vec::new(), events: Vec::new() };
     for command in commands {
-        // A refusal of one changes nothing of the others.
+        // If one is refused, the others still change.
         if let Ok(Some(applied)) = apply_to_one(&all.device, command, trigger, None, context) {
             all.device = applied.device;
             all.commands.push(RowChange::from(command.clone(), applied.command));
@@ -286,13 +284,14 @@ fn event_type(state: CommandState) -> EventType {
         CommandState::Rejected => EventType::CommandRejected,
         CommandState::NotSupported => EventType::CommandNotSupported,
         CommandState::Removed => EventType::CommandRemoved,
-        // No step leads there.
+        // No transition leads to an unknown state.
         CommandState::Unknown(word) => EventType::Unknown(word),
     }
 }
 
 impl Command {
-    /// The command told again, if it is the wipe that a device could not do, or would not, before it was deleted.
+    /// The command with its next delivery, if it is a wipe that the device failed or rejected before the device was
+    /// deleted.
     #[must_use]
     pub(crate) fn told_again(&self, device: &Device, now: Time) -> Option<Self> {
         let failed = matches!(self.state, CommandState::Failed | CommandState::Rejected) && !self.late;
@@ -310,8 +309,8 @@ impl Command {
 }
 
 impl Device {
-    /// Notes in the device's row where one of its commands stands, and the last that it could not
-    /// do; what it can do again is no failure any more.
+    /// Updates a command in the device's row, and records the last failed one; a success of the same kind clears that
+    /// failure.
     fn note(&mut self, command: &Command) {
         match command.state {
             CommandState::Failed | CommandState::Rejected | CommandState::NotSupported if command.kind.is_known() => {
@@ -340,7 +339,7 @@ impl Device {
         } else {
             self.commands.retain(|open| open.command_id != command.command_id);
         }
-        // A command of an earlier enrolment says nothing of this one.
+        // A command of an earlier enrolment does not concern this one.
         if command.epoch == self.epoch {
             self.note_unconfirmed(command);
         }

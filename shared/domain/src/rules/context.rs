@@ -1,4 +1,4 @@
-//! Under what an act happens: who does it, where, when, and by which request.
+//! The context of an operation: who, where, when, and in which request.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +9,37 @@ use crate::models::event::{Event, EventType, Private};
 use crate::models::restriction::Restriction;
 use crate::stored::Stored;
 
-/// An act about to be done: everything that its event says of who, when and where.
+/// The context of an operation that its event records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventContext {
-    /// The identifier that the event will have.
+    /// Identifier of the event.
     pub event_id: EventId,
     /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Its time.
+    /// Time of the operation.
     pub at: Time,
-    /// Who did it.
+    /// Who does it.
     pub actor: Actor,
-    /// The personal access token by which a member does it, if they do it by one.
+    /// The personal access token that a member uses, if any.
     pub token_id: Option<TokenId>,
-    /// The operation.
+    /// Name of the operation.
     pub operation: &'static str,
-    /// The request.
+    /// Identifier of the request.
     pub request_id: String,
-    /// Where the request came from.
+    /// Address of the request's sender.
     pub address: Option<String>,
-    /// The job that does it, if one does.
+    /// The job that executes the operation, if any.
     pub job_id: Option<JobId>,
 }
 
 impl EventContext {
-    /// Who does it, as what they make remembers them.
+    /// The creator, as recorded with what the operation creates.
     #[must_use]
     pub fn creator(&self) -> Creator {
         Creator { actor: self.actor, token_id: self.token_id }
     }
 
-    /// The event of this act.
+    /// An event of this operation.
     #[must_use]
     pub fn event(&self, event_type: EventType) -> Event {
         Event {
@@ -73,7 +73,7 @@ impl EventContext {
 }
 
 impl Restriction {
-    /// A hold that begins with an act.
+    /// A restriction that starts with the operation.
     #[must_use]
     pub fn by(context: &EventContext, reason: Option<String>) -> Self {
         Self { at: context.at, by: context.actor, reason }

@@ -1,4 +1,4 @@
-//! Access credentials issued to devices, and what the credential service reports.
+//! Access credentials issued to devices, and the reports of credential services.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::models::event::{Event, EventType};
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 
-/// What is attached to a device changed, and the device's own row only by its version.
+/// A change of a device's attachments; of its own row, only the version changes.
 fn attached(device: &Device, before: Option<&DeviceAttachments>, after: DeviceAttachments, event: Event) -> ChangeSet {
     ChangeSet {
         devices: vec![RowChange::from(device.clone(), device.clone())],
@@ -20,7 +20,7 @@ fn attached(device: &Device, before: Option<&DeviceAttachments>, after: DeviceAt
 }
 
 impl DeviceAttachments {
-    /// Says in the event of the phone's end what ends with it.
+    /// Adds the credentials that end with the device to the event of its deletion.
     pub fn revoked_in(&self, event: &mut Event) {
         let ids: Vec<String> = self.credentials.keys().map(ToString::to_string).collect();
         if !ids.is_empty() {
@@ -29,10 +29,10 @@ impl DeviceAttachments {
     }
 }
 
-/// A credential issued to a phone; `None` if it was before.
+/// Records a credential issued to a device; `None` if it is already recorded.
 ///
 /// # Errors
-/// `DeviceDeleted`; a fault of `acs_credential_id` if the phone holds as many as it may.
+/// `DeviceDeleted`; a field error of `acs_credential_id` if the device already has [`CREDENTIAL_LIMIT`].
 pub fn issue(
     device: &Device,
     attachments: Option<&DeviceAttachments>,
@@ -53,7 +53,7 @@ pub fn issue(
     Ok(Some(attached(device, attachments, after, event)))
 }
 
-/// A credential taken from a phone; `None` if it does not hold it.
+/// Records that a credential was revoked; `None` if the device does not have it.
 ///
 /// # Errors
 /// `DeviceDeleted`.
@@ -82,7 +82,7 @@ fn credential_event(device: &Device, event_type: EventType, id: CredentialId, co
     event
 }
 
-/// What a credential service reports of a phone; `None` if it is known already.
+/// Records a credential service's report on a device; `None` if nothing changes.
 ///
 /// # Errors
 /// `DeviceDeleted`.

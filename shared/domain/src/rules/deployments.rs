@@ -1,11 +1,11 @@
-//! Client deployment: bringing each user's configuration onto their phones.
+//! Client deployment: delivering each user's configuration to their devices.
 //!
-//! A *deployment* is an invitation whose purpose is the configuration ([`Purpose::Deploy`]): its
-//! link and QR code register one phone, or enrol it anew, which then downloads. A phone that has
-//! the app just downloads. The *configuration* is made of the profile's settings, under the user's
-//! own account data, under the user's own settings; it is given only to a registered, allowed
-//! device, by its credential, that a deployment's code enrolled, or whose user was deployed to or told
-//! to fetch it since ([`Device::may_have_config`]): whoever may only invite reaches no secrets.
+//! A *deployment* is an invitation whose purpose is the configuration ([`Purpose::Deploy`]): its link and QR code
+//! register or re-enrol one device, which then downloads. A device that is already registered only downloads. The
+//! *configuration* consists of the profile's settings, overridden by the user's account data, overridden by the user's
+//! own settings. Only a registered device with access gets it, by its credential, if a deployment's code enrolled it,
+//! or if its user was deployed to or told to fetch it since ([`Device::may_have_config`]): a caller who may only invite
+//! cannot obtain secrets.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ use crate::rules::context::EventContext;
 use crate::rules::invitations::{invite, take_back};
 use crate::secret::Hash;
 
-/// Starts a deployment for a user: see [`invite`]. Whoever was taken out of client deployment is in
-/// it again, and `devices`, those that they hold, may have the configuration.
+/// Starts a deployment for a user: see [`invite`]. A user who was removed from client deployment is in it again, and
+/// their `devices` may fetch the configuration.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
@@ -55,11 +55,10 @@ pub fn deploy(
     Ok(change)
 }
 
-/// What is offered to a user who has become somebody else to the systems around, if they hold a phone, or had
-/// a deployment, and it can reach them. Whoever may deploy has it start a new deployment; so has anybody whose
-/// rename leaves it to the address that `previous`, the newest deployment, was made for. Otherwise it is an
-/// invitation, which brings the phones back without secrets: to change an address and then the username must
-/// not be a way to them.
+/// The offer that follows a rename: for a user who has a device, or had a deployment, and who can use the app and be
+/// reached by e-mail. It is a deployment if the user was renamed by somebody who may deploy, or if the address is still
+/// the one that `previous`, the newest deployment, was created for. Otherwise it is an invitation, which brings the
+/// devices back without secrets: changing first the address and then the username must not give access to them.
 #[must_use]
 pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purpose> {
     let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
@@ -73,8 +72,8 @@ pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purp
     Some(if deploys { Purpose::Deploy } else { Purpose::Invite })
 }
 
-/// Has all of a user's phones download the configuration at their next contact, and put it in place,
-/// be it the same as before. `None` if there is no phone that has fetched one since it was told so.
+/// Orders all of a user's devices to download the configuration at their next check-in and to install it, even if it is
+/// unchanged. `None` if every device already has such an order, or there is none.
 ///
 /// # Errors
 /// `UserDeleted`; `NotDeployed`.
@@ -93,24 +92,24 @@ pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<
     Ok(Some(change))
 }
 
-/// True if one of a user's phones has a configuration in place: forcing is enough for them.
+/// True if one of a user's devices has a configuration installed, so that forcing is enough.
 #[must_use]
 pub fn has_downloaded(devices: &[Device]) -> bool {
     devices.iter().any(|device| device.erased.is_none() && device.config.is_some())
 }
 
-/// What a deployment to many users comes to for one of them.
+/// What a deployment to many users does for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoDeployment {
-    /// Nothing: they are gone, or were taken out of client deployment.
+    /// Nothing: the user is deleted, or was removed from client deployment.
     StayOut,
-    /// They have downloaded a configuration, and are to do so again: see [`force`].
+    /// They have downloaded a configuration, and must do so again: see [`force`].
     Force,
-    /// They get a deployment: see [`deploy`].
+    /// They get a new deployment: see [`deploy`].
     Deploy,
 }
 
-/// What a deployment to many users comes to for one who holds these devices.
+/// What a deployment to many users does for a user with these devices.
 #[must_use]
 pub fn auto_deployment(user: &User, devices: &[Device]) -> AutoDeployment {
     if user.client.removed_at.is_some() || user.deleted.is_some() {
@@ -122,9 +121,8 @@ pub fn auto_deployment(user: &User, devices: &[Device]) -> AutoDeployment {
     }
 }
 
-/// Takes a user out of client deployment, until the next deployment: an open link ends, the secrets
-/// go, and no phone gets a configuration. The user and their phones stay. `None` if that is so
-/// already.
+/// Removes a user from client deployment, until the next deployment: an open link is revoked, the secrets are deleted,
+/// and no device gets a configuration. The user and their devices stay. `None` if nothing changes.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -137,7 +135,7 @@ pub fn remove(
     user.require_not_deleted()?;
     let removed_at = user.client.removed_at.or(Some(context.at));
     let client = ClientAccount { removed_at, ..ClientAccount::default() };
-    // What was set since an earlier removal goes as well.
+    // Data that was set since an earlier removal is deleted too.
     if client == user.client {
         return Ok(None);
     }
@@ -163,18 +161,18 @@ pub fn remove(
     Ok(Some(change))
 }
 
-/// Lets pass a user who is in client deployment.
+/// Checks that the user is in client deployment.
 fn require_in(user: &User) -> Result<(), DomainError> {
     if user.client.removed_at.is_some() { Err(DomainError::NotDeployed) } else { Ok(()) }
 }
 
-/// A user's secrets as they are to be set: those that are given, or taken away.
+/// An edit of a user's secrets: each is set, or removed (`None`).
 pub type SecretsEdit = BTreeMap<SecretKind, Option<String>>;
 
-/// Reads secrets: `null` takes one away, and what is left out stays.
+/// Reads an edit of secrets: `null` removes one; those left out stay.
 ///
 /// # Errors
-/// Every fault of the fields.
+/// `Invalid`, with every field error.
 pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
     let mut edit = SecretsEdit::new();
     for kind in SecretKind::ALL {
@@ -194,8 +192,8 @@ pub fn read_secrets(mut fields: Fields) -> Result<SecretsEdit, DomainError> {
     Ok(edit)
 }
 
-/// What setting secrets changes of what everybody may know: which are set, each since when. Taking away what is
-/// not set changes nothing.
+/// Sets a user's secrets; the user's row only records when each was set. Removing a secret that is not set changes
+/// nothing.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -221,21 +219,20 @@ pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> R
     }))
 }
 
-/// What a phone is to be set to.
+/// The configuration of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
-    /// Tells one from another; it follows from all that may be known and the user's salt, and tells
-    /// nothing of secrets.
+    /// Identifies the configuration: a hash of all settings that are not secret, of the times when secrets were set,
+    /// and of the user's salt. It reveals no secret.
     pub version: String,
-    /// The salt, which is kept with the user: see [`ClientAccount::config_salt`].
+    /// The salt, which is stored with the user: see [`ClientAccount::config_salt`].
     pub salt: String,
     /// The settings.
     pub settings: Value,
 }
 
-/// A user's configuration: the profile's settings; over them, as `account`, the user's own data and
-/// secrets; over both, the user's own settings. Objects are laid over each other name by name.
-/// `new_ids` becomes the user's salt if they have none.
+/// A user's configuration: the profile's settings; over them, as `account`, the user's data and secrets; over both, the
+/// user's own settings. Objects are merged name by name. `new_ids` becomes the user's salt if they have none.
 #[must_use]
 pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_ids: String) -> Configuration {
     let salt = user.client.config_salt.clone().unwrap_or(new_ids);
@@ -246,17 +243,17 @@ pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecre
         lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
         settings
     };
-    // Of the secrets, when each was set: a hash of a PIN would tell the PIN.
+    // The version covers when each secret was set, not its value: the PIN could be found from a hash of it.
     let profile_id = profile.map(|profile| profile.profile_id);
     let known = json!([salt, profile_id, whole(&UserSecrets::new()), user.client.secrets]);
     let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
     Configuration { version, salt, settings: whole(secrets) }
 }
 
-/// Lets pass a user whose own settings, laid over the profile's, satisfy the profile's schema.
+/// Checks that the user's own settings, merged over the profile's, satisfy the profile's schema.
 ///
 /// # Errors
-/// Every fault, of `overrides`.
+/// `Invalid`, with every field error, under `overrides`.
 pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), DomainError> {
     let Some(schema) = profile.schema.as_ref().filter(|_| !user.client.overrides.is_empty()) else {
         return Ok(());
@@ -269,7 +266,7 @@ pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), DomainError
     if faults.is_empty() { Ok(()) } else { Err(DomainError::Invalid(faults)) }
 }
 
-/// What a user's phone is to know of its user.
+/// The user's data in the configuration.
 fn account(user: &User) -> Value {
     let mut account = json!({
         "username": user.username,
@@ -287,7 +284,7 @@ fn account(user: &User) -> Value {
     account
 }
 
-/// Lays settings over others: objects name by name, anything else as a whole.
+/// Merges settings over others: objects name by name, anything else is replaced.
 fn lay_over(under: &mut Value, over: &Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
@@ -299,7 +296,7 @@ fn lay_over(under: &mut Value, over: &Value) {
     }
 }
 
-/// JSON in which names are in order, so that what is the same reads the same.
+/// JSON with sorted names, so that equal values have the same text.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
@@ -313,7 +310,7 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-/// Gives a device its configuration; `None` if it was given the same before.
+/// Gives a device its configuration; `None` if this version was the last that it was given.
 ///
 /// # Errors
 /// `DeviceBlocked`, `UserSuspended`, `UserLocked`, `DeviceDeleted`; `NotDeployed`, `DeviceNotDeployed`.
@@ -351,7 +348,7 @@ pub fn serve(
     }))
 }
 
-/// The event of showing a deployment's QR code to an admin: whoever sees it can register a phone.
+/// The event when an admin is shown a deployment's QR code: whoever sees it can register a device.
 ///
 /// # Errors
 /// See [`Invitation::require_open`].

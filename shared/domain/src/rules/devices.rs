@@ -19,7 +19,7 @@ impl Device {
     }
 }
 
-/// Blocks a device; `None` if it is blocked already, whatever the reason.
+/// Blocks a device; `None` if it is already blocked, even for another reason.
 ///
 /// # Errors
 /// `DeviceDeleted`.
@@ -58,26 +58,26 @@ pub fn unblock(
     Ok(Some(changed(device, Device { blocked: None, ..device.clone() }, event)))
 }
 
-/// A change of a device's own row alone.
+/// A change of a device's own row only.
 pub(crate) fn changed(before: &Device, after: Device, event: Event) -> ChangeSet {
     ChangeSet { devices: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
 }
 
-/// A device that is to be deleted, with the rows that go with it.
+/// A device to delete, with the rows that change with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceToDelete {
     /// The device.
     pub device: Device,
-    /// The claim of its identifier, which is free afterwards.
+    /// Claim of its identifier, which the deletion releases.
     pub claim: IdentifierClaim,
-    /// The command that [`Device::unconfirmed`] names: one that the device could not do, or would not, is told again.
+    /// The command that [`Device::unconfirmed`] names. A failed or rejected wipe is delivered again.
     pub unconfirmed: Option<Command>,
-    /// What is attached to it, if anything is: the event names the credentials that end.
+    /// Its attachments, if any: the event names the credentials that end.
     pub attachments: Option<DeviceAttachments>,
 }
 
-/// Deletes a device for good; `None` if it is deleted already. Its user's slot is free at once. Its row stays until the
-/// later of the retention time and the end of its last pending command.
+/// Deletes a device for good; `None` if it is already deleted. Its user can register another one at once. The row is
+/// kept until the retention time has passed and its last pending command has expired.
 #[must_use]
 pub fn delete(
     leaving: &DeviceToDelete,
@@ -96,7 +96,7 @@ pub fn delete(
     let again = unconfirmed.as_ref().and_then(|command| Some((command, command.told_again(device, context.at)?)));
     if let Some((command, again)) = again {
         deleted.commands.push(OpenCommand::from(&again));
-        // They are told in the order in which they were given.
+        // Commands are delivered in the order in which they were queued.
         deleted.commands.sort_by_key(|open| open.command_id);
         deleted.unconfirmed = None;
         commands.push(RowChange::from(command.clone(), again));
@@ -109,7 +109,7 @@ pub fn delete(
         user_after.leave_behind(&deleted);
     }
     event.add_change("status", Status::Active.as_str(), Status::Deleted.as_str());
-    // What the record says of a device that is gone, for whoever cares for phones alone.
+    // Whoever reads the event can tell phones from third-party devices although the row is gone.
     event.add_change("platform", device.platform.as_str(), Value::Null);
     if let Some(attachments) = attachments {
         attachments.revoked_in(&mut event);
@@ -123,8 +123,7 @@ pub fn delete(
     })
 }
 
-/// The event of a purge, if the device may be purged now: not before the last of its commands is
-/// over.
+/// The event of a purge, if the device may be purged now: its retention has ended and it has no open command.
 #[must_use]
 pub fn purge(device: &Device, context: &EventContext) -> Option<Event> {
     let deleted = device.deleted.as_ref()?;
@@ -132,10 +131,10 @@ pub fn purge(device: &Device, context: &EventContext) -> Option<Event> {
         .then(|| device.event(EventType::DevicePurged, context))
 }
 
-/// Edits a device and what is attached to it; `None` if nothing changes.
+/// Edits a device and its attachments; `None` if nothing changes.
 ///
 /// # Errors
-/// `DeviceDeleted`; a fault of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
+/// `DeviceDeleted`; a field error of `custom_metadata` if it would have more than [`METADATA_KEYS`] keys.
 pub fn edit(
     device: &Device,
     attachments: Option<&DeviceAttachments>,

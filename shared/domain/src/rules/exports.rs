@@ -1,4 +1,4 @@
-//! Exports: what is taken out as comma-separated values, and cells that do nothing.
+//! Exports as comma-separated values: their columns and rows, and cells that a spreadsheet does not execute.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,32 +8,31 @@ use crate::models::event::{Event, EventType};
 use crate::rules::context::EventContext;
 use crate::text::{Form, TextRule, is_blank};
 
-/// The most things that an export names.
+/// The most identifiers that an export may name.
 pub const IDS_LIMIT: usize = 100;
 
-/// The fewest and the most rows of a part.
+/// The fewest and the most rows of a part of an export.
 pub const PART_ROWS: (i64, i64) = (1, 1_000);
 
-/// How many rows a part has if it is not said.
+/// Rows of a part by default.
 pub const PART_ROWS_DEFAULT: i64 = 500;
 
-/// What is asked for by names with commas between them.
+/// A comma-separated list of names.
 const LIST: TextRule = TextRule::new(Form::Ascii, 0, 8_000);
 
-/// The fewest digits that make a telephone number of what begins with a plus.
+/// The fewest digits of a telephone number.
 const NUMBER_DIGITS: usize = 3;
 
-/// A cell that a spreadsheet shows and does not run: an apostrophe stands before each sign that would begin
-/// a formula there, or in one of the cells that a spreadsheet makes of it where it separates by something
-/// else than the file does. Telephone numbers stay what they are. Without these apostrophes the text is as
-/// it was.
+/// A cell that a spreadsheet shows but does not execute: an apostrophe precedes each character that would start a
+/// formula in it, or in one of the cells that a spreadsheet makes of it if it splits at another separator than the
+/// file's. Telephone numbers stay unchanged. Without these apostrophes the text is the original.
 #[must_use]
 pub fn harmless(cell: &str) -> Cow<'_, str> {
     if is_telephone_number(cell) {
         return Cow::Borrowed(cell);
     }
     let mut made = String::new();
-    // A tab or a line's end at the beginning runs what comes after it.
+    // After a leading tab or line break, a spreadsheet executes the rest.
     if cell.starts_with(is_line_or_tab) {
         made.push('\'');
     }
@@ -48,14 +47,14 @@ pub fn harmless(cell: &str) -> Cow<'_, str> {
     if made.len() > cell.len() { Cow::Owned(made) } else { Cow::Borrowed(cell) }
 }
 
-/// What stands before a sign: of that depends whether it may begin a formula.
+/// What precedes a character; it decides whether the character may start a formula.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     /// Text.
     Text,
-    /// The beginning, or a sign that separates cells, and since then nothing that shows.
+    /// The start of the cell, or a separator, and since then nothing visible.
     Separator,
-    /// A space within text: it separates cells where somebody has told a spreadsheet so.
+    /// A space within text: a separator only if the spreadsheet is set to split at spaces.
     Space,
 }
 
@@ -64,8 +63,8 @@ impl Before {
         match (self, c) {
             (_, ',' | ';' | '|') => Self::Separator,
             (_, c) if is_line_or_tab(c) => Self::Separator,
-            // A quote at the beginning of the whole is written as text, and any other may be taken for one that
-            // opens a cell.
+            // A quote at the start of the cell is written as text; any other may be read as the opening quote of a
+            // cell.
             (Self::Separator | Self::Space, '"') if !first => self,
             (Self::Text, c) if c.is_whitespace() => Self::Space,
             (before, c) if is_blank(c) => before,
@@ -87,7 +86,7 @@ fn is_line_or_tab(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\u{B}' | '\u{C}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// True if what follows a space would do more, as a formula, than show a sign or a number.
+/// True if the text after a space would do more, as a formula, than show a character or a number.
 fn computes(rest: &str) -> bool {
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
     let word = &rest[..end.unwrap_or(rest.len())];
@@ -95,14 +94,13 @@ fn computes(rest: &str) -> bool {
     word.contains(char::is_alphanumeric) && !is_number
 }
 
-/// The signs that begin a formula, in their full-width and small forms too, which some spreadsheets
-/// read as the same.
+/// The characters that start a formula, and their full-width and small forms, which some spreadsheets treat alike.
 fn begins_formula(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@')
         || matches!(c, '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫' | '\u{2212}')
 }
 
-/// True of a number with its country, however it is spaced: nothing in it can do anything.
+/// True for a telephone number with its country code, in any spacing: nothing in it can be executed.
 fn is_telephone_number(cell: &str) -> bool {
     cell.strip_prefix('+').is_some_and(|rest| {
         rest.starts_with(|c: char| c.is_ascii_digit() || c == '(')
@@ -111,17 +109,17 @@ fn is_telephone_number(cell: &str) -> bool {
     })
 }
 
-/// Which columns an export has, and which things are named.
+/// The columns of an export, and the objects that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The columns, in their order.
     pub columns: Vec<&'static str>,
-    /// The identifiers of the things; `None` for all that a filter finds.
+    /// Identifiers of the objects; `None` for all that match the filters.
     pub ids: Option<Vec<String>>,
 }
 
 impl Choice {
-    /// Reads `columns` (all of them if left out) and `ids`, each names with commas between them.
+    /// Reads `columns` (default: all) and `ids`, both comma-separated.
     pub fn read(fields: &mut Fields, known: &[&'static str], is_id: impl Fn(&str) -> bool) -> Self {
         Self { columns: read_columns(fields, known), ids: read_ids(fields, is_id) }
     }
@@ -169,16 +167,15 @@ fn names(fields: &mut Fields, name: &str) -> Option<Vec<String>> {
     Some(text.split(',').map(|name| name.trim().to_owned()).collect())
 }
 
-/// What is wrong with things that are both named and looked for.
+/// Errors of a request that has both `ids` and filters.
 #[must_use]
 pub fn both(filters: &[String]) -> Vec<FieldError> {
     let fault = |name: &String| FieldError::new(name, "too_many", "give ids or a filter, not both");
     filters.iter().map(fault).collect()
 }
 
-/// A part of an export is given out, the first or another: of what, which columns, and how many were
-/// named or by which filters they were looked for. Nothing of what it holds. Each part is recorded by
-/// itself, since whoever knows a cursor may begin there.
+/// The event of an exported part, the first or a later one: the kind, the columns, and the number of ids or the names
+/// of the filters, but no content. Every part is recorded, since whoever knows a cursor can start there.
 #[must_use]
 pub fn given_out(
     kind: &'static str,

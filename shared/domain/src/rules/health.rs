@@ -1,5 +1,4 @@
-//! What is wrong with a phone, and what to look after: computed from what is known of it, each with
-//! since when.
+//! Errors and warnings about a device, computed from its data, each with its start.
 
 use chrono::Duration;
 use schemars::JsonSchema;
@@ -23,17 +22,17 @@ pub struct Issue {
     pub created_at: Time,
 }
 
-/// What is wrong with a phone.
+/// Errors and warnings of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// It cannot do its work.
+    /// Problems that keep the device from working.
     pub errors: Vec<Issue>,
-    /// It does its work, and somebody should look.
+    /// Problems that somebody should look at; the device still works.
     pub warnings: Vec<Issue>,
 }
 
-/// How a phone is, by its own row, by what services say of it, and by what its workspace asks. Of a
-/// deleted phone nothing is said but that it could not be wiped.
+/// Health of a device, from its own row, the reports of credential services and the settings of its workspace. A
+/// deleted device has at most one error: that it could not be wiped.
 #[must_use]
 pub fn health(device: &Device, attachments: Option<&DeviceAttachments>, settings: &Settings, now: Time) -> Health {
     if device.deleted.is_some() {
@@ -66,14 +65,14 @@ fn failed_command(device: &Device) -> Option<Issue> {
     Some(Issue { code: "command_failed", message, created_at: failed.at })
 }
 
-/// Only our own app is pushed to.
-/// A kind of command as people say it, such as "Factory reset".
+/// A kind of command for display, such as "Factory reset".
 fn spoken(kind: CommandKind) -> String {
     let words = kind.as_str().replace('_', " ");
     let (first, rest) = words.split_at(words.len().min(1));
     format!("{}{rest}", first.to_uppercase())
 }
 
+/// Only iOS and Android devices have push.
 fn push(device: &Device) -> Option<Issue> {
     if !device.platform.is_phone() {
         return None;
@@ -116,14 +115,14 @@ fn os_version(device: &Device, settings: &Settings) -> Option<Issue> {
     is_older(version, least).then(|| remark_of_version(device, "os_version_too_old", message))
 }
 
-/// Nothing keeps when a version was first told, so it counts from the enrolment.
+/// The time of a version's first report is not stored, so the issue starts with the device's creation.
 fn remark_of_version(device: &Device, code: &'static str, message: String) -> Issue {
     Issue { code, message, created_at: device.created_at }
 }
 
 fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Issue> {
     let days = settings.silent_devices.as_ref().map_or(SILENT_AFTER_DAYS, |rule| rule.after_days);
-    // One that has never come is not silent.
+    // A device without any check-in is not silent.
     let since = device.last_login_at?.plus(Duration::days(days));
     let message = format!("No check-in for more than {days} days.");
     (since < now).then_some(Issue { code: "silent", message, created_at: since })
@@ -135,8 +134,8 @@ fn configuration(device: &Device) -> Option<Issue> {
     device.must_download().then_some(Issue { code: "configuration_not_downloaded", message, created_at: since })
 }
 
-/// True if a version is older than another: number by number, as far as both have any. What is no
-/// number counts as nothing, so `17.5-beta` is not older than `17.5`.
+/// True if a version is older than another: compared number by number; missing numbers count as 0. Only the leading
+/// digits of each part count, so `17.5-beta` is not older than `17.5`.
 #[must_use]
 pub fn is_older(version: &str, least: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> {

@@ -1,4 +1,4 @@
-//! Inviting, opening, revoking and expiring; and what becomes of the message.
+//! Creating, opening, revoking and expiring invitations, and the delivery of their messages.
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
@@ -14,7 +14,7 @@ use crate::stored::Stored;
 use crate::text::{masked_email, masked_number};
 
 impl Invitation {
-    /// An event of an act, about the invitation as well.
+    /// Adds the invitation to an event.
     #[must_use]
     pub fn named_in(&self, mut event: Event) -> Event {
         match self.purpose {
@@ -29,7 +29,7 @@ impl Invitation {
     }
 }
 
-/// What becomes of an invitation.
+/// A step in the lifecycle of an invitation.
 #[derive(Clone, Copy)]
 enum InvitationEvent {
     Made,
@@ -62,13 +62,13 @@ impl InvitationEvent {
     }
 }
 
-/// A change of an invitation's own row alone.
+/// A change of an invitation's own row only.
 fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
     ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
 }
 
-/// Invites a user, or offers their configuration: the new invitation is [`ChangeSet::new_invitation`]. The code of an
-/// older one of the same purpose, `previous`, ends with it.
+/// Creates an invitation or deployment for a user: [`ChangeSet::new_invitation`] returns it. It supersedes an older one
+/// of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
@@ -133,7 +133,7 @@ pub fn invite(
     })
 }
 
-/// An invitation's button was used.
+/// Counts a use of an invitation's button.
 #[must_use]
 pub fn open(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let mut opened = invitation.clone();
@@ -143,10 +143,10 @@ pub fn open(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     changed(invitation, opened, invitation.named_in(event))
 }
 
-/// Takes an invitation back; `None` if it was taken back before.
+/// Revokes an invitation; `None` if it is already revoked.
 ///
 /// # Errors
-/// `InvitationOver` if it has ended another way.
+/// `InvitationOver` if it has ended in another way.
 pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     match invitation.status(context.at) {
         InvitationStatus::Open => {}
@@ -160,7 +160,7 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
     Ok(Some(changed(invitation, revoked, event)))
 }
 
-/// Takes back what is open of a user's `offers`, as part of a change.
+/// Revokes the open ones of a user's `offers`, as part of a change.
 pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
     for offer in offers {
         if let Ok(Some(revoked)) = revoke(offer, context) {
@@ -170,9 +170,9 @@ pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'
     }
 }
 
-/// A registration by an open code is refused because another user holds the device: it is counted, and
-/// with the last of [`REFUSED_REGISTRATIONS`] the code ends. To be committed with the refusal, guarded by
-/// the invitation's version, so that no race asks more often.
+/// Counts a registration with an open code that was refused because another user's device has the identifier; the last
+/// of [`REFUSED_REGISTRATIONS`] revokes the code. Must be committed with the refusal, guarded by the invitation's
+/// version, so that concurrent requests cannot exceed the limit.
 #[must_use]
 pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
@@ -186,8 +186,8 @@ pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> C
     change
 }
 
-/// Marks an invitation as expired, so that its code can go; `None` if it has ended another way,
-/// or its time is not over.
+/// Marks an invitation as expired, so that its code can be deleted; `None` if it has ended in another way, or has not
+/// expired yet.
 #[must_use]
 pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeSet> {
     if !invitation.needs_code() || invitation.expires_at > context.at {
@@ -199,8 +199,8 @@ pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeS
     Some(changed(invitation, expired, event))
 }
 
-/// News of an invitation's message; `None` if the news is old: a later state is never
-/// overwritten by an earlier one, and reports that come twice change nothing.
+/// Records the delivery state of an invitation's message; `None` if it is not news: a later state is never overwritten
+/// by an earlier one, and a repeated report changes nothing.
 #[must_use]
 pub fn record_delivery(invitation: &Invitation, report: Delivery, context: &EventContext) -> Option<ChangeSet> {
     let before = &invitation.delivery;
@@ -218,9 +218,9 @@ pub fn record_delivery(invitation: &Invitation, report: Delivery, context: &Even
     let mut event = invitation.event(step, context);
     event.add_change("delivery", before.state.as_str(), report.state.as_str());
     let mut after = invitation.clone();
-    // What came back went out before, whoever's word was the first.
-    if !matches!(report.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
-        after.sent_at.get_or_insert(report.at);
+    // A delivered, bounced or complained message was sent, whichever report arrives first.
+    if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
+        after.sent_at.get_or_insert(news.at);
     }
     after.delivery = Delivery { message_id: report.message_id.or_else(|| before.message_id.clone()), ..report };
     Some(changed(invitation, after, event))

@@ -1,4 +1,4 @@
-//! Beginning a job, moving it on, cancelling and failing it.
+//! Starting, continuing, canceling and failing a job.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::rules::context::EventContext;
 use crate::states::JobState;
 use crate::stored::Stored;
 
-/// A job begun.
+/// A new, running job, with its event.
 #[must_use]
 pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     let (page, cursor) = match &new.selection {
@@ -47,8 +47,8 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::recorded(event) }
 }
 
-/// The job after its page came out so; without a next page it is over. Only the end is an event:
-/// the things have their own.
+/// The job after one page, with these outcomes; without a next page it has finished. Only the end is an event: the
+/// objects of the page have their own.
 #[must_use]
 pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();
@@ -65,7 +65,8 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, co
         change.events.push(event);
     }
     if next.is_some() {
-        // The others have their turn first; a call that has begun it has its time for itself.
+        // Other due jobs take their turn first. While the call that created the job runs, its due time lies ahead and
+        // stays.
         after.due_at = job.due_at.map(|due| due.max(context.at));
     }
     let NextPage { ids, cursor, waiting, rest, unreadable: _ } = next.unwrap_or_default();
@@ -75,10 +76,10 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, co
     change
 }
 
-/// The job stopped, after these of its page came out so; `None` if it was stopped before.
+/// Cancels a job, after part of its page had these outcomes; `None` if it is already canceled.
 ///
 /// # Errors
-/// `JobOver` if it is finished.
+/// `JobOver` if it has finished or failed.
 pub fn cancel(
     job: &Job,
     outcomes: &[ItemOutcome],
@@ -102,7 +103,7 @@ pub fn cancel(
     Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }))
 }
 
-/// The job stopped by what it works on, with an event that tells so.
+/// Ends a job that cannot continue, with an event that records the failure.
 #[must_use]
 pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();

@@ -1,4 +1,4 @@
-//! Making and revoking API keys.
+//! Creating and revoking API keys.
 
 use crate::error::DomainError;
 use crate::ids::KeyId;
@@ -11,10 +11,10 @@ use crate::rules::context::EventContext;
 use crate::secret::ApiKey;
 use crate::stored::Stored;
 
-/// Lets a caller give away these permissions: nobody can hand out more than they hold.
+/// Checks that a caller may grant these permissions: nobody can grant more than they hold.
 ///
 /// # Errors
-/// `PermissionNotHeld`, with the first that the caller lacks.
+/// `PermissionNotHeld`, with the first permission that the caller lacks.
 pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), DomainError> {
     match permissions.difference(&caller.permissions).next() {
         Some(permission) => Err(DomainError::PermissionNotHeld(*permission)),
@@ -22,11 +22,12 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Domai
     }
 }
 
-/// A new key of a caller, with the event. It may no more than they, and a key that a key makes expires no later than
-/// that and ends with it. `creator` is the key by which they call, if they call by one.
+/// A new key of a caller, with its event. It has at most the caller's permissions. A key that was created with a key
+/// expires no later than that one, and ends with it. `maker` is the key that the caller uses, if any.
 ///
 /// # Errors
-/// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a fault of `expires_at` if it is later than the maker's.
+/// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a field error of `expires_at` if it is later than the
+/// maker's.
 pub fn create(
     new: NewKey,
     key_id: KeyId,
@@ -74,7 +75,7 @@ pub fn create(
     Ok((key, event))
 }
 
-/// The key taken back, with the event; `None` if it was before.
+/// Revokes a key: returns it with the event; `None` if it is already revoked.
 #[must_use]
 pub fn revoke(key: &Key, context: &EventContext) -> Option<(Key, Event)> {
     if key.revoked.is_some() {

@@ -1,10 +1,10 @@
-//! A user's life: active, suspended, locked, deleted, and what each step means for their devices.
+//! A user's lifecycle: active, suspended, locked, deleted, and what each step means for their devices.
 //!
-//! `inactive` → `active` ⇄ `suspended`; `locked` beside it; any → `deleted`, for good. Two may suspend
-//! a user, side by side: an admin, and what the user comes from. Each lifts its own alone, but that an
-//! admin who activates a user lifts whatever keeps them out. A user's
-//! state stands on each of their devices' rows too, and changes there in the same commit; a
-//! device's own block is never touched, so lifting a state restores exactly what was.
+//! `inactive` → `active` ⇄ `suspended`; `locked` is independent of these; every state → `deleted`, which is final. An
+//! admin and the user's source suspend independently, and each lifts only its own suspension, except that an admin who
+//! activates a user lifts both suspensions and the lock. A user's state is also stored on each of their devices' rows
+//! and changes there in the same commit. A device's own block is never changed, so lifting a state restores exactly
+//! what was before.
 
 use std::collections::BTreeSet;
 
@@ -32,11 +32,11 @@ use crate::rules::provenance::holder;
 use crate::states::UserStatus;
 use crate::username::unique_username;
 
-/// Draws the identifier of a command.
+/// Generates the identifier of a command.
 pub type NewId<'a> = &'a (dyn Fn() -> CommandId + Sync);
 
-/// Suspends a user: from the commit on, none of their devices may do anything. `None` if an admin has
-/// suspended them already.
+/// Suspends a user: from the commit on, their devices are refused access. `None` if an admin has already suspended
+/// them.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -57,9 +57,9 @@ pub fn suspend(
     Ok(Some(change))
 }
 
-/// Lifts a user's suspensions, whoever made them, and lock, which leaves them as they were before: inactive, if they have
-/// never been active. A user whom nothing keeps out and who has never been active becomes active.
-/// `None` if there is nothing to do.
+/// Lifts a user's suspensions, an admin's and a source's, and their lock. The user is then as before: inactive, if they
+/// have never been active. A user who is neither suspended nor locked and has never been active becomes active. `None`
+/// if nothing changes.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -80,8 +80,8 @@ pub fn activate(user: &User, devices: &[Device], context: &EventContext) -> Resu
     Ok(Some(change))
 }
 
-/// Suspends a user by the word of what they come from, whether or not an admin has as well. `None` if
-/// that is so already.
+/// Suspends a user on behalf of their source, whether or not an admin has suspended them too. `None` if the source has
+/// already suspended them.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -102,8 +102,8 @@ pub fn suspend_by_source(
     Ok(Some(change))
 }
 
-/// Lifts the suspension by what a user comes from: an admin's stays, and so does a lock. `None` if
-/// there is none.
+/// Lifts the suspension by a user's source; an admin's suspension and a lock stay. `None` if the source has not
+/// suspended them.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -122,13 +122,13 @@ pub fn resume_by_source(
     Ok(Some(change))
 }
 
-/// What happened to a user: while an admin's suspension holds, another one beside it changes no state.
+/// The event type of a suspension by the source, or its end: while an admin's suspension is in force, neither changes
+/// the user's state.
 fn beside_an_admins(user: &User, alone: EventType) -> EventType {
     if user.suspended.is_some() { EventType::UserUpdated } else { alone }
 }
 
-/// Locks a user whose device has reported too many wrong PINs. `None` if they are locked already,
-/// or deleted.
+/// Locks a user whose device has reported too many wrong PINs. `None` if they are already locked or deleted.
 #[must_use]
 pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, context: &EventContext) -> Option<ChangeSet> {
     if user.locked.is_some() || user.deleted.is_some() {
@@ -141,12 +141,11 @@ pub fn lock_by_pins(user: &User, devices: &[Device], failures: u32, context: &Ev
     Some(change)
 }
 
-/// Remote Lock & Wipe: locks the user, and orders a wipe of every device that has something to
-/// wipe and is not about to be wiped. Of a deleted user of whom a wipe is not confirmed, of each device that was left
-/// behind. `None` if all of that is so already.
+/// Remote Lock & Wipe: locks the user, and queues a wipe for each device that is not erased and has no pending wipe.
+/// For a deleted user, queues it for each deleted device with an unconfirmed wipe. `None` if nothing changes.
 ///
 /// # Errors
-/// `UserDeleted` if no wipe of a deleted user's devices is to be confirmed.
+/// `UserDeleted` if the user is deleted and none of their devices has an unconfirmed wipe.
 pub fn lock_and_wipe(
     user: &User,
     phones: &[DeviceWithCommands],
@@ -163,7 +162,7 @@ pub fn lock_and_wipe(
     Ok(ordered(user, after, phones, wanted, EventType::UserLockedAndWiped, new_id, context))
 }
 
-/// Has all of a user's devices ask for a new PIN, and lifts a lock. `None` if that is so already.
+/// Queues a PIN reset for each of a user's devices, and lifts a lock. `None` if nothing changes.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -179,8 +178,8 @@ pub fn reset_pin(
     Ok(ordered(user, after, phones, wanted, EventType::UserPinReset, new_id, context))
 }
 
-/// Lets a rename pass. It resets each of the user's phones, so whoever renames a user with phones must be allowed to
-/// wipe.
+/// Checks that a rename is allowed: it resets each of the user's devices, so renaming a user with devices requires the
+/// permission to wipe.
 ///
 /// # Errors
 /// `PermissionMissing`.
@@ -191,10 +190,9 @@ pub fn require_rename_allowed(is_renamed: bool, holds_phones: bool, may_wipe: bo
     Ok(())
 }
 
-/// A user after an edit; `None` if nothing changes. Another username, not only the same in other
-/// capitals, is another identity to the systems around: each of the user's devices is ordered to go
-/// back to the state before its first enrolment, and a new deployment is due. A user who is called
-/// otherwise than their source calls them is still known to it by its own name.
+/// Edits a user; `None` if nothing changes. A rename (see [`is_renamed`]) makes the user another identity to external
+/// systems: each of their devices gets a factory reset, and a new deployment is due. A source that uses another
+/// username for the user still knows them by that one.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -269,12 +267,12 @@ pub fn update(
     Ok(Some(change))
 }
 
-/// The username by which a source knows a user, if it is not the user's own.
+/// The username by which a source knows a user, if it differs from the user's own.
 pub(crate) fn known_otherwise(known: &str, user: &User) -> Option<String> {
     (unique_username(known) != unique_username(&user.username)).then(|| known.to_owned())
 }
 
-/// The edit without what a source may not change: the fields that were set by hand.
+/// The edit without the fields that a source may not change, because they were set by hand.
 fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     let mut edit = edit.clone();
     if edit.origin == Origin::Source {
@@ -285,7 +283,7 @@ fn allowed(user: &User, edit: &UserEdit) -> UserEdit {
     edit
 }
 
-/// The fields that are set by hand once an edit is made, of a user who follows a source.
+/// The fields that are set by hand after an edit, for a user who follows a source.
 fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> {
     let mut held = user.provenance.by_hand.clone();
     if edit.origin == Origin::Hand && user.source.follows_source() {
@@ -299,17 +297,17 @@ fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> 
     held
 }
 
-/// True if a change gives its user another e-mail address or mobile number, or takes one away: what is open of
-/// their invitation and their deployment is then to be taken back in the same commit ([`take_back`]), since its
-/// code may be where they are no longer reached.
+/// True if a change replaces or removes its user's e-mail address or mobile number. Their open invitation and
+/// deployment must then be revoked in the same commit ([`take_back`]), since the code may be at an address that no
+/// longer reaches them.
 #[must_use]
 pub fn is_readdressed(change: &ChangeSet) -> bool {
     let Some(RowChange { before: Some(before), after }) = &change.user else { return false };
     before.email != after.email || before.mobile != after.mobile
 }
 
-/// The user to whom a rename has made an offer due (see [`follows_rename`]), if it is due now: with the rename itself, or
-/// with what lets them in again. The change then leaves nothing due.
+/// The user for whom a rename has made an offer due (see [`follows_rename`]), if it is due now: with the rename itself,
+/// or with the change that restores the user's access. Clears it in the change.
 ///
 /// [`follows_rename`]: crate::rules::deployments::follows_rename
 pub fn take_due_offer(change: &mut ChangeSet, may_deploy: bool, context: &EventContext) -> Option<User> {
@@ -323,17 +321,16 @@ pub fn take_due_offer(change: &mut ChangeSet, may_deploy: bool, context: &EventC
     Some(due)
 }
 
-/// Leaves the offer that [`take_due_offer`] has found to be due for a user to be made later: a rename is not refused
-/// for a limit of messages.
+/// Postpones the offer that [`take_due_offer`] has returned, so that a message limit does not refuse a rename.
 pub fn postpone_due_offer(change: &mut ChangeSet, due: User, until: Time) {
     if let Some(user) = &mut change.user {
         user.after = User { deployment_due_at: Some(until), ..due };
     }
 }
 
-/// Settles with a change that renames its user whether what follows may be a deployment wherever it goes: what
-/// follows may have to wait, and is then carried through by somebody else, who may have other rights. Another
-/// address by somebody who may not deploy ends that.
+/// Records with a rename whether the offer that follows may be a deployment to any address: the offer may be delayed
+/// and then be created by another caller, with other permissions. A change of the address by a caller who may not
+/// deploy ends that.
 pub fn settle_what_is_due(change: &mut ChangeSet, may_deploy: bool) {
     let readdressed = is_readdressed(change);
     let Some(RowChange { before: Some(before), after }) = &mut change.user else { return };
@@ -344,7 +341,8 @@ pub fn settle_what_is_due(change: &mut ChangeSet, may_deploy: bool) {
     }
 }
 
-/// True if an edit makes a user somebody else to the systems around.
+/// True if an edit gives a user another username, compared in the form in which usernames are unique (see
+/// [`unique_username`]).
 #[must_use]
 pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {
     let other = |username: &String| unique_username(username) != unique_username(&user.username);
@@ -354,20 +352,19 @@ pub fn is_renamed(user: &User, edit: &UserEdit) -> bool {
 /// How a user is to be deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deletion {
-    /// True to delete a user whose devices were never wiped.
+    /// True to delete a user even if some of their devices are not wiped.
     pub without_wipe: bool,
-    /// The reason.
+    /// Reason for the deletion.
     pub reason: Option<String>,
-    /// How long the rows stay.
+    /// How long the deleted rows are kept before they are purged.
     pub retention: Duration,
 }
 
-/// Deletes a user for good, with their devices; what is open of `offers`, their invitation and
-/// their deployment, is taken back, and their secrets go. Commands that are pending are still
-/// served. `None` if the user is deleted already.
+/// Deletes a user, with their devices, for good. Their open `offers` (invitation and deployment) are revoked, and their
+/// secrets are deleted. Pending commands are still delivered. `None` if the user is already deleted.
 ///
 /// # Errors
-/// `WipeFirst`, with the devices that are neither wiped nor about to be.
+/// `WipeFirst`, with the devices that are neither erased nor have a pending wipe.
 pub fn delete(
     user: &User,
     devices: &[DeviceToDelete],
@@ -391,7 +388,7 @@ pub fn delete(
     let mut after = user.clone();
     let mut purge_after = context.at.plus(wanted.retention);
     for leaving in devices {
-        // The reason stands on the user's event alone.
+        // Only the user's event has the reason.
         if let Some(mut deleted) = devices::delete(leaving, &after, None, wanted.retention, context) {
             for RowChange { after, .. } in &mut deleted.devices {
                 after.user_status = UserStatus::Deleted;
@@ -408,7 +405,7 @@ pub fn delete(
     Ok(Some(change))
 }
 
-/// True if the device's data is gone, or goes as soon as it comes.
+/// True if the device is erased, or has a pending wipe.
 fn is_wiped(device: &Device, now: Time) -> bool {
     device.erased.is_some() || find_pending_command(device, CommandKind::Wipe, now).is_some()
 }
@@ -420,7 +417,7 @@ pub fn purge(user: &User, context: &EventContext) -> Option<Event> {
     (deleted.purge_after <= context.at).then(|| context.event(EventType::UserPurged).with_user(user.user_id))
 }
 
-/// A user's state changed, on their row and on their devices'.
+/// The change of a user's state, on their row and on their devices'.
 fn state_changed(
     user: &User,
     after: User,
@@ -442,8 +439,7 @@ fn with_state_of(device: &Device, user: &User) -> Device {
     Device { user_status: user.status(), ..device.clone() }
 }
 
-/// A user's state changed, and an order given to each of their devices; `None` if neither changes
-/// anything.
+/// Changes a user's state, and queues a command for each of their devices; `None` if neither changes anything.
 fn ordered(
     user: &User,
     after: User,
@@ -470,7 +466,7 @@ fn ordered(
     Some(change)
 }
 
-/// Gives an order to each device that can do it, and sets its user's state.
+/// Queues a command for each device that can execute it, and updates the user's state on all of them.
 fn give(
     change: &mut ChangeSet,
     user: &User,
@@ -484,7 +480,7 @@ fn give(
         let following = DeviceWithCommands { device: device.clone(), open_commands: phone.open_commands.clone() };
         let commanded = match enqueue(&following, wanted, new_id(), context) {
             Ok(Enqueued::Queued { result, .. }) => *result,
-            // What is wiped, or about to be, needs no further order.
+            // A device that is erased, or has this command pending, needs no further command.
             Ok(Enqueued::Pending(_)) | Err(_) => TransitionResult { device, commands: Vec::new(), events: Vec::new() },
         };
         change.add(&phone.device, commanded);

@@ -1,4 +1,4 @@
-//! Adding and removing members; accepting and declining.
+//! Adding and removing members; accepting and declining memberships.
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
@@ -11,14 +11,14 @@ use crate::permission::Role;
 use crate::rules::context::EventContext;
 use crate::rules::keys;
 
-/// The event when a workspace adds a person, who has yet to accept it.
+/// The event when a workspace adds a person, who must still accept.
 #[must_use]
 pub fn add(member: &Member, context: &EventContext) -> Event {
     event(EventType::MemberAdded, member, context)
 }
 
-/// The membership once its person accepts it, the workspace with one admin more if it makes one, and the event;
-/// `None` if it was accepted before.
+/// Accepts a membership: returns the workspace, with one more admin if the role is admin, the member and the event;
+/// `None` if it is already accepted.
 #[must_use]
 pub fn accept(workspace: &Workspace, member: &Member, context: &EventContext) -> Option<(Workspace, Member, Event)> {
     if !member.pending {
@@ -35,10 +35,10 @@ pub fn accept(workspace: &Workspace, member: &Member, context: &EventContext) ->
     Some((workspace, after, event))
 }
 
-/// The event when a person declines a membership, which then is gone.
+/// The event when a person declines a membership, which is then deleted.
 ///
 /// # Errors
-/// `MembershipAccepted` if they have accepted it: then it is for an admin of the workspace to remove them.
+/// `MembershipAccepted` if they have already accepted: then only an admin of the workspace can remove them.
 pub fn decline(member: &Member, context: &EventContext) -> Result<Event, DomainError> {
     if member.pending {
         Ok(event(EventType::MemberRemoved, member, context))
@@ -47,24 +47,25 @@ pub fn decline(member: &Member, context: &EventContext) -> Result<Event, DomainE
     }
 }
 
-/// What a member's removal changes besides their own row.
+/// The changes of a member's removal, besides their own row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Removal {
     /// The workspace.
     pub workspace: Workspace,
-    /// The keys that end, before and after it.
+    /// The revoked keys, before and after.
     pub keys: Vec<(Key, Key)>,
-    /// The webhooks that are switched off, before and after it.
+    /// The disabled webhooks, before and after.
     pub webhooks: Vec<(Webhook, Webhook)>,
     /// The events.
     pub events: Vec<Event>,
 }
 
-/// A member leaves. With `revoke`, what they have made ends with them: their keys are revoked, and their webhooks
-/// switched off, which whoever is left may switch on again with another secret.
+/// Removes a member. With `revoke`, the keys that they created are revoked and their webhooks are disabled; remaining
+/// members can enable a webhook again with a new secret.
 ///
 /// # Errors
-/// `LastAdmin` if nobody would be left to manage the workspace; `TooManyMade` if more would end than a commit holds.
+/// `LastAdmin` if nobody would be left to manage the workspace; `TooManyMade` if there are more keys and webhooks than
+/// fit in one commit ([`CREATED_LIMIT`]).
 pub fn remove(
     workspace: &Workspace,
     member: &Member,

@@ -1,4 +1,4 @@
-//! How many messages may go out.
+//! Limits on messages.
 
 use chrono::Duration;
 
@@ -14,7 +14,7 @@ use crate::rules::change::RowChange;
 use crate::stored::Stored;
 
 impl MessagePolicy {
-    /// The most messages of a workspace a day: what the operator allows, or less if the workspace asks for less.
+    /// The most messages of a workspace per day: the operator's limit, or the workspace's own if that is lower.
     #[must_use]
     pub fn per_day(&self, channel: Channel, settings: &Settings) -> u32 {
         let (allowed, wanted) = match channel {
@@ -25,7 +25,7 @@ impl MessagePolicy {
         wanted.map_or(allowed, |wanted| wanted.min(allowed))
     }
 
-    /// Notes a fault of each quota of an edit that is above the operator's.
+    /// Adds a field error for each quota of an edit that is above the operator's.
     pub fn check(&self, edit: &WorkspaceEdit, fields: &mut Fields) {
         let wanted = [
             ("emails_per_day", edit.emails_per_day, self.emails_per_day),
@@ -44,7 +44,7 @@ impl MessagePolicy {
 }
 
 impl RecipientHistory {
-    /// Counts one more message to a recipient, of whom `before` was read.
+    /// Counts one more message to a recipient, whose history was read as `before`.
     ///
     /// # Errors
     /// `TooManyMessages`.
@@ -69,8 +69,8 @@ impl RecipientHistory {
 }
 
 impl DailyQuota {
-    /// Counts one more message in the first of some parts that has room; `found` are those of them that have counted
-    /// any. `None` if they are full.
+    /// Counts one more message in the first of `shards` that has room; `found` are the rows of those shards that have
+    /// counted any. `None` if all are full.
     #[must_use]
     pub fn with_one_more(&self, found: &[DailyCount], shards: &[u8]) -> Option<RowChange<DailyCount>> {
         shards.iter().find_map(|shard| {

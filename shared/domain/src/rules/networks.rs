@@ -1,4 +1,4 @@
-//! What a carrier reports of a user's network, and what its indicator shows.
+//! Carriers' reports on a user's networks, and the indicator that sums them up.
 
 use crate::clock::Time;
 use crate::error::DomainError;
@@ -10,11 +10,10 @@ use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::context::EventContext;
 
-/// A carrier's report of a user's network; `None` if it says nothing new, or is older than what is
-/// known.
+/// Records a carrier's report on a user's network; `None` if it contains nothing new, or is older than the known one.
 ///
 /// # Errors
-/// `UserDeleted`; a fault of `provider` if the user would have more than [`NETWORK_LIMIT`].
+/// `UserDeleted`; a field error of `provider` if the user would have more than [`NETWORK_LIMIT`].
 pub fn reported(
     user: &User,
     provider: &str,
@@ -23,7 +22,8 @@ pub fn reported(
 ) -> Result<Option<ChangeSet>, DomainError> {
     user.require_not_deleted()?;
     let before = user.networks.get(provider);
-    // A report without a date is as of now. Repeated, it is news only after a day: that the carrier still says so.
+    // A report without a date gets the current time. If only its time is new, it is recorded once per interval, to show
+    // that the carrier still says so.
     let repeated = |before: &Network| {
         *report == Network { status_at: report.status_at, ..before.clone() }
             && report.status_at == context.at
@@ -64,7 +64,7 @@ pub fn reported(
     Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
 }
 
-/// The most pressing light of a user's networks.
+/// The most urgent indicator of a user's networks.
 #[must_use]
 pub fn user_indicator(user: &User, now: Time) -> Indicator {
     let lights = user.networks.iter().map(|(provider, network)| indicator(provider, network, now));

@@ -1,4 +1,4 @@
-//! Making, changing and deleting profiles, and giving them to users.
+//! Creating, changing and deleting profiles, and assigning them to users.
 
 use serde_json::Value;
 
@@ -15,12 +15,12 @@ use crate::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
-/// What is changed of profiles: everything stands in one commit.
+/// The change of a profile, committed together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileChanges {
-    /// The profile, as it is to be.
+    /// The profile to write.
     pub profile: Profile,
-    /// The workspace, as it is to be.
+    /// The workspace to write.
     pub workspace: Workspace,
     /// The event.
     pub event: Event,
@@ -52,11 +52,11 @@ pub fn create(workspace: &Workspace, new: NewProfile, profile_id: ProfileId, con
     ProfileChanges { profile, workspace: after, event }
 }
 
-/// A profile after an edit; `None` if nothing changes.
+/// Edits a profile; `None` if nothing changes.
 ///
 /// # Errors
-/// Every fault of the edit, and of the settings by the schema, as both are then to be;
-/// `ProfileIsDefault` if the default is not to be it any more.
+/// `Invalid`, with every field error of the edit, and of the new settings by the new schema; `ProfileIsDefault` if the
+/// edit would unset the default.
 pub fn update(
     workspace: &Workspace,
     profile: &Profile,
@@ -104,7 +104,8 @@ pub fn update(
 }
 
 impl ChangeSet {
-    /// The same change, which gives its user a profile; `before` notes when it was given to somebody last.
+    /// The change with the assignment of a profile to its user; `before` is the record of the last assignment to
+    /// anyone.
     #[must_use]
     pub fn granting(self, profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Self {
         let profile_grant = Some(ProfileGrant { profile: profile.clone(), note: given(profile, before, at) });
@@ -112,8 +113,8 @@ impl ChangeSet {
     }
 }
 
-/// The note that a profile is given to a user, where `before` was noted; `None` if that was of late: so a profile is not
-/// deleted before the index of its users knows of them.
+/// The record that a profile was assigned at `at`; `before` is the record so far. `None` if that is recent. It keeps a
+/// profile from being deleted before the index of its users is up to date.
 #[must_use]
 pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) -> Option<RowChange<ProfileAssignment>> {
     let of_late = before.is_some_and(|note| note.given_at.plus(ASSIGNMENT_RECORD_INTERVAL) > at);
@@ -130,11 +131,11 @@ pub fn given(profile: &Profile, before: Option<&ProfileAssignment>, at: Time) ->
     (!of_late).then(noted)
 }
 
-/// The workspace and the event once a profile is gone, which no user has (`is_used`). Who has it is
-/// told by an index that lags, so it stays for a while after it was `given`.
+/// Deletes a profile that no user has (`is_used`): returns the workspace and the event. The index of a profile's users
+/// lags, so a profile cannot be deleted for a while after it was assigned (`given`).
 ///
 /// # Errors
-/// `ProfileInUse`, `ProfileJustGiven`; `ProfileIsDefault` if it is the default of several.
+/// `ProfileInUse`, `ProfileJustGiven`; `ProfileIsDefault` if it is the default and not the only profile.
 pub fn delete(
     workspace: &Workspace,
     profile: &Profile,

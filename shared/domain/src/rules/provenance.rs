@@ -8,7 +8,8 @@ use crate::models::event::Event;
 use crate::models::provenance::{Field, Holder};
 use crate::models::user::{Source, User, UserEdit};
 
-/// Who holds a user. A name that an identity provider has given shows its hand, whoever made the user.
+/// The owner of a user. A user with an external id but no source belongs to an identity provider, whoever created the
+/// user.
 #[must_use]
 pub fn holder(user: &User) -> Holder {
     match user.provenance.source_id {
@@ -18,8 +19,8 @@ pub fn holder(user: &User) -> Holder {
     }
 }
 
-/// Lets an identity provider write to a user whom no source holds. `is_there` tells whether the data
-/// set that the user comes from still is.
+/// Checks that no source holds the user, so that an identity provider may write. `is_there` is true if the user's
+/// source still exists.
 ///
 /// # Errors
 /// `HeldByOtherSource`.
@@ -30,8 +31,8 @@ pub fn require_no_source(user: &User, is_there: bool) -> Result<(), DomainError>
     }
 }
 
-/// A user as a source, or an identity provider, takes them over: what they have, and it says otherwise,
-/// counts as set by hand, so nothing that somebody typed is overwritten.
+/// A user taken over by a source or an identity provider. Fields with a value that differs from the new owner's count
+/// as set by hand, so that nothing that somebody entered is overwritten.
 #[must_use]
 pub fn taken_over(user: &User, source: Source, source_id: Option<SourceId>, says: &UserEdit) -> User {
     let mut after = user.clone();
@@ -48,7 +49,7 @@ pub fn taken_over(user: &User, source: Source, source_id: Option<SourceId>, says
     after
 }
 
-/// Tells in an event that a user was taken over.
+/// Records in an event that a user was taken over.
 pub fn tell_taken_over(event: &mut Event, before: &User, after: &User) {
     event.add_change("source", before.source.as_str(), after.source.as_str());
     let shown = |id: Option<SourceId>| id.map(String::from);

@@ -1,4 +1,4 @@
-//! What becomes of push to a device.
+//! Changes of a device's push state.
 
 use crate::clock::Time;
 use crate::models::device::Device;
@@ -8,7 +8,7 @@ use crate::rules::change::ChangeSet;
 use crate::rules::context::EventContext;
 use crate::rules::devices;
 
-/// A device's token has an endpoint; `None` if that is known.
+/// Records the endpoint of a device's push token; `None` if it is already known.
 #[must_use]
 pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<ChangeSet> {
     let mut made = device.clone();
@@ -16,7 +16,7 @@ pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) 
     changed(device, made, PushReason::EndpointReady, context)
 }
 
-/// A device's token has turned out to have no use; `None` if that is known.
+/// Records that a device's push token cannot be used; `None` if that is already known.
 #[must_use]
 pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventContext) -> Option<ChangeSet> {
     let mut without = device.clone();
@@ -24,8 +24,8 @@ pub fn endpoint_impossible(device: &Device, reason: PushReason, context: &EventC
     changed(device, without, reason, context)
 }
 
-/// A report about one of the endpoints. `None` if the report is about an
-/// endpoint that is not the device's current one, or is older than what is known.
+/// Records a report about a push endpoint. `None` if the endpoint is not the device's current one, or the report is
+/// older than the known state, or nothing changes.
 #[must_use]
 pub fn reported(
     device: &Device,

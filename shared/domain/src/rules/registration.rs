@@ -28,10 +28,10 @@ use crate::text::{Form, TextRule};
 
 const CODE: TextRule = TextRule::new(Form::Ascii, 1, 64);
 
-/// What an app sends to register.
+/// The request of an app to register.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegistrationRequest {
-    /// The code of an invitation.
+    /// Code of an invitation or deployment.
     pub code: String,
     /// See [`Device::device_identifier`].
     pub device_identifier: String,
@@ -50,10 +50,10 @@ pub struct RegistrationRequest {
 }
 
 impl RegistrationRequest {
-    /// Reads an application.
+    /// Reads a request.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// `Invalid`, with every field error.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let code = fields.required_text("code", CODE);
         let device_identifier = fields.required_text("device_identifier", IDENTIFIER);
@@ -79,60 +79,59 @@ impl RegistrationRequest {
         }
     }
 
-    /// The push token, on the platforms that have one.
+    /// The push token, on platforms that have one.
     fn token(&self) -> Option<&str> {
         self.push_token.as_deref().filter(|_| self.platform != Platform::ThirdParty)
     }
 }
 
-/// What the rule needs to know.
+/// The rows that a registration is decided by.
 #[derive(Clone, Debug)]
 pub struct RegistrationState {
-    /// The invitation that the code belongs to.
+    /// The invitation or deployment that the code belongs to.
     pub invitation: Invitation,
-    /// Its user.
+    /// User of the invitation.
     pub user: User,
-    /// Who holds the identifier, or held it last.
+    /// Claim of the device identifier, current or released.
     pub claim: Option<IdentifierClaim>,
-    /// The device that the claim names, if its row is still there.
+    /// The device that the claim names, if its row still exists.
     pub claimed: Option<Device>,
-    /// The open commands of that device.
+    /// Open commands of that device.
     pub commands: Vec<Command>,
-    /// The devices that the user holds.
+    /// The user's devices.
     pub held: Vec<Device>,
 }
 
-/// What is drawn for a registration.
+/// New identifiers for a registration.
 #[derive(Clone, Debug)]
 pub struct NewIds {
-    /// The identifier of a device that is new.
+    /// Identifier of the device, if it is new.
     pub device_id: DeviceId,
 }
 
 /// A registration that the rule allows.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The device, whose `credential_hash` is still to be set by [`Registration::with_credential`].
+    /// The device. Its `credential_hash` must still be set by [`Registration::with_credential`].
     pub device: RowChange<Device>,
-    /// Its identifier's claim.
+    /// Claim of its identifier.
     pub claim: RowChange<IdentifierClaim>,
-    /// Its user.
+    /// User of the device.
     pub user: RowChange<User>,
-    /// The invitation.
+    /// The invitation, with one more use, unless this is a repeat.
     pub invitation: RowChange<Invitation>,
     /// The push token, if the app sent one.
     pub token: Option<String>,
-    /// The deleted device of the same installation, whose credential ends now.
+    /// The deleted device of the same installation, whose credential is now invalid.
     pub replaced: Option<RowChange<Device>>,
-    /// Commands of the enrolment before, which nobody will do any more.
+    /// Commands of the previous enrolment, which can no longer be executed.
     pub removed: Vec<RowChange<Command>>,
-    /// What happened; nothing when a lost answer is made up for.
+    /// The events; none if the registration only repeats a lost response.
     pub events: Vec<Event>,
 }
 
 impl Registration {
-    /// Everything that it changes but the push token. What only makes up for a lost answer changes the device alone,
-    /// which has a new credential.
+    /// The change, without the push token. A repeat after a lost response changes the device's credential only.
     #[must_use]
     pub fn change(&self) -> ChangeSet {
         if self.events.is_empty() {
@@ -149,7 +148,7 @@ impl Registration {
         }
     }
 
-    /// The registration with what is kept of the device's new credential.
+    /// The registration with the hash of the device's new credential.
     #[must_use]
     pub fn with_credential(mut self, hash: Hash) -> Self {
         self.device.after.credential_hash = hash;
@@ -157,12 +156,12 @@ impl Registration {
     }
 }
 
-/// What a refusal leaves behind, if anything.
+/// A refused registration, and what must still be committed.
 #[derive(Debug)]
 pub struct RefusedRegistration {
-    /// The refusal.
+    /// Why it was refused.
     pub error: DomainError,
-    /// An attempt on another user's device is on the record, and counts against the code.
+    /// Set if the device belongs to another user: the attempt is recorded, and counts against the code.
     pub change: Option<Box<ChangeSet>>,
 }
 
@@ -172,22 +171,22 @@ impl From<DomainError> for RefusedRegistration {
     }
 }
 
-/// Decides on an application.
+/// Decides on a registration request.
 ///
-/// - A repeat with the same code and identifier within [`REPEAT_WITHIN`] and before the first check-in
-///   makes up for a lost answer: the same device, a new credential, no further use of the code, no further
-///   event. Not by a code that was taken back, or that a newer one has replaced.
-/// - An identifier that the same user holds is enrolled anew in its own place, by a fresh code.
-/// - An identifier whose device was deleted comes back as a new device with the next epoch.
-/// - Else it is a new device, if the user holds fewer than [`DEVICE_LIMIT`].
+/// - A repeat with the same code and identifier, within [`REPEAT_WITHIN`] and before the first check-in, replaces a
+///   lost response: same device, new credential, no further use of the code, no event. Not with a code that was revoked
+///   or superseded.
+/// - If a device of the same user has the identifier, it is re-enrolled in place, with an open code.
+/// - If no current device has the identifier, a new device is created, if the user has fewer than [`DEVICE_LIMIT`]. If
+///   a deleted device had the identifier, the new one has the next epoch.
 ///
-/// No phone registers its way around an order to erase itself: it does that first, or an admin takes
-/// the order back. Its code stays good meanwhile.
+/// A device with a pending wipe cannot register: it must be wiped first, or an admin must cancel the wipe. The code
+/// stays valid meanwhile.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`;
-/// `IdentifierHeld`, with a change to commit (see [`refuse_registration`]); `DeviceBlocked`; `ErasurePending`; `DeviceLimitReached`, with
-/// the devices.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`, `CodeRevoked`;
+/// `IdentifierHeld`, with a change to commit (see [`refuse_registration`]); `DeviceBlocked`; `ErasurePending`;
+/// `DeviceLimitReached`, with the devices.
 pub fn register(
     found: &RegistrationState,
     application: &RegistrationRequest,
@@ -215,7 +214,7 @@ pub fn register(
             Err(RefusedRegistration { error: DomainError::IdentifierHeld, change: Some(Box::new(counted)) })
         }
         (None, _) => {
-            // Of a code that is used up by a user who is at the limit, the limit is the news.
+            // At the limit, a used code is refused for the limit, which says more than `CodeUsed`.
             let usable = found.invitation.require_open(context.at);
             if matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
                 require_below_limit(&found.user, &found.held)?;
@@ -227,7 +226,7 @@ pub fn register(
     }
 }
 
-/// Lets pass a user who may hold another device beside those that are `held`.
+/// Checks that the user may have one more device than those `held`.
 fn require_below_limit(user: &User, held: &[Device]) -> Result<(), DomainError> {
     if user.device_ids.len() >= DEVICE_LIMIT {
         return Err(DomainError::DeviceLimitReached(held.iter().map(HeldDevice::from).collect()));
@@ -235,18 +234,18 @@ fn require_below_limit(user: &User, held: &[Device]) -> Result<(), DomainError> 
     Ok(())
 }
 
-/// The enrolment of a new device whose identifier somebody may have held before.
+/// The epoch of a new device; the first is 1.
 fn next_epoch(claim: Option<&IdentifierClaim>) -> u32 {
     claim.map_or(1, |claim| claim.epoch + 1)
 }
 
-/// The claim of a new device's identifier, which somebody may have held before.
+/// The claim of a new device's identifier; `before` is an earlier device's claim.
 fn claimed(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<IdentifierClaim> {
     let version = before.map_or(1, |claim| claim.version);
     RowChange { before: before.cloned(), after: IdentifierClaim { version, ..IdentifierClaim::of(device) } }
 }
 
-/// Lets pass an installation that is not told to erase itself, deleted or not.
+/// Checks that the installation has no pending wipe, whether its device is deleted or not.
 fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), DomainError> {
     let pending = known.is_some_and(|device| find_pending_command(device, CommandKind::Wipe, now).is_some());
     if pending { Err(DomainError::ErasurePending) } else { Ok(()) }
@@ -254,10 +253,10 @@ fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), Dom
 
 fn is_repeat(found: &RegistrationState, device: &Device, now: Time) -> bool {
     let Invitation { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.invitation;
-    // A newer one replaces a code that is used up as well, although nothing on its row says so.
+    // A newer code supersedes a used one as well, but that is not recorded on the used one's row.
     let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
     let ended = revoked_at.is_some() || superseded_at.is_some() || !newest;
-    // Another address ends what is open; what is used up would be known where the user is no longer reached.
+    // A changed address ends open codes. A used code must not be repeated either: it may be known at the old address.
     let readdressed_at = found.user.email_changed_at.max(found.user.mobile_changed_at);
     !ended
         && device.enrolment.as_ref().is_some_and(|enrolment| {
@@ -352,7 +351,7 @@ fn enrol(
     }
 }
 
-/// A device of a user, before it has a credential.
+/// A new device of a user, still without a credential.
 fn new_device(
     user: &User,
     application: &RegistrationRequest,
@@ -396,12 +395,12 @@ fn new_device(
     described(blank, application, context)
 }
 
-/// Registers a phone that does not exist, for trying things out: no app holds its credential. `claim` is that of its
-/// identifier, if a phone has or had it; `services` are the credential services that know it.
+/// Registers a simulated device, for trials: no app holds its credential. `claim` is the claim of its identifier, if a
+/// device has or had it; `services` are the credential services that know the device.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a fault of the identifier if a phone of the
-/// user's own has it; `DeviceLimitReached`, with the devices that are `held`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; `IdentifierHeld`, or a field error if one of the user's own devices
+/// has the identifier; `DeviceLimitReached`, with the devices `held`.
 pub fn simulate(
     user: &User,
     held: &[Device],
@@ -455,7 +454,7 @@ fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
     Enrolment { invitation_id: found.invitation.invitation_id, at: Some(context.at) }
 }
 
-/// Whoever registers by a deployment wants the configuration.
+/// A registration by a deployment orders the download of the configuration.
 fn with_configuration(found: &RegistrationState, device: Device) -> Device {
     match found.invitation.purpose {
         Purpose::Deploy => device.with_download_ordered(),

@@ -1,9 +1,9 @@
-//! SCIM 2.0 (RFC 7643 and 7644), by which identity providers drive the users of a workspace.
+//! SCIM 2.0 (RFC 7643 and 7644), by which identity providers manage the users of a workspace.
 //!
-//! A user as SCIM shows it is one JSON object, a [`document::Document`]: what Handset itself knows
-//! of the user (username, names, e-mail address, numbers, whether they may use the app), and beside
-//! it whatever else of the schema the provider has said, which is kept in a row of its own. Every
-//! change is made to that object first, and then read back into what changes of the user.
+//! A user in SCIM is one JSON object, a [`document::Document`]: the fields that Handset itself has (username, names,
+//! e-mail address, numbers, whether they may use the app), and all other attributes of the schema that the provider has
+//! sent, which are kept in a row of their own. Every change is applied to that object first; the changes of the user
+//! are then derived from it.
 
 pub mod change;
 pub mod document;
@@ -15,7 +15,7 @@ pub mod schema;
 
 use crate::error::{DomainError, ScimType};
 
-/// A refusal in SCIM's own words. The detail may name attributes, never values.
+/// A SCIM error. The detail may name attributes, but must not contain values.
 pub(crate) fn refuse(scim_type: ScimType, detail: impl Into<String>) -> DomainError {
     DomainError::Scim(scim_type, detail.into())
 }

@@ -1,4 +1,4 @@
-//! Making and changing sources, and beginning their syncs.
+//! Creating and changing sources, and starting their syncs.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::rules::jobs::begin;
 use crate::stored::Stored;
 
 impl DataSource {
-    /// A source set up; its event. The settings are those that `Settings::require` let pass.
+    /// A new source, with its event. The settings must have passed `Settings::require`.
     #[must_use]
     pub fn create(kind: SourceKind, id: SourceId, new: Settings, context: &EventContext) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
@@ -62,11 +62,11 @@ impl DataSource {
         Event { source_id: Some(self.source_id), ..context.event(event_type) }
     }
 
-    /// The source changed, with its event and what becomes of its token; `None` if nothing changes.
-    /// A token is for the host that it was given for: with another one it is forgotten.
+    /// The source after an edit, with its event and the change of its token; `None` if nothing changes. A token is only
+    /// for the host that it was given for: if the URL moves to another host, the token is removed.
     ///
     /// # Errors
-    /// A fault, if rows are to find their users by a field that is not in the mapping.
+    /// A field error if rows are matched by a field that is not in the mapping.
     pub fn update(
         &self,
         edit: Settings,
@@ -153,7 +153,7 @@ impl DataSource {
         Ok(Some((after, event, token)))
     }
 
-    /// The source once its schedule pauses, because whoever set it may no longer do what it does.
+    /// The source with its schedule paused, because the person who set it no longer has the permissions for it.
     #[must_use]
     pub fn paused(&self, context: &EventContext) -> (Self, Event) {
         let mut event = self.event(EventType::SourceUpdated, context);
@@ -161,11 +161,11 @@ impl DataSource {
         (Self { due_at: None, paused_at: Some(context.at), ..self.clone() }, event)
     }
 
-    /// A sync begun, of all users or of some: the job and the source that names it. `running` tells
-    /// whether its last one is still at work.
+    /// Starts a sync of all users or some: returns the source, which then names the job, and the change that creates
+    /// the job. `running` is true while its last sync is still running.
     ///
     /// # Errors
-    /// `SourcePushed` if an identity provider pushes its users; `NothingUploaded`; `SyncRunning`.
+    /// `SourcePushed` if an identity provider pushes the source's users; `NothingUploaded`; `SyncRunning`.
     pub fn begin_sync(
         &self,
         wanted: SyncRequest,
@@ -184,7 +184,7 @@ impl DataSource {
             if upload.is_none() {
                 return Err(DomainError::NothingUploaded);
             }
-            // What was only tried can still be done.
+            // After a dry run the upload can still be used.
             if !wanted.dry_run
                 && let Some(upload) = &mut after.upload
             {

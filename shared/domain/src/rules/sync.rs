@@ -1,11 +1,10 @@
-//! Keeping users in step with the source that they come from: what each row, and each user without a
-//! row, comes to.
+//! Syncing users with the source that they come from: the change for each row, and for each user without a row.
 //!
-//! A row finds its user by the source's key. What an admin set by hand stays until it is released. A
-//! user who was made by hand is taken into the source by the first row with their username: what they
-//! have already, and the source says otherwise, counts as set by hand, so nothing that somebody typed
-//! is overwritten. A user of another source, or of an identity provider, is left alone. One whom
-//! somebody has renamed by hand is still known by the name that the source has for them.
+//! A row finds its user by the source's key. A field that was set by hand keeps its value until it is released. A user
+//! who was created by hand is adopted by the first row with their username: each field with a value that differs from
+//! the row's counts as set by hand, so that nothing that somebody entered is overwritten. A user of another source, or
+//! of an identity provider, is left alone. A user who was renamed by hand is still matched by the username that the
+//! source has for them.
 
 use crate::error::DomainError;
 use crate::ids::SourceId;
@@ -26,37 +25,36 @@ use crate::username::{same_username, unique_username};
 /// Fewer users than these may vanish at once, whatever their share.
 pub const VANISH_FREELY: u64 = 10;
 
-/// The users whom a row may mean.
+/// The users whom a row may match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MatchCandidates {
-    /// Who has its username.
+    /// User with the row's username.
     pub by_username: Option<User>,
-    /// Whom the source knows by that username, while somebody has given them another one.
+    /// User whom the source knows by that username, and who was renamed by hand.
     pub by_source_username: Option<User>,
-    /// Whom the source calls so.
+    /// User with the row's external id.
     pub by_external_id: Option<User>,
-    /// The source that holds the user of that username, if it is another one that is still there.
+    /// Another source that still exists and holds the user with that username.
     pub other_source: Option<SourceId>,
-    /// True if the source has a row by the name that it knows the user of that username by, too.
+    /// True if the source also has a row by the username that it knows that user by.
     pub has_other_row: bool,
 }
 
-/// Whom a row means.
+/// The user whom a row matches.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MatchedUser {
-    /// Somebody new.
+    /// None: the row creates a user.
     New,
-    /// A user of the source, or one who was made by hand.
+    /// A user of the source, or one whom the row adopts.
     User(Box<User>),
 }
 
-/// Whom a row means. A user whom somebody has renamed by hand is the one of the row by the name that the
-/// source knows them by; if there is no such row any more, of that by their own.
+/// The user whom a row matches. A user who was renamed by hand matches the row with the username that the source knows
+/// them by; if there is no such row any more, the row with their own.
 ///
 /// # Errors
-/// `HeldByOtherSource`, `UsernameTaken` or `ExternalIdTaken` if its username, or its name in the data
-/// set, is somebody else's.
-pub fn match_user(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
+/// `HeldByOtherSource`; `UsernameTaken` or `ExternalIdTaken` if the row's username or external id is another user's.
+pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
     let there = |user: &&User| user.deleted.is_none();
     let by_external_id = found.by_external_id.as_ref().filter(there);
     let by_username = found.by_username.as_ref().filter(there);
@@ -90,7 +88,7 @@ pub fn match_user(source: &DataSource, row: &Row, found: &MatchCandidates) -> Re
     Ok(MatchedUser::User(Box::new(user.clone())))
 }
 
-/// The user of a row, whatever username it gives them; `None` if only a username can tell.
+/// The user of a row, whatever username the row has; `None` if only the username can tell.
 #[must_use]
 pub fn owner<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let user = match source.key {
@@ -101,7 +99,7 @@ pub fn owner<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a 
     user.filter(|user| user.deleted.is_none())
 }
 
-/// The user who has the username that a row gives to another, or whom the source knew by it.
+/// Another user who has the username of a row, or whom the source knows by it.
 #[must_use]
 pub fn holder_of_username<'a>(source: &DataSource, found: &'a MatchCandidates) -> Option<&'a User> {
     let own = owner(source, found).map(|user| user.user_id);
@@ -109,7 +107,7 @@ pub fn holder_of_username<'a>(source: &DataSource, found: &'a MatchCandidates) -
     others.into_iter().flatten().find(|user| user.deleted.is_none() && Some(user.user_id) != own)
 }
 
-/// The users whom a row may mean once somebody has given up its username.
+/// The candidates of a row once `user` has given up the row's username.
 #[must_use]
 pub fn without(found: &MatchCandidates, user: &User) -> MatchCandidates {
     let other = |held: &Option<User>| held.clone().filter(|held| held.user_id != user.user_id);
@@ -122,7 +120,7 @@ pub fn without(found: &MatchCandidates, user: &User) -> MatchCandidates {
     }
 }
 
-/// True if a user's own row takes a username from them.
+/// True if a user's own row takes `username` from them.
 #[must_use]
 pub fn row_takes_username(source: &DataSource, user: &User, row: &Row, username: &str) -> bool {
     let own = user.provenance.source_id == Some(source.source_id) && user.deleted.is_none();
@@ -130,16 +128,15 @@ pub fn row_takes_username(source: &DataSource, user: &User, row: &Row, username:
     own && other && (!same_username(&user.username, username) || is_renamed(source, user, row))
 }
 
-/// True if a source may say what a user is called.
+/// True if a source may rename the user: the username was not set by hand.
 #[must_use]
 pub fn may_be_renamed(user: &User) -> bool {
     !user.provenance.by_hand.contains(&Field::Username)
 }
 
-/// A user of the source with a name for the time between, while they and others hand on their names to one
-/// another, or until they are deleted; `None` if they have it already. It has a space, so that nobody else can
-/// have it, and begins as their own does, so that people know who it is. It is nothing that the user's phones need to
-/// know, and the row's own change follows.
+/// Gives a user of the source a temporary username, while users exchange their usernames, or until the user is deleted;
+/// `None` if they already have one. It contains a space, so that no other user can have it, and starts with their own
+/// username, so that people recognize them. Devices are not informed: the row's own change follows.
 #[must_use]
 pub fn park(source: &DataSource, user: &User, context: &EventContext) -> Option<ChangeSet> {
     let mark = format!(" (renaming {})", end_of_id(user));
@@ -154,17 +151,16 @@ pub fn park(source: &DataSource, user: &User, context: &EventContext) -> Option<
     Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) })
 }
 
-/// The most characters of a username in the one that its user has without it.
+/// The most characters of the former username in a temporary one, or in one marked as left.
 const LEFT: usize = 40;
 
-/// What tells a user from others of the same name.
+/// The end of a user's id, which distinguishes users with the same name.
 fn end_of_id(user: &User) -> String {
     user.user_id.to_string()[24..].to_owned()
 }
 
-/// A user of the source without a row, who loses a username to another user's row: they are called by it, and
-/// by what marks that they have left, and the source does not know them by it any more; `None` if nothing
-/// changes.
+/// A user of the source without a row loses a username to another user's row: they get a username that is marked as
+/// left, and the source no longer knows them by the old one; `None` if nothing changes.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -202,8 +198,8 @@ pub fn release_username(
     Ok(Some(change))
 }
 
-/// A user of the source, unless the row gives them a username that is somebody else's.
-fn require_own_username(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
+/// A user of the source, unless the row gives them a username that another user has.
+fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
     let takes_name = !user.provenance.by_hand.contains(&Field::Username);
     if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
         return Err(DomainError::UsernameTaken);
@@ -211,13 +207,13 @@ fn require_own_username(user: &User, by_username: Option<&User>) -> Result<Match
     Ok(MatchedUser::User(Box::new(user.clone())))
 }
 
-/// True if rows find their users by what the source calls them, and it calls this one otherwise.
-fn has_other_external_id(source: &DataSource, user: &User, row: &Row) -> bool {
+/// True if the source matches by external id, and the user's differs from the row's.
+fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
     let name = user.provenance.external_id.as_deref();
     source.key == KeyField::ExternalId && name.is_some() && name != row.external_id()
 }
 
-/// What a row says of its user.
+/// The edit that a row makes to its user.
 #[must_use]
 pub fn edit_of(row: &Row) -> UserEdit {
     let mut edit = UserEdit { origin: Origin::Source, ..UserEdit::default() };
@@ -229,7 +225,7 @@ pub fn edit_of(row: &Row) -> UserEdit {
     edit
 }
 
-/// A row's new user.
+/// Creates a row's user.
 #[must_use]
 pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, context: &EventContext) -> ChangeSet {
     let (mut user, mut event) = User::created(row.new_user(), user_id, context);
@@ -240,26 +236,26 @@ pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, conte
     ChangeSet { user: Some(RowChange::new(user)), ..ChangeSet::recorded(event) }
 }
 
-/// True if the user is not of the source yet.
+/// True if the user does not belong to the source yet, so that a row adopts them.
 #[must_use]
 pub fn is_adopted(source: &DataSource, user: &User) -> bool {
     user.provenance.source_id != Some(source.source_id)
 }
 
-/// True if the row makes the user somebody else to the systems around.
+/// True if the row renames a user of the source: see [`lifecycle::is_renamed`].
 #[must_use]
 pub fn is_renamed(source: &DataSource, user: &User, row: &Row) -> bool {
     !is_adopted(source, user) && lifecycle::is_renamed(user, &edit_of(row))
 }
 
-/// True if a row changes what a user's phones may do, or what they are to do.
+/// True if a row changes the access of a user's devices, or queues commands for them.
 #[must_use]
 pub fn concerns_phones(source: &DataSource, user: &User, row: &Row) -> bool {
     is_renamed(source, user, row) || user.suspended_by_source.is_some()
 }
 
-/// What a row changes of its user, and what that is called; `None` if nothing. A user who had vanished
-/// is back, and a suspension that came of it is lifted.
+/// The change that a row makes to its user, and its kind; `None` if nothing changes. A vanished user reappears, and a
+/// suspension by the source is lifted.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -324,14 +320,14 @@ pub fn apply(
     Ok(Some((change, called)))
 }
 
-/// True if a user of the source has no row in it, and that is news. `keys` are sorted.
+/// True if a user of the source has no row in it, and is not marked as vanished yet. `keys` are sorted.
 #[must_use]
 pub fn has_vanished(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
     let of_it = user.provenance.source_id == Some(source.source_id) && user.deleted.is_none();
     of_it && user.provenance.vanished_at.is_none() && !has_row(source, user, keys)
 }
 
-/// True if a user of the source has a row in it, even one that cannot be used. `keys` are sorted.
+/// True if a user of the source has a row in it, even an unusable one. `keys` are sorted.
 #[must_use]
 pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
     let is_there = |name: &KeyHash| keys.binary_search(name).is_ok();
@@ -339,22 +335,21 @@ pub fn has_row(source: &DataSource, user: &User, keys: &[KeyHash]) -> bool {
         || (!is_there(&comparison_marker()) && former_names(user).any(|name| is_there(&name)))
 }
 
-/// By what earlier releases have staged the rows of a user.
+/// Hashes of a user's usernames as earlier releases have staged them.
 fn former_names(user: &User) -> impl Iterator<Item = KeyHash> {
     let usernames = [Some(&user.username), user.provenance.source_username.as_ref()];
     usernames.into_iter().flatten().filter_map(|name| former_key_hash(name))
 }
 
-/// True if a source has a row of a username. `keys` are sorted.
+/// True if a source has a row with a username. `keys` are sorted.
 #[must_use]
 pub fn has_row_of(username: &str, keys: &[KeyHash]) -> bool {
     let names = [key_hash(KeyField::Username, username), unnamed_hash(username)];
     names.iter().any(|name| keys.binary_search(name).is_ok())
 }
 
-/// By what a user may be known to the rows of their source: by the username, their own or that which
-/// the source knows them by, and by what the source calls them; if that is not known yet, by the
-/// username of any row.
+/// Hashes by which rows of the source may mean a user: of the user's own username, of the one that the source knows
+/// them by, and of the external id; while that is unknown, of the username of any row.
 fn names_in(source: &DataSource, user: &User) -> Vec<KeyHash> {
     let usernames = [Some(&user.username), user.provenance.source_username.as_ref()];
     let usernames = || usernames.into_iter().flatten();
@@ -367,18 +362,17 @@ fn names_in(source: &DataSource, user: &User) -> Vec<KeyHash> {
     names
 }
 
-/// True if so many of a source's users would vanish that the source is more likely wrong than they
-/// are gone.
+/// True if so many of a source's users would vanish that an error in the source is more likely.
 #[must_use]
 pub fn too_many_vanish(source: &DataSource, vanishing: u64, users: u64) -> bool {
     vanishing >= VANISH_FREELY && vanishing * 100 > users * u64::from(source.vanish_limit_percent)
 }
 
-/// The reason that stands on what the policy has done.
+/// The reason recorded for a suspension or deletion by the policy.
 pub const VANISHED: &str = "no longer in the source that the user comes from";
 
-/// What becomes of a user who vanished, by a policy that leaves them there; `None` if that is so
-/// already. See also [`vanish_with`].
+/// Marks a user as vanished, and suspends them if the policy says so; `None` if they are already marked. For the policy
+/// that deletes see [`vanish_with`].
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -407,7 +401,7 @@ pub fn vanish(
     Ok(Some(change))
 }
 
-/// The deletion of a user who vanished, as [`VanishPolicy::Delete`] has it.
+/// Adds the event of the vanishing to a user's deletion by [`VanishPolicy::Delete`].
 #[must_use]
 pub fn vanish_with(mut deletion: ChangeSet, source: &DataSource, user: &User, context: &EventContext) -> ChangeSet {
     deletion.events.push(vanished(source, user, context));
@@ -421,7 +415,7 @@ fn vanished(source: &DataSource, user: &User, context: &EventContext) -> Event {
     event
 }
 
-/// The names of a user's fields that a change changes.
+/// The names of the user's fields that a change modifies.
 #[must_use]
 pub fn changed_fields(change: &ChangeSet) -> Vec<String> {
     let Some(RowChange { before, after }) = &change.user else { return Vec::new() };

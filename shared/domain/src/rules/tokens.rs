@@ -1,4 +1,4 @@
-//! Making and revoking personal access tokens.
+//! Creating and revoking personal access tokens.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ use crate::rules::context::EventContext;
 use crate::secret::AccessToken;
 use crate::stored::Stored;
 
-/// A person's new token, with an event for each workspace that it opens. `context` is what they do as a member.
+/// A person's new token, with an event for each workspace that it gives access to. `context` is the context as that
+/// member.
 #[must_use]
 pub fn create(
     new: NewToken,
@@ -50,8 +51,8 @@ pub fn create(
     (token, events)
 }
 
-/// The token taken back by its person, with an event for each workspace that it opened and that they are still
-/// a member of; `None` if it was before.
+/// Revokes a person's own token: returns it with an event for each workspace that it still gives access to; `None` if
+/// it is already revoked.
 #[must_use]
 pub fn revoke(
     token: &Token,
@@ -67,8 +68,8 @@ pub fn revoke(
     Some((Token { revoked_at: Some(now), ..token.clone() }, events))
 }
 
-/// The token shut out of a workspace by one who manages it, with the event; `None` if it was before. `member` is
-/// its person there.
+/// Blocks a token in one workspace, for a manager of it: returns the token with the event; `None` if it has no access
+/// there. `member` is its person as a member of the workspace.
 #[must_use]
 pub fn shut_out(token: &Token, member: &Member, context: &EventContext) -> Option<(Token, Event)> {
     if !token.gives_access_to(context.workspace_id) {

@@ -1,4 +1,4 @@
-//! Making users, and what they leave behind.
+//! Creating users, and the deleted devices that they leave behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +16,14 @@ use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
 impl Source {
-    /// A personal access token is for programs, as a key is.
+    /// A request with a personal access token counts as the API, as one with a key does: both are for programs.
     fn of(context: &EventContext) -> Self {
         if matches!(context.actor, Actor::Member(_)) && context.token_id.is_none() { Self::Console } else { Self::Api }
     }
 }
 
 impl User {
-    /// A new user, and what making them changes.
+    /// A new user, and the change that creates them.
     #[must_use]
     pub fn create(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, ChangeSet) {
         let (user, event) = Self::created(new, user_id, context);
@@ -31,7 +31,7 @@ impl User {
         (user, change)
     }
 
-    /// A new user, and the event.
+    /// A new user, and their event.
     pub(crate) fn created(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, Event) {
         let user = Self {
             workspace_id: context.workspace_id,
@@ -83,10 +83,10 @@ impl User {
         (user, event)
     }
 
-    /// Keeps in mind a deleted device that is, or was, to be wiped. A user who is deleted stays as long as it does.
+    /// Remembers a deleted device with a wipe that is, or was, pending. A deleted user is kept as long as the device.
     pub fn leave_behind(&mut self, device: &Device) {
         self.left_device_ids.insert(device.device_id);
-        // This one counts most, however old it is.
+        // The new device stays, however old it is.
         while self.left_device_ids.len() > LEFT_DEVICES_LIMIT
             && let Some(oldest) = self.left_device_ids.iter().copied().find(|id| *id != device.device_id)
         {

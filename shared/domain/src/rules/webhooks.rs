@@ -1,4 +1,4 @@
-//! Making and changing webhooks, and what follows from a delivery.
+//! Creating and changing webhooks, and the effect of a delivery.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::rules::context::EventContext;
 use crate::stored::Stored;
 
 impl Webhook {
-    /// A new webhook, with the event.
+    /// A new webhook, with its event.
     #[must_use]
     pub fn create(webhook_id: WebhookId, settings: Settings, context: &EventContext) -> (Self, Event) {
         let webhook = Self {
@@ -40,8 +40,8 @@ impl Webhook {
         Event { webhook_id: Some(self.webhook_id), ..context.event(event_type) }
     }
 
-    /// The webhook as it is to be, with the event; `None` if nothing changes. Another address begins with
-    /// a clean record, and so does a webhook that is switched on again.
+    /// The webhook after an edit, with its event; `None` if nothing changes. A new URL clears the failures, and so does
+    /// enabling it again.
     #[must_use]
     pub fn update(&self, edit: Edit, context: &EventContext) -> Option<(Self, Event)> {
         let mut after = self.clone();
@@ -72,15 +72,16 @@ impl Webhook {
         Some((after, event))
     }
 
-    /// The webhook once it has another secret, with the event.
+    /// The webhook after a rotation of its secret, with the event.
     #[must_use]
     pub fn rotated(&self, context: &EventContext) -> (Self, Event) {
         let until = Some(context.at.plus(FORMER_SECRET_SIGNS_FOR));
         (Self { earlier_secret_until: until, ..self.clone() }, self.event(EventType::WebhookSecretRotated, context))
     }
 
-    /// What an attempt at an address changes of the webhook, if anything, with the event if it is switched off
-    /// by that: the last of a schedule may do so. An address that is not its own any more tells nothing of it.
+    /// The webhook after a delivery attempt to the URL `called`, if that changes it, with the event if the attempt
+    /// disables it: status 410 (Gone) does, and so does the `last` attempt of a schedule once the webhook has failed
+    /// for [`DISABLE_AFTER`]. Attempts to a former URL are ignored.
     #[must_use]
     pub fn after(
         &self,

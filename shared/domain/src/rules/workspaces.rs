@@ -10,9 +10,9 @@ use crate::rules::access::Caller;
 use crate::rules::context::EventContext;
 
 impl WorkspaceEdit {
-    /// Lets pass whoever may make this edit, or see what it would do: a rule for devices takes the right to do to
-    /// devices what the rule does, and its preview the right to see them. Whoever manages the workspace may end
-    /// the rule.
+    /// Checks that the caller may make this edit, or its dry run: a rule for silent devices requires the permission for
+    /// what it does to devices, and its dry run the permission to read them. Removing the rule requires no more than
+    /// managing the workspace.
     ///
     /// # Errors
     /// `PermissionMissing`.
@@ -25,7 +25,7 @@ impl WorkspaceEdit {
     }
 }
 
-/// The workspace after an edit; `None` if nothing changes.
+/// Edits a workspace; `None` if nothing changes.
 #[must_use]
 pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContext) -> Option<(Workspace, Event)> {
     fn set<T: Clone>(field: &mut T, wanted: Option<&T>) {
@@ -53,7 +53,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
         after.silent_rule_paused_at = None;
     }
     if other_rule || workspace.silent_rule_paused_at != after.silent_rule_paused_at {
-        // A rule is applied with the next run of what is due.
+        // The next scheduled run applies the rule.
         after.silent_rule_at = after.settings.silent_devices.as_ref().map(|_| context.at);
         after.silent_rule_cursor = None;
     }
@@ -83,8 +83,8 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     Some((after, event))
 }
 
-/// The workspace with its rule for silent devices at rest, and the event: whoever set it may no longer do what it
-/// does. Whoever may sets it anew.
+/// Pauses a workspace's rule for silent devices, because the person who set it no longer has the permission; returns
+/// the event too. Somebody with the permission must set it again.
 #[must_use]
 pub fn pause_silent_rule(workspace: &Workspace, context: &EventContext) -> (Workspace, Event) {
     let after = Workspace {

@@ -1,4 +1,4 @@
-//! What a document changes of a user.
+//! The change of a user from a change of their SCIM document.
 
 use std::collections::BTreeSet;
 
@@ -20,57 +20,57 @@ use crate::rules::scim::document::{Document, ScimAttributes, ScimOwn, ScimUserRe
 use crate::rules::scim::schema::ENTERPRISE;
 use crate::stored::Stored;
 
-/// Why a user is suspended whom an identity provider has made inactive.
+/// Reason for a suspension by an identity provider.
 pub const DEACTIVATED: &str = "made inactive by the identity provider";
 
-/// Why a user is deleted whom an identity provider has deleted.
+/// Reason for a deletion by an identity provider.
 pub const DELETED: &str = "deleted by the identity provider";
 
-/// A user to be made.
+/// A user to create.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScimUserNew {
-    /// What Handset knows.
+    /// The user's own fields.
     pub user: NewUser,
-    /// What the provider calls them.
+    /// External id, from the provider.
     pub external_id: Option<String>,
     active: bool,
     kept: Map<String, Value>,
 }
 
-/// What is to change of a user.
+/// A change of a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScimUserWrite {
-    /// What Handset knows.
+    /// Changes of the user's own fields.
     pub edit: UserEdit,
-    /// What the provider calls them from then on, if that changes.
+    /// New external id from the provider, if it changes.
     pub external_id: Option<Option<String>>,
     active: Option<bool>,
     kept: Map<String, Value>,
 }
 
-/// A user made.
+/// A created user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScimCreated {
-    /// The user, and what is kept of them.
+    /// The user, with their kept attributes.
     pub person: ScimUserRecord,
-    /// What it makes, but for what is kept.
+    /// The change to commit, without the kept attributes.
     pub change: ChangeSet,
 }
 
-/// A user changed.
+/// An updated user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScimUpdated {
-    /// What changes of the user and their devices.
+    /// The change of the user and their devices.
     pub change: ChangeSet,
-    /// What is kept of them from then on.
+    /// The kept attributes after the change.
     pub kept: Option<ScimAttributes>,
 }
 
 impl ScimUserNew {
-    /// Reads what a new user is made from. Without a word about it, the user is active.
+    /// Reads a new user. Without `active`, the user is active.
     ///
     /// # Errors
-    /// Every fault.
+    /// `Invalid`, with every field error.
     pub fn read(document: &Document) -> Result<Self, DomainError> {
         let own = document.own();
         let external_id = external_id(own.external_id.as_deref());
@@ -81,10 +81,10 @@ impl ScimUserNew {
 }
 
 impl ScimUserWrite {
-    /// Reads what is to change of a user: that in which two documents of theirs differ.
+    /// Reads the change of a user from their document before and after it.
     ///
     /// # Errors
-    /// Every fault.
+    /// `Invalid`, with every field error.
     pub fn read(before: &Document, after: &Document) -> Result<Self, DomainError> {
         let (old, new) = (before.own(), after.own());
         let external_id = external_id(new.external_id.as_deref());
@@ -102,7 +102,7 @@ impl ScimUserWrite {
     }
 }
 
-/// The names of the fields, as Handset and as SCIM writes them.
+/// Names of the fields in Handset and in SCIM.
 const NAMES: [(&str, &str); 6] = [
     ("username", "userName"),
     ("first_name", "name.givenName"),
@@ -112,7 +112,7 @@ const NAMES: [(&str, &str); 6] = [
     ("number", "phoneNumbers.value"),
 ];
 
-/// What a document says in Handset's own words, as the fields of a body of Handset's own.
+/// The document's fields in the form of a request body of Handset's own API.
 fn fields_of(own: &ScimOwn, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
     let values = [&own.username, &own.first_name, &own.last_name, &own.email, &own.mobile, &own.number];
     let fields = NAMES.iter().zip(values).filter(|((name, _), _)| wanted(name));
@@ -124,7 +124,7 @@ fn external_id(said: Option<&str>) -> Result<Option<String>, Vec<FieldError>> {
     read.map_err(|(code, detail)| vec![FieldError::new("externalId", code, detail)])
 }
 
-/// What was read, unless there are further faults: then all of them.
+/// The result, or all errors if there are any.
 fn and<T>(read: Result<T, Vec<FieldError>>, further: Vec<FieldError>) -> Result<T, Vec<FieldError>> {
     match read {
         Ok(read) if further.is_empty() => Ok(read),
@@ -132,7 +132,7 @@ fn and<T>(read: Result<T, Vec<FieldError>>, further: Vec<FieldError>) -> Result<
     }
 }
 
-/// Both, or every fault of both, under SCIM's names.
+/// Both results, or all errors of both, with the SCIM names of the fields.
 fn both<A, B>(first: Result<A, DomainError>, second: Result<B, Vec<FieldError>>) -> Result<(A, B), DomainError> {
     let (first, mut faults) = match first {
         Ok(first) => (Some(first), Vec::new()),
@@ -153,10 +153,10 @@ fn renamed(fault: FieldError) -> FieldError {
     FieldError { field: name.unwrap_or(fault.field), ..fault }
 }
 
-/// A new user. One who is not active is made and suspended in one act.
+/// Creates a user. One who is not active is created and suspended in one change.
 ///
 /// # Errors
-/// None that can be foreseen.
+/// None is expected.
 pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Result<ScimCreated, DomainError> {
     let (mut user, event) = User::created(new.user, user_id, context);
     user.source = Source::Scim;
@@ -172,7 +172,7 @@ pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Resu
     Ok(ScimCreated { person: ScimUserRecord { user, kept, updated_at: None }, change })
 }
 
-/// A user as the provider's word meets them: one whom it does not hold is taken over.
+/// The user that the provider's change applies to: one that the provider does not hold is taken over.
 fn met(user: &User, wanted: &ScimUserWrite) -> User {
     match holder(user) {
         Holder::Provider if user.source == Source::Scim => user.clone(),
@@ -180,15 +180,15 @@ fn met(user: &User, wanted: &ScimUserWrite) -> User {
     }
 }
 
-/// True if the provider makes a user somebody else to the systems around.
+/// True if the change renames the user: see [`lifecycle::is_renamed`].
 #[must_use]
 pub fn is_renamed(user: &User, wanted: &ScimUserWrite) -> bool {
     lifecycle::is_renamed(&met(user, wanted), &wanted.edit)
 }
 
-/// A user changed; `None` if nothing changes. A user who was made by hand is taken over, and what they
-/// have, and the provider says otherwise, counts as set by hand. What was set by hand stays, and so does
-/// an admin's suspension, and every lock: `active` is about the provider's own word.
+/// Updates a user; `None` if nothing changes. A user that the provider does not hold is taken over: each field with a
+/// value that differs from the provider's counts as set by hand. Fields set by hand stay, and so do an admin's
+/// suspension and a lock: `active` only sets and lifts the provider's own suspension.
 ///
 /// # Errors
 /// `UserDeleted`.
@@ -210,7 +210,7 @@ pub fn update(
         after.provenance.external_id.clone_from(external_id);
         change.events[0].add_changed_field("external_id");
     }
-    // A row is made once a provider says something, not for what the user's own row tells.
+    // A row is created once a provider sends more than the user's own row has.
     let before = Document::of(person).kept();
     let is_new = wanted.kept != before;
     let kept_after = if is_new { kept(user, person.kept.as_ref(), wanted.kept.clone()) } else { person.kept.clone() };
@@ -248,7 +248,7 @@ fn kept(user: &User, before: Option<&ScimAttributes>, attributes: Map<String, Va
     (!kept.attributes.is_empty()).then_some(kept)
 }
 
-/// The names of the attributes in which two differ.
+/// The names of the attributes that differ.
 fn differing(before: &Map<String, Value>, after: &Map<String, Value>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for name in before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)) {

@@ -1,4 +1,4 @@
-//! A user as SCIM shows it: one JSON object, with the schema's own names.
+//! A user in SCIM: one JSON object, with the names of the schema.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,49 +16,49 @@ use crate::rules::scim::schema::{
 use crate::stored::Stored;
 use crate::text::{MOBILE, TextRule, has_several_numbers, is_blank};
 
-/// The most bytes that are kept of a user, as JSON.
+/// The most bytes of a user's kept attributes, as JSON.
 pub const KEPT_LIMIT: usize = 32 * 1024;
 
 /// The most values of an attribute.
 const VALUES_LIMIT: usize = 100;
 
-/// The most bytes of a text.
+/// The most bytes of a string.
 const TEXT_LIMIT: usize = 4096;
 
-/// What is kept of what an identity provider says of a user, beside the user's own row.
+/// The attributes from an identity provider that are kept beside the user's own row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScimAttributes {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The user.
     pub user_id: UserId,
-    /// The attributes, as they were said. At most [`KEPT_LIMIT`].
+    /// The attributes, as the provider sent them. At most [`KEPT_LIMIT`].
     pub attributes: Map<String, Value>,
-    /// Goes up by one with each change.
+    /// Version for optimistic locking: increases by one with each change.
     pub version: u64,
-    /// The row that it was read as.
+    /// The row as read from the store.
     #[serde(skip)]
     pub stored: Stored,
 }
 
-/// A user, with what is kept of them.
+/// A user, with their kept attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScimUserRecord {
     /// The user.
     pub user: User,
-    /// What is kept; nothing of a user of whom no provider has said more than Handset knows.
+    /// Kept attributes; `None` if no provider has sent more than Handset has itself.
     pub kept: Option<ScimAttributes>,
-    /// When they were last changed, which is when their version went up; not set of one who never
-    /// was, or not since this is noted.
+    /// Time of the last change, when the version increased; `None` if the user never changed, or not since this is
+    /// recorded.
     pub updated_at: Option<Time>,
 }
 
-/// A user as one JSON object. Its names are those of the schema, and every value is of its
-/// attribute's kind; what has no value is not there.
+/// A user as one JSON object. Names are those of the schema, and each value has the type of its attribute; attributes
+/// without a value are absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document(pub(super) Map<String, Value>);
 
-/// What of a document Handset knows in its own words.
+/// The fields of a document that Handset has itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ScimOwn {
     pub username: Option<String>,
@@ -71,16 +71,16 @@ pub(super) struct ScimOwn {
     pub active: Option<bool>,
 }
 
-/// What is wrong with a simple value in the place of parts.
+/// Detail of the error for a simple value where an object is required.
 const OBJECT: &str = "must be an object";
 
-/// The attributes that stand in the user's own row alone.
+/// The attributes that only the user's own row stores.
 const IN_USER: [&str; 3] = ["userName", "externalId", "active"];
 
 impl Document {
-    /// A user as far as they can be changed. What Handset itself knows comes before what the
-    /// provider once said: somebody may have set it by hand since. `active` is the provider's own word,
-    /// whatever else holds, and a name that a source has given is none of the provider's.
+    /// The attributes of a user that can change. Handset's own fields override what the provider once sent, since they
+    /// may have been set by hand later. `active` is what the provider last set, regardless of an admin's suspension or
+    /// a lock. An external id that a source has given is left out.
     #[must_use]
     pub fn of(person: &ScimUserRecord) -> Self {
         let user = &person.user;
@@ -101,8 +101,8 @@ impl Document {
         document
     }
 
-    /// A user as they are shown: `active` if nothing has suspended them, the provider or an admin.
-    /// `base` is where SCIM is reached.
+    /// A user as returned to clients: `active` is false while the provider or an admin suspends them. `base` is the
+    /// base URL of SCIM.
     #[must_use]
     pub fn shown(person: &ScimUserRecord, base: &str) -> Self {
         let user = &person.user;
@@ -125,17 +125,17 @@ impl Document {
         document
     }
 
-    /// What of it was asked for.
+    /// The requested attributes.
     #[must_use]
     pub fn projected(self, projection: &Projection) -> Value {
         Value::Object(projection.of(self.0))
     }
 
-    /// Reads what a caller says of a user. What the schema does not know is left out, and so is
-    /// what only the server sets.
+    /// Reads a client's representation of a user. Attributes that the schema does not have, or that are read-only, are
+    /// ignored.
     ///
     /// # Errors
-    /// Every fault.
+    /// Every field error.
     pub fn read(given: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Faults::default();
         let mut fields = Map::new();
@@ -159,8 +159,7 @@ impl Document {
         Ok(document)
     }
 
-    /// The document in the place of another: whether the user is active stays as it is if nothing
-    /// is said of it.
+    /// The document as a replacement of `before`: without a value, `active` stays unchanged.
     #[must_use]
     pub fn replacing(mut self, before: &Self) -> Self {
         if let Some(active) = before.0.get("active") {
@@ -169,14 +168,17 @@ impl Document {
         self
     }
 
-    /// Every fault of a document that was changed part by part.
+    /// Checks a document after a change of some attributes.
+    ///
+    /// # Errors
+    /// Every field error.
     pub(super) fn faults(&self) -> Result<(), Vec<FieldError>> {
         let mut faults = Faults::default();
         faults.check(self);
         faults.finish()
     }
 
-    /// The values of an attribute, or of a part of it.
+    /// The values of an attribute or sub-attribute.
     #[must_use]
     pub fn values(&self, target: &Target) -> Vec<&Value> {
         let home = match target.place {
@@ -196,7 +198,7 @@ impl Document {
         }
     }
 
-    /// What Handset knows in its own words.
+    /// The fields that Handset has itself.
     pub(super) fn own(&self) -> ScimOwn {
         let text = |name: &str| self.0.get(name).and_then(Value::as_str).map(str::to_owned);
         let name = |part: &str| self.0.get("name").and_then(|name| name.get(part)).and_then(said_of);
@@ -216,7 +218,7 @@ impl Document {
         }
     }
 
-    /// What is wrong with what has changed since another document, in the numbers that are the user's own.
+    /// Errors in the user's own telephone numbers, as far as they have changed since `before`.
     pub(super) fn faults_since(&self, before: &Self) -> Vec<FieldError> {
         let one = |document: &Self, choose: fn(&[Value]) -> Option<usize>| {
             let values = document.0.get("phoneNumbers")?.as_array()?;
@@ -228,14 +230,14 @@ impl Document {
         several.then(fault).into_iter().collect()
     }
 
-    /// What of it is kept beside the user's row.
+    /// The attributes that are kept beside the user's row.
     pub(super) fn kept(&self) -> Map<String, Value> {
         let kept = self.0.iter().filter(|(name, _)| !IN_USER.contains(&name.as_str()));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// Takes out what has no value, and of several values those that have none: they are not there,
-    /// wherever they stand and whatever else is said of them (RFC 7643, 2.4 and 2.5).
+    /// Removes attributes without a value, and from multi-valued ones the values that are empty: these count as
+    /// unassigned, wherever they are and whatever their other sub-attributes (RFC 7643, 2.4 and 2.5).
     pub(super) fn settle(&mut self) {
         for (name, values) in &mut self.0 {
             if let (Some(attribute), Value::Array(values)) = (find(USER_ATTRIBUTES, name), values) {
@@ -245,7 +247,7 @@ impl Document {
         self.prune();
     }
 
-    /// Takes out what has no value.
+    /// Removes attributes without a value.
     pub(super) fn prune(&mut self) {
         if let Some(Value::Object(added)) = self.0.get_mut(ENTERPRISE) {
             added.retain(|_, value| !is_empty(value));
@@ -267,7 +269,7 @@ impl Document {
         }
     }
 
-    /// Lets the value that stands for something of Handset's own be that.
+    /// Sets, adds or removes the one value of a multi-valued attribute that represents a field of Handset's own.
     fn set_value(
         &mut self,
         name: &str,
@@ -298,13 +300,13 @@ impl Document {
     }
 }
 
-/// Where a user is.
+/// URL of a user.
 #[must_use]
 pub fn location(user: UserId, base: &str) -> String {
     format!("{base}/Users/{user}")
 }
 
-/// A version as SCIM writes it: a weak validator, since what is shown may be a part.
+/// A version as an ETag: a weak one, since a response may contain only some attributes.
 #[must_use]
 pub fn version_tag(version: u64) -> String {
     format!("W/\"{version}\"")
@@ -320,8 +322,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// True of one of several values that says more than what it is for: it has a `value`, or of what has
-/// no such part, any other.
+/// True if one of several values has content: a `value`, or, if the attribute has no such part, any part other than
+/// `type`, `primary` and `display`.
 fn is_assigned(attribute: &Attribute, value: &Value) -> bool {
     const ABOUT_IT: [&str; 3] = ["type", "primary", "display"];
     let Some(parts) = value.as_object() else { return true };
@@ -343,12 +345,12 @@ fn said_of(value: &Value) -> Option<String> {
     value.as_str().and_then(said)
 }
 
-/// A number to which texts can go. One without its country is none.
+/// A number that can receive texts. A number without its country code is none.
 fn mobile(text: &str) -> Option<String> {
     number_by(MOBILE, text)
 }
 
-/// A number as the telephone system shows it.
+/// A number as the telephone system displays it.
 fn number(text: &str) -> Option<String> {
     number_by(NUMBER, text)
 }
@@ -381,13 +383,13 @@ fn own_number(values: &[Value]) -> Option<usize> {
     values.iter().position(|value| has_type(value, "work"))
 }
 
-/// True for the preferred one of several values.
+/// True for the primary one of several values.
 #[must_use]
 pub fn is_primary(value: &Value) -> bool {
     value.get("primary") == Some(&Value::Bool(true))
 }
 
-/// Does something to an object within, which is made if it is not there.
+/// Applies a function to a nested object, which is created if missing.
 pub(super) fn within<T>(
     fields: &mut Map<String, Value>,
     name: &str,
@@ -402,7 +404,7 @@ pub(super) fn within<T>(
     done
 }
 
-/// Lets a field be a value, or not be.
+/// Sets a field, or removes it (`None`).
 pub(super) fn put(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     match value {
         Some(value) => fields.insert(name.to_owned(), value),
@@ -410,14 +412,14 @@ pub(super) fn put(fields: &mut Map<String, Value>, name: &str, value: Option<Val
     };
 }
 
-/// Lets parts be what is said of them; the others stay.
+/// Sets the given sub-attributes, or removes them (null); the others stay.
 pub(super) fn merge(parts: &mut Map<String, Value>, said: Map<String, Value>) {
     for (name, value) in said {
         put(parts, &name, Some(value).filter(|value| !value.is_null()));
     }
 }
 
-/// The faults that reading has found.
+/// The field errors found so far, at most [`FIELD_ERROR_LIMIT`].
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<FieldError>);
 
@@ -432,7 +434,7 @@ impl Faults {
         }
     }
 
-    /// What no part of a document tells alone.
+    /// Checks that need the whole document: number of values, at most one primary value, total size.
     fn check(&mut self, document: &Document) {
         for (name, value) in &document.0 {
             let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -462,7 +464,7 @@ impl Faults {
         }
     }
 
-    /// What is given of the attributes that companies add.
+    /// The known attributes of the enterprise extension in `value`.
     pub fn enterprise<'a>(&mut self, value: &'a Value) -> Vec<(&'static Attribute, &'a Value)> {
         match value {
             Value::Object(given) => {
@@ -478,8 +480,8 @@ impl Faults {
         }
     }
 
-    /// Lets an attribute of `home` be what is given: without a value it is taken away, and what is
-    /// made of parts keeps those that are not named, unless a text alone stands for it.
+    /// Sets an attribute of `home`, or removes it if it has no value. A single complex attribute keeps the
+    /// sub-attributes that are not given, unless the value is a plain string.
     pub fn change(&mut self, home: &mut Map<String, Value>, attribute: &Attribute, given: &Value, path: &str) {
         let value = match (attribute.kind, given) {
             (Kind::Complex(parts), Value::Object(given)) if !attribute.multi => {
@@ -493,7 +495,7 @@ impl Faults {
         }
     }
 
-    /// A value of an attribute; nothing if it is none, or has a fault.
+    /// Reads a value of an attribute; `None` if it has no value or an error.
     pub fn value(&mut self, attribute: &Attribute, value: &Value, path: &str) -> Option<Value> {
         if attribute.mutability == Mutability::ReadOnly || value.is_null() {
             return None;
@@ -511,7 +513,7 @@ impl Faults {
         (!read.is_empty()).then_some(Value::Array(read))
     }
 
-    /// One value of an attribute.
+    /// Reads a single value of an attribute.
     pub fn one(&mut self, attribute: &Attribute, value: &Value, path: &str) -> Option<Value> {
         match (attribute.kind, value) {
             (_, Value::Null) => None,
@@ -539,7 +541,7 @@ impl Faults {
         }
     }
 
-    /// A text alone stands for the value of what is made of parts, if it has one.
+    /// Reads a plain string as the `value` of a complex attribute, if it has that sub-attribute.
     fn alone(&mut self, parts: &'static [Attribute], text: &Value, path: &str) -> Option<Value> {
         let Some(part) = find(parts, "value") else {
             self.note(path, "wrong_type", OBJECT);
@@ -555,7 +557,7 @@ impl Faults {
         (!read.is_empty()).then_some(Value::Object(read))
     }
 
-    /// What an object says of each part that it names: null of one that is to have no value.
+    /// Reads the sub-attributes of an object; null for those without a value.
     pub fn said(&mut self, parts: &'static [Attribute], given: &Map<String, Value>, path: &str) -> Map<String, Value> {
         let mut said = Map::new();
         for (name, value) in given {
@@ -572,7 +574,7 @@ impl Faults {
             self.note(path, "too_long", format!("must have at most {TEXT_LIMIT} bytes of UTF-8"));
             return None;
         }
-        // An address has lines.
+        // Postal addresses have several lines.
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             self.note(path, "control_character", "must not contain control characters");
             return None;

@@ -1,8 +1,8 @@
-//! Filters (RFC 7644, 3.4.2.2): which resources a list shows, and which values a path means.
+//! Filters (RFC 7644, 3.4.2.2): which resources a list returns, and which values a path selects.
 //!
-//! Written here, since the crates that there are for it are either not kept any more or bring a
-//! store and models of their own; and a filter that knows the schema can refuse what compares
-//! nothing, and say by which key the one user that is meant can be read.
+//! Implemented here, since the existing crates are either unmaintained or bring a store and models of their own. A
+//! filter that knows the schema can also refuse comparisons that make no sense, and find the key by which a single user
+//! can be read.
 
 use serde_json::{Map, Value};
 
@@ -20,58 +20,58 @@ pub const FILTER_LIMIT: usize = 4096;
 /// How deep parentheses and brackets may be nested.
 const DEPTH_LIMIT: usize = 16;
 
-/// A condition.
+/// A filter expression.
 #[derive(Clone, Debug)]
 pub enum Filter {
-    /// All of them hold.
+    /// All of these match.
     All(Vec<Filter>),
-    /// At least one of them holds.
+    /// At least one of these matches.
     Any(Vec<Filter>),
-    /// It does not hold.
+    /// This does not match.
     Not(Box<Filter>),
-    /// An attribute has a value.
+    /// The attribute has a value.
     Present(Field),
-    /// An attribute has a value that compares so.
+    /// The attribute has a value for which the comparison is true.
     Compare(Field, Operator, Literal),
-    /// One value of an attribute fits.
+    /// One value of the attribute matches.
     Within(Target, Box<Filter>),
 }
 
-/// What is looked at.
+/// The field that a filter tests.
 #[derive(Clone, Copy, Debug)]
 pub enum Field {
     /// An attribute of the resource.
     Of(Target),
-    /// A part of the value that is looked at.
+    /// A sub-attribute of the value that is tested.
     Part(&'static Attribute),
-    /// What no user has.
+    /// An unknown name: no user has a value.
     Nothing,
 }
 
-/// How a value is compared.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
-    /// They are equal.
+    /// Equal.
     Eq,
-    /// They are not.
+    /// Not equal.
     Ne,
-    /// It holds the other.
+    /// Contains.
     Co,
-    /// It begins with the other.
+    /// Starts with.
     Sw,
-    /// It ends with the other.
+    /// Ends with.
     Ew,
-    /// It is greater.
+    /// Greater than.
     Gt,
-    /// It is not less.
+    /// Greater than or equal to.
     Ge,
-    /// It is less.
+    /// Less than.
     Lt,
-    /// It is not greater.
+    /// Less than or equal to.
     Le,
 }
 
-/// What a value is compared with.
+/// The value to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
     /// No value.
@@ -80,18 +80,18 @@ pub enum Literal {
     Boolean(bool),
     /// A number.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
 }
 
-/// By what the only user who can be meant is found without looking at others.
+/// The key of the only user who can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Only {
-    /// By their id.
+    /// The user's id.
     Id(String),
-    /// By their username.
+    /// The username.
     Username(String),
-    /// By what the provider calls them.
+    /// The external id, from the provider.
     ExternalId(String),
 }
 
@@ -110,7 +110,7 @@ impl Filter {
         if reader.rest.is_empty() { Ok(filter) } else { Err(unreadable()) }
     }
 
-    /// By what the only user who can fit is found, if the filter says so.
+    /// The key of the only user who can match, if the filter implies one.
     #[must_use]
     pub fn only(&self) -> Option<Only> {
         match self {
@@ -125,7 +125,7 @@ impl Filter {
         }
     }
 
-    /// True if the filter asks for nothing but what stands in the user's own row as it is.
+    /// True if the filter only tests attributes that the user's own row has, unchanged.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         const PLAIN: [&str; 5] = ["id", "userName", "externalId", "active", "meta"];
@@ -141,7 +141,7 @@ impl Filter {
         }
     }
 
-    /// True if the filter holds for a resource.
+    /// True if the filter matches a resource.
     #[must_use]
     pub fn fits(&self, document: &Document) -> bool {
         self.holds(
@@ -153,7 +153,7 @@ impl Filter {
         )
     }
 
-    /// True if the filter, read for the parts of an attribute, holds for one of its values.
+    /// True if the filter, read for the sub-attributes of an attribute, matches one of its values.
     #[must_use]
     pub fn fits_value(&self, value: &Value) -> bool {
         let parts = value.as_object();
@@ -180,7 +180,7 @@ impl Filter {
         }
     }
 
-    /// What a value must be made of to fit, if the filter says so by equalities alone.
+    /// A value that matches, if the filter consists of equalities only.
     #[must_use]
     pub fn example(&self) -> Option<Map<String, Value>> {
         match self {
@@ -205,7 +205,7 @@ impl Filter {
     }
 }
 
-/// `true` or `false` as a text, in any capitals, as some providers send it.
+/// Reads `true` or `false` as a string, in any case, as some providers send it.
 #[must_use]
 pub fn truth(text: &str) -> Option<bool> {
     match text {
@@ -225,7 +225,7 @@ fn is_there(value: &Value) -> bool {
     }
 }
 
-/// The attribute that is compared: of one that is made of parts, its `value`.
+/// The attribute to compare: for a complex one, its `value`.
 fn leaf(field: &Field) -> Option<&'static Attribute> {
     let attribute = match field {
         Field::Of(target) => target.part.unwrap_or(target.attribute),
@@ -271,12 +271,12 @@ fn one_compares(attribute: &Attribute, operator: Operator, literal: &Literal, va
     }
 }
 
-/// A text in the form in which those of its attribute are compared.
+/// A string in the form in which values of the attribute are compared.
 #[must_use]
 pub fn comparable(attribute: &Attribute, text: &str) -> String {
     match attribute {
         _ if attribute.exact => text.to_owned(),
-        // As it is unique.
+        // The form in which usernames are unique.
         _ if attribute.name == "userName" => unique_username(text),
         _ => text.to_lowercase(),
     }
@@ -313,16 +313,16 @@ fn unreadable() -> DomainError {
     invalid("The filter cannot be read.")
 }
 
-/// What the names of a filter stand for.
+/// What the names in a filter refer to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scope {
     /// Attributes of a resource.
     Resource,
-    /// Parts of an attribute.
+    /// Sub-attributes of an attribute.
     Parts(&'static [Attribute]),
 }
 
-/// Reads a filter from its beginning to its end.
+/// A parser of filters.
 pub(super) struct Reader<'a> {
     rest: &'a str,
     scope: Scope,
@@ -334,12 +334,12 @@ impl<'a> Reader<'a> {
         Self { rest: text, scope, depth: 0 }
     }
 
-    /// What is not read yet.
+    /// The unread text.
     pub fn rest(&self) -> &'a str {
         self.rest
     }
 
-    /// A filter up to its closing bracket, which is read too.
+    /// Reads a filter up to its closing bracket, inclusive.
     pub fn bracketed(&mut self) -> Result<Filter, DomainError> {
         let filter = self.nested(Self::any)?;
         self.expect(']')?;
@@ -361,7 +361,7 @@ impl<'a> Reader<'a> {
         if self.takes(wanted) { Ok(()) } else { Err(unreadable()) }
     }
 
-    /// The next word, which is not read yet.
+    /// The next word, without reading it.
     fn peek(&mut self) -> &'a str {
         self.skip_spaces();
         let end = self.rest.find(|c: char| c.is_whitespace() || "()[]\"".contains(c));
@@ -446,7 +446,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A filter in brackets after an attribute's name.
+    /// Reads a filter in brackets after the name of an attribute.
     fn within(&mut self, name: &str) -> Result<Filter, DomainError> {
         let target = match (self.scope, Named::read(name)) {
             (Scope::Resource, Named::Known(target)) if target.part.is_none() => target,
@@ -479,7 +479,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text in quotation marks, as JSON writes it.
+    /// Reads a string in JSON syntax.
     fn quoted(&mut self) -> Result<String, DomainError> {
         let mut escaped = false;
         for (at, c) in self.rest.char_indices().skip(1) {
@@ -513,7 +513,7 @@ fn operator(word: &str) -> Option<Operator> {
     WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, operator)| *operator)
 }
 
-/// Refuses to compare what cannot be compared.
+/// Refuses a comparison that the type of the attribute does not allow.
 fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), DomainError> {
     let equality = matches!(operator, Operator::Eq | Operator::Ne);
     let attribute = match leaf(field) {

@@ -1,4 +1,4 @@
-//! Which users a list shows, in which order, and what of them.
+//! Lists of users: which users, in which order, and which of their attributes.
 
 use serde_json::{Map, Value};
 
@@ -14,40 +14,39 @@ use crate::text::{Form, TextRule};
 /// The most users of a page.
 pub const COUNT_MOST: usize = 200;
 
-/// How many users a page has if nobody says.
+/// Users of a page by default.
 const COUNT_DEFAULT: usize = 100;
 
-/// The most users of a workspace for which it is exact how many a list has, and among which a
-/// filter looks: a list is not answered beyond that.
+/// The most users of a workspace that a list can count or filter; for larger workspaces it is refused.
 pub const LOOK_MOST: usize = 10_000;
 
 const NAME: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
 const FILTER: TextRule = TextRule::in_bytes(Form::Line, 1, FILTER_LIMIT);
 
-/// What is asked of a list.
+/// The parameters of a list.
 #[derive(Debug)]
 pub struct Query {
-    /// Which users.
+    /// Condition for the users.
     pub filter: Option<Filter>,
-    /// In which order; else the oldest first.
+    /// Sort order; by default, the oldest user first.
     pub sort: Option<Sort>,
-    /// From which on, counted from one.
+    /// Position of the first user, starting at 1.
     pub start: usize,
-    /// How many at most.
+    /// The most users to return.
     pub count: usize,
-    /// What of each.
+    /// The attributes to return.
     pub projection: Projection,
 }
 
-/// An order.
+/// A sort order.
 #[derive(Clone, Copy, Debug)]
 pub struct Sort {
     target: Target,
     descending: bool,
 }
 
-/// What of a resource is shown.
+/// The attributes of a resource to return.
 #[derive(Debug, Default)]
 pub struct Projection {
     only: Option<Vec<Named>>,
@@ -55,10 +54,10 @@ pub struct Projection {
 }
 
 impl Query {
-    /// Reads what is asked, from a query or from the body of a search.
+    /// Reads the parameters, from a query or from the body of a search.
     ///
     /// # Errors
-    /// Every fault of the fields; `invalidFilter`.
+    /// `Invalid`, with every field error; `invalidFilter`.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let filter = fields.text("filter", FILTER);
         let sort_by = fields.text("sortBy", NAME);
@@ -94,7 +93,7 @@ impl Query {
         })
     }
 
-    /// The refusal of a list over more users than one call may look at.
+    /// The error if a list would have to read more than [`LOOK_MOST`] users.
     #[must_use]
     pub fn too_many() -> DomainError {
         refuse(
@@ -108,7 +107,7 @@ impl Query {
 }
 
 impl Sort {
-    /// What a user is sorted by. Those without a value come last, or, in descending order, first.
+    /// The sort key of a user. Users without a value come last, or, in descending order, first.
     #[must_use]
     pub fn key(&self, document: &Document) -> (bool, String) {
         let values = document.values(&self.target);
@@ -125,7 +124,7 @@ impl Sort {
         }
     }
 
-    /// True if the greatest comes first.
+    /// True if the greatest value comes first.
     #[must_use]
     pub fn is_descending(&self) -> bool {
         self.descending
@@ -133,11 +132,11 @@ impl Sort {
 }
 
 impl Projection {
-    /// Reads `attributes` and `excludedAttributes`: texts with commas, or arrays. The first of them
-    /// counts if both are there.
+    /// Reads `attributes` and `excludedAttributes`, each a comma-separated string or an array. If both are given, the
+    /// second is ignored.
     ///
     /// # Errors
-    /// Every fault of the fields.
+    /// `Invalid`, with every field error.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
         let projection = Self::of_fields(&mut fields);
         fields.finish().map_err(DomainError::Invalid)?;
@@ -149,7 +148,7 @@ impl Projection {
         Self { without: without.filter(|_| only.is_none()).unwrap_or_default(), only }
     }
 
-    /// What of a resource's fields is shown: `id` and `schemas` always.
+    /// The fields of a resource to return: always including `id` and `schemas`.
     pub(super) fn of(&self, fields: Map<String, Value>) -> Map<String, Value> {
         let mut shown = Map::new();
         for (name, value) in fields {

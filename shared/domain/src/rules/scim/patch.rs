@@ -1,4 +1,4 @@
-//! Patches (RFC 7644, 3.5.2): changes of a document one after the other, all of them or none.
+//! Patches (RFC 7644, 3.5.2): changes of a document, one after the other, all or none.
 
 use serde_json::{Map, Value, json};
 
@@ -19,10 +19,11 @@ enum Operation {
     Remove,
 }
 
-/// The document after the operations in a body. `id` is that of the user.
+/// The document after the operations in a request body. `id` is the user's id.
 ///
 /// # Errors
-/// `invalidSyntax`, `invalidPath`, `noTarget`, `mutability`, `invalidValue`; every fault of a value.
+/// `invalidSyntax`, `invalidPath`, `noTarget`, `mutability`, `invalidValue`, `tooMany`; `Invalid`, with every field
+/// error of a value.
 pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result<Document, DomainError> {
     let operations = member(body, "Operations").and_then(Value::as_array);
     let operations = operations.filter(|operations| !operations.is_empty());
@@ -38,12 +39,12 @@ pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result
         after.prune();
         after.faults().map_err(DomainError::Invalid)?;
     }
-    // Another operation may have given a value to what had none.
+    // A later operation may have given a value to an empty one.
     after.settle();
     Ok(after)
 }
 
-/// A member of an object, by its name in any capitals.
+/// A member of an object, by its name in any case.
 fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
@@ -77,8 +78,8 @@ fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), Domai
     }
 }
 
-/// One member of a value without a path. What the schema does not know is passed over, and so is
-/// what only the server sets, but for another id.
+/// One member of a value without a path. Unknown attributes are ignored, and so are read-only ones, except for an `id`
+/// that differs.
 fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &Value) -> Result<(), DomainError> {
     match Path::read(name) {
         Err(_) if !name.contains('[') => Ok(()),
@@ -141,7 +142,7 @@ fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(
     faults.finish().map_err(DomainError::Invalid)
 }
 
-/// A value of a part or an attribute; nothing if it is to be taken away.
+/// Reads a value of an attribute or sub-attribute; `None` if it is to be removed.
 fn read(target: &Target, value: &Value) -> Result<Option<Value>, DomainError> {
     let mut faults = Faults::default();
     let name = target.place.name(target.attribute);
@@ -153,7 +154,7 @@ fn read(target: &Target, value: &Value) -> Result<Option<Value>, DomainError> {
     Ok(read)
 }
 
-/// A part of an attribute that has one value.
+/// Changes a sub-attribute of a single-valued attribute.
 fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &Value) -> Result<(), DomainError> {
     let Some(part) = target.part else { return Ok(()) };
     let value = if op == Operation::Remove { None } else { read(target, value)? };
@@ -161,12 +162,12 @@ fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &V
     Ok(())
 }
 
-/// An attribute that has one value.
+/// Changes a single-valued attribute.
 fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), DomainError> {
     let attribute = target.attribute;
     if op == Operation::Remove {
         match (home.get_mut(attribute.name), given) {
-            // Some of its parts are named; what is its value stands for the whole.
+            // Only the named sub-attributes are removed; naming `value` removes the whole attribute.
             (Some(Value::Object(parts)), Value::Object(named)) if member(named, "value").is_none() => {
                 parts.retain(|name, _| member(named, name).is_none());
             }
@@ -179,7 +180,7 @@ fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &
     faults.finish().map_err(DomainError::Invalid)
 }
 
-/// An attribute that has several values, or some of them, or a part of these.
+/// Changes a multi-valued attribute, some of its values, or a sub-attribute of these.
 fn several(
     home: &mut Map<String, Value>,
     op: Operation,
@@ -208,7 +209,7 @@ fn several(
                 }
             }
         } else if !(new.is_empty() && given.is_object()) {
-            // An object alone that says nothing takes nothing away.
+            // A single object without any value removes nothing.
             values = new;
         }
     } else {
@@ -222,13 +223,13 @@ fn several(
     Ok(())
 }
 
-/// False if what is to be removed is not named any further than by the path.
+/// True if a removal names values in addition to its path.
 fn names_values(given: &Value) -> bool {
     !given.is_null() && given != ""
 }
 
-/// Takes away the values that are named beside the path, as some providers name what they remove; none if
-/// none of them is there. Of a path to a part, that part of the values in which it is what is named.
+/// Removes the values that are named in addition to the path, as some providers do; none if no value matches. If the
+/// path leads to a sub-attribute, removes that from the values in which it matches.
 fn without(values: &mut Vec<Value>, target: &Target, filter: Option<&Filter>, given: &Value) {
     let is_named =
         |value: &Value| filter.is_none_or(|filter| filter.fits_value(value)) && is_meant(target, value, given);
@@ -240,8 +241,8 @@ fn without(values: &mut Vec<Value>, target: &Target, filter: Option<&Filter>, gi
     }
 }
 
-/// True if one of the named values is this one: it has the same `value`, and is for the same if both say
-/// what for; or, where no `value` is named, the same of every part that is.
+/// True if one of the named values is this one: same `value`, and same `type` if both have one; or, if no `value` is
+/// named, the same in every named sub-attribute.
 fn is_meant(target: &Target, held: &Value, given: &Value) -> bool {
     let parts = target.attribute.parts();
     let same = |part: &'static Attribute, given: &Value| is_same(part, held.get(part.name), given);
@@ -288,10 +289,10 @@ fn some(
         return Ok(());
     }
     let mut chosen: Vec<usize> = values.iter().enumerate().filter(|(_, value)| fits(value)).map(|(at, _)| at).collect();
-    // What is added and is not there yet is made as the filter describes it.
+    // An added value that does not exist yet is created from the filter.
     let example = match filter {
         _ if !chosen.is_empty() => None,
-        // What is to be gone is so already (RFC 7644, 3.5.2.2 asks for no error): the operations beside it count.
+        // It is already removed (RFC 7644, 3.5.2.2 requires no error); the other operations still apply.
         _ if op == Operation::Remove => return Ok(()),
         _ if op != Operation::Add => return Err(no_target()),
         None => Some(Map::new()),
@@ -318,13 +319,13 @@ fn some(
     Ok(())
 }
 
-/// False for an object that says of no part what it is to be.
+/// False for an object without any value.
 fn says_something(said: &Value) -> bool {
     said.as_object().is_none_or(|parts| parts.values().any(|value| !value.is_null()))
 }
 
-/// What is said of one value of an attribute that has several, or of a part of it; nothing if it
-/// is to be taken away. Of parts that are to have no value, an object says null.
+/// Reads one value of a multi-valued attribute, or a sub-attribute of it; `None` if it is to be removed. In an object,
+/// null marks the sub-attributes to remove.
 fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, DomainError> {
     if target.part.is_some() {
         return read(target, given);
@@ -347,7 +348,7 @@ fn no_target() -> DomainError {
     refuse(ScimType::NoTarget, "The path matches no value.")
 }
 
-/// A value that was made the preferred one is it from then on; the one before is it no more.
+/// If one value has become primary, the former primary one no longer is.
 fn keep_newest_primary(before: &[Value], after: &mut [Value]) {
     let is_new = |at: usize, value: &Value| is_primary(value) && !before.get(at).is_some_and(is_primary);
     let new: Vec<usize> = after.iter().enumerate().filter(|(at, value)| is_new(*at, value)).map(|(at, _)| at).collect();

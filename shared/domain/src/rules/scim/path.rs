@@ -1,4 +1,4 @@
-//! Paths: how SCIM names an attribute, a part of one, or some of its values.
+//! Paths: how SCIM names an attribute, a sub-attribute, or some values of an attribute.
 
 use crate::error::{DomainError, ScimType};
 use crate::rules::scim::filter::{Filter, Reader, Scope};
@@ -8,17 +8,17 @@ use crate::rules::scim::schema::{Attribute, COMMON, ENTERPRISE, ENTERPRISE_ATTRI
 /// The most bytes of a path.
 pub const PATH_LIMIT: usize = 4096;
 
-/// Where in a resource an attribute stands.
+/// Where an attribute is in a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At its top.
+    /// At the top level.
     Core,
-    /// In what companies add.
+    /// In the enterprise extension.
     Enterprise,
 }
 
 impl Place {
-    /// The name of an attribute that stands there.
+    /// The full name of an attribute at this place.
     #[must_use]
     pub fn name(self, attribute: &Attribute) -> String {
         match self {
@@ -28,33 +28,33 @@ impl Place {
     }
 }
 
-/// An attribute, or a part of one.
+/// An attribute or sub-attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Where it stands.
+    /// Where the attribute is.
     pub place: Place,
     /// The attribute.
     pub attribute: &'static Attribute,
-    /// Its part; the whole attribute if not set.
+    /// The sub-attribute; `None` for the whole attribute.
     pub part: Option<&'static Attribute>,
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Named {
-    /// An attribute that there is.
+    /// A known attribute.
     Known(Target),
-    /// The whole of what companies add.
+    /// The whole enterprise extension.
     Enterprise,
-    /// Something of a schema that we do not know.
+    /// Something of an unknown schema.
     Foreign,
-    /// Nothing.
+    /// No attribute.
     Unknown,
 }
 
 impl Named {
-    /// Reads a name: `userName`, `name.givenName`, either after the schema's URI and a colon, or
-    /// the URI of an extension alone. Capitals do not matter.
+    /// Reads a name: `userName`, `name.givenName`, either of them after the schema's URI and a colon, or the URI of an
+    /// extension alone. Case does not matter.
     #[must_use]
     pub fn read(name: &str) -> Self {
         if let Some(rest) = after(name, ENTERPRISE) {
@@ -82,21 +82,21 @@ impl Named {
     }
 }
 
-/// What stands after a schema's URI: nothing, or something that begins with a colon.
+/// The rest of a name after a schema's URI: empty, or starting with a colon.
 fn after<'a>(name: &'a str, uri: &str) -> Option<&'a str> {
     let start = name.get(..uri.len())?;
     let rest = name.get(uri.len()..)?;
     (start.eq_ignore_ascii_case(uri) && (rest.is_empty() || rest.starts_with(':'))).then_some(rest)
 }
 
-/// What an operation of a patch is about.
+/// The target of a patch operation.
 #[derive(Debug)]
 pub enum Path {
-    /// An attribute or a part of it; of several values, those that fit the filter.
+    /// An attribute or sub-attribute; with a filter, only of the values that match it.
     Of(Target, Option<Filter>),
-    /// The whole of what companies add.
+    /// The whole enterprise extension.
     Enterprise,
-    /// Something of a schema that we do not know.
+    /// Something of an unknown schema.
     Foreign,
 }
 

@@ -1,82 +1,82 @@
-//! The schemas: which attributes a user has, and what each takes.
+//! The SCIM schemas: the attributes of a user and of the other resources, and their types.
 
 use serde_json::{Map, Value, json};
 
-/// The schema of users.
+/// Schema of users.
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
-/// The schema of what companies add to it.
+/// Schema of the enterprise extension of users.
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// The schema of the description of a server.
+/// Schema of the server's configuration.
 pub const PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
-/// The schema of a kind of resource.
+/// Schema of resource types.
 pub const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 
-/// The schema of a schema.
+/// Schema of schemas.
 pub const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
-/// The message that is a list.
+/// Schema of list responses.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
-/// The message that is a patch.
+/// Schema of patch requests.
 pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
-/// The message that is a search.
+/// Schema of search requests.
 pub const SEARCH_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
-/// The message that is an error.
+/// Schema of errors.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// What an attribute holds.
+/// The type of an attribute.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// A text.
+    /// A string.
     Text,
     /// `true` or `false`.
     Boolean,
     /// A whole number.
     Integer,
-    /// A moment.
+    /// A date and time.
     Timestamp,
-    /// An address of something: of any web page, of anything, or of a resource of a kind.
+    /// A URI: of a web page (`external`), of anything (`uri`), or of a resource of the named type.
     Reference(&'static [&'static str]),
-    /// Attributes of its own.
+    /// An object with these sub-attributes.
     Complex(&'static [Attribute]),
 }
 
 /// Who may set an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutability {
-    /// Whoever may write at all.
+    /// Clients with write access.
     ReadWrite,
-    /// The server alone.
+    /// Only the server.
     ReadOnly,
-    /// Whoever may write, and nobody sees it.
+    /// Clients with write access; it is never returned.
     WriteOnly,
 }
 
-/// An attribute.
+/// An attribute or sub-attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
-    /// Its name. Capitals do not matter where it is sent.
+    /// Its name; clients may send it in any case.
     pub name: &'static str,
-    /// What it holds.
+    /// Type of its values.
     pub kind: Kind,
-    /// True if it holds several of these.
+    /// True if it is multi-valued.
     pub multi: bool,
-    /// True if every resource has it.
+    /// True if every resource has a value.
     pub required: bool,
-    /// True if capitals matter in its values.
+    /// True if its values are case-sensitive.
     pub exact: bool,
     /// Who may set it.
     pub mutability: Mutability,
-    /// True if no two resources have the same.
+    /// True if no two resources have the same value.
     pub unique: bool,
     /// Values that clients commonly use.
     pub canonical: &'static [&'static str],
-    /// What it is, for people.
+    /// Description for people.
     pub about: &'static str,
 }
 
@@ -158,7 +158,7 @@ const MANAGER: &[Attribute] = &[
     text("displayName", "What the manager is called."),
 ];
 
-/// The attributes that every resource has.
+/// The attributes of every resource.
 pub static COMMON: &[Attribute] = &[
     Attribute { exact: true, ..read_only(text("id", "Handset's own id of the user.")) },
     Attribute { exact: true, ..text("externalId", "What the identity provider calls the user.") },
@@ -186,7 +186,7 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
     text("preferredLanguage", "The language that the user prefers."),
     text("locale", "Where the user is, for numbers and times."),
     text("timezone", "The user's time zone."),
-    // A user is active or not, so that it cannot be taken away. Left out of a new user it is true.
+    // A user is either active or not, so it cannot be removed. The default for a new user is true.
     required(of("active", Kind::Boolean, "False shuts out all of the user's phones. True unless it is sent.")),
     Attribute {
         exact: true,
@@ -200,7 +200,7 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
     several("roles", VALUES, "The user's roles."),
 ];
 
-/// The attributes that companies add.
+/// The attributes of the enterprise extension.
 pub static ENTERPRISE_ATTRIBUTES: &[Attribute] = &[
     text("employeeNumber", "The number that the company gave the user."),
     text("costCenter", "The cost center."),
@@ -307,7 +307,7 @@ const SUB_ATTRIBUTE: &[Attribute] = &[
 
 const DATA_TYPES: &[&str] = &["string", "complex", "boolean", "decimal", "integer", "dateTime", "reference", "binary"];
 
-/// A schema.
+/// A published schema.
 struct Schema {
     id: &'static str,
     name: &'static str,
@@ -339,7 +339,7 @@ static SCHEMAS: [Schema; 5] = [
 ];
 
 impl Attribute {
-    /// The attributes that it is made of.
+    /// The sub-attributes.
     #[must_use]
     pub fn parts(&self) -> &'static [Attribute] {
         match self.kind {
@@ -348,7 +348,7 @@ impl Attribute {
         }
     }
 
-    /// The attribute as a schema describes it.
+    /// The attribute as published in its schema.
     fn described(&self) -> Value {
         let mut shown = json!({
             "name": self.name,
@@ -391,13 +391,13 @@ impl Attribute {
     }
 }
 
-/// An attribute of some, by its name in any capitals.
+/// An attribute by its name, in any case.
 #[must_use]
 pub fn find(attributes: &'static [Attribute], name: &str) -> Option<&'static Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
-/// Every schema, as it is published. `base` is where SCIM is reached.
+/// Every schema, as published. `base` is the base URL of SCIM.
 #[must_use]
 pub fn schemas(base: &str) -> Vec<Value> {
     let shown = |schema: &Schema| {
@@ -413,7 +413,7 @@ pub fn schemas(base: &str) -> Vec<Value> {
     SCHEMAS.iter().map(shown).collect()
 }
 
-/// Every kind of resource, as it is published.
+/// Every resource type, as published.
 #[must_use]
 pub fn resource_types(base: &str) -> Vec<Value> {
     vec![json!({
@@ -428,7 +428,7 @@ pub fn resource_types(base: &str) -> Vec<Value> {
     })]
 }
 
-/// What this server knows, as it is published.
+/// The server's configuration, as published.
 #[must_use]
 pub fn provider_config(base: &str) -> Value {
     let known = |known: bool| json!({"supported": known});
@@ -451,7 +451,7 @@ pub fn provider_config(base: &str) -> Value {
     })
 }
 
-/// A list, as SCIM writes it.
+/// A list response.
 #[must_use]
 pub fn list_response(resources: Vec<Value>, total: usize, start: usize) -> Value {
     let mut list = Map::new();
