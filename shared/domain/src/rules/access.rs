@@ -110,8 +110,8 @@ impl Caller {
     ///
     /// # Errors
     /// `CredentialRevoked` or `CredentialExpired` if the key, or one that it was created with, has ended.
-    pub fn of_key(key: Key, makers: &Makers, now: Time) -> Result<Self, DomainError> {
-        key.status(makers, now).require_active()?;
+    pub fn of_key(key: Key, ancestors: &AncestorKeys, now: Time) -> Result<Self, DomainError> {
+        key.status(ancestors, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
             actor: Actor::Key(key.key_id),

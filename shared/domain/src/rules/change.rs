@@ -60,7 +60,7 @@ pub struct ChangeSet {
     /// Invitations and deployments.
     pub invitations: Vec<RowChange<Invitation>>,
     /// Message counters, if the change causes a message.
-    pub counted: Option<MessageCount>,
+    pub message_counters: Option<MessageCounters>,
     /// Changes of the table of secrets.
     pub secrets: SecretChanges,
     /// Profile assigned to the user.
@@ -184,7 +184,7 @@ impl fmt::Debug for SecretChanges {
 
 /// The counters of one more message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MessageCount {
+pub struct MessageCounters {
     /// Counter of the recipient.
     pub to: RowChange<RecipientHistory>,
     /// Counter of the workspace.

@@ -62,7 +62,7 @@ impl CheckInReport {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckIn {
     /// Nothing to write, not even the time: the device has no access, and no command changes.
-    Nothing,
+    AccessDenied,
     /// Only the time changes.
     OnlyTime,
     /// More than the time changes.

@@ -219,8 +219,8 @@ pub fn record_delivery(invitation: &Invitation, report: Delivery, context: &Even
     event.add_change("delivery", before.state.as_str(), report.state.as_str());
     let mut after = invitation.clone();
     // A delivered, bounced or complained message was sent, whichever report arrives first.
-    if !matches!(news.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
-        after.sent_at.get_or_insert(news.at);
+    if !matches!(report.state, DeliveryState::Queued | DeliveryState::Failed | DeliveryState::Rejected) {
+        after.sent_at.get_or_insert(report.at);
     }
     after.delivery = Delivery { message_id: report.message_id.or_else(|| before.message_id.clone()), ..report };
     Some(changed(invitation, after, event))

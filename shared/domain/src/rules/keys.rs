@@ -23,7 +23,7 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Domai
 }
 
 /// A new key of a caller, with its event. It has at most the caller's permissions. A key that was created with a key
-/// expires no later than that one, and ends with it. `maker` is the key that the caller uses, if any.
+/// expires no later than that one, and ends with it. `creator` is the key that the caller uses, if any.
 ///
 /// # Errors
 /// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a field error of `expires_at` if it is later than the

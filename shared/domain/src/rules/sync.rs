@@ -54,7 +54,7 @@ pub enum MatchedUser {
 ///
 /// # Errors
 /// `HeldByOtherSource`; `UsernameTaken` or `ExternalIdTaken` if the row's username or external id is another user's.
-pub fn meant(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
+pub fn match_user(source: &DataSource, row: &Row, found: &MatchCandidates) -> Result<MatchedUser, DomainError> {
     let there = |user: &&User| user.deleted.is_none();
     let by_external_id = found.by_external_id.as_ref().filter(there);
     let by_username = found.by_username.as_ref().filter(there);
@@ -199,7 +199,7 @@ pub fn release_username(
 }
 
 /// A user of the source, unless the row gives them a username that another user has.
-fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
+fn require_own_username(user: &User, by_username: Option<&User>) -> Result<MatchedUser, DomainError> {
     let takes_name = !user.provenance.by_hand.contains(&Field::Username);
     if takes_name && by_username.is_some_and(|other| other.user_id != user.user_id) {
         return Err(DomainError::UsernameTaken);
@@ -208,7 +208,7 @@ fn its_own(user: &User, by_username: Option<&User>) -> Result<MatchedUser, Domai
 }
 
 /// True if the source matches by external id, and the user's differs from the row's.
-fn named_otherwise(source: &DataSource, user: &User, row: &Row) -> bool {
+fn has_other_external_id(source: &DataSource, user: &User, row: &Row) -> bool {
     let name = user.provenance.external_id.as_deref();
     source.key == KeyField::ExternalId && name.is_some() && name != row.external_id()
 }
