@@ -715,7 +715,8 @@ async fn too_many_do_not_vanish_at_once() {
     fixture.pages.answer_ok(people(0..20).to_string());
     let job = fixture.synced(&source, json!({})).await;
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("too_many_vanish")));
-    assert_eq!(job["failure"]["detail"], "10 of 30 users would vanish, more than 30 %; none was touched.");
+    let detail = "10 of 30 users are no longer in the source, more than 30 %. None of them was changed.";
+    assert_eq!(job["failure"]["detail"], detail);
     assert!(fixture.events("user.vanished").await.is_empty());
     assert_eq!(fixture.events("source.failed").await.len(), 1);
     let path = format!("/sources/{source}");
