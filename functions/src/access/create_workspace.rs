@@ -4,7 +4,7 @@ use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::models::event::EventType;
 use domain::models::key::Key;
-use domain::models::workspace::{NAME, Settings, Workspace};
+use domain::models::workspace::{NAME, Workspace};
 use domain::permission::Permission;
 use domain::secret::ApiKey;
 use domain::{KeyId, WorkspaceId};
@@ -42,22 +42,7 @@ async fn attempt(
         return Err(DomainError::AlreadyCreated(workspace_id.to_string()).into());
     }
     let event_context = run.new_event_context(workspace_id);
-    let workspace = Workspace {
-        workspace_id,
-        name: name.to_owned(),
-        sandbox,
-        created_at: event_context.at,
-        admin_count: 0,
-        profile_count: 0,
-        default_profile_id: None,
-        settings: Settings::default(),
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
-    };
+    let workspace = Workspace::new(workspace_id, name.to_owned(), sandbox, event_context.at);
     let secret = ApiKey::new(run.id_source.random, sandbox);
     let key = Key {
         workspace_id,

@@ -520,7 +520,7 @@ impl SyncRun<'_> {
     ) -> Result<RowDecision, Error> {
         let id = line(row);
         let decided = match self.decide_row(row, found, chosen, settings).await {
-            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused_item(&id, row, &error))),
+            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused_item(&id, &error))),
             Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&id, &failure))),
             outcome => outcome?,
         };
@@ -845,7 +845,7 @@ impl SyncRun<'_> {
     }
 
     /// Report of a row that a rule refused.
-    fn refused_item(&self, id: &str, row: &Row, error: &DomainError) -> JobItem {
+    fn refused_item(&self, id: &str, error: &DomainError) -> JobItem {
         if let DomainError::Invalid(faults) = error {
             let fault = |fault: &domain::input::FieldError| RowFault {
                 field: fault.field.clone(),
@@ -854,7 +854,6 @@ impl SyncRun<'_> {
             };
             return self.invalid_item(id, faults.iter().map(fault).collect());
         }
-        let _told = row;
         JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 

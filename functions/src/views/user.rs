@@ -154,7 +154,7 @@ pub(crate) struct Network {
 }
 
 /// Usage in numbers.
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(crate) struct UsageCounts {
     /// Messages sent.
     messages_sent: u64,
@@ -256,9 +256,7 @@ impl UserListItem {
     pub fn new(person: &aws::UserWithDevices, profile: Option<&str>, usage: Option<&usage::Usage>, now: Time) -> Self {
         Self {
             user: User::new(&person.user, &person.devices, &person.left_behind, profile, now),
-            usage: usage
-                .map(|usage| UsageCounts::from(&usage.counts))
-                .unwrap_or_else(|| UsageCounts::from(&Counts::new())),
+            usage: usage.map(|usage| UsageCounts::from(&usage.counts)).unwrap_or_default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::models::key::{AncestorKeys, Key};
 use domain::models::member::{Identity, Member, accepted};
 use domain::models::token::Token;
 use domain::permission::Permission;
-use domain::rules::access::{Access, Caller, IssuerKeys, NoWorkspace, Proof};
+use domain::rules::access::{Caller, IssuerKeys, NoWorkspace, Proof};
 use domain::rules::context::EventContext;
 use domain::secret::{AccessToken, ApiKey, DeviceCredential};
 use domain::{Time, WorkspaceId};
@@ -256,19 +256,4 @@ fn selected_workspace(request: &Request) -> Result<Option<WorkspaceId>, DomainEr
     };
     // A workspace that does not exist gives the same error as one without access.
     WorkspaceId::parse(text).map(Some).ok_or(DomainError::CredentialInvalid)
-}
-
-/// The name of an operation's kind of access, for logs.
-#[must_use]
-pub fn access_name(access: Access) -> &'static str {
-    match access {
-        Access::Permission(permission) => permission.as_str(),
-        Access::AnyOf(_) => "any of several permissions",
-        Access::Person => "person",
-        Access::SignedIn => "signed in",
-        Access::Device => "device",
-        Access::Code => "code",
-        Access::Public => "public",
-        Access::Internal => "internal",
-    }
 }

@@ -1028,20 +1028,10 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
 #[test]
 fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
     let workspace = Workspace {
-        workspace_id: context().workspace_id,
-        name: "\u{10400}".repeat(workspace::NAME.max),
-        sandbox: false,
-        created_at: now(),
         admin_count: u32::MAX,
         profile_count: u32::MAX,
         default_profile_id: Some(domain::ProfileId(uuid::Uuid::max())),
-        settings: Settings::default(),
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
+        ..Workspace::new(context().workspace_id, "\u{10400}".repeat(workspace::NAME.max), false, now())
     };
     let level = |at: usize| format!("{at:02}{}", "\u{10400}".repeat(SERVICE_LEVEL.max - 2));
     let edit = WorkspaceEdit {

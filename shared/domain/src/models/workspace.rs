@@ -120,6 +120,29 @@ pub struct Workspace {
     pub stored: Stored,
 }
 
+impl Workspace {
+    /// A new workspace: no members, no profiles, and every setting the deployment's default.
+    #[must_use]
+    pub fn new(workspace_id: WorkspaceId, name: String, sandbox: bool, created_at: Time) -> Self {
+        Self {
+            workspace_id,
+            name,
+            sandbox,
+            created_at,
+            admin_count: 0,
+            profile_count: 0,
+            default_profile_id: None,
+            settings: Settings::default(),
+            silent_rule_at: None,
+            silent_rule_cursor: None,
+            silent_rule_by: None,
+            silent_rule_paused_at: None,
+            version: 1,
+            stored: Stored::default(),
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::input::{FIELD_ERROR_LIMIT, FieldError};
 use domain::models::profile::schema::{SCHEMA_DEPTH, check, check_schema};
 use domain::models::profile::{NewProfile, ProfileEdit, SETTINGS_DEPTH, SETTINGS_LIMIT};
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::Workspace;
 use domain::rules::profiles::{ProfileChanges, create, delete, given, update};
 use domain::{DomainError, ProfileId, WorkspaceId};
 use serde_json::{Map, Value, json};
@@ -14,22 +14,7 @@ use uuid::Uuid;
 use crate::common::{at, context, fields};
 
 fn workspace() -> Workspace {
-    Workspace {
-        workspace_id: WorkspaceId(Uuid::from_u128(1)),
-        name: "Fleet".to_owned(),
-        sandbox: false,
-        created_at: at(0),
-        admin_count: 1,
-        profile_count: 0,
-        default_profile_id: None,
-        settings: Settings::default(),
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
-    }
+    Workspace { admin_count: 1, ..Workspace::new(WorkspaceId(Uuid::from_u128(1)), "Fleet".to_owned(), false, at(0)) }
 }
 
 fn id(n: u128) -> ProfileId {

@@ -21,22 +21,7 @@ use uuid::Uuid;
 use crate::common::{at, context, faults, fields, named};
 
 pub fn workspace() -> Workspace {
-    Workspace {
-        workspace_id: WorkspaceId(Uuid::from_u128(1)),
-        name: "Fleet".to_owned(),
-        sandbox: false,
-        created_at: at(0),
-        admin_count: 1,
-        profile_count: 0,
-        default_profile_id: None,
-        settings: Settings::default(),
-        silent_rule_at: None,
-        silent_rule_cursor: None,
-        silent_rule_by: None,
-        silent_rule_paused_at: None,
-        version: 1,
-        stored: domain::stored::Stored::default(),
-    }
+    Workspace { admin_count: 1, ..Workspace::new(WorkspaceId(Uuid::from_u128(1)), "Fleet".to_owned(), false, at(0)) }
 }
 
 fn read(body: Value) -> Result<WorkspaceEdit, Vec<FieldError>> {

@@ -34,7 +34,7 @@ use domain::models::job::{Job, JobKind, NewJob, Selection};
 use domain::models::push::Push;
 use domain::models::usage::{Counts, Usage, UsageKind, UsageScope};
 use domain::models::user::{NewUser, User};
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::Workspace;
 use domain::rules::context::EventContext;
 use domain::rules::invitations::invite;
 use domain::rules::jobs::begin;
@@ -112,22 +112,7 @@ impl<'a> Case<'a> {
 
     /// The row of the workspace, which is not stored yet.
     fn workspace_row(&self) -> Workspace {
-        Workspace {
-            workspace_id: self.workspace,
-            name: "Here".to_owned(),
-            sandbox: false,
-            created_at: self.now,
-            admin_count: 0,
-            profile_count: 0,
-            default_profile_id: None,
-            settings: Settings::default(),
-            silent_rule_at: None,
-            silent_rule_cursor: None,
-            silent_rule_by: None,
-            silent_rule_paused_at: None,
-            version: 1,
-            stored: domain::stored::Stored::default(),
-        }
+        Workspace::new(self.workspace, "Here".to_owned(), false, self.now)
     }
 
     fn context(&self) -> EventContext {
