@@ -10,11 +10,11 @@ use domain::models::key::{AncestorKeys, Key};
 use domain::models::member::Member;
 use domain::models::token::Token;
 use domain::rules::access::IssuerKeys;
-use lambda::Principals;
+use lambda::CredentialStore;
 
 /// How long the cached issuer keys are used. A key that the issuer has revoked stays valid for this much longer than
 /// the schedule of `refresh-issuer-keys` allows.
-const KEPT: Duration = Duration::seconds(60);
+const CACHE_TTL: Duration = Duration::seconds(60);
 
 /// The issuer's keys, as last read. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct IssuerKeysCache(Arc<Mutex<Option<(Time, IssuerKeys)>>>);
 impl IssuerKeysCache {
     fn get(&self, issuer: &str, now: Time) -> Option<IssuerKeys> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |read: &Time| *read <= now && now < read.plus(KEPT);
+        let fresh = |read: &Time| *read <= now && now < read.plus(CACHE_TTL);
         kept.as_ref().filter(|(read, keys)| fresh(read) && keys.issuer == issuer).map(|(_, keys)| keys.clone())
     }
 
@@ -44,7 +44,7 @@ pub(crate) struct Callers<'a> {
     pub now: Time,
 }
 
-impl Principals for Callers<'_> {
+impl CredentialStore for Callers<'_> {
     async fn key(&self, short: &str) -> Result<Option<Key>, Error> {
         self.table.key(short).await
     }

@@ -49,7 +49,7 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn before(&self, table: &Table, request: &impl CallerScope) -> Result<IdempotencyOutcome, Error> {
+    pub async fn look_up(&self, table: &Table, request: &impl CallerScope) -> Result<IdempotencyOutcome, Error> {
         let Some((pk, body_hash)) = &self.0 else {
             return Ok(IdempotencyOutcome::New { expired_row_present: false });
         };
@@ -75,7 +75,7 @@ impl IdempotencyKey {
     {
         let answer = retry_on_conflict(table, &mut attempt).await;
         let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
-        if refused && matches!(self.before(table, request).await?, IdempotencyOutcome::Made(_)) {
+        if refused && matches!(self.look_up(table, request).await?, IdempotencyOutcome::Made(_)) {
             return retry_on_conflict(table, attempt).await;
         }
         answer

@@ -20,7 +20,7 @@ async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let operation: &'static Operation = operation(&handler).ok_or(format!("there is no operation {handler:?}"))?;
     let connection = Connection::new(settings.region.clone(), settings.credentials.clone());
     let state = AppState::new(settings, Clients::new(&connection), Clock::system());
-    state.open().await;
+    state.warm_up().await;
     let serve = |event: LambdaEvent<Value>| {
         let state = state.clone();
         async move { invoke(operation, &state, event.payload, deadline(&event.context)).await }

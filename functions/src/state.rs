@@ -83,7 +83,7 @@ impl AppState {
 
     /// Opens the connection to the table with one cheap read, so that the first event need not wait for it. A failure
     /// does not prevent the start; the first event's own read will report it.
-    pub async fn open(&self) {
+    pub async fn warm_up(&self) {
         if let Some(table) = &self.table
             && let Err(error) = table.issuer_keys().await
         {
@@ -156,7 +156,7 @@ impl AppState {
     ///
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
-    pub fn outside(&self) -> Result<EgressClient, Error> {
+    pub fn source_client(&self) -> Result<EgressClient, Error> {
         EgressClient::for_workspace_urls(&self.clients)
     }
 
@@ -170,7 +170,7 @@ impl AppState {
 
     /// The egress policy of webhooks.
     #[must_use]
-    pub fn reach(&self) -> EgressPolicy {
+    pub fn webhook_policy(&self) -> EgressPolicy {
         self.clients.webhooks()
     }
 
@@ -178,7 +178,7 @@ impl AppState {
     ///
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
-    pub fn webhooks(&self) -> Result<&EgressClient, Error> {
+    pub fn webhook_client(&self) -> Result<&EgressClient, Error> {
         match self.webhooks.get() {
             Some(outside) => Ok(outside),
             None => {

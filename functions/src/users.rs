@@ -158,7 +158,7 @@ where
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
     let once = IdempotencyKey::of(request)?;
     once.run_once(table, request, || async {
-        let expired_row_present = match once.before(table, request).await? {
+        let expired_row_present = match once.look_up(table, request).await? {
             IdempotencyOutcome::New { expired_row_present } => expired_row_present,
             IdempotencyOutcome::Made(made) => {
                 let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;

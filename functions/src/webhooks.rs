@@ -43,7 +43,7 @@ pub(crate) async fn made(
     once: &IdempotencyKey,
     settings: Settings,
 ) -> Result<(Webhook, String), Error> {
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
     };

@@ -76,7 +76,7 @@ async fn attempt(
     wanted: &NewMember,
 ) -> Result<Reply, Error> {
     let workspace_id = request.workspace();
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;

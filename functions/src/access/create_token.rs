@@ -57,7 +57,7 @@ async fn attempt(
     once: &IdempotencyKey,
     wanted: &NewToken,
 ) -> Result<Reply, Error> {
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             return Err(DomainError::AlreadyCreated(made).into());

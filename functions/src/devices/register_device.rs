@@ -1,6 +1,6 @@
 //! `POST /devices`: registration of a phone with the code of an offer.
 
-use aws::store::invitations::CodeOwner;
+use aws::store::invitations::InvitationRef;
 use aws::{Commit, Table};
 use domain::DeviceId;
 use domain::error::{DomainError, Error};
@@ -75,7 +75,7 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
 async fn commit(
     table: &Table,
     request: &Request,
-    owner: &CodeOwner,
+    owner: &InvitationRef,
     registration: Registration,
 ) -> Result<Reply, Error> {
     let id_source = request.id_source;

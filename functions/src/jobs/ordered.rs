@@ -138,7 +138,7 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
 
 /// The job of a request: the one that an earlier request with the same key started, or a new one.
 async fn start(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };

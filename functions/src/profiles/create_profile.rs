@@ -49,7 +49,7 @@ async fn attempt(
     new: &NewProfile,
 ) -> Result<Reply, Error> {
     let before = workspace(table, request).await?;
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;

@@ -101,7 +101,7 @@ async fn created(
     new: &NewUser,
 ) -> Result<Reply, Error> {
     let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
     };

@@ -19,7 +19,7 @@ use crate::webhooks::made;
 /// parameters; `TooManyWebhooks`; `AlreadyCreated` for a repeated call.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let reach = state.reach();
+    let reach = state.webhook_policy();
     if route(&request, "webhooks") != "create" {
         return Err(DomainError::RouteNotFound.into());
     }

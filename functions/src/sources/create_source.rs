@@ -60,7 +60,7 @@ async fn attempt(
     kind: SourceKind,
     settings: &Settings,
 ) -> Result<Reply, Error> {
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = SourceId::parse(&made).ok_or(DomainError::NotFound("source"))?;

@@ -43,7 +43,7 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let mut fields = request.http.body()?;
     let (user_ids, dry_run) = read(&mut fields);
@@ -84,7 +84,7 @@ async fn begun(
     once: &IdempotencyKey,
     wanted: &SyncRequest,
 ) -> Result<Job, Error> {
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
     };

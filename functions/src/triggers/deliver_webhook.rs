@@ -52,7 +52,7 @@ type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
-    let outside = &|| state.webhooks();
+    let outside = &|| state.webhook_client();
     let work =
         DeliveryRun { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.deliver_new_events().await) } else { work.retry_due().await }

@@ -54,7 +54,7 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    let pulling = &Fetcher { outside: &|| state.outside(), hosts: &state.settings.source_hosts };
+    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
     let defaults = &state.settings.defaults;

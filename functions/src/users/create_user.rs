@@ -56,7 +56,7 @@ async fn attempt(
 ) -> Result<Reply, Error> {
     let action = ActionContext::of_request(state, request)?;
     let table = action.table;
-    let expired_row_present = match once.before(table, request).await? {
+    let expired_row_present = match once.look_up(table, request).await? {
         IdempotencyOutcome::New { expired_row_present } => expired_row_present,
         IdempotencyOutcome::Made(made) => {
             let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;

@@ -14,7 +14,9 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
-        .detail("Newest first, without codes.")
+        .detail(
+            "Newest first, without codes. A page may have fewer items than `limit`, or none, although more follow.",
+        )
         .lists::<views::Invitation>(|_| ())
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Uuid")]
     id: Option<Uuid>,
-    /// Current name of the actor.
+    /// Current name of the actor. Only replies to reads have it.
     // `crate::actors` adds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

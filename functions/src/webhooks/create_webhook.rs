@@ -38,7 +38,7 @@ pub fn doc() -> OperationDoc {
 /// for a repeated request.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let reach = state.reach();
+    let reach = state.webhook_policy();
     // Whoever receives events can read them.
     request.caller.require(Permission::EventsRead)?;
     let mut fields = request.http.body()?;

@@ -29,7 +29,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let outside = state.webhooks()?;
+    let outside = state.webhook_client()?;
     let clock = state.clock();
     let webhook = super::load_webhook(table, &request).await?;
     let id = request.http.path_id("event_id", "delivery", EventId::parse)?;

@@ -29,7 +29,7 @@ pub fn doc() -> OperationDoc {
 /// `PermissionMissing` without `events:read` too; every invalid field of the body; `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let reach = state.reach();
+    let reach = state.webhook_policy();
     // Whoever receives events can read them.
     request.caller.require(Permission::EventsRead)?;
     retry_on_conflict(table, || async {

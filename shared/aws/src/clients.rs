@@ -89,8 +89,8 @@ macro_rules! config {
     }};
 }
 
-/// Three attempts, the first pause at most half a second. A service that does not answer by then is reported to
-/// the caller, well within API Gateway's limit of 30 seconds.
+/// At most three attempts, with short pauses (50 ms at first, then twice as long, less a random part). A service that
+/// does not answer by then is reported to the caller.
 fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50))
 }

@@ -22,9 +22,9 @@ pub struct Commit {
     token: Uuid,
     parts: Vec<WriteItem>,
     fault: Option<Error>,
-    event_at: Option<usize>,
+    event_index: Option<usize>,
     /// Time of the recorded change; `None` without an event.
-    at: Option<Time>,
+    event_time: Option<Time>,
     /// The changed rows' new versions.
     versions: BTreeMap<Key, u64>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Transaction {
     /// At most [`ITEM_LIMIT`] items.
     pub items: Vec<TransactWriteItem>,
     /// Index of the event's item.
-    pub event_at: Option<usize>,
+    pub event_index: Option<usize>,
     /// The new versions, for the caller.
     pub committed: Committed,
 }
@@ -102,8 +102,8 @@ impl Commit {
     #[must_use]
     pub fn with_event(event: &Event) -> Self {
         let mut commit = Self::without_event(event.event_id);
-        commit.event_at = Some(0);
-        commit.at = Some(event.created_at);
+        commit.event_index = Some(0);
+        commit.event_time = Some(event.created_at);
         commit.put(event)
     }
 
@@ -111,8 +111,8 @@ impl Commit {
     #[must_use]
     pub fn from_changes(id: EventId, change: &ChangeSet) -> Self {
         let mut commit = Self::without_event(id);
-        commit.event_at = (!change.events.is_empty()).then_some(0);
-        commit.at = change.events.first().map(|event| event.created_at);
+        commit.event_index = (!change.events.is_empty()).then_some(0);
+        commit.event_time = change.events.first().map(|event| event.created_at);
         for (n, event) in change.events.iter().enumerate() {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
@@ -169,7 +169,7 @@ impl Commit {
     /// A commit without an event: for a consumer's own bookkeeping and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
-        Self { token: id.0, parts: Vec::new(), fault: None, event_at: None, at: None, versions: BTreeMap::new() }
+        Self { token: id.0, parts: Vec::new(), fault: None, event_index: None, event_time: None, versions: BTreeMap::new() }
     }
 
     /// Puts a new row and its index rows; fails if the row exists.
@@ -208,7 +208,7 @@ impl Commit {
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than the
                 // limit less one.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
-                let difference = difference.at::<R>(self.at);
+                let difference = difference.at::<R>(self.event_time);
                 let version = R::VERSIONED.then(|| before.version());
                 self.versions.extend(version.map(|version| (before.key(), version + 1)));
                 let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
@@ -253,7 +253,7 @@ impl Commit {
         match difference {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
             Ok(difference) => {
-                let difference = difference.at::<R>(self.at);
+                let difference = difference.at::<R>(self.event_time);
                 let version = R::VERSIONED.then(|| row.version());
                 self.versions.extend(version.map(|version| (row.key(), version + 1)));
                 let update = UpdateParts { difference, version, limits: Vec::new(), same: Vec::new() };
@@ -445,7 +445,7 @@ impl Commit {
         }
         let items = self.parts.into_iter().map(|part| part.finish(names)).collect::<Result<_, _>>()?;
         let committed = Committed { versions: self.versions };
-        Ok(Transaction { token: self.token.to_string(), items, event_at: self.event_at, committed })
+        Ok(Transaction { token: self.token.to_string(), items, event_index: self.event_index, committed })
     }
 }
 

@@ -144,7 +144,7 @@ pub trait Row: Serialize + Read + Clone {
 
     /// Nested objects that are always present, and not written while all their fields are empty. Attributes of
     /// other releases in them are kept even then.
-    const PARTS: &'static [&'static str] = &[];
+    const NESTED_FIELDS: &'static [&'static str] = &[];
 
     /// Fields that can be derived from the row's keys, so they are not stored again; see [`fields_of_key`].
     const KEY_FIELDS: &'static [&'static str] = &[];
@@ -375,7 +375,7 @@ fn is_set<R: Row>(name: &str) -> bool {
 
 /// Attributes of other releases in a nested object that this release empties.
 fn unknown_rest_of<R: Row>(name: &str, stored: &Item, known: &Item) -> Option<AttributeValue> {
-    R::PARTS.contains(&name).then_some(())?;
+    R::NESTED_FIELDS.contains(&name).then_some(())?;
     let rest = merge_unknown(stored.get(name)?, known.get(name)?, AttributeValue::M(Item::new()));
     rest.as_m().is_ok_and(|rest| !rest.is_empty()).then_some(rest)
 }

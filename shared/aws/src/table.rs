@@ -117,14 +117,14 @@ impl Table {
     /// `Conflict` if a row had changed, a name was taken, or another transaction was in progress on the same
     /// rows: nothing was changed, and the caller starts over from its reads.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let Transaction { token, items, event_at, committed } = commit.finish(&self.names)?;
+        let Transaction { token, items, event_index, committed } = commit.finish(&self.names)?;
         let mut repeat = 0;
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             let Err(error) = request.client_request_token(&token).send().await else {
                 return Ok(committed);
             };
-            match Outcome::of(&error, event_at) {
+            match Outcome::of(&error, event_index) {
                 Outcome::Done => return Ok(committed),
                 Outcome::Conflict => return Err(Error::Conflict),
                 Outcome::Refused => return Err(Error::internal("committing", error)),
@@ -189,7 +189,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(error: &SdkError<TransactWriteItemsError>, event_at: Option<usize>) -> Self {
+    fn of(error: &SdkError<TransactWriteItemsError>, event_index: Option<usize>) -> Self {
         let Some(service) = error.as_service_error() else {
             return match error {
                 SdkError::ConstructionFailure(_) => Self::Refused,
@@ -197,7 +197,7 @@ impl Outcome {
             };
         };
         if let TransactWriteItemsError::TransactionCanceledException(canceled) = service {
-            return Self::of_reasons(canceled.cancellation_reasons(), event_at);
+            return Self::of_reasons(canceled.cancellation_reasons(), event_index);
         }
         match service.meta().code() {
             Some(code) if THROTTLING_ERRORS.contains(&code) => Self::Throttled,
@@ -209,10 +209,10 @@ impl Outcome {
         }
     }
 
-    fn of_reasons(reasons: &[CancellationReason], event_at: Option<usize>) -> Self {
+    fn of_reasons(reasons: &[CancellationReason], event_index: Option<usize>) -> Self {
         let code = |at: usize| reasons.get(at).and_then(CancellationReason::code).unwrap_or("None");
         let codes: Vec<&str> = (0..reasons.len()).map(code).collect();
-        if event_at.is_some_and(|at| code(at) == "ConditionalCheckFailed") {
+        if event_index.is_some_and(|at| code(at) == "ConditionalCheckFailed") {
             return Self::Done;
         }
         if codes.iter().any(|code| matches!(*code, "ConditionalCheckFailed" | "TransactionConflict")) {

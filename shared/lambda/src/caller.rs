@@ -175,7 +175,7 @@ impl AuthenticatedRequest {
 }
 
 /// The look-ups of callers: one read each, and one read per key in a chain of keys.
-pub trait Principals {
+pub trait CredentialStore {
     /// The key with this short part, also if revoked or expired.
     fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
     /// The chain of keys before a key.
@@ -197,7 +197,7 @@ pub trait Principals {
 pub async fn authenticate(
     request: Request,
     issuer: Option<&Issuer>,
-    principals: &impl Principals,
+    principals: &impl CredentialStore,
 ) -> Result<AuthenticatedRequest, Error> {
     let presented = bearer(&request)?;
     let now = request.id_source.now;

@@ -1,7 +1,7 @@
 //! HTTP and Lambda: requests, callers, replies, problems and logs.
 //!
 //! Invariant: this is the only crate that knows of HTTP, of API Gateway and of Lambda, and it knows nothing of
-//! AWS's stores. It looks things up through [`Principals`].
+//! AWS's stores. It looks things up through [`CredentialStore`].
 
 pub mod accept;
 pub mod caller;
@@ -16,7 +16,7 @@ pub mod seam;
 mod token;
 
 pub use caller::{
-    AuthenticatedRequest, AuthorizedRequest, Issuer, MultiWorkspaceRequest, PersonRequest, Principals, authenticate,
+    AuthenticatedRequest, AuthorizedRequest, Issuer, MultiWorkspaceRequest, PersonRequest, CredentialStore, authenticate,
     device_credential,
 };
 pub use error_format::ErrorFormat;

@@ -706,8 +706,8 @@ proptest! {
         let new = NewUser { username: "a".into(), ..NewUser::default() };
         let phone = phone_with(device(&user(new), &application), &open);
         for command in &phone.open_commands {
-            for stimulus in [Trigger::Deferred, Trigger::Cancel, Trigger::Expired, Trigger::Replaced] {
-                if let Ok(Some(said)) = apply(&phone.device, command, stimulus, command.detail.clone(), &context()) {
+            for trigger in [Trigger::Deferred, Trigger::Cancel, Trigger::Expired, Trigger::Replaced] {
+                if let Ok(Some(said)) = apply(&phone.device, command, trigger, command.detail.clone(), &context()) {
                     fits(&Commit::from_changes(context().event_id, &said));
                     let after = said.command_after(command);
                     small(after);

@@ -3,7 +3,7 @@
 //! them anew, and the difference shows in the commit.
 
 use aws::store::idempotency::IdempotencyRow;
-use aws::store::invitations::CodeOwner;
+use aws::store::invitations::InvitationRef;
 use aws::store::keys::Pointer;
 use aws::store::leases::Lease;
 use aws::store::staging::StagedKeys;
@@ -956,7 +956,7 @@ fn what_was_stored_once_is_still_read() {
             "remembered_call" => same::<IdempotencyRow>(&name, &row),
             "consumers_lease" => same::<Lease>(&name, &row),
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
-            "code" | "text_message" => assert!(read::<CodeOwner>(&name, &row).user_id.to_string() == row["user_id"]),
+            "code" | "text_message" => assert!(read::<InvitationRef>(&name, &row).user_id.to_string() == row["user_id"]),
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" | "external_id" | "identity_key" | "sources_username" => {
                 assert!(row["user_id"].is_string());

@@ -758,5 +758,5 @@ async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
     .unwrap();
     let connection = aws::Connection::new(all.region.clone(), all.credentials.clone());
     let state = functions::AppState::new(all, aws::Clients::new(&connection), functions::Clock::system());
-    assert_eq!(state.reach(), EgressPolicy::Public);
+    assert_eq!(state.webhook_policy(), EgressPolicy::Public);
 }

@@ -68,9 +68,9 @@ impl Table {
         &self,
         consumer: &str,
         event: EventId,
-        hold: Duration,
+        duration: Duration,
         now: Time,
-        new_id: EventId,
+        commit_id: EventId,
     ) -> Result<LeaseOutcome, Error> {
         let before: Option<Lease> = self.get(&lease_key(consumer, event)).await?;
         if before.as_ref().is_some_and(|lease| lease.done_at.is_some()) {
@@ -82,12 +82,12 @@ impl Table {
         let lease = Lease {
             consumer: consumer.to_owned(),
             event_id: event,
-            held_until: now.plus(hold),
+            held_until: now.plus(duration),
             done_at: None,
             forget_at: now.plus(RECORD_RETENTION),
             version: before.as_ref().map_or(1, |lease| lease.version),
         };
-        let commit = Commit::without_event(new_id);
+        let commit = Commit::without_event(commit_id);
         let commit = match &before {
             Some(before) => commit.edit(before, &lease),
             None => commit.put(&lease),

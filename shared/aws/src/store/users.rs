@@ -62,7 +62,7 @@ pub(crate) fn username_claim(user: &User) -> IndexRow {
 
 impl Row for User {
     const SETS: &'static [(&'static str, usize)] = &[("device_ids", domain::limits::DEVICE_LIMIT)];
-    const PARTS: &'static [&'static str] = &["client", "provenance"];
+    const NESTED_FIELDS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for the time of the last change.
     const HAS_UPDATED_AT: bool = true;
 

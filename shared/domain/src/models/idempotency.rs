@@ -16,7 +16,7 @@ pub const LIFETIME_HOURS: i64 = 24;
 /// The record of a creating call; it never contains the response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
-    /// Hash of the request body.
+    /// Hash of the request's path and body.
     pub body_hash: Hash,
     /// Identifier of the created object.
     pub made: String,

@@ -12,8 +12,7 @@ use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
 
-/// The access that an operation requires of its caller. The permission table in `functions` assigns each operation
-/// exactly one.
+/// The access that an operation requires of its caller, as its row in `functions/src/operations.rs` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// A key or a member with this permission; a member may use a personal access token.

@@ -76,7 +76,7 @@ pub struct ChangeSet {
 impl ChangeSet {
     /// An event without changed rows.
     #[must_use]
-    pub fn recorded(event: Event) -> Self {
+    pub fn with_event(event: Event) -> Self {
         Self { events: vec![event], ..Self::default() }
     }
 

@@ -15,7 +15,7 @@ fn attached(device: &Device, before: Option<&DeviceAttachments>, after: DeviceAt
     ChangeSet {
         devices: vec![RowChange::from(device.clone(), device.clone())],
         attachments: vec![RowChange { before: before.cloned(), after }],
-        ..ChangeSet::recorded(event)
+        ..ChangeSet::with_event(event)
     }
 }
 

@@ -80,7 +80,7 @@ pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purp
 pub fn force(user: &User, devices: &[Device], context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     user.require_not_deleted()?;
     require_in(user)?;
-    let mut change = ChangeSet::recorded(context.event(EventType::UserConfigForced).with_user(user.user_id));
+    let mut change = ChangeSet::with_event(context.event(EventType::UserConfigForced).with_user(user.user_id));
     for device in devices.iter().filter(|device| device.erased.is_none() && !device.must_fetch()) {
         change.devices.push(RowChange::from(device.clone(), device.clone().with_download_ordered()));
     }
@@ -151,7 +151,7 @@ pub fn remove(
         event.add_changed_field(name);
     }
     let after = User { client, ..user.clone() };
-    let mut change = ChangeSet::recorded(event);
+    let mut change = ChangeSet::with_event(event);
     change.user = Some(RowChange::from(user.clone(), after));
     for device in devices.iter().filter(|device| device.served.is_some()) {
         let told = Device { served: None, ..device.clone() };
@@ -215,7 +215,7 @@ pub fn set_secrets(user: &User, edit: &SecretsEdit, context: &EventContext) -> R
     Ok(Some(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         secrets: SecretChanges { of_user: edit.clone(), ..SecretChanges::default() },
-        ..ChangeSet::recorded(event)
+        ..ChangeSet::with_event(event)
     }))
 }
 
@@ -344,7 +344,7 @@ pub fn serve(
     Ok(Some(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         devices: vec![RowChange::from(device.clone(), served)],
-        ..ChangeSet::recorded(event)
+        ..ChangeSet::with_event(event)
     }))
 }
 

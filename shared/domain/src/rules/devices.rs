@@ -60,7 +60,7 @@ pub fn unblock(
 
 /// A change of a device's own row only.
 pub(crate) fn changed(before: &Device, after: Device, event: Event) -> ChangeSet {
-    ChangeSet { devices: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
+    ChangeSet { devices: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
 /// A device to delete, with the rows that change with it.

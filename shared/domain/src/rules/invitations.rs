@@ -64,7 +64,7 @@ impl InvitationEvent {
 
 /// A change of an invitation's own row only.
 fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
-    ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::recorded(event) }
+    ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
 /// Creates an invitation or deployment for a user: [`ChangeSet::new_invitation`] returns it. It supersedes an older one
@@ -129,7 +129,7 @@ pub fn invite(
     Ok(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
-        ..ChangeSet::recorded(event)
+        ..ChangeSet::with_event(event)
     })
 }
 

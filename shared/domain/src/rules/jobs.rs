@@ -44,7 +44,7 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
     event.add_change("kind", Value::Null, job.kind.as_str());
     event.add_change("action", Value::Null, new.action_name);
     event.add_change("dry_run", false, job.dry_run);
-    ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::recorded(event) }
+    ChangeSet { job: Some(RowChange::new(job)), ..ChangeSet::with_event(event) }
 }
 
 /// The job after one page, with these outcomes; without a next page it has finished. Only the end is an event: the
@@ -100,7 +100,7 @@ pub fn cancel(
     event.job_id = Some(job.job_id);
     event.add_change("state", job.state.as_str(), after.state.as_str());
     event.private.reason = reason.map(str::to_owned);
-    Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }))
+    Ok(Some(ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::with_event(event) }))
 }
 
 /// Ends a job that cannot continue, with an event that records the failure.
@@ -111,5 +111,5 @@ pub fn fail(job: &Job, failure: JobFailure, event: Event, context: &EventContext
     event.add_change("failure", Value::Null, failure.code.as_str());
     after.failure = Some(failure);
     after.end(JobState::Failed, context.at);
-    ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::recorded(event) }
+    ChangeSet { job: Some(RowChange::from(job.clone(), after)), ..ChangeSet::with_event(event) }
 }

@@ -253,7 +253,7 @@ pub fn update(
     if after == *user {
         return Ok(None);
     }
-    let mut change = ChangeSet::recorded(event);
+    let mut change = ChangeSet::with_event(event);
     if is_renamed(user, edit) {
         after.deployment_due = true;
         if let Holder::Source(_) = holder(user) {
@@ -384,7 +384,7 @@ pub fn delete(
     event.add_change("status", user.status().as_str(), UserStatus::Deleted.as_str());
     event.add_change("without_wipe", false, !unwiped.is_empty());
     event.private.reason.clone_from(&wanted.reason);
-    let mut change = ChangeSet::recorded(event);
+    let mut change = ChangeSet::with_event(event);
     let mut after = user.clone();
     let mut purge_after = context.at.plus(wanted.retention);
     for leaving in devices {
@@ -427,7 +427,7 @@ fn state_changed(
 ) -> ChangeSet {
     let mut event = context.event(event_type).with_user(user.user_id);
     event.add_change("status", user.status().as_str(), after.status().as_str());
-    let mut change = ChangeSet::recorded(event);
+    let mut change = ChangeSet::with_event(event);
     for device in devices {
         change.devices.push(RowChange::from(device.clone(), with_state_of(device, &after)));
     }
@@ -453,7 +453,7 @@ fn ordered(
     event.add_change("status", user.status().as_str(), after.status().as_str());
     event.add_change("locked", user.locked.is_some(), after.locked.is_some());
     event.private.reason.clone_from(&wanted.reason);
-    let mut change = ChangeSet::recorded(event);
+    let mut change = ChangeSet::with_event(event);
     let mut after = after;
     give(&mut change, &after, phones, wanted, new_id, context);
     if after == *user && change.commands.is_empty() {

@@ -61,7 +61,7 @@ pub fn reported(
     ] {
         event.add_change(name, date(was), date(is));
     }
-    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) }))
+    Ok(Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::with_event(event) }))
 }
 
 /// The most urgent indicator of a user's networks.

@@ -429,7 +429,7 @@ pub fn simulate(
         claims: vec![claimed(claim, &device)],
         devices: vec![RowChange::new(device.clone())],
         attachments: attached.into_iter().map(RowChange::new).collect(),
-        ..ChangeSet::recorded(event)
+        ..ChangeSet::with_event(event)
     };
     Ok((device, change))
 }

@@ -148,7 +148,7 @@ pub fn park(source: &DataSource, user: &User, context: &EventContext) -> Option<
     event.source_id = Some(source.source_id);
     event.add_changed_field("username");
     let after = User { username, ..user.clone() };
-    Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::recorded(event) })
+    Some(ChangeSet { user: Some(RowChange::from(user.clone(), after)), ..ChangeSet::with_event(event) })
 }
 
 /// The most characters of the former username in a temporary one, or in one marked as left.
@@ -233,7 +233,7 @@ pub fn create(source: &DataSource, row: &Row, user_id: crate::ids::UserId, conte
     user.provenance.source_id = Some(source.source_id);
     user.provenance.external_id = row.external_id().map(str::to_owned);
     event.source_id = Some(source.source_id);
-    ChangeSet { user: Some(RowChange::new(user)), ..ChangeSet::recorded(event) }
+    ChangeSet { user: Some(RowChange::new(user)), ..ChangeSet::with_event(event) }
 }
 
 /// True if the user does not belong to the source yet, so that a row adopts them.

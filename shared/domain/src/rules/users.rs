@@ -27,7 +27,7 @@ impl User {
     #[must_use]
     pub fn create(new: NewUser, user_id: UserId, context: &EventContext) -> (Self, ChangeSet) {
         let (user, event) = Self::created(new, user_id, context);
-        let change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::recorded(event) };
+        let change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::with_event(event) };
         (user, change)
     }
 

@@ -129,7 +129,7 @@ fn one_act_after_another_changes_each_row_once() {
             RowChange::from(first.clone(), named(&first, "one")),
             RowChange::from(second.clone(), second.clone()),
         ],
-        ..ChangeSet::recorded(event(1))
+        ..ChangeSet::with_event(event(1))
     };
     let next = ChangeSet {
         user: Some(RowChange::from(user("one"), user("two"))),
@@ -137,7 +137,7 @@ fn one_act_after_another_changes_each_row_once() {
             RowChange::from(named(&first, "one"), named(&first, "two")),
             RowChange::from(third.clone(), named(&third, "two")),
         ],
-        ..ChangeSet::recorded(event(2))
+        ..ChangeSet::with_event(event(2))
     };
     let both = before.clone().then(next.clone());
     let expected = ChangeSet {

@@ -110,7 +110,7 @@ fn a_user_between_two_names_has_one_that_nobody_else_can_have() {
     event.source_id = Some(source.source_id);
     event.add_changed_field("username");
     let parked = User { username: "ada (renaming 000000000001)".to_owned(), ..ada.clone() };
-    let change = ChangeSet { user: Some(RowChange::from(ada.clone(), parked.clone())), ..ChangeSet::recorded(event) };
+    let change = ChangeSet { user: Some(RowChange::from(ada.clone(), parked.clone())), ..ChangeSet::with_event(event) };
     assert_eq!(park(&source, &ada, &context(2)), Some(change));
     assert_eq!(park(&source, &parked, &context(3)), None, "once");
     assert_eq!(park(&source, &gone(&ada), &context(2)), None);

@@ -1,7 +1,7 @@
 //! Invitations: their codes, and the texts that contain them.
 
 use aws::Commit;
-use aws::store::invitations::CodeOwner;
+use aws::store::invitations::InvitationRef;
 use chrono::Duration;
 use domain::models::invitation::{Channel, Invitation};
 use domain::models::user::User;
@@ -27,7 +27,7 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
     let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("it answers");
     assert_eq!(read.as_ref(), Some(&invitation));
-    let owner = CodeOwner { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
+    let owner = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("it answers"), Some(owner));
     let stored = rows::everything(&store.bench);
     let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
@@ -66,7 +66,7 @@ async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
     assert_eq!(owner(&text).await, None, "nothing was sent");
     case.edit(&queued, &text).await;
     let id = invitation.invitation_id;
-    let expected = CodeOwner { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
+    let expected = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
     case.remove(&Invitation { version: 2, ..text.clone() }).await;
     assert_eq!(owner(&text).await, None, "it falls with its invitation");

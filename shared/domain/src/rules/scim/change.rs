@@ -161,7 +161,7 @@ pub fn create(new: ScimUserNew, user_id: UserId, context: &EventContext) -> Resu
     let (mut user, event) = User::created(new.user, user_id, context);
     user.source = Source::Scim;
     user.provenance.external_id = new.external_id;
-    let mut change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::recorded(event) };
+    let mut change = ChangeSet { user: Some(RowChange::new(user.clone())), ..ChangeSet::with_event(event) };
     if !new.active
         && let Some(suspended) = lifecycle::suspend_by_source(&user, &[], DEACTIVATED, context)?
     {
@@ -203,7 +203,7 @@ pub fn update(
     let base = met(user, wanted);
     let edited = lifecycle::update(&base, phones, &wanted.edit, new_id, context)?;
     let mut change =
-        edited.unwrap_or_else(|| ChangeSet::recorded(context.event(EventType::UserUpdated).with_user(user.user_id)));
+        edited.unwrap_or_else(|| ChangeSet::with_event(context.event(EventType::UserUpdated).with_user(user.user_id)));
     let mut after = change.user_after().unwrap_or(&base).clone();
     tell_taken_over(&mut change.events[0], user, &after);
     if let Some(external_id) = &wanted.external_id {
