@@ -14,9 +14,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List a user's invitations")
-        .detail(
-            "Newest first, without codes. A page may have fewer items than `limit`, or none, although more follow.",
-        )
+        .detail("Newest first, without codes. A page may have fewer items than `limit`, or none, although more follow.")
         .lists::<views::Invitation>(|_| ())
 }
 

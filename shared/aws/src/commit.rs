@@ -169,7 +169,14 @@ impl Commit {
     /// A commit without an event: for a consumer's own bookkeeping and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
-        Self { token: id.0, parts: Vec::new(), fault: None, event_index: None, event_time: None, versions: BTreeMap::new() }
+        Self {
+            token: id.0,
+            parts: Vec::new(),
+            fault: None,
+            event_index: None,
+            event_time: None,
+            versions: BTreeMap::new(),
+        }
     }
 
     /// Puts a new row and its index rows; fails if the row exists.

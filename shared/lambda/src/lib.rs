@@ -16,8 +16,8 @@ pub mod seam;
 mod token;
 
 pub use caller::{
-    AuthenticatedRequest, AuthorizedRequest, Issuer, MultiWorkspaceRequest, PersonRequest, CredentialStore, authenticate,
-    device_credential,
+    AuthenticatedRequest, AuthorizedRequest, CredentialStore, Issuer, MultiWorkspaceRequest, PersonRequest,
+    authenticate, device_credential,
 };
 pub use error_format::ErrorFormat;
 pub use reply::{Reply, is_https};

@@ -956,7 +956,9 @@ fn what_was_stored_once_is_still_read() {
             "remembered_call" => same::<IdempotencyRow>(&name, &row),
             "consumers_lease" => same::<Lease>(&name, &row),
             "issuers_keys" => same::<IssuerKeys>(&name, &row),
-            "code" | "text_message" => assert!(read::<InvitationRef>(&name, &row).user_id.to_string() == row["user_id"]),
+            "code" | "text_message" => {
+                assert!(read::<InvitationRef>(&name, &row).user_id.to_string() == row["user_id"])
+            }
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" | "external_id" | "identity_key" | "sources_username" => {
                 assert!(row["user_id"].is_string());

@@ -356,7 +356,11 @@ impl Table {
     }
 
     /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
-    pub async fn registration(&self, owner: &InvitationRef, identifier: &str) -> Result<Option<RegistrationState>, Error> {
+    pub async fn registration(
+        &self,
+        owner: &InvitationRef,
+        identifier: &str,
+    ) -> Result<Option<RegistrationState>, Error> {
         let user = users::user_key(owner.workspace_id, owner.user_id);
         let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
         let claim = identifier_claim_key(owner.workspace_id, identifier);
