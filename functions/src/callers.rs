@@ -6,7 +6,7 @@ use aws::Table;
 use chrono::Duration;
 use domain::Time;
 use domain::error::Error;
-use domain::models::key::{AncestorKeys, Key};
+use domain::models::key::{AncestorKeys, ApiKey};
 use domain::models::member::Member;
 use domain::models::token::Token;
 use domain::rules::access::IssuerKeys;
@@ -45,11 +45,11 @@ pub(crate) struct Callers<'a> {
 }
 
 impl CredentialStore for Callers<'_> {
-    async fn key(&self, short: &str) -> Result<Option<Key>, Error> {
+    async fn key(&self, short: &str) -> Result<Option<ApiKey>, Error> {
         self.table.key(short).await
     }
 
-    async fn find_ancestors(&self, key: &Key) -> Result<AncestorKeys, Error> {
+    async fn find_ancestors(&self, key: &ApiKey) -> Result<AncestorKeys, Error> {
         self.table.find_ancestors(key).await
     }
 

@@ -3,10 +3,10 @@
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
-use domain::models::key::{AncestorKeys, Key, NewKey};
+use domain::models::key::{AncestorKeys, ApiKey, NewKey};
 use domain::permission::Permission;
 use domain::rules::keys;
-use domain::secret::ApiKey;
+use domain::secret::ApiKeySecret;
 use domain::{KeyId, Time};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
@@ -65,7 +65,7 @@ async fn attempt(
     };
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let (creator, ancestors) = creator(table, request).await?;
-    let secret = ApiKey::new(request.http.id_source.random, workspace.sandbox);
+    let secret = ApiKeySecret::new(request.http.id_source.random, workspace.sandbox);
     let id = KeyId(request.http.id_source.new_id());
     let (key, event) =
         keys::create(wanted.clone(), id, &secret, &request.caller, creator.as_ref(), &request.new_event_context())?;
@@ -76,7 +76,7 @@ async fn attempt(
 }
 
 /// The key that the caller uses, if any, and all keys from which the new one will descend.
-async fn creator(table: &Table, request: &AuthorizedRequest) -> Result<(Option<Key>, AncestorKeys), Error> {
+async fn creator(table: &Table, request: &AuthorizedRequest) -> Result<(Option<ApiKey>, AncestorKeys), Error> {
     let Actor::Key(id) = request.caller.actor else {
         return Ok((None, AncestorKeys::new()));
     };

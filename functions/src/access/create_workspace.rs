@@ -3,10 +3,10 @@
 use aws::{Commit, Table};
 use domain::error::{DomainError, Error};
 use domain::models::event::EventType;
-use domain::models::key::Key;
+use domain::models::key::ApiKey;
 use domain::models::workspace::{NAME, Workspace};
 use domain::permission::Permission;
-use domain::secret::ApiKey;
+use domain::secret::ApiKeySecret;
 use domain::{KeyId, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -43,8 +43,8 @@ async fn attempt(
     }
     let event_context = run.new_event_context(workspace_id);
     let workspace = Workspace::new(workspace_id, name.to_owned(), sandbox, event_context.at);
-    let secret = ApiKey::new(run.id_source.random, sandbox);
-    let key = Key {
+    let secret = ApiKeySecret::new(run.id_source.random, sandbox);
+    let key = ApiKey {
         workspace_id,
         key_id: KeyId(run.id_source.new_id()),
         short: secret.short.clone(),

@@ -157,7 +157,7 @@ pub(crate) struct MemberToken {
 
 impl Key {
     /// `ancestors` are the keys that this one comes from: it ends with them.
-    pub fn new(key: &key::Key, ancestors: &AncestorKeys, now: Time) -> Self {
+    pub fn new(key: &key::ApiKey, ancestors: &AncestorKeys, now: Time) -> Self {
         let revoked = key.effective_revocation(ancestors);
         Self {
             key_id: key.key_id,

@@ -9,7 +9,7 @@ use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
-use crate::item::{Difference, IndexRow, Item, Key, Row, stored, to_full_item, to_item};
+use crate::item::{Difference, IndexRow, Item, Row, RowKey, stored, to_full_item, to_item};
 use crate::table::TableNames;
 
 /// The most items of a DynamoDB transaction ("Amazon DynamoDB Developer Guide", Transactions).
@@ -26,7 +26,7 @@ pub struct Commit {
     /// Time of the recorded change; `None` without an event.
     event_time: Option<Time>,
     /// The changed rows' new versions.
-    versions: BTreeMap<Key, u64>,
+    versions: BTreeMap<RowKey, u64>,
 }
 
 /// A commit as a DynamoDB request.
@@ -45,7 +45,7 @@ pub(crate) struct Transaction {
 /// The result of a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    versions: BTreeMap<Key, u64>,
+    versions: BTreeMap<RowKey, u64>,
 }
 
 impl Committed {
@@ -228,9 +228,9 @@ impl Commit {
         self
     }
 
-    fn all_absent(self, keys: impl IntoIterator<Item = Key>) -> Self {
+    fn all_absent(self, keys: impl IntoIterator<Item = RowKey>) -> Self {
         let required_absent =
-            |commit: Self, key: Key| if commit.includes_key(&key) { commit } else { commit.require_absent(&key) };
+            |commit: Self, key: RowKey| if commit.includes_key(&key) { commit } else { commit.require_absent(&key) };
         keys.into_iter().fold(self, required_absent)
     }
 
@@ -296,7 +296,7 @@ impl Commit {
 
     /// Deletes a row by its key, unconditionally.
     #[must_use]
-    pub(crate) fn remove(mut self, key: &Key) -> Self {
+    pub(crate) fn remove(mut self, key: &RowKey) -> Self {
         self.parts.push(WriteItem::Delete { key: key.attributes(), version: None });
         self
     }
@@ -310,7 +310,7 @@ impl Commit {
 
     /// Fails the commit if a row exists that was absent when it was read.
     #[must_use]
-    pub(crate) fn require_absent(mut self, key: &Key) -> Self {
+    pub(crate) fn require_absent(mut self, key: &RowKey) -> Self {
         self.parts.push(WriteItem::CheckAbsent { key: key.attributes() });
         self
     }
@@ -393,7 +393,7 @@ impl Commit {
     }
 
     /// True if the commit writes or checks a row.
-    pub(crate) fn includes_key(&self, key: &Key) -> bool {
+    pub(crate) fn includes_key(&self, key: &RowKey) -> bool {
         let expected = key.attributes();
         self.parts.iter().any(|part| match part {
             WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
@@ -407,14 +407,14 @@ impl Commit {
     }
 
     /// Removes the requirement that a row is absent, after the caller has checked the row.
-    pub(crate) fn drop_require_absent(mut self, key: &Key) -> Self {
+    pub(crate) fn drop_require_absent(mut self, key: &RowKey) -> Self {
         let expected = key.attributes();
         self.parts.retain(|part| !matches!(part, WriteItem::CheckAbsent { key } if *key == expected));
         self
     }
 
     /// Deletes a user's claim, if it is still theirs.
-    pub(crate) fn delete_claim_of(mut self, key: &Key, holder: UserId) -> Self {
+    pub(crate) fn delete_claim_of(mut self, key: &RowKey, holder: UserId) -> Self {
         self.parts.push(WriteItem::Release { key: key.attributes(), holder });
         self
     }

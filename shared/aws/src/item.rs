@@ -62,20 +62,20 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// A row's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct RowKey {
     /// Partition.
     pub pk: String,
     /// Sort.
     pub sk: String,
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} | {}", self.pk, self.sk)
     }
 }
 
-impl Key {
+impl RowKey {
     /// A key.
     pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
         Self { pk: pk.into(), sk: sk.into() }
@@ -98,7 +98,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IndexRow {
     /// Its own key.
-    pub key: Key,
+    pub key: RowKey,
     /// Its other attributes.
     pub attributes: BTreeMap<&'static str, String>,
     /// True if only one may exist: the table itself rejects a second one.
@@ -156,7 +156,7 @@ pub trait Row: Serialize + Read + Clone {
     const HAS_UPDATED_AT: bool = false;
 
     /// Its key.
-    fn key(&self) -> Key;
+    fn key(&self) -> RowKey;
     /// Its version, for optimistic locking.
     fn version(&self) -> u64;
     /// Compacts attributes of the row that `serde` has written.
@@ -174,7 +174,7 @@ pub trait Row: Serialize + Read + Clone {
         BTreeSet::new()
     }
     /// Keys that must be absent when the row comes to need them: an earlier release would have put index rows there.
-    fn required_absent(&self) -> BTreeSet<Key> {
+    fn required_absent(&self) -> BTreeSet<RowKey> {
         BTreeSet::new()
     }
     /// When DynamoDB may remove it, in seconds since 1970.
@@ -266,11 +266,11 @@ pub fn from_json<R: Read>(row: serde_json::Value) -> Result<R, Error> {
 
 /// Describes a row by its key.
 fn describe_key(item: &Item) -> String {
-    Key::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
+    RowKey::of(item).map_or_else(|| "a row without a key".to_owned(), |key| key.to_string())
 }
 
 /// Logs the key of an unreadable row. An alarm counts these lines.
-pub(crate) fn log_unreadable(key: &Key) {
+pub(crate) fn log_unreadable(key: &RowKey) {
     tracing::error!(row = %key, "a row cannot be read");
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::{DomainError, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, Read, from_item, log_unreadable};
+use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
 use crate::table::{Table, service_error};
 
 /// The most rows that one page examines. With a narrow filter a page may be short or empty although the list
@@ -114,7 +114,7 @@ impl Source {
 
 /// Reads an object of a list; an unreadable row is logged and skipped, so that it does not break the list.
 pub(crate) fn readable<R: Read>(item: Item) -> Option<R> {
-    let key = Key::of(&item);
+    let key = RowKey::of(&item);
     let row = from_item(item);
     if let (Err(_), Some(key)) = (&row, &key) {
         log_unreadable(key);
@@ -184,7 +184,7 @@ impl Table {
         source: &Source,
         limit: usize,
         start: Option<Position>,
-        to_row: impl Fn(&Item) -> Option<Key>,
+        to_row: impl Fn(&Item) -> Option<RowKey>,
         accept: impl Fn(&Item, &R) -> bool,
     ) -> Result<Page<R>, Error> {
         let mut items = Vec::new();
@@ -193,7 +193,7 @@ impl Table {
         while examined < SCAN_LIMIT {
             let (candidates, next) = self.query(source, STEP.min(limit + 1), position.as_ref()).await?;
             examined += candidates.len();
-            let keys: Vec<Option<Key>> = candidates.iter().map(&to_row).collect();
+            let keys: Vec<Option<RowKey>> = candidates.iter().map(&to_row).collect();
             let found = self.get_many(keys.iter().flatten().cloned()).await?;
             for (candidate, key) in candidates.iter().zip(keys) {
                 let row = key.as_ref().and_then(|key| found.readable::<R>(key));

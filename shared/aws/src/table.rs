@@ -11,7 +11,7 @@ use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
-use crate::item::{Item, Key, Read, from_item, log_unreadable};
+use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
 
 /// The names of the two tables.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Table {
     }
 
     /// One row, by a consistent read.
-    pub(crate) async fn get<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
+    pub(crate) async fn get<R: Read>(&self, key: &RowKey) -> Result<Option<R>, Error> {
         self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
     }
 
@@ -66,8 +66,8 @@ impl Table {
     }
 
     /// Many rows by consistent reads, a hundred per call.
-    pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<BatchResult, Error> {
-        let mut wanted: Vec<Key> = keys.into_iter().collect();
+    pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<BatchResult, Error> {
+        let mut wanted: Vec<RowKey> = keys.into_iter().collect();
         wanted.sort();
         wanted.dedup();
         let mut found = BatchResult::default();
@@ -78,19 +78,19 @@ impl Table {
     }
 
     /// The rows with these keys, in that order; those that are not there are left out.
-    pub(crate) async fn rows_with<R: Read>(&self, keys: Vec<Key>) -> Result<Vec<R>, Error> {
+    pub(crate) async fn rows_with<R: Read>(&self, keys: Vec<RowKey>) -> Result<Vec<R>, Error> {
         let found = self.get_many(keys.iter().cloned()).await?;
         keys.iter().filter_map(|key| found.row(key).transpose()).collect()
     }
 
     /// The same, but that one which cannot be read is left out as well: to be shown, never to be decided by.
-    pub(crate) async fn readable_rows_with<R: Read>(&self, keys: Vec<Key>) -> Result<Vec<R>, Error> {
+    pub(crate) async fn readable_rows_with<R: Read>(&self, keys: Vec<RowKey>) -> Result<Vec<R>, Error> {
         let found = self.get_many(keys.iter().cloned()).await?;
         Ok(keys.iter().filter_map(|key| found.readable(key)).collect())
     }
 
-    async fn get_chunk(&self, keys: &[Key], found: &mut BatchResult) -> Result<(), Error> {
-        let mut left: Vec<Item> = keys.iter().map(Key::attributes).collect();
+    async fn get_chunk(&self, keys: &[RowKey], found: &mut BatchResult) -> Result<(), Error> {
+        let mut left: Vec<Item> = keys.iter().map(RowKey::attributes).collect();
         for attempt in 0..BATCH_RETRIES {
             let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
             let request = request.map_err(|e| Error::internal("reading rows", e))?;
@@ -151,25 +151,25 @@ impl Table {
 
 /// The rows of a batch.
 #[derive(Debug, Default)]
-pub(crate) struct BatchResult(HashMap<Key, Item>);
+pub(crate) struct BatchResult(HashMap<RowKey, Item>);
 
 impl BatchResult {
     fn extend(&mut self, items: impl Iterator<Item = Item>) {
-        self.0.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
+        self.0.extend(items.filter_map(|item| Some((RowKey::of(&item)?, item))));
     }
 
     /// The stored row with this key, if it was found.
-    pub fn item(&self, key: &Key) -> Option<&Item> {
+    pub fn item(&self, key: &RowKey) -> Option<&Item> {
         self.0.get(key)
     }
 
     /// The object with this key, if it was found and is readable: for lists, which one unreadable row must not break.
-    pub fn readable<R: Read>(&self, key: &Key) -> Option<R> {
+    pub fn readable<R: Read>(&self, key: &RowKey) -> Option<R> {
         self.row(key).inspect_err(|_| log_unreadable(key)).ok().flatten()
     }
 
     /// The object with this key, if it was found.
-    pub fn row<R: Read>(&self, key: &Key) -> Result<Option<R>, Error> {
+    pub fn row<R: Read>(&self, key: &RowKey) -> Result<Option<R>, Error> {
         self.0.get(key).cloned().map(from_item).transpose()
     }
 }

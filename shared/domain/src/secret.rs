@@ -67,7 +67,7 @@ pub fn is_code(text: &str) -> bool {
 /// An API key as its holder sends it: `seam_<8 base58>_<24 base58>`. The short part identifies the key's row,
 /// the long part (140 bits) is the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKey {
+pub struct ApiKeySecret {
     /// Identifies the key; not secret.
     pub short: String,
     /// The secret.
@@ -90,7 +90,7 @@ fn parts(text: &str) -> Option<(String, String)> {
 /// Beginnings after `seam_` that published clients do not accept as a key.
 const FOREIGN_PREFIXES: [&str; 3] = ["at", "cst", "pk"];
 
-impl ApiKey {
+impl ApiKeySecret {
     /// A new key; in a sandbox workspace its short part begins with `test`.
     #[must_use]
     pub fn new(random: Random, sandbox: bool) -> Self {
@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_is_shown() {
-        let key = ApiKey::new(counting, true);
+        let key = ApiKeySecret::new(counting, true);
         assert!(key.short.starts_with("test"));
-        assert_eq!(ApiKey::parse(&key.reveal()), Some(key.clone()));
+        assert_eq!(ApiKeySecret::parse(&key.reveal()), Some(key.clone()));
         for bad in ["", "seam_", "seam_abc_def", &key.reveal()[1..], &format!("{}x", key.reveal())] {
-            assert_eq!(ApiKey::parse(bad), None, "{bad}");
+            assert_eq!(ApiKeySecret::parse(bad), None, "{bad}");
         }
     }
 
@@ -246,11 +246,11 @@ mod tests {
         let token = AccessToken::new(counting);
         let text = token.reveal();
         assert!(text.starts_with("seam_at1_"));
-        assert_eq!((AccessToken::parse(&text), ApiKey::parse(&text)), (Some(token), None));
+        assert_eq!((AccessToken::parse(&text), ApiKeySecret::parse(&text)), (Some(token), None));
         for bad in ["", "seam_at1_", &text[1..], &format!("{text}x"), &text.replace("at1", "at2")] {
             assert_eq!(AccessToken::parse(bad), None, "{bad}");
         }
-        let key = ApiKey::new(counting, true).reveal();
+        let key = ApiKeySecret::new(counting, true).reveal();
         assert_eq!(AccessToken::parse(&key), None);
     }
 
@@ -265,7 +265,7 @@ mod tests {
                 bytes[..2].copy_from_slice(&[33, 51]);
             }
         }
-        let key = ApiKey::new(at_first, false).reveal();
+        let key = ApiKeySecret::new(at_first, false).reveal();
         assert_eq!(DRAWN.load(Ordering::Relaxed), 3, "the short part is drawn once more");
         assert!(FOREIGN_PREFIXES.iter().all(|prefix| !key.starts_with(&format!("seam_{prefix}"))), "{key}");
     }

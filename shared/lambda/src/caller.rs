@@ -2,13 +2,13 @@
 
 use domain::error::{DomainError, Error};
 use domain::models::actor::Actor;
-use domain::models::key::{AncestorKeys, Key};
+use domain::models::key::{AncestorKeys, ApiKey};
 use domain::models::member::{Identity, Member, accepted};
 use domain::models::token::Token;
 use domain::permission::Permission;
 use domain::rules::access::{Caller, IssuerKeys, NoWorkspace, Proof};
 use domain::rules::context::EventContext;
-use domain::secret::{AccessToken, ApiKey, DeviceCredential};
+use domain::secret::{AccessToken, ApiKeySecret, DeviceCredential};
 use domain::{Time, WorkspaceId};
 
 use crate::request::Request;
@@ -177,9 +177,9 @@ impl AuthenticatedRequest {
 /// The look-ups of callers: one read each, and one read per key in a chain of keys.
 pub trait CredentialStore {
     /// The key with this short part, also if revoked or expired.
-    fn key(&self, short: &str) -> impl Future<Output = Result<Option<Key>, Error>> + Send;
+    fn key(&self, short: &str) -> impl Future<Output = Result<Option<ApiKey>, Error>> + Send;
     /// The chain of keys before a key.
-    fn find_ancestors(&self, key: &Key) -> impl Future<Output = Result<AncestorKeys, Error>> + Send;
+    fn find_ancestors(&self, key: &ApiKey) -> impl Future<Output = Result<AncestorKeys, Error>> + Send;
     /// The personal access token with this short part, also if revoked or expired.
     fn token(&self, short: &str) -> impl Future<Output = Result<Option<Token>, Error>> + Send;
     /// A person's memberships, across all workspaces.
@@ -201,8 +201,8 @@ pub async fn authenticate(
 ) -> Result<AuthenticatedRequest, Error> {
     let presented = bearer(&request)?;
     let now = request.id_source.now;
-    let proof = if let Some(key) = ApiKey::parse(presented) {
-        let key = Key::authenticate(principals.key(&key.short).await?, &key, now)?;
+    let proof = if let Some(key) = ApiKeySecret::parse(presented) {
+        let key = ApiKey::authenticate(principals.key(&key.short).await?, &key, now)?;
         let ancestors = principals.find_ancestors(&key).await?;
         Proof::Key(Caller::of_key(key, &ancestors, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {

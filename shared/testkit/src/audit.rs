@@ -18,7 +18,7 @@ use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushTok
 use domain::models::event::{Event, EventType};
 use domain::models::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
 use domain::models::job::{Job, JobItem};
-use domain::models::key::Key;
+use domain::models::key::ApiKey;
 use domain::models::member::Member;
 use domain::models::message::{DailyCount, RecipientHistory};
 use domain::models::profile::Profile;
@@ -255,7 +255,7 @@ impl Audit {
     }
 
     fn keys_and_members(&mut self) {
-        let keys: Vec<Key> = read_all(&self.main, |pk, _| pk.starts_with("KEY#"));
+        let keys: Vec<ApiKey> = read_all(&self.main, |pk, _| pk.starts_with("KEY#"));
         for key in &keys {
             let about = |event: &Event| event.key_id == Some(key.key_id);
             let made = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
@@ -517,7 +517,7 @@ impl Audit {
         expected.add(&self.commands);
         expected.add(&self.jobs);
         expected.add::<Workspace>(&read_all(&self.main, |pk, _| pk.starts_with("WORKSPACE#")));
-        expected.add::<Key>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
+        expected.add::<ApiKey>(&read_all(&self.main, |pk, _| pk.starts_with("KEY#")));
         expected.add::<Member>(&read_all(&self.main, |pk, _| pk.starts_with("MEMBER#")));
         expected.add::<PushToken>(&read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH"));
         expected
@@ -655,7 +655,7 @@ struct Expected {
 
 impl Expected {
     fn add<R: Row>(&mut self, rows: &[R]) {
-        let key = |key: &aws::Key| format!("{} | {}", key.pk, key.sk);
+        let key = |key: &aws::RowKey| format!("{} | {}", key.pk, key.sk);
         for row in rows {
             self.index_rows.extend(row.index_rows().iter().map(|index_row| key(&index_row.key)));
             self.indexes.insert(key(&row.key()), row.indexes().into_iter().collect());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Key, Row};
+use aws::{Row, RowKey};
 pub use dynoxide::Database;
 use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
@@ -97,7 +97,7 @@ pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
 
 /// An object's row and its index rows, as plain JSON.
 pub fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
-    let keyed = |mut row: Value, key: Key| {
+    let keyed = |mut row: Value, key: RowKey| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
     };

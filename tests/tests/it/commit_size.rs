@@ -25,7 +25,7 @@ use domain::models::idempotency::IdempotencyRecord;
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
 use domain::models::job::{IDS_LIMIT, ItemOutcome, JobItem, JobKind, NewJob, NextPage, Selection};
 use domain::models::key;
-use domain::models::key::Key;
+use domain::models::key::ApiKey;
 use domain::models::member;
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, ISSUER, Member, SUBJECT};
 use domain::models::network::{NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning};
@@ -1058,7 +1058,7 @@ fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
         "version": 1,
     }))
     .unwrap();
-    let key = |number: usize| -> Key {
+    let key = |number: usize| -> ApiKey {
         serde_json::from_value(json!({
             "workspace_id": context().workspace_id, "key_id": Uuid::from_u128(number as u128), "short": format!("{number:08}"),
             "secret_hash": Hash::of("secret"), "name": "\u{10400}".repeat(key::NAME.max),

@@ -25,7 +25,7 @@ use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushTok
 use domain::models::event::Event;
 use domain::models::invitation::Invitation;
 use domain::models::job::{Job, JobItem};
-use domain::models::key::Key;
+use domain::models::key::ApiKey;
 use domain::models::member::Member;
 use domain::models::message::{DailyCount, RecipientHistory};
 use domain::models::profile::{Profile, ProfileAssignment};
@@ -949,7 +949,7 @@ fn what_was_stored_once_is_still_read() {
             "its_push_token" => same::<PushToken>(&name, &row),
             "identifiers_claim" => same::<IdentifierClaim>(&name, &row),
             "event" => same::<Event>(&name, &row),
-            "key" => same::<Key>(&name, &row),
+            "key" => same::<ApiKey>(&name, &row),
             "member" => same::<Member>(&name, &row),
             "personal_access_token" => same::<Token>(&name, &row),
             "its_place_among_its_persons" => same::<TokenPlace>(&name, &row),
@@ -1034,7 +1034,7 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
             "member" => assert!(!read::<Member>(&name, &row).pending, "{name}"),
             // What a key made did not end with it.
             "key" => {
-                let key = read::<Key>(&name, &row);
+                let key = read::<ApiKey>(&name, &row);
                 assert!(matches!(key.created_by.actor, Actor::Key(_)) && key.ancestors.is_empty(), "{name}");
             }
             other => panic!("say here how {other} is read"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::{Commit, Key, Pusher, Row, Table, TableNames, Topic, TopicPublisher};
+use aws::{Commit, Pusher, Row, RowKey, Table, TableNames, Topic, TopicPublisher};
 use chrono::{DateTime, Duration, Utc};
 use domain::error::Error;
 use domain::ids::timed_uuid;
@@ -90,7 +90,7 @@ fn batch(sent: &Sent, at_once: usize) -> Value {
     let asked = said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
     let (done, left) = asked.split_at(at_once.min(asked.len()));
     let stored = |item: &JobItem| {
-        let Key { pk, sk } = item.key();
+        let RowKey { pk, sk } = item.key();
         let mut row = json!(item);
         (row["pk"], row["sk"]) = (pk.into(), sk.into());
         Value::from(rows::item(&row, &[]))
@@ -343,7 +343,7 @@ fn record(number: u8, kind: &str, row: &Value) -> Value {
 /// A new event's record.
 fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
     let event = event(number);
-    let (Key { pk, sk }, mut row) = (event.key(), json!(event));
+    let (RowKey { pk, sk }, mut row) = (event.key(), json!(event));
     (row["pk"], row["sk"]) = (pk.into(), sk.into());
     change(&mut row);
     record(number, "INSERT", &row)

@@ -6,10 +6,10 @@ use domain::WorkspaceId;
 use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
-use domain::models::key::Key as ApiKey;
+use domain::models::key::ApiKey;
 use domain::models::member::Member;
 
-use crate::item::Key;
+use crate::item::RowKey;
 use crate::store::keys::Pointer;
 use crate::store::{devices, keys};
 use crate::table::Table;
@@ -39,7 +39,7 @@ impl Table {
         }
         let mut targets = BTreeMap::new();
         for (id, key) in pointers {
-            targets.extend(found.readable(&key).map(|to: Pointer| (id, Key::new(to.to_pk, to.to_sk))));
+            targets.extend(found.readable(&key).map(|to: Pointer| (id, RowKey::new(to.to_pk, to.to_sk))));
         }
         let found = self.get_many(targets.values().cloned()).await?;
         for (id, key) in targets {

@@ -6,7 +6,7 @@ use domain::error::Error;
 use domain::models::device::DeviceAttachments;
 use domain::{CredentialId, DeviceId, WorkspaceId};
 
-use crate::item::{IndexRow, Key, Row, keeps_stored_row};
+use crate::item::{IndexRow, Row, RowKey, keeps_stored_row};
 use crate::list::{Position, Range, Source};
 use crate::store::devices;
 use crate::table::Table;
@@ -15,8 +15,8 @@ keeps_stored_row!(DeviceAttachments);
 
 /// The key of a device's attachments.
 #[must_use]
-pub fn attachments_key(workspace: WorkspaceId, id: DeviceId) -> Key {
-    Key::new(devices::device_key(workspace, id).pk, "BELONGINGS")
+pub fn attachments_key(workspace: WorkspaceId, id: DeviceId) -> RowKey {
+    RowKey::new(devices::device_key(workspace, id).pk, "BELONGINGS")
 }
 
 /// The partition of the devices with an access credential.
@@ -26,7 +26,7 @@ pub fn credential_partition(workspace: WorkspaceId, id: CredentialId) -> String 
 }
 
 impl Row for DeviceAttachments {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         attachments_key(self.workspace_id, self.device_id)
     }
     fn version(&self) -> u64 {
@@ -34,7 +34,7 @@ impl Row for DeviceAttachments {
     }
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         let holder = |id: &CredentialId| IndexRow {
-            key: Key::new(credential_partition(self.workspace_id, *id), self.device_id.to_string()),
+            key: RowKey::new(credential_partition(self.workspace_id, *id), self.device_id.to_string()),
             attributes: BTreeMap::new(),
             unique: false,
         };
@@ -42,7 +42,7 @@ impl Row for DeviceAttachments {
     }
 }
 
-fn keys(workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Vec<Key> {
+fn keys(workspace: WorkspaceId, ids: &BTreeSet<DeviceId>) -> Vec<RowKey> {
     ids.iter().map(|id| attachments_key(workspace, *id)).collect()
 }
 
@@ -88,7 +88,7 @@ impl Table {
         let (mut holders, mut start) = (BTreeSet::new(), None::<Position>);
         loop {
             let (items, next) = self.query(&source, HOLDERS_AT_ONCE, start.as_ref()).await?;
-            holders.extend(items.iter().filter_map(Key::of).filter_map(|key| DeviceId::parse(&key.sk)));
+            holders.extend(items.iter().filter_map(RowKey::of).filter_map(|key| DeviceId::parse(&key.sk)));
             start = next;
             if start.is_none() {
                 return Ok(holders);

@@ -4,7 +4,7 @@ use domain::error::Error;
 use domain::models::command::Command;
 use domain::{CommandId, DeviceId, WorkspaceId};
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::store::{devices, due};
 use crate::table::Table;
@@ -16,12 +16,12 @@ pub const COMMAND: &str = "COMMAND#";
 
 /// The key of a command.
 #[must_use]
-pub fn command_key(workspace: WorkspaceId, device_id: DeviceId, id: CommandId) -> Key {
-    Key::new(devices::device_key(workspace, device_id).pk, format!("{COMMAND}{id}"))
+pub fn command_key(workspace: WorkspaceId, device_id: DeviceId, id: CommandId) -> RowKey {
+    RowKey::new(devices::device_key(workspace, device_id).pk, format!("{COMMAND}{id}"))
 }
 
 impl Row for Command {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         command_key(self.workspace_id, self.device_id, self.command_id)
     }
     fn version(&self) -> u64 {

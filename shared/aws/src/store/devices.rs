@@ -19,7 +19,7 @@ use domain::states::Platform;
 use domain::stored::Stored;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
-use crate::item::{IndexRow, Item, Key, Read, Row, from_item, keeps_stored_row};
+use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::invitations::InvitationRef;
 use crate::store::search::Search;
@@ -48,8 +48,8 @@ pub const DEVICES: &str = "DEVICE";
 
 /// The key of a device.
 #[must_use]
-pub fn device_key(workspace: WorkspaceId, id: DeviceId) -> Key {
-    Key::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
+pub fn device_key(workspace: WorkspaceId, id: DeviceId) -> RowKey {
+    RowKey::new(format!("DEVICE#{workspace}#{id}"), "DEVICE")
 }
 
 /// The partition of a user's devices in the index `owned`.
@@ -73,7 +73,7 @@ pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) ->
 impl Row for Device {
     const KEY_FIELDS: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
 
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         device_key(self.workspace_id, self.device_id)
     }
     fn version(&self) -> u64 {
@@ -102,7 +102,7 @@ impl Row for Device {
     fn index_rows(&self) -> BTreeSet<IndexRow> {
         let id = self.device_id.to_string();
         let holder = self.push_endpoint.as_deref().map(|endpoint| IndexRow {
-            key: Key::new(
+            key: RowKey::new(
                 push_tokens::endpoint_partition(endpoint),
                 format!("{}#{}", self.workspace_id, self.device_id),
             ),
@@ -115,12 +115,12 @@ impl Row for Device {
 
 /// The key of an identifier's claim.
 #[must_use]
-pub fn identifier_claim_key(workspace: WorkspaceId, identifier: &str) -> Key {
-    Key::new(format!("IDENTIFIER#{workspace}#{}", Hash::of(identifier).as_str()), "CLAIM")
+pub fn identifier_claim_key(workspace: WorkspaceId, identifier: &str) -> RowKey {
+    RowKey::new(format!("IDENTIFIER#{workspace}#{}", Hash::of(identifier).as_str()), "CLAIM")
 }
 
 impl Row for IdentifierClaim {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         identifier_claim_key(self.workspace_id, &self.device_identifier)
     }
     fn version(&self) -> u64 {
@@ -263,7 +263,7 @@ impl Table {
         let token = push_tokens::push_token_key(workspace, id);
         let workspace_key = workspaces::workspace_key(workspace);
         let keys = [&user, &claim, &attachments, &token, &workspace_key];
-        let found = self.get_many(keys.map(Key::clone)).await?;
+        let found = self.get_many(keys.map(RowKey::clone)).await?;
         Ok(Some(DeviceDetails {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
@@ -304,7 +304,7 @@ impl Table {
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, device| filter.matches(device, now)).await
+                self.page(&source, limit, start, RowKey::of, |_, device| filter.matches(device, now)).await
             }
         }
     }
@@ -316,7 +316,7 @@ impl Table {
         ids: &BTreeSet<DeviceId>,
     ) -> Result<Vec<DeviceWithCommands>, Error> {
         let devices = self.devices(workspace, ids).await?;
-        let keys: Vec<Key> = devices.iter().flat_map(open_command_keys).collect();
+        let keys: Vec<RowKey> = devices.iter().flat_map(open_command_keys).collect();
         let found = self.get_many(keys).await?;
         let phone = |device: Device| {
             let open =
@@ -519,7 +519,7 @@ impl Table {
 /// The update for a login: these attributes are written by nothing else, so the version stays.
 const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
 
-fn open_command_keys(device: &Device) -> impl Iterator<Item = Key> {
+fn open_command_keys(device: &Device) -> impl Iterator<Item = RowKey> {
     device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))
 }
 

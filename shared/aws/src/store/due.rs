@@ -14,7 +14,7 @@ use domain::models::webhook::{Delivery, Webhook};
 use domain::models::workspace::Workspace;
 use sha2::{Digest as _, Sha256};
 
-use crate::item::Key;
+use crate::item::RowKey;
 use crate::list::{Position, Range, Source};
 use crate::table::Table;
 
@@ -40,17 +40,17 @@ pub fn calls_shard(shard: u8) -> String {
 }
 
 /// The index attributes by which `deliver-webhook` finds a row.
-pub(crate) fn due_call_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+pub(crate) fn due_call_attributes(key: &RowKey, at: Time) -> Vec<(&'static str, String)> {
     vec![("due_shard", calls_shard(shard_of(key))), ("due_at", at.to_string())]
 }
 
 /// The index attributes by which `run-due` finds a row.
-pub(crate) fn due_attributes(key: &Key, at: Time) -> Vec<(&'static str, String)> {
+pub(crate) fn due_attributes(key: &RowKey, at: Time) -> Vec<(&'static str, String)> {
     vec![("due_shard", due_shard(shard_of(key))), ("due_at", at.to_string())]
 }
 
 /// The index attributes by which a deleted object is listed and found by `purge-deleted`.
-pub(crate) fn deleted_attributes(key: &Key, end: &Deleted) -> [(&'static str, String); 3] {
+pub(crate) fn deleted_attributes(key: &RowKey, end: &Deleted) -> [(&'static str, String); 3] {
     [
         ("deleted_at", end.at.to_string()),
         ("due_shard", purge_shard(shard_of(key))),
@@ -58,7 +58,7 @@ pub(crate) fn deleted_attributes(key: &Key, end: &Deleted) -> [(&'static str, St
     ]
 }
 
-pub(crate) fn shard_of(key: &Key) -> u8 {
+pub(crate) fn shard_of(key: &RowKey) -> u8 {
     Sha256::digest(format!("{}/{}", key.pk, key.sk))[0] % DUE_SHARDS
 }
 
@@ -91,7 +91,7 @@ pub enum DueRow {
 #[derive(Debug)]
 pub struct DuePage {
     /// The rows, each with its key for logs.
-    pub rows: Vec<(Key, Result<Option<DueRow>, Error>)>,
+    pub rows: Vec<(RowKey, Result<Option<DueRow>, Error>)>,
     /// Position of the next page.
     pub next: Option<Position>,
 }
@@ -108,9 +108,9 @@ impl Table {
             descending: false,
         };
         let (items, next) = self.query(&source, limit, start.as_ref()).await?;
-        let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
+        let keys: Vec<RowKey> = items.iter().filter_map(RowKey::of).collect();
         let found = self.get_many(keys.clone()).await?;
-        let read = |key: Key| {
+        let read = |key: RowKey| {
             let (kind, _) = key.sk.split_once('#').unwrap_or((&key.sk, ""));
             let row = match kind {
                 "DEVICE" => found.row(&key).map(|row| row.map(|device| DueRow::Device(Box::new(device)))),

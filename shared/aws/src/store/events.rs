@@ -7,7 +7,7 @@ use domain::models::event::{Event, EventType};
 use domain::stored::Stored;
 use domain::{DeviceId, EventId, Time, UserId, WorkspaceId};
 
-use crate::item::{Key, Read, Row};
+use crate::item::{Read, Row, RowKey};
 use crate::list::{Page, Position, Range, Source};
 use crate::table::Table;
 
@@ -28,8 +28,8 @@ pub fn events_of_day(workspace: WorkspaceId, day: &str) -> String {
 
 /// The key of an event.
 #[must_use]
-pub fn event_key(workspace: WorkspaceId, id: EventId, at: Time) -> Key {
-    Key::new(events_of_day(workspace, &at.day()), id.to_string())
+pub fn event_key(workspace: WorkspaceId, id: EventId, at: Time) -> RowKey {
+    RowKey::new(events_of_day(workspace, &at.day()), id.to_string())
 }
 
 /// The partition of a device's events in the index `device-events`.
@@ -53,7 +53,7 @@ pub fn events_of_type(workspace: WorkspaceId, event_type: EventType) -> String {
 impl Row for Event {
     const VERSIONED: bool = false;
 
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         event_key(self.workspace_id, self.event_id, self.created_at)
     }
     fn version(&self) -> u64 {
@@ -123,7 +123,7 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<Event>, Error> {
         match filter.source(workspace) {
-            Some(source) => self.page(&source, limit, start, Key::of, |_, event| filter.matches(event)).await,
+            Some(source) => self.page(&source, limit, start, RowKey::of, |_, event| filter.matches(event)).await,
             None => self.events_by_day(workspace, filter, limit, start).await,
         }
     }
@@ -160,7 +160,7 @@ impl Table {
                 start.0.remove("day");
                 start
             });
-            let page = self.page(&source, limit - items.len(), start, Key::of, |_, _: &Event| true).await?;
+            let page = self.page(&source, limit - items.len(), start, RowKey::of, |_, _: &Event| true).await?;
             items.extend(page.items);
             unreadable += page.unreadable;
             if let Some(mut next) = page.next {

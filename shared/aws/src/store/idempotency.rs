@@ -6,7 +6,7 @@ use domain::secret::Hash;
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Commit;
-use crate::item::{Key, Read, Row};
+use crate::item::{Read, Row, RowKey};
 use crate::table::Table;
 
 impl Read for IdempotencyRecord {}
@@ -40,8 +40,8 @@ pub fn idempotency_pk(
 pub const IDEMPOTENCY: &str = "IDEMPOTENCY";
 
 impl Row for IdempotencyRow {
-    fn key(&self) -> Key {
-        Key::new(self.pk.clone(), IDEMPOTENCY)
+    fn key(&self) -> RowKey {
+        RowKey::new(self.pk.clone(), IDEMPOTENCY)
     }
     fn version(&self) -> u64 {
         1
@@ -54,7 +54,7 @@ impl Row for IdempotencyRow {
 impl Table {
     /// The record under a partition key from [`idempotency_pk`].
     pub async fn idempotency_record(&self, pk: &str) -> Result<Option<IdempotencyRecord>, Error> {
-        self.get(&Key::new(pk, IDEMPOTENCY)).await
+        self.get(&RowKey::new(pk, IDEMPOTENCY)).await
     }
 }
 

@@ -11,7 +11,7 @@ use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Item, Key, Read, Row, TIME_TO_LIVE, keeps_stored_row};
+use crate::item::{IndexRow, Item, Read, Row, RowKey, TIME_TO_LIVE, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::store::keys::Pointer;
 use crate::store::{due, keys, users};
@@ -26,20 +26,20 @@ pub const INVITATION: &str = "INVITATION#";
 
 /// The key of an invitation.
 #[must_use]
-pub fn invitation_key(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> Key {
-    Key::new(users::user_key(workspace, user_id).pk, format!("{INVITATION}{id}"))
+pub fn invitation_key(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> RowKey {
+    RowKey::new(users::user_key(workspace, user_id).pk, format!("{INVITATION}{id}"))
 }
 
 /// The key of a code.
 #[must_use]
-pub fn code_key(hash: &Hash) -> Key {
-    Key::new(format!("CODE#{}", hash.as_str()), "CODE")
+pub fn code_key(hash: &Hash) -> RowKey {
+    RowKey::new(format!("CODE#{}", hash.as_str()), "CODE")
 }
 
 /// The key of a text message, by SNS's identifier.
 #[must_use]
-pub fn text_message_key(message_id: &str) -> Key {
-    Key::new(format!("MESSAGE#{message_id}"), "MESSAGE")
+pub fn text_message_key(message_id: &str) -> RowKey {
+    RowKey::new(format!("MESSAGE#{message_id}"), "MESSAGE")
 }
 
 /// The owner of a code or of a text message.
@@ -60,7 +60,7 @@ pub fn invitation_secret_pk(id: InvitationId) -> String {
 }
 
 impl Row for Invitation {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         invitation_key(self.workspace_id, self.user_id, self.invitation_id)
     }
     fn version(&self) -> u64 {
@@ -107,7 +107,7 @@ impl Table {
     pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
         let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
         match pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) {
-            Some(pointer) => self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await,
+            Some(pointer) => self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await,
             None => Ok(None),
         }
     }
@@ -118,7 +118,7 @@ impl Table {
             let id = user.client.deployment_id?;
             Some((user.user_id, invitation_key(user.workspace_id, user.user_id, id)))
         };
-        let keys: Vec<(UserId, Key)> = users.iter().filter_map(key).collect();
+        let keys: Vec<(UserId, RowKey)> = users.iter().filter_map(key).collect();
         let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
         Ok(keys.iter().filter_map(|(user, key)| Some((*user, found.readable(key)?))).collect())
     }

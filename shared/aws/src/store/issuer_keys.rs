@@ -3,19 +3,19 @@
 use domain::error::Error;
 use domain::rules::access::IssuerKeys;
 
-use crate::item::{Key, Read, Row, to_item};
+use crate::item::{Read, Row, RowKey, to_item};
 use crate::table::{Table, service_error};
 
 impl Read for IssuerKeys {}
 
 /// The key of the row of the issuer's keys.
 #[must_use]
-pub fn issuer_keys_key() -> Key {
-    Key::new("ISSUER", "KEYS")
+pub fn issuer_keys_key() -> RowKey {
+    RowKey::new("ISSUER", "KEYS")
 }
 
 impl Row for IssuerKeys {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         issuer_keys_key()
     }
     fn version(&self) -> u64 {

@@ -4,7 +4,7 @@ use domain::error::Error;
 use domain::models::job::{Job, JobItem, RETENTION};
 use domain::{JobId, WorkspaceId};
 
-use crate::item::{Key, Read, Row, keeps_stored_row};
+use crate::item::{Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::store::due;
 use crate::table::Table;
@@ -21,12 +21,12 @@ pub const ITEM: &str = "ITEM#";
 
 /// The key of a job.
 #[must_use]
-pub fn job_key(workspace: WorkspaceId, id: JobId) -> Key {
-    Key::new(format!("JOB#{workspace}#{id}"), "JOB")
+pub fn job_key(workspace: WorkspaceId, id: JobId) -> RowKey {
+    RowKey::new(format!("JOB#{workspace}#{id}"), "JOB")
 }
 
 impl Row for Job {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         job_key(self.workspace_id, self.job_id)
     }
     fn version(&self) -> u64 {
@@ -44,12 +44,12 @@ impl Row for Job {
 
 /// The key of an outcome.
 #[must_use]
-pub fn job_item_key(workspace: WorkspaceId, job_id: JobId, id: &str) -> Key {
-    Key::new(job_key(workspace, job_id).pk, format!("{ITEM}{id}"))
+pub fn job_item_key(workspace: WorkspaceId, job_id: JobId, id: &str) -> RowKey {
+    RowKey::new(job_key(workspace, job_id).pk, format!("{ITEM}{id}"))
 }
 
 impl Row for JobItem {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         job_item_key(self.workspace_id, self.job_id, &self.id)
     }
     fn version(&self) -> u64 {
@@ -75,7 +75,7 @@ impl Table {
     ) -> Result<Page<Job>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(JOBS, workspace)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 
     /// A job, and the outcome of one object.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::error::Error;
 use domain::models::actor::Actor;
-use domain::models::key::{AncestorKeys, Key as ApiKey};
+use domain::models::key::{AncestorKeys, ApiKey};
 use domain::{KeyId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{IndexRow, Item, Key, Read, Row, keeps_stored_row};
+use crate::item::{IndexRow, Item, Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::table::Table;
 
@@ -21,14 +21,14 @@ pub const KEYS: &str = "KEY";
 
 /// The key of an API key.
 #[must_use]
-pub fn api_key_key(short: &str) -> Key {
-    Key::new(format!("KEY#{short}"), "KEY")
+pub fn api_key_key(short: &str) -> RowKey {
+    RowKey::new(format!("KEY#{short}"), "KEY")
 }
 
 /// The key of a pointer.
 #[must_use]
-pub fn pointer_key(workspace: WorkspaceId, id: &str) -> Key {
-    Key::new(format!("POINTER#{workspace}#{id}"), "POINTER")
+pub fn pointer_key(workspace: WorkspaceId, id: &str) -> RowKey {
+    RowKey::new(format!("POINTER#{workspace}#{id}"), "POINTER")
 }
 
 /// A pointer to a row.
@@ -40,7 +40,7 @@ pub struct Pointer {
     pub to_sk: String,
 }
 
-pub(crate) fn pointer_index_row(workspace: WorkspaceId, id: &str, to: &Key) -> IndexRow {
+pub(crate) fn pointer_index_row(workspace: WorkspaceId, id: &str, to: &RowKey) -> IndexRow {
     IndexRow {
         key: pointer_key(workspace, id),
         attributes: BTreeMap::from([("to_pk", to.pk.clone()), ("to_sk", to.sk.clone())]),
@@ -49,7 +49,7 @@ pub(crate) fn pointer_index_row(workspace: WorkspaceId, id: &str, to: &Key) -> I
 }
 
 impl Row for ApiKey {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         api_key_key(&self.short)
     }
     fn version(&self) -> u64 {
@@ -91,7 +91,7 @@ impl Table {
         let Some(pointer) = pointer.filter(|pointer| pointer.to_sk == "KEY") else {
             return Ok(None);
         };
-        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+        self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await
     }
 
     /// A page of keys, newest first.
@@ -103,7 +103,7 @@ impl Table {
     ) -> Result<Page<ApiKey>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(KEYS, workspace)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 
     /// The chains of keys before these.
@@ -121,7 +121,7 @@ impl Table {
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
             let made = |_: &Item, key: &ApiKey| key.created_by.actor == creator;
-            let page = self.page(&source, KEYS_AT_ONCE, start, Key::of, made).await?;
+            let page = self.page(&source, KEYS_AT_ONCE, start, RowKey::of, made).await?;
             keys.extend(page.items);
             start = page.next;
             if start.is_none() {

@@ -6,15 +6,15 @@ use domain::{EventId, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Commit;
-use crate::item::{Key, Read, Row};
+use crate::item::{Read, Row, RowKey};
 use crate::table::Table;
 
 impl Read for Lease {}
 
 /// The key of a consumer's lease of an event.
 #[must_use]
-pub fn lease_key(consumer: &str, event: EventId) -> Key {
-    Key::new(format!("LEASE#{consumer}#{event}"), "LEASE")
+pub fn lease_key(consumer: &str, event: EventId) -> RowKey {
+    RowKey::new(format!("LEASE#{consumer}#{event}"), "LEASE")
 }
 
 /// A consumer's lease of an event; once the event is handled, the record of it.
@@ -36,7 +36,7 @@ pub struct Lease {
 }
 
 impl Row for Lease {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         lease_key(&self.consumer, self.event_id)
     }
     fn version(&self) -> u64 {

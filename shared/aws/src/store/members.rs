@@ -7,7 +7,7 @@ use domain::models::member::Member;
 use domain::secret::Hash;
 use domain::{MemberId, WorkspaceId};
 
-use crate::item::{IndexRow, Key, Row, keeps_stored_row};
+use crate::item::{IndexRow, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source, readable};
 use crate::store::keys;
 use crate::store::keys::Pointer;
@@ -33,12 +33,12 @@ pub fn person_partition(issuer: &str, subject: &str) -> String {
 
 /// The key of a membership.
 #[must_use]
-pub fn member_key(workspace: WorkspaceId, issuer: &str, subject: &str) -> Key {
-    Key::new(person_partition(issuer, subject), workspace.to_string())
+pub fn member_key(workspace: WorkspaceId, issuer: &str, subject: &str) -> RowKey {
+    RowKey::new(person_partition(issuer, subject), workspace.to_string())
 }
 
 impl Row for Member {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         member_key(self.workspace_id, &self.issuer, &self.subject)
     }
     fn version(&self) -> u64 {
@@ -78,7 +78,7 @@ impl Table {
         let Some(pointer) = pointer.filter(|pointer| pointer.to_pk.starts_with("MEMBER#")) else {
             return Ok(None);
         };
-        self.get(&Key::new(pointer.to_pk, pointer.to_sk)).await
+        self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await
     }
 
     /// A person's membership of a workspace.
@@ -111,6 +111,6 @@ impl Table {
     ) -> Result<Page<Member>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(MEMBERS, workspace)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 }

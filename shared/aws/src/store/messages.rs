@@ -5,20 +5,20 @@ use domain::models::invitation::Channel;
 use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
 use domain::{Time, WorkspaceId};
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::table::Table;
 
 keeps_stored_row!(RecipientHistory, DailyCount);
 
 /// The key of the messages of a kind to a recipient.
 #[must_use]
-pub fn recipient_history_key(recipient: &Recipient) -> Key {
+pub fn recipient_history_key(recipient: &Recipient) -> RowKey {
     let Recipient { workspace_id, hash, purpose, channel } = recipient;
-    Key::new(format!("SENT#{workspace_id}#{}", hash.as_str()), format!("{channel}#{purpose}"))
+    RowKey::new(format!("SENT#{workspace_id}#{}", hash.as_str()), format!("{channel}#{purpose}"))
 }
 
 impl Row for RecipientHistory {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         let Self { workspace_id, recipient, purpose, channel, .. } = self.clone();
         recipient_history_key(&Recipient { workspace_id, hash: recipient, purpose, channel })
     }
@@ -32,12 +32,12 @@ impl Row for RecipientHistory {
 
 /// The key of a shard of a day's messages. Each shard has its own partition.
 #[must_use]
-pub fn daily_count_key(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8) -> Key {
-    Key::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
+pub fn daily_count_key(workspace: WorkspaceId, channel: Channel, day: &str, shard: u8) -> RowKey {
+    RowKey::new(format!("QUOTA#{workspace}#{channel}#{shard:02}"), day)
 }
 
 impl Row for DailyCount {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         daily_count_key(self.workspace_id, self.channel, &self.day, self.shard)
     }
     fn version(&self) -> u64 {
@@ -59,7 +59,7 @@ impl Table {
     ) -> Result<(Option<RecipientHistory>, Vec<DailyCount>), Error> {
         let to = recipient_history_key(recipient);
         let part = |shard: &u8| daily_count_key(quota.workspace_id, quota.channel, &quota.day, *shard);
-        let parts: Vec<Key> = shards.iter().map(part).collect();
+        let parts: Vec<RowKey> = shards.iter().map(part).collect();
         let found = self.get_many(parts.iter().cloned().chain([to.clone()])).await?;
         let today = parts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
         Ok((found.row(&to)?, today))

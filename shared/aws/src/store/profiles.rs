@@ -10,7 +10,7 @@ use domain::{ProfileId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Key, Read, Row, keeps_stored_row};
+use crate::item::{IndexRow, Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::table::Table;
 
@@ -21,20 +21,20 @@ pub const PROFILES: &str = "PROFILE";
 
 /// The key of a profile.
 #[must_use]
-pub fn profile_key(workspace: WorkspaceId, id: ProfileId) -> Key {
-    Key::new(format!("PROFILE#{workspace}#{id}"), "PROFILE")
+pub fn profile_key(workspace: WorkspaceId, id: ProfileId) -> RowKey {
+    RowKey::new(format!("PROFILE#{workspace}#{id}"), "PROFILE")
 }
 
 /// The key of the claim of a profile's name.
 #[must_use]
-pub fn profile_name_key(workspace: WorkspaceId, name: &str) -> Key {
-    Key::new(format!("PROFILENAME#{workspace}#{}", fold(name)), "CLAIM")
+pub fn profile_name_key(workspace: WorkspaceId, name: &str) -> RowKey {
+    RowKey::new(format!("PROFILENAME#{workspace}#{}", fold(name)), "CLAIM")
 }
 
 /// The key of a profile's label.
 #[must_use]
-pub fn profile_label_key(workspace: WorkspaceId, id: ProfileId) -> Key {
-    Key::new(format!("CALLED#{workspace}#{id}"), "CALLED")
+pub fn profile_label_key(workspace: WorkspaceId, id: ProfileId) -> RowKey {
+    RowKey::new(format!("CALLED#{workspace}#{id}"), "CALLED")
 }
 
 /// The partition of the users of a profile in the index `profile`.
@@ -44,7 +44,7 @@ pub fn profile_users_partition(workspace: WorkspaceId, id: ProfileId) -> String 
 }
 
 impl Row for Profile {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         profile_key(self.workspace_id, self.profile_id)
     }
     fn version(&self) -> u64 {
@@ -70,12 +70,12 @@ impl Row for Profile {
 
 /// The key of a profile's last assignment.
 #[must_use]
-pub fn profile_assignment_key(workspace: WorkspaceId, id: ProfileId) -> Key {
-    Key::new(profile_key(workspace, id).pk, "GIVEN")
+pub fn profile_assignment_key(workspace: WorkspaceId, id: ProfileId) -> RowKey {
+    RowKey::new(profile_key(workspace, id).pk, "GIVEN")
 }
 
 impl Row for ProfileAssignment {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         profile_assignment_key(self.workspace_id, self.profile_id)
     }
     fn version(&self) -> u64 {
@@ -128,7 +128,7 @@ impl Table {
     ) -> Result<Page<Profile>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(PROFILES, workspace)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 
     /// True if a profile of the workspace has this name, whatever its case and accents.

@@ -5,7 +5,7 @@ use domain::models::device::PushToken;
 use domain::secret::Hash;
 use domain::{DeviceId, WorkspaceId};
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::list::{Range, Source};
 use crate::store::{devices, due};
 use crate::table::Table;
@@ -27,12 +27,12 @@ pub fn parse_endpoint_holder(sk: &str) -> Option<(WorkspaceId, DeviceId)> {
 
 /// The key of a device's push token.
 #[must_use]
-pub fn push_token_key(workspace: WorkspaceId, id: DeviceId) -> Key {
-    Key::new(devices::device_key(workspace, id).pk, "PUSH")
+pub fn push_token_key(workspace: WorkspaceId, id: DeviceId) -> RowKey {
+    RowKey::new(devices::device_key(workspace, id).pk, "PUSH")
 }
 
 impl Row for PushToken {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         push_token_key(self.workspace_id, self.device_id)
     }
     fn version(&self) -> u64 {
@@ -62,6 +62,6 @@ impl Table {
             descending: false,
         };
         let (items, _) = self.query(&source, HOLDER_LIMIT, None).await?;
-        Ok(items.iter().filter_map(Key::of).filter_map(|key| parse_endpoint_holder(&key.sk)).collect())
+        Ok(items.iter().filter_map(RowKey::of).filter_map(|key| parse_endpoint_holder(&key.sk)).collect())
     }
 }

@@ -8,7 +8,7 @@ use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushTok
 use domain::models::event::Event;
 use domain::models::invitation::Invitation;
 use domain::models::job::Job;
-use domain::models::key::Key as ApiKey;
+use domain::models::key::ApiKey;
 use domain::models::member::Member;
 use domain::models::profile::{Profile, ProfileAssignment};
 use domain::models::source::DataSource;
@@ -21,7 +21,7 @@ use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{IndexRow, Item, Key, Row, from_item, log_unreadable};
+use crate::item::{IndexRow, Item, Row, RowKey, from_item, log_unreadable};
 use crate::list::Position;
 use crate::table::{BatchResult, Table, service_error};
 
@@ -40,7 +40,7 @@ pub struct StoredRows {
 /// A stored row.
 #[derive(Debug)]
 pub struct StoredRow {
-    key: Key,
+    key: RowKey,
     item: Item,
 }
 
@@ -118,7 +118,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn keys(&self) -> impl Iterator<Item = Key> {
+    fn keys(&self) -> impl Iterator<Item = RowKey> {
         self.index_rows.iter().chain(&self.former).map(|index_row| index_row.key.clone())
     }
 
@@ -151,7 +151,7 @@ impl Table {
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
         let output = scan.send().await.map_err(|e| service_error("reindexing reads every row", e))?;
         let rows = output.items.unwrap_or_default().into_iter();
-        let rows = rows.filter_map(|item| Some(StoredRow { key: Key::of(&item)?, item })).collect();
+        let rows = rows.filter_map(|item| Some(StoredRow { key: RowKey::of(&item)?, item })).collect();
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
     }
 
@@ -163,7 +163,7 @@ impl Table {
         new_id: impl Fn() -> EventId + Send + Sync,
     ) -> Result<Vec<Restored>, Error> {
         let plans: Vec<Option<Result<Plan, Error>>> = rows.iter().map(|row| row.plan(new_id())).collect();
-        let keys: Vec<Key> = plans.iter().flatten().flatten().flat_map(Plan::keys).collect();
+        let keys: Vec<RowKey> = plans.iter().flatten().flatten().flat_map(Plan::keys).collect();
         let found = self.get_many(keys).await?;
         let mut outcomes = Vec::with_capacity(rows.len());
         for (row, plan) in rows.iter().zip(plans) {
@@ -179,7 +179,7 @@ impl Table {
 impl Table {
     async fn restore_row(
         &self,
-        key: &Key,
+        key: &RowKey,
         plan: Result<Plan, Error>,
         found: &BatchResult,
         new_id: &(impl Fn() -> EventId + Sync),

@@ -9,7 +9,7 @@ use domain::{Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::Commit;
-use crate::item::{Key, Read, Row, keeps_stored_row};
+use crate::item::{Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Position, Range, Source};
 use crate::store::usernames::keys_of_username;
 use crate::store::{sources, users};
@@ -19,12 +19,12 @@ keeps_stored_row!(ScimAttributes);
 
 /// The key of a user's SCIM attributes.
 #[must_use]
-pub fn scim_attributes_key(workspace: WorkspaceId, id: UserId) -> Key {
-    Key::new(users::user_key(workspace, id).pk, "SCIM")
+pub fn scim_attributes_key(workspace: WorkspaceId, id: UserId) -> RowKey {
+    RowKey::new(users::user_key(workspace, id).pk, "SCIM")
 }
 
 impl Row for ScimAttributes {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         scim_attributes_key(self.workspace_id, self.user_id)
     }
     fn version(&self) -> u64 {
@@ -125,7 +125,7 @@ impl Table {
         let mut start: Option<Position> = None;
         loop {
             let (items, next) = self.query(&source, STEP.min(most + 1), start.as_ref()).await?;
-            ids.extend(items.iter().filter_map(|item| users::user_of_key(&Key::of(item)?)));
+            ids.extend(items.iter().filter_map(|item| users::user_of_key(&RowKey::of(item)?)));
             if ids.len() > most {
                 return Ok(None);
             }

@@ -11,7 +11,7 @@ use domain::models::user::User;
 use domain::search::Query;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
-use crate::item::{IndexRow, Item, Key};
+use crate::item::{IndexRow, Item, RowKey};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::devices::DeviceFilter;
 use crate::store::{devices, users};
@@ -36,7 +36,7 @@ pub(crate) fn word_index_rows<'a>(
     words: impl IntoIterator<Item = String> + 'a,
 ) -> impl Iterator<Item = IndexRow> + 'a {
     words.into_iter().map(move |word| IndexRow {
-        key: Key::new(words_partition(kind, workspace), format!("{word}#{id}")),
+        key: RowKey::new(words_partition(kind, workspace), format!("{word}#{id}")),
         attributes: BTreeMap::new(),
         unique: false,
     })
@@ -140,7 +140,7 @@ impl Table {
         by_user: bool,
         words: &[Item],
     ) -> Result<Vec<(String, Vec<Device>)>, Error> {
-        let sks: Vec<String> = words.iter().filter_map(Key::of).map(|key| key.sk).collect();
+        let sks: Vec<String> = words.iter().filter_map(RowKey::of).map(|key| key.sk).collect();
         let ids = |sk: &String| word_and_id(sk).map(|(_, id)| id.to_owned());
         let (users, devices) = if by_user {
             let users = self

@@ -11,7 +11,7 @@ use domain::username::{former_username, same_username, unique_username};
 use domain::{SourceId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::store::due;
 use crate::store::usernames::{UsernameClaims, keys_of_username};
@@ -20,7 +20,7 @@ use crate::table::Table;
 keeps_stored_row!(DataSource);
 
 /// The key of the claim of a user's external id in their source or at the identity provider.
-pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
+pub(crate) fn external_id_claim_key(user: &User) -> Option<RowKey> {
     let source = match user.source {
         // A user of a kind of another release has a source as well.
         UserSource::Csv | UserSource::Http | UserSource::Unknown(_) => Some(user.provenance.source_id?),
@@ -32,28 +32,28 @@ pub(crate) fn external_id_claim_key(user: &User) -> Option<Key> {
 
 /// The key of the claim of an external id in a source or at an identity provider.
 #[must_use]
-pub fn external_id_key(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> Key {
+pub fn external_id_key(workspace: WorkspaceId, source: Option<SourceId>, name: &str) -> RowKey {
     let scope = source.map_or_else(|| "SCIM".to_owned(), |id| id.to_string());
-    Key::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
+    RowKey::new(format!("EXTERNALID#{workspace}#{scope}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
 /// The key by which a user is found by the username that their source has for them.
-pub(crate) fn source_username_claim_key(user: &User) -> Option<Key> {
+pub(crate) fn source_username_claim_key(user: &User) -> Option<RowKey> {
     let name = user.provenance.source_username.as_deref()?;
     Some(source_username_key(user.workspace_id, user.provenance.source_id?, name))
 }
 
 /// The key of a source's username of a user who has another one.
 #[must_use]
-pub fn source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Key {
-    Key::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
+pub fn source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> RowKey {
+    RowKey::new(format!("SOURCENAME#{workspace}#{source}#{}", Hash::of(unique_username(name)).as_str()), "CLAIM")
 }
 
 /// The key that an earlier release used for it, if it is different.
 #[must_use]
-pub fn former_source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Option<Key> {
+pub fn former_source_username_key(workspace: WorkspaceId, source: SourceId, name: &str) -> Option<RowKey> {
     let former = Hash::of(former_username(name)?);
-    Some(Key::new(format!("SOURCENAME#{workspace}#{source}#{}", former.as_str()), "CLAIM"))
+    Some(RowKey::new(format!("SOURCENAME#{workspace}#{source}#{}", former.as_str()), "CLAIM"))
 }
 
 /// The partition of the users of a source in the index `source`.
@@ -67,8 +67,8 @@ pub const SOURCES: &str = "SOURCE";
 
 /// The key of a source.
 #[must_use]
-pub fn source_key(workspace: WorkspaceId, id: SourceId) -> Key {
-    Key::new(format!("SOURCE#{workspace}#{id}"), "SOURCE")
+pub fn source_key(workspace: WorkspaceId, id: SourceId) -> RowKey {
+    RowKey::new(format!("SOURCE#{workspace}#{id}"), "SOURCE")
 }
 
 /// The key of a source's bearer token.
@@ -78,7 +78,7 @@ pub fn source_secret_pk(id: SourceId) -> String {
 }
 
 impl Row for DataSource {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         source_key(self.workspace_id, self.source_id)
     }
     fn version(&self) -> u64 {
@@ -124,7 +124,7 @@ impl Table {
     ) -> Result<Page<DataSource>, Error> {
         let source =
             Source::newest_first("created", ("list", crate::item::list_partition(SOURCES, workspace)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 
     /// A page of a source's users who are not deleted.
@@ -136,7 +136,7 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<User>, Error> {
         let source = Source::newest_first("source", ("of_source", source_users_partition(workspace, id)), "created_at");
-        self.page(&source, limit, start, Key::of, |_, _| true).await
+        self.page(&source, limit, start, RowKey::of, |_, _| true).await
     }
 
     /// The users that rows of a source may belong to, by username and external id, in the order of the input.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::commit::Commit;
-use crate::item::{Key, Read, Row};
+use crate::item::{Read, Row, RowKey};
 use crate::list::{Page, Position, Source};
 use crate::store::sources;
 use crate::table::Table;
@@ -50,9 +50,9 @@ pub struct UploadPart {
 }
 
 impl Row for UploadPart {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         let pk = sources::source_key(self.workspace_id, self.source_id).pk;
-        Key::new(pk, format!("{}{:03}", upload_prefix(self.upload_id), self.number))
+        RowKey::new(pk, format!("{}{:03}", upload_prefix(self.upload_id), self.number))
     }
     fn version(&self) -> u64 {
         1
@@ -82,20 +82,20 @@ impl StagedKey {
         format!("{kind}{job}#")
     }
 
-    fn key(&self, kind: &str, number: u32) -> Key {
+    fn key(&self, kind: &str, number: u32) -> RowKey {
         let pk = sources::source_key(self.workspace_id, self.source_id).pk;
-        Key::new(pk, format!("{}{}#{number:05}", Self::of_job(kind, self.job_id), self.attempt))
+        RowKey::new(pk, format!("{}{}#{number:05}", Self::of_job(kind, self.job_id), self.attempt))
     }
 
     /// The key of staged rows.
     #[must_use]
-    pub fn rows(&self, number: u32) -> Key {
+    pub fn rows(&self, number: u32) -> RowKey {
         self.key(STAGED, number)
     }
 
     /// The key of staged key hashes.
     #[must_use]
-    pub fn keys(&self, number: u32) -> Key {
+    pub fn keys(&self, number: u32) -> RowKey {
         self.key(STAGED_KEYS, number)
     }
 }
@@ -115,7 +115,7 @@ pub struct StagedRows {
 }
 
 impl Row for StagedRows {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         self.stage.rows(self.number)
     }
     fn version(&self) -> u64 {
@@ -155,7 +155,7 @@ impl StagedKeys {
 }
 
 impl Row for StagedKeys {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         self.stage.keys(self.number)
     }
     fn version(&self) -> u64 {
@@ -210,7 +210,7 @@ impl Table {
         workspace: WorkspaceId,
         source: SourceId,
         of: &StagedRowsOf,
-    ) -> Result<Vec<Key>, Error> {
+    ) -> Result<Vec<RowKey>, Error> {
         let prefixes = match of {
             StagedRowsOf::Job(job) => {
                 vec![StagedKey::of_job(STAGED, *job), StagedKey::of_job(STAGED_KEYS, *job)]
@@ -220,7 +220,7 @@ impl Table {
         for prefix in prefixes {
             let within = Source::in_partition(sources::source_key(workspace, source).pk, &prefix);
             let (items, _) = self.query(&within, DELETE_LIMIT, None).await?;
-            let keys: Vec<Key> = items.iter().filter_map(Key::of).collect();
+            let keys: Vec<RowKey> = items.iter().filter_map(RowKey::of).collect();
             if !keys.is_empty() {
                 return Ok(keys);
             }
@@ -232,7 +232,7 @@ impl Table {
 impl Commit {
     /// Deletes rows by key, unconditionally.
     #[must_use]
-    pub fn delete_rows(self, keys: &[Key]) -> Self {
+    pub fn delete_rows(self, keys: &[RowKey]) -> Self {
         keys.iter().fold(self, Self::remove)
     }
 }

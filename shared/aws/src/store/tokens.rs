@@ -6,7 +6,7 @@ use domain::models::token::Token;
 use domain::{Time, TokenId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Item, Key, Read, Row, keeps_stored_row};
+use crate::item::{Item, Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::members;
 use crate::table::Table;
@@ -17,8 +17,8 @@ impl Read for TokenPlace {}
 
 /// The key of a personal access token.
 #[must_use]
-pub fn token_key(short: &str) -> Key {
-    Key::new(format!("TOKEN#{short}"), "TOKEN")
+pub fn token_key(short: &str) -> RowKey {
+    RowKey::new(format!("TOKEN#{short}"), "TOKEN")
 }
 
 /// The partition of a person's list of tokens.
@@ -29,12 +29,12 @@ pub fn tokens_partition(issuer: &str, subject: &str) -> String {
 
 /// The key of a token in its person's list.
 #[must_use]
-pub fn token_place_key(issuer: &str, subject: &str, id: TokenId) -> Key {
-    Key::new(tokens_partition(issuer, subject), id.to_string())
+pub fn token_place_key(issuer: &str, subject: &str, id: TokenId) -> RowKey {
+    RowKey::new(tokens_partition(issuer, subject), id.to_string())
 }
 
 impl Row for Token {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         token_key(&self.short)
     }
     fn version(&self) -> u64 {
@@ -74,8 +74,8 @@ impl TokenPlace {
 }
 
 impl Row for TokenPlace {
-    fn key(&self) -> Key {
-        Key::new(self.pk.clone(), self.token_id.to_string())
+    fn key(&self) -> RowKey {
+        RowKey::new(self.pk.clone(), self.token_id.to_string())
     }
     fn version(&self) -> u64 {
         1

@@ -6,7 +6,7 @@ use domain::error::Error;
 use domain::models::usage::{Counts, TOTAL_SHARDS, Usage, UsageScope, add};
 use domain::{UserId, WorkspaceId};
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::list::{Range, Source};
 use crate::store::users;
 use crate::table::Table;
@@ -24,19 +24,19 @@ pub fn workspace_usage_partition(workspace: WorkspaceId) -> String {
 
 /// The key of the usage of a month.
 #[must_use]
-pub fn usage_key(workspace: WorkspaceId, of: UsageScope, month: &str) -> Key {
+pub fn usage_key(workspace: WorkspaceId, of: UsageScope, month: &str) -> RowKey {
     match of {
-        UsageScope::User(id) => Key::new(users::user_key(workspace, id).pk, format!("{USAGE}{month}")),
-        UsageScope::Shard(shard) => Key::new(workspace_usage_partition(workspace), format!("{month}#{shard:02}")),
+        UsageScope::User(id) => RowKey::new(users::user_key(workspace, id).pk, format!("{USAGE}{month}")),
+        UsageScope::Shard(shard) => RowKey::new(workspace_usage_partition(workspace), format!("{month}#{shard:02}")),
     }
 }
 
-fn usage_keys(workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Vec<Key> {
+fn usage_keys(workspace: WorkspaceId, of: &[UsageScope], month: &str) -> Vec<RowKey> {
     of.iter().map(|of| usage_key(workspace, *of, month)).collect()
 }
 
 impl Row for Usage {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         usage_key(self.workspace_id, self.of, &self.month)
     }
     fn version(&self) -> u64 {

@@ -15,14 +15,14 @@ use domain::{UserId, WorkspaceId};
 use serde::Deserialize;
 
 use crate::commit::{Commit, PutCondition};
-use crate::item::{IndexRow, Key, Read, Row as _};
+use crate::item::{IndexRow, Read, Row as _, RowKey};
 use crate::store::users;
 use crate::table::Table;
 
 /// A claim as read.
 #[derive(Clone, Debug, PartialEq)]
 struct Claim {
-    key: Key,
+    key: RowKey,
     /// The user who has the claim.
     holder: Option<UserId>,
     /// That user's row, if it exists.
@@ -119,19 +119,20 @@ impl Read for Holder {}
 /// The users of some claims, with their rows.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
-    of_keys: BTreeMap<Key, UserId>,
+    of_keys: BTreeMap<RowKey, UserId>,
     users: BTreeMap<UserId, User>,
 }
 
 impl Holders {
     /// The user who has a claim.
-    pub fn user(&self, key: &Key) -> Option<&User> {
+    pub fn user(&self, key: &RowKey) -> Option<&User> {
         self.users.get(self.of_keys.get(key)?)
     }
 
     /// The claims of a username, all of which must have been read.
     pub fn of_username(&self, workspace: WorkspaceId, username: &str) -> UsernameClaims {
-        let claim = |key: Key| Claim { holder: self.of_keys.get(&key).copied(), user: self.user(&key).cloned(), key };
+        let claim =
+            |key: RowKey| Claim { holder: self.of_keys.get(&key).copied(), user: self.user(&key).cloned(), key };
         UsernameClaims {
             username: username.to_owned(),
             own: claim(users::username_key(workspace, username)),
@@ -141,7 +142,7 @@ impl Holders {
 }
 
 /// The keys of the claims that a username may have.
-pub(crate) fn keys_of_username(workspace: WorkspaceId, username: &str) -> impl Iterator<Item = Key> {
+pub(crate) fn keys_of_username(workspace: WorkspaceId, username: &str) -> impl Iterator<Item = RowKey> {
     [users::username_key(workspace, username)].into_iter().chain(users::former_username_key(workspace, username))
 }
 
@@ -150,7 +151,7 @@ impl Table {
     pub(crate) async fn holders(
         &self,
         workspace: WorkspaceId,
-        keys: impl IntoIterator<Item = Key>,
+        keys: impl IntoIterator<Item = RowKey>,
     ) -> Result<Holders, Error> {
         let mut holders = Holders { of_keys: self.holder_ids(keys).await?, users: BTreeMap::new() };
         let ids: BTreeSet<UserId> = holders.of_keys.values().copied().collect();
@@ -164,8 +165,11 @@ impl Table {
     }
 
     /// The identifiers of the users of some claims.
-    pub(crate) async fn holder_ids(&self, keys: impl IntoIterator<Item = Key>) -> Result<BTreeMap<Key, UserId>, Error> {
-        let keys: BTreeSet<Key> = keys.into_iter().collect();
+    pub(crate) async fn holder_ids(
+        &self,
+        keys: impl IntoIterator<Item = RowKey>,
+    ) -> Result<BTreeMap<RowKey, UserId>, Error> {
+        let keys: BTreeSet<RowKey> = keys.into_iter().collect();
         let claims = self.get_many(keys.iter().cloned()).await?;
         let mut holders = BTreeMap::new();
         for key in keys {

@@ -14,7 +14,7 @@ use domain::username::{former_username, unique_username};
 use domain::{DeviceId, ProfileId, SourceId, Time, UserId, WorkspaceId};
 use serde::Deserialize;
 
-use crate::item::{IndexRow, Item, Key, Read, Row, keeps_stored_row};
+use crate::item::{IndexRow, Item, Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::devices::DeviceFilter;
 use crate::store::usernames::{UsernameClaims, keys_of_username};
@@ -28,27 +28,27 @@ pub const USERS: &str = "USER";
 
 /// The key of a user.
 #[must_use]
-pub fn user_key(workspace: WorkspaceId, id: UserId) -> Key {
-    Key::new(format!("USER#{workspace}#{id}"), "USER")
+pub fn user_key(workspace: WorkspaceId, id: UserId) -> RowKey {
+    RowKey::new(format!("USER#{workspace}#{id}"), "USER")
 }
 
 /// Parses the user in the key of a user's row.
 #[must_use]
-pub fn user_of_key(key: &Key) -> Option<UserId> {
+pub fn user_of_key(key: &RowKey) -> Option<UserId> {
     UserId::parse(key.pk.rsplit_once('#').filter(|_| key.sk == "USER")?.1)
 }
 
 /// The key of a username's claim.
 #[must_use]
-pub fn username_key(workspace: WorkspaceId, username: &str) -> Key {
-    Key::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
+pub fn username_key(workspace: WorkspaceId, username: &str) -> RowKey {
+    RowKey::new(format!("USERNAME#{workspace}#{}", unique_username(username)), "CLAIM")
 }
 
 /// The key that an earlier release used for a username's claim, if it is different. Its user may have another
 /// username, which that user's row tells.
 #[must_use]
-pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<Key> {
-    former_username(username).map(|former| Key::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
+pub fn former_username_key(workspace: WorkspaceId, username: &str) -> Option<RowKey> {
+    former_username(username).map(|former| RowKey::new(format!("USERNAME#{workspace}#{former}"), "CLAIM"))
 }
 
 /// The claim row of a user's username.
@@ -66,7 +66,7 @@ impl Row for User {
     // Identity providers ask for the time of the last change.
     const HAS_UPDATED_AT: bool = true;
 
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         user_key(self.workspace_id, self.user_id)
     }
     fn version(&self) -> u64 {
@@ -126,7 +126,7 @@ impl Row for User {
         let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
         words.chain(claim).chain(known).chain(external).chain(followed).collect()
     }
-    fn required_absent(&self) -> BTreeSet<Key> {
+    fn required_absent(&self) -> BTreeSet<RowKey> {
         let former = || former_username_key(self.workspace_id, &self.username);
         self.deleted.is_none().then(former).flatten().into_iter().collect()
     }
@@ -134,8 +134,8 @@ impl Row for User {
 
 /// The key of the claim of an identity key.
 #[must_use]
-pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> Key {
-    Key::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
+pub fn identity_claim_key(workspace: WorkspaceId, name: &str) -> RowKey {
+    RowKey::new(format!("IDENTITYKEY#{workspace}#{}", Hash::of(name).as_str()), "CLAIM")
 }
 
 /// Filter of a list of users.
@@ -294,7 +294,7 @@ impl Table {
             }
             None => {
                 let source = filter.source(workspace);
-                self.page(&source, limit, start, Key::of, |_, user| filter.matches(user, now)).await?
+                self.page(&source, limit, start, RowKey::of, |_, user| filter.matches(user, now)).await?
             }
         };
         let mut with_devices = self.with_devices(workspace, page.items).await?;
@@ -335,12 +335,12 @@ impl Table {
             descending: false,
         };
         let to_row = |item: &Item| {
-            let sk = Key::of(item)?.sk;
+            let sk = RowKey::of(item)?.sk;
             Some(user_key(workspace, UserId::parse(search::word_and_id(&sk)?.1)?))
         };
         let wanted = |item: &Item, user: &User| {
             let words = user.search_words();
-            let found_by = Key::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
+            let found_by = RowKey::of(item).and_then(|key| Some(search::word_and_id(&key.sk)?.0.to_owned()));
             query.first_match(&words).map(str::to_owned) == found_by
                 && query.matches(&words)
                 && filter.matches(user, now)

@@ -6,7 +6,7 @@ use domain::models::webhook::{Delivery, RETENTION as DELIVERY_RETENTION, Secrets
 use domain::{EventId, WebhookId, WorkspaceId};
 
 use crate::commit::Commit;
-use crate::item::{Item, Key, Read, Row, from_item, keeps_stored_row};
+use crate::item::{Item, Read, Row, RowKey, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Source};
 use crate::store::due;
 use crate::table::Table;
@@ -29,8 +29,8 @@ pub fn webhooks_partition(workspace: WorkspaceId) -> String {
 
 /// The key of a webhook.
 #[must_use]
-pub fn webhook_key(workspace: WorkspaceId, id: WebhookId) -> Key {
-    Key::new(webhooks_partition(workspace), format!("{WEBHOOK}{id}"))
+pub fn webhook_key(workspace: WorkspaceId, id: WebhookId) -> RowKey {
+    RowKey::new(webhooks_partition(workspace), format!("{WEBHOOK}{id}"))
 }
 
 /// The key of a webhook's secrets.
@@ -40,7 +40,7 @@ pub fn webhook_secrets_pk(id: WebhookId) -> String {
 }
 
 impl Row for Webhook {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         webhook_key(self.workspace_id, self.webhook_id)
     }
     fn version(&self) -> u64 {
@@ -59,12 +59,12 @@ pub fn deliveries_partition(workspace: WorkspaceId, id: WebhookId) -> String {
 
 /// The key of the delivery of an event to a webhook.
 #[must_use]
-pub fn delivery_key(workspace: WorkspaceId, id: WebhookId, event: EventId) -> Key {
-    Key::new(deliveries_partition(workspace, id), format!("{DELIVERY}{event}"))
+pub fn delivery_key(workspace: WorkspaceId, id: WebhookId, event: EventId) -> RowKey {
+    RowKey::new(deliveries_partition(workspace, id), format!("{DELIVERY}{event}"))
 }
 
 impl Row for Delivery {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         delivery_key(self.workspace_id, self.webhook_id, self.event_id)
     }
     fn version(&self) -> u64 {

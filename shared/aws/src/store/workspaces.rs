@@ -6,7 +6,7 @@ use domain::WorkspaceId;
 use domain::error::Error;
 use domain::models::workspace::Workspace;
 
-use crate::item::{Key, Row, keeps_stored_row};
+use crate::item::{Row, RowKey, keeps_stored_row};
 use crate::store::due;
 use crate::table::Table;
 
@@ -14,12 +14,12 @@ keeps_stored_row!(Workspace);
 
 /// The key of a workspace.
 #[must_use]
-pub fn workspace_key(id: WorkspaceId) -> Key {
-    Key::new(format!("WORKSPACE#{id}"), "WORKSPACE")
+pub fn workspace_key(id: WorkspaceId) -> RowKey {
+    RowKey::new(format!("WORKSPACE#{id}"), "WORKSPACE")
 }
 
 impl Row for Workspace {
-    fn key(&self) -> Key {
+    fn key(&self) -> RowKey {
         workspace_key(self.workspace_id)
     }
     fn version(&self) -> u64 {

@@ -10,7 +10,7 @@ use crate::ids::{KeyId, WorkspaceId};
 use crate::input::Fields;
 use crate::models::actor::{Actor, Creator};
 use crate::permission::{Permission, Permissions};
-use crate::secret::{ApiKey, Hash};
+use crate::secret::{ApiKeySecret, Hash};
 use crate::stored::Stored;
 use crate::string_enum::string_enum;
 use crate::text::{Form, TextRule};
@@ -20,7 +20,7 @@ pub const NAME: TextRule = TextRule::new(Form::Line, 1, 100);
 
 /// A key. Its secret is shown once and not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Key {
+pub struct ApiKey {
     /// The workspace that it gives access to.
     pub workspace_id: WorkspaceId,
     /// Its identifier.
@@ -76,14 +76,14 @@ string_enum! {
 }
 
 /// The keys of a chain, by their short parts.
-pub type AncestorKeys = BTreeMap<String, Key>;
+pub type AncestorKeys = BTreeMap<String, ApiKey>;
 
-impl Key {
+impl ApiKey {
     /// Checks a presented key against the stored one, its own validity only.
     ///
     /// # Errors
     /// `CredentialInvalid` for an unknown key or a wrong secret, `CredentialRevoked`, `CredentialExpired`.
-    pub fn authenticate(found: Option<Self>, presented: &ApiKey, now: Time) -> Result<Self, DomainError> {
+    pub fn authenticate(found: Option<Self>, presented: &ApiKeySecret, now: Time) -> Result<Self, DomainError> {
         let key = found.filter(|key| key.secret_hash == presented.hash()).ok_or(DomainError::CredentialInvalid)?;
         key.own_status(now).require_active()?;
         Ok(key)

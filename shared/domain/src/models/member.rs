@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::ids::{MemberId, WorkspaceId};
 use crate::models::actor::Creator;
-use crate::models::key::Key;
+use crate::models::key::ApiKey;
 use crate::models::webhook::Webhook;
 use crate::permission::{Permissions, Role};
 use crate::stored::Stored;
@@ -112,7 +112,7 @@ pub const CREATED_LIMIT: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatedByMember {
     /// Valid keys.
-    pub keys: Vec<Key>,
+    pub keys: Vec<ApiKey>,
     /// Webhooks, including disabled ones.
     pub webhooks: Vec<Webhook>,
 }

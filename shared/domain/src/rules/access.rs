@@ -7,7 +7,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{TokenId, WorkspaceId};
 use crate::models::actor::Actor;
-use crate::models::key::{AncestorKeys, Key, KeyStatus};
+use crate::models::key::{AncestorKeys, ApiKey, KeyStatus};
 use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
@@ -109,7 +109,7 @@ impl Caller {
     ///
     /// # Errors
     /// `CredentialRevoked` or `CredentialExpired` if the key, or one that it was created with, has ended.
-    pub fn of_key(key: Key, ancestors: &AncestorKeys, now: Time) -> Result<Self, DomainError> {
+    pub fn of_key(key: ApiKey, ancestors: &AncestorKeys, now: Time) -> Result<Self, DomainError> {
         key.status(ancestors, now).require_active()?;
         Ok(Self {
             workspace_id: key.workspace_id,
@@ -122,7 +122,7 @@ impl Caller {
     /// The permissions that a key still has; none once it has ended. Work that was started with a key continues only
     /// with these.
     #[must_use]
-    pub fn still_may(key: &Key, ancestors: &AncestorKeys, now: Time) -> Permissions {
+    pub fn still_may(key: &ApiKey, ancestors: &AncestorKeys, now: Time) -> Permissions {
         if key.status(ancestors, now) == KeyStatus::Active { key.permissions.clone() } else { Permissions::new() }
     }
 

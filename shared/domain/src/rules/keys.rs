@@ -4,11 +4,11 @@ use crate::error::DomainError;
 use crate::ids::KeyId;
 use crate::limits::MAKERS_LIMIT;
 use crate::models::event::{Event, EventType};
-use crate::models::key::{Key, NewKey, Revoked};
+use crate::models::key::{ApiKey, NewKey, Revoked};
 use crate::permission::Permissions;
 use crate::rules::access::Caller;
 use crate::rules::context::EventContext;
-use crate::secret::ApiKey;
+use crate::secret::ApiKeySecret;
 use crate::stored::Stored;
 
 /// Checks that a caller may grant these permissions: nobody can grant more than they hold.
@@ -31,11 +31,11 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Domai
 pub fn create(
     new: NewKey,
     key_id: KeyId,
-    secret: &ApiKey,
+    secret: &ApiKeySecret,
     caller: &Caller,
-    creator: Option<&Key>,
+    creator: Option<&ApiKey>,
     context: &EventContext,
-) -> Result<(Key, Event), DomainError> {
+) -> Result<(ApiKey, Event), DomainError> {
     if caller.token_id.is_some() {
         return Err(DomainError::TokenMakesNoKeys);
     }
@@ -52,7 +52,7 @@ pub fn create(
         let detail = format!("must not be after {end}, when the key that creates it expires");
         return Err(DomainError::field("expires_at", "out_of_range", detail));
     }
-    let key = Key {
+    let key = ApiKey {
         workspace_id: caller.workspace_id,
         key_id,
         short: secret.short.clone(),
@@ -77,7 +77,7 @@ pub fn create(
 
 /// Revokes a key: returns it with the event; `None` if it is already revoked.
 #[must_use]
-pub fn revoke(key: &Key, context: &EventContext) -> Option<(Key, Event)> {
+pub fn revoke(key: &ApiKey, context: &EventContext) -> Option<(ApiKey, Event)> {
     if key.revoked.is_some() {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
-use crate::models::key::Key;
+use crate::models::key::ApiKey;
 use crate::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use crate::models::webhook;
 use crate::models::webhook::Webhook;
@@ -53,7 +53,7 @@ pub struct Removal {
     /// The workspace.
     pub workspace: Workspace,
     /// The revoked keys, before and after.
-    pub keys: Vec<(Key, Key)>,
+    pub keys: Vec<(ApiKey, ApiKey)>,
     /// The disabled webhooks, before and after.
     pub webhooks: Vec<(Webhook, Webhook)>,
     /// The events.

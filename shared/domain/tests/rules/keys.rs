@@ -4,7 +4,7 @@ use domain::error::DomainError;
 use domain::limits::MAKERS_LIMIT;
 use domain::models::actor::{Actor, Creator};
 use domain::models::event::EventType;
-use domain::models::key::{AncestorKeys, Key, KeyStatus, NewKey, Revoked};
+use domain::models::key::{AncestorKeys, ApiKey, KeyStatus, NewKey, Revoked};
 use domain::models::member;
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
 use domain::models::webhook::{EventSelection, Settings, Webhook};
@@ -13,7 +13,7 @@ use domain::rules::access::Caller;
 use domain::rules::context::EventContext;
 use domain::rules::keys;
 use domain::rules::members;
-use domain::secret::{ApiKey, Hash};
+use domain::secret::{ApiKeySecret, Hash};
 use domain::{KeyId, MemberId, Time, TokenId, WebhookId};
 use serde_json::json;
 use uuid::Uuid;
@@ -21,9 +21,9 @@ use uuid::Uuid;
 use crate::common::{at, context, faults, fields};
 use crate::workspace::workspace;
 
-fn secret(number: u8) -> ApiKey {
+fn secret(number: u8) -> ApiKeySecret {
     let short = String::from(char::from(b'A' + number)).repeat(8);
-    ApiKey::parse(&format!("seam_{short}_123456789123456789123456")).unwrap()
+    ApiKeySecret::parse(&format!("seam_{short}_123456789123456789123456")).unwrap()
 }
 
 pub fn caller(actor: Actor, permissions: &[Permission]) -> Caller {
@@ -40,7 +40,7 @@ fn new(expires_at: Option<Time>) -> NewKey {
 }
 
 /// The key that a key makes, or that a member does.
-fn made(number: u8, expires_at: Option<Time>, creator: Option<&Key>) -> Result<Key, DomainError> {
+fn made(number: u8, expires_at: Option<Time>, creator: Option<&ApiKey>) -> Result<ApiKey, DomainError> {
     let id = |number: u8| Uuid::from_u128(u128::from(number));
     let actor = creator.map_or(Actor::Member(MemberId(id(90))), |creator| Actor::Key(creator.key_id));
     let caller = caller(actor, &[Permission::DevicesRead, Permission::WorkspaceManage]);
@@ -48,12 +48,12 @@ fn made(number: u8, expires_at: Option<Time>, creator: Option<&Key>) -> Result<K
     keys::create(new(expires_at), KeyId(id(number)), &secret(number), &caller, creator, &context).map(|(key, _)| key)
 }
 
-fn with(keys: &[&Key]) -> AncestorKeys {
+fn with(keys: &[&ApiKey]) -> AncestorKeys {
     keys.iter().map(|key| (key.short.clone(), (*key).clone())).collect()
 }
 
-fn revoked(key: &Key, minutes: i64) -> Key {
-    Key { revoked: Some(Revoked { at: at(minutes), by: Actor::System }), ..key.clone() }
+fn revoked(key: &ApiKey, minutes: i64) -> ApiKey {
+    ApiKey { revoked: Some(Revoked { at: at(minutes), by: Actor::System }), ..key.clone() }
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_key_ends_with_each_key_that_it_came_from() {
         assert!(Caller::still_may(&third, &over, at(10)).is_empty());
     }
     assert_eq!(third.status(&with(&[&first, &second]), at(60)), KeyStatus::Expired);
-    let short = Key { expires_at: Some(at(5)), ..second.clone() };
+    let short = ApiKey { expires_at: Some(at(5)), ..second.clone() };
     assert_eq!(Caller::of_key(third.clone(), &with(&[&first, &short]), at(10)), Err(DomainError::CredentialExpired));
     let both = with(&[&revoked(&first, 7), &revoked(&second, 5)]);
     assert_eq!(third.effective_revocation(&both).map(|revoked| revoked.at), Some(at(5)), "when it ended");
@@ -123,8 +123,8 @@ fn a_token_makes_no_key_and_nobody_gives_what_they_do_not_hold() {
 #[test]
 fn a_presented_key_is_good_by_its_secret_until_it_is_over() {
     let key = made(1, Some(at(60)), None).unwrap();
-    let other = Key { secret_hash: Hash::of("another"), ..key.clone() };
-    let authenticate = |found: Option<&Key>, minutes| Key::authenticate(found.cloned(), &secret(1), at(minutes));
+    let other = ApiKey { secret_hash: Hash::of("another"), ..key.clone() };
+    let authenticate = |found: Option<&ApiKey>, minutes| ApiKey::authenticate(found.cloned(), &secret(1), at(minutes));
     assert_eq!(authenticate(Some(&key), 59), Ok(key.clone()));
     assert_eq!(authenticate(Some(&key), 60), Err(DomainError::CredentialExpired));
     assert_eq!(authenticate(Some(&revoked(&key, 1)), 2), Err(DomainError::CredentialRevoked));

@@ -4,7 +4,7 @@ use aws::Commit;
 use aws::store::tokens::TokenPlace;
 use chrono::Duration;
 use domain::models::actor::Actor;
-use domain::models::key::{AncestorKeys, Key};
+use domain::models::key::{AncestorKeys, ApiKey};
 use domain::models::member::Member;
 use domain::models::token::Token;
 use domain::permission::{Permission, Role};
@@ -18,7 +18,7 @@ use super::{Case, TestStore, new_id, short};
 async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
-    let key = Key {
+    let key = ApiKey {
         workspace_id: case.workspace,
         key_id: KeyId(new_id(case.now)),
         short: short(),
@@ -44,7 +44,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
     assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
 
     let gone = short();
-    let made = Key {
+    let made = ApiKey {
         key_id: KeyId(new_id(case.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
