@@ -30,7 +30,7 @@ use crate::secret::Hash;
 /// their `devices` may fetch the configuration.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+/// Those of [`invite`].
 pub fn deploy(
     user: &User,
     devices: &[Device],

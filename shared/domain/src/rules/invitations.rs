@@ -7,8 +7,9 @@ use crate::models::invitation::{
     REFUSED_REGISTRATIONS, precedence,
 };
 use crate::models::user::User;
-use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
+use crate::secret::Hash;
 use crate::states::InvitationStatus;
 use crate::stored::Stored;
 use crate::text::{masked_email, masked_number};
@@ -67,11 +68,11 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
     ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
-/// Creates an invitation or deployment for a user: [`ChangeSet::new_invitation`] returns it. It supersedes an older one
-/// of the same purpose, `previous`, whose code then ends.
+/// Creates an invitation or deployment for a user, and makes its message due: [`ChangeSet::new_invitation`] returns it.
+/// It supersedes an older one of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::count`].
 pub fn invite(
     user: &User,
     previous: Option<&Invitation>,
@@ -88,6 +89,7 @@ pub fn invite(
         }
         Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
+    let message_counters = new.limits.count(user, new.purpose, new.channel, context.at)?;
     let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
         let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
         RowChange::from(previous.clone(), superseded)
@@ -103,7 +105,7 @@ pub fn invite(
         devices: new.devices,
         used: 0,
         refused_registrations: 0,
-        code_hash: new.code_hash,
+        code_hash: Hash::of(&new.code),
         created_at: context.at,
         expires_at: context.at.plus(new.lifetime),
         opened_at: None,
@@ -129,6 +131,8 @@ pub fn invite(
     Ok(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
+        message_counters: Some(message_counters),
+        secrets: SecretChanges { code: Some(new.code), ..SecretChanges::default() },
         ..ChangeSet::with_event(event)
     })
 }

@@ -18,7 +18,6 @@ use domain::rules::deployments::{
 };
 use domain::rules::invitations::record_delivery;
 use domain::rules::lifecycle::settle_what_is_due;
-use domain::secret::Hash;
 use domain::states::InvitationStatus;
 use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
@@ -26,17 +25,18 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, faults, fields, invitation_of, published, user};
+use crate::common::{at, context, faults, fields, invitation_of, message_limits, published, user};
 use crate::fixture::Fixture;
 
 fn new(number: u128) -> NewInvitation {
     NewInvitation {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(Uuid::from_u128(number)),
-        code_hash: Hash::of(number.to_string()),
+        code: number.to_string(),
         channel: Channel::Email,
         devices: 1,
         lifetime: Duration::days(7),
+        limits: message_limits(Channel::Email),
     }
 }
 
