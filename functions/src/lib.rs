@@ -38,5 +38,5 @@ pub mod webhooks;
 pub use invoke::invoke;
 pub use operation::{Entry, Operation};
 pub use operations::{OPERATIONS, operation};
-pub use settings::{Defaults, Settings, SettingsError};
+pub use settings::{OperatorSettings, Settings, SettingsError};
 pub use state::{AppState, Clock};

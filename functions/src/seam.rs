@@ -10,6 +10,8 @@ pub mod seam_webhooks;
 pub mod seam_workspaces;
 mod views;
 
+pub(crate) use views::phone_deactivated;
+
 use std::collections::BTreeSet;
 
 use aws::Table;
@@ -18,9 +20,7 @@ use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::{Device, Status};
-use domain::models::event::Event;
-use domain::models::webhook::{PHONE_DEACTIVATED, Webhook};
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use lambda::reply::{LIST_BODY_LIMIT, wire_size};
 use lambda::{AuthorizedRequest, Reply, Request};
 use serde_json::{Value, json};
@@ -64,22 +64,6 @@ impl Verbs {
             Err(DomainError::OnlyMethods(self.named().to_owned()))
         }
     }
-}
-
-/// The payload of an event for a webhook, in Seam's format. For a phone's deactivation, a webhook that subscribes to
-/// Seam's event type and to ours also gets all of our fields.
-pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
-    let name = webhook.name_of(event);
-    let mut told = views::event(event, name);
-    if name == PHONE_DEACTIVATED
-        && webhook.receives_own_name(event)
-        && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.to_public_json())
-    {
-        for (name, value) in ours {
-            told.entry(name).or_insert(value);
-        }
-    }
-    told
 }
 
 /// The path after the resource's name.
@@ -130,7 +114,7 @@ async fn phone_there(table: &Table, request: &AuthorizedRequest, mut fields: Fie
 }
 
 /// The workspace's settings.
-async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<Settings, Error> {
+async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<WorkspaceSettings, Error> {
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
@@ -165,7 +149,7 @@ fn too_many() -> DomainError {
 async fn list_phones(
     table: &Table,
     request: &AuthorizedRequest,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
     devices: &[Device],
     listing: &mut Listing,
     view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
@@ -193,7 +177,7 @@ const LOOK_MOST: usize = 20_000;
 async fn list_all_phones(
     table: &Table,
     request: &AuthorizedRequest,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
     listing: &mut Listing,
     view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
 ) -> Result<(), Error> {

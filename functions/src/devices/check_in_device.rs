@@ -8,7 +8,7 @@ use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::usage::{UsageScope, month};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, authenticate, check_in, needs, user_must_follow};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
@@ -115,7 +115,7 @@ async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now:
 }
 
 /// The device's user, the user's other devices, and the workspace's settings.
-async fn load_user(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, Settings)>, Error> {
+async fn load_user(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, WorkspaceSettings)>, Error> {
     let workspace = table.workspace(device.workspace_id).await?;
     let user = table.user(device.workspace_id, device.user_id).await?;
     let (Some(workspace), Some(user)) = (workspace, user) else {

@@ -154,7 +154,7 @@ async fn attachments(
 }
 
 fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
-    views::deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
+    views::phone_deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
 }
 
 fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {

@@ -5,7 +5,7 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::credential::{Service, ServiceKind};
 use domain::models::device::{Device, IDENTIFIER, MODEL_NAME, VERSION};
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::permission::Permission;
 use domain::rules::registration::{RegistrationRequest, simulate};
 use domain::states::Platform;
@@ -20,7 +20,7 @@ use super::{
 use crate::commits::commit_change;
 use crate::context::ActionContext;
 use crate::devices::actions::delete;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
@@ -160,28 +160,24 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
     if !workspace.sandbox {
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
-    let once = IdempotencyKey::of(request)?;
     // Retries create the same phone.
     let id = DeviceId(request.http.id_source.new_id());
-    once.run_once(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
+    let create = || simulated(table, request, &wanted, id, &workspace.settings);
+    create_once(table, request, create, async |id| {
+        let id = DeviceId::parse(&id).ok_or(DomainError::NotFound("device"))?;
+        let whole = phone(table, request, id).await?;
+        Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
+    })
+    .await
 }
 
 async fn simulated(
     table: &Table,
     request: &AuthorizedRequest,
-    once: &IdempotencyKey,
     wanted: &Sandbox,
     id: DeviceId,
-    settings: &Settings,
-) -> Result<Reply, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
-            let whole = phone(table, request, id).await?;
-            return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})));
-        }
-    };
+    settings: &WorkspaceSettings,
+) -> Result<Creation<Reply>, Error> {
     let user = table.user(request.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
     let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
@@ -191,8 +187,8 @@ async fn simulated(
     let application = &wanted.application;
     let (device, change) = simulate(&user, &held, claim.as_ref(), application, id, services, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     let attachments = change.attachments.first().map(|attached| &attached.after);
     let known = SeamViewContext { device: &device, attachments, settings, now: request.now() };
-    Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
+    let result = lambda::seam::ok(json!({"phone": views::phone(&known)}));
+    Ok(Creation { id: id.to_string(), commit, result })
 }

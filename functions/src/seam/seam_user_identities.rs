@@ -17,7 +17,7 @@ use serde_json::json;
 use super::paging::Paging;
 use super::{Listing, Verbs, done, required_id, route, views, whole};
 use crate::context::ActionContext;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::deletion::{self, DeleteRequest};
@@ -90,27 +90,25 @@ async fn create(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
     let username = format!("user-{}", base58(request.http.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    let once = IdempotencyKey::of(request)?;
-    once.run_once(table, request, || created(table, request, &once, &new)).await
+    create_once(
+        table,
+        request,
+        || create_user(table, request, &new),
+        async |id| Ok(shown(&there(table, request, UserId::parse(&id)).await?)),
+    )
+    .await
 }
 
-async fn created(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    new: &NewUser,
-) -> Result<Reply, Error> {
-    let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
-    };
+fn shown(user: &User) -> Reply {
+    lambda::seam::ok(json!({"user_identity": views::user_identity(user)}))
+}
+
+async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewUser) -> Result<Creation<Reply>, Error> {
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let event_context = request.new_event_context();
     let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &user.user_id.to_string(), expired_row_present)).await?;
-    Ok(shown(&user))
+    Ok(Creation { id: user.user_id.to_string(), commit, result: shown(&user) })
 }
 
 /// Loads a user who is not deleted.
@@ -134,7 +132,7 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
         Some(whole(fields, id)?)
     };
     let user = there(table, request, id).await?;
-    Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
+    Ok(shown(&user))
 }
 
 /// A page of users, which may be short.

@@ -16,7 +16,7 @@ use domain::models::source::VanishPolicy;
 use domain::models::source::data::{KeyHash, Row, key_hash};
 use domain::models::source::{KeyField, SourceKind};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::sync as rules;
 use domain::rules::sync::MatchCandidates;
 use uuid::Uuid;
@@ -96,7 +96,7 @@ impl SyncRun<'_> {
         found: &'f MatchCandidates,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, UsernameState> {
         if !row.faults.is_empty() || !self.is_taken(row, found) {
             return Box::pin(std::future::ready(Ok(UsernameState::AsItIs)));
@@ -114,7 +114,7 @@ impl SyncRun<'_> {
         row: &Row,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<UsernameState, Error> {
         let Some((found, _)) = self.reload_row(row, taken).await? else { return Err(Error::Conflict) };
         let found = &found;
@@ -171,7 +171,7 @@ impl SyncRun<'_> {
         rows: &'r HashMap<KeyHash, Row>,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<UsernameChain<'r>, Error> {
         let own = rules::owner(self.source, found).map(|user| user.user_id);
         let (mut chain_of_holders, mut met) = (Vec::new(), Vec::new());
@@ -219,7 +219,7 @@ impl SyncRun<'_> {
         wanted: &str,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<Option<MatchCandidates>, Error> {
         // A dry run reports a row without having processed it.
         let done = !self.job.dry_run && !self.finished_items([line(next)].into_iter()).await?.is_empty();
@@ -241,7 +241,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &MatchCandidates,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<bool, Error> {
         match Box::pin(self.decide_row(row, &(found.clone(), None), chosen, settings)).await {
             Ok(decided) => Ok(matches!(decided, RowDecision::Changed(..))),
@@ -256,7 +256,7 @@ impl SyncRun<'_> {
         row: &Row,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<(), Error> {
         let id = line(row);
         let done = retry_on_conflict(self.table, || async {

@@ -24,7 +24,7 @@ use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, Nex
 use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
 use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::jobs::{fail, page_done};
 use domain::rules::lifecycle;
 use domain::rules::sync as rules;
@@ -38,7 +38,7 @@ use crate::deadline::Deadline;
 use crate::jobs::work::{cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
@@ -60,7 +60,7 @@ pub(crate) struct SyncSettings<'a> {
     /// Fetches source pages; `None` for uploaded sources.
     pub pulling: Option<&'a Fetcher<'a>>,
     /// Defaults for settings that the workspace has not set.
-    pub defaults: &'a Defaults,
+    pub operator: &'a OperatorSettings,
 }
 
 /// Step of a sync, part of its job's cursor.
@@ -373,7 +373,7 @@ impl SyncRun<'_> {
 
     /// Context of an action on a user, at the current time.
     fn action(&self) -> ActionContext<'_> {
-        ActionContext::new(self.table, self.syncing.defaults, self.context())
+        ActionContext::new(self.table, self.syncing.operator, self.context())
     }
 
     /// The devices that a user holds, each with its open commands.
@@ -444,7 +444,7 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(self.process_row_with_retries(row, found, taken, chosen, settings))
     }
@@ -455,7 +455,7 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<Option<RowDecision>, Error> {
         let mut first = Some(found);
         let decided = retry_on_conflict(self.table, || {
@@ -481,7 +481,7 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(async move {
             let way = self.free_username(row, &found.0, taken, chosen, settings).await?;
@@ -497,7 +497,7 @@ impl SyncRun<'_> {
         row: &'f Row,
         found: CandidatesByRow,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, RowDecision> {
         Box::pin(async move { self.decide_and_commit(row, &found, chosen, settings).await })
     }
@@ -516,7 +516,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &CandidatesByRow,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<RowDecision, Error> {
         let id = line(row);
         let decided = match self.decide_row(row, found, chosen, settings).await {
@@ -551,7 +551,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &CandidatesByRow,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<RowDecision, Error> {
         if !row.faults.is_empty() {
             return Ok(RowDecision::Told(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
@@ -878,7 +878,7 @@ fn line(row: &Row) -> String {
     format!("{:06}", row.line)
 }
 
-fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
+fn require_level(row: &Row, settings: &WorkspaceSettings) -> Result<(), DomainError> {
     row.value("service_level").map_or(Ok(()), |level| settings.require_service_level(level))
 }
 

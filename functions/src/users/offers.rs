@@ -8,7 +8,7 @@ use domain::models::device::Device;
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::message::{DailyQuota, MessageLimits, QUOTA_SHARDS, Recipient};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
 use domain::rules::invitations;
@@ -189,7 +189,7 @@ async fn create_offer(
         purpose,
         channel,
         devices,
-        lifetime: settings.invitation_lifetime(action.defaults.invitation_lifetime),
+        lifetime: settings.invitation_lifetime(action.operator.invitation_lifetime),
         limits: read_message_limits(action, user, purpose, channel, &settings).await?,
     };
     let previous = previous.as_ref();
@@ -208,9 +208,9 @@ async fn read_message_limits(
     user: &User,
     purpose: Purpose,
     channel: Channel,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
 ) -> Result<MessageLimits, Error> {
-    let policy = action.defaults.messages.clone();
+    let policy = action.operator.messages.clone();
     let per_day = policy.per_day(channel, settings);
     let quota = DailyQuota { workspace_id: user.workspace_id, channel, day: action.request.now().day(), per_day };
     let recipient = Recipient::of(user, purpose, channel);

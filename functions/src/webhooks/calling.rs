@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::context::RequestContext;
 use crate::retry::retry_on_conflict;
-use crate::seam;
 use crate::state::Clock;
+use crate::webhooks::payload::payload;
 
 /// Sends an event to a webhook, once. Every result, including a failure, is an attempt.
 pub(crate) async fn call(
@@ -21,7 +21,7 @@ pub(crate) async fn call(
     clock: &Clock,
 ) -> Attempt {
     let begun = Time::from(clock.now());
-    let body = seam::event_payload(webhook, event).to_string().into_bytes();
+    let body = payload(webhook, event).to_string().into_bytes();
     let headers = headers(secrets, event.event_id, &body, begun);
     let answer = outside.post(&webhook.url, headers, body, RESPONSE_EXCERPT_LIMIT).await;
     let milliseconds = Time::from(clock.now()).millis() - begun.millis();

@@ -202,7 +202,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         token_id: None,
         operation: "deploy-config",
         request_id: "request".to_owned(),
-        address: None,
+        source_ip: None,
         job_id: None,
     };
     let new = NewInvitation {

@@ -188,7 +188,7 @@ impl Ground {
             token_id: None,
             operation: "bulk-users",
             request_id: "begun".to_owned(),
-            address: None,
+            source_ip: None,
             job_id: None,
         };
         let new = NewJob {

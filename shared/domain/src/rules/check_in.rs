@@ -9,7 +9,7 @@ use crate::models::event::EventType;
 use crate::models::push::Push;
 use crate::models::usage::{Usage, UsageReport, UsageScope, month};
 use crate::models::user::User;
-use crate::models::workspace::Settings;
+use crate::models::workspace::WorkspaceSettings;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::commands::apply_to_all;
 use crate::rules::context::EventContext;
@@ -135,7 +135,7 @@ pub struct CheckInState {
     /// Open commands of the device.
     pub commands: Vec<Command>,
     /// User of the device, the user's other devices, and the workspace's settings.
-    pub user: Option<(User, Vec<Device>, Settings)>,
+    pub user: Option<(User, Vec<Device>, WorkspaceSettings)>,
     /// Usage counts of the user in this month.
     pub usage: Option<Usage>,
     /// Usage counts in this month of the workspace's shard to which the user belongs.

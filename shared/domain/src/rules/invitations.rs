@@ -33,7 +33,7 @@ impl Invitation {
 /// A step in the lifecycle of an invitation.
 #[derive(Clone, Copy)]
 enum InvitationEvent {
-    Made,
+    Created,
     Sent,
     Failed,
     Delivered,
@@ -47,7 +47,7 @@ impl InvitationEvent {
     fn of(self, purpose: Purpose) -> EventType {
         use EventType as E;
         let (invitation, deployment) = match self {
-            Self::Made => (E::UserInvited, E::DeploymentStarted),
+            Self::Created => (E::UserInvited, E::DeploymentStarted),
             Self::Sent => (E::InvitationSent, E::DeploymentSent),
             Self::Failed => (E::InvitationFailed, E::DeploymentFailed),
             Self::Delivered => (E::InvitationDelivered, E::DeploymentDelivered),
@@ -125,7 +125,7 @@ pub fn invite(
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
         Purpose::Unknown(_) => {}
     }
-    let mut event = invitation.event(InvitationEvent::Made, context);
+    let mut event = invitation.event(InvitationEvent::Created, context);
     event.add_change("devices", serde_json::Value::Null, new.devices);
     event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(ChangeSet {
@@ -165,7 +165,11 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
 }
 
 /// Revokes the open ones of a user's `offers`, as part of a change.
-pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
+pub fn revoke_open<'a>(
+    change: &mut ChangeSet,
+    offers: impl IntoIterator<Item = &'a Invitation>,
+    context: &EventContext,
+) {
     for offer in offers {
         if let Ok(Some(revoked)) = revoke(offer, context) {
             change.invitations.extend(revoked.invitations);

@@ -10,14 +10,14 @@ use crate::models::message::{
     DailyCount, DailyQuota, MessageLimits, MessagePolicy, RECIPIENT_DAILY, RECIPIENT_PAUSE, Recipient, RecipientHistory,
 };
 use crate::models::user::User;
-use crate::models::workspace::{Settings, WorkspaceEdit};
+use crate::models::workspace::{WorkspaceEdit, WorkspaceSettings};
 use crate::rules::change::{MessageCounters, RowChange};
 use crate::stored::Stored;
 
 impl MessagePolicy {
     /// The most messages of a workspace per day: the operator's limit, or the workspace's own if that is lower.
     #[must_use]
-    pub fn per_day(&self, channel: Channel, settings: &Settings) -> u32 {
+    pub fn per_day(&self, channel: Channel, settings: &WorkspaceSettings) -> u32 {
         let (allowed, wanted) = match channel {
             Channel::Email => (self.emails_per_day, settings.emails_per_day),
             Channel::Sms => (self.texts_per_day, settings.texts_per_day),

@@ -30,7 +30,7 @@ pub fn context(minutes: i64) -> EventContext {
         token_id: None,
         operation: "test",
         request_id: "request".to_owned(),
-        address: Some("203.0.113.7".to_owned()),
+        source_ip: Some("203.0.113.7".to_owned()),
         job_id: None,
     }
 }

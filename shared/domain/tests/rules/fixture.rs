@@ -231,7 +231,7 @@ impl Fixture {
         }
         if needs.user {
             let others = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
-            found.user = Some((self.user.clone(), others, domain::models::workspace::Settings::default()));
+            found.user = Some((self.user.clone(), others, domain::models::workspace::WorkspaceSettings::default()));
         }
         check_in::check_in(device, report, &found, &context(minutes))
     }

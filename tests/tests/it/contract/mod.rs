@@ -124,7 +124,7 @@ impl<'a> Case<'a> {
             token_id: None,
             operation: "contract",
             request_id: String::new(),
-            address: None,
+            source_ip: None,
             job_id: None,
         }
     }
