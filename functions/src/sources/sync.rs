@@ -846,23 +846,18 @@ impl SyncRun<'_> {
 
     /// Report of a row that a rule refused.
     fn refused_item(&self, id: &str, error: &DomainError) -> JobItem {
-        if let DomainError::Invalid(faults) = error {
-            let fault = |fault: &domain::input::FieldError| RowFault {
-                field: fault.field.clone(),
-                code: fault.code.to_owned(),
-                detail: fault.detail.clone(),
-            };
-            return self.invalid_item(id, faults.iter().map(fault).collect());
+        if let DomainError::Invalid(errors) = error {
+            return self.invalid_item(id, errors.iter().cloned().map(RowFault::from).collect());
         }
         JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 
     /// Report of a row with field errors.
     fn invalid_item(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
-        let told: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
+        let sentences: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
         JobItem {
             code: Some("invalid_input".to_owned()),
-            detail: Some(told.join("; ")),
+            detail: Some(sentences.join("; ")),
             faults,
             ..self.item(id, ItemOutcome::Failed)
         }

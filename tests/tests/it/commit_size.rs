@@ -794,7 +794,11 @@ fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     };
     let found = check_in::CheckInState {
         commands: phone.open_commands.clone(),
-        user: Some((user.clone(), devices(others), WorkspaceSettings::default())),
+        user: Some(check_in::CheckInUser {
+            user: user.clone(),
+            other_devices: devices(others),
+            settings: WorkspaceSettings::default(),
+        }),
         usage: None,
         total: None,
     };
