@@ -94,23 +94,23 @@ fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Optio
 }
 
 /// The value read from the parameters, or every invalid parameter.
-fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
+fn finish<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
     fields.finish().map_err(DomainError::Invalid)?;
     read.ok_or(DomainError::Invalid(Vec::new()))
 }
 
 /// The phone with this identifier, even if it is deleted.
 async fn phone(table: &Table, request: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
-    let whole = table.device_details(request.workspace(), id).await?;
-    let whole = whole.filter(|whole| whole.device.platform.is_phone());
-    Ok(whole.ok_or(DomainError::NotFound("device"))?)
+    let details = table.device_details(request.workspace(), id).await?;
+    let details = details.filter(|details| details.device.platform.is_phone());
+    Ok(details.ok_or(DomainError::NotFound("device"))?)
 }
 
 /// The phone that `device_id` names, unless it is deleted.
 async fn phone_there(table: &Table, request: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let whole = phone(table, request, whole(fields, id)?).await?;
-    if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
+    let details = phone(table, request, finish(fields, id)?).await?;
+    if details.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(details) }
 }
 
 /// The workspace's settings.

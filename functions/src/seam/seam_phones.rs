@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::views::{self, SeamViewContext};
 use super::{
-    Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
+    Listing, Verbs, any_case, finish, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
 };
 use crate::commits::commit_change;
 use crate::context::ActionContext;
@@ -41,8 +41,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
-    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
+    let details = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
+    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&details, request.now())})))
 }
 
 /// All phones of the workspace, of a user, or with a credential. Empty for an unknown user or credential.
@@ -81,12 +81,12 @@ async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Rep
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let whole = phone(table, request, id).await?;
+        let details = phone(table, request, id).await?;
         let action = ActionContext::of_request(state, request)?;
-        let change = delete(&action, &whole, None).await?;
+        let change = delete(&action, &details, None).await?;
         commit_change(table, change.as_ref(), &action.event).await?;
         Ok(lambda::seam::ok(json!({})))
     })
@@ -117,7 +117,7 @@ impl Sandbox {
             push_token: None,
             nickname: None,
         };
-        Ok(Self { user_id: whole(fields, user_id)?, application, assa_abloy })
+        Ok(Self { user_id: finish(fields, user_id)?, application, assa_abloy })
     }
 }
 
@@ -165,8 +165,8 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
     let create = || simulated(table, request, &wanted, id, &workspace.settings);
     create_once(table, request, create, async |id| {
         let id = DeviceId::parse(&id).ok_or(DomainError::NotFound("device"))?;
-        let whole = phone(table, request, id).await?;
-        Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
+        let details = phone(table, request, id).await?;
+        Ok(lambda::seam::ok(json!({"phone": views::phone_of(&details, request.now())})))
     })
     .await
 }

@@ -15,7 +15,7 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::paging::Paging;
-use super::{Listing, Verbs, done, required_id, route, views, whole};
+use super::{Listing, Verbs, done, finish, required_id, route, views};
 use crate::context::ActionContext;
 use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 /// A name in Seam's form: the first name is the part before the first space, the last name the rest.
 #[derive(Clone, Debug)]
 struct FullName {
-    whole: String,
+    full: String,
     first: String,
     last: Option<String>,
 }
@@ -60,12 +60,12 @@ struct FullName {
 impl FullName {
     /// Reads `full_name`: `None` if it was not sent, `Some(None)` if it is to be removed.
     fn read(fields: &mut Fields) -> Option<Option<Self>> {
-        let Some(whole) = fields.text_edit("full_name", FULL_NAME)? else {
+        let Some(full) = fields.text_edit("full_name", FULL_NAME)? else {
             return Some(None);
         };
-        let (first, last) = match whole.split_once(' ') {
+        let (first, last) = match full.split_once(' ') {
             Some((first, last)) => (first, Some(last)),
-            None => (whole.as_str(), None),
+            None => (full.as_str(), None),
         };
         let mut part = |text: &str, which: &str| match NAME.read(text) {
             Ok(name) => name,
@@ -75,7 +75,7 @@ impl FullName {
             }
         };
         let (first, last) = (part(first, "first"), last.map(|last| part(last, "last")));
-        Some(Some(Self { first, last, whole }))
+        Some(Some(Self { first, last, full }))
     }
 }
 
@@ -125,11 +125,11 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     let by_key = fields.value("user_identity_id").is_none() && fields.value("user_identity_key").is_some();
     let id = if by_key {
         let key = fields.text("user_identity_key", IDENTITY_KEY);
-        let key = whole(fields, key)?;
+        let key = finish(fields, key)?;
         table.id_of_identity_key(request.workspace(), &key).await?
     } else {
         let id = required_id(&mut fields, "user_identity_id", UserId::parse);
-        Some(whole(fields, id)?)
+        Some(finish(fields, id)?)
     };
     let user = there(table, request, id).await?;
     Ok(shown(&user))
@@ -164,11 +164,11 @@ async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
         user_identity_key: fields.text_edit("user_identity_key", IDENTITY_KEY),
         ..UserEdit::default()
     };
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     retry_on_conflict(table, || async {
         let user = there(table, request, Some(id)).await?;
         // A full name that equals the shown one changes nothing: Seam's form does not tell where the first name ends.
-        let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
+        let name = name.clone().filter(|name| name.as_ref().map(|name| &name.full) != user.full_name().as_ref());
         let edit = match name {
             None => edit.clone(),
             Some(name) => {
@@ -188,7 +188,7 @@ async fn delete(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
         let action = ActionContext::of_request(state, request)?;

@@ -25,18 +25,23 @@ pub(super) struct SeamViewContext<'a> {
 }
 
 /// A phone as `phones/get` shows it.
-pub(super) fn phone_of(whole: &DeviceDetails, now: Time) -> Value {
-    with_known(whole, now, phone)
+pub(super) fn phone_of(details: &DeviceDetails, now: Time) -> Value {
+    with_known(details, now, phone)
 }
 
 /// A phone as `devices/get` shows it.
-pub(super) fn device_of(whole: &DeviceDetails, now: Time) -> Value {
-    with_known(whole, now, device)
+pub(super) fn device_of(details: &DeviceDetails, now: Time) -> Value {
+    with_known(details, now, device)
 }
 
-fn with_known(whole: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'_>) -> Value) -> Value {
-    let settings = whole.settings();
-    view(&SeamViewContext { device: &whole.device, attachments: whole.attachments.as_ref(), settings: &settings, now })
+fn with_known(details: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'_>) -> Value) -> Value {
+    let settings = details.settings();
+    view(&SeamViewContext {
+        device: &details.device,
+        attachments: details.attachments.as_ref(),
+        settings: &settings,
+        now,
+    })
 }
 
 /// Seam's device type of a platform.

@@ -62,7 +62,7 @@ pub(super) enum UsernameState {
 enum UsernameChain<'r> {
     /// All can, by these rows. `wanted` is the last username that one of them assigns; the row's own if there are
     /// none.
-    Made { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
+    Possible { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
     /// One of them keeps their name.
     Broken,
     /// Time ran out before this was known.
@@ -136,7 +136,7 @@ impl SyncRun<'_> {
         }
         let (rows, end, wanted) = match self.chain_of_holders(row, found, first, &rows, taken, chosen, settings).await?
         {
-            UsernameChain::Made { rows, end, wanted } => (rows, end, wanted),
+            UsernameChain::Possible { rows, end, wanted } => (rows, end, wanted),
             UsernameChain::Broken => return Ok(UsernameState::AsItIs),
             UsernameChain::NoTime => return Ok(UsernameState::NoTime),
         };
@@ -181,7 +181,11 @@ impl SyncRun<'_> {
                 return Ok(UsernameChain::NoTime);
             }
             if own == Some(holder.user_id) {
-                return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Ring(holder.user_id), wanted });
+                return Ok(UsernameChain::Possible {
+                    rows: chain_of_holders,
+                    end: ChainEnd::Ring(holder.user_id),
+                    wanted,
+                });
             }
             met.push(holder.user_id);
             let keeps = lock(&self.known.keeping).contains(&holder.user_id) || chain_of_holders.len() >= CHAIN;
@@ -190,7 +194,7 @@ impl SyncRun<'_> {
                 break;
             }
             let Some(next) = next else {
-                return Ok(UsernameChain::Made {
+                return Ok(UsernameChain::Possible {
                     rows: chain_of_holders,
                     end: ChainEnd::Leaver(Box::new(holder)),
                     wanted,
@@ -202,7 +206,7 @@ impl SyncRun<'_> {
             chain_of_holders.push(next);
             wanted = next.username();
             match rules::holder_of_username(self.source, &theirs) {
-                None => return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Free, wanted }),
+                None => return Ok(UsernameChain::Possible { rows: chain_of_holders, end: ChainEnd::Free, wanted }),
                 Some(other) => holder = other.clone(),
             }
         }

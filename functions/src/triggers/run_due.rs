@@ -347,21 +347,21 @@ async fn quieted(
     rule: &SilentRule,
     operator: &OperatorSettings,
 ) -> Result<Quieted, Error> {
-    let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
+    let Some(details) = table.device_details(due.workspace_id, due.device_id).await? else {
         return Ok(Quieted::Done);
     };
-    if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
+    if details.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(context.now()));
-    if came || whole.device.blocked.is_some() {
+    let is_silent = details.device.last_login_at.is_some_and(|login| login < rule.silent_before(context.now()));
+    if !is_silent || details.device.blocked.is_some() {
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
     let action = ActionContext::new(table, operator, context.clone());
     let decided = match rule.action {
-        SilentAction::Block => block(&whole.device, reason, &action.event).map_err(Error::from),
-        SilentAction::Delete => delete(&action, &whole, reason).await,
+        SilentAction::Block => block(&details.device, reason, &action.event).map_err(Error::from),
+        SilentAction::Delete => delete(&action, &details, reason).await,
         // Only another release knows this action.
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
@@ -369,7 +369,9 @@ async fn quieted(
         Ok(Some(change)) => {
             let commit = Commit::from_changes(action.event.event_id, &change);
             table
-                .commit(commit.require_attribute_unchanged(&whole.device, "last_login_at").require_unchanged(workspace))
+                .commit(
+                    commit.require_attribute_unchanged(&details.device, "last_login_at").require_unchanged(workspace),
+                )
                 .await?;
             Ok(Quieted::Done)
         }

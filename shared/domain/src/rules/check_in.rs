@@ -186,8 +186,9 @@ pub fn authenticate_report(
     let device = device.ok_or(DomainError::CredentialInvalid)?;
     let hash = Some(credential.hash());
     let own = credential.epoch == device.epoch && hash.as_ref() == Some(&device.credential_hash);
-    let kept = command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
-    match own || kept {
+    let of_command =
+        command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
+    match own || of_command {
         true => Ok(()),
         false if credential.epoch < device.epoch => Err(DomainError::ReEnrol),
         false => Err(DomainError::CredentialInvalid),
@@ -209,10 +210,10 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
         install(&mut after, report, found, &mut change, context);
     }
     let served = found.commands.iter().filter(|command| command.is_deliverable(context.at));
-    let told = apply_to_all(&after, served, Trigger::Delivered, context);
-    after = told.device;
-    change.commands = told.commands;
-    change.events.extend(told.events);
+    let delivered = apply_to_all(&after, served, Trigger::Delivered, context);
+    after = delivered.device;
+    change.commands = delivered.commands;
+    change.events.extend(delivered.events);
     if allowed {
         lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }

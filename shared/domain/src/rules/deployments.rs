@@ -154,8 +154,8 @@ pub fn remove(
     let mut change = ChangeSet::with_event(event);
     change.user = Some(RowChange::from(user.clone(), after));
     for device in devices.iter().filter(|device| device.served.is_some()) {
-        let told = Device { served: None, ..device.clone() };
-        change.devices.push(RowChange::from(device.clone(), told));
+        let without_config = Device { served: None, ..device.clone() };
+        change.devices.push(RowChange::from(device.clone(), without_config));
     }
     revoke_open(&mut change, open, context);
     Ok(Some(change))
@@ -236,7 +236,7 @@ pub struct Configuration {
 #[must_use]
 pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_salt: String) -> Configuration {
     let salt = user.client.config_salt.clone().unwrap_or(new_salt);
-    let whole = |secrets: &UserSecrets| {
+    let merged = |secrets: &UserSecrets| {
         let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
         merge(&mut settings, &json!({"account": account(user)}));
         merge(&mut settings, &json!({"account": secrets}));
@@ -245,9 +245,9 @@ pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecre
     };
     // The version covers when each secret was set, not its value: the PIN could be found from a hash of it.
     let profile_id = profile.map(|profile| profile.profile_id);
-    let known = json!([salt, profile_id, whole(&UserSecrets::new()), user.client.secrets]);
+    let known = json!([salt, profile_id, merged(&UserSecrets::new()), user.client.secrets]);
     let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
-    Configuration { version, salt, settings: whole(secrets) }
+    Configuration { version, salt, settings: merged(secrets) }
 }
 
 /// Checks that the user's own settings, merged over the profile's, satisfy the profile's schema.
