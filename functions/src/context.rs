@@ -1,5 +1,9 @@
-//! The context of an action: who does it, where and when. An action is the same for a caller's request and for a job in
-//! the name of the person who started it.
+//! Who acts, where and when, at three levels:
+//!
+//! - [`RequestContext`]: a caller's request, or a job in the name of the person who started it. An action is the same for
+//!   both.
+//! - [`EventContext`]: what one event records of that, with the event's identifier. The domain's rules take it.
+//! - [`ActionContext`]: one attempt at an action on one device or user: both of the above, and what it reads by.
 
 use aws::Table;
 use domain::error::{DomainError, Error};

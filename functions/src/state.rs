@@ -180,10 +180,10 @@ impl AppState {
     /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn webhook_client(&self) -> Result<&EgressClient, Error> {
         match self.webhooks.get() {
-            Some(outside) => Ok(outside),
+            Some(client) => Ok(client),
             None => {
-                let made = EgressClient::for_webhooks(&self.clients)?;
-                Ok(self.webhooks.get_or_init(|| made))
+                let client = EgressClient::for_webhooks(&self.clients)?;
+                Ok(self.webhooks.get_or_init(|| client))
             }
         }
     }

@@ -58,7 +58,7 @@ const TRIES: u8 = 3;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SyncSettings<'a> {
     /// Fetches source pages; `None` for uploaded sources.
-    pub pulling: Option<&'a Fetcher<'a>>,
+    pub fetcher: Option<&'a Fetcher<'a>>,
     /// Defaults for settings that the workspace has not set.
     pub operator: &'a OperatorSettings,
 }

@@ -43,7 +43,7 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
+    let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let mut fields = request.http.body()?;
     let (user_ids, dry_run) = read(&mut fields);
@@ -56,7 +56,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     };
     let repeat = |id| load_begun(table, &request, id);
     let job = create_once(table, &request, || begin(table, &request, &wanted), repeat).await?;
-    let job = go_on(state, &request, Some(pulling), job).await?;
+    let job = go_on(state, &request, Some(fetcher), job).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
@@ -64,11 +64,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 pub(crate) async fn go_on(
     state: &AppState,
     request: &AuthorizedRequest,
-    pulling: Option<&Fetcher<'_>>,
+    fetcher: Option<&Fetcher<'_>>,
     job: Job,
 ) -> Result<Job, Error> {
     let (deadline, context) = (deadline_of_answer(state, request), RequestContext::of_request(request));
-    let syncing = SyncSettings { pulling, operator: &state.settings.operator };
+    let syncing = SyncSettings { fetcher, operator: &state.settings.operator };
     let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
     or_leave_to_schedule(job, worked)
 }

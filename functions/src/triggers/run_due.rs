@@ -54,7 +54,7 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
+    let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
     let operator = &state.settings.operator;
@@ -87,7 +87,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
         if !deadline.is_over() {
-            tally.note(&run, &key, at_length(table, &run, &row, operator, pulling, &deadline).await);
+            tally.note(&run, &key, at_length(table, &run, &row, operator, fetcher, &deadline).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -140,7 +140,7 @@ async fn at_length(
     run: &Run,
     row: &DueRow,
     operator: &OperatorSettings,
-    pulling: &Fetcher<'_>,
+    fetcher: &Fetcher<'_>,
     deadline: &Deadline,
 ) -> Result<(), Error> {
     match row {
@@ -150,7 +150,7 @@ async fn at_length(
             };
             let context = RequestContext::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(table, &context, job, operator, pulling, deadline).await,
+                JobKind::Sync => sync(table, &context, job, operator, fetcher, deadline).await,
                 JobKind::Users | JobKind::Devices => {
                     advance(table, &context, job, operator, deadline, THINGS).await.map(drop)
                 }
@@ -162,7 +162,7 @@ async fn at_length(
             let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
             let context = RequestContext::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(table, &context, job, operator, pulling, deadline).await,
+                Some(job) => sync(table, &context, job, operator, fetcher, deadline).await,
                 None => Ok(()),
             }
         }
@@ -177,10 +177,10 @@ async fn sync(
     context: &RequestContext,
     job: Job,
     operator: &OperatorSettings,
-    pulling: &Fetcher<'_>,
+    fetcher: &Fetcher<'_>,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let syncing = SyncSettings { pulling: Some(pulling), operator };
+    let syncing = SyncSettings { fetcher: Some(fetcher), operator };
     sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
