@@ -112,7 +112,7 @@ impl RequestContext {
 pub(crate) struct ActionContext<'a> {
     /// The table.
     pub table: &'a Table,
-    /// Values for what the workspace has not set.
+    /// The operator's defaults and limits.
     pub operator: &'a OperatorSettings,
     /// Who acts, where and when.
     pub request: RequestContext,

@@ -1,7 +1,7 @@
 //! Jobs: one action on many users or devices.
 //!
-//! A request with `ids` is done before the reply. One with a filter only starts, and the schedule continues it. Both
-//! are the same kind of job, so an interrupted one is continued too.
+//! A request with `ids` is done before the reply if 20 seconds suffice; one with a filter does its first 50 items. The
+//! schedule does the rest. Both are the same kind of job, so an interrupted one is continued too.
 
 pub mod bulk_devices;
 pub mod bulk_users;

@@ -30,7 +30,8 @@ pub enum Entry {
     SignedIn(Handler<PersonRequest>),
     /// A device, with its own credential.
     Device(Handler<Request>),
-    /// The holder of an invitation or deployment code.
+    /// The holder of an invitation or deployment code. No cache may keep the reply, whatever its headers say: it may
+    /// contain the code.
     Code(Handler<Request>),
     /// Anyone.
     Public(Handler<Request>),

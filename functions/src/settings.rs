@@ -37,13 +37,13 @@ pub struct Settings {
     pub issuer: Option<Issuer>,
     /// The app's identifiers and links.
     pub app: App,
-    /// Values for what a workspace has not set.
+    /// The operator's values for what a workspace has not set, and limits that hold for every workspace.
     pub operator: OperatorSettings,
     /// Hosts from which sources may be fetched, in lower case; empty allows every public host.
     pub source_hosts: Vec<String>,
 }
 
-/// Values for what a workspace has not set.
+/// The operator's values for what a workspace has not set, and limits that hold for every workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorSettings {
     /// How long deleted devices and users are kept.

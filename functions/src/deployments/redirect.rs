@@ -11,7 +11,7 @@ use crate::description::OperationDoc;
 use crate::pages::deployment_page;
 use crate::settings::App;
 use crate::state::AppState;
-use crate::users::open_invitation;
+use crate::users::offers::find_by_code;
 
 /// The web link of a deployment.
 pub(crate) fn link(public_url: &str, code: &str) -> String {
@@ -73,7 +73,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
     if !is_code(code) {
         return Ok(deployment_page::unknown());
     }
-    let Some(deployment) = open_invitation::find(table, code, &Purpose::Deploy).await? else {
+    let Some(deployment) = find_by_code(table, code, Purpose::Deploy).await? else {
         return Ok(deployment_page::unknown());
     };
     match deployment.status(request.id_source.now) {
@@ -81,7 +81,6 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         over => return Ok(deployment_page::over(over)),
     }
     let agent = request.header("user-agent").unwrap_or_default();
-    // The reply contains the code that registers a phone, so no cache may store it.
     Ok(match Platform::of(agent) {
         Platform::Ios => onward(app.ios_store.clone(), code, app),
         Platform::Android => onward(app.android_store.as_deref().map(|store| with_referrer(store, code)), code, app),

@@ -88,7 +88,7 @@ impl OperationDoc {
         Self { detail, ..self }
     }
 
-    /// Accepts a JSON body, as this reader reads it.
+    /// Accepts a JSON body, as this reader reads it: its schema is what `read` asks of a recording [`Fields`].
     #[must_use]
     pub fn body(self, read: impl FnOnce(Fields)) -> Self {
         Self { body: Some(Body::Json(Shape::of(read))), ..self }

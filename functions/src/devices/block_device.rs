@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Block a device")
-        .detail("The device is locked out from this answer on. Blocking a blocked device changes nothing.")
+        .detail("The device has no access from this answer on. Blocking a blocked device changes nothing.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .with_etag()
         .shows::<views::Device>("The device.")

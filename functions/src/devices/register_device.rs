@@ -1,12 +1,11 @@
 //! `POST /devices`: registration of a phone with the code of an offer.
 
-use aws::store::invitations::InvitationRef;
 use aws::{Commit, Table};
-use domain::DeviceId;
 use domain::error::{DomainError, Error};
-use domain::models::device::PushToken;
-use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationRequest, register};
+use domain::models::device::{Device, PushToken};
+use domain::rules::registration::{RefusedRegistration, Registration, RegistrationRequest, register};
 use domain::secret::{DeviceCredential, Hash, is_code};
+use domain::{DeviceId, EventId};
 use lambda::{Reply, Request};
 use lambda_http::http::StatusCode;
 
@@ -60,9 +59,9 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
     let owner = table.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
     let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
     let event_context = request.new_event_context(owner.workspace_id, found.invitation.actor());
-    let new_ids = NewIds { device_id: DeviceId(request.id_source.new_id()) };
-    match register(&found, application, &new_ids, &event_context) {
-        Ok(registration) => commit(table, request, &owner, registration).await,
+    let new_id = DeviceId(request.id_source.new_id());
+    match register(&found, application, new_id, &event_context) {
+        Ok(registration) => commit(table, request, event_context.event_id, registration).await,
         Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
                 table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
@@ -75,15 +74,15 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
 async fn commit(
     table: &Table,
     request: &Request,
-    owner: &InvitationRef,
+    event_id: EventId,
     registration: Registration,
 ) -> Result<Reply, Error> {
     let id_source = request.id_source;
-    let (id, epoch) = (registration.device.after.device_id, registration.device.after.epoch);
-    let credential = DeviceCredential::new(id_source.random, owner.workspace_id, id, epoch);
+    let Device { workspace_id, device_id, epoch, .. } = registration.device.after;
+    let credential = DeviceCredential::new(id_source.random, workspace_id, device_id, epoch);
     let registration = registration.with_credential(credential.hash());
-    let mut commit = Commit::from_changes(id_source.event_id(), &registration.change());
-    if !registration.events.is_empty() {
+    let mut commit = Commit::from_changes(event_id, &registration.change());
+    if !registration.is_repeat() {
         commit = with_push_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;
@@ -105,7 +104,7 @@ async fn with_push_token(
         Some(known) => table.push_token(known.workspace_id, known.device_id).await?,
         None => None,
     };
-    let token = registration.token.clone();
+    let token = registration.push_token.clone();
     let after = token.map(|token| PushToken::new_for(device, token, before.as_ref(), request.id_source.now));
     Ok(match (before, after) {
         (Some(before), Some(after)) => commit.edit(&before, &after),

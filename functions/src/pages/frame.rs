@@ -17,7 +17,7 @@ a.button{background:transparent;color:inherit}
 figure{margin:2rem 0 0}svg{background:#fff;border-radius:.6rem;width:15rem;height:15rem}
 figcaption,p.small{font-size:.9rem;opacity:.75}";
 
-/// A page with this status, title and body, whose forms may open the app. The caller sets the caching.
+/// A page with this status, title and body, whose forms may open the app.
 pub(crate) fn page(status: StatusCode, title: &str, body: &Markup, app: &App) -> Reply {
     let page = html! {
         (DOCTYPE)

@@ -3,7 +3,7 @@
 use domain::error::Error;
 use domain::states::InvitationStatus;
 use lambda::Reply;
-use lambda_http::http::{HeaderName, StatusCode};
+use lambda_http::http::StatusCode;
 use maud::{PreEscaped, html};
 
 use crate::pages::{frame, over, qr};
@@ -24,12 +24,12 @@ pub(crate) fn open(link: &str, app: &App) -> Result<Reply, Error> {
             figcaption { "To set up another phone, scan this with its camera." }
         }
     };
-    Ok(kept_by_nobody(frame::page(StatusCode::OK, "Invitation", &body, app)))
+    Ok(frame::page(StatusCode::OK, "Invitation", &body, app))
 }
 
 /// The page of an invitation that can no longer be used.
 pub(crate) fn over(status: InvitationStatus) -> Reply {
-    kept_by_nobody(over::page("Invitation", status))
+    over::page("Invitation", status)
 }
 
 /// The page for an unknown code.
@@ -38,9 +38,5 @@ pub(crate) fn unknown() -> Reply {
         h1 { "Invitation not found" }
         p { "Please open the link exactly as it was sent to you." }
     };
-    kept_by_nobody(frame::page(StatusCode::NOT_FOUND, "Invitation", &body, &App::default()))
-}
-
-fn kept_by_nobody(page: Reply) -> Reply {
-    page.with(HeaderName::from_static("cache-control"), "no-store")
+    frame::page(StatusCode::NOT_FOUND, "Invitation", &body, &App::default())
 }

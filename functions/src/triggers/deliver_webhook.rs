@@ -1,7 +1,7 @@
 //! Triggered by the queue on the topic `events`, and each minute: delivers events to webhooks.
 //!
-//! A delivery is a row: leased before the call, settled after it. If a run ends early, the schedule takes the delivery
-//! up again, and an event that arrives twice is delivered once.
+//! A delivery is a row: leased before the call, settled after it. An event that arrives twice makes one delivery. If a run
+//! ends before it has recorded the result of a call, the schedule makes the call again.
 
 use aws::store::due::calls_shard;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,8 +93,7 @@ impl DeliveryRun<'_, '_> {
             }
         }
         let deliver = |one: PendingDelivery| async move {
-            let outcome = self.begin_delivery(&one).await;
-            outcome.map(|_| ()).map_err(|failure| (one.message, failure))
+            self.deliver_once(&one).await.map_err(|failure| (one.message, failure))
         };
         let each =
             |all: Vec<PendingDelivery>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
@@ -139,8 +138,8 @@ impl DeliveryRun<'_, '_> {
         Ok(wants.map(wanted).collect())
     }
 
-    /// Starts a delivery unless one exists, or leaves it to the schedule.
-    async fn begin_delivery(&self, wanted: &PendingDelivery) -> Result<bool, Error> {
+    /// Makes a delivery unless it was made before, or leaves it to the schedule.
+    async fn deliver_once(&self, wanted: &PendingDelivery) -> Result<(), Error> {
         let PendingDelivery { webhook, event, .. } = wanted;
         self.require_time_left()?;
         let begun = retry_on_conflict(self.table, || async {
@@ -164,8 +163,8 @@ impl DeliveryRun<'_, '_> {
         })
         .await?;
         match begun {
-            Some(begun) => self.deliver(webhook.clone(), event, begun).await,
-            None => Ok(true),
+            Some(begun) => self.deliver(webhook.clone(), event, begun).await.map(drop),
+            None => Ok(()),
         }
     }
 

@@ -2,8 +2,7 @@
 
 use domain::sms::segments;
 
-/// Longest first, in GSM characters only. The link's page offers to install the app, and shows the expiry date and the
-/// number of phones.
+/// Longest first, in GSM characters only. The link's page offers to install the app.
 const WORDINGS: [&str; 3] = [
     "You are invited to use the app. Install and open it by this link, and please keep it to yourself: ",
     "You are invited to use the app. Install and open it: ",

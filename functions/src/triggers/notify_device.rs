@@ -102,7 +102,8 @@ async fn devices_of(table: &Table, event: &Event) -> Result<BTreeSet<DeviceId>, 
     Ok(user.map(|user| user.device_ids).unwrap_or_default())
 }
 
-/// Wakes a device if pushes reach it. SNS reports separately if they no longer do.
+/// Wakes a device if pushes reach it. A deleted one is woken too, for its wipe: so this asks for the stored reason. SNS
+/// reports separately if they no longer do.
 async fn wake(
     table: &Table,
     pusher: &Pusher,

@@ -26,7 +26,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let pusher = state.pusher();
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
         for report in text_reports::read(log, run.id_source.now)? {
-            retry_on_conflict(table, || of_text(table, &run, &report)).await?;
+            retry_on_conflict(table, || record_text(table, &run, &report)).await?;
         }
     }
     for record in run.records() {
@@ -35,9 +35,9 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
             continue;
         };
         if let Some(mail) = MailReport::read(&report, run.id_source.now) {
-            retry_on_conflict(table, || of_mail(table, &run, &mail)).await?;
+            retry_on_conflict(table, || record_mail(table, &run, &mail)).await?;
         } else if let Some(push) = PushReport::read(&report, run.id_source.now) {
-            of_push(table, pusher, &run, &push).await?;
+            record_push(table, pusher, &run, &push).await?;
         }
     }
     Ok(json!({}))
@@ -48,7 +48,7 @@ struct MailReport {
     workspace: WorkspaceId,
     user: UserId,
     invitation: InvitationId,
-    feedback: Delivery,
+    delivery: Delivery,
 }
 
 impl MailReport {
@@ -68,22 +68,23 @@ impl MailReport {
             workspace: WorkspaceId::parse(tag("workspace_id")?)?,
             user: UserId::parse(tag("user_id")?)?,
             invitation: InvitationId::parse(tag("invitation_id").or_else(|| tag("deployment_id"))?)?,
-            feedback: Delivery { state, at, message_id: None, reason: reason.map(str::to_owned) },
+            delivery: Delivery { state, at, message_id: None, reason: reason.map(str::to_owned) },
         })
     }
 }
 
-async fn of_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Error> {
+async fn record_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Error> {
     let Some(before) = table.invitation(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
     let event_context = run.new_event_context(report.workspace);
-    let change = record_delivery(&before, report.feedback.clone(), &event_context);
+    let change = record_delivery(&before, report.delivery.clone(), &event_context);
     commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
-/// A text without a matching invitation is not ours: SNS has one log for the whole account.
-async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
+/// Records the report of a text. Without a matching invitation it is usually not ours, since SNS has one log for the whole
+/// account; a report that comes before `sent` is committed is lost too.
+async fn record_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
     let Some(owner) = table.message_owner(&report.message_id).await? else {
         return Ok(());
     };
@@ -91,7 +92,7 @@ async fn of_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Er
         return Ok(());
     };
     let event_context = run.new_event_context(owner.workspace_id);
-    let change = record_delivery(&before, report.feedback.clone(), &event_context);
+    let change = record_delivery(&before, report.delivery.clone(), &event_context);
     commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
@@ -142,7 +143,7 @@ async fn reason(pusher: &Pusher, report: &PushReport) -> Result<PushReason, Erro
 }
 
 /// A report applies to every device that holds the endpoint: one phone may be in two workspaces.
-async fn of_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport) -> Result<(), Error> {
+async fn record_push(table: &Table, pusher: &Pusher, run: &Run, report: &PushReport) -> Result<(), Error> {
     let holders = table.endpoint_holders(&report.endpoint).await?;
     if holders.is_empty() {
         return Ok(());

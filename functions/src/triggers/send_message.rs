@@ -27,7 +27,7 @@ const LEASE_DURATION: Duration = Duration::seconds(60);
 /// is interrupted may have gone out, and would be repeated.
 const SENDING_TIME: Duration = Duration::seconds(20);
 
-/// Sends messages, with the settings that they need.
+/// What sending a message needs.
 #[derive(Debug)]
 pub struct MessageSender<'a> {
     /// For e-mails.
@@ -56,7 +56,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     for record in run.records() {
         if let Err(error) = process_record(table, messages, &run, record, &deadline).await {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
-            tracing::warn!(operation = run.operation, message.id = id, error = %Chain(&error), "a message was not sent");
+            tracing::warn!(operation = run.operation, queue_record.id = id, error = %Chain(&error), "an event was not processed");
             failed.push(id);
         }
     }
@@ -182,6 +182,7 @@ async fn send_text(
     let Some(number) = &user.mobile else {
         return Ok(Outcome::Failed("no_number".to_owned()));
     };
+    // The operator may have changed the calling codes since the invitation.
     if let Err(error) = messages.policy.require_texts_allowed(number) {
         return Ok(Outcome::Failed(error.code()));
     }

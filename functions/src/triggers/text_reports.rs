@@ -21,7 +21,7 @@ pub(crate) struct TextReport {
     /// SNS's message identifier.
     pub message_id: String,
     /// The new delivery state.
-    pub feedback: Delivery,
+    pub delivery: Delivery,
 }
 
 #[derive(Deserialize)]
@@ -92,8 +92,8 @@ fn report(event: &LogEvent, now: Time) -> Option<TextReport> {
     };
     let message_id = entry.notification.message_id;
     let at = Time::from_millis(event.timestamp).unwrap_or(now);
-    let feedback = Delivery { state, at, message_id: Some(message_id.clone()), reason };
-    Some(TextReport { message_id, feedback })
+    let delivery = Delivery { state, at, message_id: Some(message_id.clone()), reason };
+    Some(TextReport { message_id, delivery })
 }
 
 /// A stable code for the network's response. The known responses are those that SNS documents, with older wordings and
@@ -165,14 +165,14 @@ mod tests {
         ];
         let reports = read(&batch("DATA_MESSAGE", &lines), now()).unwrap();
         let states: Vec<_> =
-            reports.iter().map(|report| (report.feedback.state.as_str(), report.feedback.reason.as_deref())).collect();
+            reports.iter().map(|report| (report.delivery.state.as_str(), report.delivery.reason.as_deref())).collect();
         assert_eq!(
             states,
             [("delivered", None), ("failed", Some("opted_out")), ("failed", Some("undelivered"))],
             "what is not known is not repeated"
         );
         let at = Time::from_millis(1_795_421_700_500).unwrap();
-        assert!(reports.iter().all(|report| report.message_id == "m-1" && report.feedback.at == at));
+        assert!(reports.iter().all(|report| report.message_id == "m-1" && report.delivery.at == at));
     }
 
     #[test]

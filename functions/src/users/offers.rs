@@ -12,7 +12,7 @@ use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
 use domain::rules::invitations;
-use domain::secret::new_code;
+use domain::secret::{Hash, new_code};
 use domain::{InvitationId, ProfileId};
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +155,15 @@ pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Resu
         Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }
+}
+
+/// The offer with this code, if it has this purpose: a code of another purpose belongs to another link.
+pub(crate) async fn find_by_code(table: &Table, code: &str, purpose: Purpose) -> Result<Option<Invitation>, Error> {
+    let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
+        return Ok(None);
+    };
+    let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
+    Ok(found.filter(|offer| offer.purpose == purpose))
 }
 
 /// A new offer.

@@ -3,8 +3,8 @@
 use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::invitation::{Invitation, Purpose};
-use domain::rules::invitations::open;
-use domain::secret::{Hash, is_code};
+use domain::rules::invitations::count_opening;
+use domain::secret::is_code;
 use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
 use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -15,6 +15,7 @@ use crate::pages::invitation_page;
 use crate::retry::retry_on_conflict;
 use crate::settings::App;
 use crate::state::AppState;
+use crate::users::offers::find_by_code;
 
 /// OpenAPI documentation of the operation.
 #[must_use]
@@ -42,7 +43,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         return Ok(invitation_page::unknown());
     }
     retry_on_conflict(table, || async {
-        let Some(invitation) = find(table, &code, &Purpose::Invite).await? else {
+        let Some(invitation) = find_by_code(table, &code, Purpose::Invite).await? else {
             return Ok(invitation_page::unknown());
         };
         match invitation.status(request.id_source.now) {
@@ -50,25 +51,15 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
             over => return Ok(invitation_page::over(over)),
         }
         if request.method == Method::POST {
-            return pressed(table, &request, &invitation, &code, app).await;
+            return redirect_to_app(table, &request, &invitation, &code, app).await;
         }
         invitation_page::open(&format!("{public_url}/i/{code}"), app)
     })
     .await
 }
 
-/// The offer that has this code, if its purpose matches.
-pub(crate) async fn find(table: &Table, code: &str, purpose: &Purpose) -> Result<Option<Invitation>, Error> {
-    let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
-        return Ok(None);
-    };
-    let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
-    // A code of another purpose belongs to another link.
-    Ok(found.filter(|invitation| invitation.purpose == *purpose))
-}
-
-/// Records the opening and redirects the phone to the app.
-async fn pressed(
+/// Counts the opening and redirects the phone to the app.
+async fn redirect_to_app(
     table: &Table,
     request: &Request,
     invitation: &Invitation,
@@ -76,11 +67,10 @@ async fn pressed(
     app: &App,
 ) -> Result<Reply, Error> {
     let event_context = request.new_event_context(invitation.workspace_id, invitation.actor());
-    commit_change(table, Some(&open(invitation, &event_context)), &event_context).await?;
+    commit_change(table, Some(&count_opening(invitation, &event_context)), &event_context).await?;
     let location = HeaderValue::from_str(&format!("{}://i/{code}", app.scheme));
     let location = location.map_err(|_| DomainError::RouteNotFound)?;
-    let mut reply =
-        Reply::page(StatusCode::SEE_OTHER, String::new()).with(HeaderName::from_static("cache-control"), "no-store");
+    let mut reply = Reply::page(StatusCode::SEE_OTHER, String::new());
     reply.headers.push((HeaderName::from_static("location"), location));
     Ok(reply)
 }

@@ -49,7 +49,7 @@ pub(crate) struct DeviceSummary {
     status: Status,
     /// Time of the registration.
     created_at: Time,
-    /// Time of the last check-in.
+    /// Time of the last check-in with access allowed.
     last_login_at: Option<Time>,
     /// The block, while the device is blocked.
     blocked: Option<Restriction>,

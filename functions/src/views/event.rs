@@ -27,9 +27,9 @@ pub(crate) struct Event {
     created_at: Time,
     /// Who did it.
     actor: Actor,
-    /// Operation that did it.
+    /// Operation that did it; `run-due` for what a job does after the reply to its request.
     operation: String,
-    /// Identifier of the request, as `x-request-id` had it.
+    /// Identifier of the request, as `x-request-id` had it, or of the scheduled run.
     request_id: String,
     /// What only the audit shows. Erasing a person blanks it.
     private: Private,

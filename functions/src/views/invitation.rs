@@ -42,13 +42,14 @@ pub(crate) struct Invitation {
     expires_at: Time,
     /// Time at which the message was sent.
     sent_at: Option<Time>,
-    /// Time at which the button in the message was first used.
+    /// Time at which the button on the page of the link was first used. A phone that opens the link in the app at once
+    /// does not count.
     opened_at: Option<Time>,
     /// How often that button was used.
     opened: u32,
-    /// Time of the last registration with the code.
+    /// Time at which the last of its devices was registered; `null` while the code can register more.
     used_at: Option<Time>,
-    /// Time at which the invitation expired.
+    /// Time at which the expiry was recorded, normally within minutes of `expires_at`.
     expired_at: Option<Time>,
     /// Time at which a newer invitation replaced this one.
     superseded_at: Option<Time>,
@@ -77,11 +78,11 @@ pub(crate) struct Deployment {
     expires_at: Time,
     /// Time at which the message was sent.
     deployed_at: Option<Time>,
-    /// Time of the last registration with the code.
+    /// Time at which the last of its devices was registered; `null` while the code can register more.
     used_at: Option<Time>,
     /// Registrations that were refused because another user holds the device. The fifth ends the code.
     refused_registrations: u32,
-    /// Time at which the deployment expired.
+    /// Time at which the expiry was recorded, normally within minutes of `expires_at`.
     expired_at: Option<Time>,
     /// Time at which a newer deployment replaced this one.
     superseded_at: Option<Time>,

@@ -117,8 +117,8 @@ impl Commit {
             commit = commit.put(&Event { event_id: id.nth(n), ..event.clone() });
         }
         commit = match &change.user {
-            // Rules decide about devices by their user, so the user's row is part of the commit even if it does
-            // not change.
+            // If a change set has a user, its rule has decided by them, so their row is guarded even if it does not
+            // change.
             Some(RowChange { before: Some(before), after }) => commit.bump_version(before, after),
             Some(RowChange { before: None, after }) => commit.put(after),
             None => commit,
@@ -134,7 +134,8 @@ impl Commit {
         commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
         commit = commit.edit_all(&change.commands).edit_all(&change.invitations).edit_all(&change.usage);
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
-        commit = change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code(&invitation.after));
+        commit =
+            change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
             commit = commit.put_code(made, code);
         }
@@ -160,13 +161,8 @@ impl Commit {
         edited.into_iter().fold(self, Self::apply)
     }
 
-    /// Adds the n-th further event of a change whose first event is `first`.
-    #[must_use]
-    pub fn with_further_event(self, first: EventId, n: usize, event: &Event) -> Self {
-        self.put(&Event { event_id: first.nth(n), ..event.clone() })
-    }
-
-    /// A commit without an event: for a consumer's own bookkeeping and for repairs.
+    /// A commit without an event: for progress that is no news (a page of a job, an outcome that changed nothing, a settled
+    /// push token), for a consumer's own bookkeeping, and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
         Self {

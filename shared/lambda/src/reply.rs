@@ -120,14 +120,14 @@ impl Reply {
     /// Adds security headers: no content sniffing, https only once a request came over https, and no caching.
     /// Only a reply that depends on no credential and no code may be cached.
     #[must_use]
-    pub fn with_security_headers(self, by_https: bool, may_be_kept: bool) -> Self {
+    pub fn with_security_headers(self, by_https: bool, cacheable: bool) -> Self {
         let has_cache_control = self.headers.iter().any(|(name, _)| *name == CACHE_CONTROL);
         let mut reply =
             self.set(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
         if by_https {
             reply = reply.set(HeaderName::from_static("strict-transport-security"), HSTS);
         }
-        if has_cache_control && may_be_kept { reply } else { reply.set(CACHE_CONTROL, NO_STORE) }
+        if has_cache_control && cacheable { reply } else { reply.set(CACHE_CONTROL, NO_STORE) }
     }
 
     fn set(mut self, name: HeaderName, value: HeaderValue) -> Self {

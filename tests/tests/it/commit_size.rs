@@ -56,7 +56,7 @@ use domain::rules::jobs::{begin, page_done};
 use domain::rules::lifecycle;
 use domain::rules::members;
 use domain::rules::networks::reported as network_reported;
-use domain::rules::registration::{NewIds, Registration, RegistrationRequest, RegistrationState, register};
+use domain::rules::registration::{Registration, RegistrationRequest, RegistrationState, register};
 use domain::rules::scim::change::{ScimCreated, ScimUserNew, ScimUserWrite, create, update};
 use domain::rules::scim::document::{Document, ScimUserRecord};
 use domain::rules::sync;
@@ -450,7 +450,7 @@ fn metadata(device: &Device) -> DeviceAttachments {
 fn registered(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
     let commit = Commit::from_changes(context().event_id, &registration.change());
     let device = &registration.device.after;
-    let token = PushToken::new_for(device, registration.token.clone().unwrap(), token_before, now());
+    let token = PushToken::new_for(device, registration.push_token.clone().unwrap(), token_before, now());
     match token_before {
         Some(before) => commit.edit(before, &token),
         None => commit.put(&token),
@@ -525,18 +525,18 @@ proptest! {
         let user = user(new);
         let (user, invitation) = invited(&user, 6);
         let old = phone(device(&user, &again), CommandState::CancelRequested);
-        let drawn = NewIds { device_id: DeviceId(id(9)) };
+        let device_id = DeviceId(id(9));
         // A device that was deleted comes back, and one that is there is enrolled anew as something else.
         for held in [false, true] {
             let found = RegistrationState {
                 invitation: invitation.clone(),
                 user: user.clone(),
                 claim: Some(claim(&old.device, held)),
-                claimed: Some(old.device.clone()),
+                claimed_device: Some(old.device.clone()),
                 commands: old.open_commands.clone(),
                 held: Vec::new(),
             };
-            let registration = register(&found, &application, &drawn, &context()).unwrap();
+            let registration = register(&found, &application, device_id, &context()).unwrap();
             let token = PushToken::new_for(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
             fits(&registered(&registration, held.then_some(&token)));
             small(&registration.device.after);
@@ -761,13 +761,13 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         invitation,
         user,
         claim: Some(claim(&old.device, true)),
-        claimed: Some(old.device),
+        claimed_device: Some(old.device),
         commands: old.open_commands,
         held: Vec::new(),
     };
-    let drawn = NewIds { device_id: DeviceId(id(9)) };
+    let device_id = DeviceId(id(9));
     let application = of("1 2 3 4 5 6 7 8 9 0 r s t u v", "w");
-    let registration = register(&found, &application, &drawn, &context()).unwrap();
+    let registration = register(&found, &application, device_id, &context()).unwrap();
     let commit = registered(&registration, None);
     // The event, four rows and the code, a token, and fifteen words that go for fifteen that come;
     // and of each of the five commands its row and its event.

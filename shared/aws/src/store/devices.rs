@@ -198,7 +198,7 @@ impl DeviceFilter {
 pub enum Login {
     /// The login is recorded, and nothing else has changed. Contains the device as it was before.
     Recorded(Box<Device>),
-    /// Nothing was recorded, because there is more to do or the device is barred. Contains the device's row, if
+    /// Nothing was recorded, because there is more to do or the device has no access. Contains the device's row, if
     /// there is one.
     NotRecorded(Option<Box<Device>>),
 }
@@ -228,7 +228,7 @@ impl DeviceDetails {
     }
 }
 
-/// Adds the conditions that the endpoint of a device is not to be enabled again ([`Push::enabled_again`]), and gives
+/// Adds the conditions that the endpoint of a device is not to be enabled again ([`Push::re_enabled`]), and gives
 /// their values.
 fn enabled_endpoint(now: Time, conditions: &mut Vec<String>) -> Vec<(String, String)> {
     let due = PushReason::ALL.iter().filter_map(|reason| Some((*reason, reason.re_enable_after()?)));
@@ -379,7 +379,7 @@ impl Table {
         };
         Ok(Some(RegistrationState {
             commands,
-            claimed: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
+            claimed_device: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
             held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
             invitation,
             user,
@@ -387,8 +387,9 @@ impl Table {
         }))
     }
 
-    /// Records a login in one write without a read, if the credential is the device's own, the device is not
-    /// barred, and nothing but the time has changed.
+    /// Records a login in one write without a read, if the credential is the device's own, the device has access, and
+    /// nothing but the time has changed. Each condition repeats a rule: `check_in::authenticate`, [`Device::access`],
+    /// `check_in::check_in`, [`Push::re_enabled`].
     pub async fn record_login(
         &self,
         credential: &DeviceCredential,
@@ -516,7 +517,9 @@ impl Table {
     }
 }
 
-/// The update for a login: these attributes are written by nothing else, so the version stays.
+/// The update for a login. Only a check-in writes these attributes, and this one leaves the version, so that it never
+/// collides with an administrator's change. What is decided by them is committed with
+/// [`Commit::require_attribute_unchanged`](crate::Commit::require_attribute_unchanged).
 const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
 
 fn open_command_keys(device: &Device) -> impl Iterator<Item = RowKey> {

@@ -171,7 +171,7 @@ impl Commit {
 
     /// Deletes an invitation's code once it is not needed any more.
     #[must_use]
-    pub fn delete_code(self, invitation: &Invitation) -> Self {
+    pub fn delete_code_if_ended(self, invitation: &Invitation) -> Self {
         if invitation.needs_code() {
             return self;
         }

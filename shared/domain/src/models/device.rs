@@ -74,8 +74,8 @@ impl Device {
             return DeviceStatus::Deleted;
         }
         if self.erased.is_some() {
-            let kept_out = self.access() != DeviceAccess::Allowed;
-            return if kept_out { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
+            let has_no_access = self.access() != DeviceAccess::Allowed;
+            return if has_no_access { DeviceStatus::Wiped } else { DeviceStatus::NeedsEnrolment };
         }
         if find_pending_command(self, CommandKind::Wipe, now).is_some() {
             return DeviceStatus::Wiping;
@@ -90,7 +90,8 @@ impl Device {
         }
     }
 
-    /// What it may do. Its own deletion and block come before its user's state.
+    /// What it may do. Its own deletion and block come before its user's state. `Table::record_login` in `shared/aws` repeats
+    /// this as a condition: change both.
     #[must_use]
     pub fn access(&self) -> DeviceAccess {
         if self.deleted.is_some() {
@@ -383,7 +384,7 @@ pub struct Device {
     /// [`Device::with_config_offered`]. While absent, the device gets no configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<ServedConfig>,
-    /// Time of its last check-in.
+    /// Time of its last check-in with access allowed; a check-in without access does not change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Time>,
     /// Set while it is blocked.
@@ -584,7 +585,7 @@ pub struct Edit {
     pub metadata: BTreeMap<String, Value>,
 }
 
-/// A device's push token, in a row of its own that only the functions that need it read.
+/// A device's push token, in a row of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PushToken {
     /// The workspace.

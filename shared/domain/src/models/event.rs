@@ -63,7 +63,7 @@ string_enum! {
         UserPurged = "user.purged",
         /// An invitation's message was sent.
         InvitationSent = "invitation.sent",
-        /// An invitation's message could not be sent.
+        /// An invitation's message could not be sent or delivered.
         InvitationFailed = "invitation.failed",
         /// An invitation's message was delivered.
         InvitationDelivered = "invitation.delivered",
@@ -71,7 +71,7 @@ string_enum! {
         InvitationBounced = "invitation.bounced",
         /// An invitation's message was marked as spam.
         InvitationComplained = "invitation.complained",
-        /// An invitation's link was opened.
+        /// The button on the page of an invitation's link was used.
         InvitationOpened = "invitation.opened",
         /// An invitation expired.
         InvitationExpired = "invitation.expired",
@@ -208,7 +208,7 @@ pub struct FieldChange {
 /// is erased.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Private {
-    /// IP address of the request.
+    /// IP address of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Reason that was given.

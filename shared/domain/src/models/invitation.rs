@@ -60,7 +60,7 @@ string_enum! {
         Bounced = "bounced",
         /// Marked as spam.
         Complained = "complained",
-        /// Not sent; or a text that the network could not deliver.
+        /// It could not be sent, or the network could not deliver the text.
         Failed = "failed",
         /// The mail service accepted it but did not send it.
         Rejected = "rejected",
@@ -84,7 +84,7 @@ pub struct Delivery {
     pub reason: Option<String>,
 }
 
-/// For this long after a change of a user's address or number, deployments to it carry a warning.
+/// For this long after a change of a user's address or number, what is sent to it carries a warning.
 pub const ADDRESS_WARNING_PERIOD: Duration = Duration::days(7);
 
 /// A warning to the person who made a change.
@@ -131,10 +131,10 @@ pub struct Invitation {
     pub created_at: Time,
     /// Expiry time.
     pub expires_at: Time,
-    /// When its link was first opened.
+    /// When the button on its link's page was first used. A phone that opens the link in the app at once does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Time>,
-    /// How often its link was opened.
+    /// How often that button was used.
     #[serde(default)]
     pub opened: u32,
     /// When the last possible device was registered.
@@ -239,7 +239,8 @@ impl Invitation {
         self.address_changed_at.map(recently).into_iter().collect()
     }
 
-    /// True while its code must be kept for its message.
+    /// True while its code must be kept for its message: until its end is recorded. The clock alone does not end it here,
+    /// so an expired invitation whose expiry was not recorded yet still becomes superseded by a newer one.
     #[must_use]
     pub fn needs_code(&self) -> bool {
         self.used < self.devices

@@ -40,7 +40,8 @@ impl<T> RowChange<T> {
 /// the commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeSet {
-    /// Events; never empty in a change that is committed.
+    /// Events. All have the identifier of their context, until the commit numbers them from it. Empty only for progress
+    /// that is no news, such as a page of a job.
     pub events: Vec<Event>,
     /// The workspace.
     pub workspace: Option<RowChange<Workspace>>,

@@ -63,7 +63,8 @@ impl CheckInReport {
 pub enum CheckIn {
     /// Nothing to write, not even the time: the device has no access, and no command changes.
     AccessDenied,
-    /// Only the time changes.
+    /// Only the time changes, but the conditional write did not see that: for example, a command is pending that was
+    /// delivered before.
     OnlyTime,
     /// More than the time changes.
     Changed {

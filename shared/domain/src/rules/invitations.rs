@@ -137,9 +137,9 @@ pub fn invite(
     })
 }
 
-/// Counts a use of an invitation's button.
+/// Counts a use of the button on the page of an invitation's link.
 #[must_use]
-pub fn open(invitation: &Invitation, context: &EventContext) -> ChangeSet {
+pub fn count_opening(invitation: &Invitation, context: &EventContext) -> ChangeSet {
     let mut opened = invitation.clone();
     opened.opened += 1;
     opened.opened_at.get_or_insert(context.at);

@@ -95,18 +95,11 @@ pub struct RegistrationState {
     /// Claim of the device identifier, current or released.
     pub claim: Option<IdentifierClaim>,
     /// The device that the claim names, if its row still exists.
-    pub claimed: Option<Device>,
+    pub claimed_device: Option<Device>,
     /// Open commands of that device.
     pub commands: Vec<Command>,
     /// The user's devices.
     pub held: Vec<Device>,
-}
-
-/// New identifiers for a registration.
-#[derive(Clone, Debug)]
-pub struct NewIds {
-    /// Identifier of the device, if it is new.
-    pub device_id: DeviceId,
 }
 
 /// A registration that the rule allows.
@@ -121,7 +114,7 @@ pub struct Registration {
     /// The invitation, with one more use, unless this is a repeat.
     pub invitation: RowChange<Invitation>,
     /// The push token, if the app sent one.
-    pub token: Option<String>,
+    pub push_token: Option<String>,
     /// The deleted device of the same installation, whose credential is now invalid.
     pub replaced: Option<RowChange<Device>>,
     /// Commands of the previous enrolment, which can no longer be executed.
@@ -131,10 +124,16 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// True if it only repeats a lost response.
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// The change, without the push token. A repeat after a lost response changes the device's credential only.
     #[must_use]
     pub fn change(&self) -> ChangeSet {
-        if self.events.is_empty() {
+        if self.is_repeat() {
             return ChangeSet { devices: vec![self.device.clone()], ..ChangeSet::default() };
         }
         ChangeSet {
@@ -175,12 +174,12 @@ impl From<DomainError> for RefusedRegistration {
 ///
 /// - A repeat with the same code and identifier, within [`REPEAT_WITHIN`] and before the first check-in, replaces a
 ///   lost response: same device, new credential, no further use of the code, no event. Not with a code that was revoked
-///   or superseded.
+///   or superseded, or after a change of the user's address or number.
 /// - If a device of the same user has the identifier, it is re-enrolled in place, with an open code.
 /// - If no current device has the identifier, a new device is created, if the user has fewer than [`DEVICE_LIMIT`]. If
 ///   a deleted device had the identifier, the new one has the next epoch.
 ///
-/// A device with a pending wipe cannot register: it must be wiped first, or an admin must cancel the wipe. The code
+/// A device with a pending wipe or factory reset cannot register: it must be erased first, or an admin must cancel that. The code
 /// stays valid meanwhile.
 ///
 /// # Errors
@@ -190,13 +189,13 @@ impl From<DomainError> for RefusedRegistration {
 pub fn register(
     found: &RegistrationState,
     application: &RegistrationRequest,
-    new_ids: &NewIds,
+    new_id: DeviceId,
     context: &EventContext,
 ) -> Result<Registration, RefusedRegistration> {
     found.user.require_app_access()?;
-    let holder = found.claim.as_ref().filter(|claim| claim.held);
-    let device = found.claimed.as_ref();
-    match (holder, device) {
+    let held_claim = found.claim.as_ref().filter(|claim| claim.held);
+    let device = found.claimed_device.as_ref();
+    match (held_claim, device) {
         (Some(claim), Some(device)) if claim.user_id == found.user.user_id => {
             if device.blocked.is_some() {
                 return Err(DomainError::DeviceBlocked.into());
@@ -221,7 +220,7 @@ pub fn register(
             }
             usable?;
             require_not_to_be_erased(device, context.at)?;
-            Ok(enrol(found, application, new_ids, context))
+            Ok(enrol(found, application, new_id, context))
         }
     }
 }
@@ -240,7 +239,7 @@ fn next_epoch(claim: Option<&IdentifierClaim>) -> u32 {
 }
 
 /// The claim of a new device's identifier; `before` is an earlier device's claim.
-fn claimed(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<IdentifierClaim> {
+fn claim_for(before: Option<&IdentifierClaim>, device: &Device) -> RowChange<IdentifierClaim> {
     let version = before.map_or(1, |claim| claim.version);
     RowChange { before: before.cloned(), after: IdentifierClaim { version, ..IdentifierClaim::of(device) } }
 }
@@ -271,7 +270,7 @@ fn repeat(found: &RegistrationState, claim: &IdentifierClaim, device: &Device) -
         claim: unchanged(claim),
         user: unchanged(&found.user),
         invitation: unchanged(&found.invitation),
-        token: None,
+        push_token: None,
         replaced: None,
         removed: Vec::new(),
         events: Vec::new(),
@@ -290,8 +289,8 @@ fn re_enrol(
     context: &EventContext,
 ) -> Registration {
     let epoch = device.epoch + 1;
-    let removed = apply_to_all(device, &found.commands, Trigger::Replaced, context);
-    let mut after = described(removed.device, application, context);
+    let replaced = apply_to_all(device, &found.commands, Trigger::Replaced, context);
+    let mut after = described(replaced.device, application, context);
     after.epoch = epoch;
     after.erased = None;
     after.pin_failures = 0;
@@ -311,27 +310,28 @@ fn re_enrol(
         claim: RowChange { before: Some(claim.clone()), after: claim_after },
         user: user_with(&found.user, device.device_id, context),
         invitation: invitation_used(found, context),
-        token: application.token().map(str::to_owned),
+        push_token: application.token().map(str::to_owned),
         replaced: None,
-        removed: removed.commands,
-        events: [event].into_iter().chain(removed.events).collect(),
+        removed: replaced.commands,
+        events: [event].into_iter().chain(replaced.events).collect(),
     }
 }
 
 fn enrol(
     found: &RegistrationState,
     application: &RegistrationRequest,
-    new_ids: &NewIds,
+    new_id: DeviceId,
     context: &EventContext,
 ) -> Registration {
     let epoch = next_epoch(found.claim.as_ref());
-    let user = user_with(&found.user, new_ids.device_id, context);
-    let mut device = with_configuration(found, new_device(&user.after, application, new_ids.device_id, epoch, context));
+    let user = user_with(&found.user, new_id, context);
+    let mut device = with_configuration(found, new_device(&user.after, application, new_id, epoch, context));
     device.enrolment = Some(enrolment(found, context));
-    let claim = claimed(found.claim.as_ref(), &device);
-    let event = context.event(EventType::DeviceRegistered).with_device(new_ids.device_id, found.user.user_id);
+    let claim = claim_for(found.claim.as_ref(), &device);
+    let event = context.event(EventType::DeviceRegistered).with_device(new_id, found.user.user_id);
     let event = found.invitation.named_in(event);
-    let old = found.claimed.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
+    let old =
+        found.claimed_device.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
     let (replaced, removed, events) = match old {
         None => (None, Vec::new(), Vec::new()),
         Some((old, removed)) => {
@@ -344,7 +344,7 @@ fn enrol(
         claim,
         user,
         invitation: invitation_used(found, context),
-        token: application.token().map(str::to_owned),
+        push_token: application.token().map(str::to_owned),
         replaced,
         removed,
         events: [event].into_iter().chain(events).collect(),
@@ -426,7 +426,7 @@ pub fn simulate(
     let attached = (!services.is_empty()).then(|| DeviceAttachments { services, ..DeviceAttachments::empty(&device) });
     let change = ChangeSet {
         user: Some(user),
-        claims: vec![claimed(claim, &device)],
+        claims: vec![claim_for(claim, &device)],
         devices: vec![RowChange::new(device.clone())],
         attachments: attached.into_iter().map(RowChange::new).collect(),
         ..ChangeSet::with_event(event)

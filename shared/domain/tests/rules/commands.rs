@@ -850,7 +850,7 @@ impl Course {
                 );
             }
             Err(refused) if refused.error == DomainError::ErasurePending => {
-                let known = self.fixture.found(&format!("phone-{n}")).claimed.unwrap();
+                let known = self.fixture.found(&format!("phone-{n}")).claimed_device.unwrap();
                 let pending = find_pending_command(&known, CommandKind::Wipe, at(self.now));
                 assert!(pending.is_some(), "it is told to erase itself");
             }

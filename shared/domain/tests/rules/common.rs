@@ -90,7 +90,7 @@ pub fn found(devices: u32) -> RegistrationState {
     let mut user = user();
     let invitation = invitation(&user, devices);
     user.invitation_id = Some(invitation.invitation_id);
-    RegistrationState { invitation, user, claim: None, claimed: None, commands: Vec::new(), held: Vec::new() }
+    RegistrationState { invitation, user, claim: None, claimed_device: None, commands: Vec::new(), held: Vec::new() }
 }
 
 /// The fields of a body.

@@ -19,7 +19,7 @@ use domain::rules::devices;
 use domain::rules::devices::DeviceToDelete;
 use domain::rules::lifecycle;
 use domain::rules::lifecycle::Deletion;
-use domain::rules::registration::{NewIds, RefusedRegistration, Registration, RegistrationState, register};
+use domain::rules::registration::{RefusedRegistration, Registration, RegistrationState, register};
 use domain::secret::DeviceCredential;
 use domain::states::CommandState;
 use domain::{CommandId, DeviceId, DomainError, InvitationId};
@@ -39,7 +39,7 @@ pub struct Fixture {
     /// The newest credential of each enrolment, as its phone keeps it.
     pub credentials: BTreeMap<(DeviceId, u32), DeviceCredential>,
     pub events: Vec<Event>,
-    new_ids: AtomicU64,
+    new_id: AtomicU64,
 }
 
 impl Fixture {
@@ -53,7 +53,7 @@ impl Fixture {
             commands: BTreeMap::new(),
             credentials: BTreeMap::new(),
             events: Vec::new(),
-            new_ids: AtomicU64::new(100),
+            new_id: AtomicU64::new(100),
         }
     }
 
@@ -68,7 +68,7 @@ impl Fixture {
     }
 
     pub fn new_id(&self) -> Uuid {
-        Uuid::from_u128(self.new_ids.fetch_add(1, Ordering::Relaxed).into())
+        Uuid::from_u128(self.new_id.fetch_add(1, Ordering::Relaxed).into())
     }
 
     /// The user's devices that are there, in their order.
@@ -104,7 +104,7 @@ impl Fixture {
         RegistrationState {
             invitation: self.invitation.clone(),
             user: self.user.clone(),
-            claimed: claimed.and_then(|id| self.devices.get(&id).cloned()),
+            claimed_device: claimed.and_then(|id| self.devices.get(&id).cloned()),
             claim,
             commands: claimed.map(|id| self.open_commands(id)).unwrap_or_default(),
             held: self.held(),
@@ -112,8 +112,8 @@ impl Fixture {
     }
 
     pub fn register(&mut self, identifier: &str, minutes: i64) -> Result<Registration, RefusedRegistration> {
-        let new_ids = NewIds { device_id: DeviceId(self.new_id()) };
-        let registration = register(&self.found(identifier), &application(identifier), &new_ids, &context(minutes))?;
+        let new_id = DeviceId(self.new_id());
+        let registration = register(&self.found(identifier), &application(identifier), new_id, &context(minutes))?;
         let device = &registration.device.after;
         let (id, epoch) = (device.device_id, device.epoch);
         let credential = self.new_credential(device);

@@ -5,7 +5,7 @@ use domain::error::DomainError;
 use domain::models::event::EventType;
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
-use domain::rules::invitations::{invite, open, record_delivery};
+use domain::rules::invitations::{count_opening, invite, record_delivery};
 use domain::text::{masked_email, masked_number};
 use domain::{InvitationId, Time};
 use uuid::Uuid;
@@ -124,10 +124,10 @@ fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then(
 
 #[test]
 fn every_opening_is_counted_and_the_first_is_remembered() {
-    let (once, event) = invitation_of(open(&texted(), &context(1)));
+    let (once, event) = invitation_of(count_opening(&texted(), &context(1)));
     assert_eq!((once.opened, once.opened_at), (1, Some(at(1))));
     assert_eq!((event.event_type, event.invitation_id), (EventType::InvitationOpened, Some(once.invitation_id)));
-    let (twice, _) = invitation_of(open(&once, &context(2)));
+    let (twice, _) = invitation_of(count_opening(&once, &context(2)));
     assert_eq!(twice, Invitation { opened: 2, ..once });
 }
 

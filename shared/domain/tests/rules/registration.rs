@@ -14,7 +14,7 @@ use domain::models::user::User;
 use domain::rules::check_in::CheckInReport;
 use domain::rules::devices;
 use domain::rules::push::endpoint_made;
-use domain::rules::registration::{NewIds, Registration, RegistrationRequest, register};
+use domain::rules::registration::{Registration, RegistrationRequest, register};
 use domain::secret::Hash;
 use domain::states::Platform;
 use domain::{CommandId, DeviceId, Time, UserId};
@@ -30,13 +30,13 @@ fn gone() -> Deleted {
     Deleted { at: at(0), by: context(0).actor, purge_after: at(0) }
 }
 
-fn new_ids() -> NewIds {
-    NewIds { device_id: DeviceId(Uuid::from_u128(77)) }
+fn new_id() -> DeviceId {
+    DeviceId(Uuid::from_u128(77))
 }
 
 #[test]
 fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
-    let registration = register(&found(1), &application("phone"), &new_ids(), &context(1)).unwrap();
+    let registration = register(&found(1), &application("phone"), new_id(), &context(1)).unwrap();
     assert_eq!(registration.user.after.status(), domain::states::UserStatus::Active);
     assert_eq!(registration.device.after.user_status, domain::states::UserStatus::Active);
     assert_eq!(registration.invitation.after.used, 1);
@@ -64,12 +64,12 @@ fn a_code_that_is_used_expired_or_superseded_registers_nothing() {
     assert_eq!(fixture.register("phone-1", 1).unwrap_err().error, DomainError::CodeUsed);
 
     let week = 7 * 24 * 60;
-    let late = register(&found(1), &application("phone"), &new_ids(), &context(week));
+    let late = register(&found(1), &application("phone"), new_id(), &context(week));
     assert_eq!(late.unwrap_err().error, DomainError::CodeExpired);
 
     let mut superseded = found(1);
     superseded.invitation.superseded_at = Some(at(1));
-    let refused = register(&superseded, &application("phone"), &new_ids(), &context(2));
+    let refused = register(&superseded, &application("phone"), new_id(), &context(2));
     assert_eq!(refused.unwrap_err().error, DomainError::CodeSuperseded);
 }
 
@@ -78,7 +78,7 @@ fn a_user_who_may_not_use_the_app_registers_nothing() {
     let refused = |change: fn(&mut User)| {
         let mut found = found(1);
         change(&mut found.user);
-        register(&found, &application("phone"), &new_ids(), &context(1)).unwrap_err().error
+        register(&found, &application("phone"), new_id(), &context(1)).unwrap_err().error
     };
     assert_eq!(refused(|user| user.suspended = Some(Restriction::by(&context(0), None))), DomainError::UserSuspended);
     assert_eq!(refused(|user| user.locked = Some(Restriction::by(&context(0), None))), DomainError::UserLocked);
@@ -92,7 +92,7 @@ fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record()
     let mut other = fixture.found("phone");
     other.user.user_id = UserId(Uuid::from_u128(55));
     other.invitation.used = 0;
-    let refused = register(&other, &application("phone"), &new_ids(), &context(2)).unwrap_err();
+    let refused = register(&other, &application("phone"), new_id(), &context(2)).unwrap_err();
     assert_eq!(refused.error, DomainError::IdentifierHeld);
     let counted = refused.change.unwrap();
     assert_eq!(counted.events[0].event_type, EventType::DeviceRefused);
@@ -106,7 +106,7 @@ fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
     let mut other = fixture.found("phone");
     other.user.user_id = UserId(Uuid::from_u128(55));
     for asked in 1..=5 {
-        let refused = register(&other, &application("phone"), &new_ids(), &context(2)).unwrap_err();
+        let refused = register(&other, &application("phone"), new_id(), &context(2)).unwrap_err();
         assert_eq!(refused.error, DomainError::IdentifierHeld);
         let counted = refused.change.unwrap();
         let told: Vec<EventType> = counted.events.iter().map(|event| event.event_type).collect();
@@ -119,7 +119,7 @@ fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
     for identifier in ["phone", "one that nobody has"] {
         let mut asks = fixture.found(identifier);
         (asks.user, asks.invitation) = (other.user.clone(), other.invitation.clone());
-        let refused = register(&asks, &application(identifier), &new_ids(), &context(3)).unwrap_err();
+        let refused = register(&asks, &application(identifier), new_id(), &context(3)).unwrap_err();
         assert_eq!((refused.error, refused.change), (DomainError::CodeRevoked, None), "it tells no more");
     }
 }
@@ -332,9 +332,9 @@ proptest! {
 fn another_makers_app_has_no_push_token_whatever_it_sends() {
     for (platform, token) in [(Platform::Ios, Some("token-phone")), (Platform::ThirdParty, None)] {
         let application = RegistrationRequest { platform, ..application("phone") };
-        let registration = register(&found(1), &application, &new_ids(), &context(1)).unwrap();
+        let registration = register(&found(1), &application, new_id(), &context(1)).unwrap();
         let device = registration.device.after;
-        assert_eq!((registration.token.as_deref(), device.push_token_hash), (token, token.map(Hash::of)));
+        assert_eq!((registration.push_token.as_deref(), device.push_token_hash), (token, token.map(Hash::of)));
         let reason = if token.is_some() { PushReason::EndpointPending } else { PushReason::NoToken };
         assert_eq!(device.push, Push { reason, since: at(1) });
     }
@@ -350,7 +350,7 @@ fn a_phone_that_comes_again_keeps_its_pushes_if_its_token_is_the_same_and_they_r
         fixture.devices.insert(id, Device { push, ..ready });
         fixture.invite(1, 3);
         let application = RegistrationRequest { push_token: token.map(str::to_owned), ..application("phone-0") };
-        let after = register(&fixture.found("phone-0"), &application, &new_ids(), &context(4)).unwrap().device.after;
+        let after = register(&fixture.found("phone-0"), &application, new_id(), &context(4)).unwrap().device.after;
         assert_eq!(after.push_endpoint.as_deref(), Some("arn"));
         after.push
     };
@@ -371,7 +371,7 @@ fn the_claim_of_an_identifier_that_was_had_before_is_the_same_row() {
     fixture.invite(1, 3);
     let mut found = fixture.found("phone-0");
     found.claim.as_mut().unwrap().version = 7;
-    let claim = register(&found, &application("phone-0"), &new_ids(), &context(4)).unwrap().claim;
+    let claim = register(&found, &application("phone-0"), new_id(), &context(4)).unwrap().claim;
     assert_eq!((claim.before, claim.after.version, claim.after.epoch), (found.claim, 7, 2));
 }
 

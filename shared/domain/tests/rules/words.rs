@@ -120,8 +120,8 @@ fn a_user_in_an_unknown_state_is_let_in_nowhere() {
 fn a_code_for_an_unknown_purpose_registers_nothing() {
     let mut found = found(1);
     found.invitation.purpose = Purpose::Unknown(word("lend"));
-    let new_ids = domain::rules::registration::NewIds { device_id: domain::DeviceId(Uuid::from_u128(3)) };
-    let refused = register(&found, &application("phone"), &new_ids, &context(1)).unwrap_err();
+    let new_id = domain::DeviceId(Uuid::from_u128(3));
+    let refused = register(&found, &application("phone"), new_id, &context(1)).unwrap_err();
     assert!(matches!(refused.error, DomainError::CodeUnknown), "{refused:?}");
     assert_eq!(found.user.newest_invitation(found.invitation.purpose), None);
 }

@@ -74,13 +74,16 @@ async fn a_registration_knows_all_that_its_rule_needs() {
     let owner = store.table.code_owner(&Hash::of(&code)).await.expect("it answers").expect("the code is known");
     let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
     assert_eq!((&found.user, &found.invitation), (&user, &invitation));
-    assert_eq!((found.claim, found.claimed, found.held), (None, None, vec![device.clone()]));
+    assert_eq!((found.claim, found.claimed_device, found.held), (None, None, vec![device.clone()]));
     case.put(&claim(&case, &device)).await;
     let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
-    assert_eq!((found.claim, found.claimed), (Some(claim(&case, &device)), Some(device.clone())));
+    assert_eq!((found.claim, found.claimed_device), (Some(claim(&case, &device)), Some(device.clone())));
     case.remove(&device).await;
     let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
-    assert!(found.claim.is_some() && found.claimed.is_none() && found.held.is_empty(), "the claim outlives the row");
+    assert!(
+        found.claim.is_some() && found.claimed_device.is_none() && found.held.is_empty(),
+        "the claim outlives the row"
+    );
     case.remove(&user).await;
     assert!(store.table.registration(&owner, "phone").await.expect("it answers").is_none(), "the user is gone");
     assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("it answers"), None);

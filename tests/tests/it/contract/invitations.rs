@@ -34,13 +34,15 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
     store
         .table
-        .commit(Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code(&invitation))
+        .commit(
+            Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code_if_ended(&invitation),
+        )
         .await
         .expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(case.now), ..before.clone() };
-    let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code(&over);
+    let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code_if_ended(&over);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
 }
