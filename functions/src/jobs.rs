@@ -3,12 +3,12 @@
 //! A request with `ids` is done before the reply if 20 seconds suffice; one with a filter does its first 50 items. The
 //! schedule does the rest. Both are the same kind of job, so an interrupted one is continued too.
 
+mod bulk;
 pub mod bulk_devices;
 pub mod bulk_users;
 pub mod cancel_job;
 pub mod get_job;
 pub mod list_jobs;
-mod ordered;
 pub(crate) mod rights;
 pub mod work;
 
@@ -25,7 +25,7 @@ use lambda::logging::Chain;
 use crate::deadline::Deadline;
 use crate::state::AppState;
 
-pub(crate) use ordered::{BulkAction, BulkOperation, begin_with};
+pub(crate) use bulk::{BulkAction, BulkOperation, begin_with};
 
 /// The current state of a job.
 ///

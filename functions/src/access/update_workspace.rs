@@ -100,8 +100,7 @@ async fn preview(table: &Table, request: &AuthorizedRequest, rule: &SilentRule) 
     Ok(views::SilentDevices { devices: page.items.iter().map(view).collect(), more: page.next.is_some() })
 }
 
-/// The devices to which the rule applies: active, not blocked, and last logged in before the rule's limit. A device
-/// that has never logged in is not silent.
+/// The filter that finds the devices to which the rule applies: see [`SilentRule::applies_to`].
 pub(crate) fn silent(rule: &SilentRule, now: domain::Time) -> DeviceFilter {
     DeviceFilter {
         status: Some(Status::Active),

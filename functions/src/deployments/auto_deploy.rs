@@ -35,5 +35,5 @@ const BULK: BulkOperation = BulkOperation { action: |_| Some(task()), filter: |f
 
 fn task() -> BulkAction {
     let action = UserAction::AutoDeploy;
-    BulkAction { kind: JobKind::Users, name: "auto_deploy", permission: action.permission(), action: json!(action) }
+    BulkAction { kind: JobKind::Users, name: "auto_deploy", action: json!(action) }
 }

@@ -37,5 +37,5 @@ const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter
 
 fn read_action(fields: &mut Fields) -> Option<BulkAction> {
     let (name, action) = DeviceAction::read(fields)?;
-    Some(BulkAction { kind: JobKind::Devices, name, permission: action.permission(), action: json!(action) })
+    Some(BulkAction { kind: JobKind::Devices, name, action: json!(action) })
 }

@@ -37,5 +37,5 @@ const BULK: BulkOperation = BulkOperation { action: read_action, filter: |filter
 
 fn read_action(fields: &mut Fields) -> Option<BulkAction> {
     let (name, action) = UserAction::read(fields)?;
-    Some(BulkAction { kind: JobKind::Users, name, permission: action.permission(), action: json!(action) })
+    Some(BulkAction { kind: JobKind::Users, name, action: json!(action) })
 }

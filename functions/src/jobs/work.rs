@@ -13,6 +13,7 @@ use domain::states::JobState;
 use domain::{DeviceId, Time, UserId};
 use lambda::logging::Chain;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::context::{ActionContext, RequestContext};
 use crate::creators::permissions_now;
@@ -226,8 +227,8 @@ pub(crate) fn failed_item(job: &Job, id: &str, context: &RequestContext, failure
 ///
 /// # Errors
 /// `Internal` if it is not of this type.
-pub(crate) fn read_action<T: DeserializeOwned>(job: &Job) -> Result<T, Error> {
-    serde_json::from_value(job.action.clone()).map_err(|e| Error::internal("reading a job's action", e))
+pub(crate) fn read_action<T: DeserializeOwned>(stored: &Value) -> Result<T, Error> {
+    T::deserialize(stored).map_err(|e| Error::internal("reading a job's action", e))
 }
 
 /// A job's stored action.
@@ -243,10 +244,18 @@ impl Action {
     /// # Errors
     /// `Internal` if it cannot be read.
     pub fn of(job: &Job) -> Result<Self, Error> {
-        Ok(match job.kind {
-            JobKind::Users => Self::User(read_action(job)?),
-            JobKind::Devices => Self::Device(read_action(job)?),
-            JobKind::Sync => Self::Sync(read_action(job)?),
+        Self::read(job.kind, &job.action)
+    }
+
+    /// Reads an action as a job of this kind stores it.
+    ///
+    /// # Errors
+    /// `Internal` if it cannot be read.
+    pub fn read(kind: JobKind, stored: &Value) -> Result<Self, Error> {
+        Ok(match kind {
+            JobKind::Users => Self::User(read_action(stored)?),
+            JobKind::Devices => Self::Device(read_action(stored)?),
+            JobKind::Sync => Self::Sync(read_action(stored)?),
             JobKind::Unknown(_) => {
                 return Err(Error::internal("reading a job's action", "a kind of another release"));
             }

@@ -193,7 +193,7 @@ async fn start_run(
         return Ok(None);
     }
     let SyncCursor { step, tries } = SyncCursor::of(job)?;
-    let SyncAction::Sync { source_id, .. } = read_action(job)?;
+    let SyncAction::Sync { source_id, .. } = read_action(&job.action)?;
     if step == SyncStep::TakeIn && !deadline.has(PULLING) {
         let source = table.source(job.workspace_id, source_id).await?;
         if source.is_some_and(|source| source.kind == SourceKind::Http) {
@@ -226,7 +226,7 @@ async fn reset_tries(table: &Table, context: &RequestContext, job: Job) -> Resul
 
 /// Deletes the staged rows of a sync, and the upload unless it was a dry run.
 pub(crate) async fn delete_staged(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
-    let SyncAction::Sync { source_id, upload_id, .. } = read_action(job)?;
+    let SyncAction::Sync { source_id, upload_id, .. } = read_action(&job.action)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
         super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
@@ -244,7 +244,7 @@ async fn step(
     known: &SyncCache,
 ) -> Result<Option<Job>, Error> {
     let context = &context.at(deadline.id_source());
-    let action: SyncAction = read_action(job)?;
+    let action: SyncAction = read_action(&job.action)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {

@@ -8,6 +8,7 @@ use aws::{Commit, PushError, Table, Wake};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
+use domain::rules::push::{may_change_token, wakes};
 use domain::{DeviceId, WorkspaceId};
 use serde_json::{Value, json};
 
@@ -43,23 +44,14 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
 }
 
 fn task(event: &Event) -> Option<Task> {
-    match event.event_type {
-        EventType::DeviceRegistered | EventType::DeviceReEnrolled => Some(Task::Settle),
-        EventType::DeviceUpdated | EventType::DeviceConfirmed => {
-            let is_new = event.changed_fields.iter().any(|field| field == "push_token");
-            let is_disabled = event.changes.contains_key("push.reason");
-            (is_new || is_disabled).then_some(Task::Settle)
-        }
-        EventType::DeviceBlocked
-        | EventType::DeviceUnblocked
-        | EventType::DeviceDeleted
-        | EventType::CommandQueued
-        | EventType::UserSuspended
-        | EventType::UserActivated
-        | EventType::UserLocked
-        | EventType::UserConfigForced => Some(Task::Wake),
-        _ => None,
+    if wakes(&event.event_type) {
+        return Some(Task::Wake);
     }
+    let is_new_installation = matches!(event.event_type, EventType::DeviceRegistered | EventType::DeviceReEnrolled);
+    let is_new_token = event.changed_fields.iter().any(|field| field == "push_token");
+    let push_changed = event.changes.contains_key("push.reason");
+    let settle = may_change_token(&event.event_type) && (is_new_installation || is_new_token || push_changed);
+    settle.then_some(Task::Settle)
 }
 
 async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task: &Task) -> Result<(), Error> {

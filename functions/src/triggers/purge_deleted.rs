@@ -77,25 +77,25 @@ fn answer(purged: &Tally, more: bool) -> Value {
 /// Removes a device and all its rows; false if its removal is not due.
 async fn purge_device(table: &Table, pusher: &Pusher, run: &Run, due: &Device) -> Result<bool, Error> {
     retry_on_conflict(table, || async {
-        let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
+        let Some(details) = table.device_details(due.workspace_id, due.device_id).await? else {
             return Ok(false);
         };
-        let Some(event) = purge(&whole.device, &run.new_event_context(due.workspace_id)) else {
+        let Some(event) = purge(&details.device, &run.new_event_context(due.workspace_id)) else {
             return Ok(false);
         };
-        forget_commands(table, run, &whole.device).await?;
-        if let Some(endpoint) = &whole.device.push_endpoint {
-            endpoint::release(table, pusher, &whole.device, endpoint).await?;
+        forget_commands(table, run, &details.device).await?;
+        if let Some(endpoint) = &details.device.push_endpoint {
+            endpoint::release(table, pusher, &details.device, endpoint).await?;
         }
-        let mut commit = Commit::with_event(&event).delete(&whole.device);
-        if let Some(attachments) = &whole.attachments {
+        let mut commit = Commit::with_event(&event).delete(&details.device);
+        if let Some(attachments) = &details.attachments {
             commit = commit.delete(attachments);
         }
-        if let Some(token) = &whole.token {
-            commit = commit.delete(token);
+        if let Some(token) = table.push_token(due.workspace_id, due.device_id).await? {
+            commit = commit.delete(&token);
         }
         // The claim on a device identifier counts enrolments, so it is removed only with its newest device.
-        if let Some(claim) = whole.claim.filter(|claim| claim.device_id == whole.device.device_id) {
+        if let Some(claim) = details.claim.filter(|claim| claim.device_id == details.device.device_id) {
             commit = commit.delete(&claim);
         }
         table.commit(commit).await?;

@@ -353,8 +353,7 @@ async fn quieted(
     if details.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    let is_silent = details.device.last_login_at.is_some_and(|login| login < rule.silent_before(context.now()));
-    if !is_silent || details.device.blocked.is_some() {
+    if !rule.applies_to(&details.device, context.now()) {
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use domain::models::event::EventType;
+use domain::rules::push;
 use functions::Access;
 use local::template::{Route, StackLocation, Template};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
@@ -696,4 +698,13 @@ fn what_is_shipped_depends_on_nothing_that_tests_are_made_of() {
             assert!(!dependencies(folder).contains(name), "{folder} depends on {name}");
         }
     }
+}
+
+#[test]
+fn the_topic_brings_notify_device_what_wakes_an_app_or_may_change_a_token_and_nothing_else() {
+    let topic = &resources()["NotifyDevice"]["Properties"]["Events"]["Topic"]["Properties"];
+    let types = topic["FilterPolicy"]["event_type"].as_array().unwrap();
+    let filtered: BTreeSet<&str> = types.iter().map(|name| name.as_str().unwrap()).collect();
+    let wanted = EventType::ALL.iter().filter(|of| push::wakes(of) || push::may_change_token(of));
+    assert_eq!(filtered, wanted.map(|of| of.as_str()).collect());
 }

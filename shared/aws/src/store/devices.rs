@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use domain::error::Error;
 use domain::models::command::Command;
 use domain::models::device::{
-    Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, PushToken, ServedConfig, Status,
+    Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, ServedConfig, Status,
 };
 use domain::models::push::{Push, PushReason};
 use domain::models::user::User;
@@ -214,8 +214,6 @@ pub struct DeviceDetails {
     pub claim: Option<IdentifierClaim>,
     /// Its attachments, if it has any.
     pub attachments: Option<DeviceAttachments>,
-    /// Its push token.
-    pub token: Option<PushToken>,
     /// Its workspace.
     pub workspace: Option<Workspace>,
 }
@@ -260,16 +258,14 @@ impl Table {
         let user = users::user_key(workspace, device.user_id);
         let claim = identifier_claim_key(workspace, &device.device_identifier);
         let attachments = attachments::attachments_key(workspace, id);
-        let token = push_tokens::push_token_key(workspace, id);
         let workspace_key = workspaces::workspace_key(workspace);
-        let keys = [&user, &claim, &attachments, &token, &workspace_key];
+        let keys = [&user, &claim, &attachments, &workspace_key];
         let found = self.get_many(keys.map(RowKey::clone)).await?;
         Ok(Some(DeviceDetails {
             user: found.row(&user)?,
             claim: found.row(&claim)?,
             attachments: found.row(&attachments)?,
             workspace: found.row(&workspace_key)?,
-            token: found.row(&token)?,
             device,
         }))
     }

@@ -72,7 +72,7 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
 /// It supersedes an older one of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::count`].
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::admit`].
 pub fn invite(
     user: &User,
     previous: Option<&Invitation>,
@@ -89,7 +89,7 @@ pub fn invite(
         }
         Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
-    let message_counters = new.limits.count(user, new.purpose, new.channel, context.at)?;
+    let message_counters = new.limits.admit(user, new.purpose, new.channel, context.at)?;
     let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
         let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
         RowChange::from(previous.clone(), superseded)

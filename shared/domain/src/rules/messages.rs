@@ -45,11 +45,11 @@ impl MessagePolicy {
 }
 
 impl MessageLimits {
-    /// Counts a message to a user.
+    /// Admits a message to a user, and counts it.
     ///
     /// # Errors
     /// `EmailMissing`, `MobileMissing`; `TextsOff`, `CallingCodeNotAllowed`; `TooManyMessages`.
-    pub fn count(
+    pub fn admit(
         self,
         user: &User,
         purpose: Purpose,

@@ -8,6 +8,35 @@ use crate::rules::change::ChangeSet;
 use crate::rules::context::EventContext;
 use crate::rules::devices;
 
+/// True if an event of this kind wakes the app, which then learns by checking in what has changed. An order that comes with
+/// its own commands, such as lock-and-wipe, wakes by the `command.queued` of each.
+#[must_use]
+pub fn wakes(event_type: &EventType) -> bool {
+    matches!(
+        event_type,
+        EventType::DeviceBlocked
+            | EventType::DeviceUnblocked
+            | EventType::DeviceDeleted
+            | EventType::CommandQueued
+            | EventType::UserSuspended
+            | EventType::UserActivated
+            | EventType::UserLocked
+            | EventType::UserConfigForced
+    )
+}
+
+/// True if an event of this kind may change the push token of a device, or whether pushes reach it.
+#[must_use]
+pub fn may_change_token(event_type: &EventType) -> bool {
+    matches!(
+        event_type,
+        EventType::DeviceRegistered
+            | EventType::DeviceReEnrolled
+            | EventType::DeviceUpdated
+            | EventType::DeviceConfirmed
+    )
+}
+
 /// Records the endpoint of a device's push token; `None` if it is already known.
 #[must_use]
 pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<ChangeSet> {

@@ -5,7 +5,6 @@ use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::job::{IDS_LIMIT, ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, Tally};
-use domain::permission::Permission;
 use domain::rules::jobs::begin;
 use domain::shape::Shape;
 use domain::states::JobState;
@@ -16,7 +15,7 @@ use serde_json::Value;
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
-use crate::jobs::work::{PlannedChange, advance, plan_item};
+use crate::jobs::work::{Action, PlannedChange, advance, plan_item};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::settings::OperatorSettings;
 use crate::state::AppState;
@@ -33,8 +32,6 @@ pub(crate) struct BulkAction {
     pub action: Value,
     /// The action's name.
     pub name: &'static str,
-    /// Permission that the action needs in addition to the operation's.
-    pub permission: Permission,
 }
 
 /// How a bulk operation reads its body.
@@ -82,7 +79,7 @@ pub(crate) async fn begin_with(
     let (Some(task), Some(selection)) = (task, selection) else {
         return Err(DomainError::Invalid(Vec::new()).into());
     };
-    request.caller.require(task.permission)?;
+    Action::read(task.kind, &task.action)?.require_begun_by(&request.caller)?;
     let context = RequestContext::of_request(&request);
     let new = NewJob {
         job_id: JobId(request.http.id_source.new_id()),
