@@ -8,12 +8,14 @@ use domain::models::restriction::Restriction;
 use domain::models::user::{Source, User};
 use domain::rules::lifecycle;
 use domain::rules::provenance::require_no_source;
-use domain::rules::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
-use domain::rules::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
-use domain::rules::scim::filter::{FILTER_LIMIT, Filter, Only};
-use domain::rules::scim::list::{COUNT_MOST, Query};
+use domain::rules::scim::change::{
+    CreatedScimUser, DEACTIVATION_REASON, NewScimUser, ScimUserEdit, create, is_renamed, update,
+};
+use domain::rules::scim::document::{ATTRIBUTES_LIMIT, Document, ScimUserRecord};
+use domain::rules::scim::filter::{FILTER_LIMIT, Filter, UniqueKey};
+use domain::rules::scim::list::{PAGE_SIZE_LIMIT, Query};
 use domain::rules::scim::patch::{OPERATIONS_LIMIT, apply};
-use domain::rules::scim::path::Path;
+use domain::rules::scim::path::PatchPath;
 use domain::rules::scim::schema::{
     ENTERPRISE, LIST_RESPONSE, PROVIDER_CONFIG, USER, list_response, provider_config, resource_types, schemas,
 };
@@ -60,35 +62,35 @@ fn barbara() -> Value {
     })
 }
 
-fn made(body: Value) -> ScimCreated {
-    create(ScimUserNew::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &context(0)).unwrap()
+fn made(body: Value) -> CreatedScimUser {
+    create(NewScimUser::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &context(0)).unwrap()
 }
 
 fn person(body: Value) -> ScimUserRecord {
-    made(body).person
+    made(body).record
 }
 
 /// A person after a patch, and the types of what happened.
 fn patched(person: &ScimUserRecord, operations: &Value) -> (ScimUserRecord, Vec<EventType>) {
-    let before = Document::of(person);
+    let before = Document::from_record(person);
     let id = person.user.user_id.to_string();
     changed(person, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
 }
 
 fn changed(person: &ScimUserRecord, after: &Document) -> (ScimUserRecord, Vec<EventType>) {
-    let wanted = ScimUserWrite::read(&Document::of(person), after).unwrap();
+    let wanted = ScimUserEdit::read(&Document::from_record(person), after).unwrap();
     match update(person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap() {
         None => (person.clone(), Vec::new()),
         Some(updated) => {
             let user = updated.change.user_after().unwrap().clone();
             let types = updated.change.events.iter().map(|event| event.event_type).collect();
-            (ScimUserRecord { user, kept: updated.kept, updated_at: Some(context(1).at) }, types)
+            (ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: Some(context(1).at) }, types)
         }
     }
 }
 
 fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
-    let before = Document::of(person);
+    let before = Document::from_record(person);
     let id = person.user.user_id.to_string();
     match apply(&before, &id, &object(json!({"Operations": operations}))) {
         Err(DomainError::Scim(scim_type, _)) => scim_type,
@@ -99,13 +101,13 @@ fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
 
 fn shown(person: &ScimUserRecord) -> Value {
     let all = domain::rules::scim::list::Projection::read(fields(json!({}))).unwrap();
-    Document::shown(person, BASE).projected(&all)
+    Document::representation(person, BASE).project(&all)
 }
 
 #[test]
 fn a_filter_finds_what_it_says() {
     let person = person(barbara());
-    let shown = Document::shown(&person, BASE);
+    let shown = Document::representation(&person, BASE);
     let created = shown.values(&target("meta.created"))[0].as_str().unwrap().to_owned();
     let at_created = format!("meta.created ge \"{created}\" and meta.created le \"{created}\"");
     let holds = [
@@ -144,7 +146,7 @@ fn a_filter_finds_what_it_says() {
         r#"meta.lastModified gt "2020-01-01T00:00:00Z" and not (meta.lastModified gt "2100-01-01T00:00:00Z")"#,
     ];
     for filter in holds {
-        assert!(Filter::read(filter).unwrap().fits(&shown), "{filter}");
+        assert!(Filter::parse(filter).unwrap().matches(&shown), "{filter}");
     }
     let does_not = [
         r#"userName eq "bjense""#,
@@ -164,13 +166,13 @@ fn a_filter_finds_what_it_says() {
         r#"meta.created lt "2020-01-01T00:00:00Z""#,
     ];
     for filter in does_not {
-        assert!(!Filter::read(filter).unwrap().fits(&shown), "{filter}");
+        assert!(!Filter::parse(filter).unwrap().matches(&shown), "{filter}");
     }
 }
 
-fn target(name: &str) -> domain::rules::scim::path::Target {
-    match Path::read(name).unwrap() {
-        Path::Of(target, None) => target,
+fn target(name: &str) -> domain::rules::scim::path::AttributePath {
+    match PatchPath::parse(name).unwrap() {
+        PatchPath::Attribute(target, None) => target,
         other => panic!("{other:?}"),
     }
 }
@@ -178,7 +180,7 @@ fn target(name: &str) -> domain::rules::scim::path::Target {
 #[test]
 fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_accents() {
     let body = json!({"userName": "Jos\u{e9}.Pe\u{f1}a", "displayName": "Jos\u{e9}", "emails": [{"value": "Jose@Example.com"}]});
-    let shown = Document::shown(&person(body), BASE);
+    let shown = Document::representation(&person(body), BASE);
     for (filter, holds) in [
         ("userName eq \"JOS\u{c9}.PE\u{d1}A\"", true),
         ("userName eq \"jose\u{301}.pen\u{303}a\"", true),
@@ -192,7 +194,7 @@ fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_a
         ("displayName eq \"JOSE\u{301}\"", false),
         ("emails.value eq \"jose@example.COM\"", true),
     ] {
-        assert_eq!(Filter::read(filter).unwrap().fits(&shown), holds, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&shown), holds, "{filter}");
     }
 }
 
@@ -231,16 +233,16 @@ fn what_is_no_filter_is_refused() {
         long.as_str(),
     ];
     for filter in filters {
-        assert!(matches!(Filter::read(filter), Err(DomainError::Scim(ScimType::InvalidFilter, _))), "{filter}");
+        assert!(matches!(Filter::parse(filter), Err(DomainError::Scim(ScimType::InvalidFilter, _))), "{filter}");
     }
 }
 
 #[test]
 fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
-    let only = |filter: &str| Filter::read(filter).unwrap().only();
-    assert_eq!(only(r#"userName eq "Ada""#), Some(Only::Username("Ada".to_owned())));
-    assert_eq!(only(r#"active eq true and externalId eq "1""#), Some(Only::ExternalId("1".to_owned())));
-    assert_eq!(only(r#"(id eq "1") and (active eq true)"#), Some(Only::Id("1".to_owned())));
+    let only = |filter: &str| Filter::parse(filter).unwrap().unique_key();
+    assert_eq!(only(r#"userName eq "Ada""#), Some(UniqueKey::Username("Ada".to_owned())));
+    assert_eq!(only(r#"active eq true and externalId eq "1""#), Some(UniqueKey::ExternalId("1".to_owned())));
+    assert_eq!(only(r#"(id eq "1") and (active eq true)"#), Some(UniqueKey::Id("1".to_owned())));
     for filter in [r#"userName sw "a""#, r#"userName eq "a" or active eq true"#, r#"not (userName eq "a")"#, "id pr"] {
         assert_eq!(only(filter), None, "{filter}");
     }
@@ -248,8 +250,8 @@ fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
 
 #[test]
 fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
-    let ScimCreated { person, change } = made(barbara());
-    let user = &person.user;
+    let CreatedScimUser { record, change } = made(barbara());
+    let user = &record.user;
     assert_eq!((user.source, user.status()), (Source::Scim, UserStatus::Inactive));
     assert_eq!(user.username, "bjensen");
     assert_eq!((user.first_name.as_deref(), user.last_name.as_deref()), (Some("Barbara"), Some("Jensen")));
@@ -266,7 +268,7 @@ fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
         "location": format!("{BASE}/Users/{}", user.user_id),
         "version": "W/\"1\"",
     });
-    assert_eq!(shown(&person), wanted);
+    assert_eq!(shown(&record), wanted);
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept()
         "roles": ["admin"], "emails": {"value": "ada@example.com"},
     }));
     assert_eq!(person.user.username, "ada");
-    let kept = Value::Object(person.kept.unwrap().attributes);
+    let kept = Value::Object(person.scim_attributes.unwrap().attributes);
     let wanted = json!({
         ENTERPRISE: {"manager": {"value": "26118915"}},
         "roles": [{"value": "admin"}],
@@ -292,7 +294,7 @@ fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept()
 #[test]
 fn every_fault_of_a_user_is_named() {
     let fault = |body: Value| match Document::read(&object(body)) {
-        Ok(document) => faults(ScimUserNew::read(&document)),
+        Ok(document) => faults(NewScimUser::read(&document)),
         Err(found) => crate::common::named(&found),
     };
     assert_eq!(fault(json!({"active": true})), [("userName".to_owned(), "missing")]);
@@ -316,7 +318,7 @@ fn every_fault_of_a_user_is_named() {
     let many: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
     assert_eq!(fault(json!({"userName": "a", "roles": many})), [("roles".to_owned(), "too_many")]);
     let large: Vec<Value> = (0..9).map(|n| json!({"value": n.to_string().repeat(4000)})).collect();
-    assert!(json!(large).to_string().len() > KEPT_LIMIT);
+    assert!(json!(large).to_string().len() > ATTRIBUTES_LIMIT);
     assert_eq!(fault(json!({"userName": "a", "roles": large})), [(String::new(), "too_long")]);
 }
 
@@ -536,7 +538,7 @@ fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
         (ENTERPRISE, json!("x"), ENTERPRISE),
         (manager.as_str(), json!(5), manager.as_str()),
     ];
-    let before = Document::of(&person(barbara()));
+    let before = Document::from_record(&person(barbara()));
     for (path, value, field) in cases {
         for operation in
             [json!({"op": "replace", "path": path, "value": value}), json!({"op": "add", "value": {path: value}})]
@@ -630,7 +632,7 @@ fn what_a_provider_empties_by_a_path_is_not_there_and_another_address_takes_its_
     // What an earlier release has kept without a value is not there either.
     let mut old = person(json!({"userName": "ada", "title": "x"}));
     let kept = json!([{"type": "work", "primary": true}, {"type": "home", "value": "h@example.com"}]);
-    old.kept.as_mut().unwrap().attributes.insert("emails".to_owned(), kept);
+    old.scim_attributes.as_mut().unwrap().attributes.insert("emails".to_owned(), kept);
     old.user.email = Some("h@example.com".to_owned());
     assert_eq!(shown(&old)["emails"], json!([{"type": "home", "value": "h@example.com"}]));
 }
@@ -704,13 +706,13 @@ fn two_numbers_in_one_field_are_refused_and_a_trunk_zero_is_left_out() {
         ["+49 170 1234567 / +49 171 7654321", "+49 170 1234567, 0171 7654321", "+49 170 1234567\n+49 171 7654321"]
     {
         let wanted = [("phoneNumbers.value".to_owned(), "invalid_format")];
-        assert_eq!(faults(ScimUserNew::read(&document(phones(several)))), wanted, "{several}");
-        let before = Document::of(&person(phones("+49 170 1234567")));
-        assert_eq!(faults(ScimUserWrite::read(&before, &document(phones(several)))), wanted);
+        assert_eq!(faults(NewScimUser::read(&document(phones(several)))), wanted, "{several}");
+        let before = Document::from_record(&person(phones("+49 170 1234567")));
+        assert_eq!(faults(ScimUserEdit::read(&before, &document(phones(several)))), wanted);
     }
     // What was kept before stands in nobody's way.
     let before = document(phones("+49 170 1234567 / +49 171 7654321"));
-    assert!(ScimUserWrite::read(&before, &before).is_ok());
+    assert!(ScimUserEdit::read(&before, &before).is_ok());
 }
 
 #[test]
@@ -769,7 +771,7 @@ fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
     let of = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
     let (away, events) = patched(&person(barbara()), &of(json!("False")));
     assert_eq!(events, [EventType::UserSuspended]);
-    assert_eq!(away.user.suspension().unwrap().reason.as_deref(), Some(DEACTIVATED));
+    assert_eq!(away.user.suspension().unwrap().reason.as_deref(), Some(DEACTIVATION_REASON));
     assert_eq!(patched(&away, &of(json!(false))).1, [], "again is nothing new");
     let (back, events) = patched(&away, &of(json!(true)));
     assert_eq!((events, back.user.is_suspended()), (vec![EventType::UserActivated], false));
@@ -812,11 +814,11 @@ fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
 fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
     let mut body = barbara();
     body["active"] = json!(false);
-    let ScimCreated { person, change } = made(body);
+    let CreatedScimUser { record, change } = made(body);
     let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserCreated, EventType::UserSuspended]);
-    assert_eq!((person.user.status(), person.user.version), (UserStatus::Suspended, 1));
-    assert_eq!(change.user.map(|made| (made.before, made.after)), Some((None, person.user)));
+    assert_eq!((record.user.status(), record.user.version), (UserStatus::Suspended, 1));
+    assert_eq!(change.user.map(|made| (made.before, made.after)), Some((None, record.user)));
 }
 
 #[test]
@@ -845,15 +847,19 @@ fn what_was_set_by_hand_stays_and_is_what_is_shown() {
 
 #[test]
 fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
-    let by_hand = ScimUserRecord { user: user(), kept: None, updated_at: None };
+    let by_hand = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
     let view = shown(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
     assert_eq!(view["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
-    let (same, events) = changed(&by_hand, &Document::of(&by_hand));
-    assert_eq!((same.kept.as_ref(), events), (None, vec![EventType::UserUpdated]), "they are the provider's now");
+    let (same, events) = changed(&by_hand, &Document::from_record(&by_hand));
+    assert_eq!(
+        (same.scim_attributes.as_ref(), events),
+        (None, vec![EventType::UserUpdated]),
+        "they are the provider's now"
+    );
     assert_eq!((same.user.source, same.user.provenance.by_hand.len()), (Source::Scim, 0));
-    assert_eq!(changed(&same, &Document::of(&same)).1, [], "saying what is so changes nothing");
+    assert_eq!(changed(&same, &Document::from_record(&same)).1, [], "saying what is so changes nothing");
     // As with a source: what somebody typed stays, and what is lacking comes.
     let says = json!({"userName": "other", "name": {"givenName": "Eva", "familyName": "Adler"},
         "phoneNumbers": [{"value": "4711", "type": "work"}]});
@@ -868,7 +874,7 @@ fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_
 
 #[test]
 fn a_user_of_a_source_is_not_the_providers_while_the_source_is_there() {
-    let mut person = ScimUserRecord { user: user(), kept: None, updated_at: None };
+    let mut person = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
     person.user.source = Source::Csv;
     person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
     person.user.provenance.external_id = Some("E-1".to_owned());
@@ -891,9 +897,9 @@ fn the_record_names_personal_attributes_and_holds_none_of_their_values() {
         {"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": "Marker"},
         {"op": "replace", "path": "name.givenName", "value": "Marker"},
     ]);
-    let before = Document::of(&person);
+    let before = Document::from_record(&person);
     let after = apply(&before, "x", &object(json!({"Operations": operations}))).unwrap();
-    let wanted = ScimUserWrite::read(&before, &after).unwrap();
+    let wanted = ScimUserEdit::read(&before, &after).unwrap();
     let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap().unwrap();
     let event = &updated.change.events[0];
     let wanted = ["first_name", "external_id", "scim.department", "scim.displayName", "scim.name"];
@@ -905,7 +911,7 @@ fn the_record_names_personal_attributes_and_holds_none_of_their_values() {
 #[test]
 fn a_list_reads_what_is_asked_and_bounds_it() {
     let query = Query::read(fields(json!({"startIndex": -3, "count": 100_000}))).unwrap();
-    assert_eq!((query.start, query.count), (1, COUNT_MOST));
+    assert_eq!((query.start_index, query.count), (1, PAGE_SIZE_LIMIT));
     assert_eq!(Query::read(fields(json!({"count": -1}))).unwrap().count, 0);
     let mixed = faults(Query::read(fields(json!({"attributes": ["title", 5], "excludedAttributes": 5}))));
     assert_eq!(mixed, ["attributes", "excludedAttributes"].map(|field| (field.to_owned(), "wrong_type")));
@@ -914,7 +920,7 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
     assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
     let shown = |asked: Value| {
         let projection = domain::rules::scim::list::Projection::read(fields(asked)).unwrap();
-        Document::shown(&person(barbara()), BASE).projected(&projection)
+        Document::representation(&person(barbara()), BASE).project(&projection)
     };
     let some = shown(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));
     let names: Vec<&String> = some.as_object().unwrap().keys().collect();
@@ -943,14 +949,14 @@ fn a_filter_is_plain_if_it_asks_for_what_stands_in_the_users_own_row_alone() {
         ("not (title pr)", false),
         (r#"emails[type eq "work"]"#, false),
     ] {
-        assert_eq!(Filter::read(filter).unwrap().is_plain(), plain, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().needs_user_row_only(), plain, "{filter}");
     }
 }
 
 #[test]
 fn a_filter_of_equalities_says_what_a_value_is_to_be_made_of() {
-    let of = |filter: &str| match Path::read(&format!("emails[{filter}]")).unwrap() {
-        Path::Of(_, Some(filter)) => filter.example().map(Value::Object),
+    let of = |filter: &str| match PatchPath::parse(&format!("emails[{filter}]")).unwrap() {
+        PatchPath::Attribute(_, Some(filter)) => filter.matching_value().map(Value::Object),
         other => panic!("{other:?}"),
     };
     for (filter, example) in [
@@ -973,7 +979,7 @@ fn a_filter_of_equalities_says_what_a_value_is_to_be_made_of() {
 fn users_are_sorted_by_the_value_that_is_preferred_and_those_without_one_come_last() {
     let key = |name: &str, body: Value| {
         let query = Query::read(fields(json!({"sortBy": name}))).unwrap();
-        query.sort.unwrap().key(&Document::shown(&person(body), BASE))
+        query.sort.unwrap().key(&Document::representation(&person(body), BASE))
     };
     let text = |text: &str| (false, text.to_owned());
     for (name, expected) in [
@@ -1009,7 +1015,10 @@ fn what_this_server_knows_is_published_as_it_does_it() {
     let offered = |name: &str| config[name]["supported"].as_bool().unwrap();
     assert_eq!(["patch", "filter", "sort", "etag"].map(offered), [true; 4]);
     assert_eq!(["bulk", "changePassword"].map(offered), [false; 2]);
-    assert_eq!((&config["filter"]["maxResults"], &config["schemas"]), (&json!(COUNT_MOST), &json!([PROVIDER_CONFIG])));
+    assert_eq!(
+        (&config["filter"]["maxResults"], &config["schemas"]),
+        (&json!(PAGE_SIZE_LIMIT), &json!([PROVIDER_CONFIG]))
+    );
     let [user] = &resource_types(BASE)[..] else { panic!("users alone") };
     assert_eq!((&user["endpoint"], &user["schema"]), (&json!("/Users"), &json!(USER)));
     assert_eq!(user["schemaExtensions"], json!([{"schema": ENTERPRISE, "required": false}]));
@@ -1090,7 +1099,7 @@ fn what_an_identity_provider_says_of_capitals_alone_is_no_rename() {
     let renamed = |name: &str| {
         let mut body = barbara();
         body["userName"] = json!(name);
-        is_renamed(&one.user, &ScimUserWrite::read(&Document::of(&one), &document(body)).unwrap())
+        is_renamed(&one.user, &ScimUserEdit::read(&Document::from_record(&one), &document(body)).unwrap())
     };
     assert_eq!(["bjensen", "BJensen", "babs"].map(renamed), [false, false, true]);
 }
@@ -1106,7 +1115,7 @@ fn sized(bytes: usize) -> Value {
 
 #[test]
 fn a_user_has_so_many_values_and_bytes_of_attributes_and_no_more_by_whatever_way() {
-    assert_eq!(KEPT_LIMIT, 32_768);
+    assert_eq!(ATTRIBUTES_LIMIT, 32_768);
     let told =
         |body: &Value| Document::read(&object(body.clone())).map(drop).map_err(|found| crate::common::named(&found));
     assert_eq!(told(&sized(32_768)), Ok(()));
@@ -1135,14 +1144,14 @@ fn what_the_server_alone_sets_is_passed_over_whatever_it_is_sent_as() {
     let sent = json!({"userName": "ada", "id": 5, "meta": "x", "schemas": 7, "nickName": "A"});
     let read = document(sent);
     assert_eq!(read, document(json!({"userName": "ada", "nickName": "A"})));
-    assert_eq!(person(json!({"userName": "ada", "id": 5})).kept, None);
+    assert_eq!(person(json!({"userName": "ada", "id": 5})).scim_attributes, None);
 }
 
 #[test]
 fn a_replacement_that_does_not_say_whether_its_user_is_active_leaves_that() {
     let active = |document: &Document| document.values(&target("active"))[0].clone();
     let (away, _) = patched(&person(barbara()), &json!([{"op": "replace", "path": "active", "value": false}]));
-    let before = Document::of(&away);
+    let before = Document::from_record(&away);
     let silent = document(json!({"userName": "bjensen", "title": "Guide"})).replacing(&before);
     assert_eq!((active(&silent), silent.values(&target("title"))), (json!(false), vec![&json!("Guide")]));
     let says = document(json!({"userName": "bjensen", "active": true})).replacing(&before);
@@ -1155,14 +1164,17 @@ fn the_names_that_a_user_has_are_those_that_are_shown() {
     one.user.first_name = Some("Bea".to_owned());
     one.user.last_name = None;
     assert_eq!(shown(&one)["name"], json!({"givenName": "Bea", "middleName": "Jane"}));
-    let bare =
-        ScimUserRecord { user: User { first_name: None, last_name: None, ..user() }, kept: None, updated_at: None };
+    let bare = ScimUserRecord {
+        user: User { first_name: None, last_name: None, ..user() },
+        scim_attributes: None,
+        updated_at: None,
+    };
     assert_eq!(shown(&bare).get("name"), None);
 }
 
 #[test]
 fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
-    let mut named = ScimUserRecord { user: user(), kept: None, updated_at: None };
+    let mut named = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
     named.user.provenance.external_id = Some("00u1".to_owned());
     let (taken, _) = patched(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((named.user.source, taken.user.source), (Source::Api, Source::Scim));
@@ -1172,10 +1184,10 @@ fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
 #[test]
 fn an_id_is_compared_as_it_is_written() {
     let made =
-        create(ScimUserNew::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &context(0)).unwrap();
-    let shown = Document::shown(&made.person, BASE);
+        create(NewScimUser::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &context(0)).unwrap();
+    let shown = Document::representation(&made.record, BASE);
     for (end, holds) in [("0abc", true), ("0ABC", false)] {
-        assert_eq!(Filter::read(&format!("id ew \"{end}\"")).unwrap().fits(&shown), holds, "{end}");
+        assert_eq!(Filter::parse(&format!("id ew \"{end}\"")).unwrap().matches(&shown), holds, "{end}");
     }
 }
 
@@ -1183,12 +1195,12 @@ fn an_id_is_compared_as_it_is_written() {
 fn a_filter_has_so_many_bytes_and_any_number_of_groups_beside_one_another() {
     let long = |length: usize| format!("userName eq \"{}\"", "x".repeat(length - 14));
     assert_eq!(long(FILTER_LIMIT).len(), FILTER_LIMIT);
-    assert!(Filter::read(&long(FILTER_LIMIT)).is_ok() && Filter::read(&long(FILTER_LIMIT + 1)).is_err());
-    let shown = Document::shown(&person(barbara()), BASE);
+    assert!(Filter::parse(&long(FILTER_LIMIT)).is_ok() && Filter::parse(&long(FILTER_LIMIT + 1)).is_err());
+    let shown = Document::representation(&person(barbara()), BASE);
     let beside = vec!["(active eq true)"; 40].join(" and ");
-    assert!(Filter::read(&beside).unwrap().fits(&shown));
+    assert!(Filter::parse(&beside).unwrap().matches(&shown));
     let within = vec!["emails[type eq \"work\"]"; 40].join(" and ");
-    assert!(Filter::read(&within).unwrap().fits(&shown));
+    assert!(Filter::parse(&within).unwrap().matches(&shown));
 }
 
 #[test]
@@ -1196,9 +1208,9 @@ fn what_was_kept_without_anything_in_it_is_not_there() {
     let mut old = person(barbara());
     let empty = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "", "honorificPrefix": null,
         "honorificSuffix": [], "formatted": {}});
-    old.kept.as_mut().unwrap().attributes.insert("name".to_owned(), empty);
-    let held = Document::of(&old);
-    let fits = |filter: String| Filter::read(&filter).unwrap().fits(&held);
+    old.scim_attributes.as_mut().unwrap().attributes.insert("name".to_owned(), empty);
+    let held = Document::from_record(&old);
+    let fits = |filter: String| Filter::parse(&filter).unwrap().matches(&held);
     for (part, is_there) in [
         ("givenName", true),
         ("middleName", false),
@@ -1212,7 +1224,7 @@ fn what_was_kept_without_anything_in_it_is_not_there() {
     }
     assert!(fits("active pr".to_owned()));
     let roles = json!([{"value": true}, {"value": []}, {"value": "admin"}]);
-    old.kept.as_mut().unwrap().attributes.insert("roles".to_owned(), roles);
+    old.scim_attributes.as_mut().unwrap().attributes.insert("roles".to_owned(), roles);
     assert_eq!(shown(&old)["roles"], json!([{"value": true}, {"value": "admin"}]));
 }
 
@@ -1220,12 +1232,12 @@ fn what_was_kept_without_anything_in_it_is_not_there() {
 fn a_path_has_so_many_bytes_and_another_schemas_name_is_not_ours_with_more_behind_it() {
     let long = |length: usize| format!("emails[type eq \"{}\"]", "x".repeat(length - 18));
     assert_eq!(long(4096).len(), 4096);
-    assert!(Path::read(&long(4096)).is_ok() && Path::read(&long(4097)).is_err());
-    assert!(matches!(Path::read(ENTERPRISE), Ok(Path::Enterprise)));
+    assert!(PatchPath::parse(&long(4096)).is_ok() && PatchPath::parse(&long(4097)).is_err());
+    assert!(matches!(PatchPath::parse(ENTERPRISE), Ok(PatchPath::EnterpriseExtension)));
     for foreign in [format!("{ENTERPRISE}s"), format!("{USER}s:title"), "urn:example:title".to_owned()] {
-        assert!(matches!(Path::read(&foreign), Ok(Path::Foreign)), "{foreign}");
+        assert!(matches!(PatchPath::parse(&foreign), Ok(PatchPath::UnknownSchema)), "{foreign}");
     }
-    assert!(matches!(Path::read(&format!("{USER}:title")), Ok(Path::Of(..))));
+    assert!(matches!(PatchPath::parse(&format!("{USER}:title")), Ok(PatchPath::Attribute(..))));
 }
 
 #[test]
@@ -1307,14 +1319,14 @@ fn any_value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_text_whatever_upsets_the_reading_of_filters_and_paths(text in noise()) {
-        let shown = Document::shown(&person(barbara()), BASE);
-        if let Ok(filter) = Filter::read(&text) {
+        let shown = Document::representation(&person(barbara()), BASE);
+        if let Ok(filter) = Filter::parse(&text) {
             // A filter and its opposite never both hold.
             let opposite = Filter::Not(Box::new(filter.clone()));
-            prop_assert_ne!(filter.fits(&shown), opposite.fits(&shown));
-            let _only = filter.only();
+            prop_assert_ne!(filter.matches(&shown), opposite.matches(&shown));
+            let _only = filter.unique_key();
         }
-        let _path = Path::read(&text);
+        let _path = PatchPath::parse(&text);
     }
 
     #[test]
@@ -1325,19 +1337,19 @@ proptest! {
         )
     ) {
         let person = person(barbara());
-        let before = Document::of(&person);
+        let before = Document::from_record(&person);
         for (op, path, value) in operations {
             for path in [json!(path), Value::Null] {
                 let operation = json!({"op": op, "path": path, "value": value});
                 let Ok(after) = apply(&before, "x", &object(json!({"Operations": [operation]}))) else { continue };
-                let Ok(wanted) = ScimUserWrite::read(&before, &after) else { continue };
+                let Ok(wanted) = ScimUserEdit::read(&before, &after) else { continue };
                 let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap();
                 let Some(updated) = updated else { continue };
                 let user = updated.change.user_after().unwrap().clone();
-                let now = ScimUserRecord { user, kept: updated.kept, updated_at: None };
+                let now = ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: None };
                 // What is shown says the same when it is sent back.
-                let again = document(shown(&now)).replacing(&Document::of(&now));
-                prop_assert_eq!(&again, &Document::of(&now));
+                let again = document(shown(&now)).replacing(&Document::from_record(&now));
+                prop_assert_eq!(&again, &Document::from_record(&now));
                 prop_assert_eq!(changed(&now, &again).1, vec![]);
             }
         }
@@ -1347,7 +1359,7 @@ proptest! {
     fn no_body_whatever_upsets_the_reading_of_a_user(body in any_value()) {
         if let Value::Object(body) = body
             && let Ok(document) = Document::read(&body)
-            && let Ok(new) = ScimUserNew::read(&document)
+            && let Ok(new) = NewScimUser::read(&document)
         {
             let _made = create(new, UserId(Uuid::from_u128(5)), &context(0)).unwrap();
         }
