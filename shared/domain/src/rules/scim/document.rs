@@ -127,8 +127,8 @@ impl Document {
         document
     }
 
-    /// The representation of a user for clients: also with the attributes that Handset sets. `active` is false while the
-    /// provider or an administrator suspends the user. `base_url` is that of SCIM, without a slash at its end.
+    /// The representation of a user for clients: also with the attributes that Handset sets. `active` is false while
+    /// the provider or an administrator suspends the user. `base_url` is that of SCIM, without a slash at its end.
     #[must_use]
     pub fn representation(record: &ScimUserRecord, base_url: &str) -> Self {
         let user = &record.user;
@@ -258,8 +258,8 @@ impl Document {
         }
     }
 
-    /// Errors in the telephone numbers that are fields of Handset's user, if they have changed since `before`: each must
-    /// be one number.
+    /// Errors in the telephone numbers that are fields of Handset's user, if they have changed since `before`: each
+    /// must be one number.
     pub(super) fn phone_number_errors(&self, before: &Self) -> Vec<FieldError> {
         let is_invalid = |field: &ValueField| {
             let number = self.value_string(field);
@@ -353,8 +353,8 @@ fn trim_to_option(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// Parses a telephone number, also as a `tel:` URI (RFC 3966), which RFC 7643 recommends. `None` if the rule refuses it:
-/// for a mobile number, if it has no country code.
+/// Parses a telephone number, also as a `tel:` URI (RFC 3966), which RFC 7643 recommends. `None` if the rule refuses
+/// it: a mobile number without a country code, for example.
 fn parse_phone_number(rule: TextRule, text: &str) -> Option<String> {
     let text = text.trim();
     let number = match text.get(..4) {
@@ -364,7 +364,8 @@ fn parse_phone_number(rule: TextRule, text: &str) -> Option<String> {
     rule.read(number).ok()
 }
 
-/// The e-mail address to which Handset writes: the primary one, otherwise the first of type `work`, otherwise the first.
+/// The e-mail address to which Handset writes: the primary one, otherwise the first of type `work`, otherwise the
+/// first.
 fn find_email(values: &[Value]) -> Option<usize> {
     let primary = values.iter().position(is_primary);
     primary.or_else(|| find_type(values, "work")).or_else(|| (!values.is_empty()).then_some(0))

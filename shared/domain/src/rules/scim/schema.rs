@@ -73,7 +73,8 @@ pub struct Attribute {
     pub case_exact: bool,
     /// Who may set the attribute.
     pub mutability: Mutability,
-    /// True if no two users of a workspace may have the same value: uniqueness `server`.
+    /// True for uniqueness `server`, which clients are told. `externalId` has `none`, as in RFC 7643, although no two
+    /// users of a workspace may have the same one.
     pub unique: bool,
     /// Suggested values; others are accepted.
     pub canonical_values: &'static [&'static str],
@@ -155,7 +156,7 @@ const NAME_SUB_ATTRIBUTES: &[Attribute] = &[
 ];
 
 const EMAIL_SUB_ATTRIBUTES: &[Attribute] = &[
-    string("value", "The e-mail address. A value without an address is ignored."),
+    string("value", "The e-mail address. An entry without a value is ignored."),
     DISPLAY,
     Attribute {
         canonical_values: &["work", "home", "other"],
@@ -167,7 +168,8 @@ const EMAIL_SUB_ATTRIBUTES: &[Attribute] = &[
 const PHONE_NUMBER_SUB_ATTRIBUTES: &[Attribute] = &[
     string(
         "value",
-        "The telephone number, also as a \"tel:\" URI (RFC 3966). One number only; a value without a number is ignored.",
+        "The telephone number, also as a \"tel:\" URI (RFC 3966). A value that Handset uses must be one number only. \
+         An entry without a value is ignored.",
     ),
     DISPLAY,
     Attribute {
@@ -210,8 +212,8 @@ pub static COMMON_ATTRIBUTES: &[Attribute] = &[
     ))),
     case_exact(string(
         "externalId",
-        "The identifier of the user at the client. Stored for the client to find the user by; at most 256 bytes. No two \
-         users of a workspace have the same one.",
+        "The identifier of the user at the client, which can be used in filters; at most 256 bytes. No two users of a \
+         workspace have the same one.",
     )),
     read_only(complex("meta", META_SUB_ATTRIBUTES, "Metadata of the resource, set by Handset.")),
     case_exact(read_only(multi_valued(string("schemas", "The URIs of the schemas that the resource uses.")))),
@@ -223,7 +225,8 @@ const META_SUB_ATTRIBUTES: &[Attribute] = &[
     attribute(
         "lastModified",
         DataType::DateTime,
-        "The time of the last change of the resource, by any client; the creation time if it never changed.",
+        "The time of the last change of the resource, also by an administrator of Handset or a phone of the user; the \
+         creation time if it never changed.",
     ),
     case_exact(reference("location", &["uri"], "The URI of the resource.")),
     case_exact(string(
@@ -241,7 +244,7 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
             "userName",
             "The username of the user in Handset: at most 64 characters without spaces, unique in the workspace \
              regardless of case. A change other than in case resets the user's phones to factory settings and deploys \
-             them anew; for a user with phones it needs the permission users:wipe.",
+             them anew; for a user with phones, the client's API key needs the permission users:wipe.",
         ))
     },
     complex("name", NAME_SUB_ATTRIBUTES, "The components of the user's name."),
@@ -251,7 +254,7 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
     string("title", "The job title of the user. Stored and returned, not used."),
     string(
         "userType",
-        "The relationship between the user and the organization, such as \"Contractor\". Stored and returned, not used.",
+        "The relationship of the user to the organization, such as \"Contractor\". Stored and returned, not used.",
     ),
     string("preferredLanguage", "The preferred language of the user. Stored and returned, not used."),
     string("locale", "The location of the user, for formats of numbers and times. Stored and returned, not used."),
@@ -259,9 +262,9 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
     // Required, since a user is either active or not: it cannot be removed.
     required(boolean(
         "active",
-        "The administrative status. False suspends the user, so that all phones of the user lose access; true lifts this \
-         suspension. It stays false while an administrator of Handset has suspended the user. A new user is active by \
-         default.",
+        "The administrative status. False suspends the user, so that all phones of the user lose access; true lifts \
+         this suspension. It is returned as false also while an administrator of Handset suspends the user, which only \
+         an administrator can lift. A new user is active by default.",
     )),
     Attribute {
         mutability: Mutability::WriteOnly,
@@ -270,8 +273,8 @@ pub static USER_ATTRIBUTES: &[Attribute] = &[
     multi_valued(complex(
         "emails",
         EMAIL_SUB_ATTRIBUTES,
-        "E-mail addresses of the user. Handset sends invitations to the primary address, otherwise to the first of type \
-         \"work\", otherwise to the first; the others are only stored and returned.",
+        "E-mail addresses of the user. Handset sends invitations to the primary address, otherwise to the first of \
+         type \"work\", otherwise to the first; the others are only stored and returned.",
     )),
     multi_valued(complex(
         "phoneNumbers",
@@ -310,12 +313,12 @@ pub static ENTERPRISE_ATTRIBUTES: &[Attribute] = &[
     complex("manager", MANAGER_SUB_ATTRIBUTES, "The manager of the user. Stored and returned, not used."),
 ];
 
-/// RFC 7643, 5.
+/// The attributes of `ServiceProviderConfig` (RFC 7643, 5).
 static PROVIDER_CONFIG_ATTRIBUTES: &[Attribute] = &[
     read_only(reference("documentationUri", &["external"], "The URL of the server's documentation.")),
     read_only(required(complex("patch", SUPPORTED_SUB_ATTRIBUTES, "Support for PATCH requests."))),
     read_only(required(complex("bulk", BULK_SUB_ATTRIBUTES, "Support for bulk requests, and their limits."))),
-    read_only(required(complex("filter", FILTER_SUB_ATTRIBUTES, "Support for filters, and their limits."))),
+    read_only(required(complex("filter", FILTER_SUB_ATTRIBUTES, "Support for filters, and the limit of a response."))),
     read_only(required(complex(
         "changePassword",
         SUPPORTED_SUB_ATTRIBUTES,
@@ -368,7 +371,7 @@ const AUTHENTICATION_SCHEME_SUB_ATTRIBUTES: &[Attribute] = &[
     read_only(boolean("primary", "True for the preferred authentication scheme.")),
 ];
 
-/// RFC 7643, 6.
+/// The attributes of resource types (RFC 7643, 6).
 static RESOURCE_TYPE_ATTRIBUTES: &[Attribute] = &[
     read_only(string("id", "The identifier of the resource type.")),
     read_only(required(string("name", "The name of the resource type."))),
@@ -387,7 +390,7 @@ const SCHEMA_EXTENSION_SUB_ATTRIBUTES: &[Attribute] = &[
     read_only(required(boolean("required", "True if every resource of the type must have this extension."))),
 ];
 
-/// RFC 7643, 7.
+/// The attributes of schemas (RFC 7643, 7).
 static SCHEMA_ATTRIBUTES: &[Attribute] = &[
     read_only(required(string("id", "The URI of the schema."))),
     read_only(required(string("name", "The name of the schema."))),
