@@ -226,7 +226,7 @@ pub fn update(
         event.add_changed_field(&format!("scim.{name}"));
     }
     let has_changed = !event.changes.is_empty() || !event.changed_fields.is_empty();
-    // The row is written only if attributes change: a user whose attributes are all in the user's own row has none.
+    // Created only once an attribute changes: for a user created by hand, the user's own row has everything.
     let scim_attributes = if edit.scim_attributes == attributes_before {
         record.scim_attributes.clone()
     } else {

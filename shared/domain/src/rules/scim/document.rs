@@ -20,8 +20,8 @@ pub const ATTRIBUTES_LIMIT: usize = 32 * 1024;
 /// The most values of a multi-valued attribute.
 const VALUES_LIMIT: usize = 100;
 
-/// The attributes of a user that an identity provider has sent, except for those that the user's own row has in full:
-/// see [`USER_ROW_ATTRIBUTES`].
+/// The attributes of a user that an identity provider has sent, except for `userName`, `externalId` and `active`, which
+/// only the user's own row has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScimAttributes {
     /// The workspace.
@@ -67,7 +67,7 @@ pub(super) struct UserFields {
     pub active: Option<bool>,
 }
 
-/// The attributes that the user's own row has in full.
+/// The attributes that only the user's own row has.
 const USER_ROW_ATTRIBUTES: [&str; 3] = ["userName", "externalId", "active"];
 
 /// A field of Handset's user that is one value of a multi-valued attribute.
