@@ -1,17 +1,21 @@
-//! The context of an action: who does it, where and when. An action is the same for a caller's request and for a job in
-//! the name of the person who started it.
+//! Who acts, where and when, at three levels:
+//!
+//! - [`RequestContext`]: a caller's request, or a job in the name of the person who started it. An action is the same for
+//!   both.
+//! - [`EventContext`]: what one event records of that, with the event's identifier. The domain's rules take it.
+//! - [`ActionContext`]: one attempt at an action on one device or user: both of the above, and what it reads by.
 
 use aws::Table;
 use domain::error::{DomainError, Error};
 use domain::models::actor::{Actor, Creator};
 use domain::models::job::Job;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::permission::Permission;
 use domain::rules::context::EventContext;
 use domain::{CommandId, JobId, Time, TokenId, WorkspaceId};
 use lambda::{AuthorizedRequest, IdSource};
 
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::state::AppState;
 use crate::triggers::Run;
 
@@ -28,7 +32,7 @@ pub(crate) struct RequestContext {
     token_id: Option<TokenId>,
     operation: &'static str,
     request_id: String,
-    address: Option<String>,
+    source_ip: Option<String>,
     job_id: Option<JobId>,
 }
 
@@ -43,7 +47,7 @@ impl RequestContext {
             token_id: request.caller.token_id,
             operation: request.http.operation,
             request_id: request.http.request_id.clone(),
-            address: request.http.address.clone(),
+            source_ip: request.http.source_ip.clone(),
             job_id: None,
         }
     }
@@ -58,7 +62,7 @@ impl RequestContext {
             token_id: None,
             operation: run.operation,
             request_id: run.request_id.clone(),
-            address: None,
+            source_ip: None,
             job_id: None,
         }
     }
@@ -93,7 +97,7 @@ impl RequestContext {
             token_id: self.token_id,
             operation: self.operation,
             request_id: self.request_id.clone(),
-            address: self.address.clone(),
+            source_ip: self.source_ip.clone(),
             job_id: self.job_id,
         }
     }
@@ -109,7 +113,7 @@ pub(crate) struct ActionContext<'a> {
     /// The table.
     pub table: &'a Table,
     /// Values for what the workspace has not set.
-    pub defaults: &'a Defaults,
+    pub operator: &'a OperatorSettings,
     /// Who acts, where and when.
     pub request: RequestContext,
     /// The context of the action's event.
@@ -118,9 +122,9 @@ pub(crate) struct ActionContext<'a> {
 
 impl<'a> ActionContext<'a> {
     /// The context of one attempt.
-    pub fn new(table: &'a Table, defaults: &'a Defaults, request: RequestContext) -> Self {
+    pub fn new(table: &'a Table, operator: &'a OperatorSettings, request: RequestContext) -> Self {
         let event = request.new_event_context();
-        Self { table, defaults, request, event }
+        Self { table, operator, request, event }
     }
 
     /// The context of one attempt at a request.
@@ -128,7 +132,7 @@ impl<'a> ActionContext<'a> {
     /// # Errors
     /// `Internal` if the environment names no table.
     pub fn of_request(state: &'a AppState, request: &AuthorizedRequest) -> Result<Self, Error> {
-        Ok(Self::new(state.table()?, &state.settings.defaults, RequestContext::of_request(request)))
+        Ok(Self::new(state.table()?, &state.settings.operator, RequestContext::of_request(request)))
     }
 
     /// A new command's identifier.
@@ -140,7 +144,7 @@ impl<'a> ActionContext<'a> {
     ///
     /// # Errors
     /// `NotFound` if there is no workspace; those of the read.
-    pub async fn settings(&self) -> Result<Settings, Error> {
+    pub async fn settings(&self) -> Result<WorkspaceSettings, Error> {
         let workspace = self.table.workspace(self.request.workspace_id).await?;
         Ok(workspace.ok_or(DomainError::NotFound("workspace"))?.settings)
     }

@@ -43,9 +43,9 @@ use crate::views;
 /// The device in the request's path with its related rows, guarded by `If-Match`.
 async fn load_device(table: &Table, request: &AuthorizedRequest) -> Result<DeviceDetails, Error> {
     let id = request.http.path_id("device_id", "device", DeviceId::parse)?;
-    let whole = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
-    request.http.check_version(whole.device.version)?;
-    Ok(whole)
+    let details = table.device_details(request.workspace(), id).await?.ok_or(DomainError::NotFound("device"))?;
+    request.http.check_version(details.device.version)?;
+    Ok(details)
 }
 
 /// Names of these devices' users; purged users are left out.
@@ -60,8 +60,8 @@ pub(crate) async fn user_names(
 }
 
 /// The reply that shows a device.
-fn shown(whole: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
-    Reply::ok_versioned(&views::Device::of(whole, request.now()), whole.device.version)
+fn shown(details: &DeviceDetails, request: &AuthorizedRequest) -> Reply {
+    Reply::ok_versioned(&views::Device::of(details, request.now()), details.device.version)
 }
 
 /// Applies a rule to the device in the request's path, and returns the device. Commits nothing if nothing changes.

@@ -10,28 +10,77 @@ use domain::secret::Hash;
 use crate::caller_scope::CallerScope;
 use crate::retry::retry_on_conflict;
 
-/// The `Idempotency-Key` of a creating request with the hash of its path and body; empty if none was sent.
-#[derive(Debug)]
-pub(crate) struct IdempotencyKey(Option<(String, Hash)>);
+/// What a request creates.
+pub(crate) struct Creation<T> {
+    /// Identifier of the object.
+    pub id: String,
+    /// The commit that creates it.
+    pub commit: Commit,
+    /// What [`create_once`] returns after the commit.
+    pub result: T,
+}
 
-/// What is known of a creating request.
-#[derive(Debug)]
-pub(crate) enum IdempotencyOutcome {
-    /// It was handled before, and created the object with this identifier.
-    Made(String),
-    /// It is new, or its record has expired.
-    New {
+/// Creates an object once per `Idempotency-Key`: commits what `create` has prepared, with a record of the request. If an
+/// earlier request with the same key has created an object, returns what `repeat` makes of its identifier. Without the
+/// header, a repeated request is a new one.
+///
+/// # Errors
+/// `Invalid` if the header is malformed; `IdempotencyMismatch` if the key was used with another path or body; those of
+/// `create` and `repeat`, and of [`retry_on_conflict`].
+pub(crate) async fn create_once<T, C, R>(
+    table: &Table,
+    request: &impl CallerScope,
+    create: impl Fn() -> C,
+    repeat: impl Fn(String) -> R,
+) -> Result<T, Error>
+where
+    C: Future<Output = Result<Creation<T>, Error>>,
+    R: Future<Output = Result<T, Error>>,
+{
+    let key = IdempotencyKey::of(request)?;
+    let attempt = || async {
+        let expired_row_present = match key.look_up(table, request).await? {
+            EarlierRequest::Created(id) => return repeat(id).await,
+            EarlierRequest::None { expired_row_present } => expired_row_present,
+        };
+        let Creation { id, commit, result } = create().await?;
+        table.commit(key.remember(commit, request, id, expired_row_present)).await?;
+        Ok(result)
+    };
+    let result = retry_on_conflict(table, attempt).await;
+    // A concurrent request with the same key may have caused the refusal; then its object is the result.
+    if let Err(Error::Refused(_)) = result
+        && let EarlierRequest::Created(id) = key.look_up(table, request).await?
+    {
+        return repeat(id).await;
+    }
+    result
+}
+
+/// For [`create_once`], if the object's secret is shown only once.
+///
+/// # Errors
+/// `AlreadyCreated`, always.
+pub(crate) async fn refuse_repeat<T>(id: String) -> Result<T, Error> {
+    Err(DomainError::AlreadyCreated(id).into())
+}
+
+/// Key of the request's record, with the hash of its path and body; empty without the header.
+struct IdempotencyKey(Option<(String, Hash)>);
+
+/// An earlier request with the same key.
+enum EarlierRequest {
+    /// It created the object with this identifier.
+    Created(String),
+    /// There is none, or its record has expired.
+    None {
         /// True if an expired record must be replaced.
         expired_row_present: bool,
     },
 }
 
 impl IdempotencyKey {
-    /// Reads the header. Without it, a repeated request counts as a new one.
-    ///
-    /// # Errors
-    /// `Invalid` if the header is malformed.
-    pub fn of(request: &impl CallerScope) -> Result<Self, DomainError> {
+    fn of(request: &impl CallerScope) -> Result<Self, DomainError> {
         const HEADER: &str = "idempotency-key";
         let http = request.http();
         if !http.headers.contains_key(HEADER) {
@@ -45,56 +94,24 @@ impl IdempotencyKey {
         Ok(Self(Some((pk, Hash::of(body)))))
     }
 
-    /// Looks for an earlier request with the same key.
-    ///
-    /// # Errors
-    /// `IdempotencyMismatch` if the key was used with another body.
-    pub async fn look_up(&self, table: &Table, request: &impl CallerScope) -> Result<IdempotencyOutcome, Error> {
+    async fn look_up(&self, table: &Table, request: &impl CallerScope) -> Result<EarlierRequest, Error> {
         let Some((pk, body_hash)) = &self.0 else {
-            return Ok(IdempotencyOutcome::New { expired_row_present: false });
+            return Ok(EarlierRequest::None { expired_row_present: false });
         };
         let found = table.idempotency_record(pk).await?;
         let expired_row_present = found.is_some();
-        let made = IdempotencyRecord::previous_id(found, body_hash, request.http().id_source.now)?;
-        Ok(made.map_or(IdempotencyOutcome::New { expired_row_present }, IdempotencyOutcome::Made))
-    }
-
-    /// As [`retry_on_conflict`]. If the attempt is refused, a concurrent request with the same key may have caused
-    /// that; if so, `attempt` runs again and finds that request's result.
-    ///
-    /// # Errors
-    /// As [`retry_on_conflict`].
-    pub async fn run_once<T, F>(
-        &self,
-        table: &Table,
-        request: &impl CallerScope,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let answer = retry_on_conflict(table, &mut attempt).await;
-        let refused = matches!(answer, Err(Error::Refused(_))) && self.0.is_some();
-        if refused && matches!(self.look_up(table, request).await?, IdempotencyOutcome::Made(_)) {
-            return retry_on_conflict(table, attempt).await;
-        }
-        answer
+        let id = IdempotencyRecord::previous_id(found, body_hash, request.http().id_source.now)?;
+        Ok(id.map_or(EarlierRequest::None { expired_row_present }, EarlierRequest::Created))
     }
 
     /// Adds the request's record to the commit that creates its object.
-    pub fn remember(
-        &self,
-        commit: Commit,
-        request: &impl CallerScope,
-        made: &str,
-        expired_row_present: bool,
-    ) -> Commit {
+    fn remember(&self, commit: Commit, request: &impl CallerScope, id: String, expired_row_present: bool) -> Commit {
         let Some((pk, body_hash)) = &self.0 else {
             return commit;
         };
         let remembered = IdempotencyRecord {
             body_hash: body_hash.clone(),
-            made: made.to_owned(),
+            made: id,
             expires_at: request.http().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
         commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)

@@ -12,7 +12,7 @@ use lambda_http::http::StatusCode;
 use serde_json::Value;
 
 use crate::operation::{Entry, Operation};
-use crate::pages::not_found;
+use crate::routes;
 use crate::state::AppState;
 use crate::triggers::Run;
 
@@ -88,8 +88,8 @@ async fn handle_http(operation: &'static Operation, state: &AppState, event: Val
 }
 
 async fn answer(operation: &'static Operation, state: &AppState, request: Request) -> Result<Reply, Error> {
-    if !not_found::allows(&request) {
-        return not_found::refuse(&request);
+    if !routes::allows(&request) {
+        return routes::refuse(&request);
     }
     match &operation.entry {
         Entry::Admin(permission, run) => {

@@ -36,8 +36,8 @@ pub(crate) async fn load(table: &Table, workspace: WorkspaceId, id: JobId) -> Re
 }
 
 /// The job that an earlier request with the same `Idempotency-Key` started.
-pub(crate) async fn load_begun(table: &Table, request: &AuthorizedRequest, made: &str) -> Result<Job, Error> {
-    load(table, request.workspace(), JobId::parse(made).ok_or(DomainError::NotFound("job"))?).await
+pub(crate) async fn load_begun(table: &Table, request: &AuthorizedRequest, id: String) -> Result<Job, Error> {
+    load(table, request.workspace(), JobId::parse(&id).ok_or(DomainError::NotFound("job"))?).await
 }
 
 /// Commits a change of a job, and returns the job with its new version.

@@ -25,6 +25,7 @@ pub mod pages;
 mod paging;
 pub mod profiles;
 mod retry;
+mod routes;
 pub mod scim;
 pub mod seam;
 mod settings;
@@ -36,7 +37,7 @@ mod views;
 pub mod webhooks;
 
 pub use invoke::invoke;
-pub use operation::{Entry, Operation};
+pub use operation::{Access, Entry, Operation};
 pub use operations::{OPERATIONS, operation};
-pub use settings::{Defaults, Settings, SettingsError};
+pub use settings::{OperatorSettings, Settings, SettingsError};
 pub use state::{AppState, Clock};

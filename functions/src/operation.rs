@@ -4,7 +4,6 @@ use std::fmt;
 
 use domain::error::{DomainError, Error};
 use domain::permission::Permission;
-use domain::rules::access::Access;
 use futures::future::BoxFuture;
 use lambda::{AuthorizedRequest, ErrorFormat, MultiWorkspaceRequest, PersonRequest, Reply, Request};
 use serde_json::Value;
@@ -37,6 +36,27 @@ pub enum Entry {
     Public(Handler<Request>),
     /// AWS only: a queue, stream, schedule or the operator.
     Internal(Handler<Run, Value>),
+}
+
+/// Who may call an operation: its [`Entry`] without the handler, for the description and the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A key or a member with this permission; a member may use a personal access token.
+    Permission(Permission),
+    /// A key or a member with any of these; which one is required depends on the object.
+    AnyOf(&'static [Permission]),
+    /// A person who has signed in, across all workspaces of which they are a member; no key, no personal access token.
+    Person,
+    /// Anyone who has signed in, member of a workspace or not; no key, no personal access token.
+    SignedIn,
+    /// The device's own credential, checked in the operation's own read or write.
+    Device,
+    /// A code in the body or path.
+    Code,
+    /// Anyone.
+    Public,
+    /// Only AWS: there is no route, and IAM decides who may invoke it.
+    Internal,
 }
 
 /// An operation: one Lambda function.

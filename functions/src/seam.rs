@@ -10,6 +10,8 @@ pub mod seam_webhooks;
 pub mod seam_workspaces;
 mod views;
 
+pub(crate) use views::phone_deactivated;
+
 use std::collections::BTreeSet;
 
 use aws::Table;
@@ -18,9 +20,7 @@ use domain::DeviceId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::device::{Device, Status};
-use domain::models::event::Event;
-use domain::models::webhook::{PHONE_DEACTIVATED, Webhook};
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use lambda::reply::{LIST_BODY_LIMIT, wire_size};
 use lambda::{AuthorizedRequest, Reply, Request};
 use serde_json::{Value, json};
@@ -66,22 +66,6 @@ impl Verbs {
     }
 }
 
-/// The payload of an event for a webhook, in Seam's format. For a phone's deactivation, a webhook that subscribes to
-/// Seam's event type and to ours also gets all of our fields.
-pub(crate) fn event_payload(webhook: &Webhook, event: &Event) -> Value {
-    let name = webhook.name_of(event);
-    let mut told = views::event(event, name);
-    if name == PHONE_DEACTIVATED
-        && webhook.receives_own_name(event)
-        && let (Some(told), Value::Object(ours)) = (told.as_object_mut(), event.to_public_json())
-    {
-        for (name, value) in ours {
-            told.entry(name).or_insert(value);
-        }
-    }
-    told
-}
-
 /// The path after the resource's name.
 fn route<'a>(request: &'a AuthorizedRequest, resource: &str) -> &'a str {
     route_of(&request.http, resource)
@@ -110,27 +94,27 @@ fn required_id<T>(fields: &mut Fields, name: &str, parse: impl Fn(&str) -> Optio
 }
 
 /// The value read from the parameters, or every invalid parameter.
-fn whole<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
+fn finish<T>(fields: Fields, read: Option<T>) -> Result<T, DomainError> {
     fields.finish().map_err(DomainError::Invalid)?;
     read.ok_or(DomainError::Invalid(Vec::new()))
 }
 
 /// The phone with this identifier, even if it is deleted.
 async fn phone(table: &Table, request: &AuthorizedRequest, id: DeviceId) -> Result<DeviceDetails, Error> {
-    let whole = table.device_details(request.workspace(), id).await?;
-    let whole = whole.filter(|whole| whole.device.platform.is_phone());
-    Ok(whole.ok_or(DomainError::NotFound("device"))?)
+    let details = table.device_details(request.workspace(), id).await?;
+    let details = details.filter(|details| details.device.platform.is_phone());
+    Ok(details.ok_or(DomainError::NotFound("device"))?)
 }
 
 /// The phone that `device_id` names, unless it is deleted.
 async fn phone_there(table: &Table, request: &AuthorizedRequest, mut fields: Fields) -> Result<DeviceDetails, Error> {
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let whole = phone(table, request, whole(fields, id)?).await?;
-    if whole.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(whole) }
+    let details = phone(table, request, finish(fields, id)?).await?;
+    if details.device.deleted.is_some() { Err(DomainError::NotFound("device").into()) } else { Ok(details) }
 }
 
 /// The workspace's settings.
-async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<Settings, Error> {
+async fn settings(table: &Table, request: &AuthorizedRequest) -> Result<WorkspaceSettings, Error> {
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     Ok(workspace.settings)
 }
@@ -165,7 +149,7 @@ fn too_many() -> DomainError {
 async fn list_phones(
     table: &Table,
     request: &AuthorizedRequest,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
     devices: &[Device],
     listing: &mut Listing,
     view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
@@ -193,7 +177,7 @@ const LOOK_MOST: usize = 20_000;
 async fn list_all_phones(
     table: &Table,
     request: &AuthorizedRequest,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
     listing: &mut Listing,
     view: impl Fn(&SeamViewContext<'_>) -> Option<Value>,
 ) -> Result<(), Error> {

@@ -38,14 +38,14 @@ pub struct Settings {
     /// The app's identifiers and links.
     pub app: App,
     /// Values for what a workspace has not set.
-    pub defaults: Defaults,
+    pub operator: OperatorSettings,
     /// Hosts from which sources may be fetched, in lower case; empty allows every public host.
     pub source_hosts: Vec<String>,
 }
 
 /// Values for what a workspace has not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defaults {
+pub struct OperatorSettings {
     /// How long deleted devices and users are kept.
     pub retention: Duration,
     /// How long an invitation is valid.
@@ -160,7 +160,7 @@ impl Settings {
                 android_store: text("ANDROID_STORE_URL"),
                 scheme: text("APP_LINK_SCHEME").unwrap_or_else(|| "handset".to_owned()),
             },
-            defaults: Defaults {
+            operator: OperatorSettings {
                 retention: days("RETENTION_DAYS", 30)?,
                 invitation_lifetime: days("INVITATION_DAYS", 7)?,
                 sender: text("SENDER"),
@@ -196,7 +196,7 @@ mod tests {
             })
         };
         let settings = read("14").unwrap();
-        assert_eq!((settings.defaults.retention, settings.sender), (Duration::days(14), None));
+        assert_eq!((settings.operator.retention, settings.sender), (Duration::days(14), None));
         assert_eq!(read("soon").unwrap_err().name, "RETENTION_DAYS");
         assert_eq!(Settings::from_variables(|_| None).unwrap_err().name, "AWS_REGION");
     }
@@ -240,13 +240,13 @@ mod tests {
                 other => (other == name).then(|| value.to_owned()),
             })
         };
-        let codes = read("TEXT_CALLING_CODES", "+1, +44").unwrap().defaults.messages.calling_codes;
+        let codes = read("TEXT_CALLING_CODES", "+1, +44").unwrap().operator.messages.calling_codes;
         assert_eq!(codes, ["+1", "+44"]);
-        assert!(read("TEXT_CALLING_CODES", "").unwrap().defaults.messages.calling_codes.is_empty());
+        assert!(read("TEXT_CALLING_CODES", "").unwrap().operator.messages.calling_codes.is_empty());
         for wrong in ["1", "+", "+0", "+1;+44", "*"] {
             assert_eq!(read("TEXT_CALLING_CODES", wrong).unwrap_err().name, "TEXT_CALLING_CODES", "{wrong}");
         }
-        assert_eq!(read("EMAILS_PER_DAY", "500").unwrap().defaults.messages.emails_per_day, 500);
+        assert_eq!(read("EMAILS_PER_DAY", "500").unwrap().operator.messages.emails_per_day, 500);
         assert_eq!(read("TEXTS_PER_DAY", "many").unwrap_err().name, "TEXTS_PER_DAY");
     }
 }

@@ -22,7 +22,7 @@ use lambda::AuthorizedRequest;
 /// authorities.
 pub struct Fetcher<'a> {
     /// Builds the HTTP client.
-    pub outside: &'a (dyn Fn() -> Result<EgressClient, Error> + Sync),
+    pub client: &'a (dyn Fn() -> Result<EgressClient, Error> + Sync),
     /// See [`crate::settings::Settings::source_hosts`].
     pub hosts: &'a [String],
 }

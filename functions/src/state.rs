@@ -142,8 +142,8 @@ impl AppState {
     /// `Internal` if the environment names no e-mail sender or no product URL.
     pub fn message_sender(&self) -> Result<MessageSender<'_>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
-        let Settings { app, senders, defaults, .. } = &self.settings;
-        Ok(MessageSender { mail, sms: &self.texter, senders, policy: &defaults.messages, public_url, app })
+        let Settings { app, senders, operator, .. } = &self.settings;
+        Ok(MessageSender { mail, sms: &self.texter, senders, policy: &operator.messages, public_url, app })
     }
 
     /// The client for pushes. A platform without an application gets none.
@@ -180,10 +180,10 @@ impl AppState {
     /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn webhook_client(&self) -> Result<&EgressClient, Error> {
         match self.webhooks.get() {
-            Some(outside) => Ok(outside),
+            Some(client) => Ok(client),
             None => {
-                let made = EgressClient::for_webhooks(&self.clients)?;
-                Ok(self.webhooks.get_or_init(|| made))
+                let client = EgressClient::for_webhooks(&self.clients)?;
+                Ok(self.webhooks.get_or_init(|| client))
             }
         }
     }

@@ -61,7 +61,7 @@ impl Run {
             token_id: None,
             operation: self.operation,
             request_id: self.request_id.clone(),
-            address: None,
+            source_ip: None,
             job_id: None,
         }
     }

@@ -29,7 +29,7 @@ use domain::models::command::CommandKind;
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::invitation::Invitation;
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
 use domain::{DeviceId, InvitationId, Time, UserId};
@@ -39,7 +39,7 @@ use serde::Serialize;
 
 use crate::bodies;
 use crate::context::ActionContext;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::changes::{OrderRule, UserPlan};
@@ -64,7 +64,7 @@ pub(crate) async fn profile_name(table: &Table, user: &User) -> Result<Option<St
 pub(crate) struct RelatedToUser {
     profile: Option<String>,
     attachments: BTreeMap<DeviceId, DeviceAttachments>,
-    settings: Settings,
+    settings: WorkspaceSettings,
 }
 
 impl RelatedToUser {
@@ -156,25 +156,19 @@ where
 {
     let table = state.table()?;
     let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
-    let once = IdempotencyKey::of(request)?;
-    once.run_once(table, request, || async {
-        let expired_row_present = match once.look_up(table, request).await? {
-            IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-            IdempotencyOutcome::Made(made) => {
-                let id = InvitationId::parse(&made).ok_or(DomainError::NotFound("invitation"))?;
-                let user = request.http.path_id("user_id", "user", UserId::parse)?;
-                let offer = table.invitation(request.workspace(), user, id).await?;
-                return Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?));
-            }
-        };
+    let repeat = async |id: String| {
+        let id = InvitationId::parse(&id).ok_or(DomainError::NotFound("invitation"))?;
+        let user = request.http.path_id("user_id", "user", UserId::parse)?;
+        let offer = table.invitation(request.workspace(), user, id).await?;
+        Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?))
+    };
+    let create = async || {
         let user = load_user(table, request).await?;
         let plan = decide(ActionContext::of_request(state, request)?, user).await?;
         let (Some(commit), Some(offer)) = (plan.to_commit(), plan.new_invitation()) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
-        let made = offer.invitation_id.to_string();
-        table.commit(once.remember(commit, request, &made, expired_row_present)).await?;
-        Ok(shown(offer))
-    })
-    .await
+        Ok(Creation { id: offer.invitation_id.to_string(), commit, result: shown(offer) })
+    };
+    create_once(table, request, create, repeat).await
 }

@@ -6,6 +6,7 @@ pub mod delete_webhook;
 pub mod get_webhook;
 pub mod list_deliveries;
 pub mod list_webhooks;
+mod payload;
 pub mod redeliver;
 pub mod rotate_webhook_secret;
 pub mod update_webhook;
@@ -14,11 +15,11 @@ use aws::{Commit, Table};
 use domain::WebhookId;
 use domain::error::{DomainError, Error};
 use domain::limits::WEBHOOK_LIMIT;
-use domain::models::webhook::{Secrets, Settings, Webhook, new_secret};
+use domain::models::webhook::{Secrets, Webhook, WebhookSettings, new_secret};
 use lambda::AuthorizedRequest;
 
 use crate::creators::while_a_member;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once, refuse_repeat};
 
 /// The webhook in the request's path.
 async fn named(table: &Table, request: &AuthorizedRequest) -> Result<Webhook, Error> {
@@ -37,16 +38,19 @@ async fn load_webhook(table: &Table, request: &AuthorizedRequest) -> Result<Webh
 ///
 /// # Errors
 /// `TooManyWebhooks`; `AlreadyCreated` for a repeated call; `Conflict`.
-pub(crate) async fn made(
+pub(crate) async fn create(
     table: &Table,
     request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    settings: Settings,
+    settings: WebhookSettings,
 ) -> Result<(Webhook, String), Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => return Err(DomainError::AlreadyCreated(made).into()),
-    };
+    create_once(table, request, || prepare(table, request, settings.clone()), refuse_repeat).await
+}
+
+async fn prepare(
+    table: &Table,
+    request: &AuthorizedRequest,
+    settings: WebhookSettings,
+) -> Result<Creation<(Webhook, String)>, Error> {
     // Two concurrent requests may exceed the limit by one, which is harmless.
     if table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(DomainError::TooManyWebhooks.into());
@@ -56,6 +60,5 @@ pub(crate) async fn made(
     let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.new_event_context());
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&webhook)).await?;
     let commit = commit.put_webhook_secrets(webhook.webhook_id, &Secrets::with_current(secret.clone()));
-    table.commit(once.remember(commit, request, &webhook.webhook_id.to_string(), expired_row_present)).await?;
-    Ok((webhook, secret))
+    Ok(Creation { id: webhook.webhook_id.to_string(), commit, result: (webhook, secret) })
 }

@@ -11,8 +11,7 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
-
+use crate::idempotency::{Creation, create_once};
 use crate::state::AppState;
 use crate::views;
 
@@ -39,8 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     let wanted = NewMember::read(request.http.body()?)?;
     domain::rules::keys::may_grant(&request.caller, &wanted.role.permissions())?;
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
+    create_once(table, &request, || create(table, &request, &wanted), |id| repeat(table, &request, id)).await
 }
 
 struct NewMember {
@@ -69,21 +67,13 @@ impl NewMember {
     }
 }
 
-async fn attempt(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    wanted: &NewMember,
-) -> Result<Reply, Error> {
+async fn repeat(table: &Table, request: &AuthorizedRequest, id: String) -> Result<Reply, Error> {
+    let id = MemberId::parse(&id).ok_or(DomainError::NotFound("member"))?;
+    Ok(shown(&table.member_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?))
+}
+
+async fn create(table: &Table, request: &AuthorizedRequest, wanted: &NewMember) -> Result<Creation<Reply>, Error> {
     let workspace_id = request.workspace();
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = MemberId::parse(&made).ok_or(DomainError::NotFound("member"))?;
-            let member = table.member_by_id(workspace_id, id).await?.ok_or(DomainError::NotFound("member"))?;
-            return Ok(shown(&member));
-        }
-    };
     if table.membership(workspace_id, &wanted.issuer, &wanted.subject).await?.is_some() {
         return Err(DomainError::MemberExists.into());
     }
@@ -104,8 +94,7 @@ async fn attempt(
         stored: domain::stored::Stored::default(),
     };
     let commit = Commit::with_event(&members::add(&member, &event_context)).put(&member);
-    table.commit(once.remember(commit, request, &member.member_id.to_string(), expired_row_present)).await?;
-    Ok(shown(&member))
+    Ok(Creation { id: member.member_id.to_string(), commit, result: shown(&member) })
 }
 
 fn shown(member: &Member) -> Reply {

@@ -13,7 +13,7 @@ use lambda_http::http::StatusCode;
 
 use crate::creators::while_a_member;
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once, refuse_repeat};
 
 use crate::state::AppState;
 use crate::views;
@@ -47,22 +47,10 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = NewKey::read(request.http.body()?, request.now())?;
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
+    create_once(table, &request, || create(table, &request, &wanted), refuse_repeat).await
 }
 
-async fn attempt(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    wanted: &NewKey,
-) -> Result<Reply, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            return Err(DomainError::AlreadyCreated(made).into());
-        }
-    };
+async fn create(table: &Table, request: &AuthorizedRequest, wanted: &NewKey) -> Result<Creation<Reply>, Error> {
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let (creator, ancestors) = creator(table, request).await?;
     let secret = ApiKeySecret::new(request.http.id_source.random, workspace.sandbox);
@@ -70,9 +58,8 @@ async fn attempt(
     let (key, event) =
         keys::create(wanted.clone(), id, &secret, &request.caller, creator.as_ref(), &request.new_event_context())?;
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&key)).await?;
-    table.commit(once.remember(commit, request, &key.key_id.to_string(), expired_row_present)).await?;
-    let view = views::Key::new(&key, &ancestors, request.now());
-    Ok(Reply::json(StatusCode::CREATED, &views::NewKey { view, key: secret.reveal() }))
+    let view = views::NewKey { view: views::Key::new(&key, &ancestors, request.now()), key: secret.reveal() };
+    Ok(Creation { id: id.to_string(), commit, result: Reply::json(StatusCode::CREATED, &view) })
 }
 
 /// The key that the caller uses, if any, and all keys from which the new one will descend.

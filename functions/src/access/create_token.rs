@@ -1,7 +1,7 @@
 //! `POST /tokens`.
 
+use aws::Commit;
 use aws::store::tokens::TokenPlace;
-use aws::{Commit, Table};
 use domain::Time;
 use domain::TokenId;
 use domain::error::{DomainError, Error};
@@ -14,7 +14,7 @@ use lambda::{PersonRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once, refuse_repeat};
 
 use crate::state::AppState;
 use crate::views;
@@ -47,22 +47,10 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let wanted = NewToken::read(request.http.body()?, &request.person, request.now())?;
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(table, &request, || attempt(table, &request, &once, &wanted)).await
+    create_once(table, &request, async || Ok(create(&request, &wanted)), refuse_repeat).await
 }
 
-async fn attempt(
-    table: &Table,
-    request: &PersonRequest,
-    once: &IdempotencyKey,
-    wanted: &NewToken,
-) -> Result<Reply, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            return Err(DomainError::AlreadyCreated(made).into());
-        }
-    };
+fn create(request: &PersonRequest, wanted: &NewToken) -> Creation<Reply> {
     let secret = AccessToken::new(request.http.id_source.random);
     let id = TokenId(request.http.id_source.new_id());
     let event_context = |member: &_| request.new_event_context(member);
@@ -70,7 +58,6 @@ async fn attempt(
     let change = ChangeSet { events, ..ChangeSet::default() };
     let commit =
         Commit::from_changes(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
-    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
-    let view = views::Token::new(&token, request.now());
-    Ok(Reply::json(StatusCode::CREATED, &views::NewToken { view, token: secret.reveal() }))
+    let view = views::NewToken { view: views::Token::new(&token, request.now()), token: secret.reveal() };
+    Creation { id: id.to_string(), commit, result: Reply::json(StatusCode::CREATED, &view) }
 }

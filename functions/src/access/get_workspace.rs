@@ -20,9 +20,9 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let defaults = &state.settings.defaults;
+    let operator = &state.settings.operator;
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     request.http.check_version(workspace.version)?;
-    let view = with_names(table, request.workspace(), views::Workspace::new(&workspace, defaults)).await?;
+    let view = with_names(table, request.workspace(), views::Workspace::new(&workspace, operator)).await?;
     Ok(Reply::ok_versioned(&view, workspace.version))
 }

@@ -19,8 +19,8 @@ const DEFAULT_SPAN: i64 = 90;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("List events")
         .detail(
-            "Who did what, to what, when and from where, newest first, from `since` (90 days ago by default) to \
-             `until` (now by default).",
+            "Who did what, to what, when and from where, newest first, from `since` (by default 90 days before \
+             `until`) to `until` (by default now).",
         )
         .lists::<views::Event>(|fields| {
             let _filter = read(fields, Time::EPOCH);

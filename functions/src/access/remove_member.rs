@@ -47,8 +47,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let member = table.member_by_id(request.workspace(), id).await?.ok_or(DomainError::NotFound("member"))?;
         let before = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
-        let made = made_by(table, &request, &member).await?;
-        let removal = remove(&before, &member, &made, revoke, || request.new_event_context())?;
+        let created = created_by_member(table, &request, &member).await?;
+        let removal = remove(&before, &member, &created, revoke, || request.new_event_context())?;
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
         let mut commit =
@@ -60,7 +60,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
             commit = commit.edit(before, after);
         }
         table.commit(commit).await?;
-        Ok(shown(&request, &member, &made, &removal))
+        Ok(shown(&request, &member, &created, &removal))
     })
     .await
 }
@@ -71,7 +71,11 @@ fn read(fields: &mut Fields) -> bool {
 
 /// The active keys that a member created, and the webhooks created by the member or with one of their keys. These
 /// keys descend from no other key.
-async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) -> Result<CreatedByMember, Error> {
+async fn created_by_member(
+    table: &Table,
+    request: &AuthorizedRequest,
+    member: &Member,
+) -> Result<CreatedByMember, Error> {
     let creator = Actor::Member(member.member_id);
     let mut keys = table.keys_created_by(request.workspace(), creator).await?;
     let ancestors: Vec<Actor> = keys.iter().map(|key| Actor::Key(key.key_id)).chain([creator]).collect();
@@ -81,14 +85,14 @@ async fn made_by(table: &Table, request: &AuthorizedRequest, member: &Member) ->
     Ok(CreatedByMember { keys, webhooks })
 }
 
-fn shown(request: &AuthorizedRequest, member: &Member, made: &CreatedByMember, removal: &Removal) -> Reply {
+fn shown(request: &AuthorizedRequest, member: &Member, created: &CreatedByMember, removal: &Removal) -> Reply {
     let ended = |key_id| removal.keys.iter().find(|(before, _)| before.key_id == key_id).map(|(_, after)| after);
-    let keys = made
+    let keys = created
         .keys
         .iter()
         .map(|key| views::Key::new(ended(key.key_id).unwrap_or(key), &AncestorKeys::new(), request.now()));
     let off = |id| removal.webhooks.iter().find(|(before, _)| before.webhook_id == id).map(|(_, after)| after);
-    let webhooks = made.webhooks.iter().map(|webhook| off(webhook.webhook_id).unwrap_or(webhook));
+    let webhooks = created.webhooks.iter().map(|webhook| off(webhook.webhook_id).unwrap_or(webhook));
     Reply::ok(&views::RemovedMember {
         member: member.into(),
         keys: keys.collect(),

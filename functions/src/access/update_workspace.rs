@@ -12,7 +12,7 @@ use lambda::{AuthorizedRequest, Reply};
 use crate::description::OperationDoc;
 use crate::devices::user_names;
 use crate::retry::retry_on_conflict;
-use crate::settings::{Defaults, Settings};
+use crate::settings::{OperatorSettings, Settings};
 use crate::state::AppState;
 use crate::views;
 
@@ -42,12 +42,12 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the body; `PermissionMissing` for the rule for silent devices, or its preview;
 /// `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let Settings { defaults, senders, .. } = &state.settings;
+    let Settings { operator, senders, .. } = &state.settings;
     let table = state.table()?;
     let mut fields = request.http.body()?;
     let (edit, dry_run) = read(&mut fields);
     senders.check(&edit, &mut fields);
-    defaults.messages.check(&edit, &mut fields);
+    operator.messages.check(&edit, &mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     edit.require_made_by(&request.caller, dry_run)?;
     retry_on_conflict(table, || async {
@@ -57,19 +57,19 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         if dry_run {
             let version = before.version;
             let after = changed.map_or(before, |(after, _)| after);
-            return Ok(would_be(table, &request, &after, defaults).await?.with_etag(version));
+            return Ok(would_be(table, &request, &after, operator).await?.with_etag(version));
         }
         let Some((after, event)) = changed else {
-            return Ok(changed_to(&before, defaults));
+            return Ok(changed_to(&before, operator));
         };
         let after = table.commit(Commit::with_event(&event).edit(&before, &after)).await?.with_new_version(after);
-        Ok(changed_to(&after, defaults))
+        Ok(changed_to(&after, operator))
     })
     .await
 }
 
-fn changed_to(workspace: &Workspace, defaults: &Defaults) -> Reply {
-    let view = views::ChangedWorkspace::Changed(views::Workspace::new(workspace, defaults));
+fn changed_to(workspace: &Workspace, operator: &OperatorSettings) -> Reply {
+    let view = views::ChangedWorkspace::Changed(views::Workspace::new(workspace, operator));
     Reply::ok_versioned(&view, workspace.version)
 }
 
@@ -82,13 +82,13 @@ async fn would_be(
     table: &Table,
     request: &AuthorizedRequest,
     after: &Workspace,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
 ) -> Result<Reply, Error> {
     let preview = match &after.settings.silent_devices {
         Some(rule) => preview(table, request, rule).await?,
         None => views::SilentDevices::default(),
     };
-    let workspace = views::Workspace::new(after, defaults);
+    let workspace = views::Workspace::new(after, operator);
     Ok(Reply::ok(&views::ChangedWorkspace::Preview(views::WorkspacePreview { workspace, preview })))
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::operation::Access;
 use domain::error::DomainError;
 use domain::input::StringEnum as _;
 use domain::models::credential::ServiceKind;
 use domain::models::idempotency::IDEMPOTENCY_KEY;
 use domain::models::source::PART_LIMIT;
-use domain::rules::access::Access;
 use domain::shape::{self, uuid};
 use lambda::problem::{Problem, status};
 use lambda_http::http::StatusCode;

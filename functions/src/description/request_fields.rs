@@ -134,7 +134,7 @@ pub(super) const COMMON: &[(&str, &str)] = &[
     ("service_levels", "Service levels that a user may have."),
     ("settings", "The settings, a JSON object of at most 64 KiB."),
     ("silent_devices", "What happens to devices without a check-in for long; `null` for nothing."),
-    ("since", "Start of the period; 90 days ago by default."),
+    ("since", "Start of the period; by default 90 days before its end."),
     ("sip_user_name", "Name with which the user's phones sign in to the telephone system."),
     (
         "sms_sender",

@@ -126,7 +126,7 @@ pub(crate) async fn delete(
         unconfirmed: action.table.unconfirmed_wipes(std::slice::from_ref(device)).await?.pop(),
         attachments: details.attachments.clone(),
     };
-    let retention = details.settings().retention(action.defaults.retention);
+    let retention = details.settings().retention(action.operator.retention);
     Ok(devices::delete(&leaving, user, reason, retention, &action.event))
 }
 

@@ -7,9 +7,9 @@ use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::usage::{UsageScope, month};
-use domain::models::user::User;
-use domain::models::workspace::Settings;
-use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, authenticate, check_in, needs, user_must_follow};
+use domain::rules::check_in::{
+    CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs, user_must_follow,
+};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
@@ -114,16 +114,15 @@ async fn load_state(table: &Table, device: &Device, report: &CheckInReport, now:
     Ok(found)
 }
 
-/// The device's user, the user's other devices, and the workspace's settings.
-async fn load_user(table: &Table, device: &Device) -> Result<Option<(User, Vec<Device>, Settings)>, Error> {
+async fn load_user(table: &Table, device: &Device) -> Result<Option<CheckInUser>, Error> {
     let workspace = table.workspace(device.workspace_id).await?;
     let user = table.user(device.workspace_id, device.user_id).await?;
     let (Some(workspace), Some(user)) = (workspace, user) else {
         return Ok(None);
     };
-    let mut others = table.devices(device.workspace_id, &user.device_ids).await?;
-    others.retain(|other| other.device_id != device.device_id);
-    Ok(Some((user, others, workspace.settings)))
+    let mut other_devices = table.devices(device.workspace_id, &user.device_ids).await?;
+    other_devices.retain(|other| other.device_id != device.device_id);
+    Ok(Some(CheckInUser { user, other_devices, settings: workspace.settings }))
 }
 
 async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {

@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`, `VersionMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let whole = super::load_device(table, &request).await?;
-    let view = with_names(table, request.workspace(), views::Device::of(&whole, request.now())).await?;
-    Ok(Reply::ok_versioned(&view, whole.device.version))
+    let details = super::load_device(table, &request).await?;
+    let view = with_names(table, request.workspace(), views::Device::of(&details, request.now())).await?;
+    Ok(Reply::ok_versioned(&view, details.device.version))
 }

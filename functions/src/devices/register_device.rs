@@ -60,8 +60,8 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
     let owner = table.code_owner(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
     let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
     let event_context = request.new_event_context(owner.workspace_id, found.invitation.actor());
-    let drawn = NewIds { device_id: DeviceId(request.id_source.new_id()) };
-    match register(&found, application, &drawn, &event_context) {
+    let new_ids = NewIds { device_id: DeviceId(request.id_source.new_id()) };
+    match register(&found, application, &new_ids, &event_context) {
         Ok(registration) => commit(table, request, &owner, registration).await,
         Err(RefusedRegistration { error, change }) => {
             if let Some(change) = change {
@@ -84,7 +84,7 @@ async fn commit(
     let registration = registration.with_credential(credential.hash());
     let mut commit = Commit::from_changes(id_source.event_id(), &registration.change());
     if !registration.events.is_empty() {
-        commit = with_token(table, commit, &registration, request).await?;
+        commit = with_push_token(table, commit, &registration, request).await?;
     }
     table.commit(commit).await?;
     let user_name = registration.user.after.name();
@@ -94,7 +94,7 @@ async fn commit(
 }
 
 /// Adds the push token that the app has sent, or deletes the earlier one if it sent none.
-async fn with_token(
+async fn with_push_token(
     table: &Table,
     commit: Commit,
     registration: &Registration,

@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::jobs::work::{PlannedChange, advance, plan_item};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::state::AppState;
 use crate::views;
 
@@ -75,7 +75,7 @@ pub(crate) async fn begin_with(
     request: AuthorizedRequest,
     bulk: BulkOperation,
 ) -> Result<Reply, Error> {
-    let (table, defaults) = (state.table()?, &state.settings.defaults);
+    let (table, operator) = (state.table()?, &state.settings.operator);
     let mut fields = request.http.body()?;
     let (task, selection, dry_run) = bulk.read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
@@ -94,13 +94,13 @@ pub(crate) async fn begin_with(
     };
     if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
         let ids = ids.clone();
-        return dry_run_outcomes(table, &context, new, &ids, defaults).await;
+        return dry_run_outcomes(table, &context, new, &ids, operator).await;
     }
-    let once = IdempotencyKey::of(&request)?;
-    let job = once.run_once(table, &request, || start(table, &request, &once, &new)).await?;
+    let repeat = |id| load_begun(table, &request, id);
+    let job = create_once(table, &request, async || start(&request, &new), repeat).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
-    let worked = advance(table, &context, job.clone(), defaults, &deadline, things).await;
+    let worked = advance(table, &context, job.clone(), operator, &deadline, things).await;
     shown(table, &or_leave_to_schedule(job, worked)?).await
 }
 
@@ -136,17 +136,12 @@ fn read_selection(fields: &mut Fields, read_filter: fn(&mut Fields)) -> Option<S
     }
 }
 
-/// The job of a request: the one that an earlier request with the same key started, or a new one.
-async fn start(table: &Table, request: &AuthorizedRequest, once: &IdempotencyKey, new: &NewJob) -> Result<Job, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
-    };
+fn start(request: &AuthorizedRequest, new: &NewJob) -> Result<Creation<Job>, Error> {
     let event_context = request.new_event_context();
     let change = begin(new.clone(), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &new.job_id.to_string(), expired_row_present)).await?;
-    change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
+    let job = change.job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?.after;
+    Ok(Creation { id: new.job_id.to_string(), commit, result: job })
 }
 
 /// The outcomes that the action would have. Nothing is written.
@@ -155,7 +150,7 @@ async fn dry_run_outcomes(
     context: &RequestContext,
     new: NewJob,
     ids: &[String],
-    defaults: &Defaults,
+    operator: &OperatorSettings,
 ) -> Result<Reply, Error> {
     let change = begin(new, &context.new_event_context());
     let job = change.job.map(|job| job.after);
@@ -163,7 +158,7 @@ async fn dry_run_outcomes(
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
         let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, context.now());
-        let item = match plan_item(table, context, &job, id, defaults).await {
+        let item = match plan_item(table, context, &job, id, operator).await {
             Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
             // The job would wait, and then do it.

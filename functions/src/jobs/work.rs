@@ -21,7 +21,7 @@ use crate::devices::actions::DeviceAction;
 use crate::devices::list_devices;
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::users::actions::UserAction;
 use crate::users::list_users;
 
@@ -36,7 +36,7 @@ pub(crate) async fn advance(
     table: &Table,
     context: &RequestContext,
     job: Job,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
     deadline: &Deadline,
     things: usize,
 ) -> Result<Job, Error> {
@@ -45,7 +45,7 @@ pub(crate) async fn advance(
     run_steps(table, job, deadline, things, size, |job| async move {
         if may_go_on(table, &job, context.now()).await? {
             // Boxed, as is the work on each object: together they are too large for a small stack.
-            Box::pin(process_page(table, context, &job, defaults, deadline)).await
+            Box::pin(process_page(table, context, &job, operator, deadline)).await
         } else {
             cancel_without_permission(table, &context.at(deadline.id_source()).itself(), &job).await
         }
@@ -117,7 +117,7 @@ async fn process_page(
     table: &Table,
     context: &RequestContext,
     job: &Job,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
     deadline: &Deadline,
 ) -> Result<Option<Job>, Error> {
     let (mut outcomes, mut waiting) = (Vec::new(), job.waiting.clone());
@@ -126,7 +126,7 @@ async fn process_page(
             return Ok(None);
         }
         let context = context.at(deadline.id_source());
-        match retry_on_conflict(table, || Box::pin(process_item(table, &context, job, id, defaults))).await? {
+        match retry_on_conflict(table, || Box::pin(process_item(table, &context, job, id, operator))).await? {
             ItemResult::Came(outcome) => outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
                 waiting.push(Waiting { id: id.clone(), until: wait.until });
@@ -179,7 +179,7 @@ async fn process_item(
     context: &RequestContext,
     job: &Job,
     id: &str,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
 ) -> Result<ItemResult, Error> {
     let (now, item) = table.job_and_item(job.workspace_id, job.job_id, id).await?;
     if now.is_none_or(|now| now.version != job.version) {
@@ -189,7 +189,7 @@ async fn process_item(
         return Ok(ItemResult::Came(item.outcome));
     }
     let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, context.now());
-    let (item, commit) = match plan_item(table, context, job, id, defaults).await {
+    let (item, commit) = match plan_item(table, context, job, id, operator).await {
         Ok(Some(PlannedChange { commit, warnings })) => {
             let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
             (changed, Some(commit).filter(|_| !job.dry_run))
@@ -268,9 +268,9 @@ pub(crate) async fn plan_item(
     context: &RequestContext,
     job: &Job,
     id: &str,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
 ) -> Result<Option<PlannedChange>, Error> {
-    let action = ActionContext::new(table, defaults, context.clone());
+    let action = ActionContext::new(table, operator, context.clone());
     match Action::of(job)? {
         Action::User(wanted) => {
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;

@@ -5,13 +5,13 @@ use domain::ProfileId;
 use domain::error::{DomainError, Error};
 use domain::models::profile::{NewProfile, Profile};
 use domain::models::workspace::Workspace;
-use domain::rules::profiles::create;
+use domain::rules::profiles;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use super::{displaced, workspace};
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 
 use crate::state::AppState;
 use crate::views;
@@ -38,35 +38,27 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let new = NewProfile::read(request.http.body()?)?;
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(table, &request, || attempt(table, &request, &once, &new)).await
+    create_once(table, &request, || create(table, &request, &new), |id| repeat(table, &request, id)).await
 }
 
-async fn attempt(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    new: &NewProfile,
-) -> Result<Reply, Error> {
+async fn repeat(table: &Table, request: &AuthorizedRequest, id: String) -> Result<Reply, Error> {
+    let id = ProfileId::parse(&id).ok_or(DomainError::NotFound("profile"))?;
+    let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
+    Ok(shown(&profile, &workspace(table, request).await?))
+}
+
+async fn create(table: &Table, request: &AuthorizedRequest, new: &NewProfile) -> Result<Creation<Reply>, Error> {
     let before = workspace(table, request).await?;
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = ProfileId::parse(&made).ok_or(DomainError::NotFound("profile"))?;
-            let profile = table.profile(request.workspace(), id).await?.ok_or(DomainError::NotFound("profile"))?;
-            return Ok(shown(&profile, &before));
-        }
-    };
     if table.is_profile_name_taken(request.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
-    let made = create(&before, new.clone(), ProfileId(request.http.id_source.new_id()), &request.new_event_context());
+    let id = ProfileId(request.http.id_source.new_id());
+    let made = profiles::create(&before, new.clone(), id, &request.new_event_context());
     let mut commit = Commit::with_event(&made.event).put(&made.profile).edit(&before, &made.workspace);
     if let Some(old) = displaced(table, &before, &made.workspace).await? {
         commit = commit.bump_version(&old, &old);
     }
-    table.commit(once.remember(commit, request, &made.profile.profile_id.to_string(), expired_row_present)).await?;
-    Ok(shown(&made.profile, &made.workspace))
+    Ok(Creation { id: id.to_string(), commit, result: shown(&made.profile, &made.workspace) })
 }
 
 fn shown(profile: &Profile, workspace: &Workspace) -> Reply {

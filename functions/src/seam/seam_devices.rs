@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 use super::paging::Paging;
 use super::views::{self, SeamViewContext, device_type};
 use super::{
-    Listing, PAGE, Verbs, any_case, list_all_phones, list_phones, phone_there, required_id, route, settings, there,
-    whole,
+    Listing, PAGE, Verbs, any_case, finish, list_all_phones, list_phones, phone_there, required_id, route, settings,
+    there,
 };
 use crate::commits::commit_change;
 use crate::devices::update_device::read_metadata_of;
@@ -45,8 +45,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
-    Ok(lambda::seam::ok(json!({"device": views::device_of(&whole, request.now())})))
+    let details = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
+    Ok(lambda::seam::ok(json!({"device": views::device_of(&details, request.now())})))
 }
 
 /// All matching phones, or a page of them, which may be short.
@@ -103,14 +103,14 @@ async fn update(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     let mut fields = Verbs::PatchPost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
     let edit = Edit { nickname: fields.text_edit("name", NICKNAME), metadata: read_metadata_of(&mut fields) };
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     retry_on_conflict(table, || async {
-        let whole = super::phone(table, request, id).await?;
-        if whole.device.deleted.is_some() {
+        let details = super::phone(table, request, id).await?;
+        if details.device.deleted.is_some() {
             return Err(DomainError::NotFound("device").into());
         }
         let event_context = request.new_event_context();
-        let change = devices::edit(&whole.device, whole.attachments.as_ref(), &edit, &event_context)?;
+        let change = devices::edit(&details.device, details.attachments.as_ref(), &edit, &event_context)?;
         commit_change(table, change.as_ref(), &event_context).await?;
         Ok(lambda::seam::ok(json!({})))
     })

@@ -16,7 +16,7 @@ use domain::{DeviceId, EventId, Time};
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::{Value, json};
 
-use super::{Listing, Verbs, any_case, required_id, route, views, whole};
+use super::{Listing, Verbs, any_case, finish, required_id, route, views};
 
 /// Default and maximum number of events in a list.
 const LIMIT: (i64, i64) = (500, 10_000);
@@ -154,7 +154,7 @@ async fn attachments(
 }
 
 fn shown(event: &Event, attachments: &BTreeMap<DeviceId, DeviceAttachments>) -> Value {
-    views::deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
+    views::phone_deactivated(event, event.device_id.and_then(|id| attachments.get(&id)))
 }
 
 fn filter(device_id: Option<DeviceId>, since: Time, until: Time) -> EventFilter {
@@ -187,11 +187,11 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     let mut fields = Verbs::GetPost.parameters(request)?;
     let found = if fields.value("event_id").is_some() || fields.value("device_id").is_none() {
         let id = required_id(&mut fields, "event_id", EventId::parse);
-        table.events(request.workspace(), &[whole(fields, id)?]).await?.pop().filter(is_deactivation)
+        table.events(request.workspace(), &[finish(fields, id)?]).await?.pop().filter(is_deactivation)
     } else {
         let id = required_id(&mut fields, "device_id", DeviceId::parse);
         let event_type = fields.required_text("event_type", WORD);
-        let (id, event_type) = whole(fields, id.zip(event_type))?;
+        let (id, event_type) = finish(fields, id.zip(event_type))?;
         let oldest = id.0.get_timestamp().and_then(|_| EventId(id.0).time()).unwrap_or(request.now());
         let filter = filter(Some(id), oldest.min(request.now()), request.now());
         let wanted = event_type == PHONE_DEACTIVATED;

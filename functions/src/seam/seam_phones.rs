@@ -5,7 +5,7 @@ use domain::error::{DomainError, Error};
 use domain::input::Fields;
 use domain::models::credential::{Service, ServiceKind};
 use domain::models::device::{Device, IDENTIFIER, MODEL_NAME, VERSION};
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::permission::Permission;
 use domain::rules::registration::{RegistrationRequest, simulate};
 use domain::states::Platform;
@@ -15,12 +15,12 @@ use serde_json::json;
 
 use super::views::{self, SeamViewContext};
 use super::{
-    Listing, Verbs, any_case, list_all_phones, list_phones, phone, phone_there, required_id, route, settings, whole,
+    Listing, Verbs, any_case, finish, list_all_phones, list_phones, phone, phone_there, required_id, route, settings,
 };
 use crate::commits::commit_change;
 use crate::context::ActionContext;
 use crate::devices::actions::delete;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 
@@ -41,8 +41,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error> {
-    let whole = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
-    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})))
+    let details = phone_there(table, request, Verbs::GetPost.parameters(request)?).await?;
+    Ok(lambda::seam::ok(json!({"phone": views::phone_of(&details, request.now())})))
 }
 
 /// All phones of the workspace, of a user, or with a credential. Empty for an unknown user or credential.
@@ -81,12 +81,12 @@ async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Rep
     request.caller.require(Permission::DevicesManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "device_id", DeviceId::parse);
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let whole = phone(table, request, id).await?;
+        let details = phone(table, request, id).await?;
         let action = ActionContext::of_request(state, request)?;
-        let change = delete(&action, &whole, None).await?;
+        let change = delete(&action, &details, None).await?;
         commit_change(table, change.as_ref(), &action.event).await?;
         Ok(lambda::seam::ok(json!({})))
     })
@@ -117,7 +117,7 @@ impl Sandbox {
             push_token: None,
             nickname: None,
         };
-        Ok(Self { user_id: whole(fields, user_id)?, application, assa_abloy })
+        Ok(Self { user_id: finish(fields, user_id)?, application, assa_abloy })
     }
 }
 
@@ -160,28 +160,24 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
     if !workspace.sandbox {
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
-    let once = IdempotencyKey::of(request)?;
     // Retries create the same phone.
     let id = DeviceId(request.http.id_source.new_id());
-    once.run_once(table, request, || simulated(table, request, &once, &wanted, id, &workspace.settings)).await
+    let create = || simulated(table, request, &wanted, id, &workspace.settings);
+    create_once(table, request, create, async |id| {
+        let id = DeviceId::parse(&id).ok_or(DomainError::NotFound("device"))?;
+        let details = phone(table, request, id).await?;
+        Ok(lambda::seam::ok(json!({"phone": views::phone_of(&details, request.now())})))
+    })
+    .await
 }
 
 async fn simulated(
     table: &Table,
     request: &AuthorizedRequest,
-    once: &IdempotencyKey,
     wanted: &Sandbox,
     id: DeviceId,
-    settings: &Settings,
-) -> Result<Reply, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = DeviceId::parse(&made).ok_or(DomainError::NotFound("device"))?;
-            let whole = phone(table, request, id).await?;
-            return Ok(lambda::seam::ok(json!({"phone": views::phone_of(&whole, request.now())})));
-        }
-    };
+    settings: &WorkspaceSettings,
+) -> Result<Creation<Reply>, Error> {
     let user = table.user(request.workspace(), wanted.user_id).await?.filter(|user| user.deleted.is_none());
     let user = user.ok_or(DomainError::NotFound("user_identity"))?;
     let held: Vec<Device> = table.devices(request.workspace(), &user.device_ids).await?;
@@ -191,8 +187,8 @@ async fn simulated(
     let application = &wanted.application;
     let (device, change) = simulate(&user, &held, claim.as_ref(), application, id, services, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
     let attachments = change.attachments.first().map(|attached| &attached.after);
     let known = SeamViewContext { device: &device, attachments, settings, now: request.now() };
-    Ok(lambda::seam::ok(json!({"phone": views::phone(&known)})))
+    let result = lambda::seam::ok(json!({"phone": views::phone(&known)}));
+    Ok(Creation { id: id.to_string(), commit, result })
 }

@@ -15,9 +15,9 @@ use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::paging::Paging;
-use super::{Listing, Verbs, done, required_id, route, views, whole};
+use super::{Listing, Verbs, done, finish, required_id, route, views};
 use crate::context::ActionContext;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::users::deletion::{self, DeleteRequest};
@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 /// A name in Seam's form: the first name is the part before the first space, the last name the rest.
 #[derive(Clone, Debug)]
 struct FullName {
-    whole: String,
+    full: String,
     first: String,
     last: Option<String>,
 }
@@ -60,12 +60,12 @@ struct FullName {
 impl FullName {
     /// Reads `full_name`: `None` if it was not sent, `Some(None)` if it is to be removed.
     fn read(fields: &mut Fields) -> Option<Option<Self>> {
-        let Some(whole) = fields.text_edit("full_name", FULL_NAME)? else {
+        let Some(full) = fields.text_edit("full_name", FULL_NAME)? else {
             return Some(None);
         };
-        let (first, last) = match whole.split_once(' ') {
+        let (first, last) = match full.split_once(' ') {
             Some((first, last)) => (first, Some(last)),
-            None => (whole.as_str(), None),
+            None => (full.as_str(), None),
         };
         let mut part = |text: &str, which: &str| match NAME.read(text) {
             Ok(name) => name,
@@ -75,7 +75,7 @@ impl FullName {
             }
         };
         let (first, last) = (part(first, "first"), last.map(|last| part(last, "last")));
-        Some(Some(Self { first, last, whole }))
+        Some(Some(Self { first, last, full }))
     }
 }
 
@@ -90,27 +90,25 @@ async fn create(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
     let username = format!("user-{}", base58(request.http.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
-    let once = IdempotencyKey::of(request)?;
-    once.run_once(table, request, || created(table, request, &once, &new)).await
+    create_once(
+        table,
+        request,
+        || create_user(table, request, &new),
+        async |id| Ok(shown(&there(table, request, UserId::parse(&id)).await?)),
+    )
+    .await
 }
 
-async fn created(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    new: &NewUser,
-) -> Result<Reply, Error> {
-    let shown = |user: &User| lambda::seam::ok(json!({"user_identity": views::user_identity(user)}));
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => return Ok(shown(&there(table, request, UserId::parse(&made)).await?)),
-    };
+fn shown(user: &User) -> Reply {
+    lambda::seam::ok(json!({"user_identity": views::user_identity(user)}))
+}
+
+async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewUser) -> Result<Creation<Reply>, Error> {
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let event_context = request.new_event_context();
     let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
-    table.commit(once.remember(commit, request, &user.user_id.to_string(), expired_row_present)).await?;
-    Ok(shown(&user))
+    Ok(Creation { id: user.user_id.to_string(), commit, result: shown(&user) })
 }
 
 /// Loads a user who is not deleted.
@@ -127,14 +125,14 @@ async fn get(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Error>
     let by_key = fields.value("user_identity_id").is_none() && fields.value("user_identity_key").is_some();
     let id = if by_key {
         let key = fields.text("user_identity_key", IDENTITY_KEY);
-        let key = whole(fields, key)?;
+        let key = finish(fields, key)?;
         table.id_of_identity_key(request.workspace(), &key).await?
     } else {
         let id = required_id(&mut fields, "user_identity_id", UserId::parse);
-        Some(whole(fields, id)?)
+        Some(finish(fields, id)?)
     };
     let user = there(table, request, id).await?;
-    Ok(lambda::seam::ok(json!({"user_identity": views::user_identity(&user)})))
+    Ok(shown(&user))
 }
 
 /// A page of users, which may be short.
@@ -166,11 +164,11 @@ async fn update(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
         user_identity_key: fields.text_edit("user_identity_key", IDENTITY_KEY),
         ..UserEdit::default()
     };
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     retry_on_conflict(table, || async {
         let user = there(table, request, Some(id)).await?;
         // A full name that equals the shown one changes nothing: Seam's form does not tell where the first name ends.
-        let name = name.clone().filter(|name| name.as_ref().map(|name| &name.whole) != user.full_name().as_ref());
+        let name = name.clone().filter(|name| name.as_ref().map(|name| &name.full) != user.full_name().as_ref());
         let edit = match name {
             None => edit.clone(),
             Some(name) => {
@@ -190,7 +188,7 @@ async fn delete(state: &AppState, request: &AuthorizedRequest) -> Result<Reply, 
     request.caller.require(Permission::UsersManage)?;
     let mut fields = Verbs::DeletePost.parameters(request)?;
     let id = required_id(&mut fields, "user_identity_id", UserId::parse);
-    let id = whole(fields, id)?;
+    let id = finish(fields, id)?;
     retry_on_conflict(table, || async {
         let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user_identity"))?;
         let action = ActionContext::of_request(state, request)?;

@@ -1,15 +1,14 @@
 //! `/webhooks/create`.
 
 use domain::error::{DomainError, Error};
-use domain::models::webhook::{EventSelection, Settings};
+use domain::models::webhook::{EventSelection, WebhookSettings};
 use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use serde_json::json;
 
 use super::{Verbs, route};
-use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
-use crate::webhooks::made;
+use crate::webhooks;
 
 /// Returns a new webhook and its secret, which is shown only once. Event types that Handset does not have are
 /// accepted but never sent.
@@ -26,10 +25,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     // A webhook receives events, so its creator must be allowed to read them.
     request.caller.require(Permission::EventsRead)?;
     let mut fields = Verbs::Post.parameters(&request)?;
-    let settings = Settings::read(&mut fields, EventSelection::Any, reach);
+    let settings = WebhookSettings::read(&mut fields, EventSelection::Any, reach);
     fields.finish().map_err(DomainError::Invalid)?;
-    let once = IdempotencyKey::of(&request)?;
-    let (webhook, secret) = once.run_once(table, &request, || made(table, &request, &once, settings.clone())).await?;
+    let (webhook, secret) = webhooks::create(table, &request, settings).await?;
     let view = json!({
         "webhook_id": webhook.webhook_id,
         "url": webhook.url,

@@ -7,7 +7,7 @@ use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
 use domain::models::user::User;
 use domain::models::webhook::PHONE_DEACTIVATED;
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::{Workspace, WorkspaceSettings};
 use domain::rules::health::{Issue, health};
 use domain::states::Platform;
 use serde_json::{Map, Value, json};
@@ -19,24 +19,29 @@ pub(super) struct SeamViewContext<'a> {
     /// Its attachments, if any.
     pub attachments: Option<&'a DeviceAttachments>,
     /// Settings of its workspace.
-    pub settings: &'a Settings,
+    pub settings: &'a WorkspaceSettings,
     /// Current time.
     pub now: Time,
 }
 
 /// A phone as `phones/get` shows it.
-pub(super) fn phone_of(whole: &DeviceDetails, now: Time) -> Value {
-    with_known(whole, now, phone)
+pub(super) fn phone_of(details: &DeviceDetails, now: Time) -> Value {
+    with_known(details, now, phone)
 }
 
 /// A phone as `devices/get` shows it.
-pub(super) fn device_of(whole: &DeviceDetails, now: Time) -> Value {
-    with_known(whole, now, device)
+pub(super) fn device_of(details: &DeviceDetails, now: Time) -> Value {
+    with_known(details, now, device)
 }
 
-fn with_known(whole: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'_>) -> Value) -> Value {
-    let settings = whole.settings();
-    view(&SeamViewContext { device: &whole.device, attachments: whole.attachments.as_ref(), settings: &settings, now })
+fn with_known(details: &DeviceDetails, now: Time, view: impl Fn(&SeamViewContext<'_>) -> Value) -> Value {
+    let settings = details.settings();
+    view(&SeamViewContext {
+        device: &details.device,
+        attachments: details.attachments.as_ref(),
+        settings: &settings,
+        now,
+    })
 }
 
 /// Seam's device type of a platform.
@@ -122,7 +127,7 @@ fn creator(platform: Platform) -> &'static str {
 }
 
 /// Deactivation of a phone, with its custom metadata if known.
-pub(super) fn deactivated(event: &Event, attachments: Option<&DeviceAttachments>) -> Value {
+pub(crate) fn phone_deactivated(event: &Event, attachments: Option<&DeviceAttachments>) -> Value {
     let mut view = json!({
         "event_id": event.event_id,
         "event_type": PHONE_DEACTIVATED,
@@ -135,17 +140,6 @@ pub(super) fn deactivated(event: &Event, attachments: Option<&DeviceAttachments>
     if let Some(known) = attachments.filter(|known| !known.metadata.is_empty()) {
         view["device_custom_metadata"] = json!(known.metadata);
     }
-    view
-}
-
-/// An event as a webhook receives it under a name: in Seam's schema if the name is Seam's, else our own with
-/// `occurred_at`. Without the private part.
-pub(super) fn event(event: &Event, name: &str) -> Value {
-    if name == PHONE_DEACTIVATED {
-        return deactivated(event, None);
-    }
-    let mut view = event.to_public_json();
-    view["occurred_at"] = json!(event.created_at);
     view
 }
 

@@ -5,13 +5,13 @@ use domain::SourceId;
 use domain::error::{DomainError, Error};
 use domain::input::{Fields, StringEnum};
 use domain::limits::SOURCE_LIMIT;
-use domain::models::source::{DataSource, Settings, SourceKind};
+use domain::models::source::{DataSource, SourceKind, SourceSettings};
 use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 
 use crate::state::AppState;
 use crate::views;
@@ -43,31 +43,26 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (kind, settings) = read(&mut fields, hosts);
     fields.finish().map_err(DomainError::Invalid)?;
     let kind = kind.ok_or(DomainError::field("kind", "missing", "is required"))?;
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(table, &request, || attempt(table, &request, &once, kind, &settings)).await
+    create_once(table, &request, || create(table, &request, kind, &settings), |id| repeat(table, &request, id)).await
 }
 
-fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, Settings) {
+fn read(fields: &mut Fields, hosts: &[String]) -> (Option<SourceKind>, SourceSettings) {
     let kind: Option<SourceKind> = fields.required_enum("kind");
     // Without a valid kind, the other fields are still checked, so that every field error is reported.
-    (kind, Settings::read_new(fields, kind.unwrap_or(SourceKind::Http), hosts))
+    (kind, SourceSettings::read_new(fields, kind.unwrap_or(SourceKind::Http), hosts))
 }
 
-async fn attempt(
+async fn repeat(table: &Table, request: &AuthorizedRequest, id: String) -> Result<Reply, Error> {
+    let id = SourceId::parse(&id).ok_or(DomainError::NotFound("source"))?;
+    Ok(shown(&table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?))
+}
+
+async fn create(
     table: &Table,
     request: &AuthorizedRequest,
-    once: &IdempotencyKey,
     kind: SourceKind,
-    settings: &Settings,
-) -> Result<Reply, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = SourceId::parse(&made).ok_or(DomainError::NotFound("source"))?;
-            let source = table.source(request.workspace(), id).await?.ok_or(DomainError::NotFound("source"))?;
-            return Ok(shown(&source));
-        }
-    };
+    settings: &SourceSettings,
+) -> Result<Creation<Reply>, Error> {
     if settings.renames_may_wipe == Some(true) {
         request.caller.require(Permission::UsersWipe)?;
     }
@@ -81,8 +76,7 @@ async fn attempt(
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {
         commit = commit.put_source_token(id, token);
     }
-    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
-    Ok(shown(&source))
+    Ok(Creation { id: id.to_string(), commit, result: shown(&source) })
 }
 
 fn shown(source: &DataSource) -> Reply {

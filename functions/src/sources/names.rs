@@ -16,7 +16,7 @@ use domain::models::source::VanishPolicy;
 use domain::models::source::data::{KeyHash, Row, key_hash};
 use domain::models::source::{KeyField, SourceKind};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::sync as rules;
 use domain::rules::sync::MatchCandidates;
 use uuid::Uuid;
@@ -62,7 +62,7 @@ pub(super) enum UsernameState {
 enum UsernameChain<'r> {
     /// All can, by these rows. `wanted` is the last username that one of them assigns; the row's own if there are
     /// none.
-    Made { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
+    Possible { rows: Vec<&'r Row>, end: ChainEnd, wanted: &'r str },
     /// One of them keeps their name.
     Broken,
     /// Time ran out before this was known.
@@ -96,7 +96,7 @@ impl SyncRun<'_> {
         found: &'f MatchCandidates,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, UsernameState> {
         if !row.faults.is_empty() || !self.is_taken(row, found) {
             return Box::pin(std::future::ready(Ok(UsernameState::AsItIs)));
@@ -114,7 +114,7 @@ impl SyncRun<'_> {
         row: &Row,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<UsernameState, Error> {
         let Some((found, _)) = self.reload_row(row, taken).await? else { return Err(Error::Conflict) };
         let found = &found;
@@ -136,7 +136,7 @@ impl SyncRun<'_> {
         }
         let (rows, end, wanted) = match self.chain_of_holders(row, found, first, &rows, taken, chosen, settings).await?
         {
-            UsernameChain::Made { rows, end, wanted } => (rows, end, wanted),
+            UsernameChain::Possible { rows, end, wanted } => (rows, end, wanted),
             UsernameChain::Broken => return Ok(UsernameState::AsItIs),
             UsernameChain::NoTime => return Ok(UsernameState::NoTime),
         };
@@ -171,7 +171,7 @@ impl SyncRun<'_> {
         rows: &'r HashMap<KeyHash, Row>,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<UsernameChain<'r>, Error> {
         let own = rules::owner(self.source, found).map(|user| user.user_id);
         let (mut chain_of_holders, mut met) = (Vec::new(), Vec::new());
@@ -181,7 +181,11 @@ impl SyncRun<'_> {
                 return Ok(UsernameChain::NoTime);
             }
             if own == Some(holder.user_id) {
-                return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Ring(holder.user_id), wanted });
+                return Ok(UsernameChain::Possible {
+                    rows: chain_of_holders,
+                    end: ChainEnd::Ring(holder.user_id),
+                    wanted,
+                });
             }
             met.push(holder.user_id);
             let keeps = lock(&self.known.keeping).contains(&holder.user_id) || chain_of_holders.len() >= CHAIN;
@@ -190,7 +194,7 @@ impl SyncRun<'_> {
                 break;
             }
             let Some(next) = next else {
-                return Ok(UsernameChain::Made {
+                return Ok(UsernameChain::Possible {
                     rows: chain_of_holders,
                     end: ChainEnd::Leaver(Box::new(holder)),
                     wanted,
@@ -202,7 +206,7 @@ impl SyncRun<'_> {
             chain_of_holders.push(next);
             wanted = next.username();
             match rules::holder_of_username(self.source, &theirs) {
-                None => return Ok(UsernameChain::Made { rows: chain_of_holders, end: ChainEnd::Free, wanted }),
+                None => return Ok(UsernameChain::Possible { rows: chain_of_holders, end: ChainEnd::Free, wanted }),
                 Some(other) => holder = other.clone(),
             }
         }
@@ -219,7 +223,7 @@ impl SyncRun<'_> {
         wanted: &str,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<Option<MatchCandidates>, Error> {
         // A dry run reports a row without having processed it.
         let done = !self.job.dry_run && !self.finished_items([line(next)].into_iter()).await?.is_empty();
@@ -241,7 +245,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &MatchCandidates,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<bool, Error> {
         match Box::pin(self.decide_row(row, &(found.clone(), None), chosen, settings)).await {
             Ok(decided) => Ok(matches!(decided, RowDecision::Changed(..))),
@@ -256,7 +260,7 @@ impl SyncRun<'_> {
         row: &Row,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<(), Error> {
         let id = line(row);
         let done = retry_on_conflict(self.table, || async {

@@ -102,11 +102,11 @@ async fn pulled(
     syncing: &SyncSettings<'_>,
     source: &DataSource,
 ) -> Result<Result<Vec<u8>, ImportError>, Error> {
-    let (Some(page), Some(pulling)) = (&source.page, syncing.pulling) else {
+    let (Some(page), Some(fetcher)) = (&source.page, syncing.fetcher) else {
         return Ok(Err(ImportError::new("unreachable", "the source has no page to read")));
     };
     // The allowed hosts may have changed since.
-    if let Err((code, detail)) = check_url(&page.url, pulling.hosts) {
+    if let Err((code, detail)) = check_url(&page.url, fetcher.hosts) {
         return Ok(Err(ImportError::new(code, format!("its URL {detail}"))));
     }
     let token = if page.token_set { table.source_token(source.source_id).await? } else { None };
@@ -115,7 +115,7 @@ async fn pulled(
         Format::Csv => "text/csv",
         Format::Unknown(_) => return Ok(Err(unknown_settings_error())),
     };
-    let pulled = (pulling.outside)()?.fetch(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
+    let pulled = (fetcher.client)()?.fetch(&page.url, accept, token.as_deref(), PAGE_LIMIT).await;
     Ok(pulled.map_err(|fault| ImportError::new(fault.code(), fault.to_string())))
 }
 

@@ -24,7 +24,7 @@ use domain::models::job::{ItemChange, ItemOutcome, Job, JobFailure, JobItem, Nex
 use domain::models::source::data::{KeyHash, Row, RowFault, former_key_hash, key_hash};
 use domain::models::source::{DataSource, KeyField, SourceKind, SyncAction, VanishPolicy};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::jobs::{fail, page_done};
 use domain::rules::lifecycle;
 use domain::rules::sync as rules;
@@ -38,7 +38,7 @@ use crate::deadline::Deadline;
 use crate::jobs::work::{cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::sources::Fetcher;
 use crate::sources::stage::{ROWS, StagedImport, keys_of, page_of, take_in};
 use crate::sources::sync::names::{DoneAhead, SyncCache};
@@ -58,9 +58,9 @@ const TRIES: u8 = 3;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SyncSettings<'a> {
     /// Fetches source pages; `None` for uploaded sources.
-    pub pulling: Option<&'a Fetcher<'a>>,
+    pub fetcher: Option<&'a Fetcher<'a>>,
     /// Defaults for settings that the workspace has not set.
-    pub defaults: &'a Defaults,
+    pub operator: &'a OperatorSettings,
 }
 
 /// Step of a sync, part of its job's cursor.
@@ -252,8 +252,8 @@ async fn step(
     }
     let Some(source) = table.source(job.workspace_id, source_id).await? else {
         let detail = "The source was deleted.".to_owned();
-        let gone = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
-        return commit_step(table, context, job, &[], &gone).await.map(Some);
+        let failed = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
+        return commit_step(table, context, job, &[], &failed).await.map(Some);
     };
     let ahead = DoneAhead::default();
     let at_work = SyncRun { table, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
@@ -373,7 +373,7 @@ impl SyncRun<'_> {
 
     /// Context of an action on a user, at the current time.
     fn action(&self) -> ActionContext<'_> {
-        ActionContext::new(self.table, self.syncing.defaults, self.context())
+        ActionContext::new(self.table, self.syncing.operator, self.context())
     }
 
     /// The devices that a user holds, each with its open commands.
@@ -394,11 +394,11 @@ impl SyncRun<'_> {
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
         let settings = self.action().settings().await?;
         let done = self.finished_items(rows.iter().map(line)).await?;
-        let left: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
+        let remaining: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let found = self.find_candidates(&left, &taken).await?;
-        let mut told = Vec::new();
-        for (row, found) in left.into_iter().zip(found) {
+        let found = self.find_candidates(&remaining, &taken).await?;
+        let mut items = Vec::new();
+        for (row, found) in remaining.into_iter().zip(found) {
             if self.deadline.is_over() {
                 return Ok(None);
             }
@@ -409,9 +409,9 @@ impl SyncRun<'_> {
             let Some(decided) = self.process_row(row, found, &taken, chosen.as_ref(), &settings).await? else {
                 return Ok(None);
             };
-            self.note(decided, &mut outcomes, &mut told);
+            self.note(decided, &mut outcomes, &mut items);
         }
-        self.store_outcomes(&told).await?;
+        self.store_outcomes(&items).await?;
         let next =
             if at + 1 < taken.pages { SyncStep::Rows { taken, at: at + 1 } } else { self.step_after_rows(taken) };
         Ok(Some((outcomes, next)))
@@ -424,14 +424,14 @@ impl SyncRun<'_> {
         }
     }
 
-    fn note(&self, decided: RowDecision, outcomes: &mut Vec<ItemOutcome>, told: &mut Vec<JobItem>) {
+    fn note(&self, decided: RowDecision, outcomes: &mut Vec<ItemOutcome>, items: &mut Vec<JobItem>) {
         match decided {
             RowDecision::Nothing => outcomes.push(ItemOutcome::Unchanged),
             RowDecision::NotChosen => {}
             RowDecision::Changed(_, item) => outcomes.push(item.outcome),
             RowDecision::Told(item) => {
                 outcomes.push(item.outcome);
-                told.push(*item);
+                items.push(*item);
             }
         }
     }
@@ -444,7 +444,7 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(self.process_row_with_retries(row, found, taken, chosen, settings))
     }
@@ -455,7 +455,7 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &StagedImport,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<Option<RowDecision>, Error> {
         let mut first = Some(found);
         let decided = retry_on_conflict(self.table, || {
@@ -481,11 +481,11 @@ impl SyncRun<'_> {
         found: CandidatesByRow,
         taken: &'f StagedImport,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, Option<RowDecision>> {
         Box::pin(async move {
-            let way = self.free_username(row, &found.0, taken, chosen, settings).await?;
-            match way.found(found, || self.reload_row(row, taken)).await? {
+            let chain = self.free_username(row, &found.0, taken, chosen, settings).await?;
+            match chain.found(found, || self.reload_row(row, taken)).await? {
                 Some(found) => self.decide_boxed(row, found, chosen, settings).await.map(Some),
                 None => Ok(None),
             }
@@ -497,7 +497,7 @@ impl SyncRun<'_> {
         row: &'f Row,
         found: CandidatesByRow,
         chosen: Option<&'f ChosenUsers>,
-        settings: &'f Settings,
+        settings: &'f WorkspaceSettings,
     ) -> BoxedOutcome<'f, RowDecision> {
         Box::pin(async move { self.decide_and_commit(row, &found, chosen, settings).await })
     }
@@ -516,7 +516,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &CandidatesByRow,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<RowDecision, Error> {
         let id = line(row);
         let decided = match self.decide_row(row, found, chosen, settings).await {
@@ -551,7 +551,7 @@ impl SyncRun<'_> {
         row: &Row,
         found: &CandidatesByRow,
         chosen: Option<&ChosenUsers>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
     ) -> Result<RowDecision, Error> {
         if !row.faults.is_empty() {
             return Ok(RowDecision::Told(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
@@ -685,7 +685,7 @@ impl SyncRun<'_> {
         let Some(keys) = keys_of(self.table, self.job, self.source, &taken).await? else {
             return Ok((Vec::new(), SyncStep::expired()));
         };
-        let mut told = Vec::new();
+        let mut items = Vec::new();
         for id in &chosen.ids {
             let user = chosen.users.iter().find(|user| user.user_id == *id && user.deleted.is_none());
             let has_row = |user: &User| key_hashes_of(user, self.source).any(|name| keys.binary_search(&name).is_ok());
@@ -694,10 +694,10 @@ impl SyncRun<'_> {
                 Some(user) if !has_row(user) => DomainError::NotFound("row"),
                 Some(_) => continue,
             };
-            told.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
+            items.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
         }
-        self.store_outcomes(&told).await?;
-        Ok((told.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
+        self.store_outcomes(&items).await?;
+        Ok((items.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
     }
 
     /// Counts the users who would vanish, as far as time allows. If there are too many, the source is probably wrong:
@@ -772,22 +772,22 @@ impl SyncRun<'_> {
         };
         let page = self.users_page(start.as_deref().and_then(Position::from_text)).await?;
         // Users already processed by this job are marked as vanished, so they are found by their outcome rows.
-        let gone = |user: &&User| !rules::has_row(self.source, user, &keys);
-        let gone: Vec<&User> = page.items.iter().filter(gone).collect();
-        let done = self.finished_items(gone.iter().map(|user| user.user_id.to_string())).await?;
-        let left = gone.into_iter().filter(|user| !done.contains_key(&user.user_id.to_string()));
-        let left: Vec<&User> = left.filter(|user| rules::has_vanished(self.source, user, &keys)).collect();
+        let has_no_row = |user: &&User| !rules::has_row(self.source, user, &keys);
+        let without_row: Vec<&User> = page.items.iter().filter(has_no_row).collect();
+        let done = self.finished_items(without_row.iter().map(|user| user.user_id.to_string())).await?;
+        let remaining = without_row.into_iter().filter(|user| !done.contains_key(&user.user_id.to_string()));
+        let vanished: Vec<&User> = remaining.filter(|user| rules::has_vanished(self.source, user, &keys)).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
-        let mut told = Vec::new();
-        for user in left {
+        let mut items = Vec::new();
+        for user in vanished {
             if self.deadline.is_over() {
                 return Ok(None);
             }
             let id = user.user_id;
             let decided = retry_on_conflict(self.table, || self.vanish_user(id, &keys)).await?;
-            self.note(decided, &mut outcomes, &mut told);
+            self.note(decided, &mut outcomes, &mut items);
         }
-        self.store_outcomes(&told).await?;
+        self.store_outcomes(&items).await?;
         let next = match page.next.map(|at| at.to_text()) {
             None => SyncStep::Clear { failure: None },
             start => SyncStep::Vanish { taken, start },
@@ -846,23 +846,18 @@ impl SyncRun<'_> {
 
     /// Report of a row that a rule refused.
     fn refused_item(&self, id: &str, error: &DomainError) -> JobItem {
-        if let DomainError::Invalid(faults) = error {
-            let fault = |fault: &domain::input::FieldError| RowFault {
-                field: fault.field.clone(),
-                code: fault.code.to_owned(),
-                detail: fault.detail.clone(),
-            };
-            return self.invalid_item(id, faults.iter().map(fault).collect());
+        if let DomainError::Invalid(errors) = error {
+            return self.invalid_item(id, errors.iter().cloned().map(RowFault::from).collect());
         }
         JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
     }
 
     /// Report of a row with field errors.
     fn invalid_item(&self, id: &str, faults: Vec<RowFault>) -> JobItem {
-        let told: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
+        let sentences: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
         JobItem {
             code: Some("invalid_input".to_owned()),
-            detail: Some(told.join("; ")),
+            detail: Some(sentences.join("; ")),
             faults,
             ..self.item(id, ItemOutcome::Failed)
         }
@@ -878,7 +873,7 @@ fn line(row: &Row) -> String {
     format!("{:06}", row.line)
 }
 
-fn require_level(row: &Row, settings: &Settings) -> Result<(), DomainError> {
+fn require_level(row: &Row, settings: &WorkspaceSettings) -> Result<(), DomainError> {
     row.value("service_level").map_or(Ok(()), |level| settings.require_service_level(level))
 }
 

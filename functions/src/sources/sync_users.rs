@@ -11,7 +11,7 @@ use lambda_http::http::StatusCode;
 
 use crate::context::RequestContext;
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::sources::Fetcher;
 use crate::sources::sync::{SyncSettings, advance};
@@ -43,7 +43,7 @@ pub fn doc() -> OperationDoc {
 /// Every invalid field of the body; `NotFound`, `SourcePushed`, `NothingUploaded`, `SyncRunning`,
 /// `IdempotencyMismatch`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
-    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
+    let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let mut fields = request.http.body()?;
     let (user_ids, dry_run) = read(&mut fields);
@@ -54,9 +54,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         dry_run,
         may_wipe: request.caller.may_wipe(),
     };
-    let once = IdempotencyKey::of(&request)?;
-    let job = once.run_once(table, &request, || begun(table, &request, &once, &wanted)).await?;
-    let job = go_on(state, &request, Some(pulling), job).await?;
+    let repeat = |id| load_begun(table, &request, id);
+    let job = create_once(table, &request, || begin(table, &request, &wanted), repeat).await?;
+    let job = go_on(state, &request, Some(fetcher), job).await?;
     Ok(Reply::json(StatusCode::ACCEPTED, &views::Job::from(&job)))
 }
 
@@ -64,11 +64,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 pub(crate) async fn go_on(
     state: &AppState,
     request: &AuthorizedRequest,
-    pulling: Option<&Fetcher<'_>>,
+    fetcher: Option<&Fetcher<'_>>,
     job: Job,
 ) -> Result<Job, Error> {
     let (deadline, context) = (deadline_of_answer(state, request), RequestContext::of_request(request));
-    let syncing = SyncSettings { pulling, defaults: &state.settings.defaults };
+    let syncing = SyncSettings { fetcher, operator: &state.settings.operator };
     let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
     or_leave_to_schedule(job, worked)
 }
@@ -77,22 +77,12 @@ fn read(fields: &mut Fields) -> (Option<Vec<String>>, bool) {
     (fields.ids("user_ids", IDS_LIMIT, "leave it out"), fields.boolean("dry_run").unwrap_or(false))
 }
 
-/// The job of a call: the one that an earlier call with the same key created, or a new one.
-async fn begun(
-    table: &Table,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    wanted: &SyncRequest,
-) -> Result<Job, Error> {
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => return load_begun(table, request, &made).await,
-    };
+async fn begin(table: &Table, request: &AuthorizedRequest, wanted: &SyncRequest) -> Result<Creation<Job>, Error> {
     let source = super::load_source(table, request).await?;
     let event_context = request.new_event_context();
     let running = super::is_running(table, &source).await?;
     let (after, change) = source.begin_sync(wanted.clone(), running, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).edit(&source, &after);
-    table.commit(once.remember(commit, request, &wanted.job_id.to_string(), expired_row_present)).await?;
-    change.job.map(|job| job.after).ok_or_else(|| Error::internal("beginning a job", "there is none"))
+    let job = change.job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?.after;
+    Ok(Creation { id: wanted.job_id.to_string(), commit, result: job })
 }

@@ -2,7 +2,7 @@
 
 use aws::Commit;
 use domain::error::{DomainError, Error};
-use domain::models::source::{Settings, SourceKind, TokenChange};
+use domain::models::source::{SourceKind, SourceSettings, TokenChange};
 use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 
@@ -20,7 +20,7 @@ pub fn doc() -> OperationDoc {
              again. Not possible while a sync is running. Changing what a scheduled sync may wipe needs \
              `users:wipe`.",
         )
-        .body(|mut fields| drop(Settings::read(&mut fields, SourceKind::Http, None, &[])))
+        .body(|mut fields| drop(SourceSettings::read(&mut fields, SourceKind::Http, None, &[])))
         .with_etag()
         .shows::<views::Source>("The source.")
         .refuses([DomainError::SyncRunning, DomainError::PermissionMissing(Permission::UsersWipe)])
@@ -38,7 +38,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let source = super::load_source(table, &request).await?;
         let mut fields = request.http.body()?;
-        let edit = Settings::read_edit(&mut fields, &source, hosts);
+        let edit = SourceSettings::read_edit(&mut fields, &source, hosts);
         fields.finish().map_err(DomainError::Invalid)?;
         let Some((after, event, token)) = source.update(edit, &request.new_event_context())? else {
             return Ok(Reply::ok_versioned(&views::Source::from(&source), source.version));

@@ -52,16 +52,16 @@ type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
-    let outside = &|| state.webhook_client();
+    let client = &|| state.webhook_client();
     let work =
-        DeliveryRun { table, outside, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
+        DeliveryRun { table, client, run: &run, deadline: run.deadline(Duration::zero()), late: AtomicI64::new(0) };
     if run.event.get("Records").is_some() { Ok(work.deliver_new_events().await) } else { work.retry_due().await }
 }
 
 /// One run, with what it needs.
 struct DeliveryRun<'a, 'w> {
     table: &'a Table,
-    outside: &'a WebhookClient<'w>,
+    client: &'a WebhookClient<'w>,
     run: &'a Run,
     deadline: Deadline,
     /// Greatest delay of a delivery, in seconds.
@@ -183,7 +183,7 @@ impl DeliveryRun<'_, '_> {
             let Some(secrets) = self.table.webhook_secrets(webhook.webhook_id).await? else {
                 return self.delete_delivery(&begun).await.map(|()| false);
             };
-            let attempt = call((self.outside)()?, &webhook, &secrets, event, &self.run.clock).await;
+            let attempt = call((self.client)()?, &webhook, &secrets, event, &self.run.clock).await;
             let Some(lease) = begun.lease else {
                 return Ok(attempt.succeeded());
             };
@@ -196,7 +196,7 @@ impl DeliveryRun<'_, '_> {
             if !self.deadline.has(FIRST_RETRY_DELAY + NEEDED) {
                 return Ok(false);
             }
-            (self.outside)()?.wait(u32::try_from(FIRST_RETRY_DELAY.num_seconds()).unwrap_or(0)).await;
+            (self.client)()?.wait(u32::try_from(FIRST_RETRY_DELAY.num_seconds()).unwrap_or(0)).await;
             match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),

@@ -29,7 +29,7 @@ pub(crate) fn compose(
     };
     let link = redirect::link(public_url, code);
     let devices = email_layout::good_for(deployment.devices);
-    let said = DeploymentText {
+    let message = DeploymentText {
         name: name.as_deref(),
         link: &link,
         code,
@@ -37,7 +37,7 @@ pub(crate) fn compose(
         until: &deployment.expires_at.day(),
         stores: &email_layout::stores(app),
     };
-    let layout = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
+    let layout = EmailLayout { subject: SUBJECT, text: text(&message), html: page(&message) };
     email_layout::message(deployment, to, layout, &link, PICTURE, Some(FILE)).map(Some)
 }
 
@@ -51,8 +51,8 @@ struct DeploymentText<'a> {
     stores: &'a [(&'static str, String)],
 }
 
-fn text(said: &DeploymentText<'_>) -> String {
-    let DeploymentText { name, link, code, devices, until, stores } = said;
+fn text(message: &DeploymentText<'_>) -> String {
+    let DeploymentText { name, link, code, devices, until, stores } = message;
     format!(
         "{}your settings for the app are ready.\n\n\
          1. Open this link on your phone, or scan the attached code with its camera:\n\n{link}\n\n\
@@ -67,9 +67,9 @@ fn text(said: &DeploymentText<'_>) -> String {
     )
 }
 
-fn page(said: &DeploymentText<'_>) -> String {
-    let DeploymentText { name, link, code, devices, until, stores } = said;
-    let said = html! {
+fn page(message: &DeploymentText<'_>) -> String {
+    let DeploymentText { name, link, code, devices, until, stores } = message;
+    let content = html! {
         (email_layout::greeting_as_html(*name))
         p { "your settings for the app are ready. Open this message on your phone and press:" }
         (email_layout::button(link, "Set up the app"))
@@ -84,7 +84,7 @@ fn page(said: &DeploymentText<'_>) -> String {
         }
         p style=(SMALL) { "If you did not expect this message, please tell your administrator." }
     };
-    email_layout::page(SUBJECT, &said)
+    email_layout::page(SUBJECT, &content)
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
         let stores = [("iPhone", "https://apps.example/a?b=1&c=2".to_owned())];
-        let said = DeploymentText {
+        let message = DeploymentText {
             name: Some("<i>Bob</i> & Co"),
             link: "https://e.example/r/abc",
             code: "abc",
@@ -102,10 +102,10 @@ mod tests {
             until: "2026-12-01",
             stores: &stores,
         };
-        let html = page(&said);
+        let html = page(&message);
         assert!(html.contains("&lt;i&gt;Bob&lt;/i&gt; &amp; Co") && !html.contains("<i>Bob"));
         assert!(html.len() < email_layout::SIZE_LIMIT);
-        let text = text(&said);
+        let text = text(&message);
         assert!(text.contains("https://e.example/r/abc") && text.contains("https://apps.example/a?b=1&c=2"));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn compose(
         return Ok(None);
     };
     let link = format!("{public_url}/i/{code}");
-    let said = InvitationText {
+    let message = InvitationText {
         name: name.as_deref(),
         link: &link,
         code,
@@ -33,7 +33,7 @@ pub(crate) fn compose(
         until: &invitation.expires_at.day(),
         stores: &email_layout::stores(app),
     };
-    let layout = EmailLayout { subject: SUBJECT, text: text(&said), html: page(&said) };
+    let layout = EmailLayout { subject: SUBJECT, text: text(&message), html: page(&message) };
     email_layout::message(invitation, to, layout, &link, PICTURE, None).map(Some)
 }
 
@@ -47,8 +47,8 @@ struct InvitationText<'a> {
     stores: &'a [(&'static str, String)],
 }
 
-fn text(said: &InvitationText<'_>) -> String {
-    let InvitationText { name, link, code, devices, until, stores } = said;
+fn text(message: &InvitationText<'_>) -> String {
+    let InvitationText { name, link, code, devices, until, stores } = message;
     format!(
         "{}you are invited to use the app. Open this link on your phone:\n\n{link}\n\n\
          {}\
@@ -61,9 +61,9 @@ fn text(said: &InvitationText<'_>) -> String {
     )
 }
 
-fn page(said: &InvitationText<'_>) -> String {
-    let InvitationText { name, link, code, devices, until, stores } = said;
-    let said = html! {
+fn page(message: &InvitationText<'_>) -> String {
+    let InvitationText { name, link, code, devices, until, stores } = message;
+    let content = html! {
         (email_layout::greeting_as_html(*name))
         p { "you are invited to use the app. Open this message on your phone and press:" }
         (email_layout::button(link, "Use the app"))
@@ -75,14 +75,14 @@ fn page(said: &InvitationText<'_>) -> String {
         p style=(SMALL) { "This code works for " (email_layout::good_for(*devices)) " until " (until) ". Please keep it to yourself." }
         p style=(SMALL) { "If you did not expect this message, you can ignore it." }
     };
-    email_layout::page(SUBJECT, &said)
+    email_layout::page(SUBJECT, &content)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(stores: &'static [(&'static str, String)]) -> InvitationText<'static> {
+    fn message(stores: &'static [(&'static str, String)]) -> InvitationText<'static> {
         InvitationText {
             name: Some("<b>Anna</b> & Co"),
             link: "https://example.com/i/abc",
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_name_is_text_whatever_it_holds_and_the_message_stays_small() {
-        let html = page(&said(&[]));
+        let html = page(&message(&[]));
         assert!(html.contains("&lt;b&gt;Anna&lt;/b&gt; &amp; Co") && !html.contains("<b>Anna"));
         assert!(html.contains("3 phones") && html.len() < email_layout::SIZE_LIMIT);
         assert!(

@@ -162,9 +162,9 @@ async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline
     loop {
         let page = table.list_events(user.workspace_id, &filter, ROWS, start).await?;
         whole(&page)?;
-        let told = page.items.iter().filter(|event| !event.is_private_empty());
+        let private = page.items.iter().filter(|event| !event.is_private_empty());
         let blank = |commit: Commit, event: &Event| commit.replace(&event.without_private());
-        let commit = told.fold(Commit::without_event(run.id_source.event_id()), blank);
+        let commit = private.fold(Commit::without_event(run.id_source.event_id()), blank);
         if !commit.is_empty() {
             table.commit(commit.require_unchanged(user)).await?;
         }

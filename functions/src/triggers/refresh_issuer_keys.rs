@@ -18,13 +18,13 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let Some(issuer) = &state.settings.issuer else {
         return Ok(json!({"keys": 0}));
     };
-    let outside = state.issuer_pages()?;
+    let pages = state.issuer_pages()?;
     let configuration =
-        page(&outside, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
+        page(&pages, &format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'))).await?;
     let keys_url = configuration["jwks_uri"].as_str().filter(|url| url.starts_with("https://"));
     let same = configuration["issuer"].as_str() == Some(&issuer.url);
     let keys_url = keys_url.filter(|_| same).ok_or_else(|| unusable("its configuration names no key set"))?;
-    let keys = parse_issuer_keys(&page(&outside, keys_url).await?);
+    let keys = parse_issuer_keys(&page(&pages, keys_url).await?);
     if keys.is_empty() {
         return Err(unusable("its key set has no key that can verify"));
     }
@@ -34,8 +34,8 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(json!({"keys": count}))
 }
 
-async fn page(outside: &EgressClient, url: &str) -> Result<Value, Error> {
-    let bytes = outside.get(url).await?;
+async fn page(pages: &EgressClient, url: &str) -> Result<Value, Error> {
+    let bytes = pages.get(url).await?;
     serde_json::from_slice(&bytes).map_err(|e| Error::unavailable("the issuer", e))
 }
 

@@ -33,7 +33,7 @@ use crate::deadline::Deadline;
 use crate::devices::actions::delete;
 use crate::jobs::work::advance;
 use crate::retry::retry_on_conflict;
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::sources::sync::{self, SyncSettings};
 use crate::sources::{Fetcher, is_running};
 use crate::state::AppState;
@@ -54,10 +54,10 @@ const THINGS: usize = 1_000;
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    let pulling = &Fetcher { outside: &|| state.source_client(), hosts: &state.settings.source_hosts };
+    let fetcher = &Fetcher { client: &|| state.source_client(), hosts: &state.settings.source_hosts };
     let table = state.table()?;
     let pusher = state.pusher();
-    let defaults = &state.settings.defaults;
+    let operator = &state.settings.operator;
     let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();
@@ -73,7 +73,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
                     Ok(Some(row @ (DueRow::Job(_) | DueRow::Workspace(_) | DueRow::Source(_)))) => {
                         long.push((key, row));
                     }
-                    Ok(Some(row)) => tally.note(&run, &key, short(table, pusher, &run, &row, defaults).await),
+                    Ok(Some(row)) => tally.note(&run, &key, short(table, pusher, &run, &row, operator).await),
                     Ok(None) => {}
                     Err(failure) => tally.note(&run, &key, Err(failure)),
                 }
@@ -87,7 +87,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     long.sort_by_key(|(_, row)| waits_since(row));
     for (key, row) in long {
         if !deadline.is_over() {
-            tally.note(&run, &key, at_length(table, &run, &row, defaults, pulling, &deadline).await);
+            tally.note(&run, &key, at_length(table, &run, &row, operator, fetcher, &deadline).await);
         }
     }
     Ok(json!({"done": tally.done, "failed": tally.failed}))
@@ -113,9 +113,15 @@ pub(super) fn shards(now: Time) -> impl Iterator<Item = u8> {
 }
 
 /// Handles a short task.
-async fn short(table: &Table, pusher: &Pusher, run: &Run, row: &DueRow, defaults: &Defaults) -> Result<(), Error> {
+async fn short(
+    table: &Table,
+    pusher: &Pusher,
+    run: &Run,
+    row: &DueRow,
+    operator: &OperatorSettings,
+) -> Result<(), Error> {
     match row {
-        DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, defaults)).await,
+        DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, operator)).await,
         DueRow::Invitation(due) => retry_on_conflict(table, || end(table, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
@@ -133,8 +139,8 @@ async fn at_length(
     table: &Table,
     run: &Run,
     row: &DueRow,
-    defaults: &Defaults,
-    pulling: &Fetcher<'_>,
+    operator: &OperatorSettings,
+    fetcher: &Fetcher<'_>,
     deadline: &Deadline,
 ) -> Result<(), Error> {
     match row {
@@ -144,9 +150,9 @@ async fn at_length(
             };
             let context = RequestContext::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(table, &context, job, defaults, pulling, deadline).await,
+                JobKind::Sync => sync(table, &context, job, operator, fetcher, deadline).await,
                 JobKind::Users | JobKind::Devices => {
-                    advance(table, &context, job, defaults, deadline, THINGS).await.map(drop)
+                    advance(table, &context, job, operator, deadline, THINGS).await.map(drop)
                 }
                 // It waits for a release that knows this kind.
                 JobKind::Unknown(_) => Ok(()),
@@ -156,11 +162,11 @@ async fn at_length(
             let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
             let context = RequestContext::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(table, &context, job, defaults, pulling, deadline).await,
+                Some(job) => sync(table, &context, job, operator, fetcher, deadline).await,
                 None => Ok(()),
             }
         }
-        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, defaults, deadline).await,
+        DueRow::Workspace(due) => silent_rule(table, run, due.workspace_id, operator, deadline).await,
         _ => Ok(()),
     }
 }
@@ -170,11 +176,11 @@ async fn sync(
     table: &Table,
     context: &RequestContext,
     job: Job,
-    defaults: &Defaults,
-    pulling: &Fetcher<'_>,
+    operator: &OperatorSettings,
+    fetcher: &Fetcher<'_>,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    let syncing = SyncSettings { pulling: Some(pulling), defaults };
+    let syncing = SyncSettings { fetcher: Some(fetcher), operator };
     sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
 }
 
@@ -212,14 +218,14 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
 
 /// Creates the deployment that a message limit delayed when the user was renamed; while the limit applies, the user
 /// stays due. A user who may not use the app gets it once they may.
-async fn deploy_after_rename(table: &Table, run: &Run, due: &User, defaults: &Defaults) -> Result<(), Error> {
+async fn deploy_after_rename(table: &Table, run: &Run, due: &User, operator: &OperatorSettings) -> Result<(), Error> {
     let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
     if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
         return Ok(());
     }
-    let action = ActionContext::new(table, defaults, RequestContext::of_run(run, before.workspace_id));
+    let action = ActionContext::new(table, operator, RequestContext::of_run(run, before.workspace_id));
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
     let change = carry_through(&action, change).await?;
@@ -248,7 +254,7 @@ async fn silent_rule(
     table: &Table,
     run: &Run,
     id: WorkspaceId,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let Some(workspace) = table.workspace(id).await? else {
@@ -276,7 +282,7 @@ async fn silent_rule(
                 return Ok(());
             }
             let context = context.at(deadline.id_source());
-            match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, defaults)).await {
+            match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, operator)).await {
                 Ok(Quieted::Done) => {}
                 // The next run starts again, if the rule still applies.
                 Ok(Quieted::Overtaken) => return Ok(()),
@@ -339,23 +345,23 @@ async fn quieted(
     due: &Device,
     workspace: &Workspace,
     rule: &SilentRule,
-    defaults: &Defaults,
+    operator: &OperatorSettings,
 ) -> Result<Quieted, Error> {
-    let Some(whole) = table.device_details(due.workspace_id, due.device_id).await? else {
+    let Some(details) = table.device_details(due.workspace_id, due.device_id).await? else {
         return Ok(Quieted::Done);
     };
-    if whole.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
+    if details.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    let came = whole.device.last_login_at.is_none_or(|login| login >= rule.silent_before(context.now()));
-    if came || whole.device.blocked.is_some() {
+    let is_silent = details.device.last_login_at.is_some_and(|login| login < rule.silent_before(context.now()));
+    if !is_silent || details.device.blocked.is_some() {
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
-    let action = ActionContext::new(table, defaults, context.clone());
+    let action = ActionContext::new(table, operator, context.clone());
     let decided = match rule.action {
-        SilentAction::Block => block(&whole.device, reason, &action.event).map_err(Error::from),
-        SilentAction::Delete => delete(&action, &whole, reason).await,
+        SilentAction::Block => block(&details.device, reason, &action.event).map_err(Error::from),
+        SilentAction::Delete => delete(&action, &details, reason).await,
         // Only another release knows this action.
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
@@ -363,7 +369,9 @@ async fn quieted(
         Ok(Some(change)) => {
             let commit = Commit::from_changes(action.event.event_id, &change);
             table
-                .commit(commit.require_attribute_unchanged(&whole.device, "last_login_at").require_unchanged(workspace))
+                .commit(
+                    commit.require_attribute_unchanged(&details.device, "last_login_at").require_unchanged(workspace),
+                )
                 .await?;
             Ok(Quieted::Done)
         }

@@ -8,7 +8,7 @@ use domain::models::event::{Event, EventType};
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, Purpose};
 use domain::models::message::MessagePolicy;
 use domain::models::user::User;
-use domain::models::workspace::{AllowedSenders, SenderNotAllowed, Settings};
+use domain::models::workspace::{AllowedSenders, SenderNotAllowed, WorkspaceSettings};
 use domain::rules::invitations::record_delivery;
 use domain::states::InvitationStatus;
 use lambda::logging::Chain;
@@ -150,7 +150,7 @@ async fn send_email(
     user: &User,
     invitation: &Invitation,
     code: &str,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
 ) -> Result<Outcome, Error> {
     let Ok(sender) = messages.senders.email(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));
@@ -174,7 +174,7 @@ async fn send_text(
     messages: &MessageSender<'_>,
     user: &User,
     code: &str,
-    settings: &Settings,
+    settings: &WorkspaceSettings,
 ) -> Result<Outcome, Error> {
     let Ok(sender) = messages.senders.sms(settings) else {
         return Ok(Outcome::Failed(SenderNotAllowed::CODE.to_owned()));

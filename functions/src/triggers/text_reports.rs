@@ -164,10 +164,10 @@ mod tests {
             line("FAILURE", "+491701234567 is a riddle"),
         ];
         let reports = read(&batch("DATA_MESSAGE", &lines), now()).unwrap();
-        let told: Vec<_> =
+        let states: Vec<_> =
             reports.iter().map(|report| (report.feedback.state.as_str(), report.feedback.reason.as_deref())).collect();
         assert_eq!(
-            told,
+            states,
             [("delivered", None), ("failed", Some("opted_out")), ("failed", Some("undelivered"))],
             "what is not known is not repeated"
         );

@@ -9,7 +9,7 @@ use domain::models::invitation::Invitation;
 use domain::models::user::User;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
-use domain::rules::invitations::take_back;
+use domain::rules::invitations::revoke_open;
 use domain::rules::lifecycle::{NewId, is_readdressed, postpone_due_offer, take_due_offer};
 
 use crate::context::ActionContext;
@@ -149,7 +149,7 @@ pub(crate) async fn carry_through(action: &ActionContext<'_>, mut change: Change
     if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
         && is_readdressed(&change)
     {
-        take_back(&mut change, &newest_offers(action.table, &user).await?, &action.event);
+        revoke_open(&mut change, &newest_offers(action.table, &user).await?, &action.event);
     }
     let Some(due) = take_due_offer(&mut change, action.request.may_deploy, &action.event) else {
         return Ok(change);

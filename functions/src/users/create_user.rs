@@ -1,6 +1,6 @@
 //! `POST /users`.
 
-use aws::Commit;
+use aws::{Commit, Table};
 use domain::UserId;
 use domain::error::{DomainError, Error};
 use domain::models::user::{NewUser, User};
@@ -11,7 +11,7 @@ use lambda_http::http::StatusCode;
 
 use crate::context::ActionContext;
 use crate::description::OperationDoc;
-use crate::idempotency::{IdempotencyKey, IdempotencyOutcome};
+use crate::idempotency::{Creation, create_once};
 use crate::profiles::{ProfileToGive, find_profile_to_give, profile_of};
 use crate::state::AppState;
 use crate::users::edits::{claims_of_new, require_key_free};
@@ -44,26 +44,19 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     if new.sets_configuration() {
         request.caller.require(Permission::DeploymentsManage)?;
     }
-    let once = IdempotencyKey::of(&request)?;
-    once.run_once(state.table()?, &request, || attempt(state, &request, &once, &new)).await
+    let table = state.table()?;
+    create_once(table, &request, || create(state, &request, &new), |id| repeat(table, &request, id)).await
 }
 
-async fn attempt(
-    state: &AppState,
-    request: &AuthorizedRequest,
-    once: &IdempotencyKey,
-    new: &NewUser,
-) -> Result<Reply, Error> {
+async fn repeat(table: &Table, request: &AuthorizedRequest, id: String) -> Result<Reply, Error> {
+    let id = UserId::parse(&id).ok_or(DomainError::NotFound("user"))?;
+    let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
+    Ok(shown(&user, request))
+}
+
+async fn create(state: &AppState, request: &AuthorizedRequest, new: &NewUser) -> Result<Creation<Reply>, Error> {
     let action = ActionContext::of_request(state, request)?;
     let table = action.table;
-    let expired_row_present = match once.look_up(table, request).await? {
-        IdempotencyOutcome::New { expired_row_present } => expired_row_present,
-        IdempotencyOutcome::Made(made) => {
-            let id = UserId::parse(&made).ok_or(DomainError::NotFound("user"))?;
-            let user = table.user(request.workspace(), id).await?.ok_or(DomainError::NotFound("user"))?;
-            return Ok(shown(&user, request));
-        }
-    };
     if let Some(level) = &new.service_level {
         action.settings().await?.require_service_level(level)?;
     }
@@ -81,8 +74,7 @@ async fn attempt(
         change = change.granting(profile, given.as_ref(), action.event.at);
     }
     let commit = Commit::from_changes(action.event.event_id, &change).claim_username(&claims, id);
-    table.commit(once.remember(commit, request, &id.to_string(), expired_row_present)).await?;
-    Ok(shown(&user, request))
+    Ok(Creation { id: id.to_string(), commit, result: shown(&user, request) })
 }
 
 fn shown(user: &User, request: &AuthorizedRequest) -> Reply {

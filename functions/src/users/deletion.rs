@@ -46,7 +46,7 @@ pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
 pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &DeleteRequest) -> Result<UserPlan, Error> {
     let table = action.table;
     let devices = table.devices(user.workspace_id, &user.device_ids).await?;
-    let retention = action.settings().await?.retention(action.defaults.retention);
+    let retention = action.settings().await?.retention(action.operator.retention);
     let leaving = to_delete(action, user, &devices).await?;
     let offers = newest_offers(table, user).await?;
     let wanted = Deletion { without_wipe: wanted.without_wipe, reason: wanted.reason.clone(), retention };

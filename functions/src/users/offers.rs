@@ -6,12 +6,13 @@ use domain::input::Fields;
 use domain::limits::DEVICE_LIMIT;
 use domain::models::device::Device;
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
-use domain::models::message::{DailyQuota, QUOTA_SHARDS, Recipient, RecipientHistory};
+use domain::models::message::{DailyQuota, MessageLimits, QUOTA_SHARDS, Recipient};
 use domain::models::user::User;
-use domain::rules::change::{ChangeSet, MessageCounters};
+use domain::models::workspace::WorkspaceSettings;
+use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
 use domain::rules::invitations;
-use domain::secret::{Hash, new_code};
+use domain::secret::new_code;
 use domain::{InvitationId, ProfileId};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,7 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
 /// Invites a user.
 ///
 /// # Errors
-/// See [`invitations::invite`]; `TooManyMessages`, `TextsOff`, `CallingCodeNotAllowed`.
+/// See [`invitations::invite`].
 pub(crate) async fn plan_invitation(
     action: &ActionContext<'_>,
     user: &User,
@@ -66,7 +67,7 @@ pub(crate) async fn plan_invitation(
 /// Deploys a user's configuration.
 ///
 /// # Errors
-/// See [`deployments::deploy`]; `TooManyMessages`; field errors of `profile_id` and of `overrides`.
+/// See [`deployments::deploy`]; field errors of `profile_id` and of `overrides`.
 pub(crate) async fn plan_deployment(
     action: &ActionContext<'_>,
     user: &User,
@@ -85,7 +86,7 @@ pub(crate) async fn plan_deployment(
 /// Deploys to a user as part of a deployment to many: see [`auto_deployment`].
 ///
 /// # Errors
-/// See [`deployments::deploy`] and [`deployments::force`]; `TooManyMessages`.
+/// See [`deployments::deploy`] and [`deployments::force`].
 pub(crate) async fn plan_auto_deployment(action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
     let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
     match auto_deployment(user, &held) {
@@ -177,56 +178,50 @@ async fn create_offer(
     wanted: Offer<'_>,
     previous: Option<Invitation>,
 ) -> Result<ChangeSet, Error> {
-    let (settings, messages) = (action.settings().await?, &action.defaults.messages);
+    let settings = action.settings().await?;
     let (purpose, channel, devices) = match wanted {
         Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
         Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
     };
-    let code = new_code(action.request.id_source.random);
     let new = NewInvitation {
         invitation_id: InvitationId(action.request.id_source.new_id()),
-        code_hash: Hash::of(&code),
+        code: new_code(action.request.id_source.random),
         purpose,
         channel,
         devices,
-        lifetime: settings.invitation_lifetime(action.defaults.invitation_lifetime),
+        lifetime: settings.invitation_lifetime(action.operator.invitation_lifetime),
+        limits: read_message_limits(action, user, purpose, channel, &settings).await?,
     };
     let previous = previous.as_ref();
-    let mut change = match wanted {
+    Ok(match wanted {
         Offer::Invitation { .. } => invitations::invite(user, previous, new, &action.event)?,
         Offer::Deployment { profile_id, held, .. } => {
             deployments::deploy(user, held, previous, new, profile_id, &action.event)?
         }
-    };
-    if channel == Channel::Sms {
-        user.mobile.as_deref().map_or(Ok(()), |number| messages.require_texts_allowed(number))?;
-    }
-    change.secrets.code = Some(code);
-    change.message_counters = match Recipient::of(user, purpose, channel) {
-        Some(recipient) => Some(count_message(action, &recipient, messages.per_day(channel, &settings)).await?),
-        None => None,
-    };
-    Ok(change)
+    })
 }
 
-/// Counts one more message to a recipient and in the workspace's daily quota. The quota is split into shards: a
-/// random one is tried first, so that concurrent messages seldom conflict, and the others once it is full.
-async fn count_message(
+/// Reads what limits a message to a user. A random shard of the quota is read first, so that concurrent messages seldom
+/// conflict, and the others only if it is full.
+async fn read_message_limits(
     action: &ActionContext<'_>,
-    recipient: &Recipient,
-    per_day: u32,
-) -> Result<MessageCounters, Error> {
-    let (table, now) = (action.table, action.request.now());
-    let (workspace_id, channel) = (recipient.workspace_id, recipient.channel);
-    let quota = DailyQuota { workspace_id, channel, day: now.day(), per_day };
-    let first = action.request.id_source.new_id().as_bytes()[15] % QUOTA_SHARDS;
-    let (sent, today) = table.message_counts(recipient, &quota, &[first]).await?;
-    let to = RecipientHistory::with_one_more(sent, recipient, now)?;
-    if let Some(today) = quota.with_one_more(&today, &[first]) {
-        return Ok(MessageCounters { to, today });
+    user: &User,
+    purpose: Purpose,
+    channel: Channel,
+    settings: &WorkspaceSettings,
+) -> Result<MessageLimits, Error> {
+    let policy = action.operator.messages.clone();
+    let per_day = policy.per_day(channel, settings);
+    let quota = DailyQuota { workspace_id: user.workspace_id, channel, day: action.request.now().day(), per_day };
+    let recipient = Recipient::of(user, purpose, channel);
+    let mut random = [0];
+    (action.request.id_source.random)(&mut random);
+    let mut shards: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (random[0] % QUOTA_SHARDS + n) % QUOTA_SHARDS).collect();
+    let (history, mut counts) = action.table.message_counts(recipient.as_ref(), &quota, &shards[..1]).await?;
+    if quota.with_one_more(&counts, &shards[..1]).is_some() {
+        shards.truncate(1);
+    } else {
+        counts.extend(action.table.message_counts(None, &quota, &shards[1..]).await?.1);
     }
-    let all: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (first + n) % QUOTA_SHARDS).collect();
-    let (_, today) = table.message_counts(recipient, &quota, &all).await?;
-    let today = quota.with_one_more(&today, &all).ok_or_else(|| quota.quota_error(now))?;
-    Ok(MessageCounters { to, today })
+    Ok(MessageLimits { policy, quota, shards, counts, history })
 }

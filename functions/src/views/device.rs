@@ -8,7 +8,7 @@ use domain::models::credential::{Service, ServiceKind};
 use domain::models::device::{self, DeviceAccess, DeviceAttachments, DeviceStatus, Status};
 use domain::models::push::{self, PushReason};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::health::{Issue, health};
 use domain::states::{CommandState, Platform};
 use domain::{CommandId, CredentialId, DeviceId, Time, UserId};
@@ -243,7 +243,7 @@ impl DeviceListItem {
         device: &device::Device,
         attachments: Option<&DeviceAttachments>,
         user_name: Option<String>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
         now: Time,
     ) -> Self {
         let health = health(device, attachments, settings, now);
@@ -262,7 +262,7 @@ impl Device {
         device: &device::Device,
         attachments: Option<&DeviceAttachments>,
         user_name: Option<String>,
-        settings: &Settings,
+        settings: &WorkspaceSettings,
         now: Time,
     ) -> Self {
         // The deletion of a device revokes what was issued to it.

@@ -6,7 +6,7 @@ use domain::{Time, WorkspaceId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::settings::Defaults;
+use crate::settings::OperatorSettings;
 use crate::views::{Creator, DeviceSummary};
 
 /// A tenant and its settings; a setting that it does not have is the deployment's.
@@ -107,19 +107,19 @@ struct MinimumVersions {
 }
 
 impl Workspace {
-    pub fn new(workspace: &workspace::Workspace, defaults: &Defaults) -> Self {
+    pub fn new(workspace: &workspace::Workspace, operator: &OperatorSettings) -> Self {
         let settings = &workspace.settings;
         Self {
             workspace_id: workspace.workspace_id,
             name: workspace.name.clone(),
             sandbox: workspace.sandbox,
             created_at: workspace.created_at,
-            retention_days: settings.retention(defaults.retention).num_days(),
-            invitation_days: settings.invitation_lifetime(defaults.invitation_lifetime).num_days(),
-            sender: settings.sender.clone().or_else(|| defaults.sender.clone()),
+            retention_days: settings.retention(operator.retention).num_days(),
+            invitation_days: settings.invitation_lifetime(operator.invitation_lifetime).num_days(),
+            sender: settings.sender.clone().or_else(|| operator.sender.clone()),
             sms_sender: settings.sms_sender.clone(),
-            emails_per_day: defaults.messages.per_day(Channel::Email, settings),
-            texts_per_day: defaults.messages.per_day(Channel::Sms, settings),
+            emails_per_day: operator.messages.per_day(Channel::Email, settings),
+            texts_per_day: operator.messages.per_day(Channel::Sms, settings),
             silent_devices: settings
                 .silent_devices
                 .as_ref()

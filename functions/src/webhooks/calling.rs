@@ -9,25 +9,25 @@ use uuid::Uuid;
 
 use crate::context::RequestContext;
 use crate::retry::retry_on_conflict;
-use crate::seam;
 use crate::state::Clock;
+use crate::webhooks::payload::payload;
 
 /// Sends an event to a webhook, once. Every result, including a failure, is an attempt.
 pub(crate) async fn call(
-    outside: &EgressClient,
+    client: &EgressClient,
     webhook: &Webhook,
     secrets: &Secrets,
     event: &Event,
     clock: &Clock,
 ) -> Attempt {
-    let begun = Time::from(clock.now());
-    let body = seam::event_payload(webhook, event).to_string().into_bytes();
-    let headers = headers(secrets, event.event_id, &body, begun);
-    let answer = outside.post(&webhook.url, headers, body, RESPONSE_EXCERPT_LIMIT).await;
-    let milliseconds = Time::from(clock.now()).millis() - begun.millis();
+    let started_at = Time::from(clock.now());
+    let body = payload(webhook, event).to_string().into_bytes();
+    let headers = headers(secrets, event.event_id, &body, started_at);
+    let answer = client.post(&webhook.url, headers, body, RESPONSE_EXCERPT_LIMIT).await;
+    let milliseconds = Time::from(clock.now()).millis() - started_at.millis();
     match answer {
-        Ok(answer) => Attempt::with_response(begun, answer.status, &answer.body_start, milliseconds),
-        Err(fault) => Attempt::without_response(begun, fault.code(), milliseconds),
+        Ok(answer) => Attempt::with_response(started_at, answer.status, &answer.body_start, milliseconds),
+        Err(fault) => Attempt::without_response(started_at, fault.code(), milliseconds),
     }
 }
 

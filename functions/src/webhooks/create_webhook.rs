@@ -2,13 +2,12 @@
 
 use domain::egress::EgressPolicy;
 use domain::error::{DomainError, Error};
-use domain::models::webhook::{EventSelection, Settings};
+use domain::models::webhook::{EventSelection, WebhookSettings};
 use domain::permission::Permission;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
 use crate::description::OperationDoc;
-use crate::idempotency::IdempotencyKey;
 use crate::state::AppState;
 use crate::views;
 
@@ -20,7 +19,7 @@ pub fn doc() -> OperationDoc {
             "Events are sent to its URL, signed according to Standard Webhooks. Also needs `events:read`. The \
              signing secret is shown this once.",
         )
-        .body(|mut fields| drop(Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public)))
+        .body(|mut fields| drop(WebhookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public)))
         .idempotent()
         .answers::<views::WebhookWithSecret>(201, "The webhook, and its secret.")
         .with_header("etag", "The webhook's version, for `If-Match`.")
@@ -42,11 +41,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     // Whoever receives events can read them.
     request.caller.require(Permission::EventsRead)?;
     let mut fields = request.http.body()?;
-    let settings = Settings::read(&mut fields, EventSelection::Known, reach);
+    let settings = WebhookSettings::read(&mut fields, EventSelection::Known, reach);
     fields.finish().map_err(DomainError::Invalid)?;
-    let once = IdempotencyKey::of(&request)?;
-    let (webhook, secret) =
-        once.run_once(table, &request, || super::made(table, &request, &once, settings.clone())).await?;
+    let (webhook, secret) = super::create(table, &request, settings).await?;
     let view = views::WebhookWithSecret { webhook: (&webhook).into(), secret };
     Ok(Reply::json(StatusCode::CREATED, &view).with_etag(webhook.version))
 }

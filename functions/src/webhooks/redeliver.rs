@@ -29,7 +29,7 @@ pub fn doc() -> OperationDoc {
 /// `NotFound`.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
-    let outside = state.webhook_client()?;
+    let client = state.webhook_client()?;
     let clock = state.clock();
     let webhook = super::load_webhook(table, &request).await?;
     let id = request.http.path_id("event_id", "delivery", EventId::parse)?;
@@ -37,7 +37,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let _there = table.delivery(workspace, webhook.webhook_id, id).await?.ok_or(DomainError::NotFound("delivery"))?;
     let event = table.events(workspace, &[id]).await?.pop().ok_or(DomainError::NotFound("delivery"))?;
     let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
-    let attempt = call(outside, &webhook, &secrets, &event, clock).await;
+    let attempt = call(client, &webhook, &secrets, &event, clock).await;
     // Consequences for the webhook are recorded as done by Handset itself.
     let context = RequestContext::of_request(&request).itself();
     let delivery = record(table, &context, &webhook, id, &attempt, CallReason::Redelivery).await?;

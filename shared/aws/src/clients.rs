@@ -109,7 +109,7 @@ pub struct Clients {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sesv2: aws_sdk_sesv2::Client,
     pub(crate) sleep: SharedAsyncSleep,
-    pub(crate) outside: Option<SharedHttpConnector>,
+    pub(crate) egress: Option<SharedHttpConnector>,
     pub(crate) webhooks: EgressPolicy,
 }
 
@@ -126,7 +126,7 @@ impl Clients {
             sns: aws_sdk_sns::Client::from_conf(config!(aws_sdk_sns, connection, connection.sns_endpoint)),
             sesv2: aws_sdk_sesv2::Client::from_conf(config!(aws_sdk_sesv2, connection, connection.sesv2_endpoint)),
             sleep: connection.sleep.clone(),
-            outside: connection.egress.clone(),
+            egress: connection.egress.clone(),
             webhooks: connection.webhooks,
         }
     }

@@ -39,7 +39,7 @@ impl EgressClient {
     /// # Errors
     /// `Internal` if the system's certificate authorities cannot be loaded.
     pub fn for_issuer(clients: &Clients) -> Result<Self, Error> {
-        let connector = match &clients.outside {
+        let connector = match &clients.egress {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
                 Connector::builder()
@@ -70,7 +70,7 @@ impl EgressClient {
     }
 
     fn with_policy(clients: &Clients, policy: EgressPolicy) -> Result<Self, Error> {
-        let connector = match &clients.outside {
+        let connector = match &clients.egress {
             Some(connector) => connector.clone(),
             None => SharedHttpConnector::new(
                 Connector::builder()

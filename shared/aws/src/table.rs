@@ -22,7 +22,8 @@ pub struct TableNames {
     pub secrets: String,
 }
 
-/// The tables.
+/// The store: one table of everything but secrets, and one of secrets that only a few functions may read. `store/` has
+/// its rows, with the methods that read and commit them.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub(crate) client: aws_sdk_dynamodb::Client,

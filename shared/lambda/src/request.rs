@@ -63,7 +63,7 @@ pub struct Request {
     /// API Gateway's request identifier.
     pub request_id: String,
     /// IP address of the caller.
-    pub address: Option<String>,
+    pub source_ip: Option<String>,
     /// Its method. HEAD is handled like GET (RFC 9110, section 9.3.2), so it is GET here.
     pub method: Method,
     /// True for HEAD: the body is discarded, so showing the page counts for nothing.
@@ -99,7 +99,7 @@ impl Request {
             operation,
             id_source,
             request_id: context.request_id.unwrap_or_default(),
-            address: context.http.source_ip,
+            source_ip: context.http.source_ip,
             method: if is_head { Method::GET } else { context.http.method },
             is_head,
             raw_path: event.raw_path.unwrap_or_default(),
@@ -237,7 +237,7 @@ impl Request {
             token_id: None,
             operation: self.operation,
             request_id: self.request_id.clone(),
-            address: self.address.clone(),
+            source_ip: self.source_ip.clone(),
             job_id: None,
         }
     }

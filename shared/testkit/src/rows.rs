@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws::{Row, RowKey};
+use domain::Time;
+use domain::WorkspaceId;
+use domain::models::invitation::Channel;
+use domain::models::message::{DailyQuota, MessageLimits, MessagePolicy};
 pub use dynoxide::Database;
 use dynoxide::ImportOptions;
 use dynoxide::actions::delete_item::DeleteItemRequest;
@@ -162,5 +166,17 @@ fn attribute(value: &Value) -> Value {
                 fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
             json!({"M": fields})
         }
+    }
+}
+
+/// The limits of a message in a workspace that has sent none, to any German number or address.
+#[must_use]
+pub fn limits_before_any_message(workspace_id: WorkspaceId, channel: Channel, now: Time) -> MessageLimits {
+    MessageLimits {
+        policy: MessagePolicy { emails_per_day: 100, texts_per_day: 100, calling_codes: vec!["+49".to_owned()] },
+        quota: DailyQuota { workspace_id, channel, day: now.day(), per_day: 100 },
+        shards: vec![0],
+        counts: Vec::new(),
+        history: None,
     }
 }

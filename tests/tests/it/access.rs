@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use domain::permission::{Permission, Role};
-use domain::rules::access::Access;
+use functions::Access;
 use functions::Operation;
 use http::{Method, Request};
 use local::gateway::Routes;

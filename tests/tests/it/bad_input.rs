@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
 use domain::cursor;
-use domain::rules::access::Access;
+use functions::Access;
 use http::{HeaderValue, Method, Request};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;

@@ -15,7 +15,6 @@ use domain::models::restriction::Restriction;
 use domain::models::user::User;
 use domain::rules::context::EventContext;
 use domain::rules::deployments::deploy;
-use domain::secret::Hash;
 use domain::states::CommandState;
 use domain::{CommandId, DeviceId, EventId, InvitationId, ProfileId, Time, UserId, WorkspaceId};
 use http::Method;
@@ -203,16 +202,17 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         token_id: None,
         operation: "deploy-config",
         request_id: "request".to_owned(),
-        address: None,
+        source_ip: None,
         job_id: None,
     };
     let new = NewInvitation {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(id(1_000_000 + number)),
-        code_hash: Hash::of(number.to_string()),
+        code: number.to_string(),
         channel: Channel::Email,
         devices: 1,
         lifetime: Duration::days(7),
+        limits: rows::limits_before_any_message(user.workspace_id, Channel::Email, user.created_at),
     };
     let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
     (change.user_after().unwrap().clone(), rows::rows_of(&change.invitations[0].after))

@@ -148,11 +148,12 @@ impl Expected {
             return Next::Same;
         }
         let next = table(self.kind, self.state, gone, what);
-        let told_again = gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
+        let with_redelivery =
+            gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
         let happened = match next {
             Next::To(state) | Next::Late(state) => {
                 let fails = matches!(next, Next::To("failed" | "rejected"));
-                self.again_at = (told_again && fails).then(|| now + Duration::days(1));
+                self.again_at = (with_redelivery && fails).then(|| now + Duration::days(1));
                 self.said_at = Some(now);
                 self.state = state;
                 self.late |= matches!(next, Next::Late(_));
@@ -756,8 +757,9 @@ impl<'a> Walk<'a> {
             assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
             let history = command["history"].as_array().unwrap();
             let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
-            let told_again = gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
-            let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
+            let with_redelivery =
+                gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
+            let ends = last == state || with_redelivery && matches!(&*last, "delivered" | "deferred");
             assert!(ends, "the history ends where the command stands: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;

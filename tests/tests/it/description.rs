@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use domain::rules::access::Access;
+use functions::Access;
 use functions::OPERATIONS;
 use http::Method;
 use lambda::ErrorFormat;

@@ -14,10 +14,10 @@ use chrono::Duration;
 use domain::ids::timed_uuid;
 use domain::models::actor::Actor;
 use domain::models::job::{JobKind, NewJob, Selection};
-use domain::rules::access::Access;
 use domain::rules::context::EventContext;
 use domain::rules::jobs::begin;
 use domain::{EventId, JobId, WorkspaceId};
+use functions::Access;
 use futures::future::BoxFuture;
 use http::{Method, Request};
 use local::queue::Retry;
@@ -188,7 +188,7 @@ impl Ground {
             token_id: None,
             operation: "bulk-users",
             request_id: "begun".to_owned(),
-            address: None,
+            source_ip: None,
             job_id: None,
         };
         let new = NewJob {

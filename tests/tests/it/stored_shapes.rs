@@ -34,7 +34,7 @@ use domain::models::token::Token;
 use domain::models::usage::Usage;
 use domain::models::user::{Source, User};
 use domain::models::webhook::{Delivery, Secrets, Webhook};
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::{Workspace, WorkspaceSettings};
 use domain::rules::access::IssuerKeys;
 use domain::rules::scim::document::ScimAttributes;
 use domain::secret::{Hash, is_code};
@@ -1018,7 +1018,7 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
             }
             "workspace" => {
                 assert!(row.get("settings").is_none(), "{name}");
-                assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());
+                assert_eq!(read::<Workspace>(&name, &row).settings, WorkspaceSettings::default());
             }
             // Where its message goes is kept since.
             "invitation" => {

@@ -50,7 +50,7 @@ fn event(number: u8) -> Event {
         token_id: None,
         operation: "create-user",
         request_id: "1".to_owned(),
-        address: None,
+        source_ip: None,
         job_id: None,
     };
     context.event(EventType::UserCreated)

@@ -10,7 +10,7 @@ use domain::models::device::{
 };
 use domain::models::push::{Push, PushReason};
 use domain::models::user::User;
-use domain::models::workspace::{Settings, Workspace};
+use domain::models::workspace::{Workspace, WorkspaceSettings};
 use domain::rules::check_in::CheckInReport;
 use domain::rules::registration::RegistrationState;
 use domain::search::Query;
@@ -223,7 +223,7 @@ pub struct DeviceDetails {
 impl DeviceDetails {
     /// Its workspace's settings.
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> WorkspaceSettings {
         self.workspace.as_ref().map(|workspace| workspace.settings.clone()).unwrap_or_default()
     }
 }

@@ -53,15 +53,16 @@ impl Table {
     /// The messages of a kind to a recipient, and some shards of a day; empty shards are left out.
     pub async fn message_counts(
         &self,
-        recipient: &Recipient,
+        recipient: Option<&Recipient>,
         quota: &DailyQuota,
         shards: &[u8],
     ) -> Result<(Option<RecipientHistory>, Vec<DailyCount>), Error> {
-        let to = recipient_history_key(recipient);
-        let part = |shard: &u8| daily_count_key(quota.workspace_id, quota.channel, &quota.day, *shard);
-        let parts: Vec<RowKey> = shards.iter().map(part).collect();
-        let found = self.get_many(parts.iter().cloned().chain([to.clone()])).await?;
-        let today = parts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
-        Ok((found.row(&to)?, today))
+        let history = recipient.map(recipient_history_key);
+        let count_key = |shard: &u8| daily_count_key(quota.workspace_id, quota.channel, &quota.day, *shard);
+        let counts: Vec<RowKey> = shards.iter().map(count_key).collect();
+        let found = self.get_many(counts.iter().cloned().chain(history.clone())).await?;
+        let today = counts.iter().filter_map(|key| found.row(key).transpose()).collect::<Result<_, _>>()?;
+        let history = history.map(|key| found.row(&key)).transpose()?.flatten();
+        Ok((history, today))
     }
 }

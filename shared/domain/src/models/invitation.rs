@@ -12,6 +12,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{InvitationId, UserId, WorkspaceId};
 use crate::models::actor::Actor;
+use crate::models::message::MessageLimits;
 use crate::secret::Hash;
 use crate::states::InvitationStatus;
 use crate::stored::Stored;
@@ -258,12 +259,12 @@ impl Invitation {
 }
 
 /// The data of a new invitation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct NewInvitation {
     /// Its identifier.
     pub invitation_id: InvitationId,
-    /// Hash of its code.
-    pub code_hash: Hash,
+    /// Its code, which only its message has.
+    pub code: String,
     /// Invitation or deployment.
     pub purpose: Purpose,
     /// How it is sent.
@@ -272,6 +273,8 @@ pub struct NewInvitation {
     pub devices: u32,
     /// How long it is valid.
     pub lifetime: Duration,
+    /// What limits its message.
+    pub limits: MessageLimits,
 }
 
 /// The precedence of a delivery report. A mail service may report in any order: a bounce can follow a delivery,

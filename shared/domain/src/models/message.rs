@@ -134,6 +134,21 @@ pub struct DailyQuota {
     pub per_day: u32,
 }
 
+/// What limits a new message: the operator's policy, and what was sent before, as read from the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageLimits {
+    /// The operator's policy.
+    pub policy: MessagePolicy,
+    /// The workspace's quota of the channel on the day of the message.
+    pub quota: DailyQuota,
+    /// The shards of the quota in the order in which they are tried.
+    pub shards: Vec<u8>,
+    /// Those of the shards that have counted a message.
+    pub counts: Vec<DailyCount>,
+    /// The recent messages of the kind to the recipient, if any.
+    pub history: Option<RecipientHistory>,
+}
+
 impl DailyQuota {
     /// An empty shard.
     pub(crate) fn empty_shard(&self, shard: u8) -> DailyCount {

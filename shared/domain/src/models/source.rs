@@ -229,7 +229,7 @@ pub struct DataSource {
 
 /// The settings of a source. In an edit, an outer `None` leaves a setting as it is, an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
+pub struct SourceSettings {
     pub(crate) name: Option<String>,
     pub(crate) mapping: Option<BTreeMap<String, String>>,
     pub(crate) key: Option<KeyField>,
@@ -257,7 +257,7 @@ pub enum TokenChange {
     Removed,
 }
 
-impl Settings {
+impl SourceSettings {
     /// Reads the settings of a new source of a kind. `allowed` are the hosts that may be called.
     #[must_use]
     pub fn read_new(fields: &mut Fields, kind: SourceKind, allowed: &[String]) -> Self {

@@ -145,7 +145,7 @@ pub enum EventSelection {
 
 /// The data of a new webhook.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct WebhookSettings {
     /// See [`Webhook::url`].
     pub url: String,
     /// See [`Webhook::event_types`].
@@ -154,7 +154,7 @@ pub struct Settings {
     pub description: Option<String>,
 }
 
-impl Settings {
+impl WebhookSettings {
     /// Reads `url`, `event_types` (default: all) and `description`.
     pub fn read(fields: &mut Fields, has_event_type: EventSelection, policy: EgressPolicy) -> Self {
         fields.require("url");

@@ -99,7 +99,7 @@ pub struct Workspace {
     pub default_profile_id: Option<ProfileId>,
     /// Its settings.
     #[serde(default)]
-    pub settings: Settings,
+    pub settings: WorkspaceSettings,
     /// When the rule for silent devices is next applied, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_rule_at: Option<Time>,
@@ -132,7 +132,7 @@ impl Workspace {
             admin_count: 0,
             profile_count: 0,
             default_profile_id: None,
-            settings: Settings::default(),
+            settings: WorkspaceSettings::default(),
             silent_rule_at: None,
             silent_rule_cursor: None,
             silent_rule_by: None,
@@ -150,7 +150,7 @@ fn is_zero(count: &u32) -> bool {
 
 /// A workspace's settings; the deployment's defaults apply to the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct WorkspaceSettings {
     /// Days for which deleted devices and users are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i64>,
@@ -203,7 +203,7 @@ impl MinimumVersions {
     }
 }
 
-impl Settings {
+impl WorkspaceSettings {
     /// How long deleted objects are kept.
     #[must_use]
     pub fn retention(&self, deployed: Duration) -> Duration {
@@ -247,25 +247,25 @@ impl Settings {
 pub struct WorkspaceEdit {
     /// See [`Workspace::name`].
     pub name: Option<String>,
-    /// See [`Settings::retention_days`].
+    /// See [`WorkspaceSettings::retention_days`].
     pub retention_days: Option<Option<i64>>,
-    /// See [`Settings::invitation_days`].
+    /// See [`WorkspaceSettings::invitation_days`].
     pub invitation_days: Option<Option<i64>>,
-    /// See [`Settings::sender`].
+    /// See [`WorkspaceSettings::sender`].
     pub sender: Option<Option<String>>,
-    /// See [`Settings::sms_sender`].
+    /// See [`WorkspaceSettings::sms_sender`].
     pub sms_sender: Option<Option<String>>,
-    /// See [`Settings::emails_per_day`].
+    /// See [`WorkspaceSettings::emails_per_day`].
     pub emails_per_day: Option<Option<u32>>,
-    /// See [`Settings::texts_per_day`].
+    /// See [`WorkspaceSettings::texts_per_day`].
     pub texts_per_day: Option<Option<u32>>,
-    /// See [`Settings::silent_devices`].
+    /// See [`WorkspaceSettings::silent_devices`].
     pub silent_devices: Option<Option<SilentRule>>,
-    /// See [`Settings::pin_limit`].
+    /// See [`WorkspaceSettings::pin_limit`].
     pub pin_limit: Option<Option<u32>>,
-    /// See [`Settings::service_levels`].
+    /// See [`WorkspaceSettings::service_levels`].
     pub service_levels: Option<BTreeSet<String>>,
-    /// See [`Settings::minimum_versions`].
+    /// See [`WorkspaceSettings::minimum_versions`].
     pub minimum_versions: Option<MinimumVersions>,
 }
 
@@ -316,7 +316,7 @@ impl AllowedSenders {
     ///
     /// # Errors
     /// The operator does not allow it, or no longer does.
-    pub fn email<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+    pub fn email<'a>(&'a self, settings: &WorkspaceSettings) -> Result<Option<&'a str>, SenderNotAllowed> {
         find_allowed(&self.email, settings.sender.as_deref())
     }
 
@@ -324,7 +324,7 @@ impl AllowedSenders {
     ///
     /// # Errors
     /// The operator does not allow it, or no longer does.
-    pub fn sms<'a>(&'a self, settings: &Settings) -> Result<Option<&'a str>, SenderNotAllowed> {
+    pub fn sms<'a>(&'a self, settings: &WorkspaceSettings) -> Result<Option<&'a str>, SenderNotAllowed> {
         find_allowed(&self.sms, settings.sms_sender.as_deref())
     }
 

@@ -12,27 +12,6 @@ use crate::models::member::{Identity, Member};
 use crate::models::token::Token;
 use crate::permission::{Permission, Permissions};
 
-/// The access that an operation requires of its caller, as its row in `functions/src/operations.rs` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// A key or a member with this permission; a member may use a personal access token.
-    Permission(Permission),
-    /// A key or a member with any of these; which one is required depends on the object.
-    AnyOf(&'static [Permission]),
-    /// A person who has signed in, across all workspaces of which they are a member; no key, no personal access token.
-    Person,
-    /// Anyone who has signed in, member of a workspace or not; no key, no personal access token.
-    SignedIn,
-    /// The device's own credential, checked in the operation's own read or write.
-    Device,
-    /// A code in the body or path.
-    Code,
-    /// Anyone.
-    Public,
-    /// Only AWS: there is no route, and IAM decides who may invoke it.
-    Internal,
-}
-
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {

@@ -9,7 +9,7 @@ use crate::models::event::EventType;
 use crate::models::push::Push;
 use crate::models::usage::{Usage, UsageReport, UsageScope, month};
 use crate::models::user::User;
-use crate::models::workspace::Settings;
+use crate::models::workspace::WorkspaceSettings;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::commands::apply_to_all;
 use crate::rules::context::EventContext;
@@ -134,12 +134,23 @@ fn new_config<'a>(device: &Device, report: &'a CheckInReport) -> Option<&'a Stri
 pub struct CheckInState {
     /// Open commands of the device.
     pub commands: Vec<Command>,
-    /// User of the device, the user's other devices, and the workspace's settings.
-    pub user: Option<(User, Vec<Device>, Settings)>,
+    /// The user of the device, with what a lock of the user depends on.
+    pub user: Option<CheckInUser>,
     /// Usage counts of the user in this month.
     pub usage: Option<Usage>,
     /// Usage counts in this month of the workspace's shard to which the user belongs.
     pub total: Option<Usage>,
+}
+
+/// The user of a device that checks in.
+#[derive(Clone, Debug)]
+pub struct CheckInUser {
+    /// The user.
+    pub user: User,
+    /// Their other devices.
+    pub other_devices: Vec<Device>,
+    /// Settings of the workspace.
+    pub settings: WorkspaceSettings,
 }
 
 /// Authenticates a device by the row that its credential names.
@@ -175,8 +186,9 @@ pub fn authenticate_report(
     let device = device.ok_or(DomainError::CredentialInvalid)?;
     let hash = Some(credential.hash());
     let own = credential.epoch == device.epoch && hash.as_ref() == Some(&device.credential_hash);
-    let kept = command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
-    match own || kept {
+    let of_command =
+        command.is_some_and(|command| command.epoch == credential.epoch && command.credential_hash == hash);
+    match own || of_command {
         true => Ok(()),
         false if credential.epoch < device.epoch => Err(DomainError::ReEnrol),
         false => Err(DomainError::CredentialInvalid),
@@ -198,10 +210,10 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
         install(&mut after, report, found, &mut change, context);
     }
     let served = found.commands.iter().filter(|command| command.is_deliverable(context.at));
-    let told = apply_to_all(&after, served, Trigger::Delivered, context);
-    after = told.device;
-    change.commands = told.commands;
-    change.events.extend(told.events);
+    let delivered = apply_to_all(&after, served, Trigger::Delivered, context);
+    after = delivered.device;
+    change.commands = delivered.commands;
+    change.events.extend(delivered.events);
     if allowed {
         lock(&mut after, report, found, device.pin_failures, &mut change, context);
     }
@@ -298,7 +310,8 @@ fn install(
     event.add_change("config_version", after.config.clone(), version.as_str());
     *after = after.clone().with_installed_version(version);
     change.events.push(event);
-    if let Some((user, ..)) = found.user.as_ref().filter(|(user, ..)| user.client.removed_at.is_none()) {
+    let user = found.user.as_ref().map(|found| &found.user);
+    if let Some(user) = user.filter(|user| user.client.removed_at.is_none()) {
         let mut downloaded = user.clone();
         downloaded.client.downloaded_at = Some(context.at);
         change.user = Some(RowChange::from(user.clone(), downloaded));
@@ -314,14 +327,15 @@ fn lock(
     change: &mut ChangeSet,
     context: &EventContext,
 ) {
-    let (Some(failures), Some((user, others, settings))) = (report.pin_failures, &found.user) else {
+    let (Some(failures), Some(CheckInUser { user, other_devices, settings })) = (report.pin_failures, &found.user)
+    else {
         return;
     };
     if failures <= before || !settings.locks_at(failures) {
         return;
     }
     let so_far = change.user_after().unwrap_or(user);
-    let Some(locked) = lock_by_pins(so_far, others, failures, context) else {
+    let Some(locked) = lock_by_pins(so_far, other_devices, failures, context) else {
         return;
     };
     after.user_status = locked.user_after().map_or(after.user_status, User::status);

@@ -293,7 +293,7 @@ impl Command {
     /// The command with its next delivery, if it is a wipe that the device failed or rejected before the device was
     /// deleted.
     #[must_use]
-    pub(crate) fn told_again(&self, device: &Device, now: Time) -> Option<Self> {
+    pub(crate) fn with_redelivery(&self, device: &Device, now: Time) -> Option<Self> {
         let failed = matches!(self.state, CommandState::Failed | CommandState::Rejected) && !self.late;
         let counts = self.epoch == device.epoch && self.expires_at > now && device.erased.is_none();
         let again_at = self.state_at().plus(REDELIVERY_INTERVAL);

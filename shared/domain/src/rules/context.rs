@@ -27,7 +27,7 @@ pub struct EventContext {
     /// Identifier of the request.
     pub request_id: String,
     /// Address of the request's sender.
-    pub address: Option<String>,
+    pub source_ip: Option<String>,
     /// The job that executes the operation, if any.
     pub job_id: Option<JobId>,
 }
@@ -66,7 +66,7 @@ impl EventContext {
             webhook_id: None,
             changes: BTreeMap::new(),
             changed_fields: Vec::new(),
-            private: Private { address: self.address.clone(), ..Private::default() },
+            private: Private { address: self.source_ip.clone(), ..Private::default() },
             stored: Stored::default(),
         }
     }

@@ -23,14 +23,14 @@ use crate::models::profile::schema::check;
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
-use crate::rules::invitations::{invite, take_back};
+use crate::rules::invitations::{invite, revoke_open};
 use crate::secret::Hash;
 
 /// Starts a deployment for a user: see [`invite`]. A user who was removed from client deployment is in it again, and
 /// their `devices` may fetch the configuration.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`.
+/// Those of [`invite`].
 pub fn deploy(
     user: &User,
     devices: &[Device],
@@ -154,10 +154,10 @@ pub fn remove(
     let mut change = ChangeSet::with_event(event);
     change.user = Some(RowChange::from(user.clone(), after));
     for device in devices.iter().filter(|device| device.served.is_some()) {
-        let told = Device { served: None, ..device.clone() };
-        change.devices.push(RowChange::from(device.clone(), told));
+        let without_config = Device { served: None, ..device.clone() };
+        change.devices.push(RowChange::from(device.clone(), without_config));
     }
-    take_back(&mut change, open, context);
+    revoke_open(&mut change, open, context);
     Ok(Some(change))
 }
 
@@ -232,22 +232,22 @@ pub struct Configuration {
 }
 
 /// A user's configuration: the profile's settings; over them, as `account`, the user's data and secrets; over both, the
-/// user's own settings. Objects are merged name by name. `new_ids` becomes the user's salt if they have none.
+/// user's own settings. Objects are merged name by name. `new_salt` becomes the user's salt if they have none.
 #[must_use]
-pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_ids: String) -> Configuration {
-    let salt = user.client.config_salt.clone().unwrap_or(new_ids);
-    let whole = |secrets: &UserSecrets| {
+pub fn configuration(user: &User, profile: Option<&Profile>, secrets: &UserSecrets, new_salt: String) -> Configuration {
+    let salt = user.client.config_salt.clone().unwrap_or(new_salt);
+    let merged = |secrets: &UserSecrets| {
         let mut settings = profile.map_or_else(|| json!({}), |profile| json!(profile.settings));
-        lay_over(&mut settings, &json!({"account": account(user)}));
-        lay_over(&mut settings, &json!({"account": secrets}));
-        lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+        merge(&mut settings, &json!({"account": account(user)}));
+        merge(&mut settings, &json!({"account": secrets}));
+        merge(&mut settings, &Value::Object(user.client.overrides.clone()));
         settings
     };
     // The version covers when each secret was set, not its value: the PIN could be found from a hash of it.
     let profile_id = profile.map(|profile| profile.profile_id);
-    let known = json!([salt, profile_id, whole(&UserSecrets::new()), user.client.secrets]);
+    let known = json!([salt, profile_id, merged(&UserSecrets::new()), user.client.secrets]);
     let version = Hash::of(canonical(&known)).as_str()[..CONFIG_VERSION.max].to_owned();
-    Configuration { version, salt, settings: whole(secrets) }
+    Configuration { version, salt, settings: merged(secrets) }
 }
 
 /// Checks that the user's own settings, merged over the profile's, satisfy the profile's schema.
@@ -259,7 +259,7 @@ pub fn require_fitting(user: &User, profile: &Profile) -> Result<(), DomainError
         return Ok(());
     };
     let mut settings = json!(profile.settings);
-    lay_over(&mut settings, &Value::Object(user.client.overrides.clone()));
+    merge(&mut settings, &Value::Object(user.client.overrides.clone()));
     let settings = settings.as_object().cloned().unwrap_or_default();
     let within = |fault: FieldError| FieldError { field: fault.field.replacen("settings", "overrides", 1), ..fault };
     let faults: Vec<FieldError> = check(&settings, schema).into_iter().map(within).collect();
@@ -285,11 +285,11 @@ fn account(user: &User) -> Value {
 }
 
 /// Merges settings over others: objects name by name, anything else is replaced.
-fn lay_over(under: &mut Value, over: &Value) {
+fn merge(under: &mut Value, over: &Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (name, value) in over {
-                lay_over(under.entry(name).or_insert(Value::Null), value);
+                merge(under.entry(name).or_insert(Value::Null), value);
             }
         }
         (under, over) => *under = over.clone(),

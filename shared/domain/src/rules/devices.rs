@@ -93,7 +93,7 @@ pub fn delete(
     let (mut deleted, mut user_after) = (device.clone(), user.clone());
     let mut event = device.event(EventType::DeviceDeleted, context);
     let mut commands = Vec::new();
-    let again = unconfirmed.as_ref().and_then(|command| Some((command, command.told_again(device, context.at)?)));
+    let again = unconfirmed.as_ref().and_then(|command| Some((command, command.with_redelivery(device, context.at)?)));
     if let Some((command, again)) = again {
         deleted.commands.push(OpenCommand::from(&again));
         // Commands are delivered in the order in which they were queued.

@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::models::command::CommandKind;
 use crate::models::device::{Device, DeviceAttachments, SILENT_AFTER_DAYS};
 use crate::models::push::{Push, PushReason};
-use crate::models::workspace::Settings;
+use crate::models::workspace::WorkspaceSettings;
 use crate::states::Platform;
 
 /// Something that is wrong with a device, or that somebody should look at.
@@ -34,7 +34,12 @@ pub struct Health {
 /// Health of a device, from its own row, the reports of credential services and the settings of its workspace. A
 /// deleted device has at most one error: that it could not be wiped.
 #[must_use]
-pub fn health(device: &Device, attachments: Option<&DeviceAttachments>, settings: &Settings, now: Time) -> Health {
+pub fn health(
+    device: &Device,
+    attachments: Option<&DeviceAttachments>,
+    settings: &WorkspaceSettings,
+    now: Time,
+) -> Health {
     if device.deleted.is_some() {
         let not_wiped = device.unconfirmed_wipe().and(failed_command(device));
         let not_wiped = not_wiped.filter(|_| device.failed.is_some_and(|failed| failed.kind.is_wipe(true)));
@@ -96,14 +101,14 @@ fn push(device: &Device) -> Option<Issue> {
     Some(Issue { code: "push_not_in_use", message, created_at: push.since })
 }
 
-fn app_version(device: &Device, settings: &Settings) -> Option<Issue> {
+fn app_version(device: &Device, settings: &WorkspaceSettings) -> Option<Issue> {
     let least = settings.minimum_versions.app.as_deref()?;
     let version = device.app_version.as_deref()?;
     let message = format!("The app is version {version}; the workspace requires {least} or newer.");
     is_older(version, least).then(|| remark_of_version(device, "app_version_too_old", message))
 }
 
-fn os_version(device: &Device, settings: &Settings) -> Option<Issue> {
+fn os_version(device: &Device, settings: &WorkspaceSettings) -> Option<Issue> {
     let minimum = &settings.minimum_versions;
     let least = match device.platform {
         Platform::Ios => minimum.ios.as_deref()?,
@@ -120,7 +125,7 @@ fn remark_of_version(device: &Device, code: &'static str, message: String) -> Is
     Issue { code, message, created_at: device.created_at }
 }
 
-fn silent(device: &Device, settings: &Settings, now: Time) -> Option<Issue> {
+fn silent(device: &Device, settings: &WorkspaceSettings, now: Time) -> Option<Issue> {
     let days = settings.silent_devices.as_ref().map_or(SILENT_AFTER_DAYS, |rule| rule.after_days);
     // A device without any check-in is not silent.
     let since = device.last_login_at?.plus(Duration::days(days));

@@ -7,8 +7,9 @@ use crate::models::invitation::{
     REFUSED_REGISTRATIONS, precedence,
 };
 use crate::models::user::User;
-use crate::rules::change::{ChangeSet, RowChange};
+use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
+use crate::secret::Hash;
 use crate::states::InvitationStatus;
 use crate::stored::Stored;
 use crate::text::{masked_email, masked_number};
@@ -32,7 +33,7 @@ impl Invitation {
 /// A step in the lifecycle of an invitation.
 #[derive(Clone, Copy)]
 enum InvitationEvent {
-    Made,
+    Created,
     Sent,
     Failed,
     Delivered,
@@ -46,7 +47,7 @@ impl InvitationEvent {
     fn of(self, purpose: Purpose) -> EventType {
         use EventType as E;
         let (invitation, deployment) = match self {
-            Self::Made => (E::UserInvited, E::DeploymentStarted),
+            Self::Created => (E::UserInvited, E::DeploymentStarted),
             Self::Sent => (E::InvitationSent, E::DeploymentSent),
             Self::Failed => (E::InvitationFailed, E::DeploymentFailed),
             Self::Delivered => (E::InvitationDelivered, E::DeploymentDelivered),
@@ -67,11 +68,11 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
     ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
-/// Creates an invitation or deployment for a user: [`ChangeSet::new_invitation`] returns it. It supersedes an older one
-/// of the same purpose, `previous`, whose code then ends.
+/// Creates an invitation or deployment for a user, and makes its message due: [`ChangeSet::new_invitation`] returns it.
+/// It supersedes an older one of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; `EmailMissing`, `MobileMissing`.
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::count`].
 pub fn invite(
     user: &User,
     previous: Option<&Invitation>,
@@ -88,6 +89,7 @@ pub fn invite(
         }
         Channel::Unknown(_) => return Err(DomainError::field("channel", "unknown_value", "must be email or sms")),
     };
+    let message_counters = new.limits.count(user, new.purpose, new.channel, context.at)?;
     let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
         let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
         RowChange::from(previous.clone(), superseded)
@@ -103,7 +105,7 @@ pub fn invite(
         devices: new.devices,
         used: 0,
         refused_registrations: 0,
-        code_hash: new.code_hash,
+        code_hash: Hash::of(&new.code),
         created_at: context.at,
         expires_at: context.at.plus(new.lifetime),
         opened_at: None,
@@ -123,12 +125,14 @@ pub fn invite(
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
         Purpose::Unknown(_) => {}
     }
-    let mut event = invitation.event(InvitationEvent::Made, context);
+    let mut event = invitation.event(InvitationEvent::Created, context);
     event.add_change("devices", serde_json::Value::Null, new.devices);
     event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
         invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
+        message_counters: Some(message_counters),
+        secrets: SecretChanges { code: Some(new.code), ..SecretChanges::default() },
         ..ChangeSet::with_event(event)
     })
 }
@@ -161,7 +165,11 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
 }
 
 /// Revokes the open ones of a user's `offers`, as part of a change.
-pub fn take_back<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Invitation>, context: &EventContext) {
+pub fn revoke_open<'a>(
+    change: &mut ChangeSet,
+    offers: impl IntoIterator<Item = &'a Invitation>,
+    context: &EventContext,
+) {
     for offer in offers {
         if let Ok(Some(revoked)) = revoke(offer, context) {
             change.invitations.extend(revoked.invitations);

@@ -27,7 +27,7 @@ use crate::rules::commands::{Enqueued, TransitionResult, enqueue};
 use crate::rules::context::EventContext;
 use crate::rules::devices;
 use crate::rules::devices::DeviceToDelete;
-use crate::rules::invitations::take_back;
+use crate::rules::invitations::revoke_open;
 use crate::rules::provenance::holder;
 use crate::states::UserStatus;
 use crate::username::unique_username;
@@ -298,7 +298,7 @@ fn held_by_hand(user: &User, edit: &UserEdit, event: &Event) -> BTreeSet<Field> 
 }
 
 /// True if a change replaces or removes its user's e-mail address or mobile number. Their open invitation and
-/// deployment must then be revoked in the same commit ([`take_back`]), since the code may be at an address that no
+/// deployment must then be revoked in the same commit ([`revoke_open`]), since the code may be at an address that no
 /// longer reaches them.
 #[must_use]
 pub fn is_readdressed(change: &ChangeSet) -> bool {
@@ -311,7 +311,7 @@ pub fn is_readdressed(change: &ChangeSet) -> bool {
 ///
 /// [`follows_rename`]: crate::rules::deployments::follows_rename
 pub fn take_due_offer(change: &mut ChangeSet, may_deploy: bool, context: &EventContext) -> Option<User> {
-    settle_what_is_due(change, may_deploy);
+    set_due_by_deployer(change, may_deploy);
     let after = &mut change.user.as_mut()?.after;
     if !after.is_deployment_due(context.at) {
         return None;
@@ -331,7 +331,7 @@ pub fn postpone_due_offer(change: &mut ChangeSet, due: User, until: Time) {
 /// Records with a rename whether the offer that follows may be a deployment to any address: the offer may be delayed
 /// and then be created by another caller, with other permissions. A change of the address by a caller who may not
 /// deploy ends that.
-pub fn settle_what_is_due(change: &mut ChangeSet, may_deploy: bool) {
+pub fn set_due_by_deployer(change: &mut ChangeSet, may_deploy: bool) {
     let readdressed = is_readdressed(change);
     let Some(RowChange { before: Some(before), after }) = &mut change.user else { return };
     if unique_username(&before.username) != unique_username(&after.username) {
@@ -401,7 +401,7 @@ pub fn delete(
     after.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
     after.client.secrets.clear();
     change.user = Some(RowChange::from(user.clone(), after));
-    take_back(&mut change, offers, context);
+    revoke_open(&mut change, offers, context);
     Ok(Some(change))
 }
 

@@ -5,18 +5,19 @@ use chrono::Duration;
 use crate::clock::Time;
 use crate::error::{DomainError, MessageLimit, RetryAfter};
 use crate::input::Fields;
-use crate::models::invitation::Channel;
+use crate::models::invitation::{Channel, Purpose};
 use crate::models::message::{
-    DailyCount, DailyQuota, MessagePolicy, RECIPIENT_DAILY, RECIPIENT_PAUSE, Recipient, RecipientHistory,
+    DailyCount, DailyQuota, MessageLimits, MessagePolicy, RECIPIENT_DAILY, RECIPIENT_PAUSE, Recipient, RecipientHistory,
 };
-use crate::models::workspace::{Settings, WorkspaceEdit};
-use crate::rules::change::RowChange;
+use crate::models::user::User;
+use crate::models::workspace::{WorkspaceEdit, WorkspaceSettings};
+use crate::rules::change::{MessageCounters, RowChange};
 use crate::stored::Stored;
 
 impl MessagePolicy {
     /// The most messages of a workspace per day: the operator's limit, or the workspace's own if that is lower.
     #[must_use]
-    pub fn per_day(&self, channel: Channel, settings: &Settings) -> u32 {
+    pub fn per_day(&self, channel: Channel, settings: &WorkspaceSettings) -> u32 {
         let (allowed, wanted) = match channel {
             Channel::Email => (self.emails_per_day, settings.emails_per_day),
             Channel::Sms => (self.texts_per_day, settings.texts_per_day),
@@ -40,6 +41,31 @@ impl MessagePolicy {
                 );
             }
         }
+    }
+}
+
+impl MessageLimits {
+    /// Counts a message to a user.
+    ///
+    /// # Errors
+    /// `EmailMissing`, `MobileMissing`; `TextsOff`, `CallingCodeNotAllowed`; `TooManyMessages`.
+    pub fn count(
+        self,
+        user: &User,
+        purpose: Purpose,
+        channel: Channel,
+        now: Time,
+    ) -> Result<MessageCounters, DomainError> {
+        let recipient = Recipient::of(user, purpose, channel).ok_or(match channel {
+            Channel::Sms => DomainError::MobileMissing,
+            Channel::Email | Channel::Unknown(_) => DomainError::EmailMissing,
+        })?;
+        if let (Channel::Sms, Some(number)) = (channel, &user.mobile) {
+            self.policy.require_texts_allowed(number)?;
+        }
+        let to = RecipientHistory::with_one_more(self.history, &recipient, now)?;
+        let today = self.quota.with_one_more(&self.counts, &self.shards).ok_or_else(|| self.quota.quota_error(now))?;
+        Ok(MessageCounters { to, today })
     }
 }
 

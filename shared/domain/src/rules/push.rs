@@ -11,9 +11,9 @@ use crate::rules::devices;
 /// Records the endpoint of a device's push token; `None` if it is already known.
 #[must_use]
 pub fn endpoint_made(device: &Device, endpoint: String, context: &EventContext) -> Option<ChangeSet> {
-    let mut made = device.clone();
-    made.push_endpoint = Some(endpoint);
-    changed(device, made, PushReason::EndpointReady, context)
+    let mut after = device.clone();
+    after.push_endpoint = Some(endpoint);
+    changed(device, after, PushReason::EndpointReady, context)
 }
 
 /// Records that a device's push token cannot be used; `None` if that is already known.

@@ -8,8 +8,8 @@ use crate::ids::SourceId;
 use crate::models::event::{Event, EventType};
 use crate::models::job::{JobKind, NewJob, Selection};
 use crate::models::source::{
-    DEFAULT_VANISH_LIMIT, DataSource, EXTERNAL_ID_FIELD, KeyField, Page, Settings, SourceKind, SyncAction, SyncRequest,
-    TokenChange,
+    DEFAULT_VANISH_LIMIT, DataSource, EXTERNAL_ID_FIELD, KeyField, Page, SourceKind, SourceSettings, SyncAction,
+    SyncRequest, TokenChange,
 };
 use crate::rules::change::ChangeSet;
 use crate::rules::context::EventContext;
@@ -17,9 +17,9 @@ use crate::rules::jobs::begin;
 use crate::stored::Stored;
 
 impl DataSource {
-    /// A new source, with its event. The settings must have passed `Settings::require`.
+    /// A new source, with its event. The settings must have passed `SourceSettings::require`.
     #[must_use]
-    pub fn create(kind: SourceKind, id: SourceId, new: Settings, context: &EventContext) -> (Self, Event) {
+    pub fn create(kind: SourceKind, id: SourceId, new: SourceSettings, context: &EventContext) -> (Self, Event) {
         let page = new.url.zip(new.format).filter(|_| kind == SourceKind::Http).map(|(url, format)| Page {
             url,
             format,
@@ -69,7 +69,7 @@ impl DataSource {
     /// A field error if rows are matched by a field that is not in the mapping.
     pub fn update(
         &self,
-        edit: Settings,
+        edit: SourceSettings,
         context: &EventContext,
     ) -> Result<Option<(Self, Event, TokenChange)>, DomainError> {
         let mut after = self.clone();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::ids::WebhookId;
 use crate::models::event::{Event, EventType};
 use crate::models::webhook::{
-    Attempt, DISABLE_AFTER, Disabled, Edit, FORMER_SECRET_SIGNS_FOR, GONE, Reason, Settings, Webhook,
+    Attempt, DISABLE_AFTER, Disabled, Edit, FORMER_SECRET_SIGNS_FOR, GONE, Reason, Webhook, WebhookSettings,
 };
 use crate::rules::context::EventContext;
 use crate::stored::Stored;
@@ -13,7 +13,7 @@ use crate::stored::Stored;
 impl Webhook {
     /// A new webhook, with its event.
     #[must_use]
-    pub fn create(webhook_id: WebhookId, settings: Settings, context: &EventContext) -> (Self, Event) {
+    pub fn create(webhook_id: WebhookId, settings: WebhookSettings, context: &EventContext) -> (Self, Event) {
         let webhook = Self {
             workspace_id: context.workspace_id,
             webhook_id,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
-use crate::models::workspace::{Settings, SilentRule, Workspace, WorkspaceEdit};
+use crate::models::workspace::{SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings};
 use crate::permission::Permission;
 use crate::rules::access::Caller;
 use crate::rules::context::EventContext;
@@ -65,7 +65,7 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
     event.add_change("silent_rule_by", json!(workspace.silent_rule_by), json!(after.silent_rule_by));
     let paused = |workspace: &Workspace| workspace.silent_rule_paused_at.is_some();
     event.add_change("silent_rule_paused", paused(workspace), paused(&after));
-    let fields = |settings: &Settings| match json!(settings) {
+    let fields = |settings: &WorkspaceSettings| match json!(settings) {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
     };

@@ -8,9 +8,9 @@ use domain::models::device::DeviceWithCommands;
 use domain::models::event::EventType;
 use domain::models::usage::{UsageKind, UsageReport};
 use domain::models::user::User;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::{ChangeSet, RowChange};
-use domain::rules::check_in::{CheckIn, CheckInReads, CheckInReport, CheckInState, check_in, needs};
+use domain::rules::check_in::{CheckIn, CheckInReads, CheckInReport, CheckInState, CheckInUser, check_in, needs};
 use domain::rules::devices::block;
 use serde_json::json;
 
@@ -92,7 +92,11 @@ fn a_configuration_that_was_put_in_place_is_noted_with_its_user_while_they_are_d
     let (fixture, id) = one_phone();
     let device = fixture.devices[&id].clone().with_served_version("v2");
     let found = |user: &User| CheckInState {
-        user: Some((user.clone(), Vec::new(), Settings::default())),
+        user: Some(CheckInUser {
+            user: user.clone(),
+            other_devices: Vec::new(),
+            settings: WorkspaceSettings::default(),
+        }),
         ..CheckInState::default()
     };
     let change = changed(&device, &installed("v2"), &found(&fixture.user), 5);

@@ -9,7 +9,7 @@ use domain::models::command::{
 use domain::models::device::find_pending_command;
 use domain::models::device::{Device, DeviceStatus, Erasure};
 use domain::models::event::EventType;
-use domain::models::workspace::Settings;
+use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::check_in::{CheckIn, CheckInReport, authenticate_report};
 use domain::rules::commands::apply;
@@ -192,7 +192,7 @@ fn a_wipe_of_a_deleted_phone_that_fails_is_told_again_once_a_day_until_it_is_don
             let unconfirmed = device.unconfirmed_wipe().map(|wipe| (wipe.command_id, wipe.state, wipe.at));
             assert_eq!(unconfirmed, Some((wipe, CommandState::Failed, at(minute))));
             assert!(device.has_pending_command(at(minute)) && device.pending_since() == Some(at(2)));
-            assert!(health(device, None, &Settings::default(), at(minute)).errors[0].message.contains("Wipe"));
+            assert!(health(device, None, &WorkspaceSettings::default(), at(minute)).errors[0].message.contains("Wipe"));
             assert!(fixture.user.left_device_ids.contains(&id));
         };
         shows(&fixture, 5);
@@ -241,7 +241,7 @@ fn a_factory_reset_that_stands_for_the_wipe_of_a_deleted_phone_is_told_until_it_
     assert!(fixture.user.left_device_ids.contains(&id));
     assert_eq!(fixture.say(reset, &said(Outcome::Failed), 1, 5), Ok(true));
     assert_eq!(unconfirmed(&fixture), Some((reset, CommandState::Failed)));
-    assert!(!health(&fixture.devices[&id], None, &Settings::default(), at(5)).errors.is_empty());
+    assert!(!health(&fixture.devices[&id], None, &WorkspaceSettings::default(), at(5)).errors.is_empty());
     assert_eq!(checked_in(&mut fixture, id, 5 + DAY), Ok(vec![reset]), "it is told again once a day");
     let wipe = fixture.order(id, &command_request(CommandKind::Wipe), 6 + DAY).unwrap();
     assert_ne!(wipe, reset);
@@ -789,8 +789,8 @@ impl Course {
             let delivered = expected.contains(id) && before.again_at.is_none();
             let state = if delivered { CommandState::Delivered } else { before.state };
             assert_eq!(command.state, state, "what is not served stays");
-            let told_again = expected.contains(id) && before.again_at.is_some();
-            let again_at = if told_again { Some(at(self.now + DAY)) } else { before.again_at };
+            let with_redelivery = expected.contains(id) && before.again_at.is_some();
+            let again_at = if with_redelivery { Some(at(self.now + DAY)) } else { before.again_at };
             assert_eq!(command.again_at, again_at, "once a day");
         }
         let again = self.fixture.checked_in(&self.fixture.devices[&id], &CheckInReport::default(), self.now);
@@ -867,8 +867,8 @@ impl Course {
         for command in self.fixture.commands.values() {
             assert!(command.history.len() <= HISTORY_LIMIT);
             let last = command.history.last().unwrap().state;
-            let told_again = matches!(last, CommandState::Delivered | CommandState::Deferred);
-            assert!(last == command.state || told_again && is_failed_wipe(command, true), "{command:?}");
+            let with_redelivery = matches!(last, CommandState::Delivered | CommandState::Deferred);
+            assert!(last == command.state || with_redelivery && is_failed_wipe(command, true), "{command:?}");
         }
         for wipe in &self.wiped {
             assert_eq!(self.fixture.commands[wipe].state, CommandState::Succeeded, "no success of a wipe is lost");

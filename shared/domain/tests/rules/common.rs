@@ -7,12 +7,12 @@ use domain::models::actor::Actor;
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::message::{DailyQuota, MessageLimits, MessagePolicy};
 use domain::models::user::{NewUser, User};
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::context::EventContext;
 use domain::rules::invitations::invite;
 use domain::rules::registration::{RegistrationRequest, RegistrationState};
-use domain::secret::Hash;
 use domain::{DomainError, EventId, InvitationId, KeyId, Time, UserId, WorkspaceId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub fn context(minutes: i64) -> EventContext {
         token_id: None,
         operation: "test",
         request_id: "request".to_owned(),
-        address: Some("203.0.113.7".to_owned()),
+        source_ip: Some("203.0.113.7".to_owned()),
         job_id: None,
     }
 }
@@ -47,14 +47,27 @@ pub fn user() -> User {
     User::create(new, UserId(Uuid::from_u128(2)), &context(0)).0
 }
 
+/// The limits of a message when none was sent.
+pub fn message_limits(channel: Channel) -> MessageLimits {
+    let context = context(0);
+    MessageLimits {
+        policy: MessagePolicy { emails_per_day: 100, texts_per_day: 100, calling_codes: vec!["+49".to_owned()] },
+        quota: DailyQuota { workspace_id: context.workspace_id, channel, day: context.at.day(), per_day: 100 },
+        shards: vec![0],
+        counts: Vec::new(),
+        history: None,
+    }
+}
+
 pub fn invitation(user: &User, devices: u32) -> Invitation {
     let new = NewInvitation {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
-        code_hash: Hash::of("code"),
+        code: "code".to_owned(),
         channel: Channel::Email,
         devices,
         lifetime: Duration::days(7),
+        limits: message_limits(Channel::Email),
     };
     invite(user, None, new, &context(0)).unwrap().new_invitation().unwrap().clone()
 }

@@ -9,7 +9,7 @@ use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::{Event, EventType};
 use domain::models::push::PushReason;
 use domain::models::restriction::Deleted;
-use domain::models::workspace::{MinimumVersions, Settings, SilentAction, SilentRule};
+use domain::models::workspace::{MinimumVersions, SilentAction, SilentRule, WorkspaceSettings};
 use domain::rules::credentials::{issue, report, revoke};
 use domain::rules::health::health;
 use domain::states::Platform;
@@ -97,23 +97,23 @@ fn what_is_wrong_is_told_with_since_when() {
     device.os_version = "16.7".to_owned();
     device.platform = Platform::Ios;
     device.last_login_at = Some(at(10));
-    let settings = Settings {
+    let settings = WorkspaceSettings {
         minimum_versions: MinimumVersions {
             app: Some("4.2".into()),
             ios: Some("17".into()),
             android: Some("14".into()),
         },
         silent_devices: Some(SilentRule { after_days: 7, action: SilentAction::Block }),
-        ..Settings::default()
+        ..WorkspaceSettings::default()
     };
-    let codes = |device: &Device, settings: &Settings, days: i64| {
+    let codes = |device: &Device, settings: &WorkspaceSettings, days: i64| {
         let health = health(device, None, settings, at(10).plus(Duration::days(days)));
         let codes = |remarks: Vec<domain::rules::health::Issue>| {
             remarks.into_iter().map(|remark| remark.code).collect::<Vec<_>>()
         };
         (codes(health.errors), codes(health.warnings))
     };
-    assert_eq!(codes(&device, &Settings::default(), 0), (vec![], vec![]));
+    assert_eq!(codes(&device, &WorkspaceSettings::default(), 0), (vec![], vec![]));
     let old = vec!["app_version_too_old", "os_version_too_old"];
     assert_eq!(codes(&device, &settings, 7), (vec![], old.clone()));
     assert_eq!(codes(&device, &settings, 8), (vec![], [old.clone(), vec!["silent"]].concat()));

@@ -17,8 +17,7 @@ use domain::rules::deployments::{
     qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
 };
 use domain::rules::invitations::record_delivery;
-use domain::rules::lifecycle::settle_what_is_due;
-use domain::secret::Hash;
+use domain::rules::lifecycle::set_due_by_deployer;
 use domain::states::InvitationStatus;
 use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
@@ -26,17 +25,18 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::common::{at, context, faults, fields, invitation_of, published, user};
+use crate::common::{at, context, faults, fields, invitation_of, message_limits, published, user};
 use crate::fixture::Fixture;
 
 fn new(number: u128) -> NewInvitation {
     NewInvitation {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(Uuid::from_u128(number)),
-        code_hash: Hash::of(number.to_string()),
+        code: number.to_string(),
         channel: Channel::Email,
         devices: 1,
         lifetime: Duration::days(7),
+        limits: message_limits(Channel::Email),
     }
 }
 
@@ -444,7 +444,7 @@ fn who_may_not_deploy_has_another_name_followed_by_a_deployment_only_to_where_on
 fn what_follows_a_rename_later_follows_by_the_rights_of_whoever_renamed() {
     let settled = |before: &User, after: User, may_deploy| {
         let mut change = ChangeSet { user: Some(RowChange::from(before.clone(), after)), ..ChangeSet::default() };
-        settle_what_is_due(&mut change, may_deploy);
+        set_due_by_deployer(&mut change, may_deploy);
         change.user_after().unwrap().clone()
     };
     let ada = user();

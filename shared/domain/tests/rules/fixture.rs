@@ -230,8 +230,9 @@ impl Fixture {
             found.commands = self.open_commands(device.device_id);
         }
         if needs.user {
-            let others = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
-            found.user = Some((self.user.clone(), others, domain::models::workspace::Settings::default()));
+            let other_devices = self.held().into_iter().filter(|other| other.device_id != device.device_id).collect();
+            let settings = domain::models::workspace::WorkspaceSettings::default();
+            found.user = Some(check_in::CheckInUser { user: self.user.clone(), other_devices, settings });
         }
         check_in::check_in(device, report, &found, &context(minutes))
     }

@@ -6,21 +6,21 @@ use domain::models::event::EventType;
 use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
 use domain::rules::invitations::{invite, open, record_delivery};
-use domain::secret::Hash;
 use domain::text::{masked_email, masked_number};
 use domain::{InvitationId, Time};
 use uuid::Uuid;
 
-use crate::common::{at, context, invitation_of, user};
+use crate::common::{at, context, invitation_of, message_limits, user};
 
 fn by(channel: Channel) -> NewInvitation {
     NewInvitation {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
-        code_hash: Hash::of("code"),
+        code: "code".to_owned(),
         channel,
         devices: 1,
         lifetime: Duration::days(7),
+        limits: message_limits(channel),
     }
 }
 

@@ -7,7 +7,7 @@ use domain::models::event::EventType;
 use domain::models::key::{AncestorKeys, ApiKey, KeyStatus, NewKey, Revoked};
 use domain::models::member;
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, Member};
-use domain::models::webhook::{EventSelection, Settings, Webhook};
+use domain::models::webhook::{EventSelection, Webhook, WebhookSettings};
 use domain::permission::{Permission, Role};
 use domain::rules::access::Caller;
 use domain::rules::context::EventContext;
@@ -199,7 +199,7 @@ fn what_a_member_made_ends_with_them_if_that_is_asked() {
     let before = domain::models::workspace::Workspace { admin_count: 2, ..workspace() };
     let leaves = Member { pending: false, ..admin(5) };
     let url = json!({"url": "https://hooks.example.com/"});
-    let settings = Settings::read(&mut fields(url), EventSelection::Known, domain::egress::EgressPolicy::Public);
+    let settings = WebhookSettings::read(&mut fields(url), EventSelection::Known, domain::egress::EgressPolicy::Public);
     let (webhook, _) = Webhook::create(WebhookId(Uuid::from_u128(7)), settings, &context(0));
     let key = made(1, None, None).unwrap();
     let made = CreatedByMember { keys: vec![key.clone()], webhooks: vec![webhook.clone()] };

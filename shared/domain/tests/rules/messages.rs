@@ -10,7 +10,7 @@ use domain::models::message::{
     DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
 };
 use domain::models::user::User;
-use domain::models::workspace::{Settings, WorkspaceEdit};
+use domain::models::workspace::{WorkspaceEdit, WorkspaceSettings};
 use domain::rules::change::RowChange;
 use domain::{Time, WorkspaceId};
 use serde_json::json;
@@ -144,7 +144,11 @@ fn a_day_is_over_at_midnight_in_utc() {
 #[test]
 fn a_workspace_has_the_operators_quota_or_less() {
     let policy = MessagePolicy { emails_per_day: 100, texts_per_day: 10, calling_codes: Vec::new() };
-    let settings = |emails, texts| Settings { emails_per_day: emails, texts_per_day: texts, ..Settings::default() };
+    let settings = |emails, texts| WorkspaceSettings {
+        emails_per_day: emails,
+        texts_per_day: texts,
+        ..WorkspaceSettings::default()
+    };
     for (set, emails, texts) in [
         (settings(None, None), 100, 10),
         (settings(Some(99), Some(0)), 99, 0),

@@ -8,7 +8,7 @@ use domain::models::invitation::{Invitation, Purpose};
 use domain::models::profile::Profile;
 use domain::models::provenance::Provenance;
 use domain::models::user::User;
-use domain::models::workspace::{MinimumVersions, Settings, Workspace};
+use domain::models::workspace::{MinimumVersions, Workspace, WorkspaceSettings};
 use domain::secret::Hash;
 use domain::stored::Stored;
 use domain::{DomainError, ProfileId, Time};
@@ -86,9 +86,9 @@ fn a_workspaces_row_holds_what_it_has_settled() {
     let always = ["admin_count", "created_at", "name", "sandbox", "settings", "version", "workspace_id"];
     assert_eq!(names(&bare), always);
     assert_eq!(beside(&bare, &Workspace { profile_count: 1, ..bare.clone() }), ["profile_count"]);
-    assert!(names(&Settings::default()).is_empty());
+    assert!(names(&WorkspaceSettings::default()).is_empty());
     let minimum_versions = MinimumVersions { app: Some("4".to_owned()), ..MinimumVersions::default() };
-    assert_eq!(names(&Settings { minimum_versions, ..Settings::default() }), ["minimum_versions"]);
+    assert_eq!(names(&WorkspaceSettings { minimum_versions, ..WorkspaceSettings::default() }), ["minimum_versions"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use domain::models::job::ItemChange;
 use domain::models::provenance::Field;
 use domain::models::source::data::{PAGE_LIMIT, Row, Rows, comparison_marker, key_hash, read};
 use domain::models::source::{
-    DataSource, Delimiter, KeyField, Part, Settings, SourceKind, SyncRequest, TokenChange, VanishPolicy,
+    DataSource, Delimiter, KeyField, Part, SourceKind, SourceSettings, SyncRequest, TokenChange, VanishPolicy,
 };
 use domain::models::user::{Source, User, UserEdit};
 use domain::rules::lifecycle;
@@ -21,7 +21,7 @@ use crate::common::{at, context, faults, fields, user};
 
 fn source_of(kind: SourceKind, body: Value) -> DataSource {
     let mut fields = fields(body);
-    let settings = Settings::read_new(&mut fields, kind, &[]);
+    let settings = SourceSettings::read_new(&mut fields, kind, &[]);
     fields.finish().unwrap();
     DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0
 }
@@ -363,7 +363,7 @@ fn a_token_goes_with_its_host_and_no_event_says_what_it_or_the_url_is() {
     let source = page("");
     let edit = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::read_edit(&mut fields, &source, &[]);
+        let edit = SourceSettings::read_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
@@ -480,7 +480,7 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     assert!(!source.renames_may_wipe);
     let edited = |source: &DataSource, body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::read_edit(&mut fields, source, &[]);
+        let edit = SourceSettings::read_edit(&mut fields, source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
@@ -512,13 +512,13 @@ fn what_a_schedule_may_erase_is_said_for_itself_and_a_url_is_shown_without_its_q
     let (_, named) = anew(&hidden, json!({"url": shown, "name": "Other"}));
     assert_eq!(named.page, hidden.page);
     let mut other = fields(json!({"url": "https://hr.example.com/other?\u{2026}"}));
-    let _edit = Settings::read_edit(&mut other, &hidden, &[]);
+    let _edit = SourceSettings::read_edit(&mut other, &hidden, &[]);
     assert!(other.finish().is_err());
 }
 
 fn read_new(kind: SourceKind, body: Value) -> Result<DataSource, DomainError> {
     let mut fields = fields(body);
-    let settings = Settings::read_new(&mut fields, kind, &[]);
+    let settings = SourceSettings::read_new(&mut fields, kind, &[]);
     fields.finish().map_err(DomainError::Invalid)?;
     Ok(DataSource::create(kind, SourceId(Uuid::from_u128(7)), settings, &context(0)).0)
 }
@@ -550,10 +550,10 @@ fn a_source_takes_what_belongs_to_its_kind_and_names_the_rest() {
     let by_id = json!({"name": "HR", "mapping": mapping, "key_field": "external_id"});
     assert_eq!(told(SourceKind::Csv, &by_id), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"key_field": "external_id"}));
-    let settings = Settings::read_edit(&mut edit, &people(), &[]);
+    let settings = SourceSettings::read_edit(&mut edit, &people(), &[]);
     assert_eq!(faults(people().update(settings, &context(1))), [fault("mapping.external_id", "missing")]);
     let mut edit = fields(json!({"name": null, "kind": "http"}));
-    let _edit = Settings::read_edit(&mut edit, &people(), &[]);
+    let _edit = SourceSettings::read_edit(&mut edit, &people(), &[]);
     assert_eq!(
         crate::common::named(&edit.finish().unwrap_err()),
         [fault("name", "missing"), fault("kind", "not_allowed")]
@@ -565,7 +565,7 @@ fn the_event_of_an_edit_of_a_source_says_which_fields_it_changes() {
     let source = page("");
     let edited = |body: Value| {
         let mut fields = fields(body);
-        let edit = Settings::read_edit(&mut fields, &source, &[]);
+        let edit = SourceSettings::read_edit(&mut fields, &source, &[]);
         fields.finish().unwrap();
         source.update(edit, &context(1)).unwrap()
     };
@@ -595,7 +595,7 @@ fn the_event_of_an_edit_of_a_source_says_which_fields_it_changes() {
         ..source.clone()
     };
     let mut body = fields(json!({"token": null}));
-    let edit = Settings::read_edit(&mut body, &without, &[]);
+    let edit = SourceSettings::read_edit(&mut body, &without, &[]);
     assert_eq!(without.update(edit, &context(1)), Ok(None), "there is none to forget");
 }
 

@@ -7,7 +7,7 @@ use domain::egress::EgressPolicy;
 use domain::models::event::{Event, EventType};
 use domain::models::webhook::{
     Attempt, DISABLE_AFTER, Delivery, DeliveryState, Disabled, Edit, EventSelection, LEASE_DURATION, RETENTION, Reason,
-    SCHEDULE_ONLY_AFTER, Secrets, Settings, Webhook, name_of, new_secret, retry_delay_after, sanitize_excerpt,
+    SCHEDULE_ONLY_AFTER, Secrets, Webhook, WebhookSettings, name_of, new_secret, retry_delay_after, sanitize_excerpt,
     signature,
 };
 use domain::{Time, WebhookId};
@@ -19,7 +19,7 @@ use crate::common::{at, context, fields, named};
 
 fn webhook(types: &[&str]) -> Webhook {
     let mut fields = fields(json!({"url": "https://hooks.example.com/a?b=c", "event_types": types}));
-    let settings = Settings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
+    let settings = WebhookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
     fields.finish().unwrap();
     Webhook::create(WebhookId(Uuid::from_u128(1)), settings, &context(0)).0
 }
@@ -265,7 +265,7 @@ fn another_address_and_switching_on_begin_with_a_clean_record() {
 fn every_fault_of_a_webhook_is_named() {
     let read = |body: Value, names: EventSelection| {
         let mut fields = fields(body);
-        let settings = Settings::read(&mut fields, names, EgressPolicy::Public);
+        let settings = WebhookSettings::read(&mut fields, names, EgressPolicy::Public);
         fields.finish().map(|()| settings).map_err(|found| named(&found))
     };
     let url = "https://hooks.example.com/";
@@ -376,7 +376,7 @@ fn a_webhook_names_so_many_types_and_a_secret_that_is_over_is_not_kept() {
     let named = |count: usize| {
         let types: Vec<String> = (0..count).map(|n| format!("user.n{n}")).collect();
         let mut fields = fields(json!({"url": "https://hooks.example.com/", "event_types": types}));
-        let settings = Settings::read(&mut fields, EventSelection::Any, EgressPolicy::Public);
+        let settings = WebhookSettings::read(&mut fields, EventSelection::Any, EgressPolicy::Public);
         fields.finish().map(|()| settings.event_types.len()).map_err(|faults| faults[0].code)
     };
     assert_eq!((named(128), named(129)), (Ok(128), Err("too_many")));

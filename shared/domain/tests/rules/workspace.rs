@@ -8,7 +8,7 @@ use domain::input::FieldError;
 use domain::models::actor::{Actor, Creator};
 use domain::models::workspace::{
     AllowedSenders, DEFAULT_PIN_LIMIT, MinimumVersions, SERVICE_LEVEL_LIMIT, SILENT_RULE_EVERY, SenderNotAllowed,
-    Settings, SilentAction, SilentRule, Workspace, WorkspaceEdit, after_silent_rule_run,
+    SilentAction, SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings, after_silent_rule_run,
 };
 use domain::permission::Permission;
 use domain::rules::access::Caller;
@@ -51,7 +51,7 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         "minimum_versions": {"app": "4.2", "ios": "17"},
     });
     let (after, _) = edited(&workspace(), body.clone(), 1);
-    let settings = Settings {
+    let settings = WorkspaceSettings {
         retention_days: Some(90),
         invitation_days: Some(14),
         sender: Some("it@example.com".to_owned()),
@@ -82,7 +82,7 @@ fn a_setting_is_taken_and_null_goes_back_to_what_the_deployment_says() {
         "minimum_versions": null,
     });
     let (after, _) = edited(&after, back, 3);
-    assert_eq!((after.settings.clone(), after.silent_rule_at), (Settings::default(), None));
+    assert_eq!((after.settings.clone(), after.silent_rule_at), (WorkspaceSettings::default(), None));
     assert_eq!(after.settings.retention(deployed), deployed);
     assert_eq!(after.settings.invitation_lifetime(deployed), deployed);
     assert_eq!(update(&after, &read(json!({})).unwrap(), &context(4)), None);
@@ -129,14 +129,14 @@ fn a_sender_is_one_that_the_operator_allows_and_is_sent_as_the_operator_writes_i
         email: list(&["phones@example.com", "IT@example.com"]),
         sms: list(&["Handset", "+491701234567"]),
     };
-    let settings = |sender: Option<&str>, sms: Option<&str>| Settings {
+    let settings = |sender: Option<&str>, sms: Option<&str>| WorkspaceSettings {
         sender: sender.map(str::to_owned),
         sms_sender: sms.map(str::to_owned),
-        ..Settings::default()
+        ..WorkspaceSettings::default()
     };
     let chosen = settings(Some("it@EXAMPLE.com"), Some("handset"));
     assert_eq!((allowed.email(&chosen), allowed.sms(&chosen)), (Ok(Some("IT@example.com")), Ok(Some("Handset"))));
-    let none = Settings::default();
+    let none = WorkspaceSettings::default();
     assert_eq!((allowed.email(&none), allowed.sms(&none)), (Ok(None), Ok(None)));
     // Of the same domain, and still nobody's to use.
     for strange in [settings(Some("ceo@example.com"), Some("Bank")), settings(Some("it@example.org"), Some("+4917012"))]
@@ -270,7 +270,8 @@ fn a_rule_for_silent_devices_is_whose_who_set_it_last() {
 
 #[test]
 fn so_many_wrong_pins_lock_a_user_as_the_workspace_says() {
-    let locks = |pin_limit, failures| Settings { pin_limit, ..Settings::default() }.locks_at(failures);
+    let locks =
+        |pin_limit, failures| WorkspaceSettings { pin_limit, ..WorkspaceSettings::default() }.locks_at(failures);
     assert!(!locks(None, DEFAULT_PIN_LIMIT - 1) && locks(None, DEFAULT_PIN_LIMIT) && locks(None, 1_000_000));
     assert!(!locks(Some(3), 2) && locks(Some(3), 3));
     assert!(!locks(Some(0), 0) && !locks(Some(0), 1_000_000), "0 is never");
@@ -285,11 +286,11 @@ fn so_many_wrong_pins_lock_a_user_as_the_workspace_says() {
 #[test]
 fn a_service_level_is_one_of_the_workspaces_own() {
     let service_levels = BTreeSet::from(["gold".to_owned()]);
-    let settings = Settings { service_levels, ..Settings::default() };
+    let settings = WorkspaceSettings { service_levels, ..WorkspaceSettings::default() };
     assert_eq!(settings.require_service_level("gold"), Ok(()));
     assert_eq!(faults(settings.require_service_level("Gold")), [("service_level".to_owned(), "unknown_value")]);
     assert_eq!(
-        faults(Settings::default().require_service_level("gold")),
+        faults(WorkspaceSettings::default().require_service_level("gold")),
         [("service_level".to_owned(), "unknown_value")]
     );
 }

@@ -8,7 +8,7 @@ use domain::models::client_account::{ClientAccount, SecretKind};
 use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
 use domain::models::user::User;
 use domain::rules::{deployments, lifecycle};
-use domain::secret::{Hash, new_code};
+use domain::secret::new_code;
 use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
 use testkit::rows;
@@ -17,18 +17,19 @@ use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, 
 
 /// A user's new deployment, stored with its code, and the user after it.
 async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
-    let code = new_code(letters);
     let new = NewInvitation {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(new_id(case.now)),
-        code_hash: Hash::of(&code),
+        code: new_code(letters),
         channel: Channel::Email,
         devices: 1,
         lifetime: Duration::days(7),
+        limits: rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
     let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
         .expect("they have an address");
-    change.secrets.code = Some(code);
+    // Several in one minute: the counters of messages have contract cases of their own.
+    change.message_counters = None;
     let made = change.new_invitation().expect("one is made").clone();
     let commit = Commit::from_changes(change.events[0].event_id, &change);
     case.table.commit(commit).await.expect("nobody came first");

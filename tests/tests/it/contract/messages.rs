@@ -22,7 +22,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
         DailyQuota { workspace_id, channel: Channel::Email, day, per_day: 32 }
     };
     let (ann, today) = (recipient(&case, Purpose::Invite), quota(&case, "2026-11-23"));
-    let read = async |shards: &[u8]| store.table.message_counts(&ann, &today, shards).await.expect("it answers");
+    let read = async |shards: &[u8]| store.table.message_counts(Some(&ann), &today, shards).await.expect("it answers");
     assert_eq!(read(&[3, 4]).await, (None, Vec::new()));
     let message_counters = |(to, parts): (Option<RecipientHistory>, Vec<DailyCount>), hours: i64| {
         let to = RecipientHistory::with_one_more(to, &ann, case.now.plus(Duration::hours(hours))).expect("it may go");
@@ -48,7 +48,7 @@ async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
     let (deployed, tomorrow) = (recipient(&case, Purpose::Deploy), quota(&case, "2026-11-24"));
     let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));
     for (recipient, quota) in [(deployed, tomorrow), elsewhere] {
-        let none = store.table.message_counts(&recipient, &quota, &[3]).await.expect("it answers");
+        let none = store.table.message_counts(Some(&recipient), &quota, &[3]).await.expect("it answers");
         assert_eq!(none, (None, Vec::new()));
     }
 }

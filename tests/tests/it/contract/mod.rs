@@ -124,7 +124,7 @@ impl<'a> Case<'a> {
             token_id: None,
             operation: "contract",
             request_id: String::new(),
-            address: None,
+            source_ip: None,
             job_id: None,
         }
     }
@@ -267,10 +267,11 @@ fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invit
     let new = NewInvitation {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(new_id(case.now)),
-        code_hash: Hash::of(&code),
+        code: code.clone(),
         channel: Channel::Email,
         devices,
         lifetime: life,
+        limits: testkit::rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
     let invited = invite(user, None, new, &case.context()).expect("the user has an address");
     (invited.new_invitation().expect("one is made").clone(), code)

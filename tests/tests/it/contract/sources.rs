@@ -4,7 +4,7 @@ use aws::store::staging;
 use aws::{Commit, StagedRowsOf};
 use chrono::Duration;
 use domain::error::Error;
-use domain::models::source::{DataSource, Settings as SourceSettings, SourceKind};
+use domain::models::source::{DataSource, SourceKind, SourceSettings};
 use domain::models::user::User;
 use domain::{JobId, SourceId, WorkspaceId};
 use serde_json::json;

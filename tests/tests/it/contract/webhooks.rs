@@ -6,9 +6,7 @@ use chrono::Duration;
 use domain::WebhookId;
 use domain::egress::EgressPolicy;
 use domain::models::event::EventType;
-use domain::models::webhook::{
-    Attempt, Delivery, EventSelection, Secrets as HookSecrets, Settings as HookSettings, Webhook,
-};
+use domain::models::webhook::{Attempt, Delivery, EventSelection, Secrets as HookSecrets, Webhook, WebhookSettings};
 use serde_json::json;
 
 use super::{Case, TestStore, list_all_pages, new_id, nothing};
@@ -16,7 +14,7 @@ use super::{Case, TestStore, list_all_pages, new_id, nothing};
 fn webhook(case: &Case<'_>, number: u8) -> Webhook {
     let body = json!({"url": format!("https://hooks.example.com/{number}")});
     let mut fields = domain::input::Fields::from_json(body.as_object().cloned().unwrap_or_default());
-    let settings = HookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
+    let settings = WebhookSettings::read(&mut fields, EventSelection::Known, EgressPolicy::Public);
     Webhook::create(WebhookId(new_id(case.now)), settings, &case.context()).0
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::DomainError;
-use crate::input::Fields;
+use crate::input::{FieldError, Fields};
 use crate::models::provenance::{EXTERNAL_ID, Field};
 use crate::models::source::{DataSource, Delimiter, EXTERNAL_ID_FIELD, Format, KeyField};
 use crate::models::user::NewUser;
@@ -62,6 +62,12 @@ pub struct RowFault {
 impl RowFault {
     fn new(field: &str, code: &str, detail: impl Into<String>) -> Self {
         Self { field: field.to_owned(), code: code.to_owned(), detail: detail.into() }
+    }
+}
+
+impl From<FieldError> for RowFault {
+    fn from(error: FieldError) -> Self {
+        Self::new(&error.field, error.code, error.detail)
     }
 }
 
@@ -469,9 +475,7 @@ fn row(line: u32, values: &Map<String, Value>) -> (Row, Map<String, Value>) {
     });
     match NewUser::read(Fields::from_json(texts.clone())) {
         Ok(new) => row.values = stored_values(values, &new, external.as_ref()),
-        Err(DomainError::Invalid(faults)) => {
-            row.faults.extend(faults.into_iter().map(|fault| RowFault::new(&fault.field, fault.code, fault.detail)));
-        }
+        Err(DomainError::Invalid(errors)) => row.faults.extend(errors.into_iter().map(RowFault::from)),
         Err(other) => row.faults.push(RowFault::new("", &other.code(), other.to_string())),
     }
     (row, texts)
