@@ -7,35 +7,35 @@ use lambda_http::http::Method;
 use super::{discovery, listing, writing};
 use crate::state::AppState;
 
-/// Routes a SCIM request: users are created, read, listed, replaced, patched and deleted; discovery describes the
-/// server.
+/// Routes a SCIM request: users can be created, read, listed, searched, replaced, patched and deleted; discovery
+/// describes the server. `/Me` and `/Bulk` are not implemented (501).
 ///
 /// # Errors
 /// `RouteNotFound`, `MethodNotAllowed`, `NotOffered`, `FilterNotTaken`; those of the operation.
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     let public_url = state.public_url()?;
-    let base = &format!("{public_url}/scim/v2");
+    let base_url = &format!("{public_url}/scim/v2");
     let path = request.http.path("proxy").to_owned();
     // A client whose base URL ends with a slash sends two.
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let get = request.http.method == Method::GET;
-    let post = request.http.method == Method::POST;
-    match parts[..] {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let is_get = request.http.method == Method::GET;
+    let is_post = request.http.method == Method::POST;
+    match segments[..] {
         ["ServiceProviderConfig" | "ResourceTypes" | "Schemas"] | ["ResourceTypes" | "Schemas", _]
-            if get && discovery::is_filtered(&request)? =>
+            if is_get && discovery::has_filter(&request)? =>
         {
             Err(DomainError::FilterNotTaken.into())
         }
-        ["ServiceProviderConfig"] if get => Ok(discovery::provider_config(base)),
-        ["ResourceTypes"] if get => Ok(discovery::resource_types(base)),
-        ["ResourceTypes", id] if get => Ok(discovery::resource_type(base, id)?),
-        ["Schemas"] if get => Ok(discovery::schemas(base)),
-        ["Schemas", id] if get => Ok(discovery::schema(base, id)?),
-        ["Users"] if get => listing::list(table, &request, base).await,
-        ["Users"] if post => writing::create(table, &request, base).await,
-        ["Users", ".search"] | [".search"] if post => listing::search(table, &request, base).await,
-        ["Users", id] if id != ".search" => one(state, &request, base, id).await,
+        ["ServiceProviderConfig"] if is_get => Ok(discovery::provider_config(base_url)),
+        ["ResourceTypes"] if is_get => Ok(discovery::resource_types(base_url)),
+        ["ResourceTypes", id] if is_get => Ok(discovery::resource_type(base_url, id)?),
+        ["Schemas"] if is_get => Ok(discovery::schemas(base_url)),
+        ["Schemas", uri] if is_get => Ok(discovery::schema(base_url, uri)?),
+        ["Users"] if is_get => listing::list(table, &request, base_url).await,
+        ["Users"] if is_post => writing::create(table, &request, base_url).await,
+        ["Users", ".search"] | [".search"] if is_post => listing::search(table, &request, base_url).await,
+        ["Users", id] if id != ".search" => handle_user(state, &request, base_url, id).await,
         ["Me", ..] | ["Bulk"] => Err(DomainError::NotOffered.into()),
         ["ServiceProviderConfig" | "Users" | ".search"]
         | ["ResourceTypes" | "Schemas"]
@@ -45,11 +45,11 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 }
 
 /// Routes a request for one user.
-async fn one(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
+async fn handle_user(state: &AppState, request: &AuthorizedRequest, base_url: &str, id: &str) -> Result<Reply, Error> {
     match request.http.method {
-        Method::GET => listing::get(state.table()?, request, base, id).await,
-        Method::PUT => writing::replace(state, request, base, id).await,
-        Method::PATCH => writing::patch(state, request, base, id).await,
+        Method::GET => listing::get(state.table()?, request, base_url, id).await,
+        Method::PUT => writing::replace(state, request, base_url, id).await,
+        Method::PATCH => writing::patch(state, request, base_url, id).await,
         Method::DELETE => writing::delete(state, request, id).await,
         _ => Err(DomainError::MethodNotAllowed.into()),
     }

@@ -7,15 +7,14 @@ use domain::models::user::User;
 use domain::rules::lifecycle::require_rename_allowed;
 use domain::rules::provenance::require_no_source;
 use domain::rules::scim::change;
-use domain::rules::scim::change::{DELETED, ScimCreated, ScimUserNew, ScimUserWrite, is_renamed};
+use domain::rules::scim::change::{CreatedScimUser, DELETION_REASON, NewScimUser, ScimUserEdit, is_renamed};
 use domain::rules::scim::document::{Document, ScimUserRecord, location};
 use domain::rules::scim::patch;
 use domain::rules::scim::schema::{PATCH_OP, USER};
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use super::listing::require_version;
-use super::{body, found, projection, shown, with};
+use super::{add_header, header_matches_version, load_user, read_body, read_projection, user_reply};
 use crate::context::ActionContext;
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
@@ -23,32 +22,35 @@ use crate::users::changes::complete_edit;
 use crate::users::deletion::{self, DeleteRequest};
 use crate::users::edits::{claims_of_new, claims_of_rename};
 
+/// The document after a change, from the one before it. Called again after a conflict.
+type DocumentEdit<'a> = dyn Fn(&Document) -> Result<Document, DomainError> + Sync + 'a;
+
 /// Creates a user: 201 with `Location`.
-pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base: &str) -> Result<Reply, Error> {
-    let projection = projection(request)?;
-    let document = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
-    let new = ScimUserNew::read(&document)?;
-    let person = retry_on_conflict(table, || make(table, request, &new)).await?;
-    let mut reply = shown(StatusCode::CREATED, &person, &projection, base);
-    with(&mut reply, "location", &location(person.user.user_id, base));
+pub(super) async fn create(table: &Table, request: &AuthorizedRequest, base_url: &str) -> Result<Reply, Error> {
+    let projection = read_projection(request)?;
+    let document = Document::read(&read_body(request, USER)?).map_err(DomainError::Invalid)?;
+    let new = NewScimUser::read(&document)?;
+    let record = retry_on_conflict(table, || create_user(table, request, &new)).await?;
+    let mut reply = user_reply(StatusCode::CREATED, &record, &projection, base_url);
+    add_header(&mut reply, "location", &location(record.user.user_id, base_url));
     Ok(reply)
 }
 
-async fn make(table: &Table, request: &AuthorizedRequest, new: &ScimUserNew) -> Result<ScimUserRecord, Error> {
+async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewScimUser) -> Result<ScimUserRecord, Error> {
     let claims = claims_of_new(table, request.workspace(), &new.user.username).await?;
     if let Some(external_id) = &new.external_id {
-        require_free(table, request, external_id, None).await?;
+        require_external_id_free(table, request, external_id, None).await?;
     }
     let event_context = request.new_event_context();
     let id = UserId(request.http.id_source.new_id());
-    let ScimCreated { person, change } = change::create(new.clone(), id, &event_context)?;
+    let CreatedScimUser { record, change } = change::create(new.clone(), id, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
-    table.commit(commit.put_scim_attributes(None, person.kept.as_ref())).await?;
-    Ok(person)
+    table.commit(commit.put_scim_attributes(None, record.scim_attributes.as_ref())).await?;
+    Ok(record)
 }
 
-/// Checks that no other user has this `externalId`.
-async fn require_free(
+/// Checks that no user other than `user` has this `externalId`.
+async fn require_external_id_free(
     table: &Table,
     request: &AuthorizedRequest,
     external_id: &str,
@@ -58,83 +60,95 @@ async fn require_free(
     if holder.is_some() && holder != user { Err(DomainError::ExternalIdTaken.into()) } else { Ok(()) }
 }
 
-/// Replaces the user with the body.
+/// Replaces a user with the one in the body.
 pub(super) async fn replace(
     state: &AppState,
     request: &AuthorizedRequest,
-    base: &str,
+    base_url: &str,
     id: &str,
 ) -> Result<Reply, Error> {
-    let given = Document::read(&body(request, USER)?).map_err(DomainError::Invalid)?;
-    changed(state, request, base, id, &|before| Ok(given.clone().replacing(before))).await
+    let replacement = Document::read(&read_body(request, USER)?).map_err(DomainError::Invalid)?;
+    change_with_reply(state, request, base_url, id, &|before| Ok(replacement.clone().replacing(before))).await
 }
 
-/// Applies patch operations to a user: all of them, or none.
-pub(super) async fn patch(state: &AppState, request: &AuthorizedRequest, base: &str, id: &str) -> Result<Reply, Error> {
-    let operations = body(request, PATCH_OP)?;
-    changed(state, request, base, id, &|before| patch::apply(before, id, &operations)).await
+/// Applies PATCH operations to a user: all of them, or none.
+pub(super) async fn patch(
+    state: &AppState,
+    request: &AuthorizedRequest,
+    base_url: &str,
+    id: &str,
+) -> Result<Reply, Error> {
+    let body = read_body(request, PATCH_OP)?;
+    change_with_reply(state, request, base_url, id, &|before| patch::apply(before, id, &body)).await
 }
 
-/// The user named by the path, checked against `If-Match`. A user of an existing source is refused.
-async fn to_be_changed(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
-    let person = found(table, request, id).await?;
-    require_version(request, &person)?;
-    let is_there = match person.user.provenance.source_id {
+/// Loads a user to change or delete.
+///
+/// # Errors
+/// `NotFound`; `VersionMismatch` if `If-Match` names another version; `HeldByOtherSource` if the user belongs to a
+/// source that still exists.
+async fn load_for_change(table: &Table, request: &AuthorizedRequest, id: &str) -> Result<ScimUserRecord, Error> {
+    let record = load_user(table, request, id).await?;
+    if header_matches_version(request, "if-match", &record) == Some(false) {
+        return Err(DomainError::VersionMismatch.into());
+    }
+    let source_exists = match record.user.provenance.source_id {
         Some(id) => table.source(request.workspace(), id).await?.is_some(),
         None => false,
     };
-    require_no_source(&person.user, is_there)?;
-    Ok(person)
+    require_no_source(&record.user, source_exists)?;
+    Ok(record)
 }
 
-/// Changes a user and returns them.
-async fn changed(
+/// Changes a user and returns the user.
+async fn change_with_reply(
     state: &AppState,
     request: &AuthorizedRequest,
-    base: &str,
+    base_url: &str,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+    edit: &DocumentEdit<'_>,
 ) -> Result<Reply, Error> {
-    let projection = projection(request)?;
-    let person = retry_on_conflict(state.table()?, || change_one(state, request, id, to)).await?;
-    Ok(shown(StatusCode::OK, &person, &projection, base))
+    let projection = read_projection(request)?;
+    let record = retry_on_conflict(state.table()?, || change_user(state, request, id, edit)).await?;
+    Ok(user_reply(StatusCode::OK, &record, &projection, base_url))
 }
 
-async fn change_one(
+async fn change_user(
     state: &AppState,
     request: &AuthorizedRequest,
     id: &str,
-    to: &(dyn Fn(&Document) -> Result<Document, DomainError> + Sync),
+    edit: &DocumentEdit<'_>,
 ) -> Result<ScimUserRecord, Error> {
     let action = ActionContext::of_request(state, request)?;
     let table = action.table;
-    let person = to_be_changed(table, request, id).await?;
-    let before = Document::of(&person);
-    let wanted = ScimUserWrite::read(&before, &to(&before)?)?;
-    let claims = names_free(table, request, &person.user, &wanted).await?;
-    let phones = table.devices_with_commands(person.user.workspace_id, &person.user.device_ids).await?;
-    require_rename_allowed(is_renamed(&person.user, &wanted), !phones.is_empty(), request.caller.may_wipe())?;
+    let record = load_for_change(table, request, id).await?;
+    let before = Document::from_record(&record);
+    let edit = ScimUserEdit::read(&before, &edit(&before)?)?;
+    let claims = check_uniqueness(table, request, &record.user, &edit).await?;
+    let devices = table.devices_with_commands(record.user.workspace_id, &record.user.device_ids).await?;
+    require_rename_allowed(is_renamed(&record.user, &edit), !devices.is_empty(), request.caller.may_wipe())?;
     let new_id = || action.new_command_id();
-    let Some(updated) = change::update(&person, &phones, &wanted, &new_id, &action.event)? else {
-        return Ok(person);
+    let Some(updated) = change::update(&record, &devices, &edit, &new_id, &action.event)? else {
+        return Ok(record);
     };
-    let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &person.user).await?;
-    let committed = table.commit(commit.put_scim_attributes(person.kept.as_ref(), updated.kept.as_ref())).await?;
-    let user = committed.with_new_version(change.into_user().unwrap_or(person.user));
-    Ok(ScimUserRecord { user, kept: updated.kept, updated_at: Some(action.event.at) })
+    let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &record.user).await?;
+    let commit = commit.put_scim_attributes(record.scim_attributes.as_ref(), updated.scim_attributes.as_ref());
+    let committed = table.commit(commit).await?;
+    let user = committed.with_new_version(change.into_user().unwrap_or(record.user));
+    Ok(ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: Some(action.event.at) })
 }
 
-/// Checks that nobody else has the new username and `externalId`. Returns the claims of a new username.
-async fn names_free(
+/// Checks that no other user has the new `userName` and `externalId`. Returns the claims of a new username.
+async fn check_uniqueness(
     table: &Table,
     request: &AuthorizedRequest,
     user: &User,
-    wanted: &ScimUserWrite,
+    edit: &ScimUserEdit,
 ) -> Result<Option<UsernameClaims>, Error> {
-    let renamed = wanted.edit.username.as_ref().filter(|_| is_renamed(user, wanted));
-    let claims = claims_of_rename(table, user, renamed).await?;
-    if let Some(Some(external_id)) = &wanted.external_id {
-        require_free(table, request, external_id, Some(user.user_id)).await?;
+    let new_username = edit.user.username.as_ref().filter(|_| is_renamed(user, edit));
+    let claims = claims_of_rename(table, user, new_username).await?;
+    if let Some(Some(external_id)) = &edit.external_id {
+        require_external_id_free(table, request, external_id, Some(user.user_id)).await?;
     }
     Ok(claims)
 }
@@ -144,8 +158,8 @@ pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &s
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let action = ActionContext::of_request(state, request)?;
-        let person = to_be_changed(table, request, id).await?;
-        let plan = deletion::delete(&action, &person.user, &DeleteRequest::without_wipe(DELETED)).await?;
+        let record = load_for_change(table, request, id).await?;
+        let plan = deletion::delete(&action, &record.user, &DeleteRequest::without_wipe(DELETION_REASON)).await?;
         if let Some(commit) = plan.to_commit() {
             table.commit(commit).await?;
         }

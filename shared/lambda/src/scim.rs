@@ -1,4 +1,4 @@
-//! SCIM's replies and errors: `application/scim+json` (RFC 7644, 3.12).
+//! SCIM's replies, of type `application/scim+json` (RFC 7644, 8.1), and its errors (3.12).
 
 use domain::error::ScimType;
 use domain::error::{DomainError, Error};
@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 use crate::problem;
 use crate::reply::Reply;
 
-/// The media type.
+/// The media type of SCIM.
 pub const CONTENT_TYPE: &str = "application/scim+json";
 
-/// A JSON reply that must not be cached.
+/// A reply with a SCIM resource or message. Like every reply here, it must not be cached.
 #[must_use]
 pub fn json(status: StatusCode, body: &Value) -> Reply {
-    bare(status, body.to_string())
+    reply_with_body(status, body.to_string())
 }
 
 /// A reply without a body.
 #[must_use]
 pub fn empty(status: StatusCode) -> Reply {
-    bare(status, String::new())
+    reply_with_body(status, String::new())
 }
 
-fn bare(status: StatusCode, body: String) -> Reply {
+fn reply_with_body(status: StatusCode, body: String) -> Reply {
     Reply::new(status, CONTENT_TYPE, body).with(HeaderName::from_static("cache-control"), "no-store")
 }
 
@@ -50,6 +50,7 @@ pub(crate) fn internal() -> Reply {
     error_reply(StatusCode::INTERNAL_SERVER_ERROR, None, "Something went wrong on our side.")
 }
 
+/// `scimType` is set where RFC 7644 (table 9) has one for the error. Field errors become one sentence each.
 fn domain_error_reply(error: &DomainError) -> Reply {
     let (status, scim_type) = match error {
         DomainError::Invalid(_) => (StatusCode::BAD_REQUEST, Some(ScimType::InvalidValue)),
@@ -61,16 +62,16 @@ fn domain_error_reply(error: &DomainError) -> Reply {
         _ => (problem::status(error), None),
     };
     let detail = match error {
-        DomainError::Invalid(faults) => faults.iter().map(render).collect::<Vec<_>>().join(" "),
+        DomainError::Invalid(errors) => errors.iter().map(to_sentence).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
     problem::with_authenticate_header(error_reply(status, scim_type, &detail))
 }
 
-/// A field error as a sentence.
-fn render(fault: &FieldError) -> String {
-    let name = if fault.field.is_empty() { "The request" } else { &fault.field };
-    format!("{name}: {}.", fault.detail)
+/// A field error as a sentence. An error without a field is one of the whole request.
+fn to_sentence(error: &FieldError) -> String {
+    let name = if error.field.is_empty() { "The request" } else { &error.field };
+    format!("{name}: {}.", error.detail)
 }
 
 fn error_reply(status: StatusCode, scim_type: Option<ScimType>, detail: &str) -> Reply {

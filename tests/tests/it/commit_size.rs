@@ -57,7 +57,7 @@ use domain::rules::lifecycle;
 use domain::rules::members;
 use domain::rules::networks::reported as network_reported;
 use domain::rules::registration::{Registration, RegistrationRequest, RegistrationState, register};
-use domain::rules::scim::change::{ScimCreated, ScimUserNew, ScimUserWrite, create, update};
+use domain::rules::scim::change::{CreatedScimUser, NewScimUser, ScimUserEdit, create, update};
 use domain::rules::scim::document::{Document, ScimUserRecord};
 use domain::rules::sync;
 use domain::rules::tokens;
@@ -888,23 +888,23 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
         })))
         .unwrap()
     };
-    let new = ScimUserNew::read(&body("u", "a b c d e f g h", "i j k l m n o p", "a")).unwrap();
-    let ScimCreated { person, .. } = create(new, UserId(id(3)), &context()).unwrap();
-    let mut user = person.user;
+    let new = NewScimUser::read(&body("u", "a b c d e f g h", "i j k l m n o p", "a")).unwrap();
+    let CreatedScimUser { record, .. } = create(new, UserId(id(3)), &context()).unwrap();
+    let mut user = record.user;
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    let before = ScimUserRecord { user, kept: person.kept, updated_at: None };
+    let before = ScimUserRecord { user, scim_attributes: record.scim_attributes, updated_at: None };
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
-    let wanted = ScimUserWrite::read(&Document::of(&before), &after).unwrap();
-    let updated = update(&before, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
+    let edit = ScimUserEdit::read(&Document::from_record(&before), &after).unwrap();
+    let updated = update(&before, &phones, &edit, &new_id, &context()).unwrap().unwrap();
     let commit = Commit::from_changes(context().event_id, &updated.change);
-    let commit = commit.put_scim_attributes(before.kept.as_ref(), updated.kept.as_ref());
+    let commit = commit.put_scim_attributes(before.scim_attributes.as_ref(), updated.scim_attributes.as_ref());
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
     let words = before.user.search_words().len();
     assert_eq!(words, 16);
     assert_eq!(commit.len(), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
     fits(&commit);
-    small(&updated.kept.unwrap());
+    small(&updated.scim_attributes.unwrap());
 }
 
 #[test]

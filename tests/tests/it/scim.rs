@@ -1,5 +1,5 @@
-//! Identity providers drive the users by SCIM 2.0, with the very requests that Okta and Entra ID
-//! send. What filters, paths and patches mean is shown in `shared/domain/tests/rules/scim.rs`.
+//! Identity providers manage users by SCIM 2.0, with the requests that Okta and Entra ID send. Filters, paths and patches
+//! are tested in detail in `shared/domain/tests/rules/scim.rs`.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ struct Provider {
     key: String,
 }
 
-/// A key as a provider gets it: it may manage users and nothing else.
+/// An API key as a provider gets it, with the permission to manage users only.
 async fn provider_key(bench: &Bench, tenant: &Tenant) -> String {
     let body = json!({"name": "provider", "permissions": ["users:manage"]});
     bench.post("/keys", &tenant.key, body).await.expect(201).get("key")
@@ -66,37 +66,37 @@ impl Provider {
         self.call(Method::PATCH, &format!("/Users/{user}"), &[], Some(body)).await
     }
 
-    async fn make(&self, username: &str) -> String {
+    async fn create(&self, username: &str) -> String {
         self.post("/Users", json!({"schemas": [USER], "userName": username})).await.expect(201).get("id")
     }
 
     /// The usernames of a list, in its order.
-    async fn names(&self, query: &str) -> Vec<String> {
-        names(&self.get(&format!("/Users?{query}")).await.expect(200))
+    async fn list(&self, query: &str) -> Vec<String> {
+        usernames(&self.get(&format!("/Users?{query}")).await.expect(200))
     }
 
     async fn filtered(&self, filter: &str) -> Vec<String> {
-        self.names(&format!("filter={}", encoded(filter))).await
+        self.list(&format!("filter={}", encoded(filter))).await
     }
 
-    /// The user as the product's own API shows them.
-    async fn own(&self, user: &str) -> Value {
+    /// The user as returned by Handset's own API.
+    async fn handset_user(&self, user: &str) -> Value {
         self.bench.get(&format!("/users/{user}"), &self.tenant.key).await.expect(200).body
     }
 
-    fn kept(&self, user: &str) -> Option<Value> {
+    fn scim_attributes_row(&self, user: &str) -> Option<Value> {
         let rows = rows::all(&self.bench, rows::MAIN);
         rows.into_values().find(|row| row["sk"] == "SCIM" && row["pk"].as_str().unwrap().ends_with(user))
     }
 }
 
-fn names(list: &Answer) -> Vec<String> {
+fn usernames(list: &Answer) -> Vec<String> {
     let resources = list.body["Resources"].as_array().unwrap();
     resources.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Asserts that an answer is an error as SCIM writes them.
-fn told(answer: &Answer, status: u16, scim_type: Option<&str>) {
+/// Asserts that an answer is a SCIM error (RFC 7644, 3.12).
+fn assert_scim_error(answer: &Answer, status: u16, scim_type: Option<&str>) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
     assert_eq!(answer.headers["content-type"], "application/scim+json");
     assert!(!answer.headers["x-request-id"].is_empty());
@@ -107,7 +107,7 @@ fn told(answer: &Answer, status: u16, scim_type: Option<&str>) {
 }
 
 #[tokio::test]
-async fn okta_finds_makes_changes_and_deactivates_a_user() {
+async fn okta_finds_creates_updates_and_deactivates_a_user() {
     let fixture = Provider::new().await;
     let by_name = "/Users?filter=userName%20eq%20%22test.user%40okta.local%22&startIndex=1&count=100";
     let nobody = fixture.get(by_name).await.expect(200).body;
@@ -141,7 +141,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
     assert!(!made.text.contains("1mz050nq") && !made.text.contains("groups"));
     let stored = rows::everything(&fixture.bench);
     assert!(stored.values().all(|row| !row.to_string().contains("1mz050nq")), "a password is thrown away");
-    let own = fixture.own(&id).await;
+    let own = fixture.handset_user(&id).await;
     let wanted = json!([
         "test.user@okta.local",
         "Test",
@@ -153,7 +153,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
     ]);
     let shown = ["username", "first_name", "last_name", "email", "source", "external_id", "status"];
     assert_eq!(shown.map(|name| own[name].clone()).to_vec(), *wanted.as_array().unwrap());
-    assert_eq!(fixture.names(&by_name["/Users?".len()..]).await, ["test.user@okta.local"]);
+    assert_eq!(fixture.list(&by_name["/Users?".len()..]).await, ["test.user@okta.local"]);
 
     // Its profile push: the user as they were read, with other values.
     let mut profile = fixture.get(&format!("/Users/{id}")).await.expect(200).body;
@@ -164,14 +164,14 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
         (pushed.body["title"].as_str(), &pushed.headers["etag"]),
         (Some("Guide"), &http::HeaderValue::from_static("W/\"2\""))
     );
-    assert_eq!(fixture.own(&id).await["last_name"], "Updated");
+    assert_eq!(fixture.handset_user(&id).await["last_name"], "Updated");
 
     let away = fixture.patch(&id, json!([{"op": "replace", "value": {"active": false}}])).await.expect(200);
     assert_eq!(away.body["active"], false);
-    assert_eq!(fixture.own(&id).await["status"], "suspended");
+    assert_eq!(fixture.handset_user(&id).await["status"], "suspended");
     let back = fixture.patch(&id, json!([{"op": "replace", "value": {"active": true}}])).await.expect(200);
     assert_eq!(back.body["active"], true);
-    assert_eq!(fixture.own(&id).await["status"], "inactive");
+    assert_eq!(fixture.handset_user(&id).await["status"], "inactive");
     let mut types = fixture.bench.event_types(&fixture.tenant).await;
     types.retain(|event_type| event_type.starts_with("user."));
     // All in one moment, so that their order says nothing.
@@ -180,7 +180,7 @@ async fn okta_finds_makes_changes_and_deactivates_a_user() {
 }
 
 #[tokio::test]
-async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
+async fn entra_matches_creates_and_patches_a_user_by_its_own_requests() {
     let fixture = Provider::new().await;
     let body = json!({
         "schemas": [USER, ENTERPRISE],
@@ -194,10 +194,10 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
     });
     let id = fixture.post("/Users", body).await.expect(201).get("id");
     let by = |filter: &str| format!("filter={}", encoded(filter));
-    let found = fixture.names(&by("userName eq \"test_user_AB6490ee-1e48-479e-a20b-2d77186b5dd1\"")).await;
+    let found = fixture.list(&by("userName eq \"test_user_AB6490ee-1e48-479e-a20b-2d77186b5dd1\"")).await;
     assert_eq!(found.len(), 1, "whatever the capitals");
-    assert_eq!(fixture.names(&by("externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"")).await, found);
-    assert_eq!(fixture.names(&by("userName eq \"non-existent user\"")).await, [""; 0]);
+    assert_eq!(fixture.list(&by("externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"")).await, found);
+    assert_eq!(fixture.list(&by("userName eq \"non-existent user\"")).await, [""; 0]);
 
     let operations = json!([
         {"op": "Replace", "path": "emails[type eq \"work\"].value", "value": "updatedEmail@microsoft.com"},
@@ -211,7 +211,7 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
     assert_eq!(patched["emails"][0]["value"], "updatedEmail@microsoft.com");
     let manager = json!({"value": "26118915-6090-4610-87e4-49d8ca9f808d"});
     assert_eq!(patched[ENTERPRISE], json!({"department": "Sales", "manager": manager}));
-    let own = fixture.own(&id).await;
+    let own = fixture.handset_user(&id).await;
     assert_eq!(
         (own["email"].as_str(), own["last_name"].as_str()),
         (Some("updatedEmail@microsoft.com"), Some("updatedFamilyName"))
@@ -220,7 +220,7 @@ async fn entra_matches_makes_and_patches_a_user_in_its_own_manner() {
 
     let away = fixture.patch(&id, json!([{"op": "Replace", "path": "active", "value": "False"}])).await.expect(200);
     assert_eq!(away.body["active"], false);
-    assert_eq!(fixture.own(&id).await["status"], "suspended");
+    assert_eq!(fixture.handset_user(&id).await["status"], "suspended");
     let many = json!([{"op": "replace", "value": {
         "displayName": "New", "name.givenName": "Other", "emails[type eq \"work\"].value": "other@microsoft.com",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber": "17", "active": "True",
@@ -243,20 +243,20 @@ async fn a_deleted_user_is_gone_for_the_provider_and_their_names_are_free() {
     let phone = fixture.bench.register(&code, "phone").await.expect(201);
     let gone = fixture.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await.expect(204);
     assert_eq!(gone.text, "");
-    told(&fixture.get(&format!("/Users/{id}")).await, 404, None);
-    told(&fixture.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await, 404, None);
-    told(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
-    assert_eq!(fixture.names("").await, [""; 0]);
+    assert_scim_error(&fixture.get(&format!("/Users/{id}")).await, 404, None);
+    assert_scim_error(&fixture.call(Method::DELETE, &format!("/Users/{id}"), &[], None).await, 404, None);
+    assert_scim_error(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
+    assert_eq!(fixture.list("").await, [""; 0]);
     let check_in = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(check_in.body["access"], "deleted");
     let events = fixture.bench.get("/events?event_type=user.deleted", &fixture.tenant.key).await.expect(200);
     assert_eq!(events.body["items"][0]["private"]["reason"], "deleted by the identity provider");
     let again = fixture.post("/Users", body).await.expect(201).get("id");
     assert_ne!(again, id);
-    assert_eq!(fixture.names("").await, ["ada"]);
+    assert_eq!(fixture.list("").await, ["ada"]);
 
-    // What was kept goes with the user.
-    assert!(fixture.kept(&id).is_some());
+    // The SCIM attributes are purged with the user.
+    assert!(fixture.scim_attributes_row(&id).is_some());
     fixture.bench.advance(chrono::Duration::days(365));
     let _purged = fixture.bench.purge().await;
     let _purged = fixture.bench.purge().await;
@@ -264,7 +264,7 @@ async fn a_deleted_user_is_gone_for_the_provider_and_their_names_are_free() {
     let of_user =
         |row: &&Value| row["pk"].as_str().unwrap().ends_with(&id) && row["pk"].as_str().unwrap().starts_with("USER#");
     assert_eq!(stored.values().filter(of_user).count(), 0, "nothing is left of the user's own rows");
-    assert!(fixture.kept(&again).is_some());
+    assert!(fixture.scim_attributes_row(&again).is_some());
 }
 
 #[tokio::test]
@@ -276,14 +276,18 @@ async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict(
     for body in
         [json!({"userName": "ADA"}), json!({"userName": "\u{ff21}da"}), json!({"userName": "cleo", "externalId": "1"})]
     {
-        told(&fixture.post("/Users", body).await, 409, Some("uniqueness"));
+        assert_scim_error(&fixture.post("/Users", body).await, 409, Some("uniqueness"));
     }
-    told(&fixture.put(&format!("/Users/{bob}"), json!({"userName": "ada"})).await, 409, Some("uniqueness"));
+    assert_scim_error(
+        &fixture.put(&format!("/Users/{bob}"), json!({"userName": "ada"})).await,
+        409,
+        Some("uniqueness"),
+    );
     for operation in [
         json!({"op": "replace", "path": "userName", "value": "ada"}),
         json!({"op": "replace", "path": "externalId", "value": "1"}),
     ] {
-        told(&fixture.patch(&bob, json!([operation])).await, 409, Some("uniqueness"));
+        assert_scim_error(&fixture.patch(&bob, json!([operation])).await, 409, Some("uniqueness"));
     }
     assert!(before == rows::everything(&fixture.bench), "nothing was changed");
     let own = json!({"userName": "ADA", "externalId": "1"});
@@ -294,7 +298,7 @@ async fn user_names_and_external_ids_are_unique_and_a_users_own_are_no_conflict(
 }
 
 #[tokio::test]
-async fn two_who_are_called_the_same_at_once_are_one() {
+async fn concurrent_requests_create_a_user_once() {
     let fixture = Provider::new().await;
     for round in 0..10 {
         let body = json!({"userName": format!("twin{round}"), "externalId": format!("{round}")});
@@ -310,7 +314,7 @@ async fn two_who_are_called_the_same_at_once_are_one() {
 #[tokio::test]
 async fn versions_guard_changes_and_spare_repeated_reads() {
     let fixture = Provider::new().await;
-    let id = fixture.make("ada").await;
+    let id = fixture.create("ada").await;
     let path = format!("/Users/{id}");
     let title = |title: &str| Some(json!({"Operations": [{"op": "replace", "path": "title", "value": title}]}));
     let tag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
@@ -325,7 +329,7 @@ async fn versions_guard_changes_and_spare_repeated_reads() {
     let _newer = fixture.call(Method::GET, &path, &[("if-none-match", &first)], None).await.expect(200);
     let put = || Some(json!({"userName": "ada"}));
     for (method, body) in [(Method::PATCH, title("x")), (Method::PUT, put()), (Method::DELETE, None)] {
-        told(&fixture.call(method, &path, &[("if-match", &first)], body).await, 412, None);
+        assert_scim_error(&fixture.call(method, &path, &[("if-match", &first)], body).await, 412, None);
     }
     // What changes nothing is no new version.
     assert_eq!(
@@ -336,8 +340,8 @@ async fn versions_guard_changes_and_spare_repeated_reads() {
     let _gone = fixture.call(Method::DELETE, &path, &[("if-match", "W/\"3\"")], None).await.expect(204);
 }
 
-/// Puts the claim of a user's name where an earlier release has put it, without accents.
-fn claimed_by_an_earlier_release(fixture: &Provider, user: &str, former: &str) {
+/// Moves the claim of a username to the key that an earlier release used, without accents.
+fn move_claim_to_former_key(fixture: &Provider, user: &str, former: &str) {
     let all = rows::all(&fixture.bench, rows::MAIN);
     let of_user = |row: &&Value| row["sk"] == "CLAIM" && row["user_id"] == user;
     let claim = all.values().filter(of_user).find(|row| row["pk"].as_str().unwrap().starts_with("USERNAME#")).unwrap();
@@ -348,16 +352,16 @@ fn claimed_by_an_earlier_release(fixture: &Provider, user: &str, former: &str) {
 }
 
 #[tokio::test]
-async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
+async fn reindex_moves_a_username_claim_to_its_current_key() {
     let fixture = Provider::new().await;
-    let user = fixture.make("Jos\u{e9}.Pe\u{f1}a").await;
+    let user = fixture.create("Jos\u{e9}.Pe\u{f1}a").await;
     let claims = || -> BTreeSet<String> {
         let all = rows::all(&fixture.bench, rows::MAIN).into_values();
         let of_user = all.filter(|row| row["sk"] == "CLAIM" && row["user_id"] == user.as_str());
         of_user.map(|row| row["pk"].as_str().unwrap().to_owned()).collect()
     };
     let wanted = claims();
-    claimed_by_an_earlier_release(&fixture, &user, "jose.pena");
+    move_claim_to_former_key(&fixture, &user, "jose.pena");
     assert_ne!(claims(), wanted);
     let moved = fixture.bench.stack.invoke("reindex", json!({})).await.unwrap();
     assert_eq!((&moved["written"], &moved["names_held"]), (&json!(1), &json!(0)), "{moved}");
@@ -366,12 +370,12 @@ async fn reindex_moves_the_claim_of_a_name_to_where_it_belongs() {
 }
 
 #[tokio::test]
-async fn who_is_looked_for_by_a_username_is_who_is_called_so_and_two_who_differ_by_an_accent_are_two() {
+async fn usernames_that_differ_by_an_accent_are_different_users() {
     for by_an_earlier_release in [false, true] {
         let fixture = Provider::new().await;
-        let accented = fixture.make("Jos\u{e9}.Pe\u{f1}a").await;
+        let accented = fixture.create("Jos\u{e9}.Pe\u{f1}a").await;
         if by_an_earlier_release {
-            claimed_by_an_earlier_release(&fixture, &accented, "jose.pena");
+            move_claim_to_former_key(&fixture, &accented, "jose.pena");
         }
         let by_name = async |name: &str| fixture.filtered(&format!("userName eq \"{name}\"")).await;
         assert_eq!(by_name("jose.pena").await, [""; 0], "a provider would overwrite him");
@@ -422,12 +426,12 @@ async fn a_list_is_filtered_sorted_and_paged() {
         let _made = fixture.post("/Users", body).await.expect(201);
         fixture.bench.advance(chrono::Duration::seconds(1));
     }
-    let gone = fixture.make("gone").await;
+    let gone = fixture.create("gone").await;
     let _gone = fixture.call(Method::DELETE, &format!("/Users/{gone}"), &[], None).await.expect(204);
-    assert_eq!(fixture.names("").await, ["dora", "Bob", "ada", "cleo", "emil"], "the oldest first");
-    assert_eq!(fixture.names("sortBy=userName").await, ["ada", "Bob", "cleo", "dora", "emil"]);
-    assert_eq!(fixture.names("sortBy=title").await, ["emil", "cleo", "ada", "dora", "Bob"]);
-    assert_eq!(fixture.names("sortBy=emails&sortOrder=descending").await, ["emil", "dora", "cleo", "Bob", "ada"]);
+    assert_eq!(fixture.list("").await, ["dora", "Bob", "ada", "cleo", "emil"], "the oldest first");
+    assert_eq!(fixture.list("sortBy=userName").await, ["ada", "Bob", "cleo", "dora", "emil"]);
+    assert_eq!(fixture.list("sortBy=title").await, ["emil", "cleo", "ada", "dora", "Bob"]);
+    assert_eq!(fixture.list("sortBy=emails&sortOrder=descending").await, ["emil", "dora", "cleo", "Bob", "ada"]);
     assert_eq!(fixture.filtered("active eq false").await, ["Bob", "cleo"]);
     assert_eq!(fixture.filtered("title sw \"t\" and not (userName eq \"ada\")").await, ["cleo", "emil"]);
     assert_eq!(fixture.filtered("emails[value co \"o@\"]").await, ["cleo"]);
@@ -436,13 +440,13 @@ async fn a_list_is_filtered_sorted_and_paged() {
     assert_eq!(fixture.filtered(&format!("userName eq \"{}\"", "\u{fdfa}".repeat(1000))).await, [""; 0]);
     let page = fixture.get("/Users?startIndex=2&count=2&sortBy=userName").await.expect(200);
     assert_eq!(
-        (names(&page), page.body["totalResults"].as_u64()),
+        (usernames(&page), page.body["totalResults"].as_u64()),
         (vec!["Bob".to_owned(), "cleo".to_owned()], Some(5))
     );
     assert_eq!((page.body["startIndex"].as_u64(), page.body["itemsPerPage"].as_u64()), (Some(2), Some(2)));
     let count = fixture.get("/Users?count=0").await.expect(200);
-    assert_eq!((names(&count).len(), count.body["totalResults"].as_u64()), (0, Some(5)));
-    assert_eq!(fixture.names("startIndex=6").await, [""; 0]);
+    assert_eq!((usernames(&count).len(), count.body["totalResults"].as_u64()), (0, Some(5)));
+    assert_eq!(fixture.list("startIndex=6").await, [""; 0]);
     let some = fixture.get("/Users?attributes=title&count=1&startIndex=3").await.expect(200);
     let fields: Vec<&String> = some.body["Resources"][0].as_object().unwrap().keys().collect();
     assert_eq!(fields, ["id", "schemas", "title"]);
@@ -453,7 +457,7 @@ async fn a_list_is_filtered_sorted_and_paged() {
         });
         let found = fixture.post(path, body).await.expect(200);
         assert_eq!(
-            (names(&found), found.body["totalResults"].as_u64()),
+            (usernames(&found), found.body["totalResults"].as_u64()),
             (vec!["ada".to_owned(), "cleo".to_owned()], Some(3))
         );
     }
@@ -481,20 +485,20 @@ async fn one_user_is_found_at_the_same_cost_however_many_there_are() {
     };
     let alone = costs().await;
     for n in 0..120 {
-        let _made = fixture.make(&format!("user{n}")).await;
+        let _made = fixture.create(&format!("user{n}")).await;
     }
     assert_eq!(costs().await, alone);
     // A list without a filter reads the keys of all, and of the page the rows.
     let _before = meter.read();
     let page = fixture.get("/Users?count=5").await.expect(200);
-    assert_eq!((names(&page).len(), page.body["totalResults"].as_u64()), (5, Some(121)));
+    assert_eq!((usernames(&page).len(), page.body["totalResults"].as_u64()), (5, Some(121)));
     let batches: Vec<f64> =
         meter.read().iter().filter(|call| call.action == "BatchGetItem").map(|call| call.units).collect();
     assert!(batches.len() == 1 && batches[0] <= 10.0, "{batches:?}");
 }
 
 #[tokio::test]
-async fn a_provider_sees_and_changes_its_own_workspace_alone() {
+async fn a_provider_sees_and_changes_only_its_own_workspace() {
     let ours = Provider::new().await;
     let id = ours.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     let theirs = ours.bench.tenant("Theirs").await;
@@ -503,10 +507,10 @@ async fn a_provider_sees_and_changes_its_own_workspace_alone() {
     let Provider { bench, tenant, key: own } = ours;
     let fixture = Provider { bench, tenant: theirs, key };
     let path = format!("/Users/{id}");
-    told(&fixture.get(&path).await, 404, None);
-    told(&fixture.put(&path, json!({"userName": "eve"})).await, 404, None);
-    told(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
-    told(&fixture.call(Method::DELETE, &path, &[], None).await, 404, None);
+    assert_scim_error(&fixture.get(&path).await, 404, None);
+    assert_scim_error(&fixture.put(&path, json!({"userName": "eve"})).await, 404, None);
+    assert_scim_error(&fixture.patch(&id, json!([{"op": "add", "path": "title", "value": "x"}])).await, 404, None);
+    assert_scim_error(&fixture.call(Method::DELETE, &path, &[], None).await, 404, None);
     for filter in [
         "userName eq \"ada\"".to_owned(),
         "externalId eq \"1\"".to_owned(),
@@ -520,21 +524,21 @@ async fn a_provider_sees_and_changes_its_own_workspace_alone() {
     let twin = fixture.post("/Users", json!({"userName": "ada", "externalId": "1"})).await.expect(201).get("id");
     assert_ne!(twin, id);
     let fixture = Provider { bench: fixture.bench, tenant, key: own };
-    assert_eq!(fixture.names("").await, ["ada"]);
+    assert_eq!(fixture.list("").await, ["ada"]);
 }
 
 #[tokio::test]
-async fn every_failure_is_told_as_scim_tells_it() {
+async fn every_error_is_a_scim_error() {
     let fixture = Provider::new().await;
-    let id = fixture.make("ada").await;
+    let id = fixture.create("ada").await;
     let path = format!("/Users/{id}");
     let before = rows::everything(&fixture.bench);
     for path in ["/Groups", "/Groups/1", "/nothing", "/Users/1/2", "/Schemas/nothing", "/ResourceTypes/Group"] {
-        told(&fixture.get(path).await, 404, None);
+        assert_scim_error(&fixture.get(path).await, 404, None);
     }
     for path in ["/Me", "/Me/x", "/Bulk"] {
-        told(&fixture.get(path).await, 501, None);
-        told(&fixture.post(path, json!({})).await, 501, None);
+        assert_scim_error(&fixture.get(path).await, 501, None);
+        assert_scim_error(&fixture.post(path, json!({})).await, 501, None);
     }
     for (method, path) in [
         (Method::POST, path.as_str()),
@@ -545,52 +549,68 @@ async fn every_failure_is_told_as_scim_tells_it() {
         (Method::PATCH, "/ServiceProviderConfig"),
         (Method::DELETE, "/ResourceTypes/User"),
     ] {
-        told(&fixture.call(method, path, &[], Some(json!({}))).await, 405, None);
+        assert_scim_error(&fixture.call(method, path, &[], Some(json!({}))).await, 405, None);
     }
     let filter = |filter: &str| format!("/Users?filter={}", encoded(filter));
-    told(&fixture.get(&filter("userName is \"x\"")).await, 400, Some("invalidFilter"));
-    told(&fixture.get(&filter("active gt true")).await, 400, Some("invalidFilter"));
+    assert_scim_error(&fixture.get(&filter("userName is \"x\"")).await, 400, Some("invalidFilter"));
+    assert_scim_error(&fixture.get(&filter("active gt true")).await, 400, Some("invalidFilter"));
     let wrong = fixture.get("/Users?startIndex=x&count=y&sortBy=z").await;
-    told(&wrong, 400, Some("invalidValue"));
+    assert_scim_error(&wrong, 400, Some("invalidValue"));
     assert!(["startIndex", "count", "sortBy"].iter().all(|name| wrong.text.contains(name)), "every fault is named");
-    told(&fixture.get("/Users?count=1&count=2").await, 400, Some("invalidValue"));
-    told(&fixture.get("/Users?filter=%FF").await, 400, Some("invalidValue"));
-    told(&fixture.post("/Users", json!({"userName": "a b", "title": 5})).await, 400, Some("invalidValue"));
-    told(&fixture.post("/Users", json!({})).await, 400, Some("invalidValue"));
-    told(&fixture.post("/Users", json!([])).await, 400, Some("invalidSyntax"));
-    told(&fixture.post("/Users", json!({"schemas": [ENTERPRISE], "userName": "x"})).await, 400, Some("invalidSyntax"));
-    told(&fixture.patch(&id, json!([])).await, 400, Some("invalidSyntax"));
-    told(&fixture.patch(&id, json!([{"op": "replace", "path": "titel", "value": 1}])).await, 400, Some("invalidPath"));
+    assert_scim_error(&fixture.get("/Users?count=1&count=2").await, 400, Some("invalidValue"));
+    assert_scim_error(&fixture.get("/Users?filter=%FF").await, 400, Some("invalidValue"));
+    assert_scim_error(&fixture.post("/Users", json!({"userName": "a b", "title": 5})).await, 400, Some("invalidValue"));
+    assert_scim_error(&fixture.post("/Users", json!({})).await, 400, Some("invalidValue"));
+    assert_scim_error(&fixture.post("/Users", json!([])).await, 400, Some("invalidSyntax"));
+    assert_scim_error(
+        &fixture.post("/Users", json!({"schemas": [ENTERPRISE], "userName": "x"})).await,
+        400,
+        Some("invalidSyntax"),
+    );
+    assert_scim_error(&fixture.patch(&id, json!([])).await, 400, Some("invalidSyntax"));
+    assert_scim_error(
+        &fixture.patch(&id, json!([{"op": "replace", "path": "titel", "value": 1}])).await,
+        400,
+        Some("invalidPath"),
+    );
     let other = json!([{"op": "replace", "path": "emails[type eq \"x\"].value", "value": "a@b.cd"}]);
-    told(&fixture.patch(&id, other).await, 400, Some("noTarget"));
-    told(&fixture.patch(&id, json!([{"op": "replace", "path": "id", "value": "x"}])).await, 400, Some("mutability"));
+    assert_scim_error(&fixture.patch(&id, other).await, 400, Some("noTarget"));
+    assert_scim_error(
+        &fixture.patch(&id, json!([{"op": "replace", "path": "id", "value": "x"}])).await,
+        400,
+        Some("mutability"),
+    );
     let large = json!({"userName": "x", "title": "x".repeat(300 * 1024)});
-    told(&fixture.post("/Users", large).await, 413, None);
+    assert_scim_error(&fixture.post("/Users", large).await, 413, None);
     for body in ["{", "{\"userName\": \"x\", \"userName\": \"y\"}", "\u{0}"] {
         let request = Request::post("/scim/v2/Users").header("authorization", format!("Bearer {}", fixture.key));
-        told(&fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await, 400, Some("invalidSyntax"));
+        assert_scim_error(
+            &fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await,
+            400,
+            Some("invalidSyntax"),
+        );
     }
     for credential in [None, Some("nobody"), Some("seam_12345678_123456789123456789123456")] {
         let answer = fixture.bench.call(Method::GET, "/scim/v2/Users", credential, None).await;
-        told(&answer, 401, None);
+        assert_scim_error(&answer, 401, None);
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
-        told(&fixture.bench.call(Method::GET, "/scim/v2/nothing", credential, None).await, 401, None);
+        assert_scim_error(&fixture.bench.call(Method::GET, "/scim/v2/nothing", credential, None).await, 401, None);
     }
     assert!(before == rows::everything(&fixture.bench), "nothing was changed");
     let reader = json!({"name": "reader", "permissions": ["users:read"]});
     let reader = fixture.bench.post("/keys", &fixture.tenant.key, reader).await.expect(201).get("key");
-    told(&fixture.bench.get("/scim/v2/Users", &reader).await, 403, None);
+    assert_scim_error(&fixture.bench.get("/scim/v2/Users", &reader).await, 403, None);
 }
 
 #[tokio::test]
-async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
+async fn a_name_keeps_the_sub_attributes_that_a_change_does_not_name_and_is_never_a_string() {
     let fixture = Provider::new().await;
     let name = json!({"givenName": "Ada", "familyName": "Adler", "middleName": "M."});
     let id = fixture.post("/Users", json!({"userName": "ada", "name": name})).await.expect(201).get("id");
     let emptied = json!([{"op": "replace", "path": "name", "value": {"middleName": null}}]);
     let after = fixture.patch(&id, emptied).await.expect(200);
     assert_eq!(after.body["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
-    let own = fixture.own(&id).await;
+    let own = fixture.handset_user(&id).await;
     assert_eq!((&own["first_name"], &own["last_name"]), (&json!("Ada"), &json!("Adler")));
     let before = rows::everything(&fixture.bench);
     for (name, value) in [("name", json!("x")), ("addresses", json!(["x"]))] {
@@ -601,7 +621,7 @@ async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
             fixture.patch(&id, json!([{"op": "replace", "path": name, "value": value}])).await,
         ];
         for answer in answers {
-            told(&answer, 400, Some("invalidValue"));
+            assert_scim_error(&answer, 400, Some("invalidValue"));
             assert!(answer.body["detail"].as_str().unwrap().starts_with(name), "{}", answer.text);
         }
     }
@@ -609,14 +629,14 @@ async fn a_name_keeps_what_a_change_does_not_speak_of_and_is_no_simple_value() {
 }
 
 #[tokio::test]
-async fn it_is_told_when_a_user_was_last_changed() {
+async fn last_modified_is_the_time_of_the_last_change() {
     let fixture = Provider::new().await;
     let modified = |answer: &Answer| answer.body["meta"]["lastModified"].as_str().unwrap().to_owned();
     let made = fixture.post("/Users", json!({"userName": "ada", "title": "Guide"})).await.expect(201);
     let (ada, created) = (made.get("id"), made.body["meta"]["created"].as_str().unwrap().to_owned());
     assert_eq!(modified(&made), created, "as it was never changed");
     fixture.bench.advance(chrono::Duration::hours(1));
-    let _bob = fixture.make("bob").await;
+    let _bob = fixture.create("bob").await;
     let path = format!("/Users/{ada}");
     assert_eq!(modified(&fixture.get(&path).await.expect(200)), created);
     let title = |title: &str| json!([{"op": "replace", "path": "title", "value": title}]);
@@ -630,7 +650,7 @@ async fn it_is_told_when_a_user_was_last_changed() {
     assert_eq!(fixture.filtered(&since("2020-01-01T00:00:00Z")).await, ["ada", "bob"]);
     assert_eq!(fixture.filtered(&format!("{} and title pr", since(&created))).await, ["ada"]);
     assert_eq!(fixture.filtered(&since(&modified(&changed))).await, [""; 0]);
-    assert_eq!(fixture.names("sortBy=meta.lastModified").await, ["bob", "ada"]);
+    assert_eq!(fixture.list("sortBy=meta.lastModified").await, ["bob", "ada"]);
     // An admin's change is one as well.
     fixture.bench.advance(chrono::Duration::hours(1));
     let by_hand = json!({"last_name": "Adler"});
@@ -644,16 +664,16 @@ async fn it_is_told_when_a_user_was_last_changed() {
 }
 
 #[tokio::test]
-async fn an_empty_part_of_the_path_does_not_matter() {
+async fn empty_path_segments_are_ignored() {
     let fixture = Provider::new().await;
-    let _made = fixture.make("ada").await;
+    let _made = fixture.create("ada").await;
     for path in ["//Users", "/Users/", "//Users//"] {
-        assert_eq!(names(&fixture.get(path).await.expect(200)), ["ada"], "{path}");
+        assert_eq!(usernames(&fixture.get(path).await.expect(200)), ["ada"], "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
+async fn a_suspended_users_phones_lose_access_and_an_admins_suspension_stays() {
     let fixture = Provider::new().await;
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let access = async || {
@@ -675,7 +695,7 @@ async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
     // What the provider says meanwhile is not lost, nor does it give back whom the admin keeps out.
     let _away = fixture.patch(&user, active(false)).await.expect(200);
-    let both = fixture.own(&user).await;
+    let both = fixture.handset_user(&user).await;
     assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&json!("an audit"), true));
     assert_eq!(fixture.patch(&user, active(true)).await.expect(200).body["active"], false);
     assert_eq!(access().await, ["user_suspended", "user_suspended"]);
@@ -687,7 +707,7 @@ async fn a_suspended_users_phones_are_shut_out_and_an_admins_word_stays() {
 }
 
 #[tokio::test]
-async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once_they_are_active() {
+async fn a_user_renamed_while_inactive_is_deployed_anew_once_active() {
     let fixture = Provider::new().await;
     let fixture = Provider { key: fixture.tenant.key.clone(), ..fixture };
     let (user, _) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
@@ -703,7 +723,7 @@ async fn whoever_is_renamed_while_they_are_inactive_gets_the_new_deployment_once
 }
 
 #[tokio::test]
-async fn a_user_of_a_source_is_changed_by_that_alone_while_it_is_there() {
+async fn a_user_of_a_source_cannot_be_changed_while_the_source_exists() {
     let fixture = Provider::new().await;
     let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "external_id": "id"}, "key_field": "external_id"});
     let source = fixture.bench.post("/sources", &fixture.tenant.key, body).await.expect(201).get("source_id");
@@ -717,7 +737,7 @@ async fn a_user_of_a_source_is_changed_by_that_alone_while_it_is_there() {
     let patch = fixture.patch(user, json!([{"op": "replace", "path": "active", "value": false}])).await;
     let deleted = fixture.call(Method::DELETE, &format!("/Users/{user}"), &[], None).await;
     for answer in [put, patch, deleted] {
-        told(&answer, 409, None);
+        assert_scim_error(&answer, 409, None);
         assert!(answer.body["detail"].as_str().unwrap().contains("source"));
     }
     assert!(before == rows::everything(&fixture.bench));
@@ -725,20 +745,20 @@ async fn a_user_of_a_source_is_changed_by_that_alone_while_it_is_there() {
     let _gone = fixture.bench.delete(&format!("/sources/{source}"), &fixture.tenant.key).await.expect(200);
     let put = fixture.put(&format!("/Users/{user}"), json!({"userName": "ada", "externalId": "00u1"})).await;
     assert_eq!(put.expect(200).get("externalId"), "00u1");
-    let own = fixture.own(user).await;
+    let own = fixture.handset_user(user).await;
     assert_eq!((&own["source"], &own["source_id"]), (&json!("scim"), &Value::Null));
     assert_eq!(fixture.filtered("externalId eq \"00u1\"").await, ["ada"]);
 }
 
 #[tokio::test]
-async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
+async fn a_user_created_by_hand_is_taken_over_and_keeps_values_set_by_hand() {
     let fixture = Provider::new().await;
     let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let says = json!({"userName": "ada", "externalId": "00u1", "title": "Guide",
         "name": {"givenName": "Eva", "familyName": "Adler"}, "active": true});
     let put = fixture.put(&format!("/Users/{user}"), says.clone()).await.expect(200);
     assert_eq!((put.get("title"), &put.body["name"]["givenName"]), ("Guide".to_owned(), &json!("Ada")));
-    let own = fixture.own(&user).await;
+    let own = fixture.handset_user(&user).await;
     assert_eq!(
         (&own["source"], &own["by_hand"]),
         (&json!("scim"), &json!(["first_name", "email", "mobile", "number"]))
@@ -750,7 +770,7 @@ async fn a_user_who_was_made_by_hand_is_taken_over_and_keeps_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
+async fn a_page_that_would_be_too_large_is_shortened_and_paging_continues() {
     let fixture = Provider::new().await;
     let wide = |n: usize| {
         json!({"schemas": [USER], "userName": format!("u{n:03}"),
@@ -764,7 +784,7 @@ async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
         let page = fixture.get(&format!("/Users?count=200&startIndex={}", seen.len() + 1)).await.expect(200);
         // As Lambda sends it: as a text within a JSON text.
         assert!(json!(page.text).to_string().len() < 6_000_000);
-        let found = names(&page);
+        let found = usernames(&page);
         assert_eq!((&page.body["itemsPerPage"], &page.body["totalResults"]), (&json!(found.len()), &json!(110)));
         assert!(!found.is_empty());
         seen.extend(found);
@@ -774,21 +794,21 @@ async fn a_page_that_would_be_too_large_is_shorter_and_the_list_goes_on() {
 }
 
 #[tokio::test]
-async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
+async fn renaming_a_user_with_phones_requires_users_wipe_and_resets_the_phones() {
     let fixture = Provider::new().await;
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     // Whom it takes over keeps the name that they have; from then on it is the provider's.
     let _taken = fixture.patch(&user, json!([{"op": "add", "path": "title", "value": "Guide"}])).await.expect(200);
     let rename = json!([{"op": "replace", "path": "userName", "value": "eve"}, {"op": "replace", "path": "active", "value": false}]);
     let before = rows::everything(&fixture.bench);
-    told(&fixture.patch(&user, rename.clone()).await, 403, None);
+    assert_scim_error(&fixture.patch(&user, rename.clone()).await, 403, None);
     assert!(before == rows::everything(&fixture.bench));
     let fixture = Provider { key: fixture.tenant.key.clone(), ..fixture };
     let renamed = fixture.patch(&user, rename).await.expect(200);
     assert_eq!((renamed.get("userName"), renamed.body["active"].as_bool()), ("eve".to_owned(), Some(false)));
-    let told = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     assert_eq!(
-        (told.get("access"), &told.body["commands"][0]["kind"]),
+        (check_in.get("access"), &check_in.body["commands"][0]["kind"]),
         ("user_suspended".to_owned(), &json!("factory_reset"))
     );
     assert_eq!(fixture.filtered("userName eq \"eve\"").await, ["eve"]);
@@ -796,7 +816,7 @@ async fn another_user_name_is_another_identity_and_takes_the_right_to_wipe() {
 }
 
 #[tokio::test]
-async fn what_the_server_knows_is_told() {
+async fn discovery_describes_the_supported_features() {
     let fixture = Provider::new().await;
     let config = fixture.get("/ServiceProviderConfig").await.expect(200).body;
     let known = |name: &str| config[name]["supported"].as_bool().unwrap();
@@ -814,7 +834,7 @@ async fn what_the_server_knows_is_told() {
     // Whoever asks for a part of it must not take all of it for that part.
     for path in ["ServiceProviderConfig", "ResourceTypes", "ResourceTypes/User", "Schemas", &format!("Schemas/{USER}")]
     {
-        told(&fixture.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
+        assert_scim_error(&fixture.get(&format!("/{path}?filter={}", encoded("id pr"))).await, 403, None);
         let _all = fixture.get(&format!("/{path}?startIndex=2&count=1&sortBy=id")).await.expect(200);
     }
 }

@@ -93,7 +93,7 @@ impl Table {
             if let Some(user) = user.filter(|user| user.deleted.is_none()) {
                 let dated: Option<LastChange> = found.readable(&key);
                 let updated_at = dated.and_then(|dated| dated.updated_at);
-                people.push(ScimUserRecord { user, kept: found.readable(&kept), updated_at });
+                people.push(ScimUserRecord { user, scim_attributes: found.readable(&kept), updated_at });
             }
         }
         Ok(people)

@@ -8,12 +8,14 @@ use domain::models::restriction::Restriction;
 use domain::models::user::{Source, User};
 use domain::rules::lifecycle;
 use domain::rules::provenance::require_no_source;
-use domain::rules::scim::change::{DEACTIVATED, ScimCreated, ScimUserNew, ScimUserWrite, create, is_renamed, update};
-use domain::rules::scim::document::{Document, KEPT_LIMIT, ScimUserRecord};
-use domain::rules::scim::filter::{FILTER_LIMIT, Filter, Only};
-use domain::rules::scim::list::{COUNT_MOST, Query};
+use domain::rules::scim::change::{
+    CreatedScimUser, DEACTIVATION_REASON, NewScimUser, ScimUserEdit, create, is_renamed, update,
+};
+use domain::rules::scim::document::{ATTRIBUTES_LIMIT, Document, ScimUserRecord};
+use domain::rules::scim::filter::{FILTER_LIMIT, Filter, UniqueKey};
+use domain::rules::scim::list::{PAGE_SIZE_LIMIT, Query};
 use domain::rules::scim::patch::{OPERATIONS_LIMIT, apply};
-use domain::rules::scim::path::Path;
+use domain::rules::scim::path::PatchPath;
 use domain::rules::scim::schema::{
     ENTERPRISE, LIST_RESPONSE, PROVIDER_CONFIG, USER, list_response, provider_config, resource_types, schemas,
 };
@@ -38,7 +40,7 @@ fn document(value: Value) -> Document {
     Document::read(&object(value)).unwrap()
 }
 
-/// A person of whom a provider says a lot.
+/// A resource with most kinds of attributes, after the example in RFC 7643, 8.3.
 fn barbara() -> Value {
     json!({
         "schemas": [USER, ENTERPRISE],
@@ -60,36 +62,36 @@ fn barbara() -> Value {
     })
 }
 
-fn made(body: Value) -> ScimCreated {
-    create(ScimUserNew::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &context(0)).unwrap()
+fn create_user(body: Value) -> CreatedScimUser {
+    create(NewScimUser::read(&document(body)).unwrap(), UserId(Uuid::from_u128(5)), &context(0)).unwrap()
 }
 
-fn person(body: Value) -> ScimUserRecord {
-    made(body).person
+fn create_record(body: Value) -> ScimUserRecord {
+    create_user(body).record
 }
 
-/// A person after a patch, and the types of what happened.
-fn patched(person: &ScimUserRecord, operations: &Value) -> (ScimUserRecord, Vec<EventType>) {
-    let before = Document::of(person);
-    let id = person.user.user_id.to_string();
-    changed(person, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
+/// A record after a patch, and the types of its events.
+fn patch_record(record: &ScimUserRecord, operations: &Value) -> (ScimUserRecord, Vec<EventType>) {
+    let before = Document::from_record(record);
+    let id = record.user.user_id.to_string();
+    apply_document(record, &apply(&before, &id, &object(json!({"Operations": operations}))).unwrap())
 }
 
-fn changed(person: &ScimUserRecord, after: &Document) -> (ScimUserRecord, Vec<EventType>) {
-    let wanted = ScimUserWrite::read(&Document::of(person), after).unwrap();
-    match update(person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap() {
-        None => (person.clone(), Vec::new()),
+fn apply_document(record: &ScimUserRecord, after: &Document) -> (ScimUserRecord, Vec<EventType>) {
+    let expected = ScimUserEdit::read(&Document::from_record(record), after).unwrap();
+    match update(record, &[], &expected, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap() {
+        None => (record.clone(), Vec::new()),
         Some(updated) => {
             let user = updated.change.user_after().unwrap().clone();
             let types = updated.change.events.iter().map(|event| event.event_type).collect();
-            (ScimUserRecord { user, kept: updated.kept, updated_at: Some(context(1).at) }, types)
+            (ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: Some(context(1).at) }, types)
         }
     }
 }
 
-fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
-    let before = Document::of(person);
-    let id = person.user.user_id.to_string();
+fn patch_error(record: &ScimUserRecord, operations: &Value) -> ScimType {
+    let before = Document::from_record(record);
+    let id = record.user.user_id.to_string();
     match apply(&before, &id, &object(json!({"Operations": operations}))) {
         Err(DomainError::Scim(scim_type, _)) => scim_type,
         Err(DomainError::Invalid(_)) => ScimType::InvalidValue,
@@ -97,16 +99,16 @@ fn refused(person: &ScimUserRecord, operations: &Value) -> ScimType {
     }
 }
 
-fn shown(person: &ScimUserRecord) -> Value {
+fn representation(record: &ScimUserRecord) -> Value {
     let all = domain::rules::scim::list::Projection::read(fields(json!({}))).unwrap();
-    Document::shown(person, BASE).projected(&all)
+    Document::representation(record, BASE).project(&all)
 }
 
 #[test]
-fn a_filter_finds_what_it_says() {
-    let person = person(barbara());
-    let shown = Document::shown(&person, BASE);
-    let created = shown.values(&target("meta.created"))[0].as_str().unwrap().to_owned();
+fn filters_match_by_operators_types_and_case_rules() {
+    let record = create_record(barbara());
+    let document = Document::representation(&record, BASE);
+    let created = document.values(&attribute_path("meta.created"))[0].as_str().unwrap().to_owned();
     let at_created = format!("meta.created ge \"{created}\" and meta.created le \"{created}\"");
     let holds = [
         r#"userName eq "BJensen""#,
@@ -144,11 +146,11 @@ fn a_filter_finds_what_it_says() {
         r#"meta.lastModified gt "2020-01-01T00:00:00Z" and not (meta.lastModified gt "2100-01-01T00:00:00Z")"#,
     ];
     for filter in holds {
-        assert!(Filter::read(filter).unwrap().fits(&shown), "{filter}");
+        assert!(Filter::parse(filter).unwrap().matches(&document), "{filter}");
     }
     let does_not = [
         r#"userName eq "bjense""#,
-        // What is exact is so in its capitals.
+        // Case-exact attributes.
         r#"externalId eq "00U1""#,
         r#"meta.resourceType eq "user""#,
         r#"meta.location ew "/users/00000000-0000-0000-0000-000000000005""#,
@@ -164,21 +166,21 @@ fn a_filter_finds_what_it_says() {
         r#"meta.created lt "2020-01-01T00:00:00Z""#,
     ];
     for filter in does_not {
-        assert!(!Filter::read(filter).unwrap().fits(&shown), "{filter}");
+        assert!(!Filter::parse(filter).unwrap().matches(&document), "{filter}");
     }
 }
 
-fn target(name: &str) -> domain::rules::scim::path::Target {
-    match Path::read(name).unwrap() {
-        Path::Of(target, None) => target,
+fn attribute_path(name: &str) -> domain::rules::scim::path::AttributePath {
+    match PatchPath::parse(name).unwrap() {
+        PatchPath::Attribute(target, None) => target,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_accents() {
+fn usernames_ignore_case_and_width_and_other_strings_ignore_case_only() {
     let body = json!({"userName": "Jos\u{e9}.Pe\u{f1}a", "displayName": "Jos\u{e9}", "emails": [{"value": "Jose@Example.com"}]});
-    let shown = Document::shown(&person(body), BASE);
+    let document = Document::representation(&create_record(body), BASE);
     for (filter, holds) in [
         ("userName eq \"JOS\u{c9}.PE\u{d1}A\"", true),
         ("userName eq \"jose\u{301}.pen\u{303}a\"", true),
@@ -192,12 +194,12 @@ fn a_username_is_compared_by_case_and_width_and_other_texts_by_case_neither_by_a
         ("displayName eq \"JOSE\u{301}\"", false),
         ("emails.value eq \"jose@example.COM\"", true),
     ] {
-        assert_eq!(Filter::read(filter).unwrap().fits(&shown), holds, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&document), holds, "{filter}");
     }
 }
 
 #[test]
-fn what_is_no_filter_is_refused() {
+fn invalid_filters_are_refused() {
     let deep = format!("{}active eq true{}", "(".repeat(17), ")".repeat(17));
     let long = format!("userName eq \"{}\"", "x".repeat(FILTER_LIMIT));
     let filters = [
@@ -231,25 +233,25 @@ fn what_is_no_filter_is_refused() {
         long.as_str(),
     ];
     for filter in filters {
-        assert!(matches!(Filter::read(filter), Err(DomainError::Scim(ScimType::InvalidFilter, _))), "{filter}");
+        assert!(matches!(Filter::parse(filter), Err(DomainError::Scim(ScimType::InvalidFilter, _))), "{filter}");
     }
 }
 
 #[test]
-fn a_filter_that_can_mean_one_user_alone_says_by_what_they_are_found() {
-    let only = |filter: &str| Filter::read(filter).unwrap().only();
-    assert_eq!(only(r#"userName eq "Ada""#), Some(Only::Username("Ada".to_owned())));
-    assert_eq!(only(r#"active eq true and externalId eq "1""#), Some(Only::ExternalId("1".to_owned())));
-    assert_eq!(only(r#"(id eq "1") and (active eq true)"#), Some(Only::Id("1".to_owned())));
+fn a_filter_that_requires_a_unique_attribute_gives_its_key() {
+    let only = |filter: &str| Filter::parse(filter).unwrap().unique_key();
+    assert_eq!(only(r#"userName eq "Ada""#), Some(UniqueKey::Username("Ada".to_owned())));
+    assert_eq!(only(r#"active eq true and externalId eq "1""#), Some(UniqueKey::ExternalId("1".to_owned())));
+    assert_eq!(only(r#"(id eq "1") and (active eq true)"#), Some(UniqueKey::Id("1".to_owned())));
     for filter in [r#"userName sw "a""#, r#"userName eq "a" or active eq true"#, r#"not (userName eq "a")"#, "id pr"] {
         assert_eq!(only(filter), None, "{filter}");
     }
 }
 
 #[test]
-fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
-    let ScimCreated { person, change } = made(barbara());
-    let user = &person.user;
+fn a_created_user_is_returned_as_sent_and_sets_the_fields_of_handsets_user() {
+    let CreatedScimUser { record, change } = create_user(barbara());
+    let user = &record.user;
     assert_eq!((user.source, user.status()), (Source::Scim, UserStatus::Inactive));
     assert_eq!(user.username, "bjensen");
     assert_eq!((user.first_name.as_deref(), user.last_name.as_deref()), (Some("Barbara"), Some("Jensen")));
@@ -257,21 +259,21 @@ fn what_is_said_of_a_user_is_shown_again_and_their_own_part_is_handsets() {
     assert_eq!((user.mobile.as_deref(), user.number.as_deref()), (Some("+12015550123"), Some("555-0199")));
     assert_eq!(user.provenance.external_id.as_deref(), Some("00u1"));
     assert_eq!((change.events.len(), change.user_after()), (1, Some(user)));
-    let mut wanted = barbara();
-    wanted["id"] = json!(user.user_id);
-    wanted["meta"] = json!({
+    let mut expected = barbara();
+    expected["id"] = json!(user.user_id);
+    expected["meta"] = json!({
         "resourceType": "User",
         "created": user.created_at,
         "lastModified": user.created_at,
         "location": format!("{BASE}/Users/{}", user.user_id),
         "version": "W/\"1\"",
     });
-    assert_eq!(shown(&person), wanted);
+    assert_eq!(representation(&record), expected);
 }
 
 #[test]
-fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept() {
-    let person = person(json!({
+fn unknown_and_read_only_attributes_are_ignored_and_a_password_is_never_stored() {
+    let record = create_record(json!({
         "schemas": [USER, "urn:example:custom:2.0:User"],
         "id": "x", "meta": {"version": "x"}, "groups": [{"value": "g"}], "unknown": {"a": [1]},
         "username": "ada", "PASSWORD": "s3cret", "nickName": "", "title": null, "roles": [],
@@ -279,57 +281,57 @@ fn what_is_not_known_or_not_to_be_set_is_left_out_and_a_password_is_never_kept()
         ENTERPRISE: {"badge": "17", "manager": "26118915"},
         "roles": ["admin"], "emails": {"value": "ada@example.com"},
     }));
-    assert_eq!(person.user.username, "ada");
-    let kept = Value::Object(person.kept.unwrap().attributes);
-    let wanted = json!({
+    assert_eq!(record.user.username, "ada");
+    let attributes = Value::Object(record.scim_attributes.unwrap().attributes);
+    let expected = json!({
         ENTERPRISE: {"manager": {"value": "26118915"}},
         "roles": [{"value": "admin"}],
         "emails": [{"value": "ada@example.com"}],
     });
-    assert_eq!(kept, wanted);
+    assert_eq!(attributes, expected);
 }
 
 #[test]
-fn every_fault_of_a_user_is_named() {
-    let fault = |body: Value| match Document::read(&object(body)) {
-        Ok(document) => faults(ScimUserNew::read(&document)),
+fn every_field_error_of_a_user_is_reported() {
+    let errors = |body: Value| match Document::read(&object(body)) {
+        Ok(document) => faults(NewScimUser::read(&document)),
         Err(found) => crate::common::named(&found),
     };
-    assert_eq!(fault(json!({"active": true})), [("userName".to_owned(), "missing")]);
-    let wrong = fault(json!({
+    assert_eq!(errors(json!({"active": true})), [("userName".to_owned(), "missing")]);
+    let wrong = errors(json!({
         "userName": "a b", "externalId": "x".repeat(257), "name": {"givenName": "x".repeat(65)},
         "emails": [{"value": "nobody"}],
     }));
     let names: Vec<&str> = wrong.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["userName", "name.givenName", "emails.value", "externalId"]);
-    let kinds = fault(json!({
+    let kinds = errors(json!({
         "userName": 5, "active": "perhaps", "name": "Ada", "title": "a\u{0}b", "emails": [{"value": 1}, {"primary": 2}],
         "addresses": ["x", {"type": "work"}], ENTERPRISE: "x",
     }));
     assert!(kinds.iter().all(|(_, code)| ["wrong_type", "control_character"].contains(code)), "{kinds:?}");
     let names: Vec<&str> = kinds.iter().map(|(name, _)| name.as_str()).collect();
-    let wanted =
+    let expected =
         ["active", "addresses.0", "emails.0.value", "emails.1.primary", "name", "title", ENTERPRISE, "userName"];
-    assert_eq!(names, wanted);
+    assert_eq!(names, expected);
     let two = json!([{"value": "a@b.cd", "primary": true}, {"value": "c@b.cd", "primary": true}]);
-    assert_eq!(fault(json!({"userName": "a", "emails": two})), [("emails".to_owned(), "repeated")]);
+    assert_eq!(errors(json!({"userName": "a", "emails": two})), [("emails".to_owned(), "repeated")]);
     let many: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
-    assert_eq!(fault(json!({"userName": "a", "roles": many})), [("roles".to_owned(), "too_many")]);
+    assert_eq!(errors(json!({"userName": "a", "roles": many})), [("roles".to_owned(), "too_many")]);
     let large: Vec<Value> = (0..9).map(|n| json!({"value": n.to_string().repeat(4000)})).collect();
-    assert!(json!(large).to_string().len() > KEPT_LIMIT);
-    assert_eq!(fault(json!({"userName": "a", "roles": large})), [(String::new(), "too_long")]);
+    assert!(json!(large).to_string().len() > ATTRIBUTES_LIMIT);
+    assert_eq!(errors(json!({"userName": "a", "roles": large})), [(String::new(), "too_long")]);
 }
 
 #[test]
-fn a_number_that_cannot_be_texted_to_is_kept_and_is_not_the_users() {
+fn a_phone_number_that_handset_cannot_use_is_only_stored() {
     let phones = json!([{"value": "(201) 555-0123", "type": "mobile"}, {"value": "ext. 5", "type": "work"}]);
-    let person = person(json!({"userName": "ada", "phoneNumbers": phones}));
-    assert_eq!((&person.user.mobile, &person.user.number), (&None, &None));
-    assert_eq!(shown(&person)["phoneNumbers"], phones);
+    let record = create_record(json!({"userName": "ada", "phoneNumbers": phones}));
+    assert_eq!((&record.user.mobile, &record.user.number), (&None, &None));
+    assert_eq!(representation(&record)["phoneNumbers"], phones);
 }
 
 #[test]
-fn an_attribute_is_added_replaced_and_taken_away() {
+fn operations_add_replace_and_remove_attributes() {
     let cases: &[(Value, &str, Value)] = &[
         (json!({"op": "Replace", "path": "userName", "value": "babs"}), "/userName", json!("babs")),
         (json!({"op": "add", "path": "TITLE", "value": "Guide"}), "/title", json!("Guide")),
@@ -339,7 +341,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
         (json!({"op": "remove", "path": "externalId"}), "/externalId", Value::Null),
         (json!({"op": "replace", "path": "name.givenName", "value": "Bea"}), "/name/givenName", json!("Bea")),
         (json!({"op": "remove", "path": "name.familyName"}), "/name/familyName", Value::Null),
-        // Parts that are not named stay.
+        // Sub-attributes that are not named stay.
         (
             json!({"op": "replace", "path": "name", "value": {"familyName": "Adler"}}),
             "/name",
@@ -351,7 +353,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
             "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/department",
             json!("Sales"),
         ),
-        // A manager by name of their id alone takes the place of the whole.
+        // A manager as a plain string replaces the whole manager.
         (
             json!({"op": "Add", "path": format!("{ENTERPRISE}:manager"), "value": "4711"}),
             "/urn:ietf:params:scim:schemas:extension:enterprise:2.0:User/manager",
@@ -387,7 +389,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
             "/emails/1/value",
             json!("b@example.com"),
         ),
-        // What is added by a filter that nothing fits is made as the filter says.
+        // Adding by a filter that matches no value creates one that matches.
         (
             json!({"op": "Add", "path": "emails[type eq \"other\"].value", "value": "o@example.com"}),
             "/emails/2",
@@ -402,7 +404,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
         (json!({"op": "remove", "path": "emails[type eq \"home\"]"}), "/emails/0/type", json!("work")),
         (json!({"op": "remove", "path": "addresses[type eq \"work\"].locality"}), "/addresses/0/locality", Value::Null),
         (json!({"op": "remove", "path": "addresses"}), "/addresses", Value::Null),
-        // A new preferred one takes the place of the one before.
+        // A new primary value demotes the former one.
         (
             json!({"op": "replace", "path": "emails[type eq \"home\"].primary", "value": "True"}),
             "/emails/1/primary",
@@ -413,7 +415,7 @@ fn an_attribute_is_added_replaced_and_taken_away() {
             "/addresses/0",
             json!({"country": "US"}),
         ),
-        // Schemas that we do not know are passed over.
+        // Unknown schemas are ignored.
         (
             json!({"op": "add", "path": "urn:example:custom:2.0:User:badge", "value": "1"}),
             "/userName",
@@ -421,23 +423,23 @@ fn an_attribute_is_added_replaced_and_taken_away() {
         ),
         (json!({"op": "add", "path": "password", "value": "s3cret"}), "/password", Value::Null),
     ];
-    for (operation, pointer, wanted) in cases {
-        let (after, _) = patched(&person(barbara()), &json!([operation]));
-        let shown = shown(&after);
-        assert_eq!(shown.pointer(pointer).unwrap_or(&Value::Null), wanted, "{operation}");
-        assert!(!shown.to_string().contains("s3cret"));
+    for (operation, pointer, expected) in cases {
+        let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+        let resource = representation(&after);
+        assert_eq!(resource.pointer(pointer).unwrap_or(&Value::Null), expected, "{operation}");
+        assert!(!resource.to_string().contains("s3cret"));
     }
 }
 
-/// The name after a patch says something of it, in each way in which a patch can say it.
-fn names_after(value: &Value) -> Vec<Value> {
+/// The name after it is patched to `value`, once for each form of the operation.
+fn names_after_patch(value: &Value) -> Vec<Value> {
     let mut names = Vec::new();
     for op in ["add", "Replace"] {
         for operation in
             [json!({"op": op, "path": "name", "value": value}), json!({"op": op, "value": {"name": value}})]
         {
-            let (after, _) = patched(&person(barbara()), &json!([operation]));
-            let name = shown(&after).get("name").cloned().unwrap_or_default();
+            let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+            let name = representation(&after).get("name").cloned().unwrap_or_default();
             let own = [after.user.first_name, after.user.last_name];
             assert_eq!(json!(own), json!([name["givenName"], name["familyName"]]), "{operation}");
             names.push(name);
@@ -447,7 +449,7 @@ fn names_after(value: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn only_the_parts_that_are_given_change_and_one_without_a_value_is_taken_away_alone() {
+fn an_object_changes_only_the_sub_attributes_that_it_names() {
     let all = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "Jane"});
     let without_middle = json!({"givenName": "Barbara", "familyName": "Jensen"});
     let cases = [
@@ -459,8 +461,8 @@ fn only_the_parts_that_are_given_change_and_one_without_a_value_is_taken_away_al
         (json!({"givenName": null, "familyName": "", "middleName": null}), Value::Null),
         (Value::Null, Value::Null),
     ];
-    for (value, wanted) in cases {
-        assert_eq!(names_after(&value), vec![wanted; 4], "{value}");
+    for (value, expected) in cases {
+        assert_eq!(names_after_patch(&value), vec![expected; 4], "{value}");
     }
     let both = json!({"department": "Tour Operations", "manager": {"value": "26118915"}});
     let cases = [
@@ -475,19 +477,19 @@ fn only_the_parts_that_are_given_change_and_one_without_a_value_is_taken_away_al
         (json!({}), both),
         (Value::Null, Value::Null),
     ];
-    for (value, wanted) in cases {
+    for (value, expected) in cases {
         for operation in [
             json!({"op": "replace", "path": ENTERPRISE, "value": value}),
             json!({"op": "add", "value": {ENTERPRISE: value}}),
         ] {
-            let (after, _) = patched(&person(barbara()), &json!([operation]));
-            assert_eq!(shown(&after).get(ENTERPRISE).unwrap_or(&Value::Null), &wanted, "{operation}");
+            let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+            assert_eq!(representation(&after).get(ENTERPRISE).unwrap_or(&Value::Null), &expected, "{operation}");
         }
     }
 }
 
 #[test]
-fn a_value_among_several_loses_the_parts_that_are_emptied_alone() {
+fn a_value_of_a_multi_valued_attribute_loses_only_the_emptied_sub_attributes() {
     let work = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood"});
     let elsewhere = json!({"type": "work", "streetAddress": "100 Universal City Plaza"});
     let abroad = json!({"type": "work", "streetAddress": "100 Universal City Plaza", "country": "US"});
@@ -505,25 +507,25 @@ fn a_value_among_several_loses_the_parts_that_are_emptied_alone() {
         ("add", "addresses", json!({}), json!([work])),
         ("replace", "addresses", json!([]), Value::Null),
         ("replace", "addresses", Value::Null, Value::Null),
-        // Nothing is made of nothing.
+        // A value without content is not created.
         ("add", "addresses[type eq \"home\"]", json!({}), json!([work])),
         ("add", "addresses[type eq \"home\"]", json!({"country": ""}), json!([work])),
         ("add", "addresses[type eq \"home\"].country", json!(""), json!([work])),
     ];
-    for (op, path, value, wanted) in cases {
+    for (op, path, value, expected) in cases {
         let operation = json!({"op": op, "path": path, "value": value});
-        let (after, _) = patched(&person(barbara()), &json!([operation]));
-        assert_eq!(shown(&after).get("addresses").unwrap_or(&Value::Null), &wanted, "{operation}");
+        let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+        assert_eq!(representation(&after).get("addresses").unwrap_or(&Value::Null), &expected, "{operation}");
     }
-    let (after, _) = patched(
-        &person(barbara()),
+    let (after, _) = patch_record(
+        &create_record(barbara()),
         &json!([{"op": "add", "path": "emails[type eq \"work\"]", "value": {"display": ""}}]),
     );
-    assert_eq!(shown(&after)["emails"], barbara()["emails"]);
+    assert_eq!(representation(&after)["emails"], barbara()["emails"]);
 }
 
 #[test]
-fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
+fn a_simple_value_for_a_complex_attribute_is_a_field_error() {
     let manager = format!("{ENTERPRISE}:manager");
     let cases = [
         ("name", json!("x"), "name"),
@@ -536,7 +538,7 @@ fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
         (ENTERPRISE, json!("x"), ENTERPRISE),
         (manager.as_str(), json!(5), manager.as_str()),
     ];
-    let before = Document::of(&person(barbara()));
+    let before = Document::from_record(&create_record(barbara()));
     for (path, value, field) in cases {
         for operation in
             [json!({"op": "replace", "path": path, "value": value}), json!({"op": "add", "value": {path: value}})]
@@ -548,11 +550,11 @@ fn a_simple_value_in_place_of_parts_is_a_fault_of_its_field() {
 }
 
 fn email_of(body: Value) -> Option<String> {
-    person(body).user.email
+    create_record(body).user.email
 }
 
 #[test]
-fn entries_without_a_value_are_not_there_whatever_else_they_say_and_wherever_they_stand() {
+fn entries_without_a_value_are_ignored_whatever_their_other_sub_attributes() {
     let home = json!({"type": "home", "value": "h@example.com"});
     let nothing = [
         json!({"type": "work", "primary": true, "value": ""}),
@@ -566,27 +568,31 @@ fn entries_without_a_value_are_not_there_whatever_else_they_say_and_wherever_the
     ];
     for empty in &nothing {
         for emails in [json!([empty, home]), json!([home, empty]), json!([empty, home, empty])] {
-            let made = person(json!({"userName": "ada", "emails": emails}));
+            let made = create_record(json!({"userName": "ada", "emails": emails}));
             assert_eq!(made.user.email.as_deref(), Some("h@example.com"), "{emails}");
-            assert_eq!(shown(&made)["emails"], json!([home]), "{emails}");
-            // In a replacement, and in a patch, as in what makes a user.
-            let (put, _) = changed(&person(barbara()), &document(json!({"userName": "bjensen", "emails": emails})));
-            assert_eq!((put.user.email.as_deref(), &shown(&put)["emails"]), (Some("h@example.com"), &json!([home])));
+            assert_eq!(representation(&made)["emails"], json!([home]), "{emails}");
+            // PUT and PATCH as well.
+            let (put, _) =
+                apply_document(&create_record(barbara()), &document(json!({"userName": "bjensen", "emails": emails})));
+            assert_eq!(
+                (put.user.email.as_deref(), &representation(&put)["emails"]),
+                (Some("h@example.com"), &json!([home]))
+            );
             for op in ["add", "replace"] {
-                let before = person(json!({"userName": "ada"}));
-                let (after, _) = patched(&before, &json!([{"op": op, "path": "emails", "value": emails}]));
-                assert_eq!(shown(&after)["emails"], json!([home]), "{op} {emails}");
-                let (after, _) = patched(&before, &json!([{"op": op, "value": {"emails": emails}}]));
+                let before = create_record(json!({"userName": "ada"}));
+                let (after, _) = patch_record(&before, &json!([{"op": op, "path": "emails", "value": emails}]));
+                assert_eq!(representation(&after)["emails"], json!([home]), "{op} {emails}");
+                let (after, _) = patch_record(&before, &json!([{"op": op, "value": {"emails": emails}}]));
                 assert_eq!(after.user.email.as_deref(), Some("h@example.com"), "{op} {emails}");
             }
         }
         assert_eq!(email_of(json!({"userName": "ada", "emails": [empty]})), None);
     }
-    // The preferred one is the one that is there.
+    // Of two primary values, one without an address does not count.
     let two = json!([{"value": "", "primary": true}, {"value": "a@b.cd"}, {"value": "c@b.cd", "primary": true}]);
     assert_eq!(email_of(json!({"userName": "ada", "emails": two})).as_deref(), Some("c@b.cd"));
-    // Every attribute that has several values.
-    let all = person(json!({
+    // Every multi-valued attribute.
+    let all = create_record(json!({
         "userName": "ada",
         "phoneNumbers": [{"type": "mobile", "value": ""}, {"type": "mobile", "value": "+49 170 1234567"}, {"type": "work"},
             {"type": "work", "value": "4711"}],
@@ -595,7 +601,7 @@ fn entries_without_a_value_are_not_there_whatever_else_they_say_and_wherever_the
         "entitlements": [{"value": null, "type": "x"}],
     }));
     assert_eq!((all.user.mobile.as_deref(), all.user.number.as_deref()), (Some("+491701234567"), Some("4711")));
-    let view = shown(&all);
+    let view = representation(&all);
     assert_eq!(
         (&view["addresses"], &view["roles"]),
         (&json!([{"type": "home", "country": "DE"}]), &json!([{"value": "admin"}]))
@@ -604,7 +610,7 @@ fn entries_without_a_value_are_not_there_whatever_else_they_say_and_wherever_the
 }
 
 #[test]
-fn what_a_provider_empties_by_a_path_is_not_there_and_another_address_takes_its_place() {
+fn an_address_emptied_by_a_path_is_removed_and_the_next_one_is_used() {
     let operations = [
         json!([{"op": "Remove", "path": "emails[type eq \"work\"].value"}]),
         json!([{"op": "Replace", "path": "emails[type eq \"work\"].value", "value": ""}]),
@@ -612,31 +618,31 @@ fn what_a_provider_empties_by_a_path_is_not_there_and_another_address_takes_its_
         json!([{"op": "Replace", "value": {"emails[type eq \"work\"].value": ""}}]),
     ];
     for operations in operations {
-        let (after, _) = patched(&person(barbara()), &operations);
+        let (after, _) = patch_record(&create_record(barbara()), &operations);
         assert_eq!(after.user.email.as_deref(), Some("babs@home.example"), "{operations}");
-        assert_eq!(shown(&after)["emails"], json!([{"value": "babs@home.example", "type": "home"}]));
-        let (anew, _) = patched(
+        assert_eq!(representation(&after)["emails"], json!([{"value": "babs@home.example", "type": "home"}]));
+        let (anew, _) = patch_record(
             &after,
             &json!([{"op": "Add", "path": "emails[type eq \"work\"].value", "value": "new@example.com"}]),
         );
         assert_eq!(anew.user.email.as_deref(), Some("new@example.com"));
     }
-    // What has no value yet may get one by another operation of the same patch.
+    // A later operation of the same patch may add the missing value.
     let both = json!([
         {"op": "Add", "path": "emails[type eq \"other\"].primary", "value": "True"},
         {"op": "Add", "path": "emails[type eq \"other\"].value", "value": "o@example.com"},
     ]);
-    assert_eq!(patched(&person(barbara()), &both).0.user.email.as_deref(), Some("o@example.com"));
-    // What an earlier release has kept without a value is not there either.
-    let mut old = person(json!({"userName": "ada", "title": "x"}));
-    let kept = json!([{"type": "work", "primary": true}, {"type": "home", "value": "h@example.com"}]);
-    old.kept.as_mut().unwrap().attributes.insert("emails".to_owned(), kept);
+    assert_eq!(patch_record(&create_record(barbara()), &both).0.user.email.as_deref(), Some("o@example.com"));
+    // Entries without a value that an earlier release has stored are ignored.
+    let mut old = create_record(json!({"userName": "ada", "title": "x"}));
+    let emails = json!([{"type": "work", "primary": true}, {"type": "home", "value": "h@example.com"}]);
+    old.scim_attributes.as_mut().unwrap().attributes.insert("emails".to_owned(), emails);
     old.user.email = Some("h@example.com".to_owned());
-    assert_eq!(shown(&old)["emails"], json!([{"type": "home", "value": "h@example.com"}]));
+    assert_eq!(representation(&old)["emails"], json!([{"type": "home", "value": "h@example.com"}]));
 }
 
 #[test]
-fn what_is_removed_with_a_value_is_that_value_alone() {
+fn remove_with_a_value_removes_only_that_value() {
     let [home, work] = [0, 1].map(|at| barbara()["emails"][at].clone());
     let plaza = &barbara()["addresses"];
     let by = |path: &str, value: Value| json!({"op": "Remove", "path": path, "value": value});
@@ -656,7 +662,7 @@ fn what_is_removed_with_a_value_is_that_value_alone() {
         (by("emails", json!([home, work])), "emails", Value::Null),
         (by("emails", Value::Null), "emails", Value::Null),
         (by("emails.value", json!("babs@home.example")), "emails", json!([work])),
-        // What is not there is not removed, and nothing else is.
+        // Naming an absent value removes nothing.
         (by("emails", json!([{"value": "nobody@example.com"}])), "emails", json!([home, work])),
         (by("emails", json!([{"value": "babs@home.example", "type": "work"}])), "emails", json!([home, work])),
         (by("emails", json!([])), "emails", json!([home, work])),
@@ -669,7 +675,7 @@ fn what_is_removed_with_a_value_is_that_value_alone() {
         (by("addresses", json!([{"country": "US"}])), "addresses", plaza.clone()),
         (by("addresses", json!([{"locality": 5}])), "addresses", plaza.clone()),
         (by("addresses", json!([{"type": "work", "locality": "Berlin"}])), "addresses", plaza.clone()),
-        // What has one value, by its parts.
+        // Single-valued complex attributes, by their sub-attributes.
         (by("name", json!({"middleName": "Jane"})), "name", json!({"givenName": "Barbara", "familyName": "Jensen"})),
         (
             by(ENTERPRISE, json!({"department": "Tour Operations"})),
@@ -683,49 +689,54 @@ fn what_is_removed_with_a_value_is_that_value_alone() {
         ),
         (by("title", json!("Guide")), "title", Value::Null),
     ];
-    for (operation, name, wanted) in cases {
-        let (after, _) = patched(&person(barbara()), &json!([operation]));
-        assert_eq!(shown(&after).get(name).unwrap_or(&Value::Null), &wanted, "{operation}");
+    for (operation, name, expected) in cases {
+        let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+        assert_eq!(representation(&after).get(name).unwrap_or(&Value::Null), &expected, "{operation}");
     }
     let manager = format!("{ENTERPRISE}:manager");
     let mut led = barbara();
     led[ENTERPRISE]["manager"]["displayName"] = json!("Ada");
-    let (after, _) = patched(&person(led), &json!([by(&manager, json!({"value": "26118915"}))]));
-    assert_eq!(shown(&after)[ENTERPRISE], json!({"department": "Tour Operations"}), "its value stands for the whole");
-    let (after, _) = patched(&person(barbara()), &json!([by("emails", json!([{"value": "bjensen@example.com"}]))]));
+    let (after, _) = patch_record(&create_record(led), &json!([by(&manager, json!({"value": "26118915"}))]));
+    assert_eq!(
+        representation(&after)[ENTERPRISE],
+        json!({"department": "Tour Operations"}),
+        "naming the value removes the whole manager"
+    );
+    let (after, _) =
+        patch_record(&create_record(barbara()), &json!([by("emails", json!([{"value": "bjensen@example.com"}]))]));
     assert_eq!(after.user.email.as_deref(), Some("babs@home.example"));
 }
 
 #[test]
-fn two_numbers_in_one_field_are_refused_and_a_trunk_zero_is_left_out() {
+fn two_phone_numbers_in_one_value_are_refused_and_a_trunk_zero_is_dropped() {
     let phones = |mobile: &str| json!({"userName": "ada", "phoneNumbers": [{"type": "mobile", "value": mobile}]});
-    assert_eq!(person(phones("tel:+49-(0)170-1234567")).user.mobile.as_deref(), Some("+491701234567"));
+    assert_eq!(create_record(phones("tel:+49-(0)170-1234567")).user.mobile.as_deref(), Some("+491701234567"));
     for several in
         ["+49 170 1234567 / +49 171 7654321", "+49 170 1234567, 0171 7654321", "+49 170 1234567\n+49 171 7654321"]
     {
-        let wanted = [("phoneNumbers.value".to_owned(), "invalid_format")];
-        assert_eq!(faults(ScimUserNew::read(&document(phones(several)))), wanted, "{several}");
-        let before = Document::of(&person(phones("+49 170 1234567")));
-        assert_eq!(faults(ScimUserWrite::read(&before, &document(phones(several)))), wanted);
+        let expected = [("phoneNumbers.value".to_owned(), "invalid_format")];
+        assert_eq!(faults(NewScimUser::read(&document(phones(several)))), expected, "{several}");
+        let before = Document::from_record(&create_record(phones("+49 170 1234567")));
+        assert_eq!(faults(ScimUserEdit::read(&before, &document(phones(several)))), expected);
     }
-    // What was kept before stands in nobody's way.
+    // A stored value is not checked again.
     let before = document(phones("+49 170 1234567 / +49 171 7654321"));
-    assert!(ScimUserWrite::read(&before, &before).is_ok());
+    assert!(ScimUserEdit::read(&before, &before).is_ok());
 }
 
 #[test]
-fn what_is_removed_and_is_not_there_leaves_the_operations_beside_it_to_count() {
-    let person = person(barbara());
+fn removing_an_absent_value_does_not_stop_the_other_operations() {
+    let record = create_record(barbara());
     for path in ["emails[type eq \"fax\"]", "emails[type eq \"fax\"].value", "phoneNumbers[type eq \"fax\"].value"] {
         let both = json!([{"op": "Remove", "path": path}, {"op": "Replace", "path": "title", "value": "Left"}]);
-        let after = shown(&patched(&person, &both).0);
-        assert_eq!((&after["title"], &after["emails"]), (&json!("Left"), &shown(&person)["emails"]), "{path}");
+        let after = representation(&patch_record(&record, &both).0);
+        assert_eq!((&after["title"], &after["emails"]), (&json!("Left"), &representation(&record)["emails"]), "{path}");
     }
 }
 
 #[test]
-fn what_a_patch_may_not_is_refused_in_scims_words() {
-    let person = person(barbara());
+fn invalid_operations_are_refused_with_their_scim_type() {
+    let record = create_record(barbara());
     let cases = [
         (json!([]), ScimType::InvalidSyntax),
         (json!(["x"]), ScimType::InvalidSyntax),
@@ -749,181 +760,192 @@ fn what_a_patch_may_not_is_refused_in_scims_words() {
         (json!([{"op": "remove", "path": "active"}]), ScimType::Mutability),
         (json!(vec![json!({"op": "remove", "path": "title"}); OPERATIONS_LIMIT + 1]), ScimType::TooMany),
     ];
-    for (operations, wanted) in cases {
-        assert_eq!(refused(&person, &operations), wanted, "{operations}");
+    for (operations, expected) in cases {
+        assert_eq!(patch_error(&record, &operations), expected, "{operations}");
     }
     let named_wrongly = json!([{"op": "add", "value": {"emails[type eq": "x"}}]);
-    assert_eq!(refused(&person, &named_wrongly), ScimType::InvalidPath);
+    assert_eq!(patch_error(&record, &named_wrongly), ScimType::InvalidPath);
     let most = json!(vec![json!({"op": "remove", "path": "title"}); OPERATIONS_LIMIT]);
-    assert_eq!(patched(&person, &most).1, [], "so many are done");
-    // One that cannot be done takes the others with it.
+    assert_eq!(patch_record(&record, &most).1, [], "the limit itself is allowed");
+    // An invalid operation fails the whole patch.
     let both = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "remove", "path": "id"}]);
-    assert_eq!(refused(&person, &both), ScimType::Mutability);
-    // The id that the user has says nothing new.
-    let (_, events) = patched(&person, &json!([{"op": "replace", "value": {"id": person.user.user_id}}]));
+    assert_eq!(patch_error(&record, &both), ScimType::Mutability);
+    // The user's own id changes nothing.
+    let (_, events) = patch_record(&record, &json!([{"op": "replace", "value": {"id": record.user.user_id}}]));
     assert_eq!(events, []);
 }
 
 #[test]
-fn inactive_is_suspended_and_the_provider_lifts_its_own_suspension_alone() {
-    let of = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
-    let (away, events) = patched(&person(barbara()), &of(json!("False")));
+fn active_suspends_and_lifts_only_the_providers_own_suspension() {
+    let set_active = |active: Value| json!([{"op": "Replace", "path": "active", "value": active}]);
+    let (away, events) = patch_record(&create_record(barbara()), &set_active(json!("False")));
     assert_eq!(events, [EventType::UserSuspended]);
-    assert_eq!(away.user.suspension().unwrap().reason.as_deref(), Some(DEACTIVATED));
-    assert_eq!(patched(&away, &of(json!(false))).1, [], "again is nothing new");
-    let (back, events) = patched(&away, &of(json!(true)));
+    assert_eq!(away.user.suspension().unwrap().reason.as_deref(), Some(DEACTIVATION_REASON));
+    assert_eq!(patch_record(&away, &set_active(json!(false))).1, [], "a repetition changes nothing");
+    let (back, events) = patch_record(&away, &set_active(json!(true)));
     assert_eq!((events, back.user.is_suspended()), (vec![EventType::UserActivated], false));
 
     let lock = Some(Restriction::by(&context(3), None));
     let locked = ScimUserRecord { user: User { locked: lock.clone(), ..away.user.clone() }, ..away };
-    let (resumed, _) = patched(&locked, &of(json!(true)));
+    let (resumed, _) = patch_record(&locked, &set_active(json!(true)));
     assert_eq!((resumed.user.is_suspended(), &resumed.user.locked), (false, &lock), "a lock is not the provider's");
-    assert_eq!(patched(&resumed, &of(json!(true))).1, []);
+    assert_eq!(patch_record(&resumed, &set_active(json!(true))).1, []);
 }
 
 #[test]
-fn an_admin_and_the_provider_suspend_side_by_side_and_each_lifts_its_own() {
-    let of = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
-    let by_admin = |person: &ScimUserRecord| {
-        let change = lifecycle::suspend(&person.user, &[], Some("an audit".to_owned()), &context(2)).unwrap().unwrap();
-        ScimUserRecord { user: change.user_after().unwrap().clone(), ..person.clone() }
+fn suspensions_by_an_admin_and_by_the_provider_are_independent() {
+    let set_active = |active: bool| json!([{"op": "replace", "path": "active", "value": active}]);
+    let by_admin = |record: &ScimUserRecord| {
+        let change = lifecycle::suspend(&record.user, &[], Some("an audit".to_owned()), &context(2)).unwrap().unwrap();
+        ScimUserRecord { user: change.user_after().unwrap().clone(), ..record.clone() }
     };
-    let active = person(barbara());
-    // The provider first: that it lifts its own gives nobody back whom an admin has suspended since.
-    let both = by_admin(&patched(&active, &of(false)).0);
-    let (held, events) = patched(&both, &of(true));
-    assert_eq!((events, held.user.status()), (vec![EventType::UserUpdated], UserStatus::Suspended));
-    assert_eq!(held.user.suspension().unwrap().reason.as_deref(), Some("an audit"));
-    // The admin first: what the provider says is not lost.
-    let held = by_admin(&active);
-    assert_eq!((&shown(&held)["active"], patched(&held, &of(true)).1), (&json!(false), vec![]));
-    let (both, events) = patched(&held, &of(false));
+    let active = create_record(barbara());
+    // The provider first: lifting its suspension leaves the admin's.
+    let both = by_admin(&patch_record(&active, &set_active(false)).0);
+    let (suspended, events) = patch_record(&both, &set_active(true));
+    assert_eq!((events, suspended.user.status()), (vec![EventType::UserUpdated], UserStatus::Suspended));
+    assert_eq!(suspended.user.suspension().unwrap().reason.as_deref(), Some("an audit"));
+    // The admin first: the provider's suspension is recorded as well.
+    let suspended = by_admin(&active);
+    assert_eq!(
+        (&representation(&suspended)["active"], patch_record(&suspended, &set_active(true)).1),
+        (&json!(false), vec![])
+    );
+    let (both, events) = patch_record(&suspended, &set_active(false));
     assert_eq!((events, both.user.suspended_by_source.is_some()), (vec![EventType::UserUpdated], true));
-    assert_eq!(shown(&patched(&both, &of(true)).0)["active"], false, "while an admin's holds");
-    // An admin is the stronger.
+    assert_eq!(
+        representation(&patch_record(&both, &set_active(true)).0)["active"],
+        false,
+        "while the admin's suspension lasts"
+    );
+    // Activation by an admin lifts both.
     let lifted = lifecycle::activate(&both.user, &[], &context(4)).unwrap().unwrap().user.unwrap().after;
     assert!(!lifted.is_suspended());
     let lifted = ScimUserRecord { user: lifted, ..both };
-    assert_eq!(shown(&lifted)["active"], true);
-    assert_eq!(patched(&lifted, &of(false)).1, [EventType::UserSuspended], "and what is said anew counts");
+    assert_eq!(representation(&lifted)["active"], true);
+    assert_eq!(
+        patch_record(&lifted, &set_active(false)).1,
+        [EventType::UserSuspended],
+        "the provider can suspend again"
+    );
 }
 
 #[test]
-fn who_is_made_inactive_is_made_and_suspended_in_one_act() {
+fn an_inactive_new_user_is_created_and_suspended_in_one_change() {
     let mut body = barbara();
     body["active"] = json!(false);
-    let ScimCreated { person, change } = made(body);
+    let CreatedScimUser { record, change } = create_user(body);
     let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserCreated, EventType::UserSuspended]);
-    assert_eq!((person.user.status(), person.user.version), (UserStatus::Suspended, 1));
-    assert_eq!(change.user.map(|made| (made.before, made.after)), Some((None, person.user)));
+    assert_eq!((record.user.status(), record.user.version), (UserStatus::Suspended, 1));
+    assert_eq!(change.user.map(|made| (made.before, made.after)), Some((None, record.user)));
 }
 
 #[test]
 fn an_edit_and_a_suspension_are_one_change_of_each_row() {
-    let person = person(barbara());
+    let record = create_record(barbara());
     let operations = json!([{"op": "replace", "path": "userName", "value": "babs"}, {"op": "replace", "path": "active", "value": false}]);
-    let (after, events) = patched(&person, &operations);
+    let (after, events) = patch_record(&record, &operations);
     assert_eq!(events, [EventType::UserUpdated, EventType::UserSuspended]);
     assert_eq!((after.user.username.as_str(), after.user.status()), ("babs", UserStatus::Suspended));
 }
 
 #[test]
-fn what_was_set_by_hand_stays_and_is_what_is_shown() {
-    let mut person = person(barbara());
-    person.user.email = Some("hand@example.com".to_owned());
-    person.user.mobile = None;
-    person.user.provenance.by_hand = [Field::Email, Field::Mobile].into();
-    assert_eq!(shown(&person)["emails"][1]["value"], "hand@example.com");
-    assert_eq!(shown(&person)["phoneNumbers"], json!([{"value": "555-0199", "type": "work"}]));
-    let (after, _) = changed(&person, &document(barbara()));
+fn fields_set_by_hand_stay_and_are_returned() {
+    let mut record = create_record(barbara());
+    record.user.email = Some("hand@example.com".to_owned());
+    record.user.mobile = None;
+    record.user.provenance.by_hand = [Field::Email, Field::Mobile].into();
+    assert_eq!(representation(&record)["emails"][1]["value"], "hand@example.com");
+    assert_eq!(representation(&record)["phoneNumbers"], json!([{"value": "555-0199", "type": "work"}]));
+    let (after, _) = apply_document(&record, &document(barbara()));
     assert_eq!((after.user.email.as_deref(), &after.user.mobile), (Some("hand@example.com"), &None));
-    assert_eq!(shown(&after)["emails"][1]["value"], "hand@example.com");
-    let (after, events) = patched(&after, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
+    assert_eq!(representation(&after)["emails"][1]["value"], "hand@example.com");
+    let (after, events) = patch_record(&after, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((after.user.email.as_deref(), events), (Some("hand@example.com"), vec![EventType::UserUpdated]));
 }
 
 #[test]
-fn a_user_of_whom_no_provider_has_spoken_is_shown_and_taken_over_with_what_they_have() {
-    let by_hand = ScimUserRecord { user: user(), kept: None, updated_at: None };
-    let view = shown(&by_hand);
+fn a_user_created_by_hand_is_returned_and_taken_over_with_their_values() {
+    let by_hand = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
+    let view = representation(&by_hand);
     assert_eq!(view["emails"], json!([{"value": "ada@example.com", "type": "work", "primary": true}]));
     assert_eq!(view["phoneNumbers"], json!([{"value": "+491701234567", "type": "mobile"}]));
     assert_eq!(view["name"], json!({"givenName": "Ada", "familyName": "Adler"}));
-    let (same, events) = changed(&by_hand, &Document::of(&by_hand));
-    assert_eq!((same.kept.as_ref(), events), (None, vec![EventType::UserUpdated]), "they are the provider's now");
+    let (same, events) = apply_document(&by_hand, &Document::from_record(&by_hand));
+    assert_eq!((same.scim_attributes.as_ref(), events), (None, vec![EventType::UserUpdated]), "the user is taken over");
     assert_eq!((same.user.source, same.user.provenance.by_hand.len()), (Source::Scim, 0));
-    assert_eq!(changed(&same, &Document::of(&same)).1, [], "saying what is so changes nothing");
-    // As with a source: what somebody typed stays, and what is lacking comes.
-    let says = json!({"userName": "other", "name": {"givenName": "Eva", "familyName": "Adler"},
+    assert_eq!(apply_document(&same, &Document::from_record(&same)).1, [], "an identical PUT changes nothing");
+    // As with a source: values set by hand stay, and missing ones are filled in.
+    let body = json!({"userName": "other", "name": {"givenName": "Eva", "familyName": "Adler"},
         "phoneNumbers": [{"value": "4711", "type": "work"}]});
-    let (taken, _) = changed(&by_hand, &document(says));
+    let (taken, _) = apply_document(&by_hand, &document(body));
     assert_eq!((taken.user.username.as_str(), taken.user.first_name.as_deref()), ("ada", Some("Ada")));
     assert_eq!((taken.user.mobile.is_some(), taken.user.number.as_deref()), (true, Some("4711")));
     let by_hand = [Field::Username, Field::FirstName, Field::Email, Field::Mobile];
     assert_eq!(taken.user.provenance.by_hand, by_hand.into());
-    let (after, _) = patched(&taken, &json!([{"op": "remove", "path": "phoneNumbers"}]));
+    let (after, _) = patch_record(&taken, &json!([{"op": "remove", "path": "phoneNumbers"}]));
     assert_eq!((after.user.mobile.is_some(), after.user.number), (true, None));
 }
 
 #[test]
-fn a_user_of_a_source_is_not_the_providers_while_the_source_is_there() {
-    let mut person = ScimUserRecord { user: user(), kept: None, updated_at: None };
-    person.user.source = Source::Csv;
-    person.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
-    person.user.provenance.external_id = Some("E-1".to_owned());
-    person.user.provenance.source_username = Some("adele".to_owned());
-    assert_eq!(require_no_source(&person.user, true), Err(DomainError::HeldByOtherSource));
-    assert_eq!(require_no_source(&person.user, false), Ok(()));
-    assert_eq!(shown(&person).get("externalId"), None, "it is none of the provider's");
-    let (taken, _) = patched(&person, &json!([{"op": "add", "path": "externalId", "value": "E-1"}]));
+fn a_user_of_a_source_is_not_taken_over_while_the_source_exists() {
+    let mut record = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
+    record.user.source = Source::Csv;
+    record.user.provenance.source_id = Some(domain::SourceId(Uuid::from_u128(8)));
+    record.user.provenance.external_id = Some("E-1".to_owned());
+    record.user.provenance.source_username = Some("adele".to_owned());
+    assert_eq!(require_no_source(&record.user, true), Err(DomainError::HeldByOtherSource));
+    assert_eq!(require_no_source(&record.user, false), Ok(()));
+    assert_eq!(representation(&record).get("externalId"), None, "an external id from a source is not the provider's");
+    let (taken, _) = patch_record(&record, &json!([{"op": "add", "path": "externalId", "value": "E-1"}]));
     let provenance = &taken.user.provenance;
     assert_eq!((taken.user.source, provenance.source_id), (Source::Scim, None));
     assert_eq!((provenance.external_id.as_deref(), provenance.source_username.as_deref()), (Some("E-1"), None));
 }
 
 #[test]
-fn the_record_names_personal_attributes_and_holds_none_of_their_values() {
-    let person = person(barbara());
+fn events_name_personal_attributes_without_their_values() {
+    let record = create_record(barbara());
     let operations = json!([
         {"op": "replace", "path": "externalId", "value": "00u2"},
         {"op": "replace", "path": "displayName", "value": "Marker"},
         {"op": "replace", "path": format!("{ENTERPRISE}:department"), "value": "Marker"},
         {"op": "replace", "path": "name.givenName", "value": "Marker"},
     ]);
-    let before = Document::of(&person);
+    let before = Document::from_record(&record);
     let after = apply(&before, "x", &object(json!({"Operations": operations}))).unwrap();
-    let wanted = ScimUserWrite::read(&before, &after).unwrap();
-    let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap().unwrap();
+    let expected = ScimUserEdit::read(&before, &after).unwrap();
+    let updated = update(&record, &[], &expected, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap().unwrap();
     let event = &updated.change.events[0];
-    let wanted = ["first_name", "external_id", "scim.department", "scim.displayName", "scim.name"];
-    assert_eq!(event.changed_fields, wanted);
+    let expected = ["first_name", "external_id", "scim.department", "scim.displayName", "scim.name"];
+    assert_eq!(event.changed_fields, expected);
     let recorded = serde_json::to_string(event).unwrap();
     assert!(!recorded.contains("Marker") && !recorded.contains("00u"), "{recorded}");
 }
 
 #[test]
-fn a_list_reads_what_is_asked_and_bounds_it() {
+fn list_parameters_are_read_and_limited() {
     let query = Query::read(fields(json!({"startIndex": -3, "count": 100_000}))).unwrap();
-    assert_eq!((query.start, query.count), (1, COUNT_MOST));
+    assert_eq!((query.start_index, query.count), (1, PAGE_SIZE_LIMIT));
     assert_eq!(Query::read(fields(json!({"count": -1}))).unwrap().count, 0);
     let mixed = faults(Query::read(fields(json!({"attributes": ["title", 5], "excludedAttributes": 5}))));
     assert_eq!(mixed, ["attributes", "excludedAttributes"].map(|field| (field.to_owned(), "wrong_type")));
     let wrong = json!({"startIndex": "x", "count": 1.5, "sortBy": "titel", "sortOrder": "up", "attributes": 5});
     let names: Vec<String> = faults(Query::read(fields(wrong))).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["startIndex", "count", "attributes", "sortOrder", "sortBy"]);
-    let shown = |asked: Value| {
-        let projection = domain::rules::scim::list::Projection::read(fields(asked)).unwrap();
-        Document::shown(&person(barbara()), BASE).projected(&projection)
+    let project = |parameters: Value| {
+        let projection = domain::rules::scim::list::Projection::read(fields(parameters)).unwrap();
+        Document::representation(&create_record(barbara()), BASE).project(&projection)
     };
-    let some = shown(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));
+    let some = project(json!({"attributes": ["USERNAME", "name.givenName", format!("{ENTERPRISE}:department")]}));
     let names: Vec<&String> = some.as_object().unwrap().keys().collect();
     assert_eq!(names, ["id", "name", "schemas", ENTERPRISE, "userName"]);
     assert_eq!(
         (&some["name"], &some[ENTERPRISE]),
         (&json!({"givenName": "Barbara"}), &json!({"department": "Tour Operations"}))
     );
-    let others = shown(
+    let others = project(
         json!({"excludedAttributes": "id, emails.type,name, urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"}),
     );
     assert!(others.get("name").is_none() && others.get(ENTERPRISE).is_none() && others.get("id").is_some());
@@ -931,7 +953,7 @@ fn a_list_reads_what_is_asked_and_bounds_it() {
 }
 
 #[test]
-fn a_filter_is_plain_if_it_asks_for_what_stands_in_the_users_own_row_alone() {
+fn filters_that_need_only_the_user_row_are_recognized() {
     for (filter, plain) in [
         ("active eq true", true),
         (r#"userName sw "a" and not (externalId pr)"#, true),
@@ -943,14 +965,14 @@ fn a_filter_is_plain_if_it_asks_for_what_stands_in_the_users_own_row_alone() {
         ("not (title pr)", false),
         (r#"emails[type eq "work"]"#, false),
     ] {
-        assert_eq!(Filter::read(filter).unwrap().is_plain(), plain, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().needs_user_row_only(), plain, "{filter}");
     }
 }
 
 #[test]
-fn a_filter_of_equalities_says_what_a_value_is_to_be_made_of() {
-    let of = |filter: &str| match Path::read(&format!("emails[{filter}]")).unwrap() {
-        Path::Of(_, Some(filter)) => filter.example().map(Value::Object),
+fn a_filter_of_equalities_gives_a_matching_value() {
+    let matching_value = |filter: &str| match PatchPath::parse(&format!("emails[{filter}]")).unwrap() {
+        PatchPath::Attribute(_, Some(filter)) => filter.matching_value().map(Value::Object),
         other => panic!("{other:?}"),
     };
     for (filter, example) in [
@@ -959,21 +981,21 @@ fn a_filter_of_equalities_says_what_a_value_is_to_be_made_of() {
         (r#"primary eq "False""#, json!({"primary": false})),
         (r#"type eq "work" and primary eq true"#, json!({"type": "work", "primary": true})),
     ] {
-        assert_eq!(of(filter), Some(example), "{filter}");
+        assert_eq!(matching_value(filter), Some(example), "{filter}");
     }
     for filter in
         ["type ne \"work\"", "type eq null", "type pr", "type eq \"a\" or type eq \"b\"", "not (type eq \"a\")"]
     {
-        assert_eq!(of(filter), None, "{filter}");
+        assert_eq!(matching_value(filter), None, "{filter}");
     }
-    assert_eq!(of("type eq \"work\" and not (primary pr)"), None);
+    assert_eq!(matching_value("type eq \"work\" and not (primary pr)"), None);
 }
 
 #[test]
-fn users_are_sorted_by_the_value_that_is_preferred_and_those_without_one_come_last() {
+fn users_are_sorted_by_their_primary_value_and_those_without_one_come_last() {
     let key = |name: &str, body: Value| {
         let query = Query::read(fields(json!({"sortBy": name}))).unwrap();
-        query.sort.unwrap().key(&Document::shown(&person(body), BASE))
+        query.sort.unwrap().key(&Document::representation(&create_record(body), BASE))
     };
     let text = |text: &str| (false, text.to_owned());
     for (name, expected) in [
@@ -991,11 +1013,7 @@ fn users_are_sorted_by_the_value_that_is_preferred_and_those_without_one_come_la
     ] {
         assert_eq!(key(name, barbara()), expected, "{name}");
     }
-    assert_eq!(
-        key("externalId", json!({"userName": "ada", "externalId": "E-1"})),
-        text("E-1"),
-        "exact in its capitals"
-    );
+    assert_eq!(key("externalId", json!({"userName": "ada", "externalId": "E-1"})), text("E-1"), "case-exact");
     for (order, descending) in [(json!(null), false), (json!("ascending"), false), (json!("DESCENDING"), true)] {
         let query = Query::read(fields(json!({"sortBy": "userName", "sortOrder": order}))).unwrap();
         assert_eq!(query.sort.unwrap().is_descending(), descending);
@@ -1004,13 +1022,16 @@ fn users_are_sorted_by_the_value_that_is_preferred_and_those_without_one_come_la
 }
 
 #[test]
-fn what_this_server_knows_is_published_as_it_does_it() {
+fn discovery_describes_the_supported_features() {
     let config = provider_config(BASE);
     let offered = |name: &str| config[name]["supported"].as_bool().unwrap();
     assert_eq!(["patch", "filter", "sort", "etag"].map(offered), [true; 4]);
     assert_eq!(["bulk", "changePassword"].map(offered), [false; 2]);
-    assert_eq!((&config["filter"]["maxResults"], &config["schemas"]), (&json!(COUNT_MOST), &json!([PROVIDER_CONFIG])));
-    let [user] = &resource_types(BASE)[..] else { panic!("users alone") };
+    assert_eq!(
+        (&config["filter"]["maxResults"], &config["schemas"]),
+        (&json!(PAGE_SIZE_LIMIT), &json!([PROVIDER_CONFIG]))
+    );
+    let [user] = &resource_types(BASE)[..] else { panic!("users only") };
     assert_eq!((&user["endpoint"], &user["schema"]), (&json!("/Users"), &json!(USER)));
     assert_eq!(user["schemaExtensions"], json!([{"schema": ENTERPRISE, "required": false}]));
     let list = list_response(vec![json!({"id": "1"}), json!({"id": "2"})], 7, 3);
@@ -1019,8 +1040,8 @@ fn what_this_server_knows_is_published_as_it_does_it() {
     assert_eq!(list, expected);
 }
 
-/// What the schemas say of an attribute, or of a part of one.
-fn described<'a>(schemas: &'a [Value], path: &str) -> &'a Value {
+/// The published definition of an attribute or sub-attribute.
+fn published_attribute<'a>(schemas: &'a [Value], path: &str) -> &'a Value {
     let (schema, attributes) = path.split_once('.').unwrap();
     let schema = schemas.iter().find(|known| known["name"] == schema).unwrap();
     attributes.split('.').fold(schema, |within, name| {
@@ -1030,9 +1051,9 @@ fn described<'a>(schemas: &'a [Value], path: &str) -> &'a Value {
 }
 
 #[test]
-fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
+fn the_schemas_publish_the_characteristics_of_rfc_7643() {
     let schemas = schemas(BASE);
-    // Whether capitals matter, how it is changed, when it is returned, among which it is unique.
+    // caseExact, mutability, returned, uniqueness.
     for (path, exact, mutability, returned, uniqueness) in [
         ("User.userName", false, "readWrite", "default", "server"),
         ("User.displayName", false, "readWrite", "default", "none"),
@@ -1046,10 +1067,15 @@ fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
         ("ResourceType.schemaExtensions.schema", true, "readOnly", "default", "none"),
         ("Schema.name", false, "readOnly", "default", "none"),
     ] {
-        let told = described(&schemas, path);
+        let definition = published_attribute(&schemas, path);
         let expected = json!([exact, mutability, returned, uniqueness]);
-        let held = json!([told["caseExact"], told["mutability"], told["returned"], told["uniqueness"]]);
-        assert_eq!(held, expected, "{path}");
+        let published = json!([
+            definition["caseExact"],
+            definition["mutability"],
+            definition["returned"],
+            definition["uniqueness"]
+        ]);
+        assert_eq!(published, expected, "{path}");
     }
     for (path, multi, required) in [
         ("User.userName", false, true),
@@ -1061,8 +1087,8 @@ fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
         ("Schema.attributes.canonicalValues", true, false),
         ("Schema.attributes.referenceTypes", true, false),
     ] {
-        let told = described(&schemas, path);
-        assert_eq!((&told["multiValued"], &told["required"]), (&json!(multi), &json!(required)), "{path}");
+        let definition = published_attribute(&schemas, path);
+        assert_eq!((&definition["multiValued"], &definition["required"]), (&json!(multi), &json!(required)), "{path}");
     }
     let data_types = json!(["string", "complex", "boolean", "decimal", "integer", "dateTime", "reference", "binary"]);
     for (path, words) in [
@@ -1079,24 +1105,24 @@ fn the_schemas_say_what_each_attribute_takes_as_rfc_7643_has_it() {
         ("Schema.attributes.returned", json!(["always", "never", "default", "request"])),
         ("Schema.attributes.uniqueness", json!(["none", "server", "global"])),
     ] {
-        assert_eq!(described(&schemas, path)["canonicalValues"], words, "{path}");
+        assert_eq!(published_attribute(&schemas, path)["canonicalValues"], words, "{path}");
     }
-    assert_eq!(described(&schemas, "User.roles.type").get("canonicalValues"), None);
+    assert_eq!(published_attribute(&schemas, "User.roles.type").get("canonicalValues"), None);
 }
 
 #[test]
-fn what_an_identity_provider_says_of_capitals_alone_is_no_rename() {
-    let one = person(barbara());
+fn a_change_of_case_in_a_username_is_no_rename() {
+    let record = create_record(barbara());
     let renamed = |name: &str| {
         let mut body = barbara();
         body["userName"] = json!(name);
-        is_renamed(&one.user, &ScimUserWrite::read(&Document::of(&one), &document(body)).unwrap())
+        is_renamed(&record.user, &ScimUserEdit::read(&Document::from_record(&record), &document(body)).unwrap())
     };
     assert_eq!(["bjensen", "BJensen", "babs"].map(renamed), [false, false, true]);
 }
 
-/// A user with attributes of so many bytes as JSON.
-fn sized(bytes: usize) -> Value {
+/// A resource whose stored attributes have this many bytes as JSON.
+fn resource_of_size(bytes: usize) -> Value {
     let roles = |last: usize| -> Vec<Value> {
         (0..9).map(|n| json!({"value": n.to_string().repeat(if n == 8 { last } else { 4000 })})).collect()
     };
@@ -1105,100 +1131,104 @@ fn sized(bytes: usize) -> Value {
 }
 
 #[test]
-fn a_user_has_so_many_values_and_bytes_of_attributes_and_no_more_by_whatever_way() {
-    assert_eq!(KEPT_LIMIT, 32_768);
-    let told =
+fn values_and_bytes_of_attributes_are_limited_in_every_request() {
+    assert_eq!(ATTRIBUTES_LIMIT, 32_768);
+    let read =
         |body: &Value| Document::read(&object(body.clone())).map(drop).map_err(|found| crate::common::named(&found));
-    assert_eq!(told(&sized(32_768)), Ok(()));
-    assert_eq!(told(&sized(32_769)), Err(vec![(String::new(), "too_long")]));
+    assert_eq!(read(&resource_of_size(32_768)), Ok(()));
+    assert_eq!(read(&resource_of_size(32_769)), Err(vec![(String::new(), "too_long")]));
     let roles = |count: usize| json!((0..count).map(|n| json!({"value": n.to_string()})).collect::<Vec<_>>());
-    assert_eq!(told(&json!({"userName": "a", "roles": roles(100)})), Ok(()));
-    assert_eq!(told(&json!({"userName": "a", "roles": roles(101)})), Err(vec![("roles".to_owned(), "too_many")]));
-    let wrong = told(&json!({"userName": "a", "roles": vec![json!({"value": 7}); FIELD_ERROR_LIMIT + 9]})).unwrap_err();
+    assert_eq!(read(&json!({"userName": "a", "roles": roles(100)})), Ok(()));
+    assert_eq!(read(&json!({"userName": "a", "roles": roles(101)})), Err(vec![("roles".to_owned(), "too_many")]));
+    let wrong = read(&json!({"userName": "a", "roles": vec![json!({"value": 7}); FIELD_ERROR_LIMIT + 9]})).unwrap_err();
     assert_eq!(wrong.len(), FIELD_ERROR_LIMIT);
     // By a patch as well.
-    let full = person(json!({"userName": "a", "roles": roles(100)}));
+    let full = create_record(json!({"userName": "a", "roles": roles(100)}));
     assert_eq!(
-        refused(&full, &json!([{"op": "add", "path": "roles", "value": [{"value": "x"}]}])),
+        patch_error(&full, &json!([{"op": "add", "path": "roles", "value": [{"value": "x"}]}])),
         ScimType::InvalidValue
     );
-    for (length, fault) in [(4096, None), (4097, Some("too_long")), (5000, Some("too_long"))] {
-        let read = told(&json!({"userName": "a", "title": "x".repeat(length)}));
-        assert_eq!(read.err().map(|found| found[0].1), fault, "{length} bytes");
+    for (length, code) in [(4096, None), (4097, Some("too_long")), (5000, Some("too_long"))] {
+        let result = read(&json!({"userName": "a", "title": "x".repeat(length)}));
+        assert_eq!(result.err().map(|errors| errors[0].1), code, "{length} bytes");
     }
-    let large = person(sized(32_768));
-    assert_eq!(refused(&large, &json!([{"op": "add", "path": "title", "value": "x"}])), ScimType::InvalidValue);
+    let large = create_record(resource_of_size(32_768));
+    assert_eq!(patch_error(&large, &json!([{"op": "add", "path": "title", "value": "x"}])), ScimType::InvalidValue);
 }
 
 #[test]
-fn what_the_server_alone_sets_is_passed_over_whatever_it_is_sent_as() {
+fn read_only_attributes_are_ignored_whatever_their_value() {
     let sent = json!({"userName": "ada", "id": 5, "meta": "x", "schemas": 7, "nickName": "A"});
     let read = document(sent);
     assert_eq!(read, document(json!({"userName": "ada", "nickName": "A"})));
-    assert_eq!(person(json!({"userName": "ada", "id": 5})).kept, None);
+    assert_eq!(create_record(json!({"userName": "ada", "id": 5})).scim_attributes, None);
 }
 
 #[test]
-fn a_replacement_that_does_not_say_whether_its_user_is_active_leaves_that() {
-    let active = |document: &Document| document.values(&target("active"))[0].clone();
-    let (away, _) = patched(&person(barbara()), &json!([{"op": "replace", "path": "active", "value": false}]));
-    let before = Document::of(&away);
+fn a_replacement_without_active_leaves_it_unchanged() {
+    let active = |document: &Document| document.values(&attribute_path("active"))[0].clone();
+    let (away, _) =
+        patch_record(&create_record(barbara()), &json!([{"op": "replace", "path": "active", "value": false}]));
+    let before = Document::from_record(&away);
     let silent = document(json!({"userName": "bjensen", "title": "Guide"})).replacing(&before);
-    assert_eq!((active(&silent), silent.values(&target("title"))), (json!(false), vec![&json!("Guide")]));
-    let says = document(json!({"userName": "bjensen", "active": true})).replacing(&before);
-    assert_eq!(active(&says), json!(true));
+    assert_eq!((active(&silent), silent.values(&attribute_path("title"))), (json!(false), vec![&json!("Guide")]));
+    let active_again = document(json!({"userName": "bjensen", "active": true})).replacing(&before);
+    assert_eq!(active(&active_again), json!(true));
 }
 
 #[test]
-fn the_names_that_a_user_has_are_those_that_are_shown() {
-    let mut one = person(barbara());
-    one.user.first_name = Some("Bea".to_owned());
-    one.user.last_name = None;
-    assert_eq!(shown(&one)["name"], json!({"givenName": "Bea", "middleName": "Jane"}));
-    let bare =
-        ScimUserRecord { user: User { first_name: None, last_name: None, ..user() }, kept: None, updated_at: None };
-    assert_eq!(shown(&bare).get("name"), None);
+fn the_names_of_handsets_user_are_returned() {
+    let mut record = create_record(barbara());
+    record.user.first_name = Some("Bea".to_owned());
+    record.user.last_name = None;
+    assert_eq!(representation(&record)["name"], json!({"givenName": "Bea", "middleName": "Jane"}));
+    let bare = ScimUserRecord {
+        user: User { first_name: None, last_name: None, ..user() },
+        scim_attributes: None,
+        updated_at: None,
+    };
+    assert_eq!(representation(&bare).get("name"), None);
 }
 
 #[test]
-fn whom_a_provider_has_named_is_its_own_from_the_first_that_it_says() {
-    let mut named = ScimUserRecord { user: user(), kept: None, updated_at: None };
+fn a_user_with_an_external_id_is_taken_over_by_the_first_change() {
+    let mut named = ScimUserRecord { user: user(), scim_attributes: None, updated_at: None };
     named.user.provenance.external_id = Some("00u1".to_owned());
-    let (taken, _) = patched(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
+    let (taken, _) = patch_record(&named, &json!([{"op": "add", "path": "title", "value": "Guide"}]));
     assert_eq!((named.user.source, taken.user.source), (Source::Api, Source::Scim));
     assert_eq!(taken.user.provenance.external_id.as_deref(), Some("00u1"));
 }
 
 #[test]
-fn an_id_is_compared_as_it_is_written() {
+fn an_id_is_compared_case_sensitively() {
     let made =
-        create(ScimUserNew::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &context(0)).unwrap();
-    let shown = Document::shown(&made.person, BASE);
+        create(NewScimUser::read(&document(barbara())).unwrap(), UserId(Uuid::from_u128(0xabc)), &context(0)).unwrap();
+    let document = Document::representation(&made.record, BASE);
     for (end, holds) in [("0abc", true), ("0ABC", false)] {
-        assert_eq!(Filter::read(&format!("id ew \"{end}\"")).unwrap().fits(&shown), holds, "{end}");
+        assert_eq!(Filter::parse(&format!("id ew \"{end}\"")).unwrap().matches(&document), holds, "{end}");
     }
 }
 
 #[test]
-fn a_filter_has_so_many_bytes_and_any_number_of_groups_beside_one_another() {
+fn a_filter_is_limited_in_bytes_and_not_in_the_number_of_groups() {
     let long = |length: usize| format!("userName eq \"{}\"", "x".repeat(length - 14));
     assert_eq!(long(FILTER_LIMIT).len(), FILTER_LIMIT);
-    assert!(Filter::read(&long(FILTER_LIMIT)).is_ok() && Filter::read(&long(FILTER_LIMIT + 1)).is_err());
-    let shown = Document::shown(&person(barbara()), BASE);
+    assert!(Filter::parse(&long(FILTER_LIMIT)).is_ok() && Filter::parse(&long(FILTER_LIMIT + 1)).is_err());
+    let document = Document::representation(&create_record(barbara()), BASE);
     let beside = vec!["(active eq true)"; 40].join(" and ");
-    assert!(Filter::read(&beside).unwrap().fits(&shown));
+    assert!(Filter::parse(&beside).unwrap().matches(&document));
     let within = vec!["emails[type eq \"work\"]"; 40].join(" and ");
-    assert!(Filter::read(&within).unwrap().fits(&shown));
+    assert!(Filter::parse(&within).unwrap().matches(&document));
 }
 
 #[test]
-fn what_was_kept_without_anything_in_it_is_not_there() {
-    let mut old = person(barbara());
+fn stored_values_without_content_count_as_absent() {
+    let mut old = create_record(barbara());
     let empty = json!({"givenName": "Barbara", "familyName": "Jensen", "middleName": "", "honorificPrefix": null,
         "honorificSuffix": [], "formatted": {}});
-    old.kept.as_mut().unwrap().attributes.insert("name".to_owned(), empty);
-    let held = Document::of(&old);
-    let fits = |filter: String| Filter::read(&filter).unwrap().fits(&held);
+    old.scim_attributes.as_mut().unwrap().attributes.insert("name".to_owned(), empty);
+    let document = Document::from_record(&old);
+    let matches = |filter: String| Filter::parse(&filter).unwrap().matches(&document);
     for (part, is_there) in [
         ("givenName", true),
         ("middleName", false),
@@ -1206,46 +1236,49 @@ fn what_was_kept_without_anything_in_it_is_not_there() {
         ("honorificSuffix", false),
         ("formatted", false),
     ] {
-        assert_eq!(fits(format!("name.{part} pr")), is_there, "{part}");
-        assert_eq!(fits(format!("name.{part} ne null")), is_there, "{part}");
-        assert_eq!(fits(format!("name.{part} eq null")), !is_there, "{part}");
+        assert_eq!(matches(format!("name.{part} pr")), is_there, "{part}");
+        assert_eq!(matches(format!("name.{part} ne null")), is_there, "{part}");
+        assert_eq!(matches(format!("name.{part} eq null")), !is_there, "{part}");
     }
-    assert!(fits("active pr".to_owned()));
+    assert!(matches("active pr".to_owned()));
     let roles = json!([{"value": true}, {"value": []}, {"value": "admin"}]);
-    old.kept.as_mut().unwrap().attributes.insert("roles".to_owned(), roles);
-    assert_eq!(shown(&old)["roles"], json!([{"value": true}, {"value": "admin"}]));
+    old.scim_attributes.as_mut().unwrap().attributes.insert("roles".to_owned(), roles);
+    assert_eq!(representation(&old)["roles"], json!([{"value": true}, {"value": "admin"}]));
 }
 
 #[test]
-fn a_path_has_so_many_bytes_and_another_schemas_name_is_not_ours_with_more_behind_it() {
+fn a_path_is_limited_in_bytes_and_a_longer_uri_is_another_schema() {
     let long = |length: usize| format!("emails[type eq \"{}\"]", "x".repeat(length - 18));
     assert_eq!(long(4096).len(), 4096);
-    assert!(Path::read(&long(4096)).is_ok() && Path::read(&long(4097)).is_err());
-    assert!(matches!(Path::read(ENTERPRISE), Ok(Path::Enterprise)));
+    assert!(PatchPath::parse(&long(4096)).is_ok() && PatchPath::parse(&long(4097)).is_err());
+    assert!(matches!(PatchPath::parse(ENTERPRISE), Ok(PatchPath::EnterpriseExtension)));
     for foreign in [format!("{ENTERPRISE}s"), format!("{USER}s:title"), "urn:example:title".to_owned()] {
-        assert!(matches!(Path::read(&foreign), Ok(Path::Foreign)), "{foreign}");
+        assert!(matches!(PatchPath::parse(&foreign), Ok(PatchPath::UnknownSchema)), "{foreign}");
     }
-    assert!(matches!(Path::read(&format!("{USER}:title")), Ok(Path::Of(..))));
+    assert!(matches!(PatchPath::parse(&format!("{USER}:title")), Ok(PatchPath::Attribute(..))));
 }
 
 #[test]
-fn a_value_that_is_made_the_preferred_one_takes_that_from_the_other_and_two_at_once_are_refused() {
-    let preferred = |operation: Value| -> Vec<bool> {
-        let (after, _) = patched(&person(barbara()), &json!([operation]));
-        let emails = shown(&after)["emails"].as_array().unwrap().clone();
+fn a_new_primary_value_demotes_the_former_and_two_primary_values_are_refused() {
+    let primary_flags = |operation: Value| -> Vec<bool> {
+        let (after, _) = patch_record(&create_record(barbara()), &json!([operation]));
+        let emails = representation(&after)["emails"].as_array().unwrap().clone();
         emails.iter().map(|email| email["primary"] == true).collect()
     };
     let new = json!({"value": "new@example.com", "primary": true});
-    assert_eq!(preferred(json!({"op": "add", "path": "emails", "value": [new]})), [false, false, true]);
-    assert_eq!(preferred(json!({"op": "replace", "path": "emails[type eq \"home\"]", "value": new})), [true, false]);
-    assert_eq!(preferred(json!({"op": "replace", "path": "emails", "value": [new]})), [true]);
+    assert_eq!(primary_flags(json!({"op": "add", "path": "emails", "value": [new]})), [false, false, true]);
+    assert_eq!(
+        primary_flags(json!({"op": "replace", "path": "emails[type eq \"home\"]", "value": new})),
+        [true, false]
+    );
+    assert_eq!(primary_flags(json!({"op": "replace", "path": "emails", "value": [new]})), [true]);
     let other = json!({"value": "other@example.com", "primary": true});
     let two = json!([{"op": "replace", "path": "emails", "value": [new, other]}]);
-    assert_eq!(refused(&person(barbara()), &two), ScimType::InvalidValue);
+    assert_eq!(patch_error(&create_record(barbara()), &two), ScimType::InvalidValue);
 }
 
 /// Texts that look like filters and paths, and some that do not.
-fn noise() -> impl Strategy<Value = String> {
+fn filter_like_text() -> impl Strategy<Value = String> {
     let words = [
         "userName",
         "emails",
@@ -1290,7 +1323,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
-        noise().prop_map(Value::from),
+        filter_like_text().prop_map(Value::from),
         Just(json!("ada@example.com")),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
@@ -1306,48 +1339,48 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_text_whatever_upsets_the_reading_of_filters_and_paths(text in noise()) {
-        let shown = Document::shown(&person(barbara()), BASE);
-        if let Ok(filter) = Filter::read(&text) {
+    fn parsing_filters_and_paths_never_panics(text in filter_like_text()) {
+        let document = Document::representation(&create_record(barbara()), BASE);
+        if let Ok(filter) = Filter::parse(&text) {
             // A filter and its opposite never both hold.
             let opposite = Filter::Not(Box::new(filter.clone()));
-            prop_assert_ne!(filter.fits(&shown), opposite.fits(&shown));
-            let _only = filter.only();
+            prop_assert_ne!(filter.matches(&document), opposite.matches(&document));
+            let _only = filter.unique_key();
         }
-        let _path = Path::read(&text);
+        let _path = PatchPath::parse(&text);
     }
 
     #[test]
-    fn no_patch_whatever_leaves_a_user_that_cannot_be_shown_and_read_again(
+    fn a_patched_user_can_be_sent_back_unchanged(
         operations in proptest::collection::vec(
-            (proptest::sample::select(vec!["add", "replace", "remove"]), prop_oneof![noise(), Just("emails[type eq \"work\"]".to_owned()), Just("name".to_owned()), Just("roles.value".to_owned())], any_value()),
+            (proptest::sample::select(vec!["add", "replace", "remove"]), prop_oneof![filter_like_text(), Just("emails[type eq \"work\"]".to_owned()), Just("name".to_owned()), Just("roles.value".to_owned())], any_value()),
             1..5,
         )
     ) {
-        let person = person(barbara());
-        let before = Document::of(&person);
+        let record = create_record(barbara());
+        let before = Document::from_record(&record);
         for (op, path, value) in operations {
             for path in [json!(path), Value::Null] {
                 let operation = json!({"op": op, "path": path, "value": value});
                 let Ok(after) = apply(&before, "x", &object(json!({"Operations": [operation]}))) else { continue };
-                let Ok(wanted) = ScimUserWrite::read(&before, &after) else { continue };
-                let updated = update(&person, &[], &wanted, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap();
+                let Ok(expected) = ScimUserEdit::read(&before, &after) else { continue };
+                let updated = update(&record, &[], &expected, &|| CommandId(Uuid::from_u128(7)), &context(1)).unwrap();
                 let Some(updated) = updated else { continue };
                 let user = updated.change.user_after().unwrap().clone();
-                let now = ScimUserRecord { user, kept: updated.kept, updated_at: None };
-                // What is shown says the same when it is sent back.
-                let again = document(shown(&now)).replacing(&Document::of(&now));
-                prop_assert_eq!(&again, &Document::of(&now));
-                prop_assert_eq!(changed(&now, &again).1, vec![]);
+                let now = ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: None };
+                // Sending the returned representation back changes nothing.
+                let again = document(representation(&now)).replacing(&Document::from_record(&now));
+                prop_assert_eq!(&again, &Document::from_record(&now));
+                prop_assert_eq!(apply_document(&now, &again).1, vec![]);
             }
         }
     }
 
     #[test]
-    fn no_body_whatever_upsets_the_reading_of_a_user(body in any_value()) {
+    fn reading_a_user_never_panics(body in any_value()) {
         if let Value::Object(body) = body
             && let Ok(document) = Document::read(&body)
-            && let Ok(new) = ScimUserNew::read(&document)
+            && let Ok(new) = NewScimUser::read(&document)
         {
             let _made = create(new, UserId(Uuid::from_u128(5)), &context(0)).unwrap();
         }

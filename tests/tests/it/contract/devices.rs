@@ -353,8 +353,6 @@ async fn a_device_comes_with_what_belongs_to_it() {
     store.table.commit(commit).await.expect("they are new");
     let details = store.table.device_details(case.workspace, id).await.expect("it answers").expect("it is there");
     assert_eq!((details.attachments, details.claim), (Some(attachments.clone()), Some(claim)));
-    let stored = store.table.push_token(case.workspace, id).await.expect("it answers");
-    assert_eq!(stored, Some(token));
     let ids = [DeviceId(new_id(case.now)), id].into();
     let found = store.table.attachments(case.workspace, &ids).await.expect("it answers");
     assert_eq!(found, [(id, attachments.clone())].into());

@@ -43,7 +43,7 @@ async fn identity_providers_see_who_is_not_deleted() {
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
     assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
     let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
-    let of_bob = |people: &[ScimUserRecord]| (people.len(), people[1].kept.clone());
+    let of_bob = |people: &[ScimUserRecord]| (people.len(), people[1].scim_attributes.clone());
     assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
     assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
     assert_eq!(store.table.ids_of_username(workspace, "ADA").await.expect("it is read"), [ada.user_id].into());

@@ -1,17 +1,20 @@
-//! Filters (RFC 7644, 3.4.2.2): which resources a list returns, and which values a path selects.
+//! Filter expressions (RFC 7644, 3.4.2.2): which users a list returns, and which values of an attribute a path selects.
 //!
 //! Implemented here, since the existing crates are either unmaintained or bring a store and models of their own. A
-//! filter that knows the schema can also refuse comparisons that make no sense, and find the key by which a single user
-//! can be read.
+//! parser that knows the schemas can also refuse comparisons that make no sense, and find the key by which a single
+//! user can be read.
+
+use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
 use crate::clock::Time;
 use crate::error::{DomainError, ScimType};
 use crate::rules::scim::document::Document;
-use crate::rules::scim::path::{Named, Target};
-use crate::rules::scim::refuse;
-use crate::rules::scim::schema::{Attribute, Kind, find};
+use crate::rules::scim::path::{AttributeName, AttributePath};
+use crate::rules::scim::schema::{Attribute, DataType, find_attribute};
+use crate::rules::scim::scim_error;
+use crate::rules::scim::value::{is_unassigned, parse_boolean};
 use crate::username::unique_username;
 
 /// The most bytes of a filter.
@@ -24,28 +27,28 @@ const DEPTH_LIMIT: usize = 16;
 #[derive(Clone, Debug)]
 pub enum Filter {
     /// All of these match.
-    All(Vec<Filter>),
+    And(Vec<Filter>),
     /// At least one of these matches.
-    Any(Vec<Filter>),
+    Or(Vec<Filter>),
     /// This does not match.
     Not(Box<Filter>),
-    /// The attribute has a value.
-    Present(Field),
-    /// The attribute has a value for which the comparison is true.
-    Compare(Field, Operator, Literal),
-    /// One value of the attribute matches.
-    Within(Target, Box<Filter>),
+    /// `pr`: the attribute has a value.
+    Present(FilterAttribute),
+    /// The attribute has a value for which the comparison is true; with `ne`, it has no equal value.
+    Compare(FilterAttribute, Operator, Literal),
+    /// `emails[…]`: one value of the attribute matches the filter in brackets.
+    ValuePath(AttributePath, Box<Filter>),
 }
 
-/// The field that a filter tests.
+/// The attribute that a filter expression tests.
 #[derive(Clone, Copy, Debug)]
-pub enum Field {
+pub enum FilterAttribute {
     /// An attribute of the resource.
-    Of(Target),
-    /// A sub-attribute of the value that is tested.
-    Part(&'static Attribute),
-    /// An unknown name: no user has a value.
-    Nothing,
+    Path(AttributePath),
+    /// In brackets: a sub-attribute of the tested value.
+    SubAttribute(&'static Attribute),
+    /// An attribute that the schemas do not have: no user has a value.
+    Unknown,
 }
 
 /// A comparison operator.
@@ -71,277 +74,275 @@ pub enum Operator {
     Le,
 }
 
-/// The value to compare with.
+/// The value to compare with: `compValue` in RFC 7644.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// No value.
+    /// `null`: the attribute has no value.
     Null,
-    /// `true` or `false`.
+    /// `true` or `false`, in any case.
     Boolean(bool),
-    /// A number.
+    /// A number in JSON syntax.
     Number(f64),
-    /// A string.
-    Text(String),
+    /// A string in JSON syntax.
+    String(String),
 }
 
-/// The key of the only user who can match.
+/// A unique attribute of the only user who can match a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Only {
-    /// The user's id.
+pub enum UniqueKey {
+    /// `id`.
     Id(String),
-    /// The username.
+    /// `userName`.
     Username(String),
-    /// The external id, from the provider.
+    /// `externalId`.
     ExternalId(String),
 }
 
+/// What a filter is evaluated for.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Resource(&'a Document),
+    /// One value of a complex attribute.
+    Value(&'a Value),
+}
+
+impl<'a> Subject<'a> {
+    fn values(self, attribute: &FilterAttribute) -> Vec<&'a Value> {
+        match (self, attribute) {
+            (Self::Resource(document), FilterAttribute::Path(path)) => document.values(path),
+            (Self::Value(value), FilterAttribute::SubAttribute(sub_attribute)) => {
+                value.as_object().and_then(|value| value.get(sub_attribute.name)).into_iter().collect()
+            }
+            (Self::Resource(_), FilterAttribute::SubAttribute(_) | FilterAttribute::Unknown)
+            | (Self::Value(_), FilterAttribute::Path(_) | FilterAttribute::Unknown) => Vec::new(),
+        }
+    }
+}
+
 impl Filter {
-    /// Reads a filter.
+    /// Parses a filter for users.
     ///
     /// # Errors
-    /// `invalidFilter`.
-    pub fn read(text: &str) -> Result<Self, DomainError> {
-        if text.len() > FILTER_LIMIT {
-            return Err(invalid(&format!("A filter has at most {FILTER_LIMIT} bytes.")));
+    /// `invalidFilter`, also for a comparison that the attribute's type does not allow.
+    pub fn parse(filter: &str) -> Result<Self, DomainError> {
+        if filter.len() > FILTER_LIMIT {
+            return Err(invalid_filter(&format!("A filter has at most {FILTER_LIMIT} bytes.")));
         }
-        let mut reader = Reader::new(text, Scope::Resource);
-        let filter = reader.any()?;
-        reader.skip_spaces();
-        if reader.rest.is_empty() { Ok(filter) } else { Err(unreadable()) }
+        let mut parser = FilterParser::new(filter, Scope::Resource);
+        let filter = parser.parse_or()?;
+        parser.skip_spaces();
+        if parser.rest.is_empty() { Ok(filter) } else { Err(syntax_error()) }
     }
 
-    /// The key of the only user who can match, if the filter implies one.
+    /// A unique attribute of the only user who can match, if the filter requires its equality.
     #[must_use]
-    pub fn only(&self) -> Option<Only> {
+    pub fn unique_key(&self) -> Option<UniqueKey> {
         match self {
-            Self::All(all) => all.iter().find_map(Self::only),
-            Self::Compare(Field::Of(target), Operator::Eq, Literal::Text(text)) => match target.attribute.name {
-                "id" => Some(Only::Id(text.clone())),
-                "userName" => Some(Only::Username(text.clone())),
-                "externalId" => Some(Only::ExternalId(text.clone())),
-                _ => None,
-            },
+            Self::And(filters) => filters.iter().find_map(Self::unique_key),
+            Self::Compare(FilterAttribute::Path(path), Operator::Eq, Literal::String(value)) => {
+                match path.attribute.name {
+                    "id" => Some(UniqueKey::Id(value.clone())),
+                    "userName" => Some(UniqueKey::Username(value.clone())),
+                    "externalId" => Some(UniqueKey::ExternalId(value.clone())),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
 
-    /// True if the filter only tests attributes that the user's own row has, unchanged.
+    /// True if the filter can be evaluated from the user's own row, without the user's SCIM attributes.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
-        const PLAIN: [&str; 5] = ["id", "userName", "externalId", "active", "meta"];
+    pub fn needs_user_row_only(&self) -> bool {
+        const USER_ROW_ATTRIBUTES: [&str; 5] = ["id", "userName", "externalId", "active", "meta"];
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_plain),
-            Self::Not(part) => part.is_plain(),
-            Self::Present(field) | Self::Compare(field, ..) => match field {
-                Field::Of(target) => PLAIN.contains(&target.attribute.name),
-                Field::Part(_) => false,
-                Field::Nothing => true,
+            Self::And(filters) | Self::Or(filters) => filters.iter().all(Self::needs_user_row_only),
+            Self::Not(filter) => filter.needs_user_row_only(),
+            Self::Present(attribute) | Self::Compare(attribute, ..) => match attribute {
+                FilterAttribute::Path(path) => USER_ROW_ATTRIBUTES.contains(&path.attribute.name),
+                FilterAttribute::SubAttribute(_) => false,
+                FilterAttribute::Unknown => true,
             },
-            Self::Within(..) => false,
+            Self::ValuePath(..) => false,
         }
     }
 
-    /// True if the filter matches a resource.
+    /// True if the filter matches a user. `document` is the user's representation.
     #[must_use]
-    pub fn fits(&self, document: &Document) -> bool {
-        self.holds(
-            &|field| match field {
-                Field::Of(target) => document.values(target),
-                Field::Part(_) | Field::Nothing => Vec::new(),
-            },
-            Some(document),
-        )
+    pub fn matches(&self, document: &Document) -> bool {
+        self.evaluate(Subject::Resource(document))
     }
 
-    /// True if the filter, read for the sub-attributes of an attribute, matches one of its values.
+    /// True if the filter of a value path matches a value of its attribute.
     #[must_use]
-    pub fn fits_value(&self, value: &Value) -> bool {
-        let parts = value.as_object();
-        self.holds(
-            &|field| match field {
-                Field::Part(part) => {
-                    parts.and_then(|parts: &Map<String, Value>| parts.get(part.name)).into_iter().collect()
-                }
-                Field::Of(_) | Field::Nothing => Vec::new(),
-            },
-            None,
-        )
+    pub fn matches_value(&self, value: &Value) -> bool {
+        self.evaluate(Subject::Value(value))
     }
 
-    fn holds<'a>(&self, values: &dyn Fn(&Field) -> Vec<&'a Value>, document: Option<&'a Document>) -> bool {
+    fn evaluate(&self, subject: Subject<'_>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(values, document)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(values, document)),
-            Self::Not(part) => !part.holds(values, document),
-            Self::Present(field) => values(field).into_iter().any(is_there),
-            Self::Compare(field, operator, literal) => compares(field, *operator, literal, &values(field)),
-            Self::Within(target, filter) => document
-                .is_some_and(|document| document.values(target).into_iter().any(|value| filter.fits_value(value))),
-        }
-    }
-
-    /// A value that matches, if the filter consists of equalities only.
-    #[must_use]
-    pub fn example(&self) -> Option<Map<String, Value>> {
-        match self {
-            Self::All(parts) => {
-                let mut example = Map::new();
-                for part in parts {
-                    example.extend(part.example()?);
-                }
-                Some(example)
+            Self::And(filters) => filters.iter().all(|filter| filter.evaluate(subject)),
+            Self::Or(filters) => filters.iter().any(|filter| filter.evaluate(subject)),
+            Self::Not(filter) => !filter.evaluate(subject),
+            Self::Present(attribute) => subject.values(attribute).into_iter().any(|value| !is_unassigned(value)),
+            Self::Compare(attribute, operator, literal) => {
+                compare_values(attribute, *operator, literal, &subject.values(attribute))
             }
-            Self::Compare(Field::Part(part), Operator::Eq, literal) => {
-                let value = match (part.kind, literal) {
-                    (Kind::Boolean, Literal::Boolean(truth)) => Value::Bool(*truth),
-                    (Kind::Boolean, Literal::Text(text)) => Value::Bool(truth(text)?),
-                    (_, Literal::Text(text)) => Value::String(text.clone()),
+            Self::ValuePath(path, filter) => match subject {
+                Subject::Resource(document) => {
+                    document.values(path).into_iter().any(|value| filter.matches_value(value))
+                }
+                Subject::Value(_) => false,
+            },
+        }
+    }
+
+    /// A value that the filter of a value path matches, if it consists of equalities only.
+    #[must_use]
+    pub fn matching_value(&self) -> Option<Map<String, Value>> {
+        match self {
+            Self::And(filters) => {
+                let mut value = Map::new();
+                for filter in filters {
+                    value.extend(filter.matching_value()?);
+                }
+                Some(value)
+            }
+            Self::Compare(FilterAttribute::SubAttribute(sub_attribute), Operator::Eq, literal) => {
+                let value = match (sub_attribute.data_type, literal) {
+                    (DataType::Boolean, Literal::Boolean(value)) => Value::Bool(*value),
+                    (DataType::Boolean, Literal::String(value)) => Value::Bool(parse_boolean(value)?),
+                    (_, Literal::String(value)) => Value::String(value.clone()),
                     _ => return None,
                 };
-                Some(Map::from_iter([(part.name.to_owned(), value)]))
+                Some(Map::from_iter([(sub_attribute.name.to_owned(), value)]))
             }
             _ => None,
         }
     }
 }
 
-/// Reads `true` or `false` as a string, in any case, as some providers send it.
-#[must_use]
-pub fn truth(text: &str) -> Option<bool> {
-    match text {
-        _ if text.eq_ignore_ascii_case("true") => Some(true),
-        _ if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
-}
-
-fn is_there(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(_) | Value::Number(_) => true,
-    }
-}
-
-/// The attribute to compare: for a complex one, its `value`.
-fn leaf(field: &Field) -> Option<&'static Attribute> {
-    let attribute = match field {
-        Field::Of(target) => target.part.unwrap_or(target.attribute),
-        Field::Part(part) => part,
-        Field::Nothing => return None,
+/// The attribute whose values are compared: for a complex one, its `value`. `None` if there is none.
+fn compared_attribute(attribute: &FilterAttribute) -> Option<&'static Attribute> {
+    let attribute = match attribute {
+        FilterAttribute::Path(path) => path.sub_attribute.unwrap_or(path.attribute),
+        FilterAttribute::SubAttribute(sub_attribute) => sub_attribute,
+        FilterAttribute::Unknown => return None,
     };
-    match attribute.kind {
-        Kind::Complex(parts) => find(parts, "value"),
-        Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => Some(attribute),
+    match attribute.data_type {
+        DataType::Complex(sub_attributes) => find_attribute(sub_attributes, "value"),
+        DataType::String | DataType::Boolean | DataType::Integer | DataType::DateTime | DataType::Reference(_) => {
+            Some(attribute)
+        }
     }
 }
 
-fn compares(field: &Field, operator: Operator, literal: &Literal, values: &[&Value]) -> bool {
-    let Some(attribute) = leaf(field) else {
+fn compare_values(attribute: &FilterAttribute, operator: Operator, literal: &Literal, values: &[&Value]) -> bool {
+    let Some(attribute) = compared_attribute(attribute) else {
         return operator == Operator::Ne;
     };
-    let equal = |value: &&Value| one_compares(attribute, Operator::Eq, literal, value);
+    let is_present = || values.iter().any(|value| !is_unassigned(value));
+    let any_value = |operator| values.iter().any(|value| compare_value(attribute, operator, literal, value));
     match (operator, literal) {
-        (Operator::Eq, Literal::Null) => !values.iter().any(|value| is_there(value)),
-        (Operator::Ne, Literal::Null) => values.iter().any(|value| is_there(value)),
-        (Operator::Eq, _) => values.iter().any(equal),
-        (Operator::Ne, _) => !values.iter().any(equal),
-        (other, _) => values.iter().any(|value| one_compares(attribute, other, literal, value)),
+        (Operator::Eq, Literal::Null) => !is_present(),
+        (Operator::Ne, Literal::Null) => is_present(),
+        (Operator::Ne, _) => !any_value(Operator::Eq),
+        (operator, _) => any_value(operator),
     }
 }
 
-fn one_compares(attribute: &Attribute, operator: Operator, literal: &Literal, value: &Value) -> bool {
-    let value = value.as_object().and_then(|parts| parts.get("value")).unwrap_or(value);
+fn compare_value(attribute: &Attribute, operator: Operator, literal: &Literal, value: &Value) -> bool {
+    let value = value.as_object().and_then(|sub_attributes| sub_attributes.get("value")).unwrap_or(value);
     match (value, literal) {
-        (Value::Bool(held), Literal::Boolean(wanted)) => held == wanted,
-        (Value::Bool(held), Literal::Text(wanted)) => Some(*held) == truth(wanted),
-        (Value::Number(held), Literal::Number(wanted)) => {
-            held.as_f64().and_then(|held| held.partial_cmp(wanted)).is_some_and(|order| ordered(operator, order))
-        }
-        (Value::String(held), Literal::Text(wanted)) => match attribute.kind {
-            Kind::Timestamp => match (Time::parse(held), Time::parse(wanted)) {
-                (Some(held), Some(wanted)) => ordered(operator, held.cmp(&wanted)),
+        (Value::Bool(value), Literal::Boolean(literal)) => value == literal,
+        (Value::Bool(value), Literal::String(literal)) => Some(*value) == parse_boolean(literal),
+        (Value::Number(value), Literal::Number(literal)) => value
+            .as_f64()
+            .and_then(|value| value.partial_cmp(literal))
+            .is_some_and(|ordering| accepts_ordering(operator, ordering)),
+        (Value::String(value), Literal::String(literal)) => match attribute.data_type {
+            DataType::DateTime => match (Time::parse(value), Time::parse(literal)) {
+                (Some(value), Some(literal)) => accepts_ordering(operator, value.cmp(&literal)),
                 _ => false,
             },
-            _ => texts_compare(operator, &comparable(attribute, held), &comparable(attribute, wanted)),
+            _ => compare_strings(operator, &comparison_key(attribute, value), &comparison_key(attribute, literal)),
         },
         _ => false,
     }
 }
 
-/// A string in the form in which values of the attribute are compared.
+/// The form of a string in which values of the attribute are compared and sorted.
 #[must_use]
-pub fn comparable(attribute: &Attribute, text: &str) -> String {
+pub fn comparison_key(attribute: &Attribute, text: &str) -> String {
     match attribute {
-        _ if attribute.exact => text.to_owned(),
+        _ if attribute.case_exact => text.to_owned(),
         // The form in which usernames are unique.
         _ if attribute.name == "userName" => unique_username(text),
         _ => text.to_lowercase(),
     }
 }
 
-fn texts_compare(operator: Operator, held: &str, wanted: &str) -> bool {
+fn compare_strings(operator: Operator, value: &str, literal: &str) -> bool {
     match operator {
-        Operator::Co => held.contains(wanted),
-        Operator::Sw => held.starts_with(wanted),
-        Operator::Ew => held.ends_with(wanted),
+        Operator::Co => value.contains(literal),
+        Operator::Sw => value.starts_with(literal),
+        Operator::Ew => value.ends_with(literal),
         Operator::Eq | Operator::Ne | Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le => {
-            ordered(operator, held.cmp(wanted))
+            accepts_ordering(operator, value.cmp(literal))
         }
     }
 }
 
-fn ordered(operator: Operator, order: std::cmp::Ordering) -> bool {
+/// True if the comparison is true for a value with this ordering relative to the literal.
+fn accepts_ordering(operator: Operator, ordering: Ordering) -> bool {
     match operator {
-        Operator::Eq => order.is_eq(),
-        Operator::Ne => order.is_ne(),
-        Operator::Gt => order.is_gt(),
-        Operator::Ge => order.is_ge(),
-        Operator::Lt => order.is_lt(),
-        Operator::Le => order.is_le(),
+        Operator::Eq => ordering.is_eq(),
+        Operator::Ne => ordering.is_ne(),
+        Operator::Gt => ordering.is_gt(),
+        Operator::Ge => ordering.is_ge(),
+        Operator::Lt => ordering.is_lt(),
+        Operator::Le => ordering.is_le(),
         Operator::Co | Operator::Sw | Operator::Ew => false,
     }
 }
 
-fn invalid(detail: &str) -> DomainError {
-    refuse(ScimType::InvalidFilter, detail)
+fn invalid_filter(detail: &str) -> DomainError {
+    scim_error(ScimType::InvalidFilter, detail)
 }
 
-fn unreadable() -> DomainError {
-    invalid("The filter cannot be read.")
+fn syntax_error() -> DomainError {
+    invalid_filter("The filter is not a valid filter expression.")
 }
 
-/// What the names in a filter refer to.
+/// What the attribute names in a filter refer to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scope {
-    /// Attributes of a resource.
+    /// Attributes of users.
     Resource,
-    /// Sub-attributes of an attribute.
-    Parts(&'static [Attribute]),
+    /// These sub-attributes of the attribute in front of the brackets.
+    SubAttributes(&'static [Attribute]),
 }
 
-/// A parser of filters.
-pub(super) struct Reader<'a> {
+/// A recursive-descent parser of filter expressions. `and` binds more tightly than `or`.
+pub(super) struct FilterParser<'a> {
     rest: &'a str,
     scope: Scope,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(text: &'a str, scope: Scope) -> Self {
-        Self { rest: text, scope, depth: 0 }
+impl<'a> FilterParser<'a> {
+    pub fn new(filter: &'a str, scope: Scope) -> Self {
+        Self { rest: filter, scope, depth: 0 }
     }
 
-    /// The unread text.
+    /// The text that is not parsed yet.
     pub fn rest(&self) -> &'a str {
         self.rest
     }
 
-    /// Reads a filter up to its closing bracket, inclusive.
-    pub fn bracketed(&mut self) -> Result<Filter, DomainError> {
-        let filter = self.nested(Self::any)?;
+    /// Parses the filter of a value path: from after the opening bracket to the closing one, inclusive.
+    pub fn parse_value_filter(&mut self) -> Result<Filter, DomainError> {
+        let filter = self.parse_nested()?;
         self.expect(']')?;
         Ok(filter)
     }
@@ -350,156 +351,163 @@ impl<'a> Reader<'a> {
         self.rest = self.rest.trim_start();
     }
 
-    fn takes(&mut self, wanted: char) -> bool {
+    fn consume(&mut self, expected: char) -> bool {
         self.skip_spaces();
-        let found = self.rest.strip_prefix(wanted);
-        self.rest = found.unwrap_or(self.rest);
-        found.is_some()
+        let rest = self.rest.strip_prefix(expected);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), DomainError> {
-        if self.takes(wanted) { Ok(()) } else { Err(unreadable()) }
+    fn expect(&mut self, expected: char) -> Result<(), DomainError> {
+        if self.consume(expected) { Ok(()) } else { Err(syntax_error()) }
     }
 
-    /// The next word, without reading it.
-    fn peek(&mut self) -> &'a str {
+    fn peek_word(&mut self) -> &'a str {
         self.skip_spaces();
         let end = self.rest.find(|c: char| c.is_whitespace() || "()[]\"".contains(c));
         &self.rest[..end.unwrap_or(self.rest.len())]
     }
 
-    fn word(&mut self) -> &'a str {
-        let word = self.peek();
+    fn next_word(&mut self) -> &'a str {
+        let word = self.peek_word();
         self.rest = &self.rest[word.len()..];
         word
     }
 
-    fn takes_word(&mut self, wanted: &str) -> bool {
-        let found = self.peek().eq_ignore_ascii_case(wanted);
+    fn consume_word(&mut self, expected: &str) -> bool {
+        let found = self.peek_word().eq_ignore_ascii_case(expected);
         if found {
-            let _read = self.word();
+            let _word = self.next_word();
         }
         found
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, DomainError>) -> Result<T, DomainError> {
+    /// Parses a filter in parentheses or brackets, of which the opening one is consumed.
+    fn parse_nested(&mut self) -> Result<Filter, DomainError> {
         if self.depth == DEPTH_LIMIT {
-            return Err(invalid(&format!("A filter is nested at most {DEPTH_LIMIT} deep.")));
+            return Err(invalid_filter(&format!("A filter is nested at most {DEPTH_LIMIT} deep.")));
         }
         self.depth += 1;
-        let read = read(self);
+        let filter = self.parse_or();
         self.depth -= 1;
-        read
+        filter
     }
 
-    fn any(&mut self) -> Result<Filter, DomainError> {
-        let mut parts = vec![self.all()?];
-        while self.takes_word("or") {
-            parts.push(self.all()?);
+    fn parse_or(&mut self) -> Result<Filter, DomainError> {
+        let mut filters = vec![self.parse_and()?];
+        while self.consume_word("or") {
+            filters.push(self.parse_and()?);
         }
-        Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Filter::Any(parts) })
+        Ok(if filters.len() == 1 { filters.swap_remove(0) } else { Filter::Or(filters) })
     }
 
-    fn all(&mut self) -> Result<Filter, DomainError> {
-        let mut parts = vec![self.one()?];
-        while self.takes_word("and") {
-            parts.push(self.one()?);
+    fn parse_and(&mut self) -> Result<Filter, DomainError> {
+        let mut filters = vec![self.parse_term()?];
+        while self.consume_word("and") {
+            filters.push(self.parse_term()?);
         }
-        Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Filter::All(parts) })
+        Ok(if filters.len() == 1 { filters.swap_remove(0) } else { Filter::And(filters) })
     }
 
-    fn one(&mut self) -> Result<Filter, DomainError> {
-        if self.takes('(') {
-            let filter = self.nested(Self::any)?;
-            self.expect(')')?;
-            return Ok(filter);
+    fn parse_term(&mut self) -> Result<Filter, DomainError> {
+        if self.consume('(') {
+            return self.parse_group();
         }
-        let name = self.word();
-        if name.eq_ignore_ascii_case("not") && self.takes('(') {
-            let filter = self.nested(Self::any)?;
-            self.expect(')')?;
-            return Ok(Filter::Not(Box::new(filter)));
+        let word = self.next_word();
+        if word.eq_ignore_ascii_case("not") && self.consume('(') {
+            return Ok(Filter::Not(Box::new(self.parse_group()?)));
         }
-        if name.is_empty() {
-            return Err(unreadable());
+        if word.is_empty() {
+            return Err(syntax_error());
         }
         if self.rest.starts_with('[') {
-            return self.within(name);
+            return self.parse_value_path(word);
         }
-        let field = self.field(name);
-        if self.takes_word("pr") {
-            return Ok(Filter::Present(field));
+        let attribute = self.resolve_attribute(word);
+        if self.consume_word("pr") {
+            return Ok(Filter::Present(attribute));
         }
-        let operator = operator(self.word()).ok_or_else(unreadable)?;
-        let literal = self.literal()?;
-        check(&field, operator, &literal)?;
-        Ok(Filter::Compare(field, operator, literal))
+        let operator = parse_operator(self.next_word()).ok_or_else(syntax_error)?;
+        let literal = self.parse_literal()?;
+        check_comparison(&attribute, operator, &literal)?;
+        Ok(Filter::Compare(attribute, operator, literal))
     }
 
-    fn field(&self, name: &str) -> Field {
+    /// Parses a filter in parentheses, from after the opening one to the closing one, inclusive.
+    fn parse_group(&mut self) -> Result<Filter, DomainError> {
+        let filter = self.parse_nested()?;
+        self.expect(')')?;
+        Ok(filter)
+    }
+
+    fn resolve_attribute(&self, name: &str) -> FilterAttribute {
         match self.scope {
-            Scope::Parts(parts) => find(parts, name).map_or(Field::Nothing, Field::Part),
-            Scope::Resource => match Named::read(name) {
-                Named::Known(target) => Field::Of(target),
-                Named::Enterprise | Named::Foreign | Named::Unknown => Field::Nothing,
+            Scope::SubAttributes(sub_attributes) => {
+                find_attribute(sub_attributes, name).map_or(FilterAttribute::Unknown, FilterAttribute::SubAttribute)
+            }
+            Scope::Resource => match AttributeName::resolve(name) {
+                AttributeName::Known(path) => FilterAttribute::Path(path),
+                AttributeName::EnterpriseExtension | AttributeName::UnknownSchema | AttributeName::UnknownAttribute => {
+                    FilterAttribute::Unknown
+                }
             },
         }
     }
 
-    /// Reads a filter in brackets after the name of an attribute.
-    fn within(&mut self, name: &str) -> Result<Filter, DomainError> {
-        let target = match (self.scope, Named::read(name)) {
-            (Scope::Resource, Named::Known(target)) if target.part.is_none() => target,
-            _ => return Err(unreadable()),
+    /// Parses the brackets of a value path. `name` is the attribute in front of them.
+    fn parse_value_path(&mut self, name: &str) -> Result<Filter, DomainError> {
+        let path = match (self.scope, AttributeName::resolve(name)) {
+            (Scope::Resource, AttributeName::Known(path)) if path.sub_attribute.is_none() => path,
+            _ => return Err(syntax_error()),
         };
-        let parts = target.attribute.parts();
-        if parts.is_empty() {
-            return Err(unreadable());
+        let sub_attributes = path.attribute.sub_attributes();
+        if sub_attributes.is_empty() {
+            return Err(syntax_error());
         }
         self.expect('[')?;
-        let outer = std::mem::replace(&mut self.scope, Scope::Parts(parts));
-        let filter = self.bracketed();
-        self.scope = outer;
-        Ok(Filter::Within(target, Box::new(filter?)))
+        let outer_scope = std::mem::replace(&mut self.scope, Scope::SubAttributes(sub_attributes));
+        let filter = self.parse_value_filter();
+        self.scope = outer_scope;
+        Ok(Filter::ValuePath(path, Box::new(filter?)))
     }
 
-    fn literal(&mut self) -> Result<Literal, DomainError> {
+    fn parse_literal(&mut self) -> Result<Literal, DomainError> {
         self.skip_spaces();
         if self.rest.starts_with('"') {
-            return self.quoted().map(Literal::Text);
+            return self.parse_string().map(Literal::String);
         }
-        let word = self.word();
+        let word = self.next_word();
         match word {
-            "" => Err(unreadable()),
+            "" => Err(syntax_error()),
             _ if word.eq_ignore_ascii_case("null") => Ok(Literal::Null),
-            _ => match truth(word) {
-                Some(truth) => Ok(Literal::Boolean(truth)),
-                None => serde_json::from_str(word).map(Literal::Number).map_err(|_| unreadable()),
+            _ => match parse_boolean(word) {
+                Some(value) => Ok(Literal::Boolean(value)),
+                None => serde_json::from_str(word).map(Literal::Number).map_err(|_| syntax_error()),
             },
         }
     }
 
-    /// Reads a string in JSON syntax.
-    fn quoted(&mut self) -> Result<String, DomainError> {
+    /// Parses a string in JSON syntax, from its opening quotation mark to the closing one.
+    fn parse_string(&mut self) -> Result<String, DomainError> {
         let mut escaped = false;
-        for (at, c) in self.rest.char_indices().skip(1) {
+        for (index, c) in self.rest.char_indices().skip(1) {
             match c {
                 _ if escaped => escaped = false,
                 '\\' => escaped = true,
                 '"' => {
-                    let (text, rest) = self.rest.split_at(at + 1);
+                    let (string, rest) = self.rest.split_at(index + 1);
                     self.rest = rest;
-                    return serde_json::from_str(text).map_err(|_| unreadable());
+                    return serde_json::from_str(string).map_err(|_| syntax_error());
                 }
                 _ => {}
             }
         }
-        Err(unreadable())
+        Err(syntax_error())
     }
 }
 
-fn operator(word: &str) -> Option<Operator> {
-    const WORDS: [(&str, Operator); 9] = [
+fn parse_operator(word: &str) -> Option<Operator> {
+    const OPERATORS: [(&str, Operator); 9] = [
         ("eq", Operator::Eq),
         ("ne", Operator::Ne),
         ("co", Operator::Co),
@@ -510,27 +518,27 @@ fn operator(word: &str) -> Option<Operator> {
         ("lt", Operator::Lt),
         ("le", Operator::Le),
     ];
-    WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, operator)| *operator)
+    OPERATORS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, operator)| *operator)
 }
 
-/// Refuses a comparison that the type of the attribute does not allow.
-fn check(field: &Field, operator: Operator, literal: &Literal) -> Result<(), DomainError> {
-    let equality = matches!(operator, Operator::Eq | Operator::Ne);
-    let attribute = match leaf(field) {
+/// Refuses a comparison that the data type of the attribute does not allow.
+fn check_comparison(attribute: &FilterAttribute, operator: Operator, literal: &Literal) -> Result<(), DomainError> {
+    let is_equality = matches!(operator, Operator::Eq | Operator::Ne);
+    let is_substring = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+    let attribute = match compared_attribute(attribute) {
         Some(attribute) => attribute,
-        None if matches!(field, Field::Nothing) => return Ok(()),
-        None => return Err(invalid("Compare a part of this attribute, such as name.familyName.")),
+        None if matches!(attribute, FilterAttribute::Unknown) => return Ok(()),
+        None => return Err(invalid_filter("Compare a sub-attribute instead, such as name.familyName.")),
     };
-    let fits = match (attribute.kind, literal) {
-        (_, Literal::Null) => equality,
-        (Kind::Boolean, Literal::Boolean(_)) => equality,
-        (Kind::Boolean, Literal::Text(text)) => equality && truth(text).is_some(),
-        (Kind::Text | Kind::Reference(_), Literal::Text(_)) => true,
-        (Kind::Timestamp, Literal::Text(text)) => {
-            !matches!(operator, Operator::Co | Operator::Sw | Operator::Ew) && Time::parse(text).is_some()
-        }
-        (Kind::Integer, Literal::Number(_)) => !matches!(operator, Operator::Co | Operator::Sw | Operator::Ew),
+    let is_allowed = match (attribute.data_type, literal) {
+        (_, Literal::Null) => is_equality,
+        (DataType::Boolean, Literal::Boolean(_)) => is_equality,
+        (DataType::Boolean, Literal::String(literal)) => is_equality && parse_boolean(literal).is_some(),
+        (DataType::String | DataType::Reference(_), Literal::String(_)) => true,
+        (DataType::DateTime, Literal::String(literal)) => !is_substring && Time::parse(literal).is_some(),
+        (DataType::Integer, Literal::Number(_)) => !is_substring,
         _ => false,
     };
-    if fits { Ok(()) } else { Err(invalid(&format!("{} does not support this operator.", attribute.name))) }
+    let not_allowed = || format!("{} cannot be compared with this value by this operator.", attribute.name);
+    if is_allowed { Ok(()) } else { Err(invalid_filter(&not_allowed())) }
 }

@@ -1,133 +1,142 @@
-//! Lists of users: which users, in which order, and which of their attributes.
+//! Queries of users (RFC 7644, 3.4.2): which users a list returns, in which order, and which of their attributes.
 
 use serde_json::{Map, Value};
 
 use crate::error::{DomainError, ScimType};
 use crate::input::Fields;
-use crate::rules::scim::document::{Document, is_primary};
-use crate::rules::scim::filter::{FILTER_LIMIT, Filter, comparable};
-use crate::rules::scim::path::{Named, Place, Target};
-use crate::rules::scim::refuse;
-use crate::rules::scim::schema::{ENTERPRISE, Kind, find};
+use crate::rules::scim::document::Document;
+use crate::rules::scim::filter::{FILTER_LIMIT, Filter, comparison_key};
+use crate::rules::scim::path::{AttributeName, AttributePath, UserSchema};
+use crate::rules::scim::schema::{DataType, ENTERPRISE, find_attribute};
+use crate::rules::scim::scim_error;
+use crate::rules::scim::value::is_primary;
 use crate::text::{Form, TextRule};
 
-/// The most users of a page.
-pub const COUNT_MOST: usize = 200;
+/// The most users of a page; `maxResults` in the configuration.
+pub const PAGE_SIZE_LIMIT: usize = 200;
 
-/// Users of a page by default.
-const COUNT_DEFAULT: usize = 100;
+/// Users of a page without `count`.
+const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// The most users of a workspace that a list can count or filter; for larger workspaces it is refused.
-pub const LOOK_MOST: usize = 10_000;
+/// The most users of a workspace that can be listed, filtered or sorted; queries of larger workspaces are refused.
+pub const LISTED_USERS_LIMIT: usize = 10_000;
 
-const NAME: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
+const NAME_RULE: TextRule = TextRule::in_bytes(Form::Line, 1, 256);
 
-const FILTER: TextRule = TextRule::in_bytes(Form::Line, 1, FILTER_LIMIT);
+const FILTER_RULE: TextRule = TextRule::in_bytes(Form::Line, 1, FILTER_LIMIT);
 
-/// The parameters of a list.
+/// The parameters of a list or search.
 #[derive(Debug)]
 pub struct Query {
-    /// Condition for the users.
+    /// Filter for users; `None` for all.
     pub filter: Option<Filter>,
-    /// Sort order; by default, the oldest user first.
+    /// Sort order; `None` for the oldest user first.
     pub sort: Option<Sort>,
-    /// Position of the first user, starting at 1.
-    pub start: usize,
-    /// The most users to return.
+    /// Position of the first user to return, starting at 1.
+    pub start_index: usize,
+    /// The most users to return: from 0 to [`PAGE_SIZE_LIMIT`].
     pub count: usize,
     /// The attributes to return.
     pub projection: Projection,
 }
 
-/// A sort order.
+/// A sort order: `sortBy` and `sortOrder`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sort {
-    target: Target,
-    descending: bool,
+    path: AttributePath,
+    is_descending: bool,
 }
 
-/// The attributes of a resource to return.
+/// The attributes of a resource to return: `attributes` and `excludedAttributes` (RFC 7644, 3.9).
 #[derive(Debug, Default)]
 pub struct Projection {
-    only: Option<Vec<Named>>,
-    without: Vec<Named>,
+    /// `None` if the request does not name attributes.
+    included: Option<Vec<AttributeName>>,
+    /// Not used if `included` is set.
+    excluded: Vec<AttributeName>,
 }
 
 impl Query {
-    /// Reads the parameters, from a query or from the body of a search.
+    /// Reads the parameters, from a query string or from the body of a search. `startIndex` and `count` outside of
+    /// their range are moved into it (RFC 7644, 3.4.2.4).
     ///
     /// # Errors
     /// `Invalid`, with every field error; `invalidFilter`.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
-        let filter = fields.text("filter", FILTER);
-        let sort_by = fields.text("sortBy", NAME);
-        let order = fields.text("sortOrder", NAME);
-        let start = fields.integer("startIndex", i64::MIN, i64::MAX).unwrap_or(1);
+        let filter = fields.text("filter", FILTER_RULE);
+        let sort_by = fields.text("sortBy", NAME_RULE);
+        let sort_order = fields.text("sortOrder", NAME_RULE);
+        let start_index = fields.integer("startIndex", i64::MIN, i64::MAX).unwrap_or(1);
         let count = fields.integer("count", i64::MIN, i64::MAX);
-        let projection = Projection::of_fields(&mut fields);
-        let descending = match order.as_deref() {
-            Some(order) if order.eq_ignore_ascii_case("descending") => true,
-            None => false,
-            Some(order) => {
-                if !order.eq_ignore_ascii_case("ascending") {
-                    fields.add_error("sortOrder", "unknown_value", "must be one of ascending, descending");
-                }
-                false
-            }
-        };
-        let sort = sort_by.and_then(|name| match Named::read(&name) {
-            Named::Known(target) => Some(Sort { target, descending }),
-            Named::Enterprise | Named::Foreign | Named::Unknown => {
+        let projection = Projection::from_fields(&mut fields);
+        let is_descending = sort_order.is_some_and(|order| order_is_descending(&mut fields, &order));
+        let sort = sort_by.and_then(|name| match AttributeName::resolve(&name) {
+            AttributeName::Known(path) => Some(Sort { path, is_descending }),
+            AttributeName::EnterpriseExtension | AttributeName::UnknownSchema | AttributeName::UnknownAttribute => {
                 fields.add_error("sortBy", "unknown_value", "must be an attribute of a user");
                 None
             }
         });
         fields.finish().map_err(DomainError::Invalid)?;
-        let count = count.map_or(COUNT_DEFAULT, |count| usize::try_from(count.max(0)).unwrap_or(COUNT_MOST));
+        let count = count.map_or(DEFAULT_PAGE_SIZE, |count| usize::try_from(count.max(0)).unwrap_or(PAGE_SIZE_LIMIT));
         Ok(Self {
-            filter: filter.as_deref().map(Filter::read).transpose()?,
+            filter: filter.as_deref().map(Filter::parse).transpose()?,
             sort,
-            start: usize::try_from(start.max(1)).unwrap_or(usize::MAX),
-            count: count.min(COUNT_MOST),
+            start_index: usize::try_from(start_index.max(1)).unwrap_or(usize::MAX),
+            count: count.min(PAGE_SIZE_LIMIT),
             projection,
         })
     }
 
-    /// The error if a list would have to read more than [`LOOK_MOST`] users.
+    /// The error of a query that would have to read more than [`LISTED_USERS_LIMIT`] users.
     #[must_use]
-    pub fn too_many() -> DomainError {
-        refuse(
+    pub fn too_many_users() -> DomainError {
+        scim_error(
             ScimType::TooMany,
             format!(
-                "The workspace has more than {LOOK_MOST} users; filter by userName, externalId or id with eq, or \
-                 list them by GET /users."
+                "The workspace has more than {LISTED_USERS_LIMIT} users; filter by userName, externalId or id with eq, \
+                 or list them by GET /users."
             ),
         )
     }
 }
 
+fn order_is_descending(fields: &mut Fields, sort_order: &str) -> bool {
+    let is_descending = sort_order.eq_ignore_ascii_case("descending");
+    if !is_descending && !sort_order.eq_ignore_ascii_case("ascending") {
+        fields.add_error("sortOrder", "unknown_value", "must be one of ascending, descending");
+    }
+    is_descending
+}
+
 impl Sort {
-    /// The sort key of a user. Users without a value come last, or, in descending order, first.
+    /// The key by which a user is sorted in ascending order. Of a multi-valued attribute, the primary value counts,
+    /// otherwise the first; of a complex one, its `value`. Users without a value come last (RFC 7644, 3.4.2.3).
     #[must_use]
     pub fn key(&self, document: &Document) -> (bool, String) {
-        let values = document.values(&self.target);
+        let values = document.values(&self.path);
         let value = values.iter().find(|value| is_primary(value)).or(values.first()).copied();
-        let leaf = self.target.part.unwrap_or(self.target.attribute);
-        let (leaf, value) = match leaf.kind {
-            Kind::Complex(parts) => (find(parts, "value").unwrap_or(leaf), value.and_then(|value| value.get("value"))),
-            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => (leaf, value),
+        let attribute = self.path.sub_attribute.unwrap_or(self.path.attribute);
+        let (attribute, value) = match attribute.data_type {
+            DataType::Complex(sub_attributes) => (
+                find_attribute(sub_attributes, "value").unwrap_or(attribute),
+                value.and_then(|value| value.get("value")),
+            ),
+            DataType::String | DataType::Boolean | DataType::Integer | DataType::DateTime | DataType::Reference(_) => {
+                (attribute, value)
+            }
         };
         match value {
-            Some(Value::String(text)) => (false, comparable(leaf, text)),
-            Some(Value::Bool(truth)) => (false, truth.to_string()),
+            Some(Value::String(text)) => (false, comparison_key(attribute, text)),
+            Some(Value::Bool(value)) => (false, value.to_string()),
             _ => (true, String::new()),
         }
     }
 
-    /// True if the greatest value comes first.
+    /// True if users are returned in reverse order of their keys, so that those without a value come first.
     #[must_use]
     pub fn is_descending(&self) -> bool {
-        self.descending
+        self.is_descending
     }
 }
 
@@ -138,88 +147,106 @@ impl Projection {
     /// # Errors
     /// `Invalid`, with every field error.
     pub fn read(mut fields: Fields) -> Result<Self, DomainError> {
-        let projection = Self::of_fields(&mut fields);
+        let projection = Self::from_fields(&mut fields);
         fields.finish().map_err(DomainError::Invalid)?;
         Ok(projection)
     }
 
-    fn of_fields(fields: &mut Fields) -> Self {
-        let (only, without) = (names(fields, "attributes"), names(fields, "excludedAttributes"));
-        Self { without: without.filter(|_| only.is_none()).unwrap_or_default(), only }
+    fn from_fields(fields: &mut Fields) -> Self {
+        let included = read_attribute_names(fields, "attributes");
+        let excluded = read_attribute_names(fields, "excludedAttributes");
+        Self { excluded: excluded.filter(|_| included.is_none()).unwrap_or_default(), included }
     }
 
-    /// The fields of a resource to return: always including `id` and `schemas`.
-    pub(super) fn of(&self, fields: Map<String, Value>) -> Map<String, Value> {
-        let mut shown = Map::new();
-        for (name, value) in fields {
-            let whole = name == "id" || name == "schemas";
+    /// The attributes of a resource to return. `id` and `schemas` are always among them.
+    pub(super) fn apply(&self, resource: Map<String, Value>) -> Map<String, Value> {
+        let project = |(name, value): (String, Value)| {
             let value = match value {
-                value if whole => Some(value),
-                Value::Object(added) if name == ENTERPRISE => {
-                    let added = added.into_iter();
-                    let added = added.filter_map(|(name, value)| {
-                        let value = self.value(Place::Enterprise, &name, value)?;
-                        Some((name, value))
-                    });
-                    Some(Value::Object(added.collect::<Map<_, _>>()))
-                        .filter(|added| *added != Value::Object(Map::new()))
-                }
-                value => self.value(Place::Core, &name, value),
+                value if name == "id" || name == "schemas" => Some(value),
+                Value::Object(extension) if name == ENTERPRISE => self.project_extension(extension),
+                value => self.project_attribute(UserSchema::Core, &name, value),
             };
-            shown.extend(value.map(|value| (name, value)));
-        }
-        shown
-    }
-
-    fn value(&self, place: Place, name: &str, value: Value) -> Option<Value> {
-        let named = |list: &[Named]| -> (bool, Vec<&'static str>) {
-            let whole = list.iter().any(|named| match named {
-                Named::Known(target) => is(target, place, name) && target.part.is_none(),
-                Named::Enterprise => place == Place::Enterprise,
-                Named::Foreign | Named::Unknown => false,
-            });
-            let part = |named: &Named| match named {
-                Named::Known(target) if is(target, place, name) => target.part.map(|part| part.name),
-                Named::Known(_) | Named::Enterprise | Named::Foreign | Named::Unknown => None,
-            };
-            (whole, list.iter().filter_map(part).collect())
+            Some((name, value?))
         };
-        match &self.only {
-            Some(only) => match named(only) {
-                (true, _) => Some(value),
-                (false, parts) if parts.is_empty() => None,
-                (false, parts) => Some(retained(value, &|part| parts.contains(&part))),
+        resource.into_iter().filter_map(project).collect()
+    }
+
+    /// The attributes of the enterprise extension to return; `None` if there are none.
+    fn project_extension(&self, extension: Map<String, Value>) -> Option<Value> {
+        let project = |(name, value): (String, Value)| {
+            let value = self.project_attribute(UserSchema::Enterprise, &name, value)?;
+            Some((name, value))
+        };
+        let extension: Map<String, Value> = extension.into_iter().filter_map(project).collect();
+        (!extension.is_empty()).then_some(Value::Object(extension))
+    }
+
+    fn project_attribute(&self, schema: UserSchema, name: &str, value: Value) -> Option<Value> {
+        match &self.included {
+            Some(included) => match Selection::of(included, schema, name) {
+                Selection::Attribute => Some(value),
+                Selection::SubAttributes(names) if names.is_empty() => None,
+                Selection::SubAttributes(names) => Some(retain_sub_attributes(value, &|name| names.contains(&name))),
             },
-            None => match named(&self.without) {
-                (true, _) => None,
-                (false, parts) => Some(retained(value, &|part| !parts.contains(&part))),
+            None => match Selection::of(&self.excluded, schema, name) {
+                Selection::Attribute => None,
+                Selection::SubAttributes(names) => Some(retain_sub_attributes(value, &|name| !names.contains(&name))),
             },
         }
     }
 }
 
-fn is(target: &Target, place: Place, name: &str) -> bool {
-    target.place == place && target.attribute.name == name
+/// What a list of attribute names selects of one attribute.
+enum Selection {
+    /// The whole attribute.
+    Attribute,
+    /// These sub-attributes, possibly none.
+    SubAttributes(Vec<&'static str>),
 }
 
-fn retained(value: Value, keep: &dyn Fn(&str) -> bool) -> Value {
-    match value {
-        Value::Array(values) => values.into_iter().map(|value| retained(value, keep)).collect(),
-        Value::Object(parts) => parts.into_iter().filter(|(name, _)| keep(name)).collect::<Map<_, _>>().into(),
-        other => other,
+impl Selection {
+    fn of(names: &[AttributeName], schema: UserSchema, attribute: &str) -> Self {
+        let mut sub_attributes = Vec::new();
+        for name in names {
+            match name {
+                AttributeName::Known(path) if path.schema == schema && path.attribute.name == attribute => {
+                    match path.sub_attribute {
+                        Some(sub_attribute) => sub_attributes.push(sub_attribute.name),
+                        None => return Self::Attribute,
+                    }
+                }
+                AttributeName::EnterpriseExtension if schema == UserSchema::Enterprise => return Self::Attribute,
+                AttributeName::Known(_)
+                | AttributeName::EnterpriseExtension
+                | AttributeName::UnknownSchema
+                | AttributeName::UnknownAttribute => {}
+            }
+        }
+        Self::SubAttributes(sub_attributes)
     }
 }
 
-fn names(fields: &mut Fields, name: &str) -> Option<Vec<Named>> {
-    let names: Vec<String> = match fields.value(name)? {
-        Value::String(text) => text.split(',').map(str::to_owned).collect(),
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+/// The value with some of its sub-attributes; of a multi-valued attribute, each value.
+fn retain_sub_attributes(value: Value, is_retained: &dyn Fn(&str) -> bool) -> Value {
+    match value {
+        Value::Array(values) => values.into_iter().map(|value| retain_sub_attributes(value, is_retained)).collect(),
+        Value::Object(sub_attributes) => {
+            sub_attributes.into_iter().filter(|(name, _)| is_retained(name)).collect::<Map<_, _>>().into()
+        }
+        simple => simple,
+    }
+}
+
+fn read_attribute_names(fields: &mut Fields, parameter: &str) -> Option<Vec<AttributeName>> {
+    let names: Vec<String> = match fields.value(parameter)? {
+        Value::String(names) => names.split(',').map(str::to_owned).collect(),
+        Value::Array(names) if names.iter().all(Value::is_string) => {
+            names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         }
         _ => {
-            fields.add_error(name, "wrong_type", "must be an array of strings");
+            fields.add_error(parameter, "wrong_type", "must be an array of strings");
             return None;
         }
     };
-    Some(names.iter().map(|name| Named::read(name.trim())).collect())
+    Some(names.iter().map(|name| AttributeName::resolve(name.trim())).collect())
 }

@@ -1,47 +1,93 @@
-//! Patches (RFC 7644, 3.5.2): changes of a document, one after the other, all or none.
+//! PATCH requests (RFC 7644, 3.5.2): operations that are applied to a document one after the other, all or none.
 
 use serde_json::{Map, Value, json};
 
 use crate::error::{DomainError, ScimType};
-use crate::rules::scim::document::{Document, Faults, is_primary, merge, put, within};
-use crate::rules::scim::filter::{Filter, comparable, truth};
-use crate::rules::scim::path::{Path, Place, Target};
-use crate::rules::scim::refuse;
-use crate::rules::scim::schema::{Attribute, ENTERPRISE, Kind, Mutability, find};
+use crate::rules::scim::document::Document;
+use crate::rules::scim::filter::{Filter, comparison_key};
+use crate::rules::scim::path::{AttributePath, PatchPath, UserSchema};
+use crate::rules::scim::schema::{Attribute, DataType, ENTERPRISE, Mutability, find_attribute};
+use crate::rules::scim::scim_error;
+use crate::rules::scim::value::{
+    ValueReader, edit_object, is_primary, merge_sub_attributes, parse_boolean, set_or_remove,
+};
 
-/// The most operations of a patch.
+/// The most operations of a request.
 pub const OPERATIONS_LIMIT: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+enum OperationType {
     Add,
     Replace,
     Remove,
 }
 
-/// The document after the operations in a request body. `id` is the user's id.
+/// What an operation does at its path.
+#[derive(Clone, Copy, Debug)]
+struct Operation<'a> {
+    op: OperationType,
+    /// Null if a removal has no value.
+    value: &'a Value,
+}
+
+impl Operation<'_> {
+    fn is_removal(self) -> bool {
+        self.op == OperationType::Remove
+    }
+}
+
+/// The attribute that an operation changes; with a filter, only the values that match it.
+#[derive(Clone, Copy, Debug)]
+struct Target<'a> {
+    path: &'a AttributePath,
+    filter: Option<&'a Filter>,
+}
+
+impl Target<'_> {
+    /// True if the target is a whole attribute, rather than some of its values or a sub-attribute.
+    fn is_whole_attribute(self) -> bool {
+        self.filter.is_none() && self.path.sub_attribute.is_none()
+    }
+
+    fn matches(self, value: &Value) -> bool {
+        self.filter.is_none_or(|filter| filter.matches_value(value))
+    }
+}
+
+/// Applies the operations in a request body. `id` is the user's id.
 ///
 /// # Errors
 /// `invalidSyntax`, `invalidPath`, `noTarget`, `mutability`, `invalidValue`, `tooMany`; `Invalid`, with every field
-/// error of a value.
+/// error of the first operation that has any.
 pub fn apply(document: &Document, id: &str, body: &Map<String, Value>) -> Result<Document, DomainError> {
     let operations = member(body, "Operations").and_then(Value::as_array);
-    let operations = operations.filter(|operations| !operations.is_empty());
-    let Some(operations) = operations else {
-        return Err(refuse(ScimType::InvalidSyntax, "Operations must be an array with at least one operation."));
+    let Some(operations) = operations.filter(|operations| !operations.is_empty()) else {
+        return Err(invalid_syntax("Operations must be an array with at least one operation."));
     };
     if operations.len() > OPERATIONS_LIMIT {
-        return Err(refuse(ScimType::TooMany, format!("A patch has at most {OPERATIONS_LIMIT} operations.")));
+        return Err(scim_error(ScimType::TooMany, format!("A patch has at most {OPERATIONS_LIMIT} operations.")));
     }
-    let mut after = document.clone();
+    let mut patched = document.clone();
     for operation in operations {
-        one(&mut after, id, operation)?;
-        after.prune();
-        after.faults().map_err(DomainError::Invalid)?;
+        apply_operation(&mut patched, id, operation)?;
+        patched.remove_unassigned_attributes();
+        patched.check().map_err(DomainError::Invalid)?;
     }
-    // A later operation may have given a value to an empty one.
-    after.settle();
-    Ok(after)
+    // Only at the end, since a later operation may add the value to an entry that has none yet.
+    patched.remove_unassigned_values();
+    Ok(patched)
+}
+
+fn invalid_syntax(detail: &str) -> DomainError {
+    scim_error(ScimType::InvalidSyntax, detail)
+}
+
+fn invalid_value(detail: &str) -> DomainError {
+    scim_error(ScimType::InvalidValue, detail)
+}
+
+fn no_matching_value() -> DomainError {
+    scim_error(ScimType::NoTarget, "The path matches no value.")
 }
 
 /// A member of an object, by its name in any case.
@@ -49,312 +95,356 @@ fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn one(document: &mut Document, id: &str, operation: &Value) -> Result<(), DomainError> {
-    let syntax = |detail: &str| refuse(ScimType::InvalidSyntax, detail);
-    let fields = operation.as_object().ok_or_else(|| syntax("An operation must be an object."))?;
+fn apply_operation(document: &mut Document, id: &str, operation: &Value) -> Result<(), DomainError> {
+    let fields = operation.as_object().ok_or_else(|| invalid_syntax("An operation must be an object."))?;
     let op = match member(fields, "op").and_then(Value::as_str) {
-        Some(op) if op.eq_ignore_ascii_case("add") => Operation::Add,
-        Some(op) if op.eq_ignore_ascii_case("replace") => Operation::Replace,
-        Some(op) if op.eq_ignore_ascii_case("remove") => Operation::Remove,
-        _ => return Err(syntax("op must be one of add, replace, remove.")),
+        Some(op) if op.eq_ignore_ascii_case("add") => OperationType::Add,
+        Some(op) if op.eq_ignore_ascii_case("replace") => OperationType::Replace,
+        Some(op) if op.eq_ignore_ascii_case("remove") => OperationType::Remove,
+        _ => return Err(invalid_syntax("op must be one of add, replace, remove.")),
     };
-    let value = member(fields, "value");
     let path = match member(fields, "path") {
         None | Some(Value::Null) => None,
-        Some(Value::String(path)) => Some(Path::read(path)?),
-        Some(_) => return Err(refuse(ScimType::InvalidPath, "path must be a text.")),
+        Some(Value::String(path)) => Some(PatchPath::parse(path)?),
+        Some(_) => return Err(scim_error(ScimType::InvalidPath, "path must be a string.")),
     };
-    match (path, op, value) {
-        (Some(path), Operation::Remove, value) => change(document, op, &path, value.unwrap_or(&Value::Null)),
-        (None, Operation::Remove, _) => Err(refuse(ScimType::NoTarget, "remove needs a path.")),
-        (_, Operation::Add | Operation::Replace, None) => Err(refuse(ScimType::InvalidValue, "value is required.")),
-        (Some(path), Operation::Add | Operation::Replace, Some(value)) => change(document, op, &path, value),
-        (None, Operation::Add | Operation::Replace, Some(Value::Object(given))) => {
-            given.iter().try_for_each(|(name, value)| named(document, id, op, name, value))
+    match (path, op, member(fields, "value")) {
+        (Some(path), OperationType::Remove, value) => {
+            apply_at_path(document, &path, Operation { op, value: value.unwrap_or(&Value::Null) })
         }
-        (None, Operation::Add | Operation::Replace, Some(_)) => {
-            Err(refuse(ScimType::InvalidValue, "Without a path, value must be an object."))
+        (None, OperationType::Remove, _) => Err(scim_error(ScimType::NoTarget, "remove requires a path.")),
+        (_, OperationType::Add | OperationType::Replace, None) => Err(invalid_value("value is required.")),
+        (Some(path), OperationType::Add | OperationType::Replace, Some(value)) => {
+            apply_at_path(document, &path, Operation { op, value })
+        }
+        (None, OperationType::Add | OperationType::Replace, Some(Value::Object(attributes))) => attributes
+            .iter()
+            .try_for_each(|(name, value)| apply_to_named_attribute(document, id, name, Operation { op, value })),
+        (None, OperationType::Add | OperationType::Replace, Some(_)) => {
+            Err(invalid_value("Without a path, value must be an object."))
         }
     }
 }
 
-/// One member of a value without a path. Unknown attributes are ignored, and so are read-only ones, except for an `id`
-/// that differs.
-fn named(document: &mut Document, id: &str, op: Operation, name: &str, value: &Value) -> Result<(), DomainError> {
-    match Path::read(name) {
+/// Applies one member of the value of an operation without a path. `name` is an attribute, or a path, as some providers
+/// send it. Unknown attributes are ignored, and so are read-only ones, except for an `id` that differs.
+fn apply_to_named_attribute(
+    document: &mut Document,
+    id: &str,
+    name: &str,
+    operation: Operation<'_>,
+) -> Result<(), DomainError> {
+    match PatchPath::parse(name) {
         Err(_) if !name.contains('[') => Ok(()),
         Err(error) => Err(error),
-        Ok(Path::Of(target, _)) if target.attribute.mutability == Mutability::ReadOnly => {
-            if target.attribute.name == "id" && value.as_str() != Some(id) { Err(read_only(&target)) } else { Ok(()) }
+        Ok(PatchPath::Attribute(path, _)) if path.attribute.mutability == Mutability::ReadOnly => {
+            let is_other_id = path.attribute.name == "id" && operation.value.as_str() != Some(id);
+            if is_other_id { Err(read_only(path.attribute)) } else { Ok(()) }
         }
-        Ok(path) => change(document, op, &path, value),
+        Ok(path) => apply_at_path(document, &path, operation),
     }
 }
 
-fn read_only(target: &Target) -> DomainError {
-    refuse(ScimType::Mutability, format!("{} is read-only.", target.attribute.name))
+fn read_only(attribute: &Attribute) -> DomainError {
+    scim_error(ScimType::Mutability, format!("{} is read-only.", attribute.name))
 }
 
-fn change(document: &mut Document, op: Operation, path: &Path, value: &Value) -> Result<(), DomainError> {
-    let (target, filter) = match path {
-        Path::Foreign => return Ok(()),
-        Path::Enterprise => return enterprise(document, op, value),
-        Path::Of(target, filter) => (target, filter.as_ref()),
+/// Applies an operation at its path. Unknown schemas are ignored.
+fn apply_at_path(document: &mut Document, path: &PatchPath, operation: Operation<'_>) -> Result<(), DomainError> {
+    let target = match path {
+        PatchPath::UnknownSchema => return Ok(()),
+        PatchPath::EnterpriseExtension => return patch_enterprise_extension(document, operation),
+        PatchPath::Attribute(path, filter) => Target { path, filter: filter.as_ref() },
     };
-    let attribute = target.attribute;
+    let attribute = target.path.attribute;
     if attribute.mutability == Mutability::ReadOnly {
-        return Err(read_only(target));
+        return Err(read_only(attribute));
     }
-    if op == Operation::Remove && attribute.required {
-        return Err(refuse(ScimType::Mutability, format!("{} cannot be removed.", attribute.name)));
+    if operation.is_removal() && attribute.required {
+        return Err(scim_error(ScimType::Mutability, format!("{} cannot be removed.", attribute.name)));
     }
-    let at = |home: &mut Map<String, Value>| match (attribute.multi, target.part) {
-        (true, _) => several(home, op, target, filter, value),
-        (false, Some(_)) => part(home, op, target, value),
-        (false, None) => whole(home, op, target, value),
+    let patch = |attributes: &mut Map<String, Value>| match (attribute.multi_valued, target.path.sub_attribute) {
+        (true, _) => patch_multi_valued(attributes, target, operation),
+        (false, Some(sub_attribute)) => patch_sub_attribute(attributes, target.path, sub_attribute, operation),
+        (false, None) => patch_single_valued(attributes, target.path, operation),
     };
-    match target.place {
-        Place::Core => at(&mut document.0),
-        Place::Enterprise => within(&mut document.0, ENTERPRISE, at),
+    match target.path.schema {
+        UserSchema::Core => patch(&mut document.0),
+        UserSchema::Enterprise => edit_object(&mut document.0, ENTERPRISE, patch),
     }
 }
 
-fn enterprise(document: &mut Document, op: Operation, value: &Value) -> Result<(), DomainError> {
-    if op == Operation::Remove
-        && let Value::Object(named) = value
-    {
-        within(&mut document.0, ENTERPRISE, |added| {
-            added.retain(|name, _| !named.keys().any(|named| named.eq_ignore_ascii_case(name)));
-        });
-        return Ok(());
+/// Changes the extension as a whole. Attributes that the value does not name stay, unless the operation removes the
+/// extension.
+fn patch_enterprise_extension(document: &mut Document, operation: Operation<'_>) -> Result<(), DomainError> {
+    match operation.value {
+        Value::Object(named) if operation.is_removal() => {
+            edit_object(&mut document.0, ENTERPRISE, |extension| {
+                extension.retain(|name, _| member(named, name).is_none());
+            });
+            return Ok(());
+        }
+        value if operation.is_removal() || value.is_null() => {
+            document.0.remove(ENTERPRISE);
+            return Ok(());
+        }
+        _ => {}
     }
-    if op == Operation::Remove || value.is_null() {
-        document.0.remove(ENTERPRISE);
-        return Ok(());
-    }
-    let mut faults = Faults::default();
-    let given = faults.enterprise(value);
-    within(&mut document.0, ENTERPRISE, |added| {
-        for (attribute, value) in given {
-            faults.change(added, attribute, value, &Place::Enterprise.name(attribute));
+    let mut reader = ValueReader::default();
+    let attributes = reader.enterprise_attributes(operation.value);
+    edit_object(&mut document.0, ENTERPRISE, |extension| {
+        for (attribute, value) in attributes {
+            let field = UserSchema::Enterprise.qualified_name(attribute);
+            reader.change_attribute(extension, attribute, value, &field);
         }
     });
-    faults.finish().map_err(DomainError::Invalid)
+    reader.finish().map_err(DomainError::Invalid)
 }
 
-/// Reads a value of an attribute or sub-attribute; `None` if it is to be removed.
-fn read(target: &Target, value: &Value) -> Result<Option<Value>, DomainError> {
-    let mut faults = Faults::default();
-    let name = target.place.name(target.attribute);
-    let read = match target.part {
-        Some(part) => faults.one(part, value, &format!("{name}.{}", part.name)),
-        None => faults.value(target.attribute, value, &name),
+/// Reads a value of the attribute or sub-attribute at a path; `None` if it is unassigned.
+fn read_value(path: &AttributePath, value: &Value) -> Result<Option<Value>, DomainError> {
+    let mut reader = ValueReader::default();
+    let field = path.schema.qualified_name(path.attribute);
+    let value = match path.sub_attribute {
+        Some(sub_attribute) => {
+            reader.read_single_value(sub_attribute, value, &format!("{field}.{}", sub_attribute.name))
+        }
+        None => reader.read_value(path.attribute, value, &field),
     };
-    faults.finish().map_err(DomainError::Invalid)?;
-    Ok(read)
+    reader.finish().map_err(DomainError::Invalid)?;
+    Ok(value)
 }
 
 /// Changes a sub-attribute of a single-valued attribute.
-fn part(home: &mut Map<String, Value>, op: Operation, target: &Target, value: &Value) -> Result<(), DomainError> {
-    let Some(part) = target.part else { return Ok(()) };
-    let value = if op == Operation::Remove { None } else { read(target, value)? };
-    within(home, target.attribute.name, |parts| put(parts, part.name, value));
+fn patch_sub_attribute(
+    attributes: &mut Map<String, Value>,
+    path: &AttributePath,
+    sub_attribute: &Attribute,
+    operation: Operation<'_>,
+) -> Result<(), DomainError> {
+    let value = if operation.is_removal() { None } else { read_value(path, operation.value)? };
+    edit_object(attributes, path.attribute.name, |object| set_or_remove(object, sub_attribute.name, value));
     Ok(())
 }
 
 /// Changes a single-valued attribute.
-fn whole(home: &mut Map<String, Value>, op: Operation, target: &Target, given: &Value) -> Result<(), DomainError> {
-    let attribute = target.attribute;
-    if op == Operation::Remove {
-        match (home.get_mut(attribute.name), given) {
-            // Only the named sub-attributes are removed; naming `value` removes the whole attribute.
-            (Some(Value::Object(parts)), Value::Object(named)) if member(named, "value").is_none() => {
-                parts.retain(|name, _| member(named, name).is_none());
-            }
-            _ => drop(home.remove(attribute.name)),
-        }
-        return Ok(());
+fn patch_single_valued(
+    attributes: &mut Map<String, Value>,
+    path: &AttributePath,
+    operation: Operation<'_>,
+) -> Result<(), DomainError> {
+    let attribute = path.attribute;
+    if !operation.is_removal() {
+        let mut reader = ValueReader::default();
+        reader.change_attribute(attributes, attribute, operation.value, &path.schema.qualified_name(attribute));
+        return reader.finish().map_err(DomainError::Invalid);
     }
-    let mut faults = Faults::default();
-    faults.change(home, attribute, given, &target.place.name(attribute));
-    faults.finish().map_err(DomainError::Invalid)
+    match (attributes.get_mut(attribute.name), operation.value) {
+        // Only the named sub-attributes are removed; naming `value` removes the whole attribute.
+        (Some(Value::Object(sub_attributes)), Value::Object(named)) if member(named, "value").is_none() => {
+            sub_attributes.retain(|name, _| member(named, name).is_none());
+        }
+        _ => drop(attributes.remove(attribute.name)),
+    }
+    Ok(())
 }
 
 /// Changes a multi-valued attribute, some of its values, or a sub-attribute of these.
-fn several(
-    home: &mut Map<String, Value>,
-    op: Operation,
-    target: &Target,
-    filter: Option<&Filter>,
-    given: &Value,
+fn patch_multi_valued(
+    attributes: &mut Map<String, Value>,
+    target: Target<'_>,
+    operation: Operation<'_>,
 ) -> Result<(), DomainError> {
-    let name = target.attribute.name;
-    let before = match home.remove(name) {
+    let name = target.path.attribute.name;
+    let before = match attributes.remove(name) {
         Some(Value::Array(values)) => values,
         _ => Vec::new(),
     };
     let mut values = before.clone();
-    if op == Operation::Remove && names_values(given) && !(filter.is_some() && target.part.is_some()) {
-        without(&mut values, target, filter, given);
-    } else if filter.is_none() && target.part.is_none() {
-        let new = match op {
-            Operation::Remove => None,
-            Operation::Add | Operation::Replace => read(target, given)?,
-        };
-        let new = if let Some(Value::Array(new)) = new { new } else { Vec::new() };
-        if op == Operation::Add {
-            for value in new {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
-        } else if !(new.is_empty() && given.is_object()) {
-            // A single object without any value removes nothing.
-            values = new;
-        }
+    let is_filtered_sub_attribute = target.filter.is_some() && target.path.sub_attribute.is_some();
+    if operation.is_removal() && names_values(operation.value) && !is_filtered_sub_attribute {
+        remove_named_values(&mut values, target, operation.value);
+    } else if target.is_whole_attribute() {
+        patch_all_values(&mut values, target.path, operation)?;
     } else {
-        some(&mut values, op, target, filter, given)?;
+        patch_matching_values(&mut values, target, operation)?;
     }
-    if op != Operation::Replace || filter.is_some() || target.part.is_some() {
-        keep_newest_primary(&before, &mut values);
+    if operation.op != OperationType::Replace || !target.is_whole_attribute() {
+        demote_former_primary(&before, &mut values);
     }
-    values.retain(|value| value.as_object().is_none_or(|parts| !parts.is_empty()));
-    put(home, name, (!values.is_empty()).then_some(Value::Array(values)));
+    values.retain(|value| value.as_object().is_none_or(|sub_attributes| !sub_attributes.is_empty()));
+    set_or_remove(attributes, name, (!values.is_empty()).then_some(Value::Array(values)));
     Ok(())
 }
 
-/// True if a removal names values in addition to its path.
-fn names_values(given: &Value) -> bool {
-    !given.is_null() && given != ""
+/// Adds to the values of an attribute, replaces all of them, or removes them.
+fn patch_all_values(
+    values: &mut Vec<Value>,
+    path: &AttributePath,
+    operation: Operation<'_>,
+) -> Result<(), DomainError> {
+    if operation.is_removal() {
+        values.clear();
+        return Ok(());
+    }
+    let new = match read_value(path, operation.value)? {
+        Some(Value::Array(new)) => new,
+        _ => Vec::new(),
+    };
+    if operation.op == OperationType::Add {
+        for value in new {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+    } else if !(new.is_empty() && operation.value.is_object()) {
+        // A single object without any value removes nothing.
+        *values = new;
+    }
+    Ok(())
 }
 
-/// Removes the values that are named in addition to the path, as some providers do; none if no value matches. If the
-/// path leads to a sub-attribute, removes that from the values in which it matches.
-fn without(values: &mut Vec<Value>, target: &Target, filter: Option<&Filter>, given: &Value) {
-    let is_named =
-        |value: &Value| filter.is_none_or(|filter| filter.fits_value(value)) && is_meant(target, value, given);
-    let Some(part) = target.part else { return values.retain(|value| !is_named(value)) };
-    for value in values.iter_mut().filter(|value| is_named(value)) {
-        if let Some(parts) = value.as_object_mut() {
-            parts.remove(part.name);
+/// True if the value of a removal names values in addition to the path, as some providers send it.
+fn names_values(value: &Value) -> bool {
+    !value.is_null() && value != ""
+}
+
+/// Removes the values that a removal names in addition to its path; none if no value matches. If the path leads to a
+/// sub-attribute, removes that from the values in which it matches.
+fn remove_named_values(values: &mut Vec<Value>, target: Target<'_>, named: &Value) {
+    let is_removed = |value: &Value| target.matches(value) && is_named(target.path, value, named);
+    let Some(sub_attribute) = target.path.sub_attribute else {
+        return values.retain(|value| !is_removed(value));
+    };
+    for value in values.iter_mut().filter(|value| is_removed(value)) {
+        if let Some(sub_attributes) = value.as_object_mut() {
+            sub_attributes.remove(sub_attribute.name);
         }
     }
 }
 
-/// True if one of the named values is this one: same `value`, and same `type` if both have one; or, if no `value` is
-/// named, the same in every named sub-attribute.
-fn is_meant(target: &Target, held: &Value, given: &Value) -> bool {
-    let parts = target.attribute.parts();
-    let same = |part: &'static Attribute, given: &Value| is_same(part, held.get(part.name), given);
-    match (given, target.part.or_else(|| find(parts, "value"))) {
-        (Value::Array(items), _) => items.iter().any(|item| is_meant(target, held, item)),
-        (Value::Object(given), _) => {
-            let known = given.iter().filter_map(|(name, given)| Some((find(parts, name)?, given)));
-            let said: Vec<(&'static Attribute, &Value)> = known.filter(|(_, given)| names_values(given)).collect();
-            let value = said.iter().find(|(part, _)| part.name == "value");
-            let kind = said.iter().find(|(part, _)| part.name == "type" && held.get(part.name).is_some());
-            match value {
-                Some((part, given)) => same(part, given) && kind.is_none_or(|(part, given)| same(part, given)),
-                None => !said.is_empty() && said.iter().all(|(part, given)| same(part, given)),
+/// True if a removal names this value: with the same `value`, and the same `type` if both have one; or, if it names no
+/// `value`, with the same of every sub-attribute that it names.
+fn is_named(path: &AttributePath, value: &Value, named: &Value) -> bool {
+    let definitions = path.attribute.sub_attributes();
+    let is_equal = |definition: &'static Attribute, named: &Value| {
+        is_equal_sub_attribute(definition, value.get(definition.name), named)
+    };
+    match (named, path.sub_attribute.or_else(|| find_attribute(definitions, "value"))) {
+        (Value::Array(items), _) => items.iter().any(|item| is_named(path, value, item)),
+        (Value::Object(named), _) => {
+            let known = named.iter().filter_map(|(name, value)| Some((find_attribute(definitions, name)?, value)));
+            let named: Vec<(&'static Attribute, &Value)> = known.filter(|(_, value)| names_values(value)).collect();
+            let find = |name: &str| named.iter().find(|(definition, _)| definition.name == name);
+            match find("value") {
+                Some((definition, named_value)) => {
+                    let named_type = find("type").filter(|_| value.get("type").is_some());
+                    is_equal(definition, named_value)
+                        && named_type.is_none_or(|(definition, named_type)| is_equal(definition, named_type))
+                }
+                None => !named.is_empty() && named.iter().all(|(definition, named)| is_equal(definition, named)),
             }
         }
-        (given, Some(part)) => same(part, given),
+        (named, Some(definition)) => is_equal(definition, named),
         (_, None) => false,
     }
 }
 
-fn is_same(part: &Attribute, held: Option<&Value>, given: &Value) -> bool {
-    let as_truth = |value: &Value| value.as_bool().or_else(|| truth(value.as_str()?));
-    match (held, given) {
-        (Some(Value::String(held)), Value::String(given)) => {
-            comparable(part, held.trim()) == comparable(part, given.trim())
+/// True if a sub-attribute has the named value. An absent boolean equals false.
+fn is_equal_sub_attribute(definition: &Attribute, value: Option<&Value>, named: &Value) -> bool {
+    let to_boolean = |value: &Value| value.as_bool().or_else(|| parse_boolean(value.as_str()?));
+    match (value, named) {
+        (Some(Value::String(value)), Value::String(named)) => {
+            comparison_key(definition, value.trim()) == comparison_key(definition, named.trim())
         }
-        (held, given) if matches!(part.kind, Kind::Boolean) => {
-            held.and_then(as_truth).unwrap_or(false) == as_truth(given).unwrap_or(false)
+        (value, named) if matches!(definition.data_type, DataType::Boolean) => {
+            value.and_then(to_boolean).unwrap_or(false) == to_boolean(named).unwrap_or(false)
         }
-        (held, given) => held == Some(given),
+        (value, named) => value == Some(named),
     }
 }
 
-fn some(
+/// Changes or removes the values that match the target's filter, or a sub-attribute of them.
+fn patch_matching_values(
     values: &mut Vec<Value>,
-    op: Operation,
-    target: &Target,
-    filter: Option<&Filter>,
-    given: &Value,
+    target: Target<'_>,
+    operation: Operation<'_>,
 ) -> Result<(), DomainError> {
-    let fits = |value: &Value| filter.is_none_or(|filter| filter.fits_value(value));
-    if op == Operation::Remove && target.part.is_none() {
-        values.retain(|value| !fits(value));
+    if operation.is_removal() && target.path.sub_attribute.is_none() {
+        values.retain(|value| !target.matches(value));
         return Ok(());
     }
-    let mut chosen: Vec<usize> = values.iter().enumerate().filter(|(_, value)| fits(value)).map(|(at, _)| at).collect();
-    // An added value that does not exist yet is created from the filter.
-    let example = match filter {
-        _ if !chosen.is_empty() => None,
-        // It is already removed (RFC 7644, 3.5.2.2 requires no error); the other operations still apply.
-        _ if op == Operation::Remove => return Ok(()),
-        _ if op != Operation::Add => return Err(no_target()),
-        None => Some(Map::new()),
-        Some(filter) => Some(filter.example().ok_or_else(no_target)?),
+    let mut matching: Vec<usize> = (0..values.len()).filter(|index| target.matches(&values[*index])).collect();
+    let new_value = match operation.op {
+        _ if !matching.is_empty() => None,
+        // The sub-attribute is already removed (RFC 7644, 3.5.2.2 requires no error); other operations still apply.
+        OperationType::Remove => return Ok(()),
+        OperationType::Replace => return Err(no_matching_value()),
+        OperationType::Add => Some(new_matching_value(target)?),
     };
-    let read = if op == Operation::Remove { None } else { read_one(target, given)? };
-    if let Some(example) = example.filter(|_| read.as_ref().is_some_and(says_something)) {
-        values.push(Value::Object(example));
-        chosen.push(values.len() - 1);
+    let change = if operation.is_removal() { None } else { read_matching_value(target.path, operation.value)? };
+    if let Some(new_value) = new_value.filter(|_| change.as_ref().is_some_and(assigns_value)) {
+        values.push(Value::Object(new_value));
+        matching.push(values.len() - 1);
     }
-    for at in chosen {
-        let Some(parts) = values[at].as_object_mut() else { continue };
-        match (target.part, &read) {
-            (Some(part), read) => put(parts, part.name, read.clone()),
-            (None, Some(said @ Value::Object(new))) => {
-                if op == Operation::Replace && says_something(said) {
-                    parts.clear();
+    for index in matching {
+        let Some(sub_attributes) = values[index].as_object_mut() else { continue };
+        match (target.path.sub_attribute, &change) {
+            (Some(sub_attribute), change) => set_or_remove(sub_attributes, sub_attribute.name, change.clone()),
+            (None, Some(value @ Value::Object(changes))) => {
+                if operation.op == OperationType::Replace && assigns_value(value) {
+                    sub_attributes.clear();
                 }
-                merge(parts, new.clone());
+                merge_sub_attributes(sub_attributes, changes.clone());
             }
-            (None, _) => parts.clear(),
+            (None, _) => sub_attributes.clear(),
         }
     }
     Ok(())
 }
 
-/// False for an object without any value.
-fn says_something(said: &Value) -> bool {
-    said.as_object().is_none_or(|parts| parts.values().any(|value| !value.is_null()))
+/// The value to which an addition applies if no value matches: one that the filter matches.
+fn new_matching_value(target: Target<'_>) -> Result<Map<String, Value>, DomainError> {
+    match target.filter {
+        None => Ok(Map::new()),
+        Some(filter) => filter.matching_value().ok_or_else(no_matching_value),
+    }
 }
 
-/// Reads one value of a multi-valued attribute, or a sub-attribute of it; `None` if it is to be removed. In an object,
-/// null marks the sub-attributes to remove.
-fn read_one(target: &Target, given: &Value) -> Result<Option<Value>, DomainError> {
-    if target.part.is_some() {
-        return read(target, given);
+/// False for an object in which every sub-attribute is null, or that has none.
+fn assigns_value(value: &Value) -> bool {
+    value.as_object().is_none_or(|sub_attributes| sub_attributes.values().any(|value| !value.is_null()))
+}
+
+/// Reads the change of one value of a multi-valued attribute, or of a sub-attribute of it; `None` if it is to be
+/// removed. In an object, null marks the sub-attributes to remove.
+fn read_matching_value(path: &AttributePath, value: &Value) -> Result<Option<Value>, DomainError> {
+    if path.sub_attribute.is_some() {
+        return read_value(path, value);
     }
-    let one = match given {
+    let value = match value {
         Value::Array(values) if values.len() == 1 => &values[0],
         other => other,
     };
-    let mut faults = Faults::default();
-    let name = target.place.name(target.attribute);
-    let read = match (target.attribute.kind, one) {
-        (Kind::Complex(parts), Value::Object(given)) => Some(Value::Object(faults.said(parts, given, &name))),
-        _ => faults.one(target.attribute, one, &name),
+    let mut reader = ValueReader::default();
+    let field = path.schema.qualified_name(path.attribute);
+    let change = match (path.attribute.data_type, value) {
+        (DataType::Complex(definitions), Value::Object(value)) => {
+            Some(Value::Object(reader.read_sub_attributes(definitions, value, &field)))
+        }
+        _ => reader.read_single_value(path.attribute, value, &field),
     };
-    faults.finish().map_err(DomainError::Invalid)?;
-    Ok(read)
+    reader.finish().map_err(DomainError::Invalid)?;
+    Ok(change)
 }
 
-fn no_target() -> DomainError {
-    refuse(ScimType::NoTarget, "The path matches no value.")
-}
-
-/// If one value has become primary, the former primary one no longer is.
-fn keep_newest_primary(before: &[Value], after: &mut [Value]) {
-    let is_new = |at: usize, value: &Value| is_primary(value) && !before.get(at).is_some_and(is_primary);
-    let new: Vec<usize> = after.iter().enumerate().filter(|(at, value)| is_new(*at, value)).map(|(at, _)| at).collect();
-    let [newest] = new[..] else { return };
-    for (at, value) in after.iter_mut().enumerate() {
-        if at != newest && is_primary(value) {
+/// If one value has become primary, the former primary value no longer is (RFC 7644, 3.5.2).
+fn demote_former_primary(before: &[Value], after: &mut [Value]) {
+    let has_become_primary = |index: &usize| is_primary(&after[*index]) && !before.get(*index).is_some_and(is_primary);
+    let new: Vec<usize> = (0..after.len()).filter(has_become_primary).collect();
+    let [new_primary] = new[..] else { return };
+    for (index, value) in after.iter_mut().enumerate() {
+        if index != new_primary && is_primary(value) {
             value["primary"] = json!(false);
         }
     }

@@ -1,105 +1,127 @@
-//! The SCIM schemas: the attributes of a user and of the other resources, and their types.
+//! Schemas (RFC 7643): the attribute definitions of users and of the discovery resources, and their JSON as served by
+//! `/Schemas`, `/ResourceTypes` and `/ServiceProviderConfig`.
 
 use serde_json::{Map, Value, json};
 
-/// Schema of users.
+/// URI of the core schema of users.
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
-/// Schema of the enterprise extension of users.
+/// URI of the enterprise extension of users. Resources have its attributes in an object under this name.
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// Schema of the server's configuration.
+/// URI of the schema of `ServiceProviderConfig`.
 pub const PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
-/// Schema of resource types.
+/// URI of the schema of resource types.
 pub const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 
-/// Schema of schemas.
+/// URI of the schema of schemas.
 pub const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
-/// Schema of list responses.
+/// URI of list responses (RFC 7644, 3.4.2).
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
-/// Schema of patch requests.
+/// URI of PATCH requests (RFC 7644, 3.5.2).
 pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
-/// Schema of search requests.
+/// URI of search requests (RFC 7644, 3.4.3).
 pub const SEARCH_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
-/// Schema of errors.
+/// URI of error responses (RFC 7644, 3.12).
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// The type of an attribute.
+/// The data type of an attribute (RFC 7643, 2.3).
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum DataType {
     /// A string.
-    Text,
+    String,
     /// `true` or `false`.
     Boolean,
     /// A whole number.
     Integer,
-    /// A date and time.
-    Timestamp,
-    /// A URI: of a web page (`external`), of anything (`uri`), or of a resource of the named type.
+    /// A date and time, in the format of RFC 3339.
+    DateTime,
+    /// A URI, with its reference types: `external` for a web page, `uri` for any URI, or the names of resource types.
     Reference(&'static [&'static str]),
     /// An object with these sub-attributes.
     Complex(&'static [Attribute]),
 }
 
-/// Who may set an attribute.
+/// Who may set an attribute (RFC 7643, 2.2). Handset has no `immutable` attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutability {
-    /// Clients with write access.
+    /// Clients may set the attribute.
     ReadWrite,
-    /// Only the server.
+    /// Only the server sets the attribute.
     ReadOnly,
-    /// Clients with write access; it is never returned.
+    /// Clients may set the attribute, and it is never returned.
     WriteOnly,
 }
 
-/// An attribute or sub-attribute.
+/// The definition of an attribute or sub-attribute (RFC 7643, 2.2 and 7).
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
-    /// Its name; clients may send it in any case.
+    /// Name as published; clients may send it in any case.
     pub name: &'static str,
-    /// Type of its values.
-    pub kind: Kind,
-    /// True if it is multi-valued.
-    pub multi: bool,
-    /// True if every resource has a value.
+    /// Data type; of a multi-valued attribute, that of each value.
+    pub data_type: DataType,
+    /// True if the attribute has an array of values.
+    pub multi_valued: bool,
+    /// True if every resource has a value, so that it cannot be removed.
     pub required: bool,
-    /// True if its values are case-sensitive.
-    pub exact: bool,
-    /// Who may set it.
+    /// True if its strings are compared case-sensitively.
+    pub case_exact: bool,
+    /// Who may set the attribute.
     pub mutability: Mutability,
-    /// True if no two resources have the same value.
+    /// True for uniqueness `server`, which clients are told. `externalId` has `none`, as in RFC 7643, although no two
+    /// users of a workspace may have the same one.
     pub unique: bool,
-    /// Values that clients commonly use.
-    pub canonical: &'static [&'static str],
-    /// Description for people.
-    pub about: &'static str,
+    /// Suggested values; others are accepted.
+    pub canonical_values: &'static [&'static str],
+    /// Published description, for administrators of identity providers.
+    pub description: &'static str,
 }
 
-const fn of(name: &'static str, kind: Kind, about: &'static str) -> Attribute {
+const fn attribute(name: &'static str, data_type: DataType, description: &'static str) -> Attribute {
     Attribute {
         name,
-        kind,
-        multi: false,
+        data_type,
+        multi_valued: false,
         required: false,
-        exact: false,
+        case_exact: false,
         mutability: Mutability::ReadWrite,
         unique: false,
-        canonical: &[],
-        about,
+        canonical_values: &[],
+        description,
     }
 }
 
-const fn text(name: &'static str, about: &'static str) -> Attribute {
-    of(name, Kind::Text, about)
+const fn string(name: &'static str, description: &'static str) -> Attribute {
+    attribute(name, DataType::String, description)
 }
 
-const fn several(name: &'static str, parts: &'static [Attribute], about: &'static str) -> Attribute {
-    Attribute { multi: true, ..of(name, Kind::Complex(parts), about) }
+const fn boolean(name: &'static str, description: &'static str) -> Attribute {
+    attribute(name, DataType::Boolean, description)
+}
+
+const fn integer(name: &'static str, description: &'static str) -> Attribute {
+    attribute(name, DataType::Integer, description)
+}
+
+const fn reference(
+    name: &'static str,
+    reference_types: &'static [&'static str],
+    description: &'static str,
+) -> Attribute {
+    attribute(name, DataType::Reference(reference_types), description)
+}
+
+const fn complex(name: &'static str, sub_attributes: &'static [Attribute], description: &'static str) -> Attribute {
+    attribute(name, DataType::Complex(sub_attributes), description)
+}
+
+const fn multi_valued(attribute: Attribute) -> Attribute {
+    Attribute { multi_valued: true, ..attribute }
 }
 
 const fn read_only(attribute: Attribute) -> Attribute {
@@ -110,250 +132,401 @@ const fn required(attribute: Attribute) -> Attribute {
     Attribute { required: true, ..attribute }
 }
 
-const fn multi(attribute: Attribute) -> Attribute {
-    Attribute { multi: true, ..attribute }
+const fn case_exact(attribute: Attribute) -> Attribute {
+    Attribute { case_exact: true, ..attribute }
 }
 
-const DISPLAY: Attribute = text("display", "What people call it.");
+const DISPLAY: Attribute = string("display", "A readable label for this value. Stored and returned, not used.");
 
-const TYPE: Attribute = text("type", "What it is for.");
+const TYPE: Attribute = string("type", "A label for the purpose of this value. Stored and returned, not used.");
 
-const PRIMARY: Attribute = of("primary", Kind::Boolean, "True for the preferred one; of at most one.");
+const PRIMARY: Attribute = boolean(
+    "primary",
+    "True for the preferred value of the attribute. At most one value is primary: a PATCH that makes another value \
+     primary sets this one to false.",
+);
 
-const NAME: &[Attribute] = &[
-    text("formatted", "The full name, as it is to be shown."),
-    text("familyName", "The family name."),
-    text("givenName", "The given name."),
-    text("middleName", "The middle names."),
-    text("honorificPrefix", "What stands before the name."),
-    text("honorificSuffix", "What stands after the name."),
+const NAME_SUB_ATTRIBUTES: &[Attribute] = &[
+    string("formatted", "The full name, formatted for display. Stored and returned, not used."),
+    string("familyName", "The family name. Sets the user's last name in Handset; at most 64 characters."),
+    string("givenName", "The given name. Sets the user's first name in Handset; at most 64 characters."),
+    string("middleName", "The middle names. Stored and returned, not used."),
+    string("honorificPrefix", "The title before the name, such as \"Dr.\". Stored and returned, not used."),
+    string("honorificSuffix", "The suffix after the name, such as \"III\". Stored and returned, not used."),
 ];
 
-const EMAILS: &[Attribute] =
-    &[text("value", "The address."), DISPLAY, Attribute { canonical: &["work", "home", "other"], ..TYPE }, PRIMARY];
-
-const PHONES: &[Attribute] = &[
-    text("value", "The number."),
+const EMAIL_SUB_ATTRIBUTES: &[Attribute] = &[
+    string("value", "The e-mail address. An entry without a value is ignored."),
     DISPLAY,
-    Attribute { canonical: &["work", "home", "mobile", "fax", "pager", "other"], ..TYPE },
-    PRIMARY,
-];
-
-const ADDRESSES: &[Attribute] = &[
-    text("formatted", "The full address, as it stands on a letter."),
-    text("streetAddress", "Street and number."),
-    text("locality", "The town."),
-    text("region", "The state or region."),
-    text("postalCode", "The postal code."),
-    text("country", "The country."),
-    Attribute { canonical: &["work", "home", "other"], ..TYPE },
-    PRIMARY,
-];
-
-const VALUES: &[Attribute] = &[text("value", "The value."), DISPLAY, TYPE, PRIMARY];
-
-const MANAGER: &[Attribute] = &[
-    Attribute { exact: true, ..text("value", "The manager's id.") },
-    Attribute { exact: true, ..of("$ref", Kind::Reference(&["User"]), "Where the manager is.") },
-    text("displayName", "What the manager is called."),
-];
-
-/// The attributes of every resource.
-pub static COMMON: &[Attribute] = &[
-    Attribute { exact: true, ..read_only(text("id", "Handset's own id of the user.")) },
-    Attribute { exact: true, ..text("externalId", "What the identity provider calls the user.") },
-    read_only(of("meta", Kind::Complex(META), "About the resource.")),
-    Attribute { exact: true, ..read_only(multi(text("schemas", "The schemas of the resource."))) },
-];
-
-const META: &[Attribute] = &[
-    Attribute { exact: true, ..text("resourceType", "The kind of resource.") },
-    of("created", Kind::Timestamp, "When it was made."),
-    of("lastModified", Kind::Timestamp, "When it was last changed: that is when it was made if it never was."),
-    Attribute { exact: true, ..of("location", Kind::Reference(&["uri"]), "Where it is.") },
-    Attribute { exact: true, ..text("version", "Its version.") },
-];
-
-/// The attributes of a user.
-pub static USER_ATTRIBUTES: &[Attribute] = &[
-    Attribute { unique: true, ..required(text("userName", "The username: one word of at most 64 characters.")) },
-    of("name", Kind::Complex(NAME), "The user's name."),
-    text("displayName", "The name that is shown."),
-    text("nickName", "What friends call the user."),
-    of("profileUrl", Kind::Reference(&["external"]), "A page about the user."),
-    text("title", "The user's title."),
-    text("userType", "What the user is to the company."),
-    text("preferredLanguage", "The language that the user prefers."),
-    text("locale", "Where the user is, for numbers and times."),
-    text("timezone", "The user's time zone."),
-    // A user is either active or not, so it cannot be removed. The default for a new user is true.
-    required(of("active", Kind::Boolean, "False shuts out all of the user's phones. True unless it is sent.")),
     Attribute {
-        exact: true,
-        mutability: Mutability::WriteOnly,
-        ..text("password", "Taken, and thrown away: Handset has no passwords of users.")
+        canonical_values: &["work", "home", "other"],
+        ..string("type", "The purpose of the address. \"work\" is used if no address is primary.")
     },
-    several("emails", EMAILS, "E-mail addresses. Messages go to the primary one, else that for work, else the first."),
-    several("phoneNumbers", PHONES, "Numbers. Texts go to the first one of type mobile, if it has its country."),
-    several("addresses", ADDRESSES, "Postal addresses."),
-    several("entitlements", VALUES, "What the user is entitled to."),
-    several("roles", VALUES, "The user's roles."),
+    PRIMARY,
 ];
 
-/// The attributes of the enterprise extension.
+const PHONE_NUMBER_SUB_ATTRIBUTES: &[Attribute] = &[
+    string(
+        "value",
+        "The telephone number, also as a \"tel:\" URI (RFC 3966). A value that Handset uses must be one number only. \
+         An entry without a value is ignored.",
+    ),
+    DISPLAY,
+    Attribute {
+        canonical_values: &["work", "home", "mobile", "fax", "pager", "other"],
+        ..string(
+            "type",
+            "The purpose of the number. Handset uses the first number of type \"mobile\" and the first of type \
+             \"work\".",
+        )
+    },
+    PRIMARY,
+];
+
+const ADDRESS_SUB_ATTRIBUTES: &[Attribute] = &[
+    string("formatted", "The full address, formatted for display or a mailing label; may contain line breaks."),
+    string("streetAddress", "The street, house number and similar parts; may contain line breaks."),
+    string("locality", "The city or town."),
+    string("region", "The state or region."),
+    string("postalCode", "The postal code."),
+    string("country", "The country, preferably as an ISO 3166-1 alpha-2 code; this is not checked."),
+    Attribute { canonical_values: &["work", "home", "other"], ..TYPE },
+    PRIMARY,
+];
+
+/// Sub-attributes of a multi-valued attribute that has no special ones (RFC 7643, 2.4).
+const DEFAULT_SUB_ATTRIBUTES: &[Attribute] =
+    &[string("value", "The value. An entry without a value is ignored."), DISPLAY, TYPE, PRIMARY];
+
+const MANAGER_SUB_ATTRIBUTES: &[Attribute] = &[
+    case_exact(string("value", "The identifier of the manager. It need not be a user of Handset.")),
+    case_exact(reference("$ref", &["User"], "The URI of the manager's resource. Not checked.")),
+    string("displayName", "The name of the manager, as the client sends it."),
+];
+
+/// The attributes that every resource has (RFC 7643, 3.1), and `schemas` (3).
+pub static COMMON_ATTRIBUTES: &[Attribute] = &[
+    case_exact(read_only(string(
+        "id",
+        "The unique identifier of the resource, assigned by Handset. It never changes.",
+    ))),
+    case_exact(string(
+        "externalId",
+        "The identifier of the user at the client, which can be used in filters; at most 256 bytes. No two users of a \
+         workspace have the same one.",
+    )),
+    read_only(complex("meta", META_SUB_ATTRIBUTES, "Metadata of the resource, set by Handset.")),
+    case_exact(read_only(multi_valued(string("schemas", "The URIs of the schemas that the resource uses.")))),
+];
+
+const META_SUB_ATTRIBUTES: &[Attribute] = &[
+    case_exact(string("resourceType", "The name of the resource type.")),
+    attribute("created", DataType::DateTime, "The time at which the resource was created."),
+    attribute(
+        "lastModified",
+        DataType::DateTime,
+        "The time of the last change of the resource, also by an administrator of Handset or a phone of the user; the \
+         creation time if it never changed.",
+    ),
+    case_exact(reference("location", &["uri"], "The URI of the resource.")),
+    case_exact(string(
+        "version",
+        "The version of the resource, which is also its ETag: for If-Match and If-None-Match.",
+    )),
+];
+
+/// The attributes of the core `User` schema (RFC 7643, 4.1). `groups`, `ims`, `photos` and `x509Certificates` are
+/// ignored.
+pub static USER_ATTRIBUTES: &[Attribute] = &[
+    Attribute {
+        unique: true,
+        ..required(string(
+            "userName",
+            "The username of the user in Handset: at most 64 characters without spaces, unique in the workspace \
+             regardless of case. A change other than in case resets the user's phones to factory settings and deploys \
+             them anew; for a user with phones, the client's API key needs the permission users:wipe.",
+        ))
+    },
+    complex("name", NAME_SUB_ATTRIBUTES, "The components of the user's name."),
+    string("displayName", "The name to display for the user. Stored and returned, not used."),
+    string("nickName", "The casual name of the user. Stored and returned, not used."),
+    reference("profileUrl", &["external"], "The URL of a page about the user. Stored and returned, not used."),
+    string("title", "The job title of the user. Stored and returned, not used."),
+    string(
+        "userType",
+        "The relationship of the user to the organization, such as \"Contractor\". Stored and returned, not used.",
+    ),
+    string("preferredLanguage", "The preferred language of the user. Stored and returned, not used."),
+    string("locale", "The location of the user, for formats of numbers and times. Stored and returned, not used."),
+    string("timezone", "The time zone of the user. Stored and returned, not used."),
+    // Required, since a user is either active or not: it cannot be removed.
+    required(boolean(
+        "active",
+        "The administrative status. False suspends the user, so that all phones of the user lose access; true lifts \
+         this suspension. It is returned as false also while an administrator of Handset suspends the user, which only \
+         an administrator can lift. A new user is active by default.",
+    )),
+    Attribute {
+        mutability: Mutability::WriteOnly,
+        ..case_exact(string("password", "Accepted but discarded: users of Handset have no passwords."))
+    },
+    multi_valued(complex(
+        "emails",
+        EMAIL_SUB_ATTRIBUTES,
+        "E-mail addresses of the user. Handset sends invitations to the primary address, otherwise to the first of \
+         type \"work\", otherwise to the first; the others are only stored and returned.",
+    )),
+    multi_valued(complex(
+        "phoneNumbers",
+        PHONE_NUMBER_SUB_ATTRIBUTES,
+        "Telephone numbers of the user. The first of type \"mobile\" receives text messages if it has a country code; \
+         the first of type \"work\" is the user's number at the telephone system. The others are only stored and \
+         returned.",
+    )),
+    multi_valued(complex(
+        "addresses",
+        ADDRESS_SUB_ATTRIBUTES,
+        "Postal addresses of the user. Stored and returned, not used.",
+    )),
+    multi_valued(complex(
+        "entitlements",
+        DEFAULT_SUB_ATTRIBUTES,
+        "Entitlements of the user in other systems. Stored and returned; they grant nothing in Handset.",
+    )),
+    multi_valued(complex(
+        "roles",
+        DEFAULT_SUB_ATTRIBUTES,
+        "Roles of the user in the organization. Stored and returned; they grant nothing in Handset.",
+    )),
+];
+
+/// The attributes of the enterprise extension (RFC 7643, 4.3).
 pub static ENTERPRISE_ATTRIBUTES: &[Attribute] = &[
-    text("employeeNumber", "The number that the company gave the user."),
-    text("costCenter", "The cost center."),
-    text("organization", "The organization."),
-    text("division", "The division."),
-    text("department", "The department."),
-    of("manager", Kind::Complex(MANAGER), "The user's manager."),
+    string(
+        "employeeNumber",
+        "The identifier that the organization assigned to the user. Stored and returned, not used.",
+    ),
+    string("costCenter", "The name of the user's cost center. Stored and returned, not used."),
+    string("organization", "The name of the user's organization. Stored and returned, not used."),
+    string("division", "The name of the user's division. Stored and returned, not used."),
+    string("department", "The name of the user's department. Stored and returned, not used."),
+    complex("manager", MANAGER_SUB_ATTRIBUTES, "The manager of the user. Stored and returned, not used."),
 ];
 
+/// The attributes of `ServiceProviderConfig` (RFC 7643, 5).
 static PROVIDER_CONFIG_ATTRIBUTES: &[Attribute] = &[
-    read_only(of("documentationUri", Kind::Reference(&["external"]), "Where help for people is.")),
-    read_only(required(of("patch", Kind::Complex(SUPPORTED), "Whether PATCH is known."))),
-    read_only(required(of("bulk", Kind::Complex(BULK), "Whether bulk calls are known."))),
-    read_only(required(of("filter", Kind::Complex(FILTER), "Whether filters are known."))),
-    read_only(required(of("changePassword", Kind::Complex(SUPPORTED), "Whether passwords can be changed."))),
-    read_only(required(of("sort", Kind::Complex(SUPPORTED), "Whether lists can be sorted."))),
-    read_only(required(of("etag", Kind::Complex(SUPPORTED), "Whether versions are told and guarded."))),
-    read_only(required(several("authenticationSchemes", SCHEMES, "How callers prove who they are."))),
+    read_only(reference("documentationUri", &["external"], "The URL of the server's documentation.")),
+    read_only(required(complex("patch", SUPPORTED_SUB_ATTRIBUTES, "Support for PATCH requests."))),
+    read_only(required(complex("bulk", BULK_SUB_ATTRIBUTES, "Support for bulk requests, and their limits."))),
+    read_only(required(complex("filter", FILTER_SUB_ATTRIBUTES, "Support for filters, and the limit of a response."))),
+    read_only(required(complex(
+        "changePassword",
+        SUPPORTED_SUB_ATTRIBUTES,
+        "Support for changing the passwords of users.",
+    ))),
+    read_only(required(complex("sort", SUPPORTED_SUB_ATTRIBUTES, "Support for sorting the results of a query."))),
+    read_only(required(complex(
+        "etag",
+        SUPPORTED_SUB_ATTRIBUTES,
+        "Support for ETags: versions of resources, and conditional requests by If-Match and If-None-Match.",
+    ))),
+    read_only(required(multi_valued(complex(
+        "authenticationSchemes",
+        AUTHENTICATION_SCHEME_SUB_ATTRIBUTES,
+        "The authentication schemes that the server accepts.",
+    )))),
 ];
 
-const IS_SUPPORTED: Attribute = read_only(required(of("supported", Kind::Boolean, "Whether it is known.")));
+const SUPPORTED: Attribute = read_only(required(boolean("supported", "True if the server supports this feature.")));
 
-const SUPPORTED: &[Attribute] = &[IS_SUPPORTED];
+const SUPPORTED_SUB_ATTRIBUTES: &[Attribute] = &[SUPPORTED];
 
-const BULK: &[Attribute] = &[
-    IS_SUPPORTED,
-    read_only(required(of("maxOperations", Kind::Integer, "The most operations of a call."))),
-    read_only(required(of("maxPayloadSize", Kind::Integer, "The most bytes of a call."))),
+const BULK_SUB_ATTRIBUTES: &[Attribute] = &[
+    SUPPORTED,
+    read_only(required(integer("maxOperations", "The maximum number of operations in a bulk request."))),
+    read_only(required(integer("maxPayloadSize", "The maximum size of a bulk request, in bytes."))),
 ];
 
-const FILTER: &[Attribute] =
-    &[IS_SUPPORTED, read_only(required(of("maxResults", Kind::Integer, "The most resources of a page.")))];
+const FILTER_SUB_ATTRIBUTES: &[Attribute] = &[
+    SUPPORTED,
+    read_only(required(integer(
+        "maxResults",
+        "The maximum number of resources in one response; the others follow page by page.",
+    ))),
+];
 
-const SCHEMES: &[Attribute] = &[
+const AUTHENTICATION_SCHEME_SUB_ATTRIBUTES: &[Attribute] = &[
     read_only(required(Attribute {
-        canonical: &["oauth", "oauth2", "oauthbearertoken", "httpbasic", "httpdigest"],
-        ..text("type", "The scheme.")
+        canonical_values: &["oauth", "oauth2", "oauthbearertoken", "httpbasic", "httpdigest"],
+        ..string("type", "The authentication scheme.")
     })),
-    read_only(required(text("name", "What it is called."))),
-    read_only(required(text("description", "What it is."))),
-    read_only(of("specUri", Kind::Reference(&["external"]), "Where its specification is.")),
-    read_only(of("documentationUri", Kind::Reference(&["external"]), "Where help for people is.")),
-    read_only(of("primary", Kind::Boolean, "True for the preferred one.")),
+    read_only(required(string("name", "The common name of the authentication scheme."))),
+    read_only(required(string("description", "The description of the authentication scheme."))),
+    read_only(reference("specUri", &["external"], "The URL of the specification of the authentication scheme.")),
+    read_only(reference(
+        "documentationUri",
+        &["external"],
+        "The URL of the documentation of the authentication scheme.",
+    )),
+    read_only(boolean("primary", "True for the preferred authentication scheme.")),
 ];
 
+/// The attributes of resource types (RFC 7643, 6).
 static RESOURCE_TYPE_ATTRIBUTES: &[Attribute] = &[
-    read_only(text("id", "The kind's id.")),
-    read_only(required(text("name", "The kind's name."))),
-    read_only(text("description", "What it is.")),
-    read_only(required(of("endpoint", Kind::Reference(&["uri"]), "Where its resources are."))),
-    Attribute { exact: true, ..read_only(required(of("schema", Kind::Reference(&["uri"]), "Its schema."))) },
-    read_only(required(several("schemaExtensions", EXTENSIONS, "What is added to its schema."))),
+    read_only(string("id", "The identifier of the resource type.")),
+    read_only(required(string("name", "The name of the resource type."))),
+    read_only(string("description", "The description of the resource type.")),
+    read_only(required(reference("endpoint", &["uri"], "The path of the resource type, relative to the base URL."))),
+    case_exact(read_only(required(reference("schema", &["uri"], "The URI of the core schema of the resource type.")))),
+    read_only(required(multi_valued(complex(
+        "schemaExtensions",
+        SCHEMA_EXTENSION_SUB_ATTRIBUTES,
+        "The schema extensions of the resource type.",
+    )))),
 ];
 
-const EXTENSIONS: &[Attribute] = &[
-    Attribute { exact: true, ..read_only(required(of("schema", Kind::Reference(&["uri"]), "The schema."))) },
-    read_only(required(of("required", Kind::Boolean, "Whether each resource has it."))),
+const SCHEMA_EXTENSION_SUB_ATTRIBUTES: &[Attribute] = &[
+    case_exact(read_only(required(reference("schema", &["uri"], "The URI of the schema extension.")))),
+    read_only(required(boolean("required", "True if every resource of the type must have this extension."))),
 ];
 
+/// The attributes of schemas (RFC 7643, 7).
 static SCHEMA_ATTRIBUTES: &[Attribute] = &[
-    read_only(required(text("id", "The schema's URI."))),
-    read_only(required(text("name", "The schema's name."))),
-    read_only(text("description", "What it is.")),
-    read_only(required(several("attributes", SCHEMA_ATTRIBUTE, "Its attributes."))),
+    read_only(required(string("id", "The URI of the schema."))),
+    read_only(required(string("name", "The name of the schema."))),
+    read_only(string("description", "The description of the schema.")),
+    read_only(required(multi_valued(complex(
+        "attributes",
+        SCHEMA_ATTRIBUTE_SUB_ATTRIBUTES,
+        "The definitions of the schema's attributes.",
+    )))),
 ];
 
-const SCHEMA_ATTRIBUTE: &[Attribute] = &[
-    read_only(required(text("name", "The attribute's name."))),
-    read_only(required(Attribute { canonical: DATA_TYPES, ..text("type", "What it holds.") })),
-    read_only(required(of("multiValued", Kind::Boolean, "Whether it holds several."))),
-    read_only(text("description", "What it is.")),
-    read_only(required(of("required", Kind::Boolean, "Whether each resource has it."))),
-    read_only(multi(text("canonicalValues", "Values that are commonly used."))),
-    read_only(of("caseExact", Kind::Boolean, "Whether capitals matter.")),
-    read_only(Attribute {
-        canonical: &["readOnly", "readWrite", "immutable", "writeOnly"],
-        ..text("mutability", "Who may set it.")
-    }),
-    read_only(Attribute {
-        canonical: &["always", "never", "default", "request"],
-        ..text("returned", "When it is shown.")
-    }),
-    read_only(Attribute {
-        canonical: &["none", "server", "global"],
-        ..text("uniqueness", "Among which resources it is unique.")
-    }),
-    read_only(multi(text("referenceTypes", "What it may lead to."))),
-    read_only(several("subAttributes", SUB_ATTRIBUTE, "What it is made of.")),
+const ATTRIBUTE_NAME: Attribute = read_only(required(string("name", "The name of the attribute.")));
+
+const ATTRIBUTE_TYPE: Attribute = read_only(required(Attribute {
+    canonical_values: &["string", "complex", "boolean", "decimal", "integer", "dateTime", "reference", "binary"],
+    ..string("type", "The data type of the attribute's values.")
+}));
+
+const ATTRIBUTE_MULTI_VALUED: Attribute =
+    read_only(required(boolean("multiValued", "True if the attribute can have several values.")));
+
+const ATTRIBUTE_DESCRIPTION: Attribute = read_only(string("description", "The description of the attribute."));
+
+const ATTRIBUTE_REQUIRED: Attribute =
+    read_only(required(boolean("required", "True if every resource has a value of the attribute.")));
+
+const ATTRIBUTE_CANONICAL_VALUES: Attribute = read_only(multi_valued(string(
+    "canonicalValues",
+    "Suggested values, such as \"work\"; other values are accepted.",
+)));
+
+const ATTRIBUTE_CASE_EXACT: Attribute =
+    read_only(boolean("caseExact", "True if the attribute's strings are compared case-sensitively."));
+
+const ATTRIBUTE_MUTABILITY: Attribute = read_only(string("mutability", "Who may set the attribute, and when."));
+
+const ATTRIBUTE_RETURNED: Attribute = read_only(string("returned", "When responses contain the attribute."));
+
+const ATTRIBUTE_UNIQUENESS: Attribute =
+    read_only(string("uniqueness", "Among which resources the attribute's values are unique."));
+
+const ATTRIBUTE_REFERENCE_TYPES: Attribute = read_only(multi_valued(string(
+    "referenceTypes",
+    "What a reference may refer to: \"external\" for a web page, \"uri\" for any URI, or the name of a resource type.",
+)));
+
+const SCHEMA_ATTRIBUTE_SUB_ATTRIBUTES: &[Attribute] = &[
+    ATTRIBUTE_NAME,
+    ATTRIBUTE_TYPE,
+    ATTRIBUTE_MULTI_VALUED,
+    ATTRIBUTE_DESCRIPTION,
+    ATTRIBUTE_REQUIRED,
+    ATTRIBUTE_CANONICAL_VALUES,
+    ATTRIBUTE_CASE_EXACT,
+    Attribute { canonical_values: &["readOnly", "readWrite", "immutable", "writeOnly"], ..ATTRIBUTE_MUTABILITY },
+    Attribute { canonical_values: &["always", "never", "default", "request"], ..ATTRIBUTE_RETURNED },
+    Attribute { canonical_values: &["none", "server", "global"], ..ATTRIBUTE_UNIQUENESS },
+    ATTRIBUTE_REFERENCE_TYPES,
+    read_only(multi_valued(complex(
+        "subAttributes",
+        SUB_ATTRIBUTE_SUB_ATTRIBUTES,
+        "The definitions of a complex attribute's sub-attributes.",
+    ))),
 ];
 
-const SUB_ATTRIBUTE: &[Attribute] = &[
-    read_only(required(text("name", "The attribute's name."))),
-    read_only(required(Attribute { canonical: DATA_TYPES, ..text("type", "What it holds.") })),
-    read_only(required(of("multiValued", Kind::Boolean, "Whether it holds several."))),
-    read_only(text("description", "What it is.")),
-    read_only(required(of("required", Kind::Boolean, "Whether each resource has it."))),
-    read_only(multi(text("canonicalValues", "Values that are commonly used."))),
-    read_only(of("caseExact", Kind::Boolean, "Whether capitals matter.")),
-    read_only(text("mutability", "Who may set it.")),
-    read_only(text("returned", "When it is shown.")),
-    read_only(text("uniqueness", "Among which resources it is unique.")),
-    read_only(multi(text("referenceTypes", "What it may lead to."))),
+/// Sub-attributes have no sub-attributes (RFC 7643, 2.3.8).
+const SUB_ATTRIBUTE_SUB_ATTRIBUTES: &[Attribute] = &[
+    ATTRIBUTE_NAME,
+    ATTRIBUTE_TYPE,
+    ATTRIBUTE_MULTI_VALUED,
+    ATTRIBUTE_DESCRIPTION,
+    ATTRIBUTE_REQUIRED,
+    ATTRIBUTE_CANONICAL_VALUES,
+    ATTRIBUTE_CASE_EXACT,
+    ATTRIBUTE_MUTABILITY,
+    ATTRIBUTE_RETURNED,
+    ATTRIBUTE_UNIQUENESS,
+    ATTRIBUTE_REFERENCE_TYPES,
 ];
-
-const DATA_TYPES: &[&str] = &["string", "complex", "boolean", "decimal", "integer", "dateTime", "reference", "binary"];
 
 /// A published schema.
 struct Schema {
-    id: &'static str,
+    uri: &'static str,
     name: &'static str,
-    about: &'static str,
+    description: &'static str,
     attributes: &'static [Attribute],
 }
 
+const USER_DESCRIPTION: &str = "A user of the app on phones that Handset manages.";
+
 static SCHEMAS: [Schema; 5] = [
-    Schema { id: USER, name: "User", about: "A person who uses the app.", attributes: USER_ATTRIBUTES },
+    Schema { uri: USER, name: "User", description: USER_DESCRIPTION, attributes: USER_ATTRIBUTES },
     Schema {
-        id: ENTERPRISE,
+        uri: ENTERPRISE,
         name: "EnterpriseUser",
-        about: "What companies add to a user.",
+        description: "Attributes of a user in an organization, added to the User schema.",
         attributes: ENTERPRISE_ATTRIBUTES,
     },
     Schema {
-        id: PROVIDER_CONFIG,
+        uri: PROVIDER_CONFIG,
         name: "ServiceProviderConfig",
-        about: "What this server knows.",
+        description: "The SCIM features that this server supports, and their limits.",
         attributes: PROVIDER_CONFIG_ATTRIBUTES,
     },
     Schema {
-        id: RESOURCE_TYPE,
+        uri: RESOURCE_TYPE,
         name: "ResourceType",
-        about: "A kind of resource.",
+        description: "A resource type: its endpoint, its schema and its schema extensions.",
         attributes: RESOURCE_TYPE_ATTRIBUTES,
     },
-    Schema { id: SCHEMA, name: "Schema", about: "What a resource is made of.", attributes: SCHEMA_ATTRIBUTES },
+    Schema {
+        uri: SCHEMA,
+        name: "Schema",
+        description: "A schema: the definitions of its attributes.",
+        attributes: SCHEMA_ATTRIBUTES,
+    },
 ];
 
 impl Attribute {
-    /// The sub-attributes.
+    /// The sub-attributes of a complex attribute; none for other types.
     #[must_use]
-    pub fn parts(&self) -> &'static [Attribute] {
-        match self.kind {
-            Kind::Complex(parts) => parts,
-            Kind::Text | Kind::Boolean | Kind::Integer | Kind::Timestamp | Kind::Reference(_) => &[],
+    pub fn sub_attributes(&self) -> &'static [Attribute] {
+        match self.data_type {
+            DataType::Complex(sub_attributes) => sub_attributes,
+            DataType::String | DataType::Boolean | DataType::Integer | DataType::DateTime | DataType::Reference(_) => {
+                &[]
+            }
         }
     }
 
-    /// The attribute as published in its schema.
-    fn described(&self) -> Value {
-        let mut shown = json!({
+    /// The definition as published in its schema (RFC 7643, 7).
+    fn to_json(self) -> Value {
+        let mut definition = json!({
             "name": self.name,
-            "multiValued": self.multi,
-            "description": self.about,
+            "multiValued": self.multi_valued,
+            "description": self.description,
             "required": self.required,
             "mutability": match self.mutability {
                 Mutability::ReadWrite => "readWrite",
@@ -366,101 +539,101 @@ impl Attribute {
             },
             "uniqueness": if self.unique { "server" } else { "none" },
         });
-        match self.kind {
-            Kind::Text => {
-                shown["type"] = json!("string");
-                shown["caseExact"] = json!(self.exact);
+        match self.data_type {
+            DataType::String => {
+                definition["type"] = json!("string");
+                definition["caseExact"] = json!(self.case_exact);
             }
-            Kind::Boolean => shown["type"] = json!("boolean"),
-            Kind::Integer => shown["type"] = json!("integer"),
-            Kind::Timestamp => shown["type"] = json!("dateTime"),
-            Kind::Reference(types) => {
-                shown["type"] = json!("reference");
-                shown["referenceTypes"] = json!(types);
-                shown["caseExact"] = json!(self.exact);
+            DataType::Boolean => definition["type"] = json!("boolean"),
+            DataType::Integer => definition["type"] = json!("integer"),
+            DataType::DateTime => definition["type"] = json!("dateTime"),
+            DataType::Reference(reference_types) => {
+                definition["type"] = json!("reference");
+                definition["referenceTypes"] = json!(reference_types);
+                definition["caseExact"] = json!(self.case_exact);
             }
-            Kind::Complex(parts) => {
-                shown["type"] = json!("complex");
-                shown["subAttributes"] = parts.iter().map(Attribute::described).collect();
+            DataType::Complex(sub_attributes) => {
+                definition["type"] = json!("complex");
+                definition["subAttributes"] = sub_attributes.iter().map(|attribute| attribute.to_json()).collect();
             }
         }
-        if !self.canonical.is_empty() {
-            shown["canonicalValues"] = json!(self.canonical);
+        if !self.canonical_values.is_empty() {
+            definition["canonicalValues"] = json!(self.canonical_values);
         }
-        shown
+        definition
     }
 }
 
-/// An attribute by its name, in any case.
+/// The attribute with a name, in any case.
 #[must_use]
-pub fn find(attributes: &'static [Attribute], name: &str) -> Option<&'static Attribute> {
+pub fn find_attribute(attributes: &'static [Attribute], name: &str) -> Option<&'static Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }
 
-/// Every schema, as published. `base` is the base URL of SCIM.
+/// The response of `/Schemas`: every schema. `base_url` is that of SCIM, without a slash at its end.
 #[must_use]
-pub fn schemas(base: &str) -> Vec<Value> {
-    let shown = |schema: &Schema| {
+pub fn schemas(base_url: &str) -> Vec<Value> {
+    let to_json = |schema: &Schema| {
         json!({
             "schemas": [SCHEMA],
-            "id": schema.id,
+            "id": schema.uri,
             "name": schema.name,
-            "description": schema.about,
-            "attributes": schema.attributes.iter().map(Attribute::described).collect::<Vec<_>>(),
-            "meta": {"resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id)},
+            "description": schema.description,
+            "attributes": schema.attributes.iter().map(|attribute| attribute.to_json()).collect::<Vec<_>>(),
+            "meta": {"resourceType": "Schema", "location": format!("{base_url}/Schemas/{}", schema.uri)},
         })
     };
-    SCHEMAS.iter().map(shown).collect()
+    SCHEMAS.iter().map(to_json).collect()
 }
 
-/// Every resource type, as published.
+/// The response of `/ResourceTypes`: users only.
 #[must_use]
-pub fn resource_types(base: &str) -> Vec<Value> {
+pub fn resource_types(base_url: &str) -> Vec<Value> {
     vec![json!({
         "schemas": [RESOURCE_TYPE],
         "id": "User",
         "name": "User",
-        "description": "A person who uses the app.",
+        "description": USER_DESCRIPTION,
         "endpoint": "/Users",
         "schema": USER,
         "schemaExtensions": [{"schema": ENTERPRISE, "required": false}],
-        "meta": {"resourceType": "ResourceType", "location": format!("{base}/ResourceTypes/User")},
+        "meta": {"resourceType": "ResourceType", "location": format!("{base_url}/ResourceTypes/User")},
     })]
 }
 
-/// The server's configuration, as published.
+/// The response of `/ServiceProviderConfig`.
 #[must_use]
-pub fn provider_config(base: &str) -> Value {
-    let known = |known: bool| json!({"supported": known});
+pub fn provider_config(base_url: &str) -> Value {
+    let feature = |supported: bool| json!({"supported": supported});
     json!({
         "schemas": [PROVIDER_CONFIG],
-        "patch": known(true),
+        "patch": feature(true),
         "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-        "filter": {"supported": true, "maxResults": super::list::COUNT_MOST},
-        "changePassword": known(false),
-        "sort": known(true),
-        "etag": known(true),
+        "filter": {"supported": true, "maxResults": super::list::PAGE_SIZE_LIMIT},
+        "changePassword": feature(false),
+        "sort": feature(true),
+        "etag": feature(true),
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
-            "name": "Key",
-            "description": "A key of the workspace with the permission users:manage, as a bearer token.",
+            "name": "API key",
+            "description": "An API key of the workspace with the permission users:manage, sent as a bearer token.",
             "specUri": "https://www.rfc-editor.org/info/rfc6750",
             "primary": true,
         }],
-        "meta": {"resourceType": "ServiceProviderConfig", "location": format!("{base}/ServiceProviderConfig")},
+        "meta": {"resourceType": "ServiceProviderConfig", "location": format!("{base_url}/ServiceProviderConfig")},
     })
 }
 
-/// A list response.
+/// A `ListResponse` (RFC 7644, 3.4.2). `start_index` is the position of the first resource, starting at 1.
 #[must_use]
-pub fn list_response(resources: Vec<Value>, total: usize, start: usize) -> Value {
-    let mut list = Map::new();
-    list.insert("schemas".to_owned(), json!([LIST_RESPONSE]));
-    list.insert("totalResults".to_owned(), json!(total));
-    list.insert("startIndex".to_owned(), json!(start));
-    list.insert("itemsPerPage".to_owned(), json!(resources.len()));
-    list.insert("Resources".to_owned(), Value::Array(resources));
-    Value::Object(list)
+pub fn list_response(resources: Vec<Value>, total_results: usize, start_index: usize) -> Value {
+    let mut response = Map::new();
+    response.insert("schemas".to_owned(), json!([LIST_RESPONSE]));
+    response.insert("totalResults".to_owned(), json!(total_results));
+    response.insert("startIndex".to_owned(), json!(start_index));
+    response.insert("itemsPerPage".to_owned(), json!(resources.len()));
+    response.insert("Resources".to_owned(), Value::Array(resources));
+    Value::Object(response)
 }
 
 #[cfg(test)]
@@ -468,9 +641,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_any_capitals_and_each_schema_has_a_name_of_its_own() {
-        assert_eq!(find(USER_ATTRIBUTES, "USERNAME").map(|attribute| attribute.name), Some("userName"));
-        assert!(find(USER_ATTRIBUTES, "user_name").is_none());
+    fn attribute_names_are_case_insensitive_and_a_password_is_never_returned() {
+        assert_eq!(find_attribute(USER_ATTRIBUTES, "USERNAME").map(|attribute| attribute.name), Some("userName"));
+        assert!(find_attribute(USER_ATTRIBUTES, "user_name").is_none());
         let schemas = schemas("https://x.example/scim/v2");
         assert_eq!(schemas.len(), 5);
         let password = schemas[0]["attributes"].as_array().unwrap().iter().find(|a| a["name"] == "password").unwrap();
