@@ -155,7 +155,7 @@ impl HttpConnector for Pages {
             Answers::ProcessEnds => resume_unwind(Box::new("the process ended")),
             Answers::ConnectionClosed => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
             Answers::With(status, headers, body) => {
-                let status = StatusCode::try_from(status).expect("a status that a test has written");
+                let status = StatusCode::try_from(status).expect("the test's status is valid");
                 let mut response = HttpResponse::new(status, body.into());
                 for (name, value) in headers {
                     response.headers_mut().insert(name, value);

@@ -154,7 +154,7 @@ impl Fault {
     }
 
     /// In a series of faults: the equivalent for a call that cannot have this one.
-    fn at(self, call: &Call) -> Option<Self> {
+    fn equivalent_for(self, call: &Call) -> Option<Self> {
         match self {
             fault if fault.applies_to(call) => Some(fault),
             Self::After => Some(Self::Before),
@@ -265,7 +265,7 @@ impl Plan {
                 FaultDuration::Outage => usize::MAX,
             };
         }
-        let fault = strike.fault.at(call)?;
+        let fault = strike.fault.equivalent_for(call)?;
         self.left = self.left.checked_sub(1)?;
         self.failed_calls.push(call.clone());
         Some(fault)
@@ -370,7 +370,7 @@ impl Hook for Faults {
             if fault == Fault::DropAfter {
                 end_of_process();
             }
-            Err(ConnectorError::timeout("the answer did not come".into()))
+            Err(ConnectorError::timeout("the response was lost".into()))
         })
     }
 }
@@ -381,7 +381,7 @@ impl Hook for Faults {
 /// If the status is invalid.
 #[must_use]
 pub fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
-    let status = StatusCode::try_from(status).expect("a status that is written here");
+    let status = StatusCode::try_from(status).expect("the status is valid");
     let mut response = HttpResponse::new(status, body.into());
     response.headers_mut().insert("content-type", content_type);
     response

@@ -53,9 +53,9 @@ impl Lag {
         let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), SNAPSHOTS.fetch_add(1, Ordering::Relaxed));
         let file = std::env::temp_dir().join(name);
         let path = file.to_string_lossy();
-        let before = Database::memory().expect("a database is made");
-        bench.stack.database().vacuum_into(&path).expect("the rows are written");
-        before.restore_from(&path).expect("the rows are read");
+        let before = Database::memory().expect("a database in memory opens");
+        bench.stack.database().vacuum_into(&path).expect("the database is written to the file");
+        before.restore_from(&path).expect("the database is restored from the file");
         for suffix in ["", "-wal", "-shm"] {
             // A missing file need not be removed.
             let _ = std::fs::remove_file(format!("{path}{suffix}"));
@@ -81,10 +81,10 @@ impl Lag {
         if !target.ends_with(".Query") || body["IndexName"].is_null() {
             return None;
         }
-        let query = serde_json::from_value(body).expect("a query is one");
-        let found = before.query(query).expect("an index answers");
-        let found = serde_json::to_string(&found).expect("an answer is JSON");
-        let ok = StatusCode::try_from(200).expect("200 is a status");
+        let query = serde_json::from_value(body).expect("the body is a query");
+        let found = before.query(query).expect("the snapshot answers the query");
+        let found = serde_json::to_string(&found).expect("the response serializes to JSON");
+        let ok = StatusCode::try_from(200).expect("200 is a valid status");
         let mut response = HttpResponse::new(ok, found.into());
         response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         Some(response)

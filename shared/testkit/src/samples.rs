@@ -155,7 +155,7 @@ fn fill_text(text: &str, thing: &impl Fn(&str) -> String) -> String {
     let mut parts = text.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
-        let (name, rest) = part.split_once('}').expect("a brace that opens is closed");
+        let (name, rest) = part.split_once('}').expect("each `{` has its `}`");
         text + &thing(name) + rest
     })
 }
@@ -186,7 +186,7 @@ pub fn samples() -> &'static [Sample] {
 #[must_use]
 pub fn of(operation: &str) -> Vec<&'static Sample> {
     let samples: Vec<_> = samples().iter().filter(|sample| sample.operation == operation).collect();
-    assert!(!samples.is_empty(), "say in `testkit::samples` how {operation} is called");
+    assert!(!samples.is_empty(), "`testkit::samples` has no sample request of the operation {operation}");
     samples
 }
 

@@ -142,6 +142,6 @@ impl HttpClient for NoAws {
 
 impl HttpConnector for NoAws {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Err(ConnectorError::io("nothing is there".into())))
+        HttpConnectorFuture::ready(Err(ConnectorError::io("there is no AWS behind the recorder".into())))
     }
 }

@@ -100,7 +100,7 @@ impl Store {
         });
         let bench = Setup::new().with(adjust).start().await;
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let seen = seen.expect("the system has operations");
+        let seen = seen.expect("the system has connected at least one operation");
         let mut own = Connection::new(seen.region, seen.credentials);
         own.dynamodb_endpoint = seen.dynamodb_endpoint;
         own.sleep = SharedAsyncSleep::new(NoWait);

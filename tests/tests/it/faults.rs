@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request};
 use local::queue::Retry;
 use serde_json::{Value, json};
-use testkit::audit::{Audit, Known, Outline};
+use testkit::audit::{Audit, Baseline, Outline};
 use testkit::bench::Mark;
 use testkit::egress::{Answers, Pages};
 use testkit::faults::{Call, Fault, FaultDuration, Faults, Strike};
@@ -1727,7 +1727,7 @@ const SIGNED_IN: Duration = Duration::minutes(50);
 /// What comes before a scenario, done once: each run of it begins there.
 struct Begun {
     ground: Ground,
-    known: Known,
+    baseline: Baseline,
     go: Go,
     mark: Mark,
     /// How much later the next run begins: what operations keep at hand for a minute is too old by then.
@@ -1770,11 +1770,11 @@ impl Stage {
     /// Everything that comes before a scenario, which goes well.
     async fn begin(&mut self, scenario: &Scenario) -> Begun {
         let ground = self.ground(scenario.name != WITHOUT_ISSUER).await;
-        let known = Known::of(&ground.bench);
+        let baseline = Baseline::of(&ground.bench);
         self.faults.watch("none", None);
         let go = (scenario.prepare)(&ground).await.of(scenario.operation, &ground);
         let mark = ground.bench.mark();
-        Begun { ground, known, go, mark, later: Duration::zero() }
+        Begun { ground, baseline, go, mark, later: Duration::zero() }
     }
 
     /// A scenario as it goes without a fault.
@@ -1807,7 +1807,7 @@ impl Stage {
         let repeats = self.context(ground, scenario.operation, &begun.go).await;
         self.settle(ground).await;
         self.finish(ground).await;
-        let audit = Audit::read(&ground.bench, &begun.known);
+        let audit = Audit::read(&ground.bench, &begun.baseline);
         let outcome = Outcome {
             calls: self.faults.calls(),
             failed_calls: self.faults.failed_calls(),
@@ -2100,9 +2100,9 @@ async fn something_of_everything(g: &Ground) -> (String, String) {
 async fn whatever_does_not_fit_together_is_found() {
     let mut stage = Stage::new();
     let g = stage.ground(true).await;
-    let known = Known::of(&g.bench);
+    let baseline = Baseline::of(&g.bench);
     let (user, eve) = something_of_everything(&g).await;
-    let faults = || Audit::read(&g.bench, &known).inconsistencies();
+    let faults = || Audit::read(&g.bench, &baseline).inconsistencies();
     assert_eq!(faults(), Vec::<String>::new());
     let lock = ("COMMAND#", "kind", json!("lock"));
     let first = ("| DEVICE", "device_identifier", json!(format!("{}-0", g.name("ada"))));
