@@ -15,7 +15,7 @@ use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::described::{self, Exchange};
+use crate::description_check::{self, Exchange};
 use crate::oidc;
 
 /// A running system whose clock only moves when a test moves it.
@@ -262,7 +262,7 @@ impl Bench {
             body: &body,
             open: self.open.load(Ordering::Relaxed),
         };
-        if let Some(fault) = described::violation(&exchange) {
+        if let Some(fault) = description_check::violation(&exchange) {
             panic!("the exchange violates the API's description: {fault}");
         }
         if let Some(fault) = missing_header(&path, parts.status, &parts.headers) {

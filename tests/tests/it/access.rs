@@ -86,22 +86,22 @@ struct SampleWorkspace {
     user: String,
     device: String,
     credential: String,
-    doomed: String,
+    deletable_device: String,
     /// A user with an open invitation.
-    guest: String,
+    other_user: String,
     invitation: String,
     /// The event of a phone that was deactivated.
     deactivated: String,
     /// A user who may go.
-    leaver: String,
+    deletable_user: String,
     /// A command that the device has not come for.
     command: String,
-    /// A command that the doomed device was told of.
-    told: String,
+    /// A delivered command of `deletable_device`.
+    delivered_command: String,
     /// An open deployment, whose QR code may be shown.
     deployment: String,
     /// A deployment that may end.
-    ending: String,
+    revocable_deployment: String,
     /// A source, to which a file was uploaded that waits.
     source: String,
     /// A job over users at work, one over devices, and an auto-deploy.
@@ -112,63 +112,63 @@ struct SampleWorkspace {
     member: String,
     /// The default profile, and one that may go.
     profile: String,
-    spare: String,
+    unused_profile: String,
     /// A member who has a personal access token, and the token.
     owner: String,
     token: String,
     /// A webhook, and an event that was delivered to it.
     webhook: String,
-    delivered: String,
+    delivered_event: String,
 }
 
 impl SampleWorkspace {
     async fn new(bench: &Bench, name: &str) -> Self {
         let tenant = bench.tenant(name).await;
         let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
-        let (doomed, told) = bench.phone(&tenant, &format!("{name}-bea")).await;
-        let guest = bench.user(&tenant, &format!("{name}-guest")).await;
-        let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
-        let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
+        let (deletable_device, deletable_credential) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let other_user = bench.user(&tenant, &format!("{name}-guest")).await;
+        let invited = bench.post(&format!("/users/{other_user}/invite"), &tenant.key, json!({"channel": "sms"})).await;
+        let deletable_user = bench.user(&tenant, &format!("{name}-leaver")).await;
         let (command, locked) = (
             bench.create_command(&tenant, &device, "lock").await,
-            bench.create_command(&tenant, &doomed, "lock").await,
+            bench.create_command(&tenant, &deletable_device, "lock").await,
         );
-        let _told = bench.check_in(&told).await.expect(200);
+        let _delivered = bench.check_in(&deletable_credential).await.expect(200);
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
-        let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
-        let member = oidc::add_accepted_member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let key = bench.post("/keys", &tenant.key, json!({"name": "revocable", "permissions": ["devices:read"]})).await;
+        let member = oidc::add_accepted_member(bench, &tenant, &format!("{name}-removable"), "viewer").await;
         let deployed = async |of: &str| {
             let user = bench.user(&tenant, &format!("{name}-{of}")).await;
             bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
         };
-        let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
+        let (deployment, revocable_deployment) = (deployed("kim").await, deployed("lee").await);
         let (gone, _credential) = bench.phone(&tenant, &format!("{name}-gone")).await;
         let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
         let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
         let source = source(bench, &tenant, &format!("{name}-people")).await;
-        let (webhook, delivered) = webhook(bench, &tenant).await;
+        let (webhook, delivered_event) = webhook(bench, &tenant).await;
         bench.drain().await;
         Self {
             webhook,
-            delivered,
+            delivered_event,
             source,
             deactivated: ended.body["items"][0]["event_id"].as_str().unwrap().to_owned(),
             deployment,
-            ending,
+            revocable_deployment,
             user: shown.get("user_id"),
             device,
             credential,
-            doomed,
-            guest,
+            deletable_device,
+            other_user,
             invitation: invited.expect(202).get("invitation_id"),
-            leaver,
+            deletable_user,
             command,
-            told: locked,
+            delivered_command: locked,
             job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
             device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
             auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
             profile: bench.profile(&tenant, &format!("{name}-office")).await,
-            spare: bench.profile(&tenant, &format!("{name}-spare")).await,
+            unused_profile: bench.profile(&tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
             owner: member.clone(),
             token: NOBODYS.to_owned(),
@@ -211,7 +211,7 @@ impl SampleWorkspace {
     /// The requests that reach an operation, of one route each; none for one without. `fresh` is a name that nothing
     /// has yet, `member` a member who may go; or a profile that may.
     fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<SampleRequest> {
-        let declared = functions::operation(operation).expect("it is an operation");
+        let declared = functions::operation(operation).expect("the sample's operation exists");
         if declared.access() == Access::Internal {
             return Vec::new();
         }
@@ -219,31 +219,31 @@ impl SampleWorkspace {
             let thing = match name {
                 "user" => &self.user,
                 "device" => &self.device,
-                "doomed" => &self.doomed,
-                "guest" => &self.guest,
-                "leaver" => &self.leaver,
+                "deletable_device" => &self.deletable_device,
+                "other_user" => &self.other_user,
+                "deletable_user" => &self.deletable_user,
                 "command" => &self.command,
-                "told" => &self.told,
+                "delivered_command" => &self.delivered_command,
                 "invitation" => &self.invitation,
                 "deactivated" => &self.deactivated,
                 "deployment" => &self.deployment,
-                "ending" => &self.ending,
+                "revocable_deployment" => &self.revocable_deployment,
                 "source" | "page" => &self.source,
                 "job" => &self.job,
                 "key" => &self.key,
                 "profile" => &self.profile,
-                "spare" if member == self.member => &self.spare,
-                "member" | "spare" => member,
+                "unused_profile" if member == self.member => &self.unused_profile,
+                "member" | "unused_profile" => member,
                 "owner" => &self.owner,
                 "token" => &self.token,
                 "webhook" => &self.webhook,
-                "delivered" => &self.delivered,
+                "delivered_event" => &self.delivered_event,
                 "workspace" => &self.tenant.workspace_id,
                 "acs_credential" => ACS_CREDENTIAL,
                 "upload" => UPLOAD,
                 "code" => NOBODYS_CODE,
                 "fresh" => fresh,
-                other => panic!("there is no {other} here"),
+                other => panic!("no value for the placeholder {other}"),
             };
             thing.to_owned()
         };
@@ -921,7 +921,7 @@ async fn from_another_workspace_nothing_is_there() {
                     &ours.invitation,
                     &ours.deployment,
                     &ours.profile,
-                    &ours.spare,
+                    &ours.unused_profile,
                     &ours.token,
                 ]
                 .into_iter();
@@ -947,13 +947,13 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
     let _blocked =
         bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
     let key = &ours.tenant.key;
-    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.doomed), key, json!({})).await.expect(202);
-    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
+    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.deletable_device), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/devices/{}", ours.deletable_device), &ours.tenant.key).await.expect(200);
     let _levels = bench.patch("/workspace", key, json!({"service_levels": ["gold"]})).await.expect(200);
     let user = format!("/users/{}", ours.user);
     let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
     let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
-    let _gone = bench.delete(&format!("/users/{}", ours.leaver), key).await.expect(200);
+    let _gone = bench.delete(&format!("/users/{}", ours.deletable_user), key).await.expect(200);
     let queries = [
         format!("/devices?user_id={}", ours.user),
         format!("/devices?user_id={}&blocked=true", ours.user),
@@ -1074,7 +1074,7 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
     let another = rename(&fixture.user, "another");
     refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     // Other capitals are no other identity, and without a phone there is nothing to reset.
-    for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.leaver, "left")] {
+    for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.deletable_user, "left")] {
         let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
     }
     let _renamed =
@@ -1094,7 +1094,8 @@ async fn a_device_speaks_of_its_own_commands_alone() {
     let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = SampleWorkspace::new(&bench, "theirs").await;
     let word = json!({"result": "succeeded"});
-    let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
+    let others =
+        [&ours.delivered_command, &theirs.command, &theirs.delivered_command, &ours.device, &ours.tenant.workspace_id];
     for command in others {
         let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
         refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
@@ -1104,7 +1105,7 @@ async fn a_device_speaks_of_its_own_commands_alone() {
     // Nor is a command found by another device's address, or an invitation by another user's.
     let key = &ours.tenant.key;
     let elsewhere = [
-        (format!("/devices/{}/commands/{}", ours.device, ours.told), "command_not_found"),
+        (format!("/devices/{}/commands/{}", ours.device, ours.delivered_command), "command_not_found"),
         (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
     ];
     for (path, code) in elsewhere {

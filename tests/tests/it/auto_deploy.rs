@@ -11,7 +11,7 @@ use domain::{UserId, WorkspaceId};
 use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, FaultDuration, Strike, process_ends};
+use testkit::faults::{Call, Fault, FaultDuration, InjectedFault, process_ends};
 use testkit::{Answer, rows, text};
 
 use crate::fixture::Fixture;
@@ -106,7 +106,7 @@ impl Thirty {
     ///
     /// Answers with how many ends there were. What comes by the stream comes in batches, as it
     /// happens, so that a run may make fewer calls than another.
-    async fn go(&mut self, operation: &str, end: Option<&Strike>, schedule: Option<usize>) -> usize {
+    async fn go(&mut self, operation: &str, end: Option<&InjectedFault>, schedule: Option<usize>) -> usize {
         let what = format!("{operation}, {end:?}, {schedule:?}");
         let many = &self.many;
         let once = format!("once-{}", self.run);
@@ -122,7 +122,7 @@ impl Thirty {
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = Strike { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
+            let again = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
             many.faults.watch("run-due", Some(again));
             let _ended = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
@@ -254,8 +254,8 @@ async fn killed_five_times(users: usize, seed: u64) {
     let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);
     let job = begun.get("job_id");
     assert_eq!(text(&begun.body["state"]), "running");
-    let strike = |action: &str, nth: usize, fault: Fault| {
-        Some(Strike { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
+    let injected = |action: &str, nth: usize, fault: Fault| {
+        Some(InjectedFault { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
     };
     // Three times the schedule's own run, twice whoever sends: once before a call, once after it.
     let mut kills = 0;
@@ -263,7 +263,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         async || text(&many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body["state"]);
     for fault in [Fault::DropBefore, Fault::DropAfter, Fault::DropAfter] {
         many.bench.advance(Duration::minutes(2));
-        many.faults.watch("run-due", strike("TransactWriteItems", 1 + new_id(users / 4), fault));
+        many.faults.watch("run-due", injected("TransactWriteItems", 1 + new_id(users / 4), fault));
         let _ended = many.bench.stack.run_schedule("run-due").await;
         kills += many.faults.failed_calls().len();
     }
@@ -273,7 +273,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         let _done = many.bench.run_due().await;
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
-        many.faults.watch("send-message", strike(action, 1 + new_id(users / 4), fault));
+        many.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
         many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream moves on");
         kills += many.faults.failed_calls().len();
     }

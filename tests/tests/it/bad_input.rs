@@ -142,8 +142,8 @@ impl Target {
     fn operations(&self) -> Vec<Operation> {
         let thing = |name: &str| {
             let thing = match name {
-                "user" | "guest" | "leaver" => &self.user,
-                "device" | "doomed" => &self.device,
+                "user" | "other_user" | "deletable_user" => &self.user,
+                "device" | "deletable_device" => &self.device,
                 "command" => &self.command,
                 "source" => &self.source,
                 "page" => &self.page,
@@ -152,19 +152,20 @@ impl Target {
                 "workspace" => &self.tenant.workspace_id,
                 "code" => &self.code,
                 "fresh" => "another",
-                other => panic!("there is no {other} here"),
+                other => panic!("no value for the placeholder {other}"),
             };
             thing.to_owned()
         };
         let with_body = samples::samples().iter().filter(|sample| !sample.fields.is_empty());
         let operation = |sample: &'static Sample| {
             let SampleRequest { method, path, body } = sample.fill_placeholders(thing);
-            let credential = match functions::operation(sample.operation).expect("it is an operation").access() {
-                Access::Code | Access::Public | Access::Internal => None,
-                Access::Device => Some(self.credential.clone()),
-                Access::Person | Access::SignedIn => Some(self.signed_in()),
-                Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
-            };
+            let credential =
+                match functions::operation(sample.operation).expect("the sample's operation exists").access() {
+                    Access::Code | Access::Public | Access::Internal => None,
+                    Access::Device => Some(self.credential.clone()),
+                    Access::Person | Access::SignedIn => Some(self.signed_in()),
+                    Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
+                };
             let good = body.expect("a body with fields has a sample");
             Operation { name: sample.operation, method, path, credential, good, fields: &sample.fields }
         };

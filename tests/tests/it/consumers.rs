@@ -6,8 +6,8 @@ use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Fault, FaultDuration, Faults, Strike};
-use testkit::tap::Tap;
+use testkit::faults::{Fault, FaultDuration, Faults, InjectedFault};
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Bench, Setup, Tenant, rows};
 
 async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) -> String {
@@ -298,9 +298,13 @@ async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_
             users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
         }
         // The first of them is denied, and would be denied again as often as it is tried.
-        let strike =
-            Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, duration: FaultDuration::Calls(1) };
-        faults.watch("send-message", Some(strike));
+        let injected = InjectedFault {
+            action: action.to_owned(),
+            nth: 1,
+            fault: Fault::Denied,
+            duration: FaultDuration::Calls(1),
+        };
+        faults.watch("send-message", Some(injected));
         for user in &users {
             let path = format!("/users/{user}/invite");
             let _accepted = bench.post(&path, &tenant.key, json!({"channel": channel})).await.expect(202);
@@ -571,8 +575,8 @@ async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, St
 
 #[tokio::test]
 async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     bench.drain().await;
@@ -583,10 +587,10 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
-    let _before = tap.take();
+    let _before = recorder.take();
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    let pushed = tap.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
+    let pushed = recorder.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
     assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
 
     let report = json!({"push_token": "fresh-token"});

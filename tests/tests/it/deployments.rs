@@ -9,7 +9,7 @@ use futures::future::join_all;
 use http::{Method, Request};
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
-use testkit::tap::Tap;
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Answer, Setup, qr, rows, text};
 
 use crate::fixture::Fixture;
@@ -510,8 +510,8 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
 
 #[tokio::test]
 async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_back_in_place() {
-    let tap = Tap::new();
-    let fixture = Fixture::of(Setup::new().with(tap.adjust())).await;
+    let recorder = RequestRecorder::new();
+    let fixture = Fixture::of(Setup::new().with(recorder.adjust())).await;
     let (user, first, credential) = fixture.enrolled("ada").await;
     let _version = fixture.set_up(&credential).await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -519,11 +519,11 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let (second, second_credential) = (text(&second.body["device"]["device_id"]), second.get("credential"));
     let (old, old_code) = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
-    let _taken = tap.take();
+    let _taken = recorder.take();
     fixture.bench.advance(Duration::minutes(1));
     let renamed = fixture.patch(&path, json!({"username": "eve"})).await.expect(200);
     assert_eq!(renamed.get("username"), "eve");
-    let calls = tap.take();
+    let calls = recorder.take();
     let commits = calls.iter().filter(|sent| sent.operation == "update-user" && !sent.call.is_read());
     let commits: Vec<&str> = commits.map(|sent| sent.call.action.as_str()).collect();
     assert_eq!(commits, ["TransactWriteItems"], "one commit");

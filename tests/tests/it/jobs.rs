@@ -7,7 +7,7 @@ use chrono::Duration;
 use http::Request;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, FaultDuration, Strike, process_ends};
+use testkit::faults::{Call, Fault, FaultDuration, InjectedFault, process_ends};
 use testkit::{Answer, Bench, rows, text};
 
 use crate::fixture::Fixture;
@@ -135,7 +135,7 @@ impl Thirty {
 
     /// Begins a job, whose process may end in the middle, and lets it be run on: by the schedule if
     /// `schedule` says at which of its own commits that ends once more, else by the client.
-    async fn go(&mut self, invite: bool, end: Option<&Strike>, schedule: Option<usize>) {
+    async fn go(&mut self, invite: bool, end: Option<&InjectedFault>, schedule: Option<usize>) {
         let many = &self.many;
         let (action, once) = (self.turn(invite), format!("once-{}", self.run));
         self.run += 1;
@@ -150,7 +150,7 @@ impl Thirty {
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = Strike { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
+            let again = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
             many.faults.watch("run-due", Some(again));
             let _ended = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
@@ -309,8 +309,12 @@ async fn a_job_over_a_filter_that_is_killed_goes_on_where_it_stopped() {
     let many = Many::new(55).await;
     let body = json!({"action": "activate", "filter": {}});
     // Once in the first page, once while the next is laid down, and once on the schedule.
-    let end =
-        |nth, fault| Strike { action: "TransactWriteItems".to_owned(), nth, fault, duration: FaultDuration::Once };
+    let end = |nth, fault| InjectedFault {
+        action: "TransactWriteItems".to_owned(),
+        nth,
+        fault,
+        duration: FaultDuration::Once,
+    };
     many.faults.watch("bulk-users", Some(end(20, Fault::DropAfter)));
     assert!(many.bulk("once", &body).await.status.is_server_error());
     for (nth, fault) in [(10, Fault::DropBefore), (25, Fault::DropBefore), (3, Fault::DropAfter)] {

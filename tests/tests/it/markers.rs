@@ -12,8 +12,8 @@ use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::egress::Pages;
 use testkit::faults::Service;
-use testkit::lines::Lines;
-use testkit::tap::Tap;
+use testkit::log_lines::LogLines;
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Answer, Bench, Setup, Tenant, qr, rows};
 
 const FIRST: &str = "qzfirst";
@@ -118,26 +118,26 @@ fn addresses(text: &str) -> Vec<String> {
 /// Someone whose every field is marked, and everyone who deals with them.
 struct Walk {
     bench: Bench,
-    tap: Tap,
+    recorder: RequestRecorder,
     pages: Pages,
     /// What webhooks were told so far.
     told: usize,
-    lines: Lines,
+    lines: LogLines,
     tenant: Tenant,
     codes: Vec<String>,
     addresses: Vec<String>,
 }
 
 impl Walk {
-    async fn new(lines: Lines) -> Self {
-        let (tap, pages) = (Tap::new(), Pages::default());
+    async fn new(lines: LogLines) -> Self {
+        let (recorder, pages) = (RequestRecorder::new(), Pages::default());
         pages.answer_ok("thank you");
-        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+        let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
         // Somebody is told everything.
         let hook = json!({"url": format!("https://hooks.example.com/{}", HOOK[0])});
         let _hook = bench.post("/webhooks", &tenant.key, hook).await.expect(201);
-        Self { bench, tap, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
+        Self { bench, recorder, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
     }
 
     /// A call from an address of its own. No reply but a configuration holds a secret, and no header
@@ -280,7 +280,7 @@ impl Walk {
     /// Searches everything that has left the system, and every address that anyone was led to.
     fn search_what_left(&mut self, when: &str) {
         let mut published = 0;
-        for sent in self.tap.take() {
+        for sent in self.recorder.take() {
             let what = format!("{when}: {} by {}", sent.call, sent.operation);
             match sent.call.service {
                 Service::Dynamodb => {}
@@ -349,7 +349,7 @@ impl Walk {
 
 #[tokio::test]
 async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_the_system_and_secrets_least_of_all() {
-    let (lines, _logging) = Lines::capture("info,functions=trace,lambda=trace,domain=trace");
+    let (lines, _logging) = LogLines::capture("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 
     // A person is made, invited by mail and by text, and registers.

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use testkit::bench::START;
 use testkit::egress::{Answers, Pages};
 use testkit::gate::Gate;
-use testkit::lag::Lag;
+use testkit::request_recorder::{RecordedRequest, RequestRecorder};
 use testkit::rows::Database;
-use testkit::tap::{Sent, Tap};
+use testkit::stale_index::StaleIndexes;
 use testkit::{Answer, Bench, Setup, Tenant, rows};
 
 /// The schedules that go by what an index says is due.
@@ -22,20 +22,20 @@ const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
 /// A system in which a thing of every kind that is ever due will be so.
 struct Full {
     bench: Bench,
-    lag: Lag,
-    tap: Tap,
+    stale_indexes: StaleIndexes,
+    recorder: RequestRecorder,
     pages: Pages,
     tenant: Tenant,
 }
 
 impl Full {
     async fn new() -> Self {
-        let (lag, tap, pages) = (Lag::new(), Tap::new(), Pages::default());
-        let (behind, heard) = (lag.adjust(), tap.adjust());
+        let (stale_indexes, recorder, pages) = (StaleIndexes::new(), RequestRecorder::new(), Pages::default());
+        let (behind, heard) = (stale_indexes.adjust(), recorder.adjust());
         let both: Adjust = Arc::new(move |operation, connection| heard(operation, behind(operation, connection)));
         let bench = Setup::new().with(both).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Lag").await;
-        let fixture = Self { bench, lag, tap, pages, tenant };
+        let fixture = Self { bench, stale_indexes, recorder, pages, tenant };
         fixture.fill().await;
         fixture
     }
@@ -106,8 +106,8 @@ impl Full {
 
     /// From now on, every index answers as it would now.
     fn falls_behind(&self) {
-        self.lag.take_snapshot(&self.bench);
-        self.lag.set_behind(true);
+        self.stale_indexes.take_snapshot(&self.bench);
+        self.stale_indexes.set_behind(true);
     }
 
     /// A year on, everything that is due is done; answers with the rows that were not changed by that, and how many
@@ -161,9 +161,9 @@ async fn what_is_due_is_done() {
 #[tokio::test]
 async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
     let fixture = Full::new().await;
-    fixture.lag.take_snapshot(&fixture.bench);
+    fixture.stale_indexes.take_snapshot(&fixture.bench);
     let _done = fixture.run().await;
-    fixture.lag.set_behind(true);
+    fixture.stale_indexes.set_behind(true);
     fixture.nothing_is_done().await;
 }
 
@@ -192,7 +192,7 @@ async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
     let fixture = Full::new().await;
     let due = fixture.due();
     let (database, waiting) = (fixture.bench.stack.database().clone(), Mutex::new(due.clone()));
-    fixture.tap.before(move |sent| {
+    fixture.recorder.before(move |sent| {
         let written = sent.call.action == "TransactWriteItems";
         let concerned = |row: &mut Value| written && sent.body.contains(row["pk"].as_str().unwrap());
         for row in waiting.lock().unwrap().extract_if(.., concerned) {
@@ -318,8 +318,8 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
 
 #[tokio::test]
 async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() {
-    let lag = Lag::new();
-    let bench = Setup::new().with(lag.adjust()).start().await;
+    let stale_indexes = StaleIndexes::new();
+    let bench = Setup::new().with(stale_indexes.adjust()).start().await;
     let tenant = bench.tenant("Lists").await;
     let key = &tenant.key;
     let profile = json!({"name": "Office", "settings": {}});
@@ -355,7 +355,7 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
         ("/user_identities/list".to_owned(), &leaver),
     ];
     let shows = async |list: &str, id: &str| bench.get(list, key).await.expect(200).text.contains(id);
-    lag.take_snapshot(&bench);
+    stale_indexes.take_snapshot(&bench);
     for (list, id) in &lists {
         assert!(shows(list, id).await, "{list} shows {id}");
     }
@@ -369,7 +369,7 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
     let _removed = bench.delete(&format!("/deployments/users/{ada}"), key).await.expect(200);
     let _deployed = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
     let _gone = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
-    lag.set_behind(true);
+    stale_indexes.set_behind(true);
     for (list, id) in &lists {
         assert!(!shows(list, id).await, "{list} still shows {id}");
     }
@@ -410,7 +410,7 @@ struct Part {
     is_deleted: bool,
 }
 
-fn parts(sent: &Sent) -> Vec<Part> {
+fn parts(sent: &RecordedRequest) -> Vec<Part> {
     let body: Value = serde_json::from_str(&sent.body).unwrap();
     let items = body["TransactItems"].as_array().unwrap();
     let part = |item: &Value| {
@@ -424,7 +424,7 @@ fn parts(sent: &Sent) -> Vec<Part> {
 }
 
 /// True if a transaction stands on a job.
-fn stands_on_a_job(sent: &Sent) -> bool {
+fn stands_on_a_job(sent: &RecordedRequest) -> bool {
     let is_job = |part: &Part| part.key.starts_with("JOB#") && part.key.ends_with(" | JOB");
     parts(sent).iter().any(|part| is_job(part) && part.is_conditional)
 }
@@ -443,8 +443,8 @@ fn stop_jobs(database: &Database) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_more() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Jobs").await;
     for name in ["ada", "bea"] {
         let _phone = bench.phone(&tenant, name).await;
@@ -454,8 +454,8 @@ async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_mo
         let what = format!("{begin} {body}");
         let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
         let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
-        let _before = tap.take();
-        tap.before(move |sent| {
+        let _before = recorder.take();
+        recorder.before(move |sent| {
             let mut begun = begun.lock().unwrap();
             *begun += usize::from(sent.call.transaction.is_some());
             // The first commit begins it, the second lays its first page down, the third does the first thing.
@@ -470,15 +470,16 @@ async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_mo
         assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was done before");
         let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
         assert!(noted == after, "{what}: something was done");
-        let commits: Vec<Sent> = tap.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
+        let commits: Vec<RecordedRequest> =
+            recorder.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
         assert!(commits.len() == 3 && commits.iter().all(stands_on_a_job), "{what}");
     }
 }
 
 #[tokio::test]
 async fn whatever_a_sync_does_stands_on_its_job() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Sync").await;
     let mapping = json!({"username": "login", "first_name": "first", "external_id": "id"});
     let source = json!({"name": "File", "kind": "csv", "mapping": mapping, "key_field": "external_id",
@@ -490,7 +491,7 @@ async fn whatever_a_sync_does_stands_on_its_job() {
     for (n, file) in
         ["ada,1\nbea,2\ncleo,3\ndora,4\n", "bea,1\nada,2\ncleopatra,3\ndora,5\n,6\n"].into_iter().enumerate()
     {
-        let _before = tap.take();
+        let _before = recorder.take();
         let rows: String = file.lines().map(|line| format!("{line},{n}\n")).collect();
         let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{n}&last=true");
         let job = bench.upload(&tenant, &path, &format!("login,id,first\n{rows}")).await.expect(202).get("job_id");
@@ -500,7 +501,7 @@ async fn whatever_a_sync_does_stands_on_its_job() {
         }
         let job = bench.get(&format!("/jobs/{job}"), &tenant.key).await.expect(200);
         assert_eq!((job.get("state"), &job.body["progress"]["failed"]), ("finished".to_owned(), &json!(n)));
-        for sent in tap.take().iter().filter(|sent| sent.call.transaction.is_some()) {
+        for sent in recorder.take().iter().filter(|sent| sent.call.transaction.is_some()) {
             let parts = parts(sent);
             // What is staged is cleared away once nobody needs it.
             let clears = parts.iter().all(|part| part.key.starts_with("SOURCE#") && part.is_deleted);

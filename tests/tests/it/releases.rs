@@ -6,8 +6,8 @@ use domain::Time;
 use domain::ids::timed_uuid;
 use http::Method;
 use serde_json::{Value, json};
+use testkit::request_recorder::RequestRecorder;
 use testkit::rows::{self, MAIN};
-use testkit::tap::Tap;
 use testkit::{Bench, Setup, Tenant};
 
 /// The rows whose keys begin so, and that contain this.
@@ -128,14 +128,14 @@ async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_
 
 #[tokio::test]
 async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_be_read_stops_nothing() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Events").await;
     let user = bench.user(&tenant, "ada").await;
     bench.drain().await;
     bench.advance(Duration::minutes(1));
-    let _before = tap.take();
+    let _before = recorder.take();
     let later = event(&bench, &tenant, 1, |row| {
         row["event_type"] = "user.beamed_up".into();
         row["command_kind"] = "locate".into();
@@ -149,7 +149,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_
     bench.drain().await;
     // The message that comes after them went out.
     assert!(bench.newest_code().is_some());
-    let sent = tap.take();
+    let sent = recorder.take();
     let published =
         |text: &str| sent.iter().filter(|sent| sent.operation == "publish-events" && sent.body.contains(text)).count();
     assert_eq!((published(&later), published(&broken)), (1, 0));
@@ -170,10 +170,10 @@ async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_
     let answer = bench.stack.invoke("republish-events", span.clone()).await.unwrap();
     assert_eq!(answer["unreadable"], 1, "{answer}");
     let _read = change(&bench, "EVENT#", "Rumpelstiltskin", |row| row["actor"] = json!({"type": "system"}));
-    let _before = tap.take();
+    let _before = recorder.take();
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
     assert_eq!(answer["unreadable"], 0, "{answer}");
-    assert!(tap.take().iter().any(|sent| sent.body.contains(&broken)));
+    assert!(recorder.take().iter().any(|sent| sent.body.contains(&broken)));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use chrono::Duration;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::egress::{Answers, ReceivedRequest};
-use testkit::faults::{Call, Fault, FaultDuration, Strike};
+use testkit::faults::{Call, Fault, FaultDuration, InjectedFault};
 use testkit::{Answer, Setup, rows, text};
 
 use crate::fixture::Fixture;
@@ -1045,7 +1045,7 @@ async fn a_dry_run_tells_that_names_will_be_handed_on() {
 }
 
 /// A ring of three, a chain, and a leaver's name, while the sync is ended somewhere.
-async fn handed_on(fixture: &Fixture, run: usize, end: Option<&Strike>) -> Vec<Call> {
+async fn handed_on(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let user = |n: usize, name: &str| json!({"id": format!("{run}-{n}"), "login": format!("{name}{run}")});
     let source =
         fixture.http(json!({"vanish_policy": "suspend", "mapping": {"username": "login", "external_id": "id"}})).await;
@@ -1102,21 +1102,21 @@ async fn ended_anywhere_while_names_are_handed_on_a_sync_goes_on_and_reaches_the
 }
 
 /// Each call at which a process can end: before it, and if it writes, after it.
-fn ends(calls: &[Call]) -> Vec<Strike> {
+fn ends(calls: &[Call]) -> Vec<InjectedFault> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
     for call in calls {
         let nth = nth.entry(&call.action).or_default();
         *nth += 1;
         for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
+            ends.push(InjectedFault { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
         }
     }
     ends
 }
 
 /// Thirty users who come and go: nine are new, nine change, six vanish, fifteen have a row as before.
-async fn killed(fixture: &Fixture, run: usize, end: Option<&Strike>) -> Vec<Call> {
+async fn killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let first: Vec<usize> = (run * 100..run * 100 + 30).collect();
     let source = fixture.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;
     fixture.pages.answer_ok(people(first.iter().copied()).to_string());

@@ -10,7 +10,7 @@ use domain::rules::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
-use testkit::faults::{Fault, FaultDuration, Faults, Strike};
+use testkit::faults::{Fault, FaultDuration, Faults, InjectedFault};
 use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
 use testkit::{Bench, Setup, Tenant, rows};
 
@@ -346,8 +346,12 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
         assert_eq!(kept_keys(&bench), before, "{page}: {answers:?}");
     }
     oidc.publish_on(&pages, bench.now());
-    let lost =
-        Strike { action: "PutItem".to_owned(), nth: 1, fault: Fault::ServerError, duration: FaultDuration::Outage };
+    let lost = InjectedFault {
+        action: "PutItem".to_owned(),
+        nth: 1,
+        fault: Fault::ServerError,
+        duration: FaultDuration::Outage,
+    };
     faults.watch("refresh-issuer-keys", Some(lost));
     assert!(refreshed().await.is_err(), "that they are not kept is told");
     assert_eq!(kept_keys(&bench), before);

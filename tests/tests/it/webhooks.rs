@@ -438,16 +438,16 @@ async fn wherever_a_run_ends_the_event_is_delivered() {
     let _user = fixture.new_user("ada").await;
     let calls = fixture.faults.calls();
     assert!(calls.len() >= 5, "{calls:?}");
-    for (n, strike) in process_ends(&calls).into_iter().enumerate() {
+    for (n, injected) in process_ends(&calls).into_iter().enumerate() {
         let told = fixture.pages.sent().len();
-        fixture.faults.watch("deliver-webhook", Some(strike.clone()));
+        fixture.faults.watch("deliver-webhook", Some(injected.clone()));
         let _user = fixture.new_user(&format!("ada{n}")).await;
         fixture.faults.watch("deliver-webhook", None);
         fixture.bench.advance(Duration::seconds(90));
         let _retried = fixture.schedule().await;
         let calls = fixture.pages.sent().len() - told;
-        assert!((1..=2).contains(&calls), "{strike:?}: {calls}");
-        assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{strike:?}");
+        assert!((1..=2).contains(&calls), "{injected:?}: {calls}");
+        assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{injected:?}");
     }
     // In the middle of the call itself.
     fixture.pages.answer(Answers::ProcessEnds);

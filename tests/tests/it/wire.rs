@@ -23,8 +23,8 @@ use lambda::IdSource;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
-use testkit::lines::Lines;
-use testkit::tap::{Sent, Tap};
+use testkit::log_lines::LogLines;
+use testkit::request_recorder::{RecordedRequest, RequestRecorder};
 use testkit::{Bench, Setup, Tenant, rows};
 use uuid::Uuid;
 
@@ -56,13 +56,13 @@ fn event(number: u8) -> Event {
     context.event(EventType::UserCreated)
 }
 
-/// The tables, of which nothing is there but what a tap answers.
-fn table(tap: &Tap) -> Table {
+/// The tables, of which nothing is there but what a recorder answers.
+fn table(recorder: &RequestRecorder) -> Table {
     let names = TableNames { main: rows::MAIN.to_owned(), secrets: rows::SECRETS.to_owned() };
-    Table::new(&tap.clients_without_aws(), names)
+    Table::new(&recorder.clients_without_aws(), names)
 }
 
-fn said(sent: &Sent) -> Value {
+fn said(sent: &RecordedRequest) -> Value {
     serde_json::from_str(&sent.body).unwrap()
 }
 
@@ -86,7 +86,7 @@ fn items() -> Vec<JobItem> {
 }
 
 /// The rows of a batch, of which so many are looked up at once; what is left is named.
-fn batch(sent: &Sent, at_once: usize) -> Value {
+fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
     let asked = said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
     let (done, left) = asked.split_at(at_once.min(asked.len()));
     let stored = |item: &JobItem| {
@@ -106,10 +106,10 @@ fn batch(sent: &Sent, at_once: usize) -> Value {
 
 #[tokio::test]
 async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
-    let tap = Tap::answering(|sent| Some(well(&batch(sent, 1))));
+    let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 1))));
     let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
-    assert_eq!(table(&tap).job_items(workspace(), job(), &ids).await.unwrap(), items());
-    let heard = tap.take();
+    assert_eq!(table(&recorder).job_items(workspace(), job(), &ids).await.unwrap(), items());
+    let heard = recorder.take();
     let asked: Vec<usize> =
         heard.iter().map(|sent| said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len()).collect();
     assert_eq!(asked, [3, 2, 1]);
@@ -118,28 +118,31 @@ async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
 
 #[tokio::test]
 async fn a_batch_that_is_never_finished_is_no_answer() {
-    let tap = Tap::answering(|sent| Some(well(&batch(sent, 0))));
-    let found = table(&tap).job_items(workspace(), job(), &["a".to_owned()]).await;
+    let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 0))));
+    let found = table(&recorder).job_items(workspace(), job(), &["a".to_owned()]).await;
     assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
-    assert!(tap.take().len() > 1, "it was asked for again");
+    assert!(recorder.take().len() > 1, "it was asked for again");
 }
 
 /// A commit of an event and a row, of which the first calls are answered so and the others well: what came of it,
 /// and what was sent.
-async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> (Outcome, Vec<Sent>) {
+async fn committed(
+    failing: usize,
+    fails: impl Fn(&RecordedRequest) -> Answer + Send + Sync + 'static,
+) -> (Outcome, Vec<RecordedRequest>) {
     let calls = AtomicUsize::new(0);
-    let tap = Tap::answering(move |sent| {
+    let recorder = RequestRecorder::answering(move |sent| {
         let ends = calls.fetch_add(1, Ordering::Relaxed) >= failing;
         Some(if ends { well(&json!({})) } else { fails(sent) })
     });
     let commit = Commit::with_event(&event(1)).put(&items()[0]);
-    let outcome = match table(&tap).commit(commit).await {
+    let outcome = match table(&recorder).commit(commit).await {
         Ok(_) => Outcome::Done,
         Err(Error::Conflict) => Outcome::OtherRowChanged,
         Err(Error::Unavailable { .. }) => Outcome::Unavailable,
         Err(_) => Outcome::Fault,
     };
-    (outcome, tap.take())
+    (outcome, recorder.take())
 }
 
 #[derive(Debug, PartialEq)]
@@ -155,10 +158,10 @@ const BY_THE_SDK: usize = 3;
 
 #[tokio::test]
 async fn a_commit_of_which_nobody_says_what_became_is_sent_again_to_the_letter() {
-    let in_progress = |_: &Sent| Ok(dynamodb(400, "v20120810#TransactionInProgressException", &json!({})));
-    let lost = |_: &Sent| Err(ConnectorError::timeout("the answer did not come".into()));
-    let server_error = |sent: &Sent| Fault::ServerError.answer(&sent.call).unwrap();
-    let broken = |sent: &Sent| Fault::Before.answer(&sent.call).unwrap();
+    let in_progress = |_: &RecordedRequest| Ok(dynamodb(400, "v20120810#TransactionInProgressException", &json!({})));
+    let lost = |_: &RecordedRequest| Err(ConnectorError::timeout("the answer did not come".into()));
+    let server_error = |sent: &RecordedRequest| Fault::ServerError.answer(&sent.call).unwrap();
+    let broken = |sent: &RecordedRequest| Fault::Before.answer(&sent.call).unwrap();
     // More than the SDK repeats, and then what is repeated here.
     let ends = [("in progress", committed(1, in_progress).await), ("lost", committed(4, lost).await)];
     let more = [("5xx", committed(4, server_error).await), ("broken", committed(4, broken).await)];
@@ -181,15 +184,17 @@ async fn a_commit_of_which_nobody_says_what_became_is_sent_again_to_the_letter()
 
 #[tokio::test]
 async fn a_throttled_commit_can_be_tried_again_by_its_caller() {
-    let throttled = |sent: &Sent| Fault::Throttle.answer(&sent.call).unwrap();
+    let throttled = |sent: &RecordedRequest| Fault::Throttle.answer(&sent.call).unwrap();
     let (outcome, sent) = committed(usize::MAX, throttled).await;
     assert_eq!((outcome, sent.len()), (Outcome::Unavailable, BY_THE_SDK));
     for name in ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"] {
-        let named = move |_: &Sent| Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})));
+        let named = move |_: &RecordedRequest| {
+            Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})))
+        };
         assert_eq!(committed(usize::MAX, named).await.0, Outcome::Unavailable, "{name}");
     }
     for code in ["ThrottlingError", "ProvisionedThroughputExceeded"] {
-        let part = move |sent: &Sent| Ok(canceled(&sent.call, 1, code));
+        let part = move |sent: &RecordedRequest| Ok(canceled(&sent.call, 1, code));
         assert_eq!(committed(usize::MAX, part).await.0, Outcome::Unavailable, "{code}");
     }
 }
@@ -209,17 +214,19 @@ async fn a_commit_that_was_canceled_is_told_by_its_parts() {
         let (outcome, sent) = committed(usize::MAX, move |sent| Ok(canceled(&sent.call, at, code))).await;
         assert_eq!((outcome, sent.len()), (expected, 1), "{code} of part {at}");
     }
-    let conflict = |_: &Sent| Ok(dynamodb(400, "v20120810#TransactionConflictException", &json!({})));
+    let conflict = |_: &RecordedRequest| Ok(dynamodb(400, "v20120810#TransactionConflictException", &json!({})));
     assert_eq!(committed(usize::MAX, conflict).await.0, Outcome::OtherRowChanged);
     for name in ["ValidationException", "AccessDeniedException", "ResourceNotFoundException"] {
-        let named = move |_: &Sent| Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})));
+        let named = move |_: &RecordedRequest| {
+            Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})))
+        };
         let (outcome, sent) = committed(usize::MAX, named).await;
         assert_eq!((outcome, sent.len()), (Outcome::Fault, 1), "{name}");
     }
 }
 
 /// The entries of a batch of messages, each by its fields.
-fn entries(sent: &Sent) -> Vec<Vec<(String, String)>> {
+fn entries(sent: &RecordedRequest) -> Vec<Vec<(String, String)>> {
     let mut entries: Vec<Vec<(String, String)>> = Vec::new();
     for line in sent.body.lines() {
         let Some((_, field)) = line.split_once("PublishBatchRequestEntries.member.") else { continue };
@@ -236,7 +243,7 @@ fn field(entry: &[(String, String)], name: &str) -> String {
 }
 
 /// SNS's answer to a batch, of which it does not take what has these identifiers.
-fn taken_but(sent: &Sent, not: &[&str]) -> Answer {
+fn taken_but(sent: &RecordedRequest, not: &[&str]) -> Answer {
     let part = |kind: &str, wanted: bool| {
         let ids = entries(sent).iter().map(|entry| field(entry, "Id")).collect::<Vec<_>>().into_iter();
         let ids = ids.filter(|id| not.contains(&id.as_str()) == wanted);
@@ -252,28 +259,31 @@ fn taken_but(sent: &Sent, not: &[&str]) -> Answer {
     Ok(answer(200, "text/xml", body))
 }
 
-fn topic(tap: &Tap) -> TopicPublisher {
-    TopicPublisher::new(&tap.clients_without_aws(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
+fn topic(recorder: &RequestRecorder) -> TopicPublisher {
+    TopicPublisher::new(&recorder.clients_without_aws(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
 }
 
 #[tokio::test]
 async fn what_the_topic_does_not_take_of_its_batches_is_named() {
-    let tap = Tap::answering(|sent| Some(taken_but(sent, &["3", "12", "20"])));
+    let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &["3", "12", "20"])));
     let events: Vec<Event> = (1..=21).map(event).collect();
-    assert_eq!(topic(&tap).publish(&events).await.unwrap(), [3, 12, 20]);
-    let sent: Vec<Vec<String>> =
-        tap.take().iter().map(|sent| entries(sent).iter().map(|entry| field(entry, "Message")).collect()).collect();
+    assert_eq!(topic(&recorder).publish(&events).await.unwrap(), [3, 12, 20]);
+    let sent: Vec<Vec<String>> = recorder
+        .take()
+        .iter()
+        .map(|sent| entries(sent).iter().map(|entry| field(entry, "Message")).collect())
+        .collect();
     assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 1]);
     let all: Vec<String> = events.iter().map(|event| event.to_public_json().to_string()).collect();
     assert_eq!(sent.concat(), all, "each once, in their order");
-    let tap = Tap::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
-    let failed = topic(&tap).publish(&events).await;
+    let recorder = RequestRecorder::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
+    let failed = topic(&recorder).publish(&events).await;
     assert!(matches!(failed, Err(Error::Unavailable { .. })), "{failed:?}");
 }
 
 #[tokio::test]
 async fn no_batch_of_messages_has_more_than_sns_takes() {
-    let tap = Tap::answering(|sent| Some(taken_but(sent, &[])));
+    let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &[])));
     let large = |(number, kilobytes): (u8, usize)| {
         let mut event = event(number);
         event.add_change("custom_metadata", Value::Null, "x".repeat(kilobytes * 1024));
@@ -281,8 +291,8 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
     };
     let sizes = [100, 100, 55, 100, 100, 60, 200, 1, 1, 1, 250, 250, 1, 85, 85, 85];
     let events: Vec<Event> = (1..).zip(sizes).map(large).collect();
-    assert_eq!(topic(&tap).publish(&events).await.unwrap(), Vec::<usize>::new());
-    let batches: Vec<_> = tap.take().iter().map(entries).collect();
+    assert_eq!(topic(&recorder).publish(&events).await.unwrap(), Vec::<usize>::new());
+    let batches: Vec<_> = recorder.take().iter().map(entries).collect();
     // What counts are the messages, and names, types and values of their attributes ("PublishBatch", Amazon SNS API
     // Reference).
     let counts = |(name, value): &(String, String)| if name == "Id" { 0 } else { value.len() };
@@ -315,8 +325,8 @@ async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_i
             "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
              <Code>{code}</Code><Message>injected</Message></Error></ErrorResponse>"
         );
-        let tap = Tap::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
-        let outcome = Pusher::new(&tap.clients_without_aws(), None, None)
+        let recorder = RequestRecorder::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
+        let outcome = Pusher::new(&recorder.clients_without_aws(), None, None)
             .remove("arn:aws:sns:eu-central-1:0:endpoint/APNS/a/1")
             .await;
         assert_eq!(outcome.is_ok(), removed, "{code}: {outcome:?}");
@@ -369,7 +379,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
         (Some(vec![2]), again("s6")),
         (None, again("s2")),
     ];
-    let (lines, _logging) = Lines::capture("error");
+    let (lines, _logging) = LogLines::capture("error");
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
@@ -394,11 +404,11 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
 async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
     let refused: Arc<Mutex<Option<&'static str>>> = Arc::default();
     let refuses = Arc::clone(&refused);
-    let tap = Tap::answering(move |sent| {
+    let recorder = RequestRecorder::answering(move |sent| {
         let refused = refuses.lock().unwrap().filter(|_| sent.operation == "republish-events")?;
         (sent.call.action == "PublishBatch").then(|| taken_but(sent, &[refused]))
     });
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Again").await;
     let _user = bench.user(&tenant, "ada").await;
     bench.drain().await;
@@ -416,7 +426,7 @@ async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
 }
 
 /// What each call of an operation takes, of those with this action if one is named.
-type Takes = Box<dyn Fn(&Sent) + Send>;
+type Takes = Box<dyn Fn(&RecordedRequest) + Send>;
 
 /// A system whose calls take their time: the clock moves on by it.
 struct Slow {
@@ -430,14 +440,14 @@ impl Slow {
     async fn start() -> Self {
         let takes: Arc<Mutex<Option<Takes>>> = Arc::default();
         let each = Arc::clone(&takes);
-        let tap = Tap::answering(move |sent| {
+        let recorder = RequestRecorder::answering(move |sent| {
             if let Some(takes) = &*each.lock().unwrap() {
                 takes(sent);
             }
             None
         });
         let pages = Pages::default();
-        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+        let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Slow").await;
         Self { bench: Arc::new(bench), tenant, pages, takes }
     }
@@ -445,7 +455,8 @@ impl Slow {
     /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
     fn takes(&self, operation: &'static str, action: &'static str, time: Duration) {
         let pass = self.bench.clock_advancer(time);
-        let concerned = move |sent: &Sent| sent.operation == operation && [&sent.call.action, ""].contains(&action);
+        let concerned =
+            move |sent: &RecordedRequest| sent.operation == operation && [&sent.call.action, ""].contains(&action);
         *self.takes.lock().unwrap() = Some(Box::new(move |sent| {
             if concerned(sent) {
                 pass();
@@ -686,10 +697,10 @@ async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_fo
 }
 
 /// Has the index of what is due name every row of the main table, as if it lagged by all that has happened since.
-fn lagging() -> (Tap, Arc<Mutex<Vec<Value>>>) {
+fn lagging() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
     let named: Arc<Mutex<Vec<Value>>> = Arc::default();
     let all = Arc::clone(&named);
-    let tap = Tap::answering(move |sent| {
+    let recorder = RequestRecorder::answering(move |sent| {
         if sent.call.action != "Query" || said(sent)["IndexName"] != "due" {
             return None;
         }
@@ -698,14 +709,14 @@ fn lagging() -> (Tap, Arc<Mutex<Vec<Value>>>) {
         let items = if shard.ends_with("00") { all.clone() } else { Vec::new() };
         (!all.is_empty()).then(|| well(&json!({"Items": items})))
     });
-    (tap, named)
+    (recorder, named)
 }
 
 #[tokio::test]
 async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
-    let (tap, named) = lagging();
+    let (recorder, named) = lagging();
     let pages = Pages::default();
-    let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+    let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
     let tenant = bench.tenant("Lag").await;
     let key = &tenant.key;
     let post = async |path: String, body: Value| bench.post(&path, key, body).await;

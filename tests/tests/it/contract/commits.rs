@@ -260,7 +260,7 @@ async fn each_way_to_read_is_heard() {
     assert_eq!(users, [user]);
     let listed = store.table.list_keys(case.workspace, 1, None).await.expect("it answers");
     assert!(listed.items.is_empty());
-    let heard = store.tap.take();
+    let heard = store.recorder.take();
     for read in ["GetItem", "BatchGetItem", "Query"] {
         assert!(heard.iter().any(|sent| sent.call.action == read), "{read}");
     }
