@@ -69,7 +69,7 @@ const HELD: [(&str, Role, &[Permission]); 4] = [
 
 /// Who may call each operation, so that a change of it shows in a review. `UPDATE_DESCRIPTION=1` writes it anew.
 #[test]
-fn the_permissions_that_are_checked_in_are_the_operations_own() {
+fn the_checked_in_permissions_equal_the_operations() {
     let line = |operation: &Operation| format!("{} {:?}\n", operation.name, operation.access());
     let lines: BTreeSet<String> = functions::OPERATIONS.iter().map(line).collect();
     assert_eq!(lines.len(), functions::OPERATIONS.len(), "an operation has one row");
@@ -358,7 +358,7 @@ async fn turned_away(
 }
 
 #[tokio::test]
-async fn every_route_is_called_and_what_is_internal_has_none() {
+async fn every_route_has_a_sample_and_internal_operations_have_no_route() {
     let bench = Bench::start().await;
     let fixture = SampleWorkspace::new(&bench, "routes").await;
     let template = bench.stack.template();
@@ -422,7 +422,7 @@ async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(S
 }
 
 #[tokio::test]
-async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
+async fn each_role_and_each_key_may_exactly_what_the_table_says() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
@@ -495,7 +495,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
+async fn operations_for_people_accept_only_signed_in_people() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let mut fixture = SampleWorkspace::with_token(&bench, &oidc, "people").await;
@@ -538,7 +538,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
 }
 
 #[tokio::test]
-async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
+async fn head_is_answered_like_get_and_has_no_effect() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
@@ -574,7 +574,7 @@ async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
+async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
@@ -625,7 +625,7 @@ async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, v
 }
 
 #[tokio::test]
-async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
+async fn a_change_that_names_a_version_needs_that_version() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
@@ -672,7 +672,7 @@ async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other()
 }
 
 #[tokio::test]
-async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
+async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("jobs").await;
     let begun = [
@@ -716,7 +716,7 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
 const NO_MEMBER: &str = "a token of someone who is no member";
 
 #[tokio::test]
-async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
+async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothing() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
@@ -793,7 +793,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
 }
 
 #[tokio::test]
-async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
+async fn operations_for_devices_accept_only_a_devices_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "devices").await;
@@ -833,7 +833,7 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
 }
 
 #[tokio::test]
-async fn who_has_no_code_comes_in_by_no_credential() {
+async fn operations_with_a_code_accept_no_other_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "codes").await;
@@ -864,7 +864,7 @@ fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), V
 }
 
 #[tokio::test]
-async fn from_another_workspace_nothing_is_there() {
+async fn objects_of_another_workspace_are_not_found() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let ours = SampleWorkspace::with_token(&bench, &oidc, "ours").await;
@@ -940,7 +940,7 @@ async fn from_another_workspace_nothing_is_there() {
 }
 
 #[tokio::test]
-async fn no_filter_and_no_search_leads_into_another_workspace() {
+async fn no_filter_or_search_finds_objects_of_another_workspace() {
     let bench = Bench::start().await;
     let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = bench.tenant("theirs").await;
@@ -988,7 +988,7 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
 }
 
 #[tokio::test]
-async fn who_may_not_deploy_decides_on_no_configuration() {
+async fn assigning_a_configuration_needs_the_permission_to_deploy() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "settings").await;
@@ -1010,7 +1010,7 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
 }
 
 #[tokio::test]
-async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
+async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "wipes").await;
@@ -1060,7 +1060,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
 }
 
 #[tokio::test]
-async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
+async fn a_rename_that_resets_phones_needs_the_permission_to_wipe_and_so_does_its_reversal() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "resets").await;
@@ -1089,7 +1089,7 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
 }
 
 #[tokio::test]
-async fn a_device_speaks_of_its_own_commands_alone() {
+async fn a_device_reports_only_its_own_commands() {
     let bench = Bench::start().await;
     let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = SampleWorkspace::new(&bench, "theirs").await;
@@ -1114,7 +1114,7 @@ async fn a_device_speaks_of_its_own_commands_alone() {
 }
 
 #[tokio::test]
-async fn a_code_leads_into_its_own_workspace_alone() {
+async fn a_code_is_only_valid_in_its_own_workspace() {
     let bench = Bench::start().await;
     let ours = bench.tenant("ours").await;
     let theirs = bench.tenant("theirs").await;
@@ -1134,7 +1134,7 @@ async fn a_code_leads_into_its_own_workspace_alone() {
 }
 
 #[tokio::test]
-async fn every_reply_over_https_keeps_browsers_there() {
+async fn every_https_response_has_strict_transport_security() {
     let secure = Setup::new().parameter("PublicUrl", "https://phones.example.com");
     for (setup, says) in [(secure, Some("max-age=31536000")), (Setup::new(), None)] {
         let bench = setup.start().await;

@@ -181,12 +181,12 @@ impl Thirty {
 }
 
 #[tokio::test]
-async fn killed_between_two_steps_and_run_on_each_of_thirty_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_between_steps_gives_each_of_thirty_users_one_deployment_and_link() {
     Thirty::killed("auto-deploy", 61).await;
 }
 
 #[tokio::test]
-async fn whoever_sends_is_killed_between_two_steps_and_each_of_thirty_users_has_one_link() {
+async fn a_sender_killed_between_steps_sends_each_of_thirty_users_one_link() {
     Thirty::killed("send-message", 83).await;
     for operation in ["publish-events", "record-feedback", "notify-device"] {
         Thirty::killed(operation, 71).await;
@@ -195,13 +195,13 @@ async fn whoever_sends_is_killed_between_two_steps_and_each_of_thirty_users_has_
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn killed_between_any_two_steps_and_run_on_each_of_thirty_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_at_any_step_gives_each_of_thirty_users_one_deployment_and_link() {
     Thirty::killed("auto-deploy", 1).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn whoever_sends_is_killed_between_any_two_steps_and_each_of_thirty_users_has_one_link() {
+async fn a_sender_killed_at_any_step_sends_each_of_thirty_users_one_link() {
     for operation in ["send-message", "publish-events", "record-feedback", "notify-device"] {
         Thirty::killed(operation, 1).await;
     }
@@ -292,12 +292,12 @@ async fn killed_five_times(users: usize, seed: u64) {
 }
 
 #[tokio::test]
-async fn killed_at_five_random_points_each_of_150_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_at_five_random_points_gives_each_of_150_users_one_deployment_and_link() {
     killed_five_times(150, 11).await;
 }
 
 #[tokio::test]
 #[ignore = "2,000 users take minutes"]
-async fn killed_at_five_random_points_each_of_2000_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_at_five_random_points_gives_each_of_2000_users_one_deployment_and_link() {
     killed_five_times(2_000, 7).await;
 }

@@ -529,7 +529,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_field_takes_what_it_is_for_and_nothing_else() {
+async fn each_field_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     let mut cases = 0;
     for operation in fixture.operations() {
@@ -558,7 +558,7 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
+async fn an_invitation_accepts_each_known_channel_and_no_other() {
     let fixture = Target::new().await;
     let path = format!("/users/{}/invite", fixture.user);
     for channel in ["email", "sms"] {
@@ -573,7 +573,7 @@ async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_named_at_once() {
+async fn every_error_of_a_body_is_reported_at_once() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
         // Which fields there are is for the action to say.
@@ -602,7 +602,7 @@ async fn every_fault_of_a_body_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_rejected() {
     let fixture = Target::new().await;
     let deep_array = "[".repeat(10_000);
     let closed = format!("{{\"x\":{deep_array}{}}}", "]".repeat(10_000));
@@ -656,7 +656,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
+async fn a_duplicate_field_in_a_body_is_rejected() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
         let field = operation.fields[0].name;
@@ -681,7 +681,7 @@ async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
+async fn a_body_of_300_kib_is_too_large_whatever_it_contains() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
         let mut padded = operation.good.clone();
@@ -713,7 +713,7 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
 }
 
 #[tokio::test]
-async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
+async fn any_number_of_errors_is_reported_in_a_response_of_bounded_size() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let of = |name: &str| operations.iter().find(|operation| operation.name == name).unwrap();
@@ -730,7 +730,7 @@ async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
 }
 
 #[tokio::test]
-async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
+async fn custom_metadata_stays_within_its_limits_over_several_requests() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
@@ -841,7 +841,7 @@ fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
 const LONG_LEVEL: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[tokio::test]
-async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
+async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     for (list, faults) in queries(&fixture) {
         for (name, value, code) in &faults {
@@ -882,7 +882,7 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
+async fn each_parameter_of_an_export_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     let id = |at: usize| format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}");
     let many = (0..101).map(id).collect::<Vec<_>>().join(",");
@@ -942,7 +942,7 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
+async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
     let fixture = Target::new().await;
     let (bench, key) = (&fixture.bench, &fixture.tenant.key);
     let _second = bench.phone(&fixture.tenant, "bea").await;
@@ -1050,7 +1050,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
 
 /// A cursor holds no secret, so anyone may make one. It is still nothing but bad input.
 #[tokio::test]
-async fn a_cursor_of_someones_own_making_leads_nowhere() {
+async fn a_forged_cursor_is_rejected() {
     let fixture = Target::new().await;
     let workspace = &fixture.tenant.workspace_id;
     let other = Target::new().await;
@@ -1137,7 +1137,7 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
+async fn a_cursor_beyond_the_words_of_a_search_is_rejected() {
     let fixture = Target::new().await;
     let scope = json!([fixture.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
     for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
@@ -1150,7 +1150,7 @@ async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn what_is_no_identifier_of_ours_names_nothing() {
+async fn an_identifier_in_another_format_is_not_found() {
     let fixture = Target::new().await;
     let command = format!("/commands/{}", fixture.command);
     let invitation = format!("/invitations/{}", fixture.invitation);
@@ -1311,7 +1311,7 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_idempotency_key_is_refused() {
+async fn an_invalid_idempotency_key_is_rejected() {
     let fixture = Target::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
@@ -1380,7 +1380,7 @@ async fn a_bad_idempotency_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_the_current_one_is_refused() {
+async fn a_version_that_is_not_the_current_one_is_rejected() {
     let fixture = Target::new().await;
     let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     let profile = format!("/profiles/{}", fixture.profile);
@@ -1465,7 +1465,7 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
 }
 
 #[tokio::test]
-async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name() {
+async fn the_version_in_a_response_is_accepted_by_the_next_change() {
     let fixture = Target::new().await;
     let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     let profile = format!("/profiles/{}", fixture.profile);
@@ -1502,7 +1502,7 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
 type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 #[tokio::test]
-async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
+async fn a_valid_value_that_is_not_allowed_there_is_rejected_with_its_field() {
     let fixture = Target::new().await;
     let key = &fixture.tenant.key;
     let levels = json!({"service_levels": ["gold", "silver"]});
@@ -1614,7 +1614,7 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
+async fn parameters_of_a_user_deletion_are_validated_in_the_query_as_in_a_body() {
     let fixture = Target::new().await;
     let cases = [
         ("without_wipe=maybe", vec![("without_wipe", "wrong_type")]),
@@ -1645,7 +1645,7 @@ async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight() {
+async fn networks_need_a_valid_provider_name_and_there_are_at_most_eight() {
     let fixture = Target::new().await;
     let put = |provider: &str, status: &str| {
         let path = format!("/users/{}/networks/{provider}", fixture.user);
@@ -1684,7 +1684,7 @@ async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight
 }
 
 #[tokio::test]
-async fn what_is_over_stays_as_it_is() {
+async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let fixture = Target::new().await;
     let key = &fixture.tenant.key;
     let say = |command: &str, result: &str| {
@@ -1746,7 +1746,7 @@ async fn what_is_over_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
+async fn an_authorization_header_in_another_form_is_rejected() {
     let fixture = Target::new().await;
     let key = fixture.tenant.key.as_bytes();
     let joined = |parts: [&[u8]; 3]| parts.concat();
@@ -1780,7 +1780,7 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn no_header_and_no_host_makes_a_fault_of_ours() {
+async fn no_header_and_no_host_causes_a_server_error() {
     let fixture = Target::new().await;
     let values: [&[u8]; 9] =
         [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
@@ -1807,7 +1807,7 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn whatever_has_no_route_is_told_so() {
+async fn a_path_without_a_route_is_not_found() {
     let fixture = Target::new().await;
     let paths = [
         "/",
@@ -1917,7 +1917,7 @@ async fn whatever_has_no_route_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
+async fn a_code_in_another_format_is_unknown() {
     let fixture = Target::new().await;
     let cut = &fixture.code[..21];
     for code in [
@@ -2109,7 +2109,7 @@ fn any_query() -> impl Strategy<Value = String> {
 }
 
 #[tokio::test]
-async fn no_body_whatever_makes_a_fault_of_ours() {
+async fn no_body_causes_a_server_error() {
     let documents = cases(&any_json(), 60).into_iter().map(|value| value.to_string().into_bytes());
     let objects = prop::collection::btree_map(any_name(), any_json(), 0..10);
     let objects = cases(&objects, 120).into_iter().map(|fields| json!(fields).to_string().into_bytes());
@@ -2164,7 +2164,7 @@ async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_words() {
+async fn no_scim_request_causes_a_server_error_and_errors_have_scims_format() {
     let fixture = Target::new().await;
     let path = format!("/scim/v2/Users/{}", fixture.user);
     let scim = async |sent: Request<Vec<u8>>| {
@@ -2220,7 +2220,7 @@ async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_wor
 }
 
 #[tokio::test]
-async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them() {
+async fn no_seam_request_causes_a_server_error_and_errors_have_seams_format() {
     let fixture = Target::new().await;
     let seam = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
@@ -2301,7 +2301,7 @@ async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them
 }
 
 #[tokio::test]
-async fn no_query_whatever_makes_a_fault_of_ours() {
+async fn no_query_causes_a_server_error() {
     let fixture = Target::new().await;
     let queries = cases(&any_query(), 60);
     let (commands, invitations, job) = (
@@ -2337,7 +2337,7 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_source_is_refused_by_name() {
+async fn a_field_that_its_source_does_not_allow_is_rejected_by_name() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();

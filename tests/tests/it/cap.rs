@@ -42,13 +42,13 @@ async fn good_for_three(rounds: usize) {
 }
 
 #[tokio::test]
-async fn of_64_at_once_beside_one_device_exactly_two_come_in() {
+async fn of_64_concurrent_registrations_beside_one_device_exactly_two_succeed() {
     good_for_three(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_64_at_once_beside_one_device_exactly_two_come_in_a_hundred_times() {
+async fn of_64_concurrent_registrations_beside_one_device_exactly_two_succeed_a_hundred_times() {
     good_for_three(100).await;
 }
 
@@ -65,13 +65,13 @@ async fn good_for_one(rounds: usize) {
 }
 
 #[tokio::test]
-async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in() {
+async fn of_64_concurrent_registrations_by_an_invitation_for_one_exactly_one_succeeds() {
     good_for_one(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in_a_hundred_times() {
+async fn of_64_concurrent_registrations_by_an_invitation_for_one_exactly_one_succeeds_a_hundred_times() {
     good_for_one(100).await;
 }
 
@@ -111,18 +111,18 @@ async fn under_deletes(rounds: usize) {
 }
 
 #[tokio::test]
-async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost() {
+async fn during_deletions_there_are_at_most_three_devices_and_no_slot_is_lost() {
     under_deletes(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost_a_hundred_times() {
+async fn during_deletions_there_are_at_most_three_devices_and_no_slot_is_lost_a_hundred_times() {
     under_deletes(100).await;
 }
 
 #[tokio::test]
-async fn a_phone_that_lost_its_answer_comes_again_without_another_use_of_the_code() {
+async fn a_repeated_registration_does_not_use_the_code_again() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Repeat").await;
     let user = bench.user(&tenant, "ada").await;
@@ -173,12 +173,12 @@ async fn asking_for_what_another_holds(rounds: usize) {
 }
 
 #[tokio::test]
-async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told() {
+async fn of_20_concurrent_registrations_of_anothers_identifier_five_are_recorded() {
     asking_for_what_another_holds(3).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told_a_hundred_times() {
+async fn of_20_concurrent_registrations_of_anothers_identifier_five_are_recorded_a_hundred_times() {
     asking_for_what_another_holds(100).await;
 }

@@ -69,7 +69,7 @@ fn one_write() -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
-async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
+async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let fixture = Metered::start().await;
     let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let _first = fixture.bench.check_in(&credential).await.expect(200);
@@ -105,7 +105,7 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
 }
 
 #[tokio::test]
-async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
+async fn a_check_in_costs_no_more_with_texts_of_maximum_length() {
     let fixture = Metered::start().await;
     let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -138,7 +138,7 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
 }
 
 #[tokio::test]
-async fn what_a_day_begins_with_costs_the_index_of_days_too() {
+async fn the_first_check_in_of_a_day_also_writes_the_index_of_login_days() {
     let fixture = Metered::start().await;
     let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let _first = fixture.bench.check_in(&credential).await.expect(200);
@@ -162,7 +162,7 @@ async fn showing_a_device_is_three_reads() {
 }
 
 #[tokio::test]
-async fn a_personal_access_token_is_known_by_two_reads() {
+async fn a_personal_access_token_is_checked_by_two_reads() {
     let oidc = Oidc::new();
     let meter = Meter::new();
     let bench = Setup::new().with(meter.adjust()).issuer().start().await;
@@ -372,7 +372,7 @@ async fn costs_of(
 }
 
 #[tokio::test]
-async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
+async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_5000() {
     for (page, costs) in costs_with(&[200, 5_000]).await {
         let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
         println!("{page}: {} calls, {units} units", costs[1].len());
@@ -402,7 +402,7 @@ async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)
 }
 
 #[tokio::test]
-async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
+async fn a_page_of_auto_deploy_costs_the_same_with_200_users_and_with_5000() {
     let fixture = Metered::start().await;
     let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
     let all = rows::all(&fixture.bench, rows::MAIN);
@@ -425,7 +425,7 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
 }
 
 #[tokio::test]
-async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
+async fn a_part_of_an_export_costs_the_same_with_200_users_and_with_5000() {
     for (export, costs) in costs_of_exports_with(&[200, 5_000]).await {
         let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
         println!("{export}: {} calls, {units} units", costs[1].len());

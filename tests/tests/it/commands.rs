@@ -842,13 +842,13 @@ fn config(cases: u32) -> Config {
 }
 
 #[test]
-fn whatever_comes_before_what_each_command_goes_its_way_and_each_device_may_do_what_it_should() {
+fn commands_and_device_access_follow_the_model_in_random_sequences() {
     random_walks(config(8), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
 }
 
 #[test]
 #[ignore = "two hundred walks"]
-fn whatever_comes_before_what_each_command_goes_its_way_two_hundred_times() {
+fn commands_and_device_access_follow_the_model_in_two_hundred_random_sequences() {
     random_walks(config(200), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
 }
 
@@ -928,7 +928,7 @@ fn states(command: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn asking_twice_is_answered_by_the_command_that_is_pending_and_recorded_once() {
+async fn a_repeated_command_request_returns_the_pending_command_and_records_one_event() {
     let one = One::new().await;
     let wipe = one.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
     assert_eq!(
@@ -949,7 +949,7 @@ async fn asking_twice_is_answered_by_the_command_that_is_pending_and_recorded_on
 }
 
 #[tokio::test]
-async fn what_is_taken_back_before_the_phone_was_told_is_never_told() {
+async fn a_command_canceled_before_delivery_is_never_delivered() {
     let one = One::new().await;
     let lock = one.order("lock").await;
     assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
@@ -961,7 +961,7 @@ async fn what_is_taken_back_before_the_phone_was_told_is_never_told() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_after_the_phone_was_told_ends_when_the_phone_has_not_done_it() {
+async fn a_command_canceled_after_delivery_ends_unless_the_phone_has_carried_it_out() {
     let one = One::new().await;
     let lock = one.order("lock").await;
     assert_eq!(one.told().await, std::slice::from_ref(&lock));
@@ -979,7 +979,7 @@ async fn what_is_taken_back_after_the_phone_was_told_ends_when_the_phone_has_not
 }
 
 #[tokio::test]
-async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on_the_record() {
+async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
     for end in ["canceled", "timed_out"] {
         let one = One::new().await;
         let wipe = one.order("wipe").await;
@@ -1012,7 +1012,7 @@ async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on
 }
 
 #[tokio::test]
-async fn not_now_is_counted_and_the_command_is_told_again() {
+async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
     let one = One::new().await;
     let lock = one.order("lock").await;
     assert_eq!(one.say(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
@@ -1034,7 +1034,7 @@ async fn not_now_is_counted_and_the_command_is_told_again() {
 }
 
 #[tokio::test]
-async fn the_same_result_again_is_the_same_answer_and_another_one_is_refused() {
+async fn a_repeated_result_gets_the_same_response_and_a_different_one_is_rejected() {
     let one = One::new().await;
     for result in RESULTS {
         let lock = one.order("lock").await;
@@ -1052,7 +1052,7 @@ async fn the_same_result_again_is_the_same_answer_and_another_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slot() {
+async fn a_wiped_phone_loses_access_and_re_enrols_only_by_a_new_code_in_its_own_slot() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
@@ -1093,7 +1093,7 @@ async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slo
 }
 
 #[tokio::test]
-async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
+async fn a_code_from_before_the_wipe_does_not_re_enrol_the_phone() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -1108,7 +1108,7 @@ async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
 }
 
 #[tokio::test]
-async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_else_of_it_is_noted() {
+async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_else_is_stored() {
     for (kept_out, access) in [
         ("block", "device_blocked"),
         ("suspend", "user_suspended"),
@@ -1152,7 +1152,7 @@ async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_els
 }
 
 #[tokio::test]
-async fn what_a_device_is_called_follows_what_befalls_it() {
+async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
     let one = One::new().await;
     let never = one.bench.phone(&one.tenant, "bob").await.0;
     let never = one.bench.get(&format!("/devices/{never}"), &one.tenant.key).await.expect(200);
@@ -1180,7 +1180,7 @@ async fn what_a_device_is_called_follows_what_befalls_it() {
 }
 
 #[tokio::test]
-async fn a_wipe_whose_time_is_over_is_not_told_and_no_longer_shows() {
+async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
     let one = One::new().await;
     let wipe = one.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
     one.bench.advance(Duration::days(1));
@@ -1236,7 +1236,7 @@ impl One {
 }
 
 #[tokio::test]
-async fn a_leavers_wipe_that_fails_is_told_again_shows_and_is_kept_when_it_is_done_late() {
+async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_recorded() {
     for by_user in [true, false] {
         let (one, wipe) = failed_leaver(by_user).await;
         one.shows(true, true).await;
@@ -1265,7 +1265,7 @@ async fn a_leavers_wipe_that_fails_is_told_again_shows_and_is_kept_when_it_is_do
 }
 
 #[tokio::test]
-async fn a_leavers_wipe_can_be_ordered_anew_until_the_purge_and_the_purge_waits_for_it() {
+async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
     for by_user in [true, false] {
         let (one, failed) = failed_leaver(by_user).await;
         let user = format!("/users/{}", one.user);
@@ -1304,7 +1304,7 @@ async fn a_leavers_wipe_can_be_ordered_anew_until_the_purge_and_the_purge_waits_
 }
 
 #[tokio::test]
-async fn a_wipe_that_failed_before_the_phone_was_deleted_is_told_again_afterwards() {
+async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
     let one = One::new().await;
     let wipe = one.order("wipe").await;
     assert_eq!(one.told().await, std::slice::from_ref(&wipe));

@@ -468,7 +468,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn making_a_user_fits_into_one_commit(new in new_user()) {
+    fn creating_a_user_fits_into_one_commit(new in new_user()) {
         let (user, change) = User::create(new, UserId(id(3)), &context());
         fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
         small(&user);
@@ -476,7 +476,7 @@ proptest! {
     }
 
     #[test]
-    fn making_and_ending_a_token_for_as_many_workspaces_as_may_be_fits_into_one_commit_each(name in text(token::NAME)) {
+    fn creating_and_revoking_a_token_for_the_most_workspaces_fit_into_one_commit_each(name in text(token::NAME)) {
         let member = |number| Member {
             workspace_id: WorkspaceId(id(number)),
             member_id: MemberId(id(100 + number)),
@@ -509,7 +509,7 @@ proptest! {
     }
 
     #[test]
-    fn an_invitation_in_place_of_another_fits_into_one_commit(new in new_user()) {
+    fn replacing_an_invitation_fits_into_one_commit(new in new_user()) {
         let user = user(new);
         let (user, first) = invited(&user, 6);
         let mut second = invite(&user, Some(&first), new_invitation(7), &context()).unwrap();
@@ -545,7 +545,7 @@ proptest! {
     }
 
     #[test]
-    fn a_renaming_with_all_the_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
+    fn a_device_update_with_all_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
         let before = device(&user(new), &application);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
         let change = devices::edit(&before, None, &edit, &context()).unwrap().unwrap();
@@ -593,7 +593,7 @@ proptest! {
     }
 
     #[test]
-    fn an_order_to_three_phones_fits_into_one_commit(
+    fn lifecycle_actions_on_three_phones_fit_into_one_commit(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(new);
@@ -630,7 +630,7 @@ proptest! {
     }
 
     #[test]
-    fn another_username_with_three_phones_and_the_deployment_that_follows_fit_into_one_commit(
+    fn a_rename_with_three_phones_and_the_next_deployment_fit_into_one_commit_each(
         old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let (user, older) = deployed(&user(old));
@@ -663,7 +663,7 @@ proptest! {
     }
 
     #[test]
-    fn deleting_a_user_with_three_phones_a_deployment_and_secrets_fits_into_one_commit_and_so_does_undeploying(
+    fn deleting_and_undeploying_a_user_with_three_phones_fit_into_one_commit_each(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let (user, open_deployment) = deployed(&user(new));
@@ -691,7 +691,7 @@ proptest! {
     }
 
     #[test]
-    fn a_check_in_of_which_everything_is_new_fits_into_one_commit(
+    fn a_check_in_that_changes_everything_fits_into_one_commit(
         new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(new);
@@ -702,7 +702,7 @@ proptest! {
     }
 
     #[test]
-    fn a_devices_word_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
+    fn a_devices_command_report_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
         let new = NewUser { username: "a".into(), ..NewUser::default() };
         let phone = phone_with(device(&user(new), &application), &open);
         for command in &phone.open_commands {
@@ -726,7 +726,7 @@ proptest! {
 }
 
 #[test]
-fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
+fn a_device_with_texts_of_maximum_length_is_a_row_of_one_unit() {
     let application = RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
@@ -838,7 +838,7 @@ fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() 
 }
 
 #[test]
-fn remote_lock_and_wipe_of_three_phones_whose_last_wipe_was_taken_back_has_some_items() {
+fn lock_and_wipe_of_three_phones_with_cancel_requests_fits_into_one_commit() {
     let mut user = user(plain_user());
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
@@ -849,7 +849,7 @@ fn remote_lock_and_wipe_of_three_phones_whose_last_wipe_was_taken_back_has_some_
 }
 
 #[test]
-fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_another() {
+fn the_largest_change_of_a_user_replaces_every_search_word() {
     let named = |username: &str, first: &str, last: &str| NewUser {
         username: username.to_owned(),
         first_name: Some(first.to_owned()),
@@ -906,7 +906,7 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
 }
 
 #[test]
-fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
+fn the_largest_change_by_a_source_renames_a_user_who_reappears() {
     let mapping: serde_json::Map<String, Value> = Field::ALL
         .iter()
         .map(|field| field.as_str())
@@ -952,7 +952,7 @@ fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
 }
 
 #[test]
-fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
+fn a_page_with_texts_of_maximum_length_is_staged_in_one_row() {
     let wide = |length: usize| Some("\u{10400}".repeat(length));
     let texts = [
         ("username", wide(64)),
@@ -973,7 +973,7 @@ fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
 }
 
 #[test]
-fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_row() {
+fn a_job_with_the_most_ids_fits_into_one_commit_and_a_small_row() {
     let ids: Vec<String> = (0..IDS_LIMIT).map(|_| id(9).to_string()).collect();
     let new = |selection| NewJob {
         job_id: JobId(id(20)),
@@ -1000,7 +1000,7 @@ fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_ro
 }
 
 #[test]
-fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
+fn a_user_with_the_most_networks_is_a_small_row() {
     let mut user = user(plain_user());
     let report = Network {
         status: NetworkStatus::OptInResponseReceived,
@@ -1046,7 +1046,7 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
 }
 
 #[test]
-fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
+fn removing_a_member_with_the_most_keys_fits_into_one_commit() {
     let before = serde_json::from_value::<Workspace>(json!({
         "workspace_id": context().workspace_id, "name": "Fleet", "sandbox": false, "created_at": now(), "admin_count": 2,
         "version": 1,
@@ -1081,7 +1081,7 @@ fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
 
 /// What is kept of a user goes by so many rows at a time: see `purge-deleted`.
 #[test]
-fn removing_what_is_kept_of_a_user_fits_into_commits() {
+fn purging_a_user_fits_into_commits() {
     let mut user = user(plain_user());
     let texted = |number: u8| Invitation {
         channel: Channel::Sms,
@@ -1124,7 +1124,7 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
 }
 
 #[test]
-fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_rows() {
+fn a_webhook_with_the_most_event_types_and_its_largest_delivery_are_small_rows() {
     let types: Vec<String> = (0..TYPES_LIMIT).map(|n| format!("{n:0>width$}", width = TYPE.max)).collect();
     let url = format!("https://e.example/{}", "x".repeat(URL_LIMIT - 18));
     let body = json!({"url": url, "event_types": types, "description": "\u{10400}".repeat(DESCRIPTION.max)});

@@ -62,7 +62,7 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
 }
 
 #[tokio::test]
-async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
+async fn a_new_invitation_ends_the_earlier_code() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -74,7 +74,7 @@ async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
 }
 
 #[tokio::test]
-async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_none() {
+async fn an_invitation_superseded_before_its_message_is_sent_sends_none() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -89,7 +89,7 @@ async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_non
 }
 
 #[tokio::test]
-async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_back() {
+async fn no_message_is_sent_for_an_invitation_or_deployment_that_has_ended() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let key = &tenant.key;
@@ -132,7 +132,7 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
 }
 
 #[tokio::test]
-async fn the_same_call_for_another_user_is_another_call() {
+async fn an_idempotency_key_with_another_user_is_another_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
@@ -148,7 +148,7 @@ async fn the_same_call_for_another_user_is_another_call() {
 }
 
 #[tokio::test]
-async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_own_end_alone() {
+async fn a_deleted_phone_is_woken_by_its_deletion_and_not_by_earlier_events_of_its_user() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -163,7 +163,7 @@ async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_ow
 }
 
 #[tokio::test]
-async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
+async fn events_record_the_device_or_code_as_their_actor() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let key = &tenant.key;
@@ -200,7 +200,7 @@ async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
 }
 
 #[tokio::test]
-async fn what_the_mail_service_reports_shows_on_the_invitation() {
+async fn the_mail_services_reports_are_shown_on_the_invitation() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     for (email, state) in
@@ -212,7 +212,7 @@ async fn what_the_mail_service_reports_shows_on_the_invitation() {
 }
 
 #[tokio::test]
-async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
+async fn an_invitation_is_texted_once_without_personal_data_and_its_code_registers() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
@@ -233,7 +233,7 @@ async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
 }
 
 #[tokio::test]
-async fn a_user_without_a_number_gets_no_text_and_one_whose_number_fails_is_shown_as_such() {
+async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let unreached = user_of(&bench, &tenant, "bo@example.com", "bo").await;
@@ -287,7 +287,7 @@ async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() 
 }
 
 #[tokio::test]
-async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_up_nobody_elses() {
+async fn a_message_that_is_not_allowed_fails_at_once_with_its_reason_and_delays_no_other() {
     for (channel, action) in [("email", "SendEmail"), ("sms", "Publish")] {
         let faults = Faults::new();
         let bench = Setup::new().with(faults.adjust()).start().await;
@@ -322,7 +322,7 @@ async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_
 }
 
 #[tokio::test]
-async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says_so() {
+async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_shown() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
@@ -350,7 +350,7 @@ async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says
 }
 
 #[tokio::test]
-async fn an_invitations_email_says_where_the_app_is_to_be_had() {
+async fn an_invitations_email_links_to_the_app_stores() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -371,7 +371,7 @@ async fn an_invitations_email_says_where_the_app_is_to_be_had() {
 }
 
 #[tokio::test]
-async fn events_published_again_send_nothing_again() {
+async fn republished_events_send_no_message_twice() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, _) = bench.phone(&tenant, "ada").await;
@@ -391,7 +391,7 @@ async fn events_published_again_send_nothing_again() {
 }
 
 #[tokio::test]
-async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
+async fn block_unblock_and_delete_push_to_the_app_without_personal_data() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, _) = bench.phone(&tenant, "ada").await;
@@ -439,7 +439,7 @@ async fn again(bench: &Bench, tenant: &Tenant) {
 }
 
 #[tokio::test]
-async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_comes() {
+async fn a_command_pushes_once_to_its_phone_only_however_often_its_event_is_delivered() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (_user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -458,7 +458,7 @@ async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_com
 }
 
 #[tokio::test]
-async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() {
+async fn a_users_suspension_activation_and_lock_push_once_to_each_of_their_phones_only() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
@@ -487,7 +487,7 @@ async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() 
 }
 
 #[tokio::test]
-async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_for_its_command() {
+async fn lock_and_wipe_and_reset_pin_push_to_every_phone_of_the_user() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -503,7 +503,7 @@ async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_
 }
 
 #[tokio::test]
-async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
+async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -530,7 +530,7 @@ async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
 }
 
 #[tokio::test]
-async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_more() {
+async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_in() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
@@ -574,7 +574,7 @@ async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, St
 }
 
 #[tokio::test]
-async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
+async fn a_token_that_the_push_service_rejects_is_disabled_until_the_phone_sends_another_one() {
     let recorder = RequestRecorder::new();
     let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
@@ -602,7 +602,7 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
 }
 
 #[tokio::test]
-async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_contact_but_not_again_and_again() {
+async fn an_endpoint_that_sns_disabled_is_enabled_by_the_next_check_in_but_not_repeatedly() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
@@ -668,7 +668,7 @@ async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
 }
 
 #[tokio::test]
-async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
+async fn an_expired_invitation_ends_and_its_code_is_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -683,7 +683,7 @@ async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
 }
 
 #[tokio::test]
-async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_it_is_left() {
+async fn a_deleted_device_is_kept_for_the_retention_time_and_then_purged_completely() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = bench.phone(&tenant, "ada").await;
@@ -707,7 +707,7 @@ async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_
 }
 
 #[tokio::test]
-async fn one_bad_row_never_stops_the_purge_of_the_rest() {
+async fn one_unreadable_row_does_not_stop_the_purge_of_the_others() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let mut ids = Vec::new();
@@ -732,7 +732,7 @@ async fn one_bad_row_never_stops_the_purge_of_the_rest() {
 }
 
 #[tokio::test]
-async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
+async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_released_it() {
     let bench = Bench::start().await;
     let mut phones = Vec::new();
     for name in ["One", "Two"] {
@@ -755,7 +755,7 @@ async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
 }
 
 #[tokio::test]
-async fn the_button_of_an_invitation_counts_and_looking_at_its_page_does_not() {
+async fn opening_an_invitation_is_counted_by_its_button_and_not_by_its_page() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;

@@ -89,7 +89,7 @@ fn link(mail: &OutboxItem) -> String {
 }
 
 #[tokio::test]
-async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_leads_there() {
+async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code() {
     let fixture = Fixture::new().await;
     let profile = json!({
         "name": "Office",
@@ -228,7 +228,7 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
 }
 
 #[tokio::test]
-async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_secret_shows_in_its_version() {
+async fn a_configurations_version_changes_with_each_of_its_parts_and_reveals_no_secret() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
     let key = &fixture.tenant.key;
@@ -260,7 +260,7 @@ async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_s
 }
 
 #[tokio::test]
-async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them() {
+async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let (_other, _device, others) = fixture.enrolled("bea").await;
@@ -291,7 +291,7 @@ async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them()
 }
 
 #[tokio::test]
-async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_gets_the_configuration() {
+async fn of_phones_that_scan_the_same_code_concurrently_one_registers_and_gets_the_configuration() {
     let fixture = Fixture::new().await;
     for round in 0..10 {
         let user = fixture.user(&format!("ada-{round}")).await;
@@ -315,7 +315,7 @@ async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_ge
 }
 
 #[tokio::test]
-async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_in_no_other_reply() {
+async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_a_secret() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let user = fixture.user("ada").await;
@@ -392,7 +392,7 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
 }
 
 #[tokio::test]
-async fn a_redirect_sends_each_phone_where_it_belongs() {
+async fn a_redirect_leads_each_platform_to_its_store() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let (_deployment, code) = fixture.deploy(&user).await;
@@ -454,7 +454,7 @@ fn told_to_nobody(reply: &http::Response<Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
+async fn an_ended_link_shows_the_reason_instead_of_redirecting() {
     let fixture = Fixture::new().await;
     let users =
         [fixture.user("ada").await, fixture.user("bea").await, fixture.user("cyd").await, fixture.user("dan").await];
@@ -490,7 +490,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
 }
 
 #[tokio::test]
-async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
+async fn without_a_store_url_a_redirect_opens_the_app() {
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", ""), ("AppLinkScheme", "acme")];
     let fixture = Fixture::of(Setup::new().parameters(nowhere)).await;
     let user = fixture.user("ada").await;
@@ -509,7 +509,7 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
 }
 
 #[tokio::test]
-async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_back_in_place() {
+async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_place() {
     let recorder = RequestRecorder::new();
     let fixture = Fixture::of(Setup::new().with(recorder.adjust())).await;
     let (user, first, credential) = fixture.enrolled("ada").await;
@@ -584,7 +584,7 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
 }
 
 #[tokio::test]
-async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_back() {
+async fn another_username_starts_no_deployment_without_enrolled_phones() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let rename = async |user: &str, to: &str| {
@@ -617,7 +617,7 @@ async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_b
 }
 
 #[tokio::test]
-async fn a_phone_is_told_once_to_download_and_woken_once() {
+async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -669,7 +669,7 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
 }
 
 #[tokio::test]
-async fn a_version_that_was_never_given_is_none_that_a_phone_has() {
+async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
     let _told = fixture.installed(&credential, "made-up").await;
@@ -685,7 +685,7 @@ async fn a_version_that_was_never_given_is_none_that_a_phone_has() {
 }
 
 #[tokio::test]
-async fn many_users_phones_are_told_to_download_at_once() {
+async fn a_bulk_force_config_orders_the_phones_of_many_users_to_download() {
     let fixture = Fixture::new().await;
     let (ada, _device, credential) = fixture.enrolled("ada").await;
     let _version = fixture.set_up(&credential).await;
@@ -712,7 +712,7 @@ async fn many_users_phones_are_told_to_download_at_once() {
 }
 
 #[tokio::test]
-async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_others() {
+async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploys_otherwise() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let (ada, _device, credential) = fixture.enrolled("ada").await;
@@ -772,7 +772,7 @@ async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_othe
 }
 
 #[tokio::test]
-async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_they_may_not() {
+async fn an_auto_deploy_ends_when_its_creator_loses_the_permission() {
     let fixture = Fixture::new().await;
     for number in 0..120 {
         let _user = fixture.user(&format!("user{number:03}")).await;
@@ -806,7 +806,7 @@ async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_
 }
 
 #[tokio::test]
-async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
+async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let (revoked, code) = fixture.deploy(&user).await;
@@ -850,7 +850,7 @@ async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
+async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let key = &fixture.tenant.key;
@@ -880,7 +880,7 @@ async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
 }
 
 #[tokio::test]
-async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is_named() {
+async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let schema = json!({
@@ -933,7 +933,7 @@ async fn with_secret(fixture: &Fixture, username: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn whoever_may_only_invite_reaches_no_secrets() {
+async fn the_permission_to_invite_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
@@ -989,7 +989,7 @@ async fn whoever_may_only_invite_reaches_no_secrets() {
 }
 
 #[tokio::test]
-async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
+async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:manage", "users:wipe"]).await;
@@ -1022,7 +1022,7 @@ async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
 }
 
 #[tokio::test]
-async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
+async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:manage"]).await;
@@ -1058,7 +1058,7 @@ async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
 }
 
 #[tokio::test]
-async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_follows_one_made_meanwhile() {
+async fn a_delayed_deployment_after_an_admins_rename_is_not_repeated_if_one_was_started() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let rename = async |user: &str, to: &str| {
@@ -1089,7 +1089,7 @@ async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_
 }
 
 #[tokio::test]
-async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes() {
+async fn another_address_or_number_ends_open_invitations_and_deployments_by_every_route() {
     let fixture = Fixture::new().await;
     let (bench, tenant) = (&fixture.bench, &fixture.tenant);
     let source = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "email": "mail"}});

@@ -37,7 +37,7 @@ fn described(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[test]
-fn the_routes_for_api_gateway_that_are_checked_in_are_the_templates_own() {
+fn the_checked_in_api_gateway_routes_equal_the_templates() {
     let actual = definition(&template().unwrap());
     if updating_description() {
         fs::write(routes_file(), &actual).unwrap();
@@ -47,7 +47,7 @@ fn the_routes_for_api_gateway_that_are_checked_in_are_the_templates_own() {
 }
 
 #[test]
-fn every_operation_with_a_route_that_speaks_our_own_words_is_described() {
+fn every_operation_of_the_own_api_is_described() {
     let document = description();
     let ids: BTreeSet<String> =
         described(&document).into_iter().map(|(.., of)| of["operationId"].as_str().unwrap().to_owned()).collect();
@@ -61,7 +61,7 @@ fn every_operation_with_a_route_that_speaks_our_own_words_is_described() {
 }
 
 #[test]
-fn every_field_has_its_meaning_and_every_operation_says_what_it_does() {
+fn every_field_and_every_operation_has_a_description() {
     let document = description();
     let mut missing = BTreeSet::new();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -125,7 +125,7 @@ fn fields_of(document: &Value, schema: &Value, within: &str, depth: usize, found
 }
 
 #[test]
-fn every_field_of_a_body_is_one_that_bad_input_is_sent_for() {
+fn every_body_field_is_covered_by_the_bad_input_tests() {
     let document = description();
     let mut with_body = 0;
     for (.., of) in described(&document) {
@@ -145,7 +145,7 @@ fn every_field_of_a_body_is_one_that_bad_input_is_sent_for() {
 }
 
 #[tokio::test]
-async fn the_description_is_served_to_programs_and_to_people() {
+async fn the_description_is_served_as_json_and_as_a_page() {
     let bench = Bench::start().await;
     let served = bench.call(Method::GET, "/openapi.json", None, None).await.expect(200);
     assert_eq!(served.body, description());

@@ -47,7 +47,7 @@ fn fault(document: &str, link: &str) -> Option<String> {
 }
 
 #[test]
-fn the_first_documents_are_short() {
+fn the_readme_and_the_guides_are_short() {
     for (document, limit) in LIMITS {
         let lines = fs::read_to_string(root().join(document)).unwrap().lines().count();
         assert!(lines <= limit, "{document} has {lines} lines");
@@ -55,7 +55,7 @@ fn the_first_documents_are_short() {
 }
 
 #[test]
-fn every_link_of_a_document_leads_somewhere() {
+fn every_link_of_a_document_has_a_target() {
     let mut faults = Vec::new();
     let mut found = 0;
     for document in documents() {

@@ -153,7 +153,7 @@ async fn peopled() -> (Bench, Tenant) {
 }
 
 #[tokio::test]
-async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
+async fn the_parts_of_an_export_together_equal_the_list() {
     let (bench, tenant) = peopled().await;
     // What the exports record of themselves comes after what is exported.
     bench.advance(Duration::minutes(5));
@@ -191,7 +191,7 @@ async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
 }
 
 #[tokio::test]
-async fn columns_are_chosen_and_ordered_and_things_are_named() {
+async fn export_columns_are_selected_and_ordered_and_objects_are_named() {
     let (bench, tenant) = peopled().await;
     let key = &tenant.key;
     let users = bench.list_all(&tenant, "/users").await;
@@ -225,7 +225,7 @@ async fn columns_are_chosen_and_ordered_and_things_are_named() {
 }
 
 #[tokio::test]
-async fn no_cell_runs_as_a_formula_and_numbers_stay_what_they_are() {
+async fn no_cell_is_a_formula_and_numbers_are_unchanged() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Formulas").await;
     let body = json!({
@@ -245,7 +245,7 @@ async fn no_cell_runs_as_a_formula_and_numbers_stay_what_they_are() {
 }
 
 #[tokio::test]
-async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
+async fn each_exported_part_is_recorded_without_personal_data() {
     let (bench, tenant) = peopled().await;
     let key = &tenant.key;
     let export = "/users/export?limit=2&search=person&columns=email";
@@ -280,7 +280,7 @@ async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
 }
 
 #[tokio::test]
-async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_told() {
+async fn an_export_of_events_covers_the_period_of_the_list_and_more_on_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Old").await;
     let _user = bench.user(&tenant, "ada").await;
@@ -294,7 +294,7 @@ async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_t
 }
 
 #[tokio::test]
-async fn an_export_holds_no_secret() {
+async fn an_export_contains_no_secret() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Secrets").await;
     let user = bench.user(&tenant, "ada").await;
@@ -314,7 +314,7 @@ async fn an_export_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_part_ends_before_it_is_too_large_whatever_its_rows_hold() {
+async fn a_part_of_an_export_never_exceeds_the_size_limit() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Large").await;
     let _user = bench.user(&tenant, "ada").await;

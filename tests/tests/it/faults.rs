@@ -2131,7 +2131,7 @@ async fn fill_workspace(system: &TestSystem) -> (String, String) {
 }
 
 #[tokio::test]
-async fn whatever_does_not_fit_together_is_found() {
+async fn the_audit_finds_inconsistent_rows() {
     let mut runner = ScenarioRunner::new();
     let system = runner.new_system(true).await;
     let baseline = Baseline::of(&system.bench);
@@ -2209,7 +2209,7 @@ fn set(row: &mut Value, pointer: &str, value: Value) {
 }
 
 #[tokio::test]
-async fn operations_that_show_things_change_nothing() {
+async fn read_operations_change_nothing() {
     let mut runner = ScenarioRunner::new();
     for scenario in READERS {
         let clean = runner.run_without_fault(scenario).await;
@@ -2219,78 +2219,78 @@ async fn operations_that_show_things_change_nothing() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_device_nothing_is_lost_or_invented() {
+async fn device_operations_survive_every_fault() {
     run_all(DEVICES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_its_sample_tries_nothing_is_lost_or_invented() {
+async fn operations_with_only_a_sample_survive_every_fault() {
     run_all(&scenarios_of_samples(), Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_command_nothing_is_lost_or_invented() {
+async fn command_operations_survive_every_fault() {
     run_all(COMMANDS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_users_life_nothing_is_lost_or_invented() {
+async fn user_lifecycle_operations_survive_every_fault() {
     run_all(LIVES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_an_identity_provider_nothing_is_lost_or_invented() {
+async fn scim_operations_survive_every_fault() {
     run_all(SCIM, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_access_systems_and_seams_clients_do_nothing_is_lost_or_invented() {
+async fn seam_operations_survive_every_fault() {
     run_all(SEAM, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_is_only_shown_nothing_is_lost_or_invented() {
+async fn read_operations_survive_every_fault() {
     run_all(READERS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_deployment_nothing_is_lost_or_invented() {
+async fn deployment_operations_survive_every_fault() {
     run_all(DEPLOYMENTS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
+async fn job_operations_survive_every_fault() {
     run_all(JOBS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_source_nothing_is_lost_or_invented() {
+async fn source_operations_survive_every_fault() {
     run_all(SOURCES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_webhook_nothing_is_lost_or_invented() {
+async fn webhook_operations_survive_every_fault() {
     run_all(WEBHOOKS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_people_and_access_nothing_is_lost_or_invented() {
+async fn user_and_access_operations_survive_every_fault() {
     run_all(PEOPLE, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_was_published_nothing_is_lost_or_invented() {
+async fn event_consumers_survive_every_fault() {
     run_all(CONSUMERS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_is_due_nothing_is_lost_or_invented() {
+async fn scheduled_operations_survive_every_fault() {
     run_all(SCHEDULES, Breadth::Single).await;
 }
 
 #[tokio::test]
 #[ignore = "every call, every fault, each once, three times and for good"]
-async fn whatever_goes_wrong_and_however_long_nothing_is_lost_or_invented() {
+async fn every_operation_survives_every_fault_of_every_duration() {
     for area in AREAS {
         run_all(area, Breadth::Full).await;
     }

@@ -195,29 +195,29 @@ impl Thirty {
 }
 
 #[tokio::test]
-async fn killed_between_two_steps_and_run_on_each_of_thirty_users_is_changed_once() {
+async fn a_job_killed_between_steps_changes_each_of_thirty_users_once() {
     Thirty::killed(43, false).await;
 }
 
 #[tokio::test]
-async fn killed_between_two_steps_and_run_on_each_of_thirty_users_is_invited_once() {
+async fn a_job_killed_between_steps_invites_each_of_thirty_users_once() {
     Thirty::killed(67, true).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn killed_between_any_two_steps_and_run_on_each_of_thirty_users_is_changed_once() {
+async fn a_job_killed_at_any_step_changes_each_of_thirty_users_once() {
     Thirty::killed(1, false).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn killed_between_any_two_steps_and_run_on_each_of_thirty_users_is_invited_once() {
+async fn a_job_killed_at_any_step_invites_each_of_thirty_users_once() {
     Thirty::killed(1, true).await;
 }
 
 #[tokio::test]
-async fn a_call_that_is_sent_again_answers_for_the_same_job_and_another_body_is_refused() {
+async fn a_repeated_request_returns_the_same_job_and_another_body_is_rejected() {
     let many = Many::new(3).await;
     let body = json!({"action": "suspend", "ids": many.users});
     let first = many.bulk("once", &body).await.expect(200);
@@ -231,7 +231,7 @@ async fn a_call_that_is_sent_again_answers_for_the_same_job_and_another_body_is_
 }
 
 #[tokio::test]
-async fn each_thing_has_its_outcome_and_one_that_fails_does_not_stop_the_others() {
+async fn each_item_has_its_outcome_and_a_failed_one_does_not_stop_the_others() {
     let many = Many::new(2).await;
     let code = many.bench.invite(&many.tenant, &many.users[0], 1).await;
     let phone = many.bench.register(&code, "phone").await.expect(201);
@@ -252,7 +252,7 @@ async fn each_thing_has_its_outcome_and_one_that_fails_does_not_stop_the_others(
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_and_changes_nothing() {
+async fn a_bulk_dry_run_reports_the_outcomes_and_changes_nothing() {
     let many = Many::new(3).await;
     let path = format!("/users/{}/suspend", many.users[0]);
     let _suspended = many.post(&path, json!({})).await.expect(200);
@@ -276,7 +276,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_filter_whose_members_change_by_the_action_itself_is_gone_through_once() {
+async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_who_matches() {
     let many = Many::new(65).await;
     let actor = json!({"type": "key", "id": many.all("/keys").await[0]["key_id"], "name": "First key"});
     for (action, from, to, event) in
@@ -305,7 +305,7 @@ async fn a_filter_whose_members_change_by_the_action_itself_is_gone_through_once
 }
 
 #[tokio::test]
-async fn a_job_over_a_filter_that_is_killed_goes_on_where_it_stopped() {
+async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
     let many = Many::new(55).await;
     let body = json!({"action": "activate", "filter": {}});
     // Once in the first page, once while the next is laid down, and once on the schedule.
@@ -332,7 +332,7 @@ async fn a_job_over_a_filter_that_is_killed_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_stopped_keeps_what_it_has_done_and_does_no_more() {
+async fn a_canceled_job_keeps_its_outcomes_and_does_nothing_more() {
     let many = Many::new(53).await;
     let begun = many.bulk("once", &json!({"action": "activate", "filter": {}})).await.expect(202);
     let path = format!("/jobs/{}", begun.get("job_id"));
@@ -350,7 +350,7 @@ async fn a_job_that_is_stopped_keeps_what_it_has_done_and_does_no_more() {
 }
 
 #[tokio::test]
-async fn a_job_ends_with_the_rights_of_whoever_began_it() {
+async fn a_job_ends_when_its_creator_loses_the_permissions() {
     let many = Many::new(53).await;
     let body = json!({"name": "batch", "permissions": ["users:manage", "users:read"]});
     let key = many.post("/keys", body).await.expect(201);
@@ -367,7 +367,7 @@ async fn a_job_ends_with_the_rights_of_whoever_began_it() {
 }
 
 #[tokio::test]
-async fn a_filter_that_was_misspelled_is_refused_rather_than_to_find_everything() {
+async fn a_misspelled_filter_is_rejected_instead_of_matching_everything() {
     let many = Many::new(1).await;
     let body = json!({"action": "suspend", "filter": {"statsu": "active"}});
     let refused = many.bulk("once", &body).await.expect(422);
@@ -376,7 +376,7 @@ async fn a_filter_that_was_misspelled_is_refused_rather_than_to_find_everything(
 }
 
 #[tokio::test]
-async fn jobs_are_listed_the_newest_first_each_with_what_it_does_and_who_began_it() {
+async fn jobs_are_listed_newest_first_with_their_action_and_creator() {
     let many = Many::new(2).await;
     let mut ids = Vec::new();
     for (n, action) in ["suspend", "activate", "reset_pin"].into_iter().enumerate() {
@@ -401,7 +401,7 @@ async fn jobs_are_listed_the_newest_first_each_with_what_it_does_and_who_began_i
 }
 
 #[tokio::test]
-async fn an_action_that_takes_more_than_the_call_is_refused_to_a_key_without_it() {
+async fn a_bulk_action_needs_its_own_permission() {
     let many = Many::new(1).await;
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "devices:manage"]});
     let key = many.post("/keys", body).await.expect(201).get("key");
@@ -420,7 +420,7 @@ async fn an_action_that_takes_more_than_the_call_is_refused_to_a_key_without_it(
 }
 
 #[tokio::test]
-async fn the_outcomes_come_as_csv_in_parts_with_the_line_of_names_once() {
+async fn outcomes_are_exported_as_csv_in_parts_with_one_header_row() {
     let many = Many::new(2).await;
     let nobody = "0190f3c4-7b5e-7a11-8c1d-000000000001";
     let ids = json!([many.users[0], many.users[1], nobody]);
@@ -460,7 +460,7 @@ async fn the_outcomes_come_as_csv_in_parts_with_the_line_of_names_once() {
 }
 
 #[tokio::test]
-async fn devices_are_worked_on_as_users_are() {
+async fn bulk_jobs_work_for_devices_as_for_users() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;

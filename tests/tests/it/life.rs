@@ -124,7 +124,7 @@ impl Three {
 }
 
 #[tokio::test]
-async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_next_request() {
+async fn suspending_a_user_is_one_commit_and_all_three_phones_lose_access_at_once() {
     let three = Three::new().await;
     let before = [three.device(0).await, three.device(1).await, three.device(2).await];
     let (suspended, commits) = three.context("suspend-user", json!({"reason": "left"})).await;
@@ -146,7 +146,7 @@ async fn suspending_a_user_is_one_commit_and_all_three_phones_are_out_at_their_n
 }
 
 #[tokio::test]
-async fn activating_restores_exactly_what_suspending_found() {
+async fn activating_restores_the_state_before_the_suspension() {
     let three = Three::new().await;
     let mut before = Vec::new();
     for phone in 0..3 {
@@ -216,7 +216,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
 }
 
 #[tokio::test]
-async fn a_suspension_and_a_lock_hold_side_by_side_and_the_stronger_shows() {
+async fn a_suspension_and_a_lock_are_independent_and_the_stronger_one_is_shown() {
     let three = Three::new().await;
     let (_suspended, _) = three.context("suspend-user", json!({})).await;
     let (locked, _) = three.context("lock-and-wipe-user", json!({})).await;
@@ -250,7 +250,7 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
 }
 
 #[tokio::test]
-async fn how_many_wrong_pins_lock_is_for_the_workspace_to_say() {
+async fn the_workspace_sets_how_many_wrong_pins_lock_a_user() {
     let three = Three::new().await;
     three.settle(json!({"pin_limit": 0})).await;
     assert_eq!(three.wrong_pins(0, 5_000).await, "allowed", "never");
@@ -307,7 +307,7 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_wipe_that_was_pending_when_its_user_was_deleted_is_still_served_and_reported_a_month_later() {
+async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_later() {
     let three = Three::new().await;
     three.settle(json!({"retention_days": 30})).await;
     let (_locked, _) = three.context("lock-and-wipe-user", json!({"reason": "stolen"})).await;
@@ -381,7 +381,7 @@ async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_
 }
 
 #[tokio::test]
-async fn whoever_is_renamed_while_they_are_kept_out_gets_the_new_deployment_once_they_are_let_in() {
+async fn a_user_renamed_while_suspended_or_locked_gets_the_deployment_after_activation() {
     let three = Three::new().await;
     for (out, back) in [("suspend-user", "activate-user"), ("lock-and-wipe-user", "reset-pin")] {
         let (_out, _) = three.context(out, json!({})).await;
@@ -404,7 +404,7 @@ async fn whoever_is_renamed_while_they_are_kept_out_gets_the_new_deployment_once
 }
 
 #[tokio::test]
-async fn another_username_sends_every_phone_back_to_its_beginning_in_one_commit() {
+async fn another_username_resets_every_phone_in_one_commit() {
     let three = Three::new().await;
     three.faults.watch("update-user", None);
     let renamed = three.update(json!({"username": "adele"})).await.expect(200);
@@ -433,7 +433,7 @@ async fn another_username_sends_every_phone_back_to_its_beginning_in_one_commit(
 }
 
 #[tokio::test]
-async fn only_another_name_resets_the_phones_and_only_who_may_wipe_gives_it() {
+async fn only_another_username_resets_the_phones_and_it_needs_the_permission_to_wipe() {
     let three = Three::new().await;
     let same = three.update(json!({"username": "ADA"})).await.expect(200);
     assert_eq!(same.get("username"), "ADA");
@@ -448,7 +448,7 @@ async fn only_another_name_resets_the_phones_and_only_who_may_wipe_gives_it() {
 }
 
 #[tokio::test]
-async fn what_is_changed_of_a_person_is_on_the_record_by_its_name_alone() {
+async fn events_name_a_users_changed_fields_without_their_values() {
     let three = Three::new().await;
     three.settle(json!({"service_levels": ["gold", "silver"]})).await;
     let edit = json!({"first_name": "Zelda", "mobile": null, "email": "z@example.com", "service_level": "gold"});
@@ -470,7 +470,7 @@ async fn what_is_changed_of_a_person_is_on_the_record_by_its_name_alone() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_meant_for_an_older_version_is_refused() {
+async fn a_change_for_an_older_version_is_rejected() {
     let three = Three::new().await;
     let path = format!("/users/{}", three.user);
     let read = three.bench.get(&path, &three.tenant.key).await.expect(200);

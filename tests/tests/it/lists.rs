@@ -153,7 +153,7 @@ impl Fleet {
 }
 
 #[tokio::test]
-async fn each_filter_of_the_devices_shows_what_it_is_for() {
+async fn each_device_filter_shows_the_matching_devices() {
     let fleet = Fleet::new().await;
     let (zoe, max) = (&fleet.users["zoe"], &fleet.users["max"]);
     let everything = ["new", "silent", "blocked", "used", "gone", "namesake"];
@@ -186,7 +186,7 @@ async fn each_filter_of_the_devices_shows_what_it_is_for() {
 }
 
 #[tokio::test]
-async fn filters_together_show_what_each_of_them_shows() {
+async fn combined_device_filters_show_the_intersection() {
     let fleet = Fleet::new().await;
     let (zoe, max) = (fleet.users["zoe"].clone(), fleet.users["max"].clone());
     let filters = [
@@ -305,7 +305,7 @@ async fn users_are_found_by_name_username_number_and_address() {
 }
 
 #[tokio::test]
-async fn every_column_of_the_administration_view_is_right_in_every_state() {
+async fn every_column_of_the_device_list_is_right_in_every_state() {
     let fleet = Fleet::new().await;
     let columns = [
         "acs_credentials",
@@ -387,7 +387,7 @@ async fn every_column_of_the_administration_view_is_right_in_every_state() {
 }
 
 #[tokio::test]
-async fn a_device_is_silent_when_it_has_not_come_for_more_than_thirty_days() {
+async fn a_device_is_silent_after_more_than_thirty_days_without_a_check_in() {
     let fleet = Fleet::new().await;
     fleet.check_in("new").await;
     let status = async || text(&fleet.view("new").await["device_status"]);
@@ -400,7 +400,7 @@ async fn a_device_is_silent_when_it_has_not_come_for_more_than_thirty_days() {
 }
 
 #[tokio::test]
-async fn push_shows_since_when_and_why_it_is_not_in_use() {
+async fn a_device_shows_since_when_and_why_push_is_not_in_use() {
     let fleet = Fleet::new().await;
     let before = fleet.view("new").await;
     let endpoint = text(&before["push_endpoint"]);
@@ -435,7 +435,7 @@ fn ids(items: &[Value], name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_list_gives_each_item_once_in_pages_of_any_size_the_newest_first() {
+async fn every_list_returns_each_item_once_newest_first_for_any_page_size() {
     let fleet = Fleet::new().await;
     let (bench, tenant) = (&fleet.bench, &fleet.tenant);
     for at in 0..5 {
@@ -499,7 +499,7 @@ async fn a_list_of_users_is_stable_while_users_are_added() {
 }
 
 #[tokio::test]
-async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_taken_away() {
+async fn lists_of_keys_members_and_events_are_stable_while_items_are_added_and_removed() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Moving").await;
     for at in 0..6 {
@@ -529,7 +529,7 @@ async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_
 }
 
 #[tokio::test]
-async fn whoever_did_something_is_named_beside_their_identifier() {
+async fn actors_are_shown_with_their_names() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Names").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
@@ -558,7 +558,7 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
 }
 
 #[tokio::test]
-async fn whoever_blocked_suspended_made_or_revoked_something_is_named_wherever_it_is_shown() {
+async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywhere() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Holders").await;
     let (device, _) = bench.phone(&tenant, "ada").await;
@@ -641,7 +641,7 @@ async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted
 }
 
 #[tokio::test]
-async fn a_narrow_list_of_devices_gives_each_once_while_it_narrows() {
+async fn a_filtered_device_list_returns_each_device_once_while_fewer_match() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Narrow").await;
     let devices = phones(&bench, &tenant, "p", 6).await;
@@ -665,7 +665,7 @@ async fn a_narrow_list_of_devices_gives_each_once_while_it_narrows() {
 }
 
 #[tokio::test]
-async fn a_search_gives_each_device_once_in_pages_of_any_size() {
+async fn a_search_returns_each_device_once_for_any_page_size() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Searching").await;
     let user = bench.user(&tenant, "iphone").await;
@@ -687,7 +687,7 @@ async fn a_search_gives_each_device_once_in_pages_of_any_size() {
 }
 
 #[tokio::test]
-async fn a_search_by_a_users_name_passes_over_no_device_while_another_of_theirs_is_deleted() {
+async fn a_search_by_username_skips_no_device_while_another_one_of_the_user_is_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Searching").await;
     let user = bench.user(&tenant, "zelda").await;
@@ -754,7 +754,7 @@ async fn events_are_found_by_device_user_type_and_time() {
 }
 
 #[tokio::test]
-async fn events_older_than_ninety_days_are_shown_to_whoever_asks_for_them() {
+async fn events_older_than_ninety_days_are_listed_on_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Old").await;
     let _user = bench.user(&tenant, "ada").await;
@@ -851,7 +851,7 @@ impl Staff {
 }
 
 #[tokio::test]
-async fn each_filter_of_the_users_shows_what_it_is_for() {
+async fn each_user_filter_shows_the_matching_users() {
     let staff = Staff::new().await;
     let everyone = ["zoe", "max", "eva", "ian", "sue", "lou", "del"];
     staff.shows("", &everyone).await;
@@ -891,7 +891,7 @@ async fn each_filter_of_the_users_shows_what_it_is_for() {
 }
 
 #[tokio::test]
-async fn filters_of_users_together_show_what_each_of_them_shows() {
+async fn combined_user_filters_show_the_intersection() {
     let staff = Staff::new().await;
     let filters = [
         "status=active",
@@ -933,7 +933,7 @@ async fn filters_of_users_together_show_what_each_of_them_shows() {
 }
 
 #[tokio::test]
-async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
+async fn every_column_of_the_user_list_is_also_shown_for_a_single_user() {
     let staff = Staff::new().await;
     let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
     let columns = [
@@ -995,7 +995,7 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
 }
 
 #[tokio::test]
-async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of_the_users() {
+async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters() {
     let staff = Staff::new().await;
     let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
     let max = json!({"sip_user_name": "sip-max", "service_account": "Max at work"});
@@ -1072,7 +1072,7 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
 }
 
 #[tokio::test]
-async fn a_user_with_several_phones_that_wait_is_listed_once_until_the_last_of_them_is_done() {
+async fn a_user_with_several_pending_phones_is_listed_once_until_the_last_one_is_done() {
     let staff = Staff::new().await;
     let (bench, key) = (&staff.0.bench, &staff.0.tenant.key);
     staff.shows("pending_command=true", &["zoe", "eva"]).await;
@@ -1086,7 +1086,7 @@ async fn a_user_with_several_phones_that_wait_is_listed_once_until_the_last_of_t
 }
 
 #[tokio::test]
-async fn commands_waiting_past_their_time_do_not_make_a_user_wait() {
+async fn a_user_with_only_expired_commands_is_not_pending() {
     let staff = Staff::new().await;
     staff.0.bench.advance(Duration::days(31));
     staff.shows("pending_command=true", &["zoe"]).await;
@@ -1099,7 +1099,7 @@ async fn commands_waiting_past_their_time_do_not_make_a_user_wait() {
 }
 
 #[tokio::test]
-async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_those_shown_end() {
+async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added_and_ended() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Moving").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
@@ -1144,7 +1144,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_t
 }
 
 #[tokio::test]
-async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work() {
+async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Many").await;
     for number in 0..110 {
@@ -1289,7 +1289,7 @@ impl Staff {
 }
 
 #[tokio::test]
-async fn however_many_stand_before_those_whom_a_filter_means_the_list_goes_on_to_them() {
+async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
     let mut staff = Staff::new().await;
     staff.0.user("other", "Otto", "Other").await;
     staff.0.device("other", "other", "android", "Pixel 11", "other", true).await;

@@ -348,7 +348,7 @@ impl Walk {
 }
 
 #[tokio::test]
-async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_the_system_and_secrets_least_of_all() {
+async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belong() {
     let (lines, _logging) = LogLines::capture("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 

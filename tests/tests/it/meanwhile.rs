@@ -149,7 +149,7 @@ fn put_off(row: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_due_is_done() {
+async fn due_work_is_done() {
     let fixture = Full::new().await;
     let due = fixture.due();
     let (unchanged, _) = fixture.run().await;
@@ -159,7 +159,7 @@ async fn what_is_due_is_done() {
 }
 
 #[tokio::test]
-async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
+async fn finished_work_is_not_repeated_although_a_stale_index_lists_it() {
     let fixture = Full::new().await;
     fixture.stale_indexes.take_snapshot(&fixture.bench);
     let _done = fixture.run().await;
@@ -168,7 +168,7 @@ async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
 }
 
 #[tokio::test]
-async fn what_was_put_off_waits_for_its_time_although_an_index_does_not_know() {
+async fn postponed_work_waits_although_a_stale_index_lists_it() {
     let fixture = Full::new().await;
     fixture.falls_behind();
     for row in fixture.due() {
@@ -178,7 +178,7 @@ async fn what_was_put_off_waits_for_its_time_although_an_index_does_not_know() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_left_alone_although_an_index_still_names_it() {
+async fn deleted_rows_are_skipped_although_a_stale_index_lists_them() {
     let fixture = Full::new().await;
     fixture.falls_behind();
     for row in fixture.due() {
@@ -188,7 +188,7 @@ async fn what_is_gone_is_left_alone_although_an_index_still_names_it() {
 }
 
 #[tokio::test]
-async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
+async fn work_that_is_postponed_just_before_it_is_done_waits() {
     let fixture = Full::new().await;
     let due = fixture.due();
     let (database, waiting) = (fixture.bench.stack.database().clone(), Mutex::new(due.clone()));
@@ -208,7 +208,7 @@ async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
 }
 
 #[tokio::test]
-async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
+async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
     for (kept, of) in [("COMMAND#", "DEVICE"), ("INVITATION#", "USER"), ("USAGE#", "USER")] {
         let gate = Gate::new();
         let bench = Setup::new().with(gate.adjust()).start().await;
@@ -276,7 +276,7 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_phone_that_is_blocked_is_not_deleted_for_its_silence_be_it_blocked_just_before() {
+async fn the_silence_rule_does_not_delete_a_phone_that_is_blocked_even_just_before() {
     for before in [true, false] {
         let gate = Gate::new();
         let (bench, tenant, device, _) = silent(&gate, "delete").await;
@@ -317,7 +317,7 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
 }
 
 #[tokio::test]
-async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() {
+async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_them() {
     let stale_indexes = StaleIndexes::new();
     let bench = Setup::new().with(stale_indexes.adjust()).start().await;
     let tenant = bench.tenant("Lists").await;
@@ -442,7 +442,7 @@ fn stop_jobs(database: &Database) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_more() {
+async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
     let recorder = RequestRecorder::new();
     let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Jobs").await;
@@ -477,7 +477,7 @@ async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_mo
 }
 
 #[tokio::test]
-async fn whatever_a_sync_does_stands_on_its_job() {
+async fn every_change_of_a_sync_checks_its_job() {
     let recorder = RequestRecorder::new();
     let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Sync").await;
@@ -524,7 +524,7 @@ async fn send(bench: &Bench, key: &str, (method, path, body, credential): &Reque
 }
 
 #[tokio::test]
-async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
+async fn a_change_is_rejected_if_its_object_ends_just_before() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
     let made = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
@@ -609,7 +609,7 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
 const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 
 #[tokio::test]
-async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before() {
+async fn an_action_on_all_phones_of_a_user_includes_one_that_registers_just_before() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("All").await;
@@ -631,7 +631,7 @@ async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before
 }
 
 #[tokio::test]
-async fn the_same_creating_call_that_comes_first_by_another_way_is_answered_by_what_it_made() {
+async fn a_create_request_that_a_concurrent_retry_overtakes_returns_the_created_object() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("At once").await;

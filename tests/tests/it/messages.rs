@@ -38,7 +38,7 @@ fn refused(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
 }
 
 #[tokio::test]
-async fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_a_day_whoever_has_the_address() {
+async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_in_total() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let to = json!({"email": "Ann@example.com", "mobile": "+49 170 1234567"});
@@ -77,7 +77,7 @@ async fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_a_day_whoever_
 }
 
 #[tokio::test]
-async fn of_many_invitations_at_once_one_goes_out_and_the_others_are_refused() {
+async fn of_concurrent_invitations_one_is_sent_and_the_others_are_rejected() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let ann = user(&bench, &tenant, "ann", json!({"mobile": "+491701234567"})).await;
@@ -91,7 +91,7 @@ async fn of_many_invitations_at_once_one_goes_out_and_the_others_are_refused() {
 }
 
 #[tokio::test]
-async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
+async fn a_daily_quota_is_exact_under_concurrent_requests() {
     let bench = Setup::new().parameter("EmailsPerDay", "100").start().await;
     let tenant = bench.tenant("Acme").await;
     let above = bench.patch("/workspace", &tenant.key, json!({"emails_per_day": 101})).await.expect(422);
@@ -120,7 +120,7 @@ async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
 }
 
 #[tokio::test]
-async fn texts_go_to_the_calling_codes_that_the_operator_named_alone() {
+async fn texts_are_sent_only_to_the_operators_calling_codes() {
     let bench = Setup::new().parameter("TextCallingCodes", "+49").start().await;
     let tenant = bench.tenant("Acme").await;
     let near = user(&bench, &tenant, "near", json!({"mobile": "+491701234567"})).await;
@@ -147,7 +147,7 @@ async fn job(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then_goes_on() {
+async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
     let bench = Setup::new().parameter("EmailsPerDay", "20").start().await;
     let tenant = bench.tenant("Acme").await;
     let users = many(&bench, &tenant, 25).await;
@@ -191,7 +191,7 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
 }
 
 #[tokio::test]
-async fn a_job_goes_on_with_others_while_one_recipient_has_to_wait_and_comes_back_to_them() {
+async fn a_job_continues_with_other_users_while_one_recipient_has_to_wait() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let mut users = Vec::new();
@@ -216,7 +216,7 @@ async fn a_job_goes_on_with_others_while_one_recipient_has_to_wait_and_comes_bac
 }
 
 #[tokio::test]
-async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may() {
+async fn a_rename_is_not_rejected_by_message_limits_and_its_email_follows_later() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let ann = user(&bench, &tenant, "ann", json!({"email": "ann@example.com"})).await;
@@ -253,7 +253,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
 }
 
 #[tokio::test]
-async fn what_looks_like_a_link_never_comes_into_a_greeting() {
+async fn a_greeting_never_contains_what_looks_like_a_link() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let link = "Claim at evil.com/now";

@@ -37,7 +37,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn people_are_found_as_one_types() {
+async fn users_are_found_while_one_types() {
     let fixture = Fixture::new().await;
     for person in [
         json!({
@@ -91,7 +91,7 @@ async fn people_are_found_as_one_types() {
 }
 
 #[tokio::test]
-async fn the_list_of_users_shows_every_column() {
+async fn the_user_list_shows_every_column() {
     let fixture = Fixture::new().await;
     let _settled = fixture.settings(json!({"service_levels": ["gold"]})).await.expect(200);
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
@@ -176,7 +176,7 @@ async fn the_list_of_users_shows_every_column() {
 }
 
 #[tokio::test]
-async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
+async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let fixture = Fixture::new().await;
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
@@ -307,7 +307,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
 }
 
 #[tokio::test]
-async fn invitations_are_listed_with_what_became_of_each_and_when() {
+async fn invitations_are_listed_with_their_outcomes_and_times() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let path = format!("/users/{user}/invitations");
@@ -384,7 +384,7 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
 }
 
 #[tokio::test]
-async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
+async fn texts_and_subjects_of_e_mails_contain_no_names() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada.lovelace").await;
     for channel in ["sms", "email"] {
@@ -407,7 +407,7 @@ async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
 }
 
 #[tokio::test]
-async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
+async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let fixture = Fixture::new().await;
     let before = fixture.get("/workspace").await;
     assert_eq!((&before["retention_days"], &before["invitation_days"]), (&json!(30), &json!(7)));
@@ -449,7 +449,7 @@ async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
 }
 
 #[tokio::test]
-async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_once_a_day() {
+async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
     for (action, done) in [("block", "blocked"), ("delete", "deleted")] {
         let fixture = Fixture::new().await;
         let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
@@ -506,7 +506,7 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
 }
 
 #[tokio::test]
-async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_with_them() {
+async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_with_it() {
     let fixture = Fixture::new().await;
     let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     for (_, credential) in &phones {

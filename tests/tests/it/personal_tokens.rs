@@ -54,7 +54,7 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() {
+async fn a_token_gives_access_to_its_workspaces_and_the_header_selects_one() {
     let fixture = Holder::new().await;
     let third = fixture.bench.tenant("Third").await;
     let _member = oidc::add_accepted_member(&fixture.bench, &third, "anna", "admin").await;
@@ -85,7 +85,7 @@ async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() 
 }
 
 #[tokio::test]
-async fn a_token_is_worth_what_its_person_is_now() {
+async fn a_token_has_its_members_present_role() {
     let fixture = Holder::new().await;
     let token = fixture.both().await.get("token");
     let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
@@ -108,7 +108,7 @@ async fn a_token_is_worth_what_its_person_is_now() {
 }
 
 #[tokio::test]
-async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_role() {
+async fn a_token_has_its_own_permissions_and_never_more_than_the_role() {
     let fixture = Holder::new().await;
     let narrow = fixture.one(Some(&["users:read", "workspace:manage"])).await;
     assert_eq!(narrow.body["permissions"], json!(["users:read", "workspace:manage"]));
@@ -132,7 +132,7 @@ async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_ro
 }
 
 #[tokio::test]
-async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_back() {
+async fn a_token_expires_at_its_time_and_ends_at_once_when_it_is_revoked() {
     let fixture = Holder::new().await;
     let body = json!({
         "name": "short", "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-11-23T09:00:00Z",
@@ -157,7 +157,7 @@ async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_b
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_the_token_is_worth_nothing() {
+async fn an_altered_token_is_rejected() {
     let fixture = Holder::new().await;
     let token = fixture.one(None).await.get("token");
     let other = fixture.one(None).await.get("token");
@@ -177,7 +177,7 @@ async fn what_is_not_exactly_the_token_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
+async fn a_token_ends_with_the_issuer_of_its_owner() {
     let fixture = Holder::new().await;
     let former = json!({"issuer": "https://former.example", "subject": "anna", "role": "admin"});
     let _member = fixture.bench.post("/members", &fixture.first.key, former).await.expect(201);
@@ -191,7 +191,7 @@ async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
 }
 
 #[tokio::test]
-async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
+async fn only_a_signed_in_person_creates_lists_and_revokes_tokens() {
     let fixture = Holder::new().await;
     let token = fixture.one(None).await;
     let path = format!("/tokens/{}", token.get("token_id"));
@@ -220,7 +220,7 @@ async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
+async fn a_token_is_shown_once_and_the_list_shows_everything_else() {
     let fixture = Holder::new().await;
     let made = fixture.both().await;
     let token = made.get("token");
@@ -254,7 +254,7 @@ async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
 }
 
 #[tokio::test]
-async fn the_same_call_under_the_same_key_makes_one_token() {
+async fn a_repeated_request_creates_one_token() {
     let fixture = Holder::new().await;
     let send = async |name: &str, subject: &str| {
         let body = json!({
@@ -274,7 +274,7 @@ async fn the_same_call_under_the_same_key_makes_one_token() {
 }
 
 #[tokio::test]
-async fn each_workspace_that_a_token_names_has_it_on_its_record() {
+async fn each_workspace_of_a_token_records_its_creation_and_end() {
     let fixture = Holder::new().await;
     fixture.bench.advance(Duration::minutes(1));
     let token = fixture.both().await;
@@ -301,7 +301,7 @@ async fn each_workspace_that_a_token_names_has_it_on_its_record() {
 }
 
 #[tokio::test]
-async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() {
+async fn events_by_a_token_name_the_member_and_the_token() {
     let fixture = Holder::new().await;
     let token = fixture.one(None).await;
     let user = fixture.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
@@ -332,7 +332,7 @@ async fn job_at_work(fixture: &Holder, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_good() {
+async fn a_job_created_by_a_token_continues_only_while_the_token_is_valid() {
     let fixture = Holder::new().await;
     let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let _user = fixture.bench.user(&fixture.first, "ada").await;
@@ -366,7 +366,7 @@ async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_goo
 }
 
 #[tokio::test]
-async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_of_it() {
+async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     let fixture = Holder::new().await;
     let both = fixture.both().await;
     let workspaces = [fixture.second.workspace_id.as_str()];
@@ -407,7 +407,7 @@ async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_
 }
 
 #[tokio::test]
-async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
+async fn seam_clients_may_use_a_token_and_list_its_workspaces() {
     let fixture = Holder::new().await;
     let token = fixture.both().await.get("token");
     let list = async |credential: &str| {
@@ -446,7 +446,7 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
 }
 
 #[tokio::test]
-async fn a_token_goes_a_while_after_its_time_is_over() {
+async fn an_expired_token_is_deleted_after_a_while() {
     let fixture = Holder::new().await;
     let _token = fixture.one(None).await;
     let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp();

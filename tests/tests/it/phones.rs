@@ -266,14 +266,14 @@ fn name_in(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 #[tokio::test]
-async fn every_example_of_the_guide_for_phones_is_answered_as_it_says() {
+async fn every_example_in_the_device_guide_gets_the_documented_response() {
     let mut reader = Reader::new().await;
     let run = reader.read(GUIDE).await.unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(run * 2, GUIDE.lines().filter(|line| line.starts_with("```")).count(), "each example is run");
 }
 
 #[tokio::test]
-async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
+async fn a_wrong_or_unused_example_in_the_device_guide_is_found() {
     let example = |expected: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {expected}\n```");
     let missing = r#"{"code": "credential_missing", "status": 401, "…": "…"}"#;
     let cases = [
@@ -339,7 +339,7 @@ fn words(schema: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other() {
+fn the_device_guide_lists_exactly_the_errors_that_a_phone_can_receive() {
     let mut described = BTreeSet::new();
     for (status, reply) in replies(&description()).into_iter().filter(|(status, _)| *status >= 400) {
         let code = &reply["content"]["application/problem+json"]["schema"]["properties"]["code"]["x-extensible-enum"];
@@ -357,7 +357,7 @@ fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other
 }
 
 #[test]
-fn the_guide_tells_of_every_word_and_field_that_a_phone_sends_or_is_sent() {
+fn the_device_guide_names_every_field_and_value_of_device_requests_and_responses() {
     let document = description();
     let mut described = BTreeSet::new();
     for call in CALLS {

@@ -39,7 +39,7 @@ async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_everything() {
+async fn a_list_of_profiles_omits_settings_and_schema_and_a_single_profile_shows_them() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     // What DynamoDB by itself would not keep: a number that large, a name that is empty, that depth.
@@ -69,7 +69,7 @@ async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_
 }
 
 #[tokio::test]
-async fn one_profile_is_the_default_as_soon_as_there_is_any() {
+async fn the_first_profile_becomes_the_default() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     assert!(defaults(&bench, &tenant).await.is_empty());
@@ -100,7 +100,7 @@ async fn one_profile_is_the_default_as_soon_as_there_is_any() {
 }
 
 #[tokio::test]
-async fn of_profiles_that_are_made_at_once_one_is_the_default_and_all_are_counted() {
+async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let (bench, tenant) = (&bench, &tenant);
@@ -124,7 +124,7 @@ async fn of_profiles_that_are_made_at_once_one_is_the_default_and_all_are_counte
 }
 
 #[tokio::test]
-async fn a_profile_in_use_is_not_deleted() {
+async fn a_profile_in_use_cannot_be_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let _default = made(&bench, &tenant, named("first")).await;
@@ -143,7 +143,7 @@ async fn a_profile_in_use_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_behind() {
+async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let _default = made(&bench, &tenant, named("first")).await;
@@ -172,7 +172,7 @@ async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_
 }
 
 #[tokio::test]
-async fn giving_a_profile_is_in_nobodys_way_who_changes_it() {
+async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let _default = made(&bench, &tenant, named("first")).await;
@@ -207,7 +207,7 @@ async fn giving_a_profile_is_in_nobodys_way_who_changes_it() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_whatever_its_capitals() {
+async fn profile_names_are_unique_without_case() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let first = made(&bench, &tenant, named("Büro")).await;
@@ -229,7 +229,7 @@ async fn a_name_is_taken_whatever_its_capitals() {
 }
 
 #[tokio::test]
-async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_records_nothing() {
+async fn the_revision_increases_only_with_the_settings_and_a_change_of_nothing_records_no_event() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let id = made(&bench, &tenant, named("Office")).await;
@@ -257,7 +257,7 @@ async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_r
 }
 
 #[tokio::test]
-async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_fault() {
+async fn settings_that_violate_the_profiles_schema_are_rejected_with_every_error() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let schema = json!({
@@ -284,7 +284,7 @@ async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_faul
 }
 
 #[tokio::test]
-async fn a_profile_is_made_once_however_often_its_call_is_sent() {
+async fn a_repeated_request_creates_one_profile() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let send = async |body: &Value| {
@@ -299,7 +299,7 @@ async fn a_profile_is_made_once_however_often_its_call_is_sent() {
 }
 
 #[tokio::test]
-async fn a_change_may_name_the_version_that_it_was_seen_at() {
+async fn a_change_of_a_profile_may_name_its_version() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let id = made(&bench, &tenant, named("Office")).await;
@@ -317,7 +317,7 @@ async fn a_change_may_name_the_version_that_it_was_seen_at() {
 }
 
 #[tokio::test]
-async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_shows_them() {
+async fn users_are_shown_with_their_profiles_name_in_every_response() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let _default = made(&bench, &tenant, named("first")).await;

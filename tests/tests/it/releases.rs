@@ -45,7 +45,7 @@ async fn patch(bench: &Bench, tenant: &Tenant, path: &str, body: Value) {
 }
 
 #[tokio::test]
-async fn words_of_another_release_are_shown_and_survive_edits() {
+async fn values_of_another_release_are_shown_and_survive_edits() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Later").await;
@@ -109,7 +109,7 @@ async fn words_of_another_release_are_shown_and_survive_edits() {
 }
 
 #[tokio::test]
-async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_neither() {
+async fn an_unknown_permission_or_role_of_another_release_grants_nothing() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Rights").await;
@@ -127,7 +127,7 @@ async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_
 }
 
 #[tokio::test]
-async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_be_read_stops_nothing() {
+async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_one_stops_nothing() {
     let recorder = RequestRecorder::new();
     let bench = Setup::new().with(recorder.adjust()).start().await;
     bench.expect_another_release();
@@ -177,7 +177,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_purged() {
+async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Broken").await;
@@ -220,7 +220,7 @@ async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_pur
 /// Each attribute by which an index finds a row (but `owner`, which alone tells whose a device is), of rows that were stored before the index was there, comes with the
 /// next edit. What is never edited by a request is brought by `reindex`: see `stored_shapes`.
 #[tokio::test]
-async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_stored() {
+async fn an_edit_adds_a_row_to_indexes_of_a_later_release() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Indexes").await;

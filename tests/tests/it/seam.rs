@@ -84,7 +84,7 @@ fn error(answer: &Answer, status: u16, kind: &str) {
 }
 
 #[tokio::test]
-async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
+async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
     for older in [false, true] {
         let fixture = SeamClient::new().await;
         let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
@@ -128,7 +128,7 @@ async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
 }
 
 #[tokio::test]
-async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused() {
+async fn the_older_clients_empty_form_counts_as_no_body_and_other_non_json_is_rejected() {
     let fixture = SeamClient::new().await;
     let send = async |content_type: &str, body: &str| {
         let request = Request::builder().method(Method::POST).uri("/phones/list").header("content-type", content_type);
@@ -142,7 +142,7 @@ async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused
 }
 
 #[tokio::test]
-async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
+async fn phones_are_filtered_by_owner_and_by_credential() {
     let fixture = SeamClient::sandbox().await;
     let (ada, bob) = (fixture.identity(json!({"full_name": "Ada"})).await, fixture.identity(json!({})).await);
     let id = |phone: Value| phone["device_id"].as_str().unwrap().to_owned();
@@ -188,7 +188,7 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
 }
 
 #[tokio::test]
-async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends() {
+async fn a_deleted_users_phones_are_deactivated_and_their_credentials_end() {
     let fixture = SeamClient::sandbox().await;
     let ada = fixture.identity(json!({"user_identity_key": "ada"})).await;
     let phone = fixture.phone(&ada).await["device_id"].as_str().unwrap().to_owned();
@@ -211,7 +211,7 @@ async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends
 }
 
 #[tokio::test]
-async fn what_is_no_phone_does_not_appear() {
+async fn devices_that_are_no_seam_phones_are_not_listed() {
     let fixture = SeamClient::new().await;
     let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -230,7 +230,7 @@ async fn what_is_no_phone_does_not_appear() {
 }
 
 #[tokio::test]
-async fn metadata_is_merged_removed_and_found() {
+async fn custom_metadata_is_merged_removed_and_searchable() {
     let fixture = SeamClient::new().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let update = async |method: Method, change: Value| {
@@ -273,7 +273,7 @@ async fn metadata_is_merged_removed_and_found() {
 }
 
 #[tokio::test]
-async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
+async fn seam_events_are_filtered_by_time_and_by_object() {
     let fixture = SeamClient::new().await;
     let mut devices = Vec::new();
     let mut times = Vec::new();
@@ -340,7 +340,7 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
 }
 
 #[tokio::test]
-async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
+async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let fixture = SeamClient::sandbox().await;
     let body = json!({
         "user_identity_key": "crm-7", "email_address": "ada@example.com", "phone_number": "+49 170 1234567",
@@ -409,7 +409,7 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
 }
 
 #[tokio::test]
-async fn what_seams_routes_make_is_made_once_under_one_key() {
+async fn seams_routes_create_once_per_idempotency_key() {
     let fixture = SeamClient::sandbox().await;
     let send = async |path: &str, body: Value, key: &str| {
         let request = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
@@ -430,7 +430,7 @@ async fn what_seams_routes_make_is_made_once_under_one_key() {
 }
 
 #[tokio::test]
-async fn user_identities_come_page_by_page() {
+async fn user_identities_are_listed_page_by_page() {
     let fixture = SeamClient::new().await;
     let mut made = Vec::new();
     for n in 0..5 {
@@ -463,7 +463,7 @@ async fn user_identities_come_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_nowhere_else() {
+async fn a_cursor_is_only_valid_for_its_own_list_and_filters() {
     let fixture = SeamClient::new().await;
     for name in ["ada", "adam"] {
         let _phone = fixture.bench.phone(&fixture.tenant, name).await;
@@ -508,7 +508,7 @@ async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_no
 }
 
 #[tokio::test]
-async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
+async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
     let fixture = SeamClient::sandbox().await;
     let ada = fixture.identity(json!({})).await;
     let plain = fixture.phone(&ada).await;
@@ -549,7 +549,7 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
 }
 
 #[tokio::test]
-async fn what_services_report_shows_as_properties_and_their_problems_as_warnings() {
+async fn credential_services_reports_are_shown_as_properties_and_warnings() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let _in = fixture.bench.check_in(&credential).await.expect(200);
@@ -591,7 +591,7 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
+async fn a_phones_errors_are_shown_in_every_response() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let minimum = json!({"minimum_versions": {"app": "99.1", "ios": "99"}});
@@ -617,7 +617,7 @@ async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
 }
 
 #[tokio::test]
-async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
+async fn seams_routes_separate_workspaces_and_use_seams_error_format() {
     let fixture = SeamClient::new().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let other = SeamClient { tenant: fixture.bench.tenant("Other").await, bench: fixture.bench };
@@ -660,7 +660,7 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
 }
 
 #[tokio::test]
-async fn whoever_may_only_read_changes_nothing() {
+async fn a_read_only_key_changes_nothing_by_seams_routes() {
     let fixture = SeamClient::sandbox().await;
     let user = fixture.identity(json!({})).await;
     let phone = fixture.phone(&user).await["device_id"].clone();

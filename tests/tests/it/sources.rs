@@ -140,7 +140,7 @@ fn told(id: &str, outcome: &str, change: &str, code: &str) -> (String, String, S
 }
 
 #[tokio::test]
-async fn users_are_created_changed_and_flagged_and_the_report_names_what_changed_alone() {
+async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"token": "s3cret-token"})).await;
     let shown = fixture.get(&format!("/sources/{source}")).await;
@@ -204,18 +204,18 @@ async fn twice(rows: usize) {
 }
 
 #[tokio::test]
-async fn seven_hundred_rows_synced_twice_write_nothing_the_second_time() {
+async fn a_second_sync_of_seven_hundred_rows_writes_nothing() {
     twice(700).await;
 }
 
 #[tokio::test]
 #[ignore = "the large set"]
-async fn five_thousand_rows_synced_twice_write_nothing_the_second_time() {
+async fn a_second_sync_of_five_thousand_rows_writes_nothing() {
     twice(5_000).await;
 }
 
 #[tokio::test]
-async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
+async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedly() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({"delimiter": "semicolon"})).await;
     let file = "\u{feff}login;mail;first;other\r\nzoe;zoe@example.com;\"Zo\u{eb}; \"\"Z\"\"\";x\r\nbob;;Bob;y\r\n";
@@ -254,7 +254,7 @@ async fn a_file_comes_in_parts_cut_anywhere_in_any_order_and_more_than_once() {
 }
 
 #[tokio::test]
-async fn the_csv_of_a_sync_says_of_whom_each_row_is_what_changed_and_what_is_wrong() {
+async fn the_csv_of_a_sync_has_the_user_the_changes_and_the_errors_of_each_row() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
     let _made = fixture.uploaded(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
@@ -274,7 +274,7 @@ async fn the_csv_of_a_sync_says_of_whom_each_row_is_what_changed_and_what_is_wro
 }
 
 #[tokio::test]
-async fn what_is_uploaded_can_be_tried_before_it_is_done() {
+async fn an_upload_can_be_dry_run_before_the_sync() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
     let nothing = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
@@ -298,7 +298,7 @@ async fn what_is_uploaded_can_be_tried_before_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_row_with_faults_is_told_with_its_line_and_every_fault_and_the_others_go_on() {
+async fn an_invalid_row_is_reported_with_its_line_and_every_error_and_the_others_are_synced() {
     let fixture = Fixture::new().await;
     let source = fixture
         .csv(json!({"mapping": {"username": "login", "email": "mail", "mobile": "mobile", "service_level": "level"}}))
@@ -328,7 +328,7 @@ async fn a_row_with_faults_is_told_with_its_line_and_every_fault_and_the_others_
 }
 
 #[tokio::test]
-async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_say_so() {
+async fn an_unreadable_truncated_failing_oversized_or_silent_page_fails_the_sync_without_changes() {
     let fixture = Fixture::new().await;
     let json_source = fixture.http(json!({"items": "/people"})).await;
     let csv_source = fixture.http(json!({"format": "csv"})).await;
@@ -382,7 +382,7 @@ async fn garbage_half_a_file_an_error_too_much_and_silence_change_nothing_and_sa
 }
 
 #[tokio::test]
-async fn what_is_set_by_hand_stays_until_it_is_released() {
+async fn a_field_set_by_hand_is_kept_until_it_is_released() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
@@ -404,7 +404,7 @@ async fn what_is_set_by_hand_stays_until_it_is_released() {
 }
 
 #[tokio::test]
-async fn a_user_who_was_made_by_hand_is_taken_in_and_keeps_what_was_typed() {
+async fn a_user_created_by_hand_is_adopted_and_keeps_the_fields_set_by_hand() {
     let fixture = Fixture::new().await;
     let id = fixture.user("user0001").await;
     let source = fixture.http(json!({})).await;
@@ -430,7 +430,7 @@ async fn a_user_who_was_made_by_hand_is_taken_in_and_keeps_what_was_typed() {
 }
 
 #[tokio::test]
-async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
+async fn a_sync_resets_a_renamed_users_phones_only_with_the_permission_to_wipe() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
@@ -453,7 +453,7 @@ async fn another_username_resets_the_users_phones_only_by_one_who_may_wipe() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_renamed_by_hand_stays_the_sources_own_and_nobody_is_made_twice() {
+async fn a_user_renamed_by_hand_stays_with_the_source_and_is_not_created_twice() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({"vanish_policy": "delete"})).await;
     let file = "login,mail,first\nada,ada@example.com,Ada\n";
@@ -479,7 +479,7 @@ async fn a_user_who_is_renamed_by_hand_stays_the_sources_own_and_nobody_is_made_
 }
 
 #[tokio::test]
-async fn a_row_means_who_is_called_so_and_not_who_differs_by_an_accent() {
+async fn a_row_matches_the_exact_username_including_accents() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
     let by_hand = fixture.post("/users", json!({"username": "jos\u{e9}"})).await.expect(201).get("user_id");
@@ -499,7 +499,7 @@ async fn a_row_means_who_is_called_so_and_not_who_differs_by_an_accent() {
 }
 
 #[tokio::test]
-async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
+async fn a_user_whose_row_is_invalid_after_a_key_change_has_not_vanished() {
     let fixture = Fixture::new().await;
     let mapping = json!({"username": "login", "email": "mail", "external_id": "id"});
     let source =
@@ -517,7 +517,7 @@ async fn whose_row_has_faults_when_the_key_has_changed_has_not_vanished() {
 }
 
 #[tokio::test]
-async fn a_user_whom_an_identity_provider_has_named_is_left_alone() {
+async fn a_sync_does_not_change_a_user_of_an_identity_provider() {
     let fixture = Fixture::new().await;
     let id = fixture.user("user0001").await;
     let name = json!({"Operations": [{"op": "add", "path": "externalId", "value": "00u1"}]});
@@ -532,7 +532,7 @@ async fn a_user_whom_an_identity_provider_has_named_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
+async fn a_sync_that_is_killed_at_the_same_step_repeatedly_fails() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer(Answers::ProcessEnds);
@@ -553,7 +553,7 @@ async fn a_sync_that_is_ended_at_the_same_step_again_and_again_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_page_is_not_begun_to_be_read_without_the_time_for_it_and_whoever_waits_longest_is_first() {
+async fn a_page_is_only_fetched_with_enough_time_left_and_the_longest_waiting_source_is_first() {
     let fixture = Fixture::new().await;
     fixture.pages.answer_ok(people(1..=1).to_string());
     let mut urls = Vec::new();
@@ -593,7 +593,7 @@ async fn a_workspace_has_at_most_twenty_sources() {
 }
 
 #[tokio::test]
-async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
+async fn a_scheduled_sync_wipes_phones_only_with_an_authorized_setting() {
     let fixture = Fixture::new().await;
     let key = json!({"name": "helper", "permissions": ["users:manage", "users:read"]});
     let helper = fixture.post("/keys", key).await.expect(201).get("key");
@@ -630,7 +630,7 @@ async fn a_schedule_wipes_no_phone_unless_somebody_who_may_has_said_so() {
 }
 
 #[tokio::test]
-async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
+async fn a_urls_query_is_never_shown_and_is_kept_by_updates() {
     let fixture = Fixture::new().await;
     let url = "https://hr.example.com/people?token=marker";
     let source = fixture.http(json!({"url": url})).await;
@@ -648,7 +648,7 @@ async fn a_urls_query_is_shown_to_nobody_and_is_not_lost() {
 }
 
 #[tokio::test]
-async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_admin_has_suspended() {
+async fn vanished_users_are_suspended_until_they_reappear_unless_an_admin_suspended_them() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "suspend"})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
@@ -686,7 +686,7 @@ async fn the_vanished_are_suspended_until_they_are_back_but_for_those_whom_an_ad
 }
 
 #[tokio::test]
-async fn the_vanished_are_deleted_without_a_wipe_and_the_record_says_so() {
+async fn vanished_users_are_deleted_without_a_wipe_and_this_is_recorded() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(1..=2).to_string());
@@ -707,7 +707,7 @@ async fn the_vanished_are_deleted_without_a_wipe_and_the_record_says_so() {
 }
 
 #[tokio::test]
-async fn too_many_do_not_vanish_at_once() {
+async fn a_sync_stops_when_more_users_vanish_than_the_limit() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(0..30).to_string());
@@ -725,7 +725,7 @@ async fn too_many_do_not_vanish_at_once() {
 }
 
 #[tokio::test]
-async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
+async fn a_sync_of_selected_users_changes_only_them_and_nobody_vanishes() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
@@ -751,7 +751,7 @@ async fn chosen_users_alone_get_their_rows_and_nobody_vanishes() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_difference_and_changes_nothing() {
+async fn a_dry_run_of_a_sync_reports_the_changes_and_makes_none() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
@@ -771,7 +771,7 @@ async fn a_dry_run_shows_the_difference_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
+async fn a_page_is_synced_by_schedule_one_sync_at_a_time() {
     let fixture = Fixture::new().await;
     fixture.pages.answer_ok(people(1..=2).to_string());
     let source = fixture.http(json!({"every_hours": 6})).await;
@@ -805,7 +805,7 @@ async fn a_page_is_read_by_schedule_and_one_sync_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_token_is_never_shown_and_is_for_the_host_that_it_was_given_for() {
+async fn a_sources_token_is_never_shown_and_only_sent_to_its_own_host() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"token": "marker-token"})).await;
     let path = format!("/sources/{source}");
@@ -832,7 +832,7 @@ async fn a_token_is_never_shown_and_is_for_the_host_that_it_was_given_for() {
 }
 
 #[tokio::test]
-async fn only_the_hosts_of_the_deployment_are_called_and_no_private_address() {
+async fn sources_only_call_allowed_hosts_and_no_private_address() {
     let fixture = Fixture::of(Setup::new().parameter("SourceHosts", "hr.example.com, *.people.example")).await;
     let _allowed = fixture.http(json!({})).await;
     let _allowed = fixture.http(json!({"url": "https://a.people.example/x"})).await;
@@ -887,7 +887,7 @@ fn called(users: &[(usize, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn names_that_are_handed_on_are_reached_in_one_sync_whoever_comes_first() {
+async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_order() {
     let cases: [(&Named, &Named); 6] = [
         (&[(1, "a"), (2, "b")], &[(1, "b"), (2, "a")]),
         (&[(1, "a"), (2, "b"), (3, "c")], &[(1, "b"), (2, "c"), (3, "a")]),
@@ -918,7 +918,7 @@ async fn names_that_are_handed_on_are_reached_in_one_sync_whoever_comes_first() 
 }
 
 #[tokio::test]
-async fn two_hundred_and_fifty_names_move_on_by_one_across_pages_in_the_worst_order() {
+async fn a_chain_of_two_hundred_and_fifty_username_changes_works_in_the_worst_order() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
     let users = |by: usize| named(&(0..250).map(|n| (n, format!("user{:03}", (n + by) % 250))).collect::<Vec<_>>());
@@ -930,7 +930,7 @@ async fn two_hundred_and_fifty_names_move_on_by_one_across_pages_in_the_worst_or
 }
 
 #[tokio::test]
-async fn a_leavers_name_is_handed_on_in_the_sync_in_which_they_leave() {
+async fn a_vanished_users_name_passes_on_in_the_same_sync() {
     for (policy, status) in [("delete", None), ("flag", Some("inactive")), ("suspend", Some("suspended"))] {
         for after in [[(1, "b"), (3, "c"), (4, "x")], [(3, "c"), (1, "x"), (4, "b")], [(3, "b"), (1, "c"), (4, "x")]] {
             let fixture = Fixture::new().await;
@@ -956,7 +956,7 @@ async fn a_leavers_name_is_handed_on_in_the_sync_in_which_they_leave() {
 }
 
 #[tokio::test]
-async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
+async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
     let before = [(1, "a"), (2, "b"), (3, "c")];
@@ -994,7 +994,7 @@ async fn where_one_cannot_give_up_a_name_nobody_is_touched() {
 }
 
 #[tokio::test]
-async fn those_with_phones_hand_on_their_names_only_by_one_who_may_wipe_and_each_is_reset_once() {
+async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_and_resets_each_once() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
     let _made = fixture.uploaded(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
@@ -1031,7 +1031,7 @@ async fn those_with_phones_hand_on_their_names_only_by_one_who_may_wipe_and_each
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_that_names_will_be_handed_on() {
+async fn a_dry_run_reports_a_chain_of_username_changes() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
     let _made = fixture.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
@@ -1091,13 +1091,13 @@ async fn handed_on_and_killed_at_every(step: usize) {
 }
 
 #[tokio::test]
-async fn ended_while_names_are_handed_on_a_sync_goes_on_and_reaches_them() {
+async fn a_sync_killed_during_a_chain_of_username_changes_completes_it() {
     handed_on_and_killed_at_every(11).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn ended_anywhere_while_names_are_handed_on_a_sync_goes_on_and_reaches_them() {
+async fn a_sync_killed_anywhere_during_a_chain_of_username_changes_completes_it() {
     handed_on_and_killed_at_every(1).await;
 }
 
@@ -1169,18 +1169,18 @@ async fn killed_at_every(step: usize) {
 }
 
 #[tokio::test]
-async fn killed_between_two_steps_and_run_on_each_row_is_done_once() {
+async fn a_sync_killed_between_steps_handles_each_row_once() {
     killed_at_every(23).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn killed_between_any_two_steps_and_run_on_each_row_is_done_once() {
+async fn a_sync_killed_at_any_step_handles_each_row_once() {
     killed_at_every(1).await;
 }
 
 #[tokio::test]
-async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_once() {
+async fn a_chain_of_username_changes_that_is_impossible_is_followed_once() {
     const LINKS: usize = 30;
     let fixture = Fixture::new().await;
     let source =
@@ -1206,7 +1206,7 @@ async fn a_chain_of_usernames_that_ends_at_somebody_who_keeps_theirs_is_walked_o
 }
 
 #[tokio::test]
-async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
+async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_them() {
     let fixture = Fixture::new().await;
     let key = async |permissions: &[&str]| {
         let made = fixture.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
@@ -1248,7 +1248,7 @@ async fn a_schedule_takes_the_rights_of_whoever_set_it_and_ends_with_them() {
 }
 
 #[tokio::test]
-async fn a_rename_by_a_sync_deploys_to_no_new_address_whoever_began_it() {
+async fn a_rename_by_a_sync_never_deploys_to_a_new_address() {
     let fixture = Fixture::new().await;
     let mapping = json!({"external_id": "id", "username": "login", "email": "mail"});
     let source = fixture.csv(json!({"key_field": "external_id", "mapping": mapping})).await;

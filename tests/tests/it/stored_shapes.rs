@@ -725,7 +725,7 @@ fn normal(row: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_stored_has_the_shapes_that_are_pinned() {
+async fn stored_rows_have_the_pinned_shapes() {
     let (_bench, _tenant, shapes) = stored().await;
     if updating() {
         fs::create_dir_all(folder()).unwrap();
@@ -927,7 +927,7 @@ fn of_tomorrow<R: Row>(name: &str, row: &Value) {
 }
 
 #[test]
-fn what_was_stored_once_is_still_read() {
+fn rows_of_earlier_releases_are_still_readable() {
     let pinned = pinned();
     assert!(pinned.len() > 70, "{} shapes", pinned.len());
     for (name, row) in pinned {
@@ -998,7 +998,7 @@ fn bytes_in(mut row: Value, field: &str) -> Value {
 /// Rows as they were stored before a field was added: `shapes/earlier` keeps those that are no
 /// longer written so.
 #[test]
-fn what_was_stored_before_a_field_was_added_is_still_read() {
+fn rows_without_later_fields_are_still_readable() {
     let earlier = read_shapes(&folder().join("earlier"));
     assert!(!earlier.is_empty());
     for (name, row) in earlier {
@@ -1079,7 +1079,7 @@ fn bare(row: &Value) -> Value {
 
 /// As it is after a release that finds and keeps rows in a way of its own.
 #[tokio::test]
-async fn reindex_brings_back_whatever_follows_from_rows_and_writes_nothing_twice() {
+async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
     let (bench, _tenant, _shapes) = stored().await;
     let before = rows::all(&bench, MAIN);
     for row in before.values() {
@@ -1137,7 +1137,7 @@ const LISTS: [&str; 20] = [
 ];
 
 #[tokio::test]
-async fn no_kind_of_row_that_cannot_be_read_stops_a_list() {
+async fn an_unreadable_row_of_any_kind_does_not_stop_a_list() {
     let (bench, tenant, _shapes) = stored().await;
     bench.expect_another_release();
     let mut kinds: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();

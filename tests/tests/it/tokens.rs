@@ -38,7 +38,7 @@ fn let_in() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_token_by_either_kind_of_key_lets_a_member_in() {
+async fn a_token_signed_by_either_kind_of_key_gives_access() {
     let (oidc, bench, _) = with_anna().await;
     for signer in [Signer::Rsa, Signer::Ec] {
         let token = oidc.sign_claims(&Oidc::claims("anna", bench.now()), signer);
@@ -48,7 +48,7 @@ async fn a_token_by_either_kind_of_key_lets_a_member_in() {
 }
 
 #[tokio::test]
-async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
+async fn a_token_needs_the_audience_or_client_id() {
     let (oidc, bench, _) = with_anna().await;
     let cases = [
         (json!({"aud": AUDIENCE}), true),
@@ -79,7 +79,7 @@ async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
 }
 
 #[tokio::test]
-async fn a_token_that_says_that_it_is_something_else_than_an_access_token_is_worth_nothing() {
+async fn a_token_of_another_type_than_an_access_token_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let good = [
         ("RFC 9068", "at+jwt", json!({})),
@@ -137,7 +137,7 @@ fn changed(claims: &Value, change: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_counts_in_its_time_give_or_take_a_minute() {
+async fn a_token_is_valid_in_its_period_with_a_minute_of_clock_skew() {
     let (oidc, bench, _) = with_anna().await;
     let now = bench.now().timestamp();
     let expired = (401, "credential_expired".to_owned());
@@ -163,7 +163,7 @@ async fn a_token_counts_in_its_time_give_or_take_a_minute() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_issuer_or_without_a_person_is_worth_nothing() {
+async fn a_token_of_another_issuer_or_without_a_subject_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let slash = format!("{ISSUER}/");
     let cases = [
@@ -184,7 +184,7 @@ async fn a_token_of_another_issuer_or_without_a_person_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_issuers_keys_have_not_signed_is_worth_nothing() {
+async fn a_token_not_signed_by_the_issuers_keys_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let claims = Oidc::claims("anna", bench.now());
     let stranger = Oidc::new();
@@ -229,7 +229,7 @@ async fn a_token_that_the_issuers_keys_have_not_signed_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn the_public_key_is_no_secret_to_sign_with() {
+async fn the_public_key_is_not_accepted_as_an_hmac_secret() {
     let (oidc, bench, _) = with_anna().await;
     let claims = Oidc::claims("anna", bench.now());
     for key in oidc.keys(bench.now()).keys {
@@ -248,7 +248,7 @@ async fn the_public_key_is_no_secret_to_sign_with() {
 }
 
 #[tokio::test]
-async fn without_an_issuer_no_token_is_worth_anything() {
+async fn without_an_issuer_every_token_is_rejected() {
     let oidc = Oidc::new();
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys alone").await;
@@ -257,7 +257,7 @@ async fn without_an_issuer_no_token_is_worth_anything() {
 }
 
 #[tokio::test]
-async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
+async fn while_the_issuers_keys_are_unknown_every_token_is_rejected() {
     let oidc = Oidc::new();
     let bench = Setup::new().issuer().start().await;
     let tenant = bench.tenant("No keys yet").await;
@@ -274,7 +274,7 @@ async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
 }
 
 #[tokio::test]
-async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed() {
+async fn issuer_keys_that_were_not_refreshed_for_a_day_are_no_longer_trusted() {
     let (oidc, bench, _) = with_anna().await;
     bench.advance(Duration::hours(24) - Duration::milliseconds(1));
     assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, let_in());
@@ -287,7 +287,7 @@ async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed()
 }
 
 #[tokio::test]
-async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
+async fn the_first_sign_in_after_a_stack_deployment_needs_no_scheduled_run() {
     let (oidc, pages) = (Oidc::new(), Pages::default());
     let bench = Setup::new().with(pages.adjust()).issuer().start().await;
     oidc.publish_on(&pages, bench.now());
@@ -311,7 +311,7 @@ fn kept_keys(bench: &Bench) -> Value {
 }
 
 #[tokio::test]
-async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_else() {
+async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
     let (oidc, pages, faults) = (Oidc::new(), Pages::default(), Faults::new());
     let bench = Setup::new().with(faults.adjust()).with(pages.adjust()).issuer().start().await;
     let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
@@ -367,7 +367,7 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
 }
 
 #[tokio::test]
-async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() {
+async fn an_issuers_response_is_read_up_to_the_limit_only() {
     const MEBIBYTES: usize = 64;
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sent);
@@ -395,7 +395,7 @@ async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() 
 }
 
 #[tokio::test]
-async fn a_member_of_several_workspaces_says_which() {
+async fn a_member_of_several_workspaces_must_name_one() {
     let (oidc, bench, first) = with_anna().await;
     let second = bench.tenant("Second").await;
     let third = bench.tenant("Third").await;
@@ -423,7 +423,7 @@ async fn a_member_of_several_workspaces_says_which() {
 }
 
 #[tokio::test]
-async fn a_removed_member_is_out_at_once() {
+async fn a_removed_member_loses_access_at_once() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc::add_accepted_member(&bench, &tenant, "bert", "device-admin").await;
     let token = oidc.token("bert", bench.now());
@@ -439,7 +439,7 @@ async fn a_removed_member_is_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_out_at_the_next_request_and_revoking_it_again_is_no_second_event() {
+async fn a_revoked_key_is_rejected_at_once_and_a_second_revocation_records_no_event() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys").await;
     let body = json!({"name": "short-lived", "permissions": ["devices:read"]});
@@ -456,7 +456,7 @@ async fn a_revoked_key_is_out_at_the_next_request_and_revoking_it_again_is_no_se
 }
 
 #[tokio::test]
-async fn a_key_that_revokes_itself_has_done_its_last() {
+async fn a_key_that_revokes_itself_is_rejected_afterwards() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Own end").await;
     let own = bench.get("/keys", &tenant.key).await.expect(200);
@@ -466,7 +466,7 @@ async fn a_key_that_revokes_itself_has_done_its_last() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_it_was_said_to() {
+async fn a_key_expires_at_its_time() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Ends").await;
     let body = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-23T09:00:00Z"});
@@ -478,7 +478,7 @@ async fn a_key_ends_when_it_was_said_to() {
 }
 
 #[tokio::test]
-async fn nobody_gives_away_what_they_do_not_hold() {
+async fn nobody_can_grant_permissions_that_they_do_not_have() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Grants").await;
     let body = json!({"name": "manager", "permissions": ["workspace:manage", "devices:read"]});
@@ -525,7 +525,7 @@ async fn the_last_admin_cannot_be_removed() {
 }
 
 #[tokio::test]
-async fn of_admins_who_are_removed_at_the_same_time_one_stays() {
+async fn of_concurrently_removed_admins_one_stays() {
     let bench = Oidc::new().bench().await;
     for round in 0..10 {
         let tenant = bench.tenant(&format!("Race {round}")).await;
@@ -620,7 +620,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn so_many_keys_come_from_one_another_and_no_more() {
+async fn keys_created_by_keys_are_limited_in_depth() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Long chains").await;
     let mut newest = tenant.key.clone();
@@ -632,7 +632,7 @@ async fn so_many_keys_come_from_one_another_and_no_more() {
 }
 
 #[tokio::test]
-async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
+async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
     let (oidc, bench, tenant) = with_anna().await;
     let made_by = async |subject: &str| {
         let member = oidc::add_accepted_member(&bench, &tenant, subject, "admin").await;
@@ -682,7 +682,7 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
 }
 
 #[tokio::test]
-async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_is_removed_meanwhile() {
+async fn keys_created_by_a_members_key_end_with_the_member_and_a_removed_member_creates_none() {
     let (oidc, bench, tenant) = with_anna().await;
     let carl = oidc::add_accepted_member(&bench, &tenant, "carl", "admin").await;
     let signed_in = oidc.token("carl", bench.now());
@@ -707,7 +707,7 @@ async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_i
 }
 
 #[tokio::test]
-async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
+async fn a_membership_has_no_effect_until_it_is_accepted() {
     let (oidc, bench, first) = with_anna().await;
     let second = bench.tenant("Second").await;
     let anna = oidc.token("anna", bench.now());
@@ -763,7 +763,7 @@ async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
 }
 
 #[tokio::test]
-async fn whoever_declines_a_membership_has_none() {
+async fn a_declined_membership_is_removed() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc.token("bert", bench.now());
     assert_eq!(get_as(&bench, "/memberships", &bert, None).await.expect(200).body["items"], json!([]));

@@ -100,7 +100,7 @@ const SVIX: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
 const STANDARD_NAMES: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 #[tokio::test]
-async fn what_happens_is_told_at_once_and_signed_under_both_names() {
+async fn events_are_delivered_at_once_and_signed_under_both_header_names() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     let user = fixture.new_user("ada").await;
@@ -126,7 +126,7 @@ async fn what_happens_is_told_at_once_and_signed_under_both_names() {
 }
 
 #[tokio::test]
-async fn nothing_personal_or_private_is_told() {
+async fn webhooks_receive_no_personal_or_private_data() {
     let fixture = Fixture::with_receivers().await;
     let _hook = fixture.webhook(URL, &["*"]).await;
     let user = fixture.new_user("marker-name").await;
@@ -147,7 +147,7 @@ async fn nothing_personal_or_private_is_told() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_webhook_too() {
+async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_webhook() {
     let fixture = Fixture::with_receivers().await;
     let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
     let made = fixture.post("/webhooks/create", body).await.expect(200).body;
@@ -191,7 +191,7 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
 }
 
 #[tokio::test]
-async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
+async fn a_failed_delivery_is_retried_by_the_schedule_a_limited_number_of_times() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(500);
@@ -222,7 +222,7 @@ async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
 }
 
 #[tokio::test]
-async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
+async fn a_successful_retry_is_the_last_and_each_failure_has_its_reason() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let faults = [
@@ -262,7 +262,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
+async fn a_private_address_is_rejected_at_creation_and_at_delivery() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(OTHER, &["user.created"]).await;
     for (url, code) in [
@@ -338,7 +338,7 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_told() {
+async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notified() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let (watching, _) = fixture.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
@@ -379,7 +379,7 @@ async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_t
 }
 
 #[tokio::test]
-async fn a_success_within_the_five_days_counts_them_anew() {
+async fn a_success_restarts_the_five_days() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     for at in (0..12 * 24).step_by(2) {
@@ -390,7 +390,7 @@ async fn a_success_within_the_five_days_counts_them_anew() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
+async fn a_receiver_that_answers_410_disables_its_webhook_at_once() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(410);
@@ -403,7 +403,7 @@ async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
 }
 
 #[tokio::test]
-async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
+async fn redeliver_calls_at_once_and_its_failure_does_not_change_the_schedule() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(500);
@@ -431,7 +431,7 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
 }
 
 #[tokio::test]
-async fn wherever_a_run_ends_the_event_is_delivered() {
+async fn an_event_is_delivered_wherever_the_run_is_killed() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.faults.watch("deliver-webhook", None);
@@ -463,7 +463,7 @@ async fn wherever_a_run_ends_the_event_is_delivered() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_again_is_delivered_once() {
+async fn a_repeated_event_is_delivered_once() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     let _user = fixture.new_user("ada").await;
@@ -495,7 +495,7 @@ async fn an_event_that_comes_again_is_delivered_once() {
 }
 
 #[tokio::test]
-async fn nothing_crosses_from_one_workspace_to_another() {
+async fn webhooks_receive_only_events_of_their_own_workspace() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     let neighbour = fixture.bench.tenant("Neighbour").await;
@@ -523,7 +523,7 @@ async fn nothing_crosses_from_one_workspace_to_another() {
 }
 
 #[tokio::test]
-async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
+async fn a_deleted_webhook_receives_nothing_more_and_leaves_no_secret() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     fixture.answer(500);
@@ -560,7 +560,7 @@ async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
 }
 
 #[tokio::test]
-async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
+async fn pending_events_are_not_delivered_once_their_webhook_is_disabled_or_deleted() {
     let fixture = Fixture::with_receivers().await;
     let (off, _) = fixture.webhook(URL, &["user.created"]).await;
     let (gone, _) = fixture.webhook(OTHER, &["user.created"]).await;
@@ -590,7 +590,7 @@ async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_m
 }
 
 #[tokio::test]
-async fn a_reply_of_ten_megabytes_is_cut() {
+async fn a_response_of_ten_megabytes_is_truncated() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.pages.answer_ok(vec![b'x'; 10 * 1024 * 1024]);
@@ -600,7 +600,7 @@ async fn a_reply_of_ten_megabytes_is_cut() {
 }
 
 #[tokio::test]
-async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
+async fn a_webhook_is_created_once_with_its_secret_and_there_are_at_most_twenty() {
     let fixture = Fixture::with_receivers().await;
     let once = async |url: &str| {
         let request = Request::builder().method(Method::POST).uri("/webhooks").header("idempotency-key", "one");
@@ -624,7 +624,7 @@ async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
 }
 
 #[tokio::test]
-async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of_its_address() {
+async fn a_webhooks_events_contain_its_host_and_never_the_rest_of_its_url() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     let (_watching, _) = fixture.webhook(OTHER, &["*"]).await;
@@ -657,7 +657,7 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
 }
 
 #[tokio::test]
-async fn a_slow_or_broken_receiver_holds_no_other() {
+async fn a_slow_or_broken_receiver_delays_no_other() {
     let fixture = Fixture::with_receivers().await;
     let (slow, _) = fixture.webhook(URL, &["user.created"]).await;
     let (quick, _) = fixture.webhook(OTHER, &["user.created"]).await;
@@ -712,7 +712,7 @@ async fn receiver() -> (String, Received) {
 }
 
 #[tokio::test]
-async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_to() {
+async fn loopback_addresses_are_called_only_if_the_program_allows_them() {
     let (url, mut received) = receiver().await;
     let reaching: Adjust = Arc::new(|_, mut connection| {
         connection.webhooks = EgressPolicy::Loopback;
@@ -747,7 +747,7 @@ async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_
 }
 
 #[tokio::test]
-async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
+async fn no_environment_variable_allows_webhooks_to_private_addresses() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
         "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" => Some("7".to_owned()),

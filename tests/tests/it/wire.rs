@@ -105,7 +105,7 @@ fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
+async fn unprocessed_keys_of_a_batch_are_requested_again_and_no_others() {
     let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 1))));
     let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
     assert_eq!(table(&recorder).job_items(workspace(), job(), &ids).await.unwrap(), items());
@@ -117,7 +117,7 @@ async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_never_finished_is_no_answer() {
+async fn a_batch_that_never_completes_is_an_error() {
     let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 0))));
     let found = table(&recorder).job_items(workspace(), job(), &["a".to_owned()]).await;
     assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
@@ -157,7 +157,7 @@ enum Outcome {
 const BY_THE_SDK: usize = 3;
 
 #[tokio::test]
-async fn a_commit_of_which_nobody_says_what_became_is_sent_again_to_the_letter() {
+async fn a_commit_with_an_unknown_outcome_is_sent_again_unchanged() {
     let in_progress = |_: &RecordedRequest| Ok(dynamodb(400, "v20120810#TransactionInProgressException", &json!({})));
     let lost = |_: &RecordedRequest| Err(ConnectorError::timeout("the answer did not come".into()));
     let server_error = |sent: &RecordedRequest| Fault::ServerError.answer(&sent.call).unwrap();
@@ -200,7 +200,7 @@ async fn a_throttled_commit_can_be_tried_again_by_its_caller() {
 }
 
 #[tokio::test]
-async fn a_commit_that_was_canceled_is_told_by_its_parts() {
+async fn a_canceled_commit_is_classified_by_its_cancellation_reasons() {
     let cases = [
         // The event is there: an earlier one of the same commit came through.
         (0, "ConditionalCheckFailed", Outcome::Done),
@@ -264,7 +264,7 @@ fn topic(recorder: &RequestRecorder) -> TopicPublisher {
 }
 
 #[tokio::test]
-async fn what_the_topic_does_not_take_of_its_batches_is_named() {
+async fn messages_that_the_topic_rejects_are_returned() {
     let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &["3", "12", "20"])));
     let events: Vec<Event> = (1..=21).map(event).collect();
     assert_eq!(topic(&recorder).publish(&events).await.unwrap(), [3, 12, 20]);
@@ -282,7 +282,7 @@ async fn what_the_topic_does_not_take_of_its_batches_is_named() {
 }
 
 #[tokio::test]
-async fn no_batch_of_messages_has_more_than_sns_takes() {
+async fn no_batch_of_messages_exceeds_the_limits_of_sns() {
     let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &[])));
     let large = |(number, kilobytes): (u8, usize)| {
         let mut event = event(number);
@@ -319,7 +319,7 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_is_refused() {
+async fn deleting_a_missing_endpoint_succeeds_and_a_foreign_one_is_rejected() {
     for (status, code, removed) in [(404, "NotFound", true), (403, "AuthorizationError", false)] {
         let body = format!(
             "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
@@ -360,7 +360,7 @@ fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
 }
 
 #[tokio::test]
-async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
+async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
     let records = vec![
         record(1, "INSERT", &json!({"pk": "USER#1", "sk": "USER"})),
         told(2, |_| ()),
@@ -401,7 +401,7 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
 }
 
 #[tokio::test]
-async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
+async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     let refused: Arc<Mutex<Option<&'static str>>> = Arc::default();
     let refuses = Arc::clone(&refused);
     let recorder = RequestRecorder::answering(move |sent| {
@@ -514,7 +514,7 @@ fn none_is_left(answer: &Value, event: &mut Value) -> bool {
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() {
+async fn run_due_stops_in_time_however_slow_the_table_is() {
     let slow = Slow::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let user = bench.user(&slow.tenant, "ada").await;
@@ -550,7 +550,7 @@ async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() 
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_rule_and_no_purge_is_ended_by_its_time() {
+async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is() {
     let slow = Slow::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let (_device, credential) = bench.phone(&slow.tenant, "ada").await;
@@ -583,7 +583,7 @@ async fn however_slow_the_table_is_no_rule_and_no_purge_is_ended_by_its_time() {
 }
 
 #[tokio::test]
-async fn a_message_is_not_begun_to_be_sent_without_the_time_for_it() {
+async fn a_message_is_only_sent_with_enough_time_left() {
     let slow = Slow::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     for number in 0..8 {
@@ -598,7 +598,7 @@ async fn a_message_is_not_begun_to_be_sent_without_the_time_for_it() {
 }
 
 #[tokio::test]
-async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
+async fn a_webhook_is_only_called_with_enough_time_left() {
     let slow = Slow::start().await;
     let bench = &slow.bench;
     slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
@@ -626,7 +626,7 @@ async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
 }
 
 #[tokio::test]
-async fn a_second_call_follows_the_first_only_if_there_is_time_for_it() {
+async fn a_second_webhook_call_is_only_made_with_enough_time_left() {
     for (takes, calls) in [(1, 2), (36, 1)] {
         let slow = Slow::start().await;
         let bench = &slow.bench;
@@ -641,7 +641,7 @@ async fn a_second_call_follows_the_first_only_if_there_is_time_for_it() {
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
+async fn a_sync_stops_in_time_however_slow_the_table_is() {
     let slow = Slow::start().await;
     let bench = &slow.bench;
     let show = |people: std::ops::Range<u8>| {
@@ -668,7 +668,7 @@ async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
 }
 
 #[tokio::test]
-async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_for_it() {
+async fn a_page_of_events_is_only_republished_with_enough_time_left() {
     let slow = Slow::start().await;
     let bench = &slow.bench;
     let (since, tenant) = (bench.now(), &slow.tenant);
@@ -713,7 +713,7 @@ fn lagging() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
 }
 
 #[tokio::test]
-async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
+async fn a_row_that_is_due_only_in_the_index_is_skipped() {
     let (recorder, named) = lagging();
     let pages = Pages::default();
     let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
@@ -769,7 +769,7 @@ async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_phone_that_comes_while_the_rule_for_silent_ones_is_applied_is_left_alone() {
+async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
     let slow = Slow::start().await;
     let bench = Arc::clone(&slow.bench);
     let (device, credential) = bench.phone(&slow.tenant, "ada").await;

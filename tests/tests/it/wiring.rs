@@ -43,7 +43,7 @@ fn resources() -> Map<String, Value> {
 
 /// What is not among these is not mended where it stands otherwise in a row: see [`aws::INDEXED`].
 #[test]
-fn every_attribute_of_an_indexs_key_is_known_as_one() {
+fn every_key_attribute_of_an_index_is_declared() {
     let table = &resources()["Table"]["Properties"];
     let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter();
     let keys = indexes.flat_map(|index| index["KeySchema"].as_array().unwrap());
@@ -63,7 +63,7 @@ fn logical_id(operation: &str) -> String {
 }
 
 #[test]
-fn the_program_and_the_template_have_the_same_operations_under_the_same_names() {
+fn the_program_and_the_template_have_the_same_operations() {
     let functions: BTreeMap<String, Value> = resources()
         .into_iter()
         .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
@@ -88,7 +88,7 @@ fn the_program_and_the_template_have_the_same_operations_under_the_same_names() 
 }
 
 #[test]
-fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
+fn each_operation_has_a_file_of_its_name() {
     let mut files = BTreeSet::new();
     for folder in [
         "access",
@@ -125,7 +125,7 @@ async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
 }
 
 #[tokio::test]
-async fn each_operation_has_the_routes_in_the_template_that_it_is_declared_with() {
+async fn each_operations_routes_equal_the_templates() {
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
         // What reads takes any method in the template, to answer HEAD as GET.
@@ -144,7 +144,7 @@ async fn each_operation_has_the_routes_in_the_template_that_it_is_declared_with(
 }
 
 #[test]
-fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
+fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
     let template = raw();
     let parameters = template["Parameters"].as_object().unwrap();
     let needed: Vec<&String> =
@@ -178,7 +178,7 @@ fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
 }
 
 #[tokio::test]
-async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
+async fn operations_with_a_route_are_for_callers_and_those_without_are_for_aws() {
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
         let function = &functions[operation.name];
@@ -190,7 +190,7 @@ async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
 }
 
 #[tokio::test]
-async fn each_function_is_told_what_it_needs_and_no_more() {
+async fn each_function_has_exactly_the_variables_that_it_needs() {
     let more: BTreeMap<&str, Vec<&str>> = [
         ("register-device", vec!["SECRETS_TABLE"]),
         ("delete-device", vec!["RETENTION_DAYS"]),
@@ -307,7 +307,7 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_round() {
+async fn a_function_has_the_variables_and_the_permissions_of_the_same_resources() {
     let (bench, functions) = template().await;
     let topic = bench.stack.template().outputs["EventsTopicArn"].clone();
     for (operation, function) in &functions {
@@ -336,7 +336,7 @@ async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_roun
 }
 
 #[tokio::test]
-async fn every_variable_of_the_template_is_one_that_the_program_reads() {
+async fn the_program_reads_every_variable_of_the_template() {
     let read = RefCell::new(BTreeSet::new());
     let settings = functions::Settings::from_variables(|name| {
         read.borrow_mut().insert(name.to_owned());
@@ -394,7 +394,7 @@ fn the_transformed_template_has_room_for_45_more_operations() {
 }
 
 #[test]
-fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_role() {
+fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
     let resources = resources();
     let api = &resources["Api"]["Properties"];
     let included = &api["DefinitionBody"]["paths"]["Fn::Transform"];
@@ -443,7 +443,7 @@ fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_ro
 }
 
 #[test]
-fn links_begin_with_the_apis_own_address_where_no_other_is_given() {
+fn links_start_with_the_apis_address_by_default() {
     let given = [("SenderAddress".to_owned(), "phones@phones.example".to_owned())].into();
     let template = Template::read(local::TEMPLATE, &StackLocation::default(), &given).unwrap();
     let told: BTreeSet<&str> =
@@ -453,7 +453,7 @@ fn links_begin_with_the_apis_own_address_where_no_other_is_given() {
 }
 
 #[tokio::test]
-async fn no_role_reaches_further_than_is_written_here() {
+async fn each_role_has_exactly_the_listed_permissions() {
     let (_bench, functions) = template().await;
     let mut wide: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (operation, function) in &functions {
@@ -505,7 +505,7 @@ async fn no_role_reaches_further_than_is_written_here() {
 }
 
 #[tokio::test]
-async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_those_who_must() {
+async fn only_the_listed_functions_read_and_write_secrets() {
     let (_bench, functions) = template().await;
     let is_secrets = |resource: &String| resource.contains(":table/handset-secrets");
     let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -566,7 +566,7 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
 }
 
 #[tokio::test]
-async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
+async fn each_function_reaches_only_its_own_kinds_of_secrets() {
     let (_bench, functions) = template().await;
     let mut held: BTreeSet<(&str, &str, Vec<&str>)> = BTreeSet::new();
     for (operation, function) in &functions {
@@ -619,7 +619,7 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
 }
 
 #[test]
-fn the_wildcard_without_any_prefix_is_for_traces_alone() {
+fn only_the_permission_for_traces_has_an_unrestricted_wildcard() {
     let mut found = Vec::new();
     for (name, resource) in resources() {
         let properties = &resource["Properties"];
@@ -638,7 +638,7 @@ fn the_wildcard_without_any_prefix_is_for_traces_alone() {
 }
 
 #[test]
-fn without_applications_for_push_nobody_has_rights_to_push() {
+fn without_push_applications_no_role_may_push() {
     let template = local::description::template().unwrap();
     for function in &template.functions {
         let actions = function.statements.iter().flat_map(|statement| &statement.actions);
@@ -656,7 +656,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn dependencies_point_one_way() {
+fn crates_depend_on_each_other_in_one_direction() {
     let ours = ["aws", "domain", "functions", "lambda", "local", "testkit"];
     let table: [(&str, &[&str]); 4] = [
         ("shared/domain", &[]),
@@ -673,7 +673,7 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn the_rules_know_of_no_input_or_output_and_http_stands_in_one_crate() {
+fn the_domain_has_no_io_and_only_one_crate_uses_http() {
     let outside = ["tokio", "http", "getrandom", "rand", "ring", "tracing", "futures", "hyper", "axum", "reqwest"];
     for name in dependencies("shared/domain") {
         assert!(!outside.contains(&name.as_str()) && !name.starts_with("aws") && !name.starts_with("lambda"), "{name}");
@@ -690,7 +690,7 @@ fn the_rules_know_of_no_input_or_output_and_http_stands_in_one_crate() {
 }
 
 #[test]
-fn what_is_shipped_depends_on_nothing_that_tests_are_made_of() {
+fn shipped_crates_do_not_depend_on_test_support() {
     for folder in ["shared/domain", "shared/aws", "shared/lambda", "functions"] {
         for name in ["testkit", "local", "dynoxide-rs", "proptest"] {
             assert!(!dependencies(folder).contains(name), "{folder} depends on {name}");

@@ -15,7 +15,7 @@ use domain::{EventId, KeyId, MemberId, TokenId, WorkspaceId};
 use super::{Case, TestStore, new_id, short};
 
 #[tokio::test]
-async fn keys_and_members_are_found_in_their_own_workspace_alone() {
+async fn keys_and_members_are_found_in_their_own_workspace_only() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let key = ApiKey {
@@ -108,7 +108,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_alone() {
 }
 
 #[tokio::test]
-async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
+async fn a_persons_tokens_are_found_by_issuer_and_subject_only() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let (issuer, subject) = ("https://issuer.example", format!("person-{}", case.id()));
@@ -167,7 +167,7 @@ async fn a_persons_tokens_are_found_by_their_names_and_theirs_alone() {
 }
 
 #[tokio::test]
-async fn workspaces_and_issuer_keys_are_read_as_kept() {
+async fn workspaces_and_issuer_keys_are_read_as_stored() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     assert_eq!(store.table.workspace(case.workspace).await.expect("it answers"), None);

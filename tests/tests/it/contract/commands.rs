@@ -12,7 +12,7 @@ use domain::states::CommandState;
 use super::{Case, TestStore, command, invited, list_all_pages, new_id, nothing, set_open_commands, usage};
 
 #[tokio::test]
-async fn each_phone_comes_with_its_open_commands() {
+async fn a_device_is_read_with_its_open_commands() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -55,7 +55,7 @@ async fn each_phone_comes_with_its_open_commands() {
 }
 
 #[tokio::test]
-async fn commands_and_invitations_come_newest_first_and_alone() {
+async fn commands_and_invitations_are_read_newest_first_without_others() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;

@@ -18,7 +18,7 @@ use testkit::wire::Store;
 use super::{Case, TestStore, expect_conflict, new_id};
 
 #[tokio::test]
-async fn a_row_comes_back_as_it_was_put() {
+async fn a_row_is_read_as_it_was_stored() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -31,7 +31,7 @@ async fn a_row_comes_back_as_it_was_put() {
 }
 
 #[tokio::test]
-async fn a_change_is_guarded_by_the_version_it_was_read_at() {
+async fn a_change_is_conditional_on_the_version_that_was_read() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let before = case.user("ada").await;
@@ -58,7 +58,7 @@ async fn a_change_is_guarded_by_the_version_it_was_read_at() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_writes_nothing_and_a_touch_counts() {
+async fn an_edit_without_changes_writes_nothing_and_a_version_bump_counts() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -79,7 +79,7 @@ fn put_user(store: &Store, row: &serde_json::Value) {
 
 /// For rows that were stored before an index existed, or changed by a release that does not know it.
 #[tokio::test]
-async fn an_edit_brings_back_what_follows_from_the_thing() {
+async fn an_edit_restores_missing_derived_attributes() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -104,7 +104,7 @@ async fn an_edit_brings_back_what_follows_from_the_thing() {
 }
 
 #[tokio::test]
-async fn what_another_release_keeps_in_a_row_stays() {
+async fn attributes_of_another_release_survive_an_edit() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.new_user("ada");
@@ -158,7 +158,7 @@ async fn what_another_release_keeps_in_a_row_stays() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_there_is_not_made_again() {
+async fn an_existing_row_is_not_created_again() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let device = case.new_device(UserId(new_id(case.now)), "phone");
@@ -169,7 +169,7 @@ async fn a_row_that_is_there_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn companions_stand_and_fall_with_their_row() {
+async fn index_rows_are_written_and_deleted_with_their_row() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let before = case.rows();
@@ -183,7 +183,7 @@ async fn companions_stand_and_fall_with_their_row() {
 }
 
 #[tokio::test]
-async fn the_same_commit_twice_is_one_change() {
+async fn a_repeated_commit_is_one_change() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -203,7 +203,7 @@ async fn the_same_commit_twice_is_one_change() {
 }
 
 #[tokio::test]
-async fn a_commit_is_whole_or_not_at_all() {
+async fn a_commit_is_atomic() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -217,7 +217,7 @@ async fn a_commit_is_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_commit_rests_on_what_it_was_decided_by() {
+async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (ada, bob) = (case.user("ada").await, case.user("bob").await);
@@ -251,7 +251,7 @@ async fn a_commit_rests_on_what_it_was_decided_by() {
 
 /// Shows that the check for stale reads sees every kind of read.
 #[tokio::test]
-async fn each_way_to_read_is_heard() {
+async fn each_read_method_is_exercised() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;

@@ -36,7 +36,7 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
 }
 
 #[tokio::test]
-async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none() {
+async fn a_deployment_is_found_by_its_identifier_and_an_invitation_is_not() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let elsewhere = Case::new(store);
@@ -56,7 +56,7 @@ async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none
 }
 
 #[tokio::test]
-async fn the_newest_deployments_of_many_users_come_at_once() {
+async fn the_latest_deployments_of_many_users_are_read_together() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut users = Vec::new();
@@ -77,7 +77,7 @@ async fn the_newest_deployments_of_many_users_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
+async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_last() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -127,7 +127,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do() {
+async fn users_are_found_by_deployment_profile_and_pending_download() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (profile, another) = (ProfileId(new_id(case.now)), ProfileId(new_id(case.now)));

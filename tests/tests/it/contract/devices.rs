@@ -24,7 +24,7 @@ use super::{Case, TestStore, claim, expect_conflict, invited, letters, list_all_
 
 /// The rule would have rejected it; here the write skips the rule and has current versions.
 #[tokio::test]
-async fn a_fourth_device_is_refused_by_the_table() {
+async fn the_table_rejects_a_fourth_device() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -63,7 +63,7 @@ async fn a_fourth_device_is_refused_by_the_table() {
 }
 
 #[tokio::test]
-async fn a_registration_knows_all_that_its_rule_needs() {
+async fn a_registration_reads_all_inputs_of_its_rule() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -87,7 +87,7 @@ async fn a_registration_knows_all_that_its_rule_needs() {
 }
 
 #[tokio::test]
-async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
+async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -209,7 +209,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
 }
 
 #[tokio::test]
-async fn a_device_that_was_read_is_noted_only_as_it_was_then() {
+async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -235,7 +235,7 @@ async fn a_device_that_was_read_is_noted_only_as_it_was_then() {
 }
 
 #[tokio::test]
-async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
+async fn a_search_finds_each_device_once_by_its_words_and_its_users() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut anna = case.user("anna").await;
@@ -283,7 +283,7 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
 }
 
 #[tokio::test]
-async fn device_filters_keep_what_they_say() {
+async fn device_filters_return_exactly_the_matching_devices() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -329,7 +329,7 @@ async fn device_filters_keep_what_they_say() {
 }
 
 #[tokio::test]
-async fn a_device_comes_with_what_belongs_to_it() {
+async fn a_device_is_read_with_its_attachments() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -376,7 +376,7 @@ async fn a_device_comes_with_what_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn an_endpoint_knows_its_holders_in_every_workspace() {
+async fn the_devices_of_an_endpoint_are_read_in_every_workspace() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let endpoint = format!("arn:aws:sns:r:1:endpoint/APNS/app/{}", case.id());
@@ -397,7 +397,7 @@ async fn an_endpoint_knows_its_holders_in_every_workspace() {
 }
 
 #[tokio::test]
-async fn claims_come_by_the_devices_that_have_them() {
+async fn identifier_claims_are_read_by_their_devices() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;

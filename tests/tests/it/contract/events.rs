@@ -15,7 +15,7 @@ use super::{Case, TestStore, list_all_pages, new_id, nothing, search_query};
 type Wanted<'a> = &'a dyn Fn(&Event) -> bool;
 
 #[tokio::test]
-async fn events_come_by_day_device_user_and_type() {
+async fn events_are_read_by_day_device_user_and_type() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let begin = case.now;
@@ -72,7 +72,7 @@ async fn events_come_by_day_device_user_and_type() {
 }
 
 #[tokio::test]
-async fn a_quiet_month_does_not_end_the_list() {
+async fn a_month_without_events_does_not_end_the_list() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let begin = case.now;
@@ -97,7 +97,7 @@ async fn a_quiet_month_does_not_end_the_list() {
 }
 
 #[tokio::test]
-async fn events_come_by_their_identifiers() {
+async fn events_are_read_by_their_identifiers() {
     let store = &TestStore::start().await;
     let (mut case, other) = (Case::new(store), Case::new(store));
     let mut events = Vec::new();
@@ -115,7 +115,7 @@ async fn events_come_by_their_identifiers() {
 }
 
 #[tokio::test]
-async fn a_position_of_another_list_is_refused() {
+async fn a_position_of_another_list_is_rejected() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     for name in ["ada", "bob"] {
@@ -146,7 +146,7 @@ async fn a_position_of_another_list_is_refused() {
 }
 
 #[tokio::test]
-async fn who_acts_has_a_name_in_their_own_workspace_alone() {
+async fn actors_names_are_read_in_their_own_workspace_only() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let mut user = case.user("ada").await;

@@ -11,7 +11,7 @@ use testkit::rows;
 use super::{Case, TestStore, expect_conflict, invited};
 
 #[tokio::test]
-async fn a_code_is_kept_and_forgotten_with_its_invitation() {
+async fn a_code_is_stored_and_deleted_with_its_invitation() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -46,7 +46,7 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
 }
 
 #[tokio::test]
-async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
+async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;

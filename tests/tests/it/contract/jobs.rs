@@ -28,7 +28,7 @@ fn item(case: &Case<'_>, job: &Job, id: &str) -> JobItem {
 }
 
 #[tokio::test]
-async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
+async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut jobs = Vec::new();

@@ -10,7 +10,7 @@ use domain::rules::change::MessageCounters;
 use super::{Case, TestStore, expect_conflict};
 
 #[tokio::test]
-async fn messages_are_counted_for_their_recipient_and_in_a_part_of_the_day() {
+async fn messages_are_counted_for_their_recipient_and_in_a_shard_of_the_day() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let recipient = |case: &Case<'_>, purpose| {

@@ -36,7 +36,7 @@ fn profile(case: &Case<'_>, name: &str) -> Profile {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_given_meanwhile_is_not_removed() {
+async fn a_profile_that_is_assigned_concurrently_is_not_deleted() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (here, table) = (case.workspace, case.table);
@@ -76,7 +76,7 @@ async fn a_profile_that_is_given_meanwhile_is_not_removed() {
 }
 
 #[tokio::test]
-async fn a_profile_is_kept_to_the_letter_and_known_by_its_name_and_its_users() {
+async fn a_profile_is_stored_exactly_and_found_by_its_name_and_its_users() {
     let store = &TestStore::start().await;
     let (mut case, other) = (Case::new(store), Case::new(store));
     let office = profile(&case, "Büro");

@@ -27,7 +27,7 @@ fn user_of(case: &Case<'_>, source: &DataSource, username: &str, name: &str) -> 
 }
 
 #[tokio::test]
-async fn a_source_comes_with_its_users_and_what_was_uploaded() {
+async fn a_source_is_read_with_its_users_and_its_upload() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -76,7 +76,7 @@ async fn a_source_comes_with_its_users_and_what_was_uploaded() {
 }
 
 #[tokio::test]
-async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
+async fn an_external_id_is_unique_within_its_source() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -104,7 +104,7 @@ async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
 }
 
 #[tokio::test]
-async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
+async fn a_sources_own_username_finds_its_user_in_that_source_only() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -131,7 +131,7 @@ async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
 }
 
 #[tokio::test]
-async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
+async fn staged_rows_are_read_and_removed_by_their_job() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let source_id = SourceId(new_id(case.now));

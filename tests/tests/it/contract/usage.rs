@@ -10,7 +10,7 @@ use super::{Case, TestStore, new_id, usage};
 const MONTHS: usize = 24;
 
 #[tokio::test]
-async fn usage_is_told_by_months_of_a_user_and_of_the_workspace() {
+async fn usage_is_read_by_month_for_a_user_and_for_the_workspace() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let (ada, bob) = (UserId(new_id(case.now)), UserId(new_id(case.now)));

@@ -36,7 +36,7 @@ async fn named(case: &Case<'_>, username: &str) -> Result<User, Error> {
 }
 
 #[tokio::test]
-async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
+async fn usernames_are_unique_without_case_and_with_accents() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("Jos\u{e9}.Pe\u{f1}a").await;
@@ -79,7 +79,7 @@ async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) ->
 }
 
 #[tokio::test]
-async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
+async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let jose = of_an_earlier_release(&case, "Jos\u{e9}", "jose").await;
@@ -150,7 +150,7 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
 }
 
 #[tokio::test]
-async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
+async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
     let store = &TestStore::start().await;
     for limit in [1, 2, 7, 100] {
         let mut case = Case::new(store);
@@ -193,7 +193,7 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
 }
 
 #[tokio::test]
-async fn users_are_found_once_each_by_any_word() {
+async fn a_search_finds_each_user_once_by_any_word() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut ids = BTreeSet::new();
@@ -223,7 +223,7 @@ async fn users_are_found_once_each_by_any_word() {
 }
 
 #[tokio::test]
-async fn user_filters_keep_what_they_say() {
+async fn user_filters_return_exactly_the_matching_users() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let hold = Restriction { at: case.now, by: Actor::System, reason: None };
@@ -373,7 +373,7 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_found_and_their_name_is_free() {
+async fn a_deleted_user_is_readable_and_their_username_is_free() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut users = Vec::new();
@@ -409,7 +409,7 @@ async fn a_deleted_user_is_found_and_their_name_is_free() {
 }
 
 #[tokio::test]
-async fn last_seen_moves_forward_only() {
+async fn last_seen_only_moves_forward() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;

@@ -21,7 +21,7 @@ fn webhook(case: &Case<'_>, number: u8) -> Webhook {
 }
 
 #[tokio::test]
-async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries() {
+async fn webhooks_are_read_by_workspace_and_deliveries_by_webhook() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut hooks = Vec::new();
@@ -95,7 +95,7 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
 }
 
 #[tokio::test]
-async fn what_signs_a_webhooks_calls_is_kept_replaced_and_forgotten() {
+async fn a_webhooks_signing_secret_is_stored_replaced_and_deleted() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let id = WebhookId(new_id(case.now));

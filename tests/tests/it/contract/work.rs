@@ -26,7 +26,7 @@ use testkit::rows;
 use super::{Case, TestStore, command, expect_conflict, invited, job, new_id};
 
 #[tokio::test]
-async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
+async fn an_event_is_leased_by_one_consumer_at_a_time_and_done_is_final() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let (event, hold) = (case.id(), Duration::seconds(60));
@@ -61,7 +61,7 @@ async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
 }
 
 #[tokio::test]
-async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
+async fn due_rows_are_read_in_order_and_an_unreadable_one_stops_nothing() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut tokens = Vec::new();
@@ -120,7 +120,7 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
 }
 
 #[tokio::test]
-async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
+async fn each_kind_of_row_is_read_when_it_is_due_and_not_before() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -188,7 +188,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_call_is_remembered_once() {
+async fn an_idempotency_record_is_stored_once() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let pk = idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "key");
