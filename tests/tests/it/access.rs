@@ -143,7 +143,7 @@ impl SampleWorkspace {
         };
         let (deployment, revocable_deployment) = (deployed("kim").await, deployed("lee").await);
         let (gone, _credential) = bench.phone(&tenant, &format!("{name}-gone")).await;
-        let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
         let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
         let source = source(bench, &tenant, &format!("{name}-people")).await;
         let (webhook, delivered_event) = webhook(bench, &tenant).await;
@@ -282,7 +282,7 @@ async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
     let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
     let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
-    let _waits = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
+    let _updated = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
     source
 }
 
@@ -293,8 +293,8 @@ async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) 
         body["action"] = action.into();
     }
     let job = bench.post(begin, &tenant.key, body).await.expect(202).get("job_id");
-    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
-    let mut row = rows::all(bench, rows::MAIN).values().find(is).cloned().unwrap();
+    let is_match = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(bench, rows::MAIN).values().find(is_match).cloned().unwrap();
     row["state"] = "running".into();
     let _ended = row.as_object_mut().unwrap().remove("ended_at");
     rows::put(bench, rows::MAIN, &row, &[]);
@@ -340,8 +340,12 @@ async fn turned_away(
     let answer = send(bench, sample, credential).await;
     let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
     if SEAM.iter().any(|route| sample.path.starts_with(route)) {
-        let told = if status == 401 { "unauthorized" } else { code };
-        assert_eq!((answer.status.as_u16(), answer.body["error"]["type"].as_str()), (status, Some(told)), "{what}");
+        let expected_code = if status == 401 { "unauthorized" } else { code };
+        assert_eq!(
+            (answer.status.as_u16(), answer.body["error"]["type"].as_str()),
+            (status, Some(expected_code)),
+            "{what}"
+        );
         assert_eq!(answer.body["ok"], false, "{what}");
         assert_eq!(answer.headers["content-type"], "application/json", "{what}");
         assert_eq!(answer.body["error"]["request_id"], answer.headers["seam-request-id"].to_str().unwrap(), "{what}");
@@ -380,9 +384,9 @@ async fn every_route_has_a_sample_and_internal_operations_have_no_route() {
             assert_eq!(answer.expect(404).code(), "route_not_found");
         }
     }
-    let wanted: BTreeSet<String> =
+    let expected: BTreeSet<String> =
         template.functions.iter().flat_map(|function| &function.routes).map(local::template::Route::key).collect();
-    assert_eq!(called, wanted, "each route is called");
+    assert_eq!(called, expected, "each route is called");
 }
 
 /// Everyone who may do some things: by their credential, with what they hold.
@@ -612,7 +616,7 @@ async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     // A newer app says more than this release knows.
     let body = json!({"battery": 80});
     let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&fixture.credential), Some(&body)).await;
-    let _told = check_in.expect(200);
+    let _check_in = check_in.expect(200);
 }
 
 /// A request with a credential that guards itself by a version.
@@ -648,7 +652,7 @@ async fn a_change_that_names_a_version_needs_that_version() {
         for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             let mut version = 0;
-            let made = loop {
+            let created = loop {
                 let answer = send_guarded(&bench, &sample, key, version).await;
                 if answer.status != 412 {
                     break answer;
@@ -658,9 +662,9 @@ async fn a_change_that_names_a_version_needs_that_version() {
                 version += 1;
                 assert!(version < 100, "{} takes no version", operation.name);
             };
-            let what = format!("{} at {version}: {}", operation.name, made.text);
-            assert!(version > 0 && made.status.is_success(), "{what}");
-            if let Some(shown) = made.headers.get("etag") {
+            let what = format!("{} at {version}: {}", operation.name, created.text);
+            assert!(version > 0 && created.status.is_success(), "{what}");
+            if let Some(shown) = created.headers.get("etag") {
                 let may_be = [version, version + 1].map(|version| format!("\"{version}\""));
                 assert!(may_be.contains(&shown.to_str().unwrap().to_owned()), "{what}, now {shown:?}");
             }
@@ -724,7 +728,7 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
     let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
     let revoked = bench.post("/keys", &fixture.tenant.key, new_key(None)).await.expect(201);
     let path = format!("/keys/{}", revoked.get("key_id"));
-    let _gone = bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path, &fixture.tenant.key).await.expect(200);
     let expired = bench.post("/keys", &fixture.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
     let _member = oidc::add_accepted_member(&bench, &fixture.tenant, "anna", "admin").await;
     let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
@@ -733,19 +737,19 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
     let good_token = token("anna").await.get("token");
     let revoked_token = token("anna").await;
     let path = format!("/tokens/{}", revoked_token.get("token_id"));
-    let _gone = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
+    let _deleted = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
     let short = json!({
         "name": "t", "workspace_ids": [fixture.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
     });
     let expired_token = bench.post("/tokens", &oidc.token("anna", bench.now()), short).await.expect(201).get("token");
     let leaves = oidc::add_accepted_member(&bench, &fixture.tenant, "leaves", "admin").await;
     let orphan = token("leaves").await.get("token");
-    let _left = bench.delete(&format!("/members/{leaves}"), &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/members/{leaves}"), &fixture.tenant.key).await.expect(200);
     let shut_out = token("anna").await;
     let anna = bench.list_all(&fixture.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
     let anna = anna.unwrap()["member_id"].as_str().unwrap().to_owned();
     let path = format!("/members/{anna}/tokens/{}", shut_out.get("token_id"));
-    let _out = bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path, &fixture.tenant.key).await.expect(200);
     let (revoked_token, shut_out) = (revoked_token.get("token"), shut_out.get("token"));
     bench.advance(chrono::Duration::minutes(30));
     let good = &fixture.tenant.key;
@@ -846,8 +850,8 @@ async fn operations_with_a_code_accept_no_other_credential() {
             for sample in fixture.samples(operation, "fresh", &fixture.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
-                let wanted = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
-                let answer = answer.expect(wanted);
+                let expected = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
+                let answer = answer.expect(expected);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");
             }
@@ -905,8 +909,8 @@ async fn objects_of_another_workspace_are_not_found() {
                 }
                 if sample.path.matches('/').count() > 1 && !lists_all {
                     let seam = || answer.body["error"]["type"].as_str().unwrap_or_default().ends_with("_not_found");
-                    let told = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
-                    assert!(answer.status == 404 && told, "{what}");
+                    let is_not_found = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
+                    assert!(answer.status == 404 && is_not_found, "{what}");
                     missing += 1;
                 } else {
                     assert!(answer.status.is_success(), "{what}");
@@ -953,7 +957,7 @@ async fn no_filter_or_search_finds_objects_of_another_workspace() {
     let user = format!("/users/{}", ours.user);
     let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
     let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
-    let _gone = bench.delete(&format!("/users/{}", ours.deletable_user), key).await.expect(200);
+    let _deleted = bench.delete(&format!("/users/{}", ours.deletable_user), key).await.expect(200);
     let queries = [
         format!("/devices?user_id={}", ours.user),
         format!("/devices?user_id={}&blocked=true", ours.user),
@@ -1097,8 +1101,8 @@ async fn a_device_reports_only_its_own_commands() {
     let others =
         [&ours.delivered_command, &theirs.command, &theirs.delivered_command, &ours.device, &ours.tenant.workspace_id];
     for command in others {
-        let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
-        refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
+        let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
+        refused(&bench, &report, Some(&ours.credential), 404, "command_not_found", "a device").await;
     }
     let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
     let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
@@ -1155,8 +1159,8 @@ async fn every_https_response_has_strict_transport_security() {
             (Method::DELETE, "/docs", None),
         ] {
             let answer = bench.call(method, path, credential, None).await;
-            let said = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
-            assert_eq!(said, says, "{path} {}", answer.status);
+            let policy = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
+            assert_eq!(policy, says, "{path} {}", answer.status);
         }
     }
 }

@@ -26,8 +26,8 @@ impl Fixture {
         let mut mailed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for mail in self.bench.stack.messaging().outbox() {
             if mail.channel == Channel::Email {
-                let said = mail.text.unwrap_or_default();
-                let link = said.lines().find(|line| line.contains("/r/")).unwrap_or_default().to_owned();
+                let mail_text = mail.text.unwrap_or_default();
+                let link = mail_text.lines().find(|line| line.contains("/r/")).unwrap_or_default().to_owned();
                 *mailed.entry(mail.to).or_default().entry(link).or_default() += 1;
             }
         }
@@ -88,8 +88,8 @@ impl Thirty {
                 self.many.bench.call(Method::POST, path, Some(credential), Some(&body)).await.expect(200)
             };
             let version = post("/devices/me/config", json!({})).await.get("config_version");
-            let told = post("/devices/me/check-in", json!({"config_version": version})).await;
-            assert_eq!(told.body["download_config"], false);
+            let check_in = post("/devices/me/check-in", json!({"config_version": version})).await;
+            assert_eq!(check_in.body["download_config"], false);
         }
         self.many.bench.drain().await;
     }
@@ -122,9 +122,9 @@ impl Thirty {
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
-            many.faults.watch("run-due", Some(again));
-            let _ended = many.bench.stack.run_schedule("run-due").await;
+            let repeated_fault = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
+            many.faults.watch("run-due", Some(repeated_fault));
+            let _run = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
             many.faults.watch("none", None);
         }
@@ -214,7 +214,7 @@ async fn populate(many: &Fixture, count: usize) {
     let key = format!("USER#{}#{user} | USER", many.tenant.workspace_id);
     let template = rows::all(&many.bench, rows::MAIN).remove(&key).expect("the template's row");
     let workspace = WorkspaceId::parse(&many.tenant.workspace_id).unwrap();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 1..count {
         let mut user: User = serde_json::from_value(template.clone()).unwrap();
         let mut bytes = [9; 10];
@@ -229,14 +229,14 @@ async fn populate(many: &Fixture, count: usize) {
         for (name, value) in user.indexes() {
             row[name] = value.into();
         }
-        made.push(row);
-        made.extend(user.index_rows().into_iter().map(|index_row| {
+        created.push(row);
+        created.extend(user.index_rows().into_iter().map(|index_row| {
             let mut row = json!(index_row.attributes);
             (row["pk"], row["sk"]) = (index_row.key.pk.into(), index_row.key.sk.into());
             row
         }));
     }
-    rows::put_many(&many.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&many.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
 /// Numbers that look random, the same ones for the same seed.
@@ -251,9 +251,9 @@ async fn killed_five_times(users: usize, seed: u64) {
     let many = Fixture::new().await;
     populate(&many, users).await;
     let mut new_id = drawn(seed);
-    let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);
-    let job = begun.get("job_id");
-    assert_eq!(text(&begun.body["state"]), "running");
+    let started = many.begin("once", &json!({"filter": {}})).await.expect(202);
+    let job = started.get("job_id");
+    assert_eq!(text(&started.body["state"]), "running");
     let injected = |action: &str, nth: usize, fault: Fault| {
         Some(InjectedFault { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
     };
@@ -264,13 +264,13 @@ async fn killed_five_times(users: usize, seed: u64) {
     for fault in [Fault::DropBefore, Fault::DropAfter, Fault::DropAfter] {
         many.bench.advance(Duration::minutes(2));
         many.faults.watch("run-due", injected("TransactWriteItems", 1 + new_id(users / 4), fault));
-        let _ended = many.bench.stack.run_schedule("run-due").await;
+        let _run = many.bench.stack.run_schedule("run-due").await;
         kills += many.faults.failed_calls().len();
     }
     many.faults.watch("none", None);
     while state().await == "running" {
         many.bench.advance(Duration::minutes(2));
-        let _done = many.bench.run_due().await;
+        let _run = many.bench.run_due().await;
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
         many.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
@@ -280,11 +280,15 @@ async fn killed_five_times(users: usize, seed: u64) {
     many.faults.watch("none", None);
     many.settle().await;
     assert!(kills >= 4, "{kills} kills, seed {seed}");
-    let over = many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body;
+    let finished_job = many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body;
     let progress = json!({"done": users, "changed": users, "unchanged": 0, "failed": 0});
-    assert_eq!((text(&over["state"]), &over["progress"]), ("finished".into(), &progress), "seed {seed}");
-    let done = many.done(&job, "deployment.started").await;
-    assert!(done.len() == users && done.values().all(|times| *times == 1), "seed {seed}: each once");
+    assert_eq!(
+        (text(&finished_job["state"]), &finished_job["progress"]),
+        ("finished".into(), &progress),
+        "seed {seed}"
+    );
+    let counts = many.done(&job, "deployment.started").await;
+    assert!(counts.len() == users && counts.values().all(|times| *times == 1), "seed {seed}: each once");
     let deployments =
         rows::all(&many.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
     assert_eq!((deployments, rows::all(&many.bench, rows::SECRETS).len()), (users, users), "seed {seed}");

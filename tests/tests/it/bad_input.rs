@@ -97,7 +97,7 @@ impl Target {
         let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});
         let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
         let part = format!("/sources/{source}{PART}");
-        let _waits = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
+        let _uploaded = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
         let page = bench.post("/sources", &tenant.key, page("Page")).await.expect(201).get("source_id");
         let mut hooks = Vec::new();
         for _ in 0..2 {
@@ -175,7 +175,7 @@ impl Target {
     /// Sends what may change something.
     async fn send(&self, operation: &Operation, body: Vec<u8>) -> Answer {
         self.unchanged("before what may change something");
-        let _known = self.known.take();
+        let _earlier = self.known.take();
         let credential = operation.credential.as_deref();
         self.bench.send(request(operation.method.clone(), &operation.path, credential, body)).await
     }
@@ -209,9 +209,9 @@ impl Target {
     /// As [`Self::refuse`], for a body with these faults and no others.
     async fn refuse_faults(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
         let answer = self.refuse(operation, body.to_string(), 422, "invalid_input").await;
-        let wanted: BTreeSet<(String, String)> =
+        let expected: BTreeSet<(String, String)> =
             faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{} {:.200}", operation.name, body.to_string());
+        assert_eq!(told(&answer), expected, "{} {:.200}", operation.name, body.to_string());
     }
 
     /// Sends a GET that must be refused.
@@ -672,8 +672,8 @@ async fn a_duplicate_field_in_a_body_is_rejected() {
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let answer =
         fixture.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
-    let wanted = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
-    assert_eq!(told(&answer), wanted.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
+    let expected = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
+    assert_eq!(told(&answer), expected.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
     let bulk = operations.iter().find(|operation| operation.name == "bulk-users").unwrap();
     let twice = r#"{"action":"activate","filter":{"status":"active","status":"suspended"}}"#;
     let answer = fixture.refuse(bulk, twice, 422, "invalid_input").await;
@@ -857,8 +857,8 @@ async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() 
         }
         let query: Vec<String> = one_each.iter().map(|(name, value, _)| format!("{name}={value}")).collect();
         let answer = fixture.refuse_get(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
-        let wanted = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{list}");
+        let expected = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
+        assert_eq!(told(&answer), expected, "{list}");
         // Once each: of two values nobody knows which is meant.
         let answer = fixture.refuse_get(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
         assert_eq!(told(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
@@ -920,9 +920,9 @@ async fn each_parameter_of_an_export_accepts_valid_values_and_rejects_all_others
         ];
         for (query, faults) in cases {
             let answer = fixture.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
-            let wanted: BTreeSet<(String, String)> =
+            let expected: BTreeSet<(String, String)> =
                 faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-            assert_eq!(told(&answer), wanted, "{export}?{query:.100}");
+            assert_eq!(told(&answer), expected, "{export}?{query:.100}");
         }
         let filter = if export == "/events/export" { ("event_type", "user.created") } else { ("search", "ada") };
         let both = format!("{export}?ids={one}&{}={}", filter.0, filter.1);
@@ -950,7 +950,7 @@ async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
     let _member = bench.post("/members", key, body).await.expect(201);
     let _invited =
         bench.post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"})).await.expect(202);
-    let _seen = bench.check_in(&fixture.credential).await.expect(200);
+    let _check_in = bench.check_in(&fixture.credential).await.expect(200);
     for (n, event) in
         ["0190f3c4-7b5e-7a11-8c1d-000000000001", "0190f3c4-7b5e-7a11-8c1d-000000000002"].iter().enumerate()
     {
@@ -1121,8 +1121,8 @@ async fn a_forged_cursor_is_rejected() {
         let scope = json!([workspace, operation, filter]).to_string();
         let query: String = filter.iter().map(|(name, value)| format!("{name}={value}&")).collect();
         for position in &positions {
-            let made = cursor::encode(&scope, position.to_string().as_bytes());
-            let answer = fixture.bench.get(&format!("{path}?{query}cursor={made}"), &fixture.tenant.key).await;
+            let forged = cursor::encode(&scope, position.to_string().as_bytes());
+            let answer = fixture.bench.get(&format!("{path}?{query}cursor={forged}"), &fixture.tenant.key).await;
             let what = format!("{path}?{query} {position:.200}");
             assert!(matches!(answer.status.as_u16(), 200 | 400), "{what}: {}", answer.text);
             if answer.status == 400 {
@@ -1142,8 +1142,9 @@ async fn a_cursor_beyond_the_words_of_a_search_is_rejected() {
     let scope = json!([fixture.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
     for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
         for half in ["device", "user"] {
-            let made = cursor::encode(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
-            let answer = fixture.bench.get(&format!("/devices?search=iphone&cursor={made}"), &fixture.tenant.key).await;
+            let forged = cursor::encode(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
+            let answer =
+                fixture.bench.get(&format!("/devices?search=iphone&cursor={forged}"), &fixture.tenant.key).await;
             assert_eq!(answer.expect(400).code(), "cursor_invalid", "{half} {sk:.20}");
         }
     }
@@ -1344,10 +1345,10 @@ async fn an_invalid_idempotency_key_is_rejected() {
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
             let answer = fixture.bench.send(sent).await.expect(422);
             well_told(&answer, operation.name);
-            let told = told(&answer);
+            let errors = told(&answer);
             assert!(
-                told.iter().all(|(field, told)| field == "idempotency-key" && (code.is_empty() || told == code)),
-                "{told:?}"
+                errors.iter().all(|(field, errors)| field == "idempotency-key" && (code.is_empty() || errors == code)),
+                "{errors:?}"
             );
             assert!(before == rows::everything(&fixture.bench), "{}", operation.name);
         }
@@ -1360,8 +1361,8 @@ async fn an_invalid_idempotency_key_is_rejected() {
         let send = |body: String| send_to(&operation.path, body);
         // A message may have gone to the same address just now.
         fixture.bench.advance(Duration::minutes(1));
-        let made = send(operation.good.to_string()).await;
-        assert!(made.status.is_success(), "{}", made.text);
+        let created = send(operation.good.to_string()).await;
+        assert!(created.status.is_success(), "{}", created.text);
         let before = rows::everything(&fixture.bench);
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
@@ -1630,8 +1631,8 @@ async fn parameters_of_a_user_deletion_are_validated_in_the_query_as_in_a_body()
         let path = format!("/users/{}?{query}", fixture.user);
         let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), Vec::new());
         let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
-        let wanted = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{query}");
+        let expected = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
+        assert_eq!(told(&answer), expected, "{query}");
     }
     // And the rule holds by either way: a phone that was not wiped stops it.
     let olga =
@@ -1666,8 +1667,8 @@ async fn networks_need_a_valid_provider_name_and_there_are_at_most_eight() {
         &long,
     ] {
         let answer = fixture.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
-        let told = told(&answer);
-        assert!(told.len() == 1 && told.iter().all(|(field, _)| field == "provider"), "{provider}: {told:?}");
+        let errors = told(&answer);
+        assert!(errors.len() == 1 && errors.iter().all(|(field, _)| field == "provider"), "{provider}: {errors:?}");
     }
     let verizons = ["new_request", "opt_in_sent", "unable_to_provision"];
     for status in verizons {
@@ -1675,7 +1676,7 @@ async fn networks_need_a_valid_provider_name_and_there_are_at_most_eight() {
         assert_eq!(told(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
     }
     fixture.unchanged("networks that are none");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     for provider in 0..8 {
         let _network = fixture.bench.send(put(&format!("p{provider}"), "enabled")).await.expect(200);
     }
@@ -1697,7 +1698,7 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     // A command that was not delivered cannot be put off.
     let _refused = fixture.refuse_request(say(&fixture.command, "deferred"), 409, "command_over").await;
     fixture.unchanged("a command that was not delivered");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let _done = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
     for result in ["succeeded", "rejected", "not_supported", "deferred"] {
         let _refused = fixture.refuse_request(say(&fixture.command, result), 409, "command_over").await;
@@ -1707,7 +1708,7 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let _refused = fixture.refuse_request(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
     let _same = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
     fixture.unchanged("the same word again");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let _newer = fixture
         .bench
         .post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"}))
@@ -1716,10 +1717,10 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let superseded = format!("/users/{}/invitations/{}", fixture.user, fixture.invitation);
     let _refused = fixture.refuse_request(delete(superseded), 409, "invitation_over").await;
     fixture.unchanged("an invitation that is over");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let user = format!("/users/{}", fixture.user);
     let without = json!({"without_wipe": true, "reason": "gone"});
-    let _gone = fixture.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
+    let _deleted = fixture.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
     let of_user = [
         (Method::PATCH, "", json!({"first_name": "X"})),
         (Method::POST, "/activate", json!({})),
@@ -1738,7 +1739,7 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let path = format!("/devices/{}/lock", fixture.device);
     let _refused =
         fixture.refuse_request(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
-    let _again = fixture.bench.delete(&user, key).await.expect(200);
+    let _deleted = fixture.bench.delete(&user, key).await.expect(200);
     fixture.unchanged("a user who is deleted");
     // But a wipe that has failed can be ordered anew.
     let anew = fixture.bench.post(&format!("/devices/{}/wipe", fixture.device), key, json!({})).await.expect(202);
@@ -2389,13 +2390,13 @@ async fn a_field_that_its_source_does_not_allow_is_rejected_by_name() {
     let sent = put(format!("/sources/{}/parts/1?{upload}", fixture.page), "x");
     let _refused = fixture.refuse_request(sent, 409, "source_not_uploaded").await;
     let pushed = fixture.bench.post("/sources", &fixture.tenant.key, pushed).await.expect(201).get("source_id");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&fixture.tenant.key), Vec::new());
     let _refused = fixture.refuse_request(sent, 409, "source_pushed").await;
     // A part beyond the last one, and two last ones.
     let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", fixture.source);
     fixture.unchanged("before a part comes");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let _come = fixture.bench.send(put(path("2?last=true"), "x")).await.expect(202);
     for more in ["3?last=false", "3?last=true", "1?last=true"] {
         let answer = fixture.refuse_request(put(path(more), "x"), 422, "invalid_input").await;

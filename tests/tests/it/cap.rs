@@ -128,10 +128,10 @@ async fn a_repeated_registration_does_not_use_the_code_again() {
     let user = bench.user(&tenant, "ada").await;
     let code = bench.invite(&tenant, &user, 1).await;
     let first = bench.register(&code, "phone").await.expect(201);
-    let again = bench.register(&code, "phone").await.expect(201);
-    assert_eq!(first.body["device"]["device_id"], again.body["device"]["device_id"]);
+    let repeated = bench.register(&code, "phone").await.expect(201);
+    assert_eq!(first.body["device"]["device_id"], repeated.body["device"]["device_id"]);
     assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential counts");
-    let _ok = bench.check_in(&again.get("credential")).await.expect(200);
+    let _ok = bench.check_in(&repeated.get("credential")).await.expect(200);
     let late = bench.register(&code, "phone").await;
     assert_eq!(
         (late.status.as_u16(), late.code()),

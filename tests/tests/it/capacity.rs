@@ -40,7 +40,7 @@ impl Metered {
 
     /// What a call consumes: its actions, and the units of each.
     async fn cost(&self, method: Method, path: &str, credential: &str, body: Option<Value>) -> Vec<(String, f64)> {
-        let _before = self.meter.read();
+        let _earlier = self.meter.read();
         let _answer = self.bench.call(method, path, Some(credential), body.as_ref()).await.expect(200);
         self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
     }
@@ -48,7 +48,7 @@ impl Metered {
     /// Gives the only user's phone its configuration, and answers with its version.
     async fn download(&self, credential: &str) -> String {
         let user = self.bench.list_all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
-        let _deployed =
+        let _deployment =
             self.bench.post(&format!("/users/{user}/deploy"), &self.tenant.key, json!({})).await.expect(202);
         self.bench.drain().await;
         let path = "/devices/me/config";
@@ -92,7 +92,7 @@ async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let _forced =
         fixture.bench.post(&format!("/users/{user}/force-config"), &fixture.tenant.key, json!({})).await.expect(200);
     assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
-    let _same = fixture.download(&credential).await;
+    let _downloaded = fixture.download(&credential).await;
     assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
     let news = fixture.check_in(&credential, installed.clone()).await;
     assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
@@ -221,7 +221,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
 /// So many people with a phone each, of whom one is called Zora.
 fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in from..to {
         let mut user: domain::models::user::User = aws::from_json(template.0.clone()).unwrap();
         let mut device: domain::models::device::Device = aws::from_json(template.1.clone()).unwrap();
@@ -271,15 +271,15 @@ fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value
                     user.last_seen_at = Some(at.minus(Duration::days(60)));
                     let (with, deployment) = deployed(&user, number);
                     user = with;
-                    made.extend(deployment);
+                    created.extend(deployment);
                     device = device.with_download_ordered();
                 }
             }
         }
-        made.extend(rows::rows_of(&user));
-        made.extend(rows::rows_of(&device));
+        created.extend(rows::rows_of(&user));
+        created.extend(rows::rows_of(&device));
     }
-    rows::put_many(&fixture.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&fixture.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
 /// The rows of a user and of their phone, after which all others are made.
@@ -388,10 +388,10 @@ async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_5000() {
 
 /// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
 async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)> {
-    let _before = fixture.meter.read();
+    let _earlier = fixture.meter.read();
     let body = json!({"filter": {}});
-    let begun = fixture.bench.post("/deployments/auto", &fixture.tenant.key, body).await.expect(202);
-    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(50)));
+    let started = fixture.bench.post("/deployments/auto", &fixture.tenant.key, body).await.expect(202);
+    assert_eq!((&started.body["state"], &started.body["progress"]["changed"]), (&json!("running"), &json!(50)));
     let mut costs = BTreeMap::<String, (usize, f64)>::new();
     for Consumed { action, units, .. } in fixture.meter.read() {
         let (calls, sum) = costs.entry(action).or_default();
@@ -440,14 +440,15 @@ async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
     let mut costs = Vec::new();
     for (name, size) in [("small", 1), ("large", 60_000)] {
         let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
-        let made = fixture.bench.post("/profiles", &fixture.tenant.key, body).await.expect(201).get("profile_id");
+        let created = fixture.bench.post("/profiles", &fixture.tenant.key, body).await.expect(201).get("profile_id");
         if costs.is_empty() {
             let _user = fixture.bench.user(&fixture.tenant, "ada").await;
             let _other = fixture.bench.user(&fixture.tenant, "bea").await;
         }
         let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
-        let given = json!({"profile_id": made});
-        let _given = fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, given).await.expect(200);
+        let assignment = json!({"profile_id": created});
+        let _updated =
+            fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, assignment).await.expect(200);
         let mut units = Vec::new();
         for list in ["/users", "/deployments", "/users/export"] {
             let reads = fixture.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");

@@ -251,8 +251,8 @@ impl Device {
             let open = PENDING.contains(&known.state) || known.state == "cancel_requested" || known.again_at.is_some();
             is_wipe(known.kind, self.deleted) && open
         };
-        let over = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
-        self.unconfirmed |= is_wipe(known.kind, self.deleted) && over && !self.commands.iter().any(open);
+        let is_final = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
+        self.unconfirmed |= is_wipe(known.kind, self.deleted) && is_final && !self.commands.iter().any(open);
     }
 
     /// What it still has to do, now or later.
@@ -439,7 +439,7 @@ impl<'a> Walk<'a> {
             Step::Rename => {
                 self.renamed += 1;
                 let body = json!({"username": format!("ada{}", self.renamed)});
-                let _done = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
+                let _updated = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
                 self.ordered_of_all("factory_reset");
             }
             Step::LockAndWipe => {
@@ -581,8 +581,8 @@ impl<'a> Walk<'a> {
 
     async fn run_due(&mut self) {
         let now = self.bench.now();
-        let done = self.bench.run_due().await;
-        assert_eq!(done["failed"], 0);
+        let run = self.bench.run_due().await;
+        assert_eq!(run["failed"], 0);
         for device in &mut self.devices {
             for at in 0..device.commands.len() {
                 if device.commands[at].expires_at <= now {
@@ -787,17 +787,17 @@ impl<'a> Walk<'a> {
         let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
         for device in &self.devices {
             let list = format!("/events?device_id={}&since={since}", device.id);
-            let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            let mut recorded: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for event in self.bench.list_all(&self.tenant, &list).await {
                 if event["command_id"].is_string() {
-                    told.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
+                    recorded.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
                 }
             }
             let sorted = |mut types: Vec<String>| {
                 types.sort();
                 types
             };
-            let told: BTreeMap<_, _> = told.into_iter().map(|(id, types)| (id, sorted(types))).collect();
+            let told: BTreeMap<_, _> = recorded.into_iter().map(|(id, types)| (id, sorted(types))).collect();
             let expected = device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.told.clone())));
             assert_eq!(told, expected.collect());
         }
@@ -867,7 +867,7 @@ impl One {
         let tenant = bench.tenant("Acme").await;
         let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = phones[0].clone();
-        let _came = bench.check_in(&credential).await.expect(200);
+        let _check_in = bench.check_in(&credential).await.expect(200);
         Self { bench, tenant, user, device, credential }
     }
 
@@ -936,15 +936,15 @@ async fn a_repeated_command_request_returns_the_pending_command_and_records_one_
         ("wipe".into(), "queued".into(), "lost".into())
     );
     assert_eq!(wipe.get("expires_at"), "2027-01-02T08:00:00.000Z");
-    let again = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
-    assert_eq!(again.body, wipe.body);
+    let repeated = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
+    assert_eq!(repeated.body, wipe.body);
     // A lock is another order, and is given beside it.
     let lock = one.order("lock").await;
     assert_eq!(one.order("lock").await, lock);
     assert_eq!(one.events(&wipe.get("command_id")).await, ["command.queued"]);
     assert_eq!(one.events(&lock).await, ["command.queued"]);
-    let told: BTreeSet<String> = one.told().await.into_iter().collect();
-    assert_eq!(told, [wipe.get("command_id"), lock].into());
+    let delivered: BTreeSet<String> = one.told().await.into_iter().collect();
+    assert_eq!(delivered, [wipe.get("command_id"), lock].into());
     assert_eq!(one.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
 }
 
@@ -954,8 +954,8 @@ async fn a_command_canceled_before_delivery_is_never_delivered() {
     let lock = one.order("lock").await;
     assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
     assert!(one.told().await.is_empty());
-    let over = one.cancel(&lock).await.expect(409);
-    assert_eq!((over.code(), over.get("state").as_str()), ("command_over", "canceled"));
+    let rejected = one.cancel(&lock).await.expect(409);
+    assert_eq!((rejected.code(), rejected.get("state").as_str()), ("command_over", "canceled"));
     assert_eq!(one.events(&lock).await, ["command.queued", "command.canceled"]);
     assert_ne!(one.order("lock").await, lock, "an order after it is a new one");
 }
@@ -991,8 +991,8 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
         assert_eq!(one.bench.run_due().await["failed"], 0);
         assert_eq!(one.command(&wipe).await["state"], end);
         one.bench.advance(Duration::minutes(1));
-        let said = one.say(&wipe, "succeeded").await.expect(200);
-        assert_eq!((said.get("state").as_str(), &said.body["late"]), ("succeeded", &json!(true)));
+        let reported = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
         let command = one.command(&wipe).await;
         assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
         assert_eq!(command["history"].as_array().unwrap().last().unwrap()["late"], true);
@@ -1000,11 +1000,12 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
             .bench
             .list_all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device))
             .await;
-        let told = |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
-        assert_eq!(told(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
-        assert_eq!(told("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
+        let event_of =
+            |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
+        assert_eq!(event_of(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
+        assert_eq!(event_of("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
         assert_eq!(
-            told("command.succeeded")["actor"],
+            event_of("command.succeeded")["actor"],
             json!({"type": "device", "id": one.device, "name": "iPhone 17"})
         );
         assert_eq!(one.status().await, "needs_enrolment", "what ran has run");
@@ -1057,33 +1058,33 @@ async fn a_wiped_phone_loses_access_and_re_enrols_only_by_a_new_code_in_its_own_
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     let (device, credential) = phones[1].clone();
-    let _came = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let wipe = wipe.get("command_id");
-    let _told = bench.check_in(&credential).await.expect(200);
-    let done = bench.report_command(&credential, &wipe, "succeeded").await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
+    let reported = bench.report_command(&credential, &wipe, "succeeded").await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
     assert_eq!(
         bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body,
-        done.body,
+        reported.body,
         "its answer was lost"
     );
     let path = format!("/devices/{device}");
     let erased = bench.get(&path, &tenant.key).await.expect(200);
     assert_eq!(erased.get("device_status"), "needs_enrolment");
     assert_eq!(erased.get("erased_at"), "2026-11-23T08:00:00.000Z");
-    let again = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
-    assert_eq!(again.code(), "device_erased");
+    let repeated = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
+    assert_eq!(repeated.code(), "device_erased");
 
     // Its slot is its own: another phone is refused, and it comes back itself.
     let code = bench.invite(&tenant, &user, 3).await;
     assert_eq!(bench.register(&code, "another").await.expect(409).code(), "device_limit_reached");
-    let back = bench.register(&code, "ada-1").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *device);
-    let fresh = back.get("credential");
+    let re_enrolled = bench.register(&code, "ada-1").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *device);
+    let fresh = re_enrolled.get("credential");
     assert_eq!(bench.check_in(&fresh).await.expect(200).get("access"), "allowed");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
-    assert_eq!(bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body, done.body);
+    assert_eq!(bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body, reported.body);
     assert_eq!(bench.get(&path, &tenant.key).await.expect(200).get("device_status"), "in_use");
     let held = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
     assert_eq!(held.body["devices"].as_array().map(Vec::len), Some(3));
@@ -1102,7 +1103,7 @@ async fn a_code_from_before_the_wipe_does_not_re_enrol_the_phone() {
     let device = text(&phone.body["device"]["device_id"]);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let credential = phone.get("credential");
-    let _done = bench.report_command(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _reported = bench.report_command(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
     assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_used");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
 }
@@ -1118,7 +1119,7 @@ async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_
         let one = One::new().await;
         let wipe = one.order("wipe").await;
         let user = format!("/users/{}", one.user);
-        let _done = match kept_out {
+        let _deleted = match kept_out {
             "block" => one.post("block", json!({})).await,
             "delete" => one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await,
             action => one.bench.post(&format!("{user}/{action}"), &one.tenant.key, json!({})).await,
@@ -1162,20 +1163,20 @@ async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
     assert_eq!(one.status().await, "in_use");
     one.bench.advance(Duration::seconds(1));
     assert_eq!(one.status().await, "silent");
-    let _came = one.bench.check_in(&one.credential).await.expect(200);
+    let _check_in = one.bench.check_in(&one.credential).await.expect(200);
     assert_eq!(one.status().await, "in_use");
     let _blocked = one.post("block", json!({})).await.expect(200);
     assert_eq!(one.status().await, "blocked");
     let wipe = one.order("wipe").await;
     assert_eq!(one.status().await, "wiping", "what is to come says more than the block");
-    let _done = one.say(&wipe, "succeeded").await.expect(200);
+    let _reported = one.say(&wipe, "succeeded").await.expect(200);
     assert_eq!(one.status().await, "wiped", "kept out by its block");
     assert_eq!(one.enrol().await.expect(403).code(), "device_blocked");
-    let _lifted = one.post("unblock", json!({})).await.expect(200);
+    let _unblocked = one.post("unblock", json!({})).await.expect(200);
     assert_eq!(one.status().await, "needs_enrolment");
     let _back = one.enrol().await.expect(201);
     assert_eq!(one.status().await, "in_use", "it has come before");
-    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
+    let _deleted = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
     assert_eq!(one.status().await, "deleted");
 }
 
@@ -1198,15 +1199,15 @@ async fn failed_leaver(by_user: bool) -> (One, String) {
     let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
     if by_user {
         let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
-        let _gone = one.bench.delete(&user, &one.tenant.key).await.expect(200);
+        let _deleted = one.bench.delete(&user, &one.tenant.key).await.expect(200);
     } else {
         let _ordered = one.order("wipe").await;
-        let _gone = one.bench.delete(&device, &one.tenant.key).await.expect(200);
+        let _deleted = one.bench.delete(&device, &one.tenant.key).await.expect(200);
     }
-    let told = one.told().await;
-    let _failed = one.say(&told[0], "failed").await.expect(200);
+    let delivered = one.told().await;
+    let _reported = one.say(&delivered[0], "failed").await.expect(200);
     one.bench.drain().await;
-    (one, told[0].clone())
+    (one, delivered[0].clone())
 }
 
 impl One {
@@ -1251,8 +1252,8 @@ async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_reco
         assert_eq!(one.say(&wipe, "failed").await.expect(200).get("state"), "failed");
         one.bench.advance(Duration::days(1));
         assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-        let done = one.say(&wipe, "succeeded").await.expect(200);
-        assert_eq!((done.get("state").as_str(), &done.body["late"]), ("succeeded", &json!(true)));
+        let reported = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
         one.shows(false, false).await;
         let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
         assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
@@ -1279,8 +1280,8 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
             let _ordered = one.order("wipe").await;
         }
         one.bench.drain().await;
-        let told = one.told().await;
-        assert!(told.len() == 1 && told[0] != failed, "the new one alone: {told:?}");
+        let delivered = one.told().await;
+        assert!(delivered.len() == 1 && delivered[0] != failed, "the new one alone: {delivered:?}");
         let purge = "2027-05-12T08:00:02.000Z";
         assert_eq!(one.shown().await["purge_after"], purge);
         if by_user {
@@ -1308,11 +1309,11 @@ async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
     let one = One::new().await;
     let wipe = one.order("wipe").await;
     assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-    let _failed = one.say(&wipe, "failed").await.expect(200);
+    let _reported = one.say(&wipe, "failed").await.expect(200);
     one.shows(false, true).await;
     one.bench.advance(Duration::days(2));
     assert!(one.told().await.is_empty(), "a phone that is there is wiped by another order");
-    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
+    let _deleted = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
     one.shows(true, true).await;
     assert_eq!(one.told().await, std::slice::from_ref(&wipe));
     assert_eq!(one.say(&wipe, "succeeded").await.expect(200).body["late"], true);

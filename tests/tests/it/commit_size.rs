@@ -399,13 +399,13 @@ fn new_deployment(number: u8) -> NewInvitation {
 
 /// A user with an open deployment, who has everything that client deployment knows of one.
 fn deployed(user: &User) -> (User, Invitation) {
-    let made = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
-    let mut user = made.user_after().unwrap().clone();
+    let created = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
+    let mut user = created.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
     client.secrets = SecretKind::ALL.iter().map(|kind| (*kind, now())).collect();
     (client.served_at, client.downloaded_at) = (Some(now()), Some(now()));
-    (user, made.invitations.last().unwrap().after.clone())
+    (user, created.invitations.last().unwrap().after.clone())
 }
 
 fn claim(device: &Device, held: bool) -> IdentifierClaim {
@@ -581,12 +581,12 @@ proptest! {
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
-        let wanted = lifecycle::Deletion {
+        let deletion = lifecycle::Deletion {
             without_wipe: true,
             reason: Some("\u{10400}".repeat(REASON.max)),
             retention: Duration::days(30),
         };
-        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invitation), &wanted, &context()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invitation), &deletion, &context()).unwrap().unwrap();
         // Five events, the user, whose username and identity key are free again, the phones and their claims, the
         // invitation and its code, and of each phone a wipe that is told again. Other commands stay as they are.
         prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2 + 3);
@@ -655,11 +655,11 @@ proptest! {
         let renamed = change.user_after().unwrap().clone();
         prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
         let offered = deployments::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
-        let made = offered.invitations.last().unwrap().after.clone();
+        let created = offered.invitations.last().unwrap().after.clone();
         let change = change.then(offered);
         fits_changed(&change);
         // The code is kept beside.
-        fits(&Commit::from_changes(context().event_id, &change).put_code(&made, &"c".repeat(22)).put(&outcome(1)));
+        fits(&Commit::from_changes(context().event_id, &change).put_code(&created, &"c".repeat(22)).put(&outcome(1)));
     }
 
     #[test]
@@ -671,9 +671,9 @@ proptest! {
         let phones = open.map(|open| phone_with(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let claimed = leaving(&phones);
-        let wanted = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
+        let deletion = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
         let offers = [invitation, open_deployment.clone()];
-        let change = lifecycle::delete(&user, &claimed, &offers, &wanted, &context()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, &offers, &deletion, &context()).unwrap().unwrap();
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, the secrets, and of each phone a wipe that is told again.
         prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1 + 3);
@@ -842,8 +842,8 @@ fn lock_and_wipe_of_three_phones_with_cancel_requests_fits_into_one_commit() {
     let mut user = user(plain_user());
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    let wanted = order(CommandKind::Wipe);
-    let change = lifecycle::lock_and_wipe(&user, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
+    let request = order(CommandKind::Wipe);
+    let change = lifecycle::lock_and_wipe(&user, &phones, &request, &new_id, &context()).unwrap().unwrap();
     // The user's event and row; of each phone its row, the old wipe closed and a new one queued.
     assert_eq!(fits_changed(&change), 2 + DEVICE_LIMIT * (1 + 4));
 }
@@ -893,8 +893,8 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     let phones = with_phones(&mut user, phones);
     let before = ScimUserRecord { user, kept: person.kept, updated_at: None };
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
-    let wanted = ScimUserWrite::read(&Document::of(&before), &after).unwrap();
-    let updated = update(&before, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
+    let expected = ScimUserWrite::read(&Document::of(&before), &after).unwrap();
+    let updated = update(&before, &phones, &expected, &new_id, &context()).unwrap().unwrap();
     let commit = Commit::from_changes(context().event_id, &updated.change);
     let commit = commit.put_scim_attributes(before.kept.as_ref(), updated.kept.as_ref());
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
@@ -1066,13 +1066,13 @@ fn removing_a_member_with_the_most_keys_fits_into_one_commit() {
         }))
         .unwrap()
     };
-    let made = CreatedByMember { keys: (0..CREATED_LIMIT).map(key).collect(), webhooks: Vec::new() };
+    let created = CreatedByMember { keys: (0..CREATED_LIMIT).map(key).collect(), webhooks: Vec::new() };
     let drawn = std::cell::Cell::new(0_u8);
     let new_id = || {
         drawn.set(drawn.get() + 1);
         EventContext { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..context() }
     };
-    let removal = members::remove(&before, &leaves, &made, true, new_id).unwrap();
+    let removal = members::remove(&before, &leaves, &created, true, new_id).unwrap();
     assert_eq!(removal.keys.len(), CREATED_LIMIT);
     let change = ChangeSet { events: removal.events, ..ChangeSet::default() };
     let commit = Commit::from_changes(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
@@ -1097,8 +1097,8 @@ fn purging_a_user_fits_into_commits() {
     let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
     assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
     fits(&commit);
-    let wanted = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
-    let change = lifecycle::delete(&user, &[], &[], &wanted, &context()).unwrap().unwrap();
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
+    let change = lifecycle::delete(&user, &[], &[], &deletion, &context()).unwrap().unwrap();
     user = change.user.unwrap().after;
     let late = EventContext { at: now().plus(Duration::days(1)), ..context() };
     fits(&Commit::with_event(&lifecycle::purge(&user, &late).unwrap()).delete(&user));

@@ -103,19 +103,19 @@ async fn no_message_is_sent_for_an_invitation_or_deployment_that_has_ended() {
             bench.stack.messaging().clear();
             let user = bench.user(&tenant, &format!("ada-{at}-{}", end.replace(' ', "-"))).await;
             let own = json!({"mobile": format!("+49170{at}{:06}", end.len())});
-            let _own = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
-            let made = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
+            let _updated = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
+            let created = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
             match end {
                 "taken back" => {
-                    let path = path.replace("{user}", &user).replace("{id}", &made.get(name));
-                    let _ended = bench.delete(&path, key).await.expect(200);
+                    let path = path.replace("{user}", &user).replace("{id}", &created.get(name));
+                    let _deleted = bench.delete(&path, key).await.expect(200);
                 }
                 "another address" => {
                     let moved = json!({"email": "elsewhere@example.com", "mobile": "+4917099999999"});
-                    let _ended = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
+                    let _updated = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
                 }
                 "a user who is deleted" => {
-                    let _ended = bench.delete(&format!("/users/{user}"), key).await.expect(200);
+                    let _deleted = bench.delete(&format!("/users/{user}"), key).await.expect(200);
                 }
                 "its time" => bench.advance(Duration::days(8)),
                 _ => {}
@@ -124,7 +124,7 @@ async fn no_message_is_sent_for_an_invitation_or_deployment_that_has_ended() {
             let sent = bench.sent(Channel::Email).len() + bench.sent(Channel::Sms).len();
             assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
             // Nor is its code kept any longer.
-            let secret = format!("INVITATION#{}", made.get(name));
+            let secret = format!("INVITATION#{}", created.get(name));
             let is_kept = rows::all(&bench, rows::SECRETS).contains_key(&secret);
             assert_eq!(is_kept, ["nothing", "its time"].contains(&end), "{offer} {body}, ended by {end}");
         }
@@ -155,7 +155,7 @@ async fn a_deleted_phone_is_woken_by_its_deletion_and_not_by_earlier_events_of_i
     bench.drain().await;
     bench.stack.messaging().clear();
     let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
-    let _gone = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
     bench.drain().await;
     let mut kinds: Vec<Vec<String>> = woken(&bench).into_values().collect();
     kinds.sort();
@@ -174,15 +174,15 @@ async fn events_record_the_device_or_code_as_their_actor() {
     let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
     let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
     let news = json!({"app_version": "5.0.0"});
-    let _seen = bench.check_in_with(&credential, news).await.expect(200);
-    let _done = bench.report_command(&credential, &lock, "succeeded").await.expect(200);
-    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
+    let _check_in = bench.check_in_with(&credential, news).await.expect(200);
+    let _reported = bench.report_command(&credential, &lock, "succeeded").await.expect(200);
+    let _deployment = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
     let _config = bench.download(&credential).await.expect(200);
     let events = bench.list_all(&tenant, &format!("/events?user_id={user}")).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
     let actors: BTreeMap<String, String> = events.iter().map(by).collect();
-    let wanted = [
+    let expected = [
         ("user.created", "key"),
         ("user.invited", "key"),
         ("invitation.sent", "system"),
@@ -196,7 +196,7 @@ async fn events_record_the_device_or_code_as_their_actor() {
         ("deployment.started", "key"),
         ("device.config_served", "device"),
     ];
-    assert_eq!(actors, wanted.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
+    assert_eq!(actors, expected.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_sho
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
-    let _settled = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
+    let _updated = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
     assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
     let (_, by_text) = texted(&bench, &tenant, "cleo", "+491701234567").await;
@@ -510,14 +510,15 @@ async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
     bench.drain().await;
     bench.stack.messaging().clear();
     let body = json!({"without_wipe": true, "reason": "left"});
-    let _gone = bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
+    let _deleted =
+        bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
     bench.drain().await;
     let woken = woken(&bench);
     assert_eq!(woken.len(), phones.len());
     assert!(woken.values().all(|kinds| kinds == &["device.deleted"]), "{woken:?}");
     bench.advance(Duration::days(30));
-    let done = (bench.purge().await, bench.purge().await);
-    assert_eq!((&done.0["failed"], &done.1["failed"]), (&json!(0), &json!(0)));
+    let purges = (bench.purge().await, bench.purge().await);
+    assert_eq!((&purges.0["failed"], &purges.1["failed"]), (&json!(0), &json!(0)));
     bench.drain().await;
     let _unknown = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(404);
     let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
@@ -538,7 +539,7 @@ async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_i
     let wipe = json!({"expires_in_days": 60});
     let _ordered = bench.post(&format!("/devices/{id}/wipe"), &tenant.key, wipe).await.expect(202);
     for path in [format!("/devices/{id}"), format!("/users/{user}")] {
-        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path, &tenant.key).await.expect(200);
     }
     bench.drain().await;
     bench.advance(Duration::days(40));
@@ -555,11 +556,11 @@ async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_i
     let _second = bench.purge().await;
     bench.drain().await;
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
-    let left: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
-    let left: Vec<_> = left.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
+    let remaining: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
+    let left: Vec<_> = remaining.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
     assert!(left.is_empty(), "{left:?}");
-    let told = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
-    let told: Vec<_> = told.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
+    let recorded = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
+    let told: Vec<_> = recorded.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
     assert!(told.is_empty(), "{told:?}");
 }
 
@@ -587,14 +588,14 @@ async fn a_token_that_the_push_service_rejects_is_disabled_until_the_phone_sends
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
-    let _before = recorder.take();
+    let _earlier = recorder.take();
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     let pushed = recorder.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
     assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
 
     let report = json!({"push_token": "fresh-token"});
-    let _seen = bench.check_in_with(&credential, report).await.expect(200);
+    let _check_in = bench.check_in_with(&credential, report).await.expect(200);
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["reason"], "endpoint_ready");
@@ -606,7 +607,7 @@ async fn an_endpoint_that_sns_disabled_is_enabled_by_the_next_check_in_but_not_r
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
-    let _came = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let endpoint = device(&bench, &tenant, &id).await["push_endpoint"].clone();
     // A push to this token fails, and SNS disables its endpoint.
@@ -620,7 +621,7 @@ async fn an_endpoint_that_sns_disabled_is_enabled_by_the_next_check_in_but_not_r
     };
     let contact = async || {
         let same = json!({"push_token": "stale-token"});
-        let _came = bench.check_in_with(&credential, same).await.expect(200);
+        let _check_in = bench.check_in_with(&credential, same).await.expect(200);
         bench.drain().await;
         device(&bench, &tenant, &id).await
     };
@@ -647,9 +648,9 @@ async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
     let (_, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     bench.drain().await;
     let [kept, deleted, erased] = [0, 1, 2].map(|n| phones[n].0.clone());
-    let _gone = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
     let wipe = bench.post(&format!("/devices/{erased}/wipe"), &tenant.key, json!({})).await.expect(202);
-    let _done = bench.report_command(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _reported = bench.report_command(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
     bench.drain().await;
     for (id, reason) in [(&kept, "endpoint_ready"), (&deleted, "device_deleted"), (&erased, "device_erased")] {
         let push = device(&bench, &tenant, id).await["push"].clone();
@@ -675,8 +676,8 @@ async fn an_expired_invitation_ends_and_its_code_is_deleted() {
     let code = bench.invite(&tenant, &user, 1).await;
     bench.advance(Duration::days(7));
     assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_expired");
-    let done = bench.stack.run_schedule("run-due").await.unwrap();
-    assert_eq!(done, json!({"done": 1, "failed": 0}));
+    let run = bench.stack.run_schedule("run-due").await.unwrap();
+    assert_eq!(run, json!({"done": 1, "failed": 0}));
     assert_eq!(bench.stack.run_schedule("run-due").await.unwrap(), json!({"done": 0, "failed": 0}));
     let types = bench.event_types(&tenant).await;
     assert_eq!(types.iter().filter(|kind| *kind == "invitation.expired").count(), 1);

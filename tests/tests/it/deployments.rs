@@ -112,9 +112,9 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     assert!(!set.text.contains("s3cret") && !set.text.contains("90210"), "{}", set.text);
 
     // The e-mail.
-    let made = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
-    let deployment = made.get("deployment_id");
-    assert_eq!((made.get("status"), &made.body["deployed_at"]), ("open".to_owned(), &Value::Null));
+    let created = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
+    let deployment = created.get("deployment_id");
+    assert_eq!((created.get("status"), &created.body["deployed_at"]), ("open".to_owned(), &Value::Null));
     assert_eq!(fixture.shown(&user).await["deployed_at"], Value::Null, "it has not gone out");
     fixture.bench.drain().await;
     let mails = fixture.mails();
@@ -177,8 +177,8 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let phone = fixture.bench.register(&code, "adas-phone").await.expect(201);
     let credential = phone.get("credential");
     assert_eq!(fixture.shown(&user).await["force_pending"], true);
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".to_owned(), &json!(true)));
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".to_owned(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.headers["cache-control"], "no-store");
     assert_eq!(
@@ -199,19 +199,19 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     assert!(served.is_string() && downloaded.is_null(), "served is not downloaded");
 
     // What it has in place, by its own word.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true, "it was given one that it has not put in place");
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true, "it was given one that it has not put in place");
     fixture.bench.advance(Duration::minutes(1));
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], false);
+    let check_in = fixture.installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], false);
     let set_up = fixture.shown(&user).await;
     assert!(set_up["downloaded_at"].as_str() > set_up["served_at"].as_str(), "{set_up}");
     assert_eq!((&set_up["force_pending"], text(&set_up["deployment"]["status"])), (&json!(false), "used".into()));
 
     // The same once more is the same, and says nothing new.
     let before = fixture.bench.event_types(&fixture.tenant).await;
-    let again = fixture.download(&credential).await.expect(200);
-    assert_eq!(again.body, config.body);
+    let repeated = fixture.download(&credential).await.expect(200);
+    assert_eq!(repeated.body, config.body);
     let _told = fixture.installed(&credential, &version).await;
     assert_eq!(fixture.bench.event_types(&fixture.tenant).await, before);
     for kind in [
@@ -250,12 +250,12 @@ async fn a_configurations_version_changes_with_each_of_its_parts_and_reveals_no_
     let _changed = fixture.bench.patch(&path, key, json!({"sip_user_name": "s"})).await.expect(200);
     another("account data").await;
     for secret in ["4711", "4711"] {
-        let _set =
+        let _secrets_set =
             fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": secret})).await.expect(200);
         // Whether it is the same as before is for nobody to learn.
         another("a secret").await;
     }
-    let _same = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
+    let _updated = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
     assert!(!versions.insert(fixture.set_up(&credential).await), "of what a phone is not told it knows nothing");
 }
 
@@ -268,8 +268,8 @@ async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     assert_eq!(fixture.set_up(&credential).await, version, "what is the same reads the same");
     let _others = fixture.set_up(&others).await;
     let salt = |user: &str| {
-        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
-        let row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned();
+        let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let row = rows::all(&fixture.bench, rows::MAIN).values().find(is_match).cloned();
         row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
     };
     let of_ada = salt(&user);
@@ -286,8 +286,8 @@ async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     let _purged = fixture.bench.purge().await;
     assert_eq!((salt(&user), holding()), (String::new(), 0));
     fixture.bench.drain().await;
-    let told = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
-    assert!(told.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
+    let recorded = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
+    assert!(recorded.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
 }
 
 #[tokio::test]
@@ -329,7 +329,7 @@ async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_
         replies.borrow_mut().push(answer.text.clone());
         answer
     };
-    let _set = keep(fixture.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
+    let _secrets_set = keep(fixture.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
     let (_deployment, code) = fixture.deploy(&user).await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 3).await;
     let phone = keep(fixture.bench.register(&code, "one").await.expect(201));
@@ -351,8 +351,8 @@ async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_
         assert_eq!(refused.code(), why);
         assert!(before == rows::everything(&fixture.bench), "{why}: something was changed");
         if status != 401 {
-            let told = keep(fixture.bench.check_in(&credential).await.expect(200));
-            let offered = told.body["download_config"] == true;
+            let check_in = keep(fixture.bench.check_in(&credential).await.expect(200));
+            let offered = check_in.body["download_config"] == true;
             assert!(!offered || why == "not_deployed", "{why}: it is told to download");
         }
     };
@@ -367,18 +367,18 @@ async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_
     let _unblocked = context(Method::POST, &format!("/devices/{device}/unblock"), json!({})).await;
     let _suspended = context(Method::POST, &format!("{path}/suspend"), json!({})).await;
     none(403, "user_suspended").await;
-    let _active = context(Method::POST, &format!("{path}/activate"), json!({})).await;
-    let _again = fixture.download(&credential).await.expect(200);
+    let _activated = context(Method::POST, &format!("{path}/activate"), json!({})).await;
+    let _downloaded = fixture.download(&credential).await.expect(200);
     for list in
         ["/users", "/deployments", "/devices", "/events", "/jobs", "/profiles", &path, &format!("{path}/invitations")]
     {
         let _listed = keep(fixture.bench.get(list, key).await.expect(200));
     }
-    let _out = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
+    let _revoked = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
     none(409, "not_deployed").await;
     let refused = keep(fixture.post(&format!("{path}/force-config"), json!({})).await.expect(409));
     assert_eq!(refused.code(), "not_deployed");
-    let _back = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets have gone");
     let locked = context(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
@@ -519,7 +519,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     let (second, second_credential) = (text(&second.body["device"]["device_id"]), second.get("credential"));
     let (old, old_code) = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
-    let _taken = recorder.take();
+    let _earlier = recorder.take();
     fixture.bench.advance(Duration::minutes(1));
     let renamed = fixture.patch(&path, json!({"username": "eve"})).await.expect(200);
     assert_eq!(renamed.get("username"), "eve");
@@ -552,17 +552,17 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     let code = fixture.bench.newest_deployment_code().unwrap();
     assert_ne!(code, old_code);
     // A phone goes back to where it began, and comes back by the new code in its own place.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["commands"][0]["kind"], "factory_reset");
-    let command = text(&told.body["commands"][0]["command_id"]);
-    let _done = fixture.bench.report_command(&credential, &command, "succeeded").await.expect(200);
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["commands"][0]["kind"], "factory_reset");
+    let command = text(&check_in.body["commands"][0]["command_id"]);
+    let _reported = fixture.bench.report_command(&credential, &command, "succeeded").await.expect(200);
     let ended = fixture.download(&credential).await.expect(401);
     assert_eq!(ended.code(), "re_enrol");
-    let back = fixture.bench.register(&code, "ada-phone").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *first, "in its own place");
-    let credential = back.get("credential");
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(true)));
+    let re_enrolled = fixture.bench.register(&code, "ada-phone").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *first, "in its own place");
+    let credential = re_enrolled.get("credential");
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
     // The same code brings back the other.
@@ -571,13 +571,13 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     let refused = fixture.bench.register(&code, "second").await.expect(409);
     assert_eq!(refused.code(), "erasure_pending");
     assert!(before == rows::everything(&fixture.bench), "nothing has changed");
-    let told = fixture.bench.check_in(&second_credential).await.expect(200);
-    let command = &told.body["commands"][0];
+    let check_in = fixture.bench.check_in(&second_credential).await.expect(200);
+    let command = &check_in.body["commands"][0];
     assert_eq!(command["kind"], "factory_reset");
-    let _done =
+    let _reported =
         fixture.bench.report_command(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
-    let back = fixture.bench.register(&code, "second").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *second);
+    let re_enrolled = fixture.bench.register(&code, "second").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *second);
     // It has brought back as many as there were.
     assert_eq!(fixture.bench.register(&code, "third").await.expect(410).code(), "code_used");
     assert_eq!(fixture.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
@@ -604,12 +604,12 @@ async fn another_username_starts_no_deployment_without_enrolled_phones() {
     fixture.bench.advance(Duration::minutes(1));
     rename(&user, "eva").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
-    let _unreached = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
+    let _updated = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
     rename(&user, "ada").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
     // Whoever was taken out stays out.
     let out = fixture.user("bob").await;
-    let _deployed = fixture.deploy(&out).await;
+    let _deployment = fixture.deploy(&out).await;
     let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
     let sent = fixture.mails().len();
     rename(&out, "ben").await;
@@ -638,31 +638,31 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
         fixture.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced"))
     );
     // Again there is nothing to do.
-    let again = fixture.post(&path, json!({})).await.expect(200);
+    let repeated = fixture.post(&path, json!({})).await.expect(200);
     fixture.bench.drain().await;
-    assert_eq!(again.body, first.body);
+    assert_eq!(repeated.body, first.body);
     assert_eq!((woken(), fixture.events("user.config_forced").await.len()), ((2, 2), 1));
     assert_eq!(fixture.shown(&user).await["force_pending"], true);
     // The same version as before counts: the phone has fetched it anew.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true);
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true);
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true, "it has fetched it, and not put it in place");
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true, "it has fetched it, and not put it in place");
     let downloaded = async || text(&fixture.shown(&user).await["downloaded_at"]);
     let before = downloaded().await;
     fixture.bench.advance(Duration::minutes(1));
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], false);
+    let check_in = fixture.installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], false);
     assert!(downloaded().await > before, "the same once more is a download as well");
     assert_eq!(fixture.shown(&user).await["force_pending"], true, "the other phone has not come");
     let _set_up = fixture.set_up(&second.get("credential")).await;
     assert_eq!(fixture.shown(&user).await["force_pending"], false);
     // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
     let _forced = fixture.post(&path, json!({})).await.expect(200);
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], true);
+    let check_in = fixture.installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], true);
     let forced = fixture.all("/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
     assert_eq!(fixture.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
@@ -678,7 +678,8 @@ async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let _told = fixture.installed(&credential, "made-up").await;
     assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
     // What is put in place once the account is gone is no download of it.
-    let _gone = fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    let _undeployed =
+        fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
     let _told = fixture.installed(&credential, &version).await;
     let user = fixture.bench.get(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(user["downloaded_at"], Value::Null, "{user}");
@@ -733,7 +734,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
             .collect::<BTreeMap<_, _>>()
     };
     let of = |outcome: &str, code: &str| (outcome.to_owned(), code.to_owned());
-    let wanted = BTreeMap::from([
+    let expected = BTreeMap::from([
         (ada.clone(), of("changed", "")),
         (bob.clone(), of("changed", "")),
         (unreached.clone(), of("failed", "email_missing")),
@@ -743,7 +744,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     // What would be.
     let before = rows::everything(&fixture.bench);
     let dry = fixture.post("/deployments/auto", json!({"ids": ids, "dry_run": true})).await.expect(207);
-    assert_eq!((outcomes(&dry), &dry.body["job_id"]), (wanted.clone(), &Value::Null));
+    assert_eq!((outcomes(&dry), &dry.body["job_id"]), (expected.clone(), &Value::Null));
     assert!(before == rows::everything(&fixture.bench), "a dry run changes nothing");
     let dry = fixture.post("/deployments/auto", json!({"filter": {}, "dry_run": true})).await.expect(202);
     assert_eq!(dry.body["progress"], json!({"done": 5, "changed": 3, "unchanged": 1, "failed": 1}));
@@ -755,8 +756,8 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     assert_eq!((text(&some.body["kind"]), text(&some.body["action"])), ("users".into(), "auto_deploy".into()));
     // All.
     fixture.bench.advance(Duration::minutes(1));
-    let done = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
-    assert_eq!(outcomes(&done), wanted);
+    let response = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
+    assert_eq!(outcomes(&response), expected);
     fixture.bench.drain().await;
     let shown = async |user: &str| fixture.shown(user).await;
     assert_eq!(shown(&ada).await["force_pending"], true);
@@ -768,7 +769,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     assert!(left_out["removed_at"].is_string() && left_out["deployment"].is_null());
     assert_eq!(shown(&unreached).await["deployment"], Value::Null);
     let events = fixture.events("user.config_forced").await;
-    assert_eq!((events.len(), &events[0]["job_id"]), (1, &done.body["job_id"]));
+    assert_eq!((events.len(), &events[0]["job_id"]), (1, &response.body["job_id"]));
 }
 
 #[tokio::test]
@@ -780,15 +781,15 @@ async fn an_auto_deploy_ends_when_its_creator_loses_the_permission() {
     fixture.bench.drain().await;
     let deployer = async |name: &str| {
         let body = json!({"name": name, "permissions": ["deployments:manage"]});
-        let made = fixture.post("/keys", body).await.expect(201);
-        (made.get("key"), made.get("key_id"))
+        let created = fixture.post("/keys", body).await.expect(201);
+        (created.get("key"), created.get("key_id"))
     };
     let (key, _key_id) = deployer("stays").await;
     let (going, going_id) = deployer("goes").await;
     let begin = async |key: &str| {
-        let begun = fixture.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
-        assert_eq!((begun.get("state"), &begun.body["progress"]["done"]), ("running".into(), &json!(50)));
-        begun.get("job_id")
+        let started = fixture.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
+        assert_eq!((started.get("state"), &started.body["progress"]["done"]), ("running".into(), &json!(50)));
+        started.get("job_id")
     };
     let run_on = async || {
         fixture.bench.advance(Duration::minutes(2));
@@ -796,13 +797,13 @@ async fn an_auto_deploy_ends_when_its_creator_loses_the_permission() {
     };
     let job = begin(&key).await;
     run_on().await;
-    let over = fixture.get(&format!("/jobs/{job}")).await;
-    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("finished".into(), &json!(120)));
+    let finished_job = fixture.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&finished_job["state"]), &finished_job["progress"]["changed"]), ("finished".into(), &json!(120)));
     let job = begin(&going).await;
     let _revoked = fixture.bench.delete(&format!("/keys/{going_id}"), &fixture.tenant.key).await.expect(200);
     run_on().await;
-    let over = fixture.get(&format!("/jobs/{job}")).await;
-    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("canceled".into(), &json!(50)));
+    let finished_job = fixture.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&finished_job["state"]), &finished_job["progress"]["changed"]), ("canceled".into(), &json!(50)));
 }
 
 #[tokio::test]
@@ -825,7 +826,7 @@ async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     let (expired, code) = fixture.deploy(&user).await;
     fixture.bench.advance(Duration::days(8));
     assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_expired");
-    let _done = fixture.bench.run_due().await;
+    let _run = fixture.bench.run_due().await;
     assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code outlives what it is for");
     let refused = fixture.bench.get(&format!("/deployments/{expired}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_expired"));
@@ -858,7 +859,8 @@ async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() 
     let path = format!("/users/{user}");
     let edit = json!({"sip_user_name": "sip", "overrides": {"a": 1}});
     let _edited = fixture.bench.patch(&path, key, edit).await.expect(200);
-    let _set = fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
+    let _secrets_set =
+        fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
     let (_open, code) = fixture.deploy(&user).await;
     let removed = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!((removed.get("status"), &removed.body["devices"][0]["device_id"]), ("active".into(), &json!(device)));
@@ -871,8 +873,8 @@ async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() 
     );
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).get("access"), "allowed", "the phone stays");
     let before = rows::everything(&fixture.bench);
-    let again = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
-    assert_eq!(again.get("user_id"), user);
+    let repeated = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
+    assert_eq!(repeated.get("user_id"), user);
     assert!(before == rows::everything(&fixture.bench), "again is nothing");
     let (_deployment, _code) = fixture.deploy(&user).await;
     assert_eq!(fixture.shown(&user).await["removed_at"], Value::Null);
@@ -905,12 +907,12 @@ async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error
     assert!(text(&refused.body["errors"][0]["field"]).starts_with("overrides"), "{}", refused.text);
     let nobodys = json!({"username": "bea", "profile_id": "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"});
     assert_eq!(fixture.post("/users", nobodys).await.expect(422).body["errors"][0]["field"], "profile_id");
-    let made = fixture.post("/users", new(json!({"port": 7}))).await.expect(201).body;
-    assert_eq!(made["profile_id"], json!(profile));
+    let created = fixture.post("/users", new(json!({"port": 7}))).await.expect(201).body;
+    assert_eq!(created["profile_id"], json!(profile));
     let refused = fixture.bench.delete(&format!("/profiles/{profile}"), key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
     let events = fixture.events("user.created").await;
-    let event = events.iter().find(|event| event["user_id"] == made["user_id"]).unwrap();
+    let event = events.iter().find(|event| event["user_id"] == created["user_id"]).unwrap();
     assert_eq!(
         (&event["changes"]["profile_id"]["after"], &event["changed_fields"]),
         (&json!(profile), &json!(["overrides"]))
@@ -927,7 +929,7 @@ async fn with_secret(fixture: &Fixture, username: &str) -> (String, String) {
     let (user, _device, credential) = fixture.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
     let path = format!("/users/{user}/secrets");
-    let _set = fixture.put(&path, secrets).await.expect(200);
+    let _updated = fixture.put(&path, secrets).await.expect(200);
     let _version = fixture.set_up(&credential).await;
     (user, credential)
 }
@@ -950,8 +952,8 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     // A phone of their own, and the user's own in its place.
     for identifier in ["mallorys-phone", "ada-phone"] {
         let credential = invited(identifier).await;
-        let told = bench.check_in(&credential).await.expect(200);
-        assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(false)));
+        let check_in = bench.check_in(&credential).await.expect(200);
+        assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(false)));
         let refused = fixture.download(&credential).await.expect(409);
         assert_eq!(refused.code(), "device_not_deployed");
         assert!(!refused.text.contains("horse"));
@@ -960,17 +962,17 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
 
     // Whoever may deploy opens it for the phones that the user holds by then, and is told of the address.
     let credential = invited("another").await;
-    let made = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
-    assert_eq!(made.get("sent_to"), "m…y@example.org");
-    let warning = &made.body["warnings"][0];
+    let created = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    assert_eq!(created.get("sent_to"), "m…y@example.org");
+    let warning = &created.body["warnings"][0];
     assert_eq!(
         (&warning["code"], &warning["at"]),
         (&json!("address_changed_recently"), &json!("2026-11-23T08:00:00.000Z"))
     );
-    assert_eq!(fixture.shown(&user).await["deployment"]["warnings"], made.body["warnings"]);
+    assert_eq!(fixture.shown(&user).await["deployment"]["warnings"], created.body["warnings"]);
     bench.advance(Duration::minutes(1));
     let many = fixture.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
-    assert_eq!(many.body["items"][0]["warnings"], made.body["warnings"]);
+    assert_eq!(many.body["items"][0]["warnings"], created.body["warnings"]);
     assert!(fixture.download(&credential).await.expect(200).text.contains("horse"));
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "it has fetched one");
     bench.advance(Duration::days(7));
@@ -983,7 +985,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let _config = fixture.download(&credential).await.expect(200);
     // Who is taken out and comes back has it by the next deployment alone.
-    let _out = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    let _undeployed = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
     let _refused = fixture.download(&credential).await.expect(409);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], false);
 }
@@ -1030,7 +1032,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let newest = || fixture.mails()[0].clone();
     // A user who was deployed to is renamed while suspended: an admin who may deploy lets them in again.
     let user = fixture.user("ada").await;
-    let _deployed = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
     bench.advance(Duration::minutes(1));
     let _suspended = bench.post(&format!("{path}/suspend"), &helpdesk, json!({})).await.expect(200);
@@ -1042,7 +1044,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     // What follows waits for a limit of messages: an admin's edit meanwhile does not let it out.
     let other = bench.user(&fixture.tenant, "bob").await;
     let path = format!("/users/{other}");
-    let _deployed = fixture.deploy(&other).await;
+    let _deployment = fixture.deploy(&other).await;
     bench.advance(Duration::seconds(1));
     let shared = json!({"email": "mallory@example.org"});
     let _moved = bench.patch(&path, &helpdesk, shared).await.expect(200);
@@ -1082,7 +1084,7 @@ async fn a_delayed_deployment_after_an_admins_rename_is_not_repeated_if_one_was_
     rename(&user, "mia").await;
     rename(&user, "may").await;
     bench.advance(Duration::minutes(1));
-    let _deployed = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let sent = fixture.mails().len();
     due().await;
     assert_eq!(fixture.mails().len(), sent, "nothing is due any more");

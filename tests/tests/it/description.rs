@@ -53,10 +53,10 @@ fn every_operation_of_the_own_api_is_described() {
         described(&document).into_iter().map(|(.., of)| of["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), described(&document).len(), "each has a name of its own");
     for operation in OPERATIONS {
-        let wanted = operation.error_format == ErrorFormat::Problem
+        let expected = operation.error_format == ErrorFormat::Problem
             && operation.access() != Access::Internal
             && operation.name != "not-found";
-        assert_eq!(ids.contains(operation.name), wanted, "{}", operation.name);
+        assert_eq!(ids.contains(operation.name), expected, "{}", operation.name);
     }
 }
 

@@ -135,7 +135,7 @@ async fn peopled() -> (Bench, Tenant) {
         if let Some((device, credential)) = phones.first() {
             let report = json!({"usage": {"sequence": 1, "messages_sent": at, "calls": 2}});
             let check_in = "/devices/me/check-in";
-            let _in = bench.call(http::Method::POST, check_in, Some(credential), Some(&report)).await.expect(200);
+            let _check_in = bench.call(http::Method::POST, check_in, Some(credential), Some(&report)).await.expect(200);
             let _blocked = bench
                 .post(&format!("/devices/{device}/block"), key, json!({"reason": "left in a taxi, \"again\""}))
                 .await
@@ -145,7 +145,7 @@ async fn peopled() -> (Bench, Tenant) {
             let _suspended = bench.post(&format!("{path}/suspend"), key, json!({"reason": "away"})).await.expect(200);
         }
         if at == 6 {
-            let _gone = bench.delete(&path, key).await.expect(200);
+            let _deleted = bench.delete(&path, key).await.expect(200);
         }
     }
     bench.drain().await;
@@ -232,7 +232,7 @@ async fn no_cell_is_a_formula_and_numbers_are_unchanged() {
         "username": "=cmd|'/c", "first_name": "@SUM(1+1)", "last_name": "＝HYPERLINK(\"http://x\")",
         "mobile": "+49 170 1234567", "number": "*21#", "service_account": "-2+3+cmd|' /C calc'!A0",
     });
-    let _made = bench.post("/users", &tenant.key, body).await.expect(201);
+    let _created = bench.post("/users", &tenant.key, body).await.expect(201);
     let columns = "username,first_name,last_name,name,mobile,number,service_account";
     let answer = bench.get(&format!("/users/export?columns={columns}"), &tenant.key).await.expect(200);
     let row = table(&answer.text).remove(0);
@@ -318,8 +318,8 @@ async fn a_part_of_an_export_never_exceeds_the_size_limit() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Large").await;
     let _user = bench.user(&tenant, "ada").await;
-    let is = |row: &Value| row["event_type"] == "user.created";
-    let template = rows::all(&bench, rows::MAIN).into_values().find(is).unwrap();
+    let is_match = |row: &Value| row["event_type"] == "user.created";
+    let template = rows::all(&bench, rows::MAIN).into_values().find(is_match).unwrap();
     // Events of 100 KB each, more than any that there are.
     let mut many = Vec::new();
     for at in 0..40 {

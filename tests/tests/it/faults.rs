@@ -80,7 +80,7 @@ impl TestSystem {
     /// Registers a phone that has checked in and has an endpoint, and returns its identifier and credential.
     async fn phone(&self) -> (String, String) {
         let (device, credential) = self.bench.phone(&self.tenant, &self.unique_name("ada")).await;
-        let _in = self.bench.check_in(&credential).await.expect(200);
+        let _check_in = self.bench.check_in(&credential).await.expect(200);
         self.bench.drain().await;
         (device, credential)
     }
@@ -157,11 +157,11 @@ impl TestSystem {
 
     /// Creates a webhook to which a user.created was delivered, and returns the identifiers of the webhook and the event.
     async fn webhook(&self, url: &str) -> (String, String) {
-        let made = self.post("/webhooks", json!({"url": url})).await.expect(201);
+        let created = self.post("/webhooks", json!({"url": url})).await.expect(201);
         let _user = self.user().await;
         self.bench.drain().await;
         let events = self.bench.get("/events?event_type=user.created", &self.tenant.key).await.expect(200);
-        (made.get("webhook_id"), events.body["items"][0]["event_id"].as_str().unwrap().to_owned())
+        (created.get("webhook_id"), events.body["items"][0]["event_id"].as_str().unwrap().to_owned())
     }
 
     /// Creates a command for a phone, and returns its identifier.
@@ -172,7 +172,7 @@ impl TestSystem {
     /// Creates a command, lets the phone check in and receive it, and returns its identifier.
     async fn deliver_command(&self, (device, credential): &(String, String), what: &str) -> String {
         let command = self.create_command(device, what, json!({})).await;
-        let _in = self.bench.check_in(credential).await.expect(200);
+        let _check_in = self.bench.check_in(credential).await.expect(200);
         self.bench.drain().await;
         command
     }
@@ -336,7 +336,7 @@ static DEVICES: &[Scenario] = &[
                 let old = system.bench.register(&code, &system.unique_name("phone")).await.expect(201);
                 let device = old.body["device"]["device_id"].as_str().unwrap();
                 let _pending = system.create_command(device, "lock", json!({})).await;
-                let _gone = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+                let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
                 system.bench.drain().await;
                 register(&code, &system.unique_name("phone"), &[201])
             })
@@ -347,7 +347,7 @@ static DEVICES: &[Scenario] = &[
             let user = system.user().await;
             let code = system.bench.invite(&system.tenant, &user, 1).await;
             let first = system.bench.register(&code, &system.unique_name("phone")).await.expect(201);
-            let _in = system.bench.check_in(&first.get("credential")).await.expect(200);
+            let _check_in = system.bench.check_in(&first.get("credential")).await.expect(200);
             let code = system.bench.invite(&system.tenant, &user, 1).await;
             register(&code, &system.unique_name("phone"), &[201])
         })
@@ -419,7 +419,7 @@ static COMMANDS: &[Scenario] = &[
             let phone = system.phone().await;
             let command = system.deliver_command(&phone, "lock").await;
             let path = format!("/devices/{}/commands/{command}", phone.0);
-            let _back = system.bench.delete(&path, &system.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
             sampled(&[("device", &phone.0)], &[202])
         })
     }),
@@ -450,7 +450,7 @@ static COMMANDS: &[Scenario] = &[
             let phone = system.phone().await;
             let command = system.deliver_command(&phone, "lock").await;
             let path = format!("/devices/{}/commands/{command}", phone.0);
-            let _back = system.bench.delete(&path, &system.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
             report(phone.1, &command, "succeeded")
         })
     }),
@@ -484,7 +484,7 @@ static COMMANDS: &[Scenario] = &[
     scenario("check-in-device", "with too many wrong PINs, of one of two phones", |system| {
         Box::pin(async move {
             let (_user, phones) = system.user_with_phones(2).await;
-            let _in = system.bench.check_in(&phones[0].1).await.expect(200);
+            let _check_in = system.bench.check_in(&phones[0].1).await.expect(200);
             check_in(phones[0].1.clone(), json!({"pin_failures": 10}))
         })
     }),
@@ -494,7 +494,7 @@ static COMMANDS: &[Scenario] = &[
             let (device, credential) = &phones[0];
             let _lock = system.create_command(device, "lock", json!({})).await;
             let wipe = system.deliver_command(&phones[0], "wipe").await;
-            let _done = system.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
+            let _reported = system.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
             let code = system.bench.invite(&system.tenant, &user, 1).await;
             register(&code, &format!("{}-0", system.unique_name("ada")), &[201])
         })
@@ -556,9 +556,9 @@ static PEOPLE: &[Scenario] = &[
     }),
     scenario("delete-profile", "the last one", |system| {
         Box::pin(async move {
-            let made = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             // Who asks again for what was done finds nothing to delete.
-            sampled(&[("unused_profile", &made.get("profile_id"))], &[200, 404])
+            sampled(&[("unused_profile", &created.get("profile_id"))], &[200, 404])
         })
     }),
     // exports
@@ -712,7 +712,7 @@ static SCIM: &[Scenario] = &[
         Box::pin(async move {
             let body = json!({"userName": system.unique_name("eve"), "externalId": system.unique_name("00u"), "title": "Guide"});
             let user = system.post("/scim/v2/Users", body).await.expect(201).get("id");
-            let _gone = system.bench.delete(&format!("/scim/v2/Users/{user}"), &system.tenant.key).await.expect(204);
+            let _deleted = system.bench.delete(&format!("/scim/v2/Users/{user}"), &system.tenant.key).await.expect(204);
             system.bench.drain().await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
@@ -790,7 +790,7 @@ static SEAM: &[Scenario] = &[
     scenario("purge-deleted", "a phone that held credentials", |system| {
         Box::pin(async move {
             let device = system.phone_with_credentials().await;
-            let _gone = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
             system.bench.drain().await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
@@ -816,7 +816,7 @@ static LIVES: &[Scenario] = &[
     scenario("activate-user", "a suspended user", |system| {
         Box::pin(async move {
             let (user, _phones) = system.user_with_phones(1).await;
-            let _held = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
+            let _suspended = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
             system.bench.drain().await;
             sampled(&[("other_user", &user)], &[200])
         })
@@ -840,7 +840,7 @@ static LIVES: &[Scenario] = &[
         Box::pin(async move {
             let (user, phones) = system.user_with_phones(2).await;
             let wipe = system.deliver_command(&phones[0], "wipe").await;
-            let _done = system.bench.report_command(&phones[0].1, &wipe, "succeeded").await.expect(200);
+            let _reported = system.bench.report_command(&phones[0].1, &wipe, "succeeded").await.expect(200);
             let _pending = system.create_command(&phones[1].0, "wipe", json!({})).await;
             sampled(&[("deletable_user", &user)], &[200])
         })
@@ -886,7 +886,7 @@ static JOBS: &[Scenario] = &[
         Box::pin(async move {
             let user = system.user().await;
             let other = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
-            let _held = system.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
+            let _suspended = system.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
             let ids = json!([user, other, "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]);
             sampled(&[], &[207, 202]).with_body(json!({"action": "suspend", "ids": ids}))
         })
@@ -905,7 +905,7 @@ static JOBS: &[Scenario] = &[
     scenario("bulk-users", "invitations by a filter, one of them to a user without an address", |system| {
         Box::pin(async move {
             let _user = system.user().await;
-            let _unreached = system.post("/users", json!({"username": system.unique_name("bob")})).await.expect(201);
+            let _created = system.post("/users", json!({"username": system.unique_name("bob")})).await.expect(201);
             let body = json!({"action": "invite", "channel": "email", "filter": {"status": "inactive"}});
             sampled(&[], &[202]).with_body(body)
         })
@@ -985,7 +985,7 @@ static CONSUMERS: &[Scenario] = &[
         Box::pin(async move {
             let (_device, credential) = system.phone().await;
             let body = json!({"push_token": system.unique_name("newer")});
-            let _in = system.bench.check_in_with(&credential, body).await.expect(200);
+            let _check_in = system.bench.check_in_with(&credential, body).await.expect(200);
             Trigger::Events
         })
     }),
@@ -999,7 +999,7 @@ static CONSUMERS: &[Scenario] = &[
     scenario("notify-device", "a wake-up of both of a user's phones", |system| {
         Box::pin(async move {
             let (user, _phones) = system.user_with_phones(2).await;
-            let _held = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
+            let _suspended = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
             Trigger::Events
         })
     }),
@@ -1094,7 +1094,7 @@ static SOURCES: &[Scenario] = &[
             let first = format!("login\n{}\n", system.unique_name("eve"));
             let _first = system.bench.upload(&system.tenant, &path(1, ""), &first).await.expect(202);
             let file = format!("login\n{}\nbad user\n{}\n", system.unique_name("bob"), system.unique_name("ada"));
-            let _waits = system.bench.upload(&system.tenant, &path(2, "&start=false"), &file).await.expect(202);
+            let _uploaded = system.bench.upload(&system.tenant, &path(2, "&start=false"), &file).await.expect(202);
             sampled(&[("source", &source)], &[202]).with_body(json!({}))
         })
     }),
@@ -1159,7 +1159,7 @@ static WEBHOOKS: &[Scenario] = &[
         Box::pin(async move {
             for url in [HOOK, "https://other.example.com/"] {
                 let body = json!({"url": url, "event_types": ["user.created"]});
-                let _made = system.post("/webhooks", body).await.expect(201);
+                let _created = system.post("/webhooks", body).await.expect(201);
             }
             system.bench.drain().await;
             let _user = system.user().await;
@@ -1169,9 +1169,9 @@ static WEBHOOKS: &[Scenario] = &[
     scenario("deliver-webhook", "a receiver that answers 410, and another webhook for that event", |system| {
         Box::pin(async move {
             let body = json!({"url": GONE, "event_types": ["user.created"]});
-            let _gone = system.post("/webhooks", body).await.expect(201);
+            let _created = system.post("/webhooks", body).await.expect(201);
             let body = json!({"url": HOOK, "event_types": ["webhook.disabled"]});
-            let _told = system.post("/webhooks", body).await.expect(201);
+            let _created = system.post("/webhooks", body).await.expect(201);
             system.bench.drain().await;
             let _user = system.user().await;
             Trigger::Events
@@ -1269,7 +1269,7 @@ static SCHEDULES: &[Scenario] = &[
         Box::pin(async move {
             let _phone = system.phone().await;
             let body = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-            let _ruled = system.bench.patch("/workspace", &system.tenant.key, body).await.expect(200);
+            let _updated = system.bench.patch("/workspace", &system.tenant.key, body).await.expect(200);
             system.bench.advance(Duration::days(8));
             Trigger::Schedule
         })
@@ -1279,14 +1279,14 @@ static SCHEDULES: &[Scenario] = &[
             let (user, phones) = system.user_with_phones(1).await;
             let (device, credential) = &phones[0];
             let usage = json!({"usage": {"sequence": 1, "calls": 3}});
-            let _used = system.bench.check_in_with(credential, usage).await.expect(200);
-            let _gone = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+            let _check_in = system.bench.check_in_with(credential, usage).await.expect(200);
+            let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
             system.bench.drain().await;
             // Of a phone and its user in one run, either may come first, and the calls would differ.
             system.bench.advance(Duration::days(31));
             let _purged = system.bench.purge().await;
-            let _open = system.bench.invite(&system.tenant, &user, 1).await;
-            let _gone = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
+            let _invitation = system.bench.invite(&system.tenant, &user, 1).await;
+            let _deleted = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
             system.bench.drain().await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
@@ -1296,12 +1296,12 @@ static SCHEDULES: &[Scenario] = &[
         Box::pin(async move {
             let (device, credential) = system.phone().await;
             let wipe = system.create_command(&device, "wipe", json!({"reason": "lost"})).await;
-            let _failed = system.bench.report_command(&credential, &wipe, "failed").await.expect(200);
+            let _reported = system.bench.report_command(&credential, &wipe, "failed").await.expect(200);
             let path = format!("/devices/{device}");
             let body = json!({"custom_metadata": {"desk": "4"}});
             let _edited =
                 system.bench.call(Method::PATCH, &path, Some(&system.tenant.key), Some(&body)).await.expect(200);
-            let _gone = system.bench.delete(&path, &system.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
             system.bench.drain().await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
@@ -1372,8 +1372,8 @@ static READERS: &[Scenario] = &[
     scenario("get-workspace", "by a personal access token", |system| {
         Box::pin(async move {
             let (_member, credential) = system.admin().await;
-            let made = oidc::new_token(&system.bench, &credential, &[&system.tenant.workspace_id], None).await;
-            sampled(&[], &[200]).with_credential(made.get("token"))
+            let created = oidc::new_token(&system.bench, &credential, &[&system.tenant.workspace_id], None).await;
+            sampled(&[], &[200]).with_credential(created.get("token"))
         })
     }),
     scenario("seam-workspaces", "all", |system| {
@@ -1420,7 +1420,7 @@ static READERS: &[Scenario] = &[
     // profiles
     scenario("list-profiles", "all", |system| {
         Box::pin(async move {
-            let _made = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let _created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             sampled(&[], &[200])
         })
     }),
@@ -1512,7 +1512,7 @@ static DEPLOYMENTS: &[Scenario] = &[
     scenario("deploy-config", "again, which ends the earlier link", |system| {
         Box::pin(async move {
             let user = system.user().await;
-            let _before = system.deploy(&user).await;
+            let _deployment = system.deploy(&user).await;
             system.bench.advance(Duration::minutes(1));
             sampled(&[("user", &user)], &[202])
         })
@@ -1521,7 +1521,7 @@ static DEPLOYMENTS: &[Scenario] = &[
         Box::pin(async move {
             let _downloaded = system.user_with_set_up_phone().await;
             let _new = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
-            let _unreached = system.post("/users", json!({"username": system.unique_name("eve")})).await.expect(201);
+            let _created = system.post("/users", json!({"username": system.unique_name("eve")})).await.expect(201);
             sampled(&[], &[202]).with_body(json!({"filter": {}}))
         })
     }),
@@ -1556,7 +1556,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             Box::pin(async move {
                 let path = format!("/users/{}/secrets", system.user().await);
                 let body = json!({"client_password": "before", "voicemail_pin": "4711"});
-                let _before = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
+                let _updated = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
                 let body = json!({"client_password": null, "pbx_sip_password": "after"});
                 http(system, Method::PUT, path, body, &[200])
             })
@@ -1570,7 +1570,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             Box::pin(async move {
                 let path = format!("/users/{}/secrets", system.user().await);
                 let body = json!({"client_password": "before"});
-                let _before = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
+                let _updated = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
                 http(system, Method::PUT, path, json!({"client_password": null}), &[200])
             })
         },
@@ -1578,7 +1578,7 @@ static DEPLOYMENTS: &[Scenario] = &[
     scenario("undeploy-user", "with an open deployment, secrets and a set-up phone", |system| {
         Box::pin(async move {
             let (user, _credential) = system.user_with_set_up_phone().await;
-            let _open = system.deploy(&user).await;
+            let _deployment = system.deploy(&user).await;
             let path = format!("/users/{user}/secrets");
             let body = json!({"client_password": "secret"});
             let _secrets = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
@@ -1607,7 +1607,7 @@ static DEPLOYMENTS: &[Scenario] = &[
     scenario("update-user", "another username, with a phone, an open deployment and secrets", |system| {
         Box::pin(async move {
             let (user, _credential) = system.user_with_set_up_phone().await;
-            let _open = system.deploy(&user).await;
+            let _deployment = system.deploy(&user).await;
             system.bench.advance(Duration::minutes(1));
             sampled(&[("user", &user)], &[200]).with_body(json!({"username": system.unique_name("eve")}))
         })
@@ -1686,7 +1686,7 @@ static DEPLOYMENTS: &[Scenario] = &[
             let user = system.user().await;
             let _older = system.deploy(&user).await;
             let _newer = system.deploy(&user).await;
-            let _gone = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
             system.bench.drain().await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
@@ -1849,12 +1849,12 @@ impl ScenarioRunner {
     async fn finish(&self, system: &TestSystem) {
         while rows::all(&system.bench, rows::MAIN).values().any(|row| row["state"] == "pending") {
             system.bench.advance(Duration::minutes(2));
-            let _done = system.bench.stack.run_schedule("deliver-webhook").await;
+            let _run = system.bench.stack.run_schedule("deliver-webhook").await;
             self.settle(system).await;
         }
         while rows::all(&system.bench, rows::MAIN).values().any(|row| row["sk"] == "JOB" && row["state"] == "running") {
             system.bench.advance(Duration::minutes(2));
-            let _done = system.bench.run_due().await;
+            let _run = system.bench.run_due().await;
             self.settle(system).await;
         }
     }
@@ -2103,29 +2103,30 @@ fn every_operation_has_its_scenarios() {
 /// network, usage, a rule, a job, a user whose phone is set up, and a purged user. Returns the first user and the one
 /// whose phone is set up.
 async fn fill_workspace(system: &TestSystem) -> (String, String) {
-    let gone = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
-    let _invited = system.post(&format!("/users/{gone}/invite"), json!({"channel": "email"})).await.expect(202);
+    let purged_user = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
+    let _invited = system.post(&format!("/users/{purged_user}/invite"), json!({"channel": "email"})).await.expect(202);
     system.bench.drain().await;
-    let _gone = system.bench.delete(&format!("/users/{gone}"), &system.tenant.key).await.expect(200);
+    let _deleted = system.bench.delete(&format!("/users/{purged_user}"), &system.tenant.key).await.expect(200);
     system.bench.advance(Duration::days(31));
     let _purged = system.bench.purge().await;
     let (user, phones) = system.user_with_phones(2).await;
     let body = json!({"usage": {"sequence": 1, "calls": 3}});
-    let _used = system.bench.check_in_with(&phones[0].1, body).await.expect(200);
+    let _check_in = system.bench.check_in_with(&phones[0].1, body).await.expect(200);
     let _lock = system.create_command(&phones[0].0, "lock", json!({})).await;
     let wipe = system.deliver_command(&phones[1], "wipe").await;
-    let _done = system.bench.report_command(&phones[1].1, &wipe, "succeeded").await.expect(200);
+    let _reported = system.bench.report_command(&phones[1].1, &wipe, "succeeded").await.expect(200);
     let network = json!({"status": "opt_in_sent"});
-    let _told =
+    let _updated =
         system.bench.put(&format!("/users/{user}/networks/verizon"), &system.tenant.key, network).await.expect(200);
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = system.bench.patch("/workspace", &system.tenant.key, rule).await.expect(200);
-    let body = json!({"action": "suspend", "ids": [user, gone]});
+    let _updated = system.bench.patch("/workspace", &system.tenant.key, rule).await.expect(200);
+    let body = json!({"action": "suspend", "ids": [user, purged_user]});
     let _suspended = system.post("/users/bulk", body).await.expect(207);
     let eve = system.bench.user(&system.tenant, &system.unique_name("eve")).await;
     let _credential = system.set_up_phone(&eve).await;
     let secrets = json!({"client_password": "secret"});
-    let _set = system.bench.put(&format!("/users/{eve}/secrets"), &system.tenant.key, secrets).await.expect(200);
+    let _secrets_set =
+        system.bench.put(&format!("/users/{eve}/secrets"), &system.tenant.key, secrets).await.expect(200);
     system.bench.drain().await;
     (user, eve)
 }

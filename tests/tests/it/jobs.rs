@@ -150,12 +150,12 @@ impl Thirty {
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
-            many.faults.watch("run-due", Some(again));
-            let _ended = many.bench.stack.run_schedule("run-due").await;
+            let repeated_fault = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
+            many.faults.watch("run-due", Some(repeated_fault));
+            let _run = many.bench.stack.run_schedule("run-due").await;
             let _run_on = many.bench.run_due().await;
-            let begun = many.jobs().await;
-            assert!(begun.len() == before || begun[0]["state"] == "finished", "{end:?}: {}", begun[0]);
+            let jobs = many.jobs().await;
+            assert!(jobs.len() == before || jobs[0]["state"] == "finished", "{end:?}: {}", jobs[0]);
             many.faults.watch("none", None);
         }
         let answer = if end.is_some() { many.bulk(&once, &body).await } else { first };
@@ -168,8 +168,8 @@ impl Thirty {
         assert_eq!(many.done(&job, action.event()).await, many.each_once(), "{end:?}");
         let mails = if invite { many.one_mail_each() } else { BTreeMap::new() };
         assert_eq!(many.mails(), mails, "{end:?}");
-        let over = many.all("/events?event_type=job.finished").await;
-        assert_eq!(over.iter().filter(|event| event["job_id"] == *job).count(), 1, "{end:?}");
+        let finished_events = many.all("/events?event_type=job.finished").await;
+        assert_eq!(finished_events.iter().filter(|event| event["job_id"] == *job).count(), 1, "{end:?}");
         if action == Action::Suspend {
             assert_eq!(many.statuses().await, BTreeMap::from([("suspended".to_owned(), 30)]), "{end:?}");
         }
@@ -226,8 +226,8 @@ async fn a_repeated_request_returns_the_same_job_and_another_body_is_rejected() 
     assert_eq!(other.code(), "idempotency_mismatch");
     assert_eq!(many.jobs().await.len(), 1);
     assert_eq!(many.statuses().await, BTreeMap::from([("suspended".to_owned(), 3)]));
-    let again = many.bulk("twice", &body).await.expect(200);
-    assert_eq!(again.body["progress"], progress(3, 0, 3, 0), "there is nothing left to do");
+    let repeated = many.bulk("twice", &body).await.expect(200);
+    assert_eq!(repeated.body["progress"], progress(3, 0, 3, 0), "there is nothing left to do");
 }
 
 #[tokio::test]
@@ -283,16 +283,16 @@ async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_
         [("activate", "inactive", "active", "user.activated"), ("suspend", "active", "suspended", "user.suspended")]
     {
         let body = json!({"action": action, "filter": {"status": from}});
-        let begun = many.bulk(action, &body).await.expect(202);
-        assert_eq!((begun.get("state"), &begun.body["progress"]), ("running".into(), &progress(50, 50, 0, 0)));
-        assert_eq!(begun.body["created_by"]["id"], actor["id"]);
-        let job = begun.get("job_id");
+        let started = many.bulk(action, &body).await.expect(202);
+        assert_eq!((started.get("state"), &started.body["progress"]), ("running".into(), &progress(50, 50, 0, 0)));
+        assert_eq!(started.body["created_by"]["id"], actor["id"]);
+        let job = started.get("job_id");
         assert_eq!(many.bench.run_due().await["failed"], 0);
         assert_eq!(many.job(&job).await["state"], "running", "the call has a minute for itself");
         many.bench.advance(Duration::seconds(61));
         assert_eq!(many.bench.run_due().await["failed"], 0);
-        let over = many.job(&job).await;
-        assert_eq!((&over["state"], &over["progress"]), (&json!("finished"), &progress(65, 65, 0, 0)));
+        let finished_job = many.job(&job).await;
+        assert_eq!((&finished_job["state"], &finished_job["progress"]), (&json!("finished"), &progress(65, 65, 0, 0)));
         assert_eq!(many.statuses().await, BTreeMap::from([(to.to_owned(), 65)]));
         assert_eq!(many.done(&job, event).await, many.each_once());
         assert_eq!(many.all(&format!("/jobs/{job}")).await.len(), 65);
@@ -320,7 +320,7 @@ async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
     for (nth, fault) in [(10, Fault::DropBefore), (25, Fault::DropBefore), (3, Fault::DropAfter)] {
         many.bench.advance(Duration::seconds(61));
         many.faults.watch("run-due", Some(end(nth, fault)));
-        let _ended = many.bench.stack.run_schedule("run-due").await;
+        let _run = many.bench.stack.run_schedule("run-due").await;
         assert_eq!(many.faults.failed_calls().len(), 1);
     }
     many.faults.watch("none", None);
@@ -334,8 +334,8 @@ async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
 #[tokio::test]
 async fn a_canceled_job_keeps_its_outcomes_and_does_nothing_more() {
     let many = Many::new(53).await;
-    let begun = many.bulk("once", &json!({"action": "activate", "filter": {}})).await.expect(202);
-    let path = format!("/jobs/{}", begun.get("job_id"));
+    let started = many.bulk("once", &json!({"action": "activate", "filter": {}})).await.expect(202);
+    let path = format!("/jobs/{}", started.get("job_id"));
     let stopped = many.bench.delete(&path, &many.tenant.key).await.expect(200);
     assert_eq!((stopped.get("state"), &stopped.body["progress"]), ("canceled".into(), &progress(50, 50, 0, 0)));
     assert_eq!(many.bench.delete(&path, &many.tenant.key).await.expect(200).get("ended_at"), stopped.get("ended_at"));
@@ -355,13 +355,13 @@ async fn a_job_ends_when_its_creator_loses_the_permissions() {
     let body = json!({"name": "batch", "permissions": ["users:manage", "users:read"]});
     let key = many.post("/keys", body).await.expect(201);
     let body = json!({"action": "activate", "filter": {}});
-    let begun = many.bench.post("/users/bulk", &key.get("key"), body).await.expect(202);
-    assert_eq!(begun.get("state"), "running");
+    let started = many.bench.post("/users/bulk", &key.get("key"), body).await.expect(202);
+    assert_eq!(started.get("state"), "running");
     let path = format!("/keys/{}", key.get("key_id"));
     let _revoked = many.bench.delete(&path, &many.tenant.key).await.expect(200);
     many.bench.advance(Duration::minutes(5));
     assert_eq!(many.bench.run_due().await["failed"], 0);
-    let job = many.job(&begun.get("job_id")).await;
+    let job = many.job(&started.get("job_id")).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("canceled"), &progress(50, 50, 0, 0)));
     assert_eq!(many.statuses().await, BTreeMap::from([("active".to_owned(), 50), ("inactive".to_owned(), 3)]));
 }
@@ -430,10 +430,10 @@ async fn outcomes_are_exported_as_csv_in_parts_with_one_header_row() {
         let request = request.header("authorization", format!("Bearer {}", many.tenant.key));
         many.bench.send(request.body(Vec::new()).unwrap()).await.expect(200)
     };
-    let whole = csv(&format!("/jobs/{job}")).await;
-    assert_eq!(whole.headers["content-type"], "text/csv; charset=utf-8");
-    assert!(!whole.headers.contains_key("link"));
-    let mut lines: Vec<&str> = whole.text.split_terminator("\r\n").collect();
+    let full_list = csv(&format!("/jobs/{job}")).await;
+    assert_eq!(full_list.headers["content-type"], "text/csv; charset=utf-8");
+    assert!(!full_list.headers.contains_key("link"));
+    let mut lines: Vec<&str> = full_list.text.split_terminator("\r\n").collect();
     assert_eq!(lines.remove(0), "id,outcome,code,detail,at");
     let at = "2026-11-23T08:00:00.002Z";
     assert_eq!(lines[0], format!("{nobody},failed,user_not_found,User not found.,{at}"));
@@ -478,9 +478,9 @@ async fn bulk_jobs_work_for_devices_as_for_users() {
     let job = bench.post("/devices/bulk", &tenant.key, body).await.expect(202);
     assert_eq!(job.body["progress"], progress(3, 3, 0, 0));
     for (device, credential) in &phones {
-        let told = bench.check_in(credential).await.expect(200);
-        assert_eq!(told.body["commands"][0]["kind"], "wipe");
-        assert_eq!(told.body["commands"][0]["expires_at"], "2026-12-02T08:00:00.000Z");
+        let check_in = bench.check_in(credential).await.expect(200);
+        assert_eq!(check_in.body["commands"][0]["kind"], "wipe");
+        assert_eq!(check_in.body["commands"][0]["expires_at"], "2026-12-02T08:00:00.000Z");
         let events = bench.list_all(&tenant, &format!("/events?device_id={device}&event_type=device.blocked")).await;
         assert_eq!(events.len(), 1);
     }

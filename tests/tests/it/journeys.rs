@@ -34,8 +34,8 @@ impl Product {
         }
         let options = StackOptions { port: Some(0), automatic: true, ..StackOptions::default() };
         let stack = Stack::start(options).await.expect("the product starts");
-        let made = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
-        let key = made["key"].as_str().unwrap().to_owned();
+        let created = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
+        let key = created["key"].as_str().unwrap().to_owned();
         Self { url: stack.url().to_owned(), key, client, _stack: Some(stack) }
     }
 
@@ -173,17 +173,17 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     let _suspended = context("suspend", json!({"reason": "on leave"})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "user_suspended");
     assert_eq!(status().await, "suspended");
-    let _active = context("activate", json!({})).await;
+    let _activated = context("activate", json!({})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "allowed");
 
     let refused = product.admin(Method::DELETE, &user, None).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("wipe_first")));
     let _locked = context("lock-and-wipe", json!({"reason": "stolen"})).await;
-    let told = product.check_in(credential).await.body;
-    assert_eq!((&told["access"], &told["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
-    let report = format!("/devices/me/commands/{}", told["commands"][0]["command_id"].as_str().unwrap());
-    let done = product.call(Method::POST, &report, Some(credential), Some(json!({"result": "succeeded"}))).await;
-    assert_eq!((done.status, &done.body["state"]), (200, &json!("succeeded")));
+    let check_in = product.check_in(credential).await.body;
+    assert_eq!((&check_in["access"], &check_in["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
+    let report = format!("/devices/me/commands/{}", check_in["commands"][0]["command_id"].as_str().unwrap());
+    let reported = product.call(Method::POST, &report, Some(credential), Some(json!({"result": "succeeded"}))).await;
+    assert_eq!((reported.status, &reported.body["state"]), (200, &json!("succeeded")));
     let wiped = product.admin(Method::GET, &device, None).await;
     assert_eq!(wiped.body["device_status"], "wiped");
     let out = product.check_in(credential).await;

@@ -31,7 +31,7 @@ impl Three {
         let fixture = Fixture::new().await;
         let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
         for (_, credential) in &phones {
-            let _came = fixture.bench.check_in(credential).await.expect(200);
+            let _check_in = fixture.bench.check_in(credential).await.expect(200);
         }
         let three = Self { fixture, user, phones };
         let path = format!("/devices/{}/block", three.phones[1].0);
@@ -98,7 +98,7 @@ impl Three {
     }
 
     async fn settle(&self, body: Value) {
-        let _settled = self.patch("/workspace", body).await.expect(200);
+        let _updated = self.patch("/workspace", body).await.expect(200);
     }
 
     /// Removes what may go: first the phones, then their user.
@@ -119,7 +119,7 @@ impl Three {
     async fn done(&self, phone: usize) {
         let shown = self.device(phone).await;
         let command = text(&shown["commands"][0]["command_id"]);
-        let _done = self.bench.report_command(&self.phones[phone].1, &command, "succeeded").await.expect(200);
+        let _reported = self.bench.report_command(&self.phones[phone].1, &command, "succeeded").await.expect(200);
     }
 }
 
@@ -164,7 +164,7 @@ async fn activating_restores_the_state_before_the_suspension() {
     assert_eq!(three.events("user.activated").await.len(), 1);
     let (_suspended, _) = three.context("suspend-user", json!({})).await;
     let path = format!("/devices/{}", three.phones[1].0);
-    let _lifted = three.post(&format!("{path}/unblock"), json!({})).await.expect(200);
+    let _unblocked = three.post(&format!("{path}/unblock"), json!({})).await.expect(200);
     assert_eq!(three.access().await, ["user_suspended"; 3], "a block lifted meanwhile stays lifted");
     let (_active, _) = three.context("activate-user", json!({})).await;
     assert_eq!(three.access().await, ["allowed"; 3]);
@@ -177,12 +177,12 @@ async fn a_user_who_never_registered_a_phone_becomes_active_by_an_admin_or_by_th
     let (user, path) = (bench.user(&tenant, "ada").await, |user: &str| format!("/users/{user}"));
     let status = async |user: &str| bench.get(&path(user), &tenant.key).await.expect(200).get("status");
     assert_eq!(status(&user).await, "inactive");
-    let _active = bench.post(&format!("{}/activate", path(&user)), &tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{}/activate", path(&user)), &tenant.key, json!({})).await.expect(200);
     assert_eq!(status(&user).await, "active");
     let other = bench.user(&tenant, "bob").await;
     let _suspended = bench.post(&format!("{}/suspend", path(&other)), &tenant.key, json!({})).await.expect(200);
     assert_eq!(status(&other).await, "suspended");
-    let _lifted = bench.post(&format!("{}/activate", path(&other)), &tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{}/activate", path(&other)), &tenant.key, json!({})).await.expect(200);
     assert_eq!(status(&other).await, "inactive", "what was found");
     let code = bench.invite(&tenant, &other, 1).await;
     let _phone = bench.register(&code, "phone").await.expect(201);
@@ -325,8 +325,8 @@ async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_
     assert_eq!((back.get("access"), &back.body["commands"][0]["kind"]), ("deleted".into(), &json!("wipe")));
     let wipe = text(&back.body["commands"][0]["command_id"]);
     three.bench.advance(Duration::minutes(1));
-    let done = three.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
-    assert_eq!(done.get("state"), "succeeded");
+    let reported = three.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
+    assert_eq!(reported.get("state"), "succeeded");
     assert_eq!(three.bench.check_in(credential).await.expect(401).code(), "re_enrol");
     for (list, kinds) in [
         (format!("/events?user_id={}", three.user), ["user.deleted", "command.succeeded"]),
@@ -419,15 +419,15 @@ async fn another_username_resets_every_phone_in_one_commit() {
     assert_eq!(three.bench.check_in(&three.phones[0].1).await.expect(401).code(), "re_enrol");
     assert_eq!(three.device(0).await["device_status"], "needs_enrolment");
     let code = three.bench.invite(&three.tenant, &three.user, 1).await;
-    let back = three.bench.register(&code, "ada-0").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *three.phones[0].0);
-    assert_eq!(three.bench.check_in(&back.get("credential")).await.expect(200).get("access"), "allowed");
+    let re_enrolled = three.bench.register(&code, "ada-0").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *three.phones[0].0);
+    assert_eq!(three.bench.check_in(&re_enrolled.get("credential")).await.expect(200).get("access"), "allowed");
     // The old name is free, the new one is taken, and found.
     let taken = json!({"username": "ADELE"});
     assert_eq!(three.post("/users", taken).await.expect(409).code(), "username_taken");
     let other = three.fixture.user("ada").await;
-    let back = three.patch(&format!("/users/{other}"), json!({"username": "adele"})).await;
-    assert_eq!(back.expect(409).code(), "username_taken");
+    let restored = three.patch(&format!("/users/{other}"), json!({"username": "adele"})).await;
+    assert_eq!(restored.expect(409).code(), "username_taken");
     let found = three.all("/users?search=adele").await;
     assert_eq!(found.len(), 1);
 }

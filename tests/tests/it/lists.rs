@@ -81,7 +81,7 @@ impl Fleet {
         fleet.bench.advance(Duration::minutes(1));
         fleet.post("blocked", "block", json!({"reason": "lost in Oslo"})).await;
         fleet.bench.advance(Duration::minutes(1));
-        let _gone =
+        let _deleted =
             fleet.bench.delete(&format!("/devices/{}", fleet.devices["gone"]), &fleet.tenant.key).await.expect(200);
         fleet.bench.advance(Duration::minutes(1));
         fleet
@@ -375,10 +375,10 @@ async fn every_column_of_the_device_list_is_right_in_every_state() {
         json!({"at": "2026-12-24T08:10:00.000Z", "by": {"type": "key", "id": key, "name": "First key"}, "reason": "lost in Oslo"})
     );
 
-    let gone = fleet.view("gone").await;
-    assert_eq!((&gone["device_status"], &gone["status"]), (&json!("deleted"), &json!("deleted")));
-    assert_eq!(gone["deleted_at"], "2026-12-24T08:11:00.000Z");
-    assert_eq!(gone["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
+    let deleted_device = fleet.view("gone").await;
+    assert_eq!((&deleted_device["device_status"], &deleted_device["status"]), (&json!("deleted"), &json!("deleted")));
+    assert_eq!(deleted_device["deleted_at"], "2026-12-24T08:11:00.000Z");
+    assert_eq!(deleted_device["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
 
     // A blocked device that is unblocked is what it was.
     fleet.post("blocked", "unblock", json!({})).await;
@@ -420,9 +420,12 @@ async fn a_device_shows_since_when_and_why_push_is_not_in_use() {
     let _login = fleet.bench.check_in_with(&fleet.credentials["new"], report).await.expect(200);
     assert_eq!(fleet.view("new").await["push"]["reason"], "endpoint_pending");
     fleet.bench.drain().await;
-    let again = fleet.view("new").await;
-    assert_eq!((&again["push"]["in_use"], &again["push"]["reason"]), (&json!(true), &json!("endpoint_ready")));
-    assert_ne!(again["push_endpoint"], before["push_endpoint"], "a new token has an endpoint of its own");
+    let new_device = fleet.view("new").await;
+    assert_eq!(
+        (&new_device["push"]["in_use"], &new_device["push"]["reason"]),
+        (&json!(true), &json!("endpoint_ready"))
+    );
+    assert_ne!(new_device["push_endpoint"], before["push_endpoint"], "a new token has an endpoint of its own");
     fleet.post("new", "block", json!({})).await;
     fleet.bench.drain().await;
     let pushed = fleet.bench.stack.messaging().outbox();
@@ -456,16 +459,20 @@ async fn every_list_returns_each_item_once_newest_first_for_any_page_size() {
         ("/members", "member_id", 5),
         ("/events", "event_id", 0),
     ] {
-        let whole = all(bench, tenant, list, 100).await;
+        let full_list = all(bench, tenant, list, 100).await;
         if count > 0 {
-            assert_eq!(whole.len(), count, "{list}");
+            assert_eq!(full_list.len(), count, "{list}");
         }
-        let times = ids(&whole, "created_at");
+        let times = ids(&full_list, "created_at");
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
-        let unique: BTreeSet<String> = ids(&whole, id).into_iter().collect();
-        assert_eq!(unique.len(), whole.len(), "{list}: each once");
-        for limit in [1, 2, 3, 5, whole.len() - 1, whole.len(), whole.len() + 1] {
-            assert_eq!(ids(&all(bench, tenant, list, limit.min(100)).await, id), ids(&whole, id), "{list} by {limit}");
+        let unique: BTreeSet<String> = ids(&full_list, id).into_iter().collect();
+        assert_eq!(unique.len(), full_list.len(), "{list}: each once");
+        for limit in [1, 2, 3, 5, full_list.len() - 1, full_list.len(), full_list.len() + 1] {
+            assert_eq!(
+                ids(&all(bench, tenant, list, limit.min(100)).await, id),
+                ids(&full_list, id),
+                "{list} by {limit}"
+            );
         }
     }
     let fifty = bench.get("/events", &tenant.key).await.expect(200);
@@ -515,7 +522,8 @@ async fn lists_of_keys_members_and_events_are_stable_while_items_are_added_and_r
         let items = walk(&bench, &tenant, list, 2, async |page| {
             bench.advance(Duration::seconds(1));
             if list == "/members" {
-                let _gone = bench.delete(&format!("/members/{}", before[2 * page + 1]), &tenant.key).await.expect(200);
+                let _deleted =
+                    bench.delete(&format!("/members/{}", before[2 * page + 1]), &tenant.key).await.expect(200);
             } else {
                 let _revoked = bench
                     .post("/keys", &tenant.key, json!({"name": "new", "permissions": ["devices:read"]}))
@@ -536,7 +544,7 @@ async fn actors_are_shown_with_their_names() {
     let nightly = json!({"name": "Nightly sync", "permissions": ["devices:manage", "users:manage"]});
     let nightly = bench.post("/keys", &tenant.key, nightly).await.expect(201).get("key");
     let _locked = bench.post(&format!("/devices/{device}/lock"), &nightly, json!({})).await.expect(202);
-    let _told = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let job = json!({"action": "unblock", "ids": [device]});
     let job = bench.post("/devices/bulk", &nightly, job).await.expect(200).get("job_id");
     let named = |holder: &Value| holder["name"].as_str().unwrap_or_default().to_owned();
@@ -545,8 +553,8 @@ async fn actors_are_shown_with_their_names() {
         .iter()
         .map(|event| (event["actor"]["type"].as_str().unwrap().to_owned(), named(&event["actor"])))
         .collect();
-    let wanted = [("device", "iPhone 17"), ("invitation", ""), ("key", "Nightly sync")];
-    assert!(wanted.iter().all(|(kind, name)| by.contains(&((*kind).to_owned(), (*name).to_owned()))), "{by:?}");
+    let expected = [("device", "iPhone 17"), ("invitation", ""), ("key", "Nightly sync")];
+    assert!(expected.iter().all(|(kind, name)| by.contains(&((*kind).to_owned(), (*name).to_owned()))), "{by:?}");
     let commands = bench.get(&format!("/devices/{device}/commands"), &tenant.key).await.expect(200).body;
     assert_eq!(named(&commands["items"][0]["queued_by"]), "Nightly sync");
     assert_eq!(named(&commands["items"][0]["history"][0]["by"]), "Nightly sync");
@@ -564,9 +572,9 @@ async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywh
     let (device, _) = bench.phone(&tenant, "ada").await;
     let user = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200).get("user_id");
     let everything: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
-    let made =
+    let created =
         bench.post("/keys", &tenant.key, json!({"name": "Helpdesk", "permissions": everything})).await.expect(201);
-    let helpdesk = made.get("key");
+    let helpdesk = created.get("key");
     // What a caller has sent is not taken for an actor.
     let sent = json!({"custom_metadata": {"by": "nobody"}});
     let _noted = bench.patch(&format!("/devices/{device}"), &helpdesk, sent).await.expect(200);
@@ -598,13 +606,13 @@ async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywh
     ];
     for (path, holder) in shown {
         let body = bench.get(&path, &tenant.key).await.expect(200).body;
-        let wanted = json!({"type": "key", "id": made.get("key_id"), "name": "Helpdesk"});
-        assert_eq!(body.pointer(holder), Some(&wanted), "{path} {holder}: {body}");
+        let expected = json!({"type": "key", "id": created.get("key_id"), "name": "Helpdesk"});
+        assert_eq!(body.pointer(holder), Some(&expected), "{path} {holder}: {body}");
     }
     for (path, column) in [("/devices/export", "blocked_by"), ("/users/export", "suspended_by")] {
         let path = format!("{path}?columns={column}_type,{column}_id,{column}_name");
         let csv = bench.get(&path, &tenant.key).await.expect(200).text;
-        assert!(csv.ends_with(&format!("key,{},Helpdesk\r\n", made.get("key_id"))), "{csv}");
+        assert!(csv.ends_with(&format!("key,{},Helpdesk\r\n", created.get("key_id"))), "{csv}");
     }
 }
 
@@ -624,20 +632,20 @@ async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted
     let bench = Bench::start().await;
     let tenant = bench.tenant("Changing").await;
     let devices = phones(&bench, &tenant, "p", 8).await;
-    let mut wanted = devices.clone();
-    wanted.reverse();
+    let mut expected = devices.clone();
+    expected.reverse();
     let items = walk(&bench, &tenant, "/devices", 2, async |page| {
         // The last one seen is deleted, one still to come is blocked, and a new one is there.
-        let seen = &wanted[2 * page + 1];
+        let seen = &expected[2 * page + 1];
         let _deleted = bench.delete(&format!("/devices/{seen}"), &tenant.key).await.expect(200);
-        if let Some(next) = wanted.get(2 * page + 3) {
+        if let Some(next) = expected.get(2 * page + 3) {
             let _blocked = bench.post(&format!("/devices/{next}/block"), &tenant.key, json!({})).await.expect(200);
         }
         bench.advance(Duration::seconds(1));
         let _new = bench.phone(&tenant, &format!("new{page}")).await;
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
 }
 
 #[tokio::test]
@@ -649,19 +657,24 @@ async fn a_filtered_device_list_returns_each_device_once_while_fewer_match() {
         let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
         bench.advance(Duration::seconds(1));
     }
-    let mut wanted = devices.clone();
-    wanted.reverse();
+    let mut expected = devices.clone();
+    expected.reverse();
     let items = walk(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
         // The row that the cursor stands at leaves the list.
-        let _free = bench.post(&format!("/devices/{}/unblock", wanted[page]), &tenant.key, json!({})).await.expect(200);
+        let _unblocked =
+            bench.post(&format!("/devices/{}/unblock", expected[page]), &tenant.key, json!({})).await.expect(200);
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
     for device in &devices {
         let _deleted = bench.delete(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         bench.advance(Duration::seconds(1));
     }
-    assert_eq!(ids(&all(&bench, &tenant, "/devices?status=deleted", 1).await, "device_id"), wanted, "the newest first");
+    assert_eq!(
+        ids(&all(&bench, &tenant, "/devices?status=deleted", 1).await, "device_id"),
+        expected,
+        "the newest first"
+    );
 }
 
 #[tokio::test]
@@ -676,12 +689,13 @@ async fn a_search_returns_each_device_once_for_any_page_size() {
     let _others = phones(&bench, &tenant, "p", 4).await;
     for query in ["iphone", "ada", "p", "own"] {
         let list = format!("/devices?search={query}");
-        let whole: BTreeSet<String> = ids(&all(&bench, &tenant, &list, 100).await, "device_id").into_iter().collect();
-        assert!(!whole.is_empty());
+        let full_list: BTreeSet<String> =
+            ids(&all(&bench, &tenant, &list, 100).await, "device_id").into_iter().collect();
+        assert!(!full_list.is_empty());
         for limit in 1..=8 {
             let found = ids(&all(&bench, &tenant, &list, limit).await, "device_id");
-            assert_eq!(found.len(), whole.len(), "{query} by {limit}: each once");
-            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), whole, "{query} by {limit}");
+            assert_eq!(found.len(), full_list.len(), "{query} by {limit}: each once");
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), full_list, "{query} by {limit}");
         }
     }
 }
@@ -695,12 +709,12 @@ async fn a_search_by_username_skips_no_device_while_another_one_of_the_user_is_d
     for at in 0..3 {
         let _device = bench.register(&code, &format!("own-{at}")).await.expect(201);
     }
-    let wanted = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
+    let expected = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
     let items = walk(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
-        let _deleted = bench.delete(&format!("/devices/{}", wanted[page]), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&format!("/devices/{}", expected[page]), &tenant.key).await.expect(200);
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
 }
 
 #[tokio::test]
@@ -817,9 +831,9 @@ impl Staff {
         let profile = json!({"name": "Field", "settings": {}});
         let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
         for username in ["max", "sue"] {
-            let _given = bench.patch(&self.path(username, ""), key, json!({"profile_id": profile})).await.expect(200);
+            let _updated = bench.patch(&self.path(username, ""), key, json!({"profile_id": profile})).await.expect(200);
         }
-        let _deployed = bench.post(&self.path("ian", "/deploy"), key, json!({})).await.expect(202);
+        let _deployment = bench.post(&self.path("ian", "/deploy"), key, json!({})).await.expect(202);
         let _forced = bench.post(&self.path("max", "/force-config"), key, json!({})).await.expect(200);
     }
 
@@ -986,9 +1000,9 @@ async fn every_column_of_the_user_list_is_also_shown_for_a_single_user() {
     }
     let eva = bench.get(&staff.path("eva", ""), &tenant.key).await.expect(200).body;
     let networks = eva["networks"].as_array().unwrap();
-    let told = |name: &str| networks.iter().map(|network| text(&network[name])).collect::<Vec<_>>();
-    assert_eq!(told("provider"), ["att", "verizon"]);
-    assert_eq!(told("indicator"), ["green", "red"], "and the most pressing of them is the user's: {eva}");
+    let values_of = |name: &str| networks.iter().map(|network| text(&network[name])).collect::<Vec<_>>();
+    assert_eq!(values_of("provider"), ["att", "verizon"]);
+    assert_eq!(values_of("indicator"), ["green", "red"], "and the most pressing of them is the user's: {eva}");
     assert_eq!(eva["network_indicator"], "red");
     let del = bench.get(&staff.path("del", ""), &tenant.key).await.expect(200).body;
     assert!(del["deleted_at"].is_string() && del["purge_after"].is_string(), "{del}");
@@ -1028,8 +1042,8 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
     }
     let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("they are listed");
     let max = of("max");
-    let told = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
-    assert_eq!(told, ["Field", "sip-max", "Max at work"]);
+    let shown_values = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
+    assert_eq!(shown_values, ["Field", "sip-max", "Max at work"]);
     assert_eq!(
         (&max["force_pending"], &max["deployment"], &max["deployed_at"]),
         (&json!(true), &Value::Null, &Value::Null)
@@ -1059,11 +1073,11 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
     for query in
         ["", "status=active", "status=deleted", "deployed=true", "deployed=false", "force_pending=true", "search=quist"]
     {
-        let mut wanted = staff.shown(query, 100).await;
-        wanted.retain(|username| username != "del");
+        let mut expected = staff.shown(query, 100).await;
+        expected.retain(|username| username != "del");
         for limit in [1, 3, 100] {
             let shown = all(bench, tenant, &format!("/deployments?{query}"), limit).await;
-            assert_eq!(ids(&shown, "username"), wanted, "{query} by {limit}");
+            assert_eq!(ids(&shown, "username"), expected, "{query} by {limit}");
         }
     }
     let profile = staff.by_profile().await;
@@ -1094,7 +1108,7 @@ async fn a_user_with_only_expired_commands_is_not_pending() {
     staff.0.bench.advance(Duration::days(60));
     staff.shows("pending_command=true", &[]).await;
     staff.0.shows("pending_command=true", &[]).await;
-    let _ended = staff.0.bench.run_due().await;
+    let _run = staff.0.bench.run_due().await;
     staff.shows("pending_command=true", &[]).await;
 }
 
@@ -1124,13 +1138,13 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added
     for (list, id, limit) in
         [(commands.as_str(), "command_id", 2), (&invitations, "invitation_id", 3), ("/jobs", "job_id", 5)]
     {
-        let whole = all(&bench, &tenant, list, 100).await;
-        assert!(whole.len() >= 5, "{list}");
-        let times = ids(&whole, if id == "command_id" { "queued_at" } else { "created_at" });
+        let full_list = all(&bench, &tenant, list, 100).await;
+        assert!(full_list.len() >= 5, "{list}");
+        let times = ids(&full_list, if id == "command_id" { "queued_at" } else { "created_at" });
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
         // The invitations that were shown change as well: each new one takes the place of the last.
         let items = walk(&bench, &tenant, list, limit, async |_| more().await).await;
-        assert_eq!(ids(&items, id), ids(&whole, id), "{list} by {limit}");
+        assert_eq!(ids(&items, id), ids(&full_list, id), "{list} by {limit}");
         let by_one = all(&bench, &tenant, list, 1).await;
         assert_eq!(ids(&by_one, id), ids(&all(&bench, &tenant, list, 100).await, id), "{list}");
     }
@@ -1160,7 +1174,7 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let items = walk(&bench, &tenant, &path, 10, async |page| {
         if page == 1 {
             bench.advance(Duration::minutes(1));
-            let _done = bench.run_due().await;
+            let _run = bench.run_due().await;
         }
     })
     .await;
@@ -1168,8 +1182,8 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let unique: BTreeSet<&String> = seen.iter().collect();
     assert_eq!(unique.len(), seen.len(), "each once");
     assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all that were done before");
-    let whole = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
-    assert_eq!((&whole.body["state"], &whole.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
+    let full_list = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
+    assert_eq!((&full_list.body["state"], &full_list.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
     for limit in [7, 100] {
         let items = all(&bench, &tenant, &path, limit).await;
         let unique: BTreeSet<String> = ids(&items, "id").into_iter().collect();
@@ -1194,7 +1208,7 @@ impl Staff {
             .values()
             .find(|row| row["event_type"] == "device.confirmed" && row["device_id"] == *self.0.devices["used"]);
         let event: Event = aws::from_json(event.unwrap().clone()).unwrap();
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for number in 0..MANY {
             let at = Time::from(bench.now()).plus(Duration::milliseconds(i64::try_from(number).unwrap()));
             let id = |kind| timed_uuid(at, [kind; 10]);
@@ -1206,17 +1220,17 @@ impl Staff {
                 device_ids: [device_id].into(),
                 ..user.clone()
             };
-            made.extend(rows::rows_of(&Device {
+            created.extend(rows::rows_of(&Device {
                 device_id,
                 user_id: user.user_id,
                 device_identifier: format!("other{number}"),
                 created_at: at,
                 ..device.clone()
             }));
-            made.extend(rows::rows_of(&user));
-            made.extend(rows::rows_of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
+            created.extend(rows::rows_of(&user));
+            created.extend(rows::rows_of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
         }
-        rows::put_many(bench, rows::MAIN, &made, &["device_ids"]);
+        rows::put_many(bench, rows::MAIN, &created, &["device_ids"]);
         bench.advance(Duration::minutes(1));
     }
 
@@ -1317,7 +1331,7 @@ async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
     let newest = bench.get("/devices?limit=1", &tenant.key).await.expect(200).body["items"][0].clone();
     let (device, user) = (text(&newest["device_id"]), text(&newest["user_id"]));
     let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
-    let _held = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
+    let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
     for list in ["/devices?search=pixel&blocked=true", "/devices?search=otto&blocked=true"] {
         assert_eq!(staff.items(list).await, std::slice::from_ref(&device), "{list}");
     }
@@ -1325,8 +1339,8 @@ async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
         assert_eq!(staff.items(list).await, std::slice::from_ref(&user), "{list}");
     }
     let used = &staff.0.devices["used"];
-    let _gone = bench.delete(&format!("/devices/{used}"), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{used}"), &tenant.key).await.expect(200);
     let list = format!("/events/list?device_id={used}&since=2026-01-01T00:00:00Z");
-    let told = bench.get(&list, &tenant.key).await.expect(200).body;
-    assert_eq!(told["events"][0]["device_id"], **used, "{told}");
+    let listed = bench.get(&list, &tenant.key).await.expect(200).body;
+    assert_eq!(listed["events"][0]["device_id"], **used, "{listed}");
 }

@@ -213,7 +213,7 @@ impl Walk {
         self.search("a job at work");
         while self.admin(Method::GET, &path, Value::Null).await.expect(200).get("state") == "running" {
             self.bench.advance(Duration::minutes(2));
-            let _done = self.bench.run_due().await;
+            let _run = self.bench.run_due().await;
         }
         assert_eq!(holding(&self.bench), 0, "and forgets it");
         self.bench.drain().await;
@@ -308,16 +308,16 @@ impl Walk {
             }
         }
         assert!(published > 0, "{when}: events were published");
-        let told = self.pages.sent();
-        assert!(told.len() > self.told, "{when}: webhooks were told");
-        for sent in &told[self.told..] {
+        let requests = self.pages.sent();
+        assert!(requests.len() > self.told, "{when}: webhooks were told");
+        for sent in &requests[self.told..] {
             let what = format!("{when}: a webhook was told");
             holds_only(&sent.body, &[], &what);
             holds_only(&json!(sent.headers).to_string(), &[], &what);
             let codes = self.codes.iter().map(String::as_str);
             assert_eq!(found(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
         }
-        self.told = told.len();
+        self.told = requests.len();
         for item in self.bench.stack.messaging().outbox() {
             for part in [&item.text, &item.html].into_iter().flatten() {
                 self.addresses.extend(addresses(part));
@@ -337,8 +337,8 @@ impl Walk {
         }
         let lines = self.lines.text();
         assert!(lines.contains("served"), "{when}: something was logged");
-        let said = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
-        assert_eq!(found(&lines, said), None, "{when}: the log");
+        let forbidden = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
+        assert_eq!(found(&lines, forbidden), None, "{when}: the log");
     }
 
     fn search(&mut self, when: &str) {
@@ -367,7 +367,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
         "client_password": SECRETS[0], "pbx_sip_password": SECRETS[1], "teleworker_sip_password": SECRETS[2],
         "voicemail_pin": SECRETS[3],
     });
-    let _set = walk.admin(Method::PUT, &format!("{path}/secrets"), secrets).await.expect(200);
+    let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), secrets).await.expect(200);
     let mut phones = Vec::new();
     for (number, channel) in ["email", "sms"].into_iter().enumerate() {
         let _invited = walk.post(&format!("{path}/invite"), json!({"channel": channel})).await.expect(202);
@@ -446,8 +446,8 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
         json!({"username": format!("{} {}", USERNAMES[0], LAST), "email": EMAIL, "mobile": MOBILE, "number": FIRST});
     let refused = walk.post("/users", bad).await.expect(422);
     holds_only(&refused.text, &[], "what is refused is not told back");
-    let taken = walk.post("/users", json!({"username": USERNAMES[0]})).await.expect(409);
-    holds_only(&taken.text, &[], "a username that is taken");
+    let rejected = walk.post("/users", json!({"username": USERNAMES[0]})).await.expect(409);
+    holds_only(&rejected.text, &[], "a username that is taken");
     let bad = json!({"client_password": [SECRETS[0]], "voicemail_pin": SECRETS[1], SECRETS[2]: 1});
     let key = walk.tenant.key.clone();
     let request = Request::builder().method(Method::PUT).uri(format!("{path}/secrets"));
@@ -456,7 +456,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     walk.search("set up");
     for number in 0..60 {
         let body = json!({"username": format!("one-of-many-{number}"), "last_name": TYPED});
-        let _made = walk.post("/users", body).await.expect(201);
+        let _created = walk.post("/users", body).await.expect(201);
     }
     walk.many(json!({"action": "suspend", "reason": REASON})).await;
     assert!(walk.export().await.contains("suspended_reason"));
@@ -477,15 +477,17 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let renamed = walk.admin(Method::PATCH, &path, json!({"username": USERNAMES[1]})).await.expect(200);
     assert_eq!(renamed.get("username"), USERNAMES[1]);
     let code = walk.code().await;
-    let told = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), json!({})).await.expect(200);
-    let commands = told.body["commands"].as_array().unwrap();
+    let check_in = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), json!({})).await.expect(200);
+    let commands = check_in.body["commands"].as_array().unwrap();
     let reset = commands.iter().find(|command| command["kind"] == "factory_reset").unwrap();
     let command = format!("/devices/me/commands/{}", reset["command_id"].as_str().unwrap());
     let done = json!({"result": "succeeded", "detail": "erased"});
     let _done = walk.call(Method::POST, &command, Some(&credential), done).await.expect(200);
-    let back = walk.register(&code, 2).await.expect(201);
-    let config =
-        walk.call(Method::POST, "/devices/me/config", Some(&back.get("credential")), json!({})).await.expect(200);
+    let re_enrolled = walk.register(&code, 2).await.expect(201);
+    let config = walk
+        .call(Method::POST, "/devices/me/config", Some(&re_enrolled.get("credential")), json!({}))
+        .await
+        .expect(200);
     assert!(config.text.contains(USERNAMES[1]) && config.text.contains(SECRETS[0]));
     let nothing = json!({});
     for (action, body) in
@@ -500,24 +502,24 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     walk.search("renamed");
 
     // Out of client deployment, and then altogether.
-    let _active = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
+    let _activated = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
     walk.bench.advance(Duration::minutes(1));
-    let _again = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    let _deployment = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     let _code = walk.code().await;
-    let _out = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
+    let _revoked = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
     walk.bench.drain().await;
     let kept = |bench: &Bench| found(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
     assert!(!kept(&walk.bench), "the secrets are gone");
     let set = json!({"client_password": SECRETS[0]});
-    let _set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
-    let gone = json!({"without_wipe": true, "reason": REASON});
-    let _gone = walk.admin(Method::DELETE, &path, gone).await.expect(200);
+    let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
+    let deletion = json!({"without_wipe": true, "reason": REASON});
+    let _deleted = walk.admin(Method::DELETE, &path, deletion).await.expect(200);
     walk.bench.drain().await;
     assert!(!kept(&walk.bench), "and so they are with the person");
     walk.search("deleted");
     walk.bench.advance(Duration::days(120));
     for _ in 0..3 {
-        let _done = walk.bench.run_due().await;
+        let _run = walk.bench.run_due().await;
         let _purged = walk.bench.purge().await;
         walk.bench.drain().await;
     }

@@ -66,15 +66,15 @@ impl Full {
         let code = bench.invite(tenant, &guest, 3).await;
         // A deployment that waits, since one went out just now.
         let kim = bench.user(tenant, "kim").await;
-        let _deployed = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
+        let _deployment = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
         bench.drain().await;
         let deployment = bench.newest_deployment_code().unwrap();
         let _registered = bench.register(&deployment, "kim-phone").await.expect(201);
         let renamed = json!({"username": "kimberly"});
         let _renamed = bench.patch(&format!("/users/{kim}"), &tenant.key, renamed).await.expect(200);
         // A job that waits likewise.
-        let again = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
-        let _job = self.post("/users/bulk", again).await.expect(202);
+        let repeated_body = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
+        let _job = self.post("/users/bulk", repeated_body).await.expect(202);
         // A source that is read by schedule.
         let page = json!({"name": "HR", "kind": "http", "mapping": {"username": "login"}, "every_hours": 6,
             "url": "https://hr.example.com/people", "format": "json"});
@@ -86,7 +86,7 @@ impl Full {
         self.pages.answer(Answers::ConnectionClosed);
         bench.drain().await;
         bench.advance(Duration::seconds(1));
-        let _told = bench.user(tenant, "told").await;
+        let _created = bench.user(tenant, "told").await;
         bench.drain().await;
         // A token whose endpoint is not made yet.
         let _registered = bench.register(&code, "guest-phone").await.expect(201);
@@ -98,9 +98,9 @@ impl Full {
             rows::all(&self.bench, rows::MAIN).into_values().filter(|row| !row["due_shard"].is_null()).collect();
         let kind = |row: &Value| row["sk"].as_str().unwrap().split('#').next().unwrap().to_owned();
         let kinds: BTreeSet<String> = due.iter().map(kind).collect();
-        let wanted =
+        let expected =
             ["COMMAND", "DELIVERY", "DEVICE", "INVITATION", "JOB", "PUSH", "SOURCE", "USER", "WEBHOOK", "WORKSPACE"];
-        assert_eq!(kinds, wanted.map(str::to_owned).into());
+        assert_eq!(kinds, expected.map(str::to_owned).into());
         due
     }
 
@@ -117,8 +117,8 @@ impl Full {
         let before = rows::everything(&self.bench);
         let count = before.len();
         for schedule in SCHEDULES {
-            let done = self.bench.stack.run_schedule(schedule).await.unwrap();
-            assert_eq!(done["failed"], 0, "{schedule}: {done}");
+            let run = self.bench.stack.run_schedule(schedule).await.unwrap();
+            assert_eq!(run["failed"], 0, "{schedule}: {run}");
         }
         let after = rows::everything(&self.bench);
         let unchanged: BTreeMap<_, _> = before.into_iter().filter(|(key, row)| after.get(key) == Some(row)).collect();
@@ -216,13 +216,13 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
         let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = &phones[0];
         let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
-        let _used = bench.check_in_with(credential, used).await.expect(200);
+        let _check_in = bench.check_in_with(credential, used).await.expect(200);
         let path = format!("/devices/{device}");
         let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
-        let _over = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
-        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+        let _canceled = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path, &tenant.key).await.expect(200);
         if of == "USER" {
-            let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+            let _deleted = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
         }
         bench.drain().await;
         bench.advance(Duration::days(400));
@@ -245,7 +245,7 @@ async fn silent(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("Silent").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
-    let _seen = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let rule = json!({"silent_devices": {"after_days": 30, "action": action}});
     let _rule = bench.patch("/workspace", &tenant.key, rule).await.expect(200);
     bench.advance(Duration::days(31));
@@ -270,7 +270,7 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
         bench.advance(Duration::days(31));
-        let _done = bench.run_due().await;
+        let _run = bench.run_due().await;
         assert_ne!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
     }
 }
@@ -326,12 +326,12 @@ async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_t
     let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
     let (ada, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     let [(phone, credential), (other, _)] = &phones[..] else { panic!("two phones") };
-    let _seen = bench.check_in(credential).await.expect(200);
+    let _check_in = bench.check_in(credential).await.expect(200);
     let command = bench.post(&format!("/devices/{phone}/lock"), key, json!({})).await.expect(202).get("command_id");
     let _blocked = bench.post(&format!("/devices/{phone}/block"), key, json!({})).await.expect(200);
-    let given = json!({"profile_id": profile});
-    let _given = bench.patch(&format!("/users/{ada}"), key, given).await.expect(200);
-    let _deployed = bench.post(&format!("/users/{ada}/deploy"), key, json!({})).await.expect(202);
+    let assignment = json!({"profile_id": profile});
+    let _updated = bench.patch(&format!("/users/{ada}"), key, assignment).await.expect(200);
+    let _deployment = bench.post(&format!("/users/{ada}/deploy"), key, json!({})).await.expect(202);
     let (kim, leaver) = (bench.user(&tenant, "kim").await, bench.user(&tenant, "leaver").await);
     let lists = [
         ("/devices?pending_command=true".to_owned(), phone),
@@ -360,15 +360,15 @@ async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_t
         assert!(shows(list, id).await, "{list} shows {id}");
     }
     bench.advance(Duration::days(20));
-    let _back = bench.post(&format!("/devices/{phone}/unblock"), key, json!({})).await.expect(200);
+    let _unblocked = bench.post(&format!("/devices/{phone}/unblock"), key, json!({})).await.expect(200);
     let _canceled = bench.delete(&format!("/devices/{phone}/commands/{command}"), key).await.expect(200);
-    let _seen = bench.check_in(credential).await.expect(200);
-    let _gone = bench.delete(&format!("/devices/{other}"), key).await.expect(200);
+    let _check_in = bench.check_in(credential).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{other}"), key).await.expect(200);
     let none = json!({"profile_id": null});
-    let _taken = bench.patch(&format!("/users/{ada}"), key, none).await.expect(200);
+    let _updated = bench.patch(&format!("/users/{ada}"), key, none).await.expect(200);
     let _removed = bench.delete(&format!("/deployments/users/{ada}"), key).await.expect(200);
-    let _deployed = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
-    let _gone = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
+    let _deployment = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
     stale_indexes.set_behind(true);
     for (list, id) in &lists {
         assert!(!shows(list, id).await, "{list} still shows {id}");
@@ -454,7 +454,7 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         let what = format!("{begin} {body}");
         let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
         let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
-        let _before = recorder.take();
+        let _earlier = recorder.take();
         recorder.before(move |sent| {
             let mut begun = begun.lock().unwrap();
             *begun += usize::from(sent.call.transaction.is_some());
@@ -491,7 +491,7 @@ async fn every_change_of_a_sync_checks_its_job() {
     for (n, file) in
         ["ada,1\nbea,2\ncleo,3\ndora,4\n", "bea,1\nada,2\ncleopatra,3\ndora,5\n,6\n"].into_iter().enumerate()
     {
-        let _before = recorder.take();
+        let _earlier = recorder.take();
         let rows: String = file.lines().map(|line| format!("{line},{n}\n")).collect();
         let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{n}&last=true");
         let job = bench.upload(&tenant, &path, &format!("login,id,first\n{rows}")).await.expect(202).get("job_id");
@@ -527,9 +527,9 @@ async fn send(bench: &Bench, key: &str, (method, path, body, credential): &Reque
 async fn a_change_is_rejected_if_its_object_ends_just_before() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
-    let made = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
-    let key = made["key"].as_str().unwrap().to_owned();
-    let tenant = Tenant { workspace_id: made["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
+    let created = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
+    let key = created["key"].as_str().unwrap().to_owned();
+    let tenant = Tenant { workspace_id: created["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
     let _default = bench.post("/profiles", &key, json!({"name": "First", "settings": {}})).await.expect(201);
     let profile = async |name: &str| {
         let body = json!({"name": name, "settings": {}});

@@ -18,11 +18,11 @@ async fn many(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
         let email = format!("user{number}@example.com");
         user(bench, tenant, &format!("user{number}"), json!({"email": email})).await
     };
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..count {
-        made.push(make(number).await);
+        created.push(make(number).await);
     }
-    made
+    created
 }
 
 async fn invite(bench: &Bench, tenant: &Tenant, user: &str, channel: &str) -> Answer {
@@ -71,8 +71,8 @@ async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
     let counts = rows.iter().filter(|(key, _)| key.starts_with("SENT#"));
     for (key, row) in counts {
-        let told = format!("{key} {row}").to_lowercase();
-        assert!(!told.contains("ann@") && !told.contains("1701234567"), "{told}");
+        let row_text = format!("{key} {row}").to_lowercase();
+        assert!(!row_text.contains("ann@") && !row_text.contains("1701234567"), "{row_text}");
     }
 }
 
@@ -115,8 +115,8 @@ async fn a_daily_quota_is_exact_under_concurrent_requests() {
     let theirs = user(&bench, &other, "ann", json!({"email": "ann@example.com"})).await;
     let _theirs = invite(&bench, &other, &theirs, "email").await.expect(202);
     bench.advance(Duration::hours(16));
-    let left = users.iter().zip(&answers).find(|(_, answer)| answer.status == 429).unwrap().0;
-    let _next = invite(&bench, &tenant, left, "email").await.expect(202);
+    let remaining = users.iter().zip(&answers).find(|(_, answer)| answer.status == 429).unwrap().0;
+    let _next = invite(&bench, &tenant, remaining, "email").await.expect(202);
 }
 
 #[tokio::test]
@@ -158,8 +158,8 @@ async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
         let mut body = selection;
         body["action"] = json!("invite");
         body["channel"] = json!("email");
-        let begun = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
-        let id = begun.get("job_id");
+        let started = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
+        let id = started.get("job_id");
         bench.run_due().await;
         let shown = job(&bench, &tenant, &id).await;
         assert_eq!((&shown["state"], &shown["progress"]["changed"]), (&json!("running"), &json!(20)), "{which}");
@@ -172,9 +172,13 @@ async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
         assert_eq!(job(&bench, &tenant, &id).await["progress"]["changed"], 20, "{which}: not before");
         bench.set_clock(until);
         bench.run_due().await;
-        let done = job(&bench, &tenant, &id).await;
-        assert_eq!((&done["state"], &done["progress"]["changed"]), (&json!("finished"), &json!(25)), "{which}");
-        assert_eq!(done["waiting"], Value::Null);
+        let finished_job = job(&bench, &tenant, &id).await;
+        assert_eq!(
+            (&finished_job["state"], &finished_job["progress"]["changed"]),
+            (&json!("finished"), &json!(25)),
+            "{which}"
+        );
+        assert_eq!(finished_job["waiting"], Value::Null);
         bench.drain().await;
         bench.set_clock(until + Duration::days(1));
     }
@@ -199,18 +203,18 @@ async fn a_job_continues_with_other_users_while_one_recipient_has_to_wait() {
         users.push(user(&bench, &tenant, name, json!({"email": email})).await);
     }
     let body = json!({"action": "invite", "channel": "email", "ids": users});
-    let begun = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
-    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(2)));
-    assert_eq!(begun.body["waiting"]["code"], "too_many_messages");
-    let items: Vec<&str> = begun.body["items"].as_array().unwrap().iter().filter_map(|i| i["id"].as_str()).collect();
+    let started = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
+    assert_eq!((&started.body["state"], &started.body["progress"]["changed"]), (&json!("running"), &json!(2)));
+    assert_eq!(started.body["waiting"]["code"], "too_many_messages");
+    let items: Vec<&str> = started.body["items"].as_array().unwrap().iter().filter_map(|i| i["id"].as_str()).collect();
     assert_eq!(items, [users[0].as_str(), users[2].as_str()]);
     bench.run_due().await;
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute is over");
     bench.advance(Duration::minutes(1));
     bench.run_due().await;
-    let done = job(&bench, &tenant, &begun.get("job_id")).await;
-    assert_eq!((&done["state"], &done["progress"]["changed"]), (&json!("finished"), &json!(3)));
+    let finished_job = job(&bench, &tenant, &started.get("job_id")).await;
+    assert_eq!((&finished_job["state"], &finished_job["progress"]["changed"]), (&json!("finished"), &json!(3)));
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 3);
 }
@@ -220,7 +224,7 @@ async fn a_rename_is_not_rejected_by_message_limits_and_its_email_follows_later(
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let ann = user(&bench, &tenant, "ann", json!({"email": "ann@example.com"})).await;
-    let _deployed = bench.post(&format!("/users/{ann}/deploy"), &tenant.key, json!({})).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{ann}/deploy"), &tenant.key, json!({})).await.expect(202);
     bench.drain().await;
     let path = format!("/users/{ann}");
     let renamed = bench.patch(&path, &tenant.key, json!({"username": "anne"})).await.expect(200);
@@ -236,7 +240,7 @@ async fn a_rename_is_not_rejected_by_message_limits_and_its_email_follows_later(
         bench.drain().await;
     }
     assert_eq!(bench.sent(Channel::Email).len(), 1);
-    let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 2);
     // And by the schedule.

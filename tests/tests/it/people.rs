@@ -46,7 +46,7 @@ async fn users_are_found_while_one_types() {
         }),
         json!({"username": "max", "first_name": "MAX", "last_name": "Ringstrom", "mobile": "+1 425 555 0100"}),
     ] {
-        let _made = fixture.make(person).await;
+        let _created = fixture.make(person).await;
     }
     for typed in [
         // Any word of the name, whatever its accents and capitals, and several in any order.
@@ -179,7 +179,7 @@ async fn the_user_list_shows_every_column() {
 async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let fixture = Fixture::new().await;
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
-    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let sent = json!({"status": "opt_in_sent", "status_at": "2026-11-20T10:00:00Z"});
     let verizon = fixture.network(&user, "verizon", sent.clone()).await.expect(200);
     assert_eq!(
@@ -225,7 +225,7 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
 
     // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
     fixture.bench.advance(Duration::days(31));
-    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let quiet = fixture.listed(&user).await;
     assert_eq!(quiet["network_indicator"], "orange");
     assert_eq!(quiet["networks"][0]["tooltip"], "Enabled, not seen for over 30 days \u{2013} 2026-11-21");
@@ -260,7 +260,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let (ada, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let (bob, others) = fixture.bench.user_with_phones(&fixture.tenant, "bob", 1).await;
     let report = async |credential: &str, usage: Value| {
-        let _taken = fixture.bench.check_in_with(credential, json!({"usage": usage})).await.expect(200);
+        let _check_in = fixture.bench.check_in_with(credential, json!({"usage": usage})).await.expect(200);
     };
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
@@ -289,16 +289,16 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let of_ada = fixture.get(&format!("/users/{ada}/usage")).await;
     let months = json!([dated("2026-12", month(0, 0, 0, 0, 2)), dated("2026-11", november)]);
     assert_eq!(of_ada, json!({"months": months, "totals": month(5, 4, 0, 5_000_000_000, 3)}));
-    let whole = fixture.get("/usage").await;
-    assert_eq!(whole["totals"], month(15, 4, 1, 5_000_000_000, 3));
-    assert_eq!(whole["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
+    let full_list = fixture.get("/usage").await;
+    assert_eq!(full_list["totals"], month(15, 4, 1, 5_000_000_000, 3));
+    assert_eq!(full_list["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
 
     // An app that was enrolled anew begins to count again.
     let code = fixture.bench.invite(&fixture.tenant, &bob, 1).await;
-    let back = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
-    report(&back, json!({"sequence": 1, "messages_sent": 1})).await;
+    let re_enrolled = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
+    report(&re_enrolled, json!({"sequence": 1, "messages_sent": 1})).await;
     assert_eq!(fixture.get(&format!("/users/{bob}/usage")).await["totals"]["messages_sent"], 11);
-    let invalid = fixture.bench.check_in_with(&back, json!({"usage": {"calls": -1}})).await.expect(422);
+    let invalid = fixture.bench.check_in_with(&re_enrolled, json!({"usage": {"calls": -1}})).await.expect(422);
     let fields: BTreeSet<String> =
         invalid.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert_eq!(fields, ["usage.calls".to_owned(), "usage.sequence".to_owned()].into());
@@ -418,8 +418,8 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     });
     let settled = fixture.settings(settings.clone()).await.expect(200);
     assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
-    let again = fixture.settings(settings).await.expect(200);
-    assert_eq!(again.headers["etag"], settled.headers["etag"]);
+    let repeated = fixture.settings(settings).await.expect(200);
+    assert_eq!(repeated.headers["etag"], settled.headers["etag"]);
     let events = fixture.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["retention_days"], json!({"before": null, "after": 5}));
@@ -438,8 +438,8 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let unknown = fixture.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
-    let back = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
-    let back = fixture.settings(back).await.expect(200);
+    let restored = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
+    let back = fixture.settings(restored).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
         Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
@@ -456,12 +456,12 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         let never = fixture.bench.phone(&fixture.tenant, "bob").await.0;
         let status = async |device: &str| fixture.get(&format!("/devices/{device}")).await["device_status"].clone();
         for (_, credential) in &phones[..2] {
-            let _came = fixture.bench.check_in(credential).await.expect(200);
+            let _check_in = fixture.bench.check_in(credential).await.expect(200);
         }
         fixture.bench.drain().await;
         fixture.bench.advance(Duration::days(20));
-        let _came = fixture.bench.check_in(&phones[1].1).await.expect(200);
-        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[1].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[2].1).await.expect(200);
         fixture.bench.drain().await;
         fixture.bench.advance(Duration::days(20));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
@@ -487,7 +487,7 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         // Ten days on a round finds nobody. Who is silent soon after it waits for the next, a day later.
         fixture.bench.advance(Duration::days(10));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
-        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[2].1).await.expect(200);
         fixture.bench.advance(Duration::hours(23));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[1].0).await, "silent");
@@ -510,14 +510,14 @@ async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_w
     let fixture = Fixture::new().await;
     let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     for (_, credential) in &phones {
-        let _came = fixture.bench.check_in(credential).await.expect(200);
+        let _check_in = fixture.bench.check_in(credential).await.expect(200);
     }
     fixture.bench.drain().await;
     fixture.bench.advance(Duration::days(40));
     let key = async |permissions: &[&str]| {
         let body = json!({"name": "settings", "permissions": permissions});
-        let made = fixture.post("/keys", body).await.expect(201);
-        (made.get("key_id"), made.get("key"))
+        let created = fixture.post("/keys", body).await.expect(201);
+        (created.get("key_id"), created.get("key"))
     };
     let rule = json!({"after_days": 30, "action": "delete"});
     let (rule, preview) = (json!({"silent_devices": rule}), json!({"silent_devices": rule, "dry_run": true}));
@@ -543,9 +543,12 @@ async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_w
     let by_name = json!({"type": "key", "id": id, "name": "settings"});
     assert_eq!(paused["silent_rule"], json!({"set_by": by_name, "paused_at": "2027-01-02T08:00:00.000Z"}));
     assert_eq!(paused["silent_devices"], rule["silent_devices"]);
-    let told = fixture.events("workspace.updated").await;
+    let recorded = fixture.events("workspace.updated").await;
     let paused = json!({"silent_rule_paused": {"before": false, "after": true}});
-    assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
+    assert!(
+        recorded.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused),
+        "{recorded:?}"
+    );
     fixture.bench.advance(Duration::days(2));
     assert_eq!(fixture.bench.run_due().await, json!({"done": 0, "failed": 0}));
     assert!(fixture.events("device.deleted").await.is_empty());
@@ -553,7 +556,10 @@ async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_w
     let set = fixture.settings(rule).await.expect(200);
     assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
-    let gone = fixture.events("device.deleted").await;
-    assert_eq!(gone.len(), phones.len());
-    assert!(gone.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]), "{gone:?}");
+    let deletions = fixture.events("device.deleted").await;
+    assert_eq!(deletions.len(), phones.len());
+    assert!(
+        deletions.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]),
+        "{deletions:?}"
+    );
 }

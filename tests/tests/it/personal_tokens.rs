@@ -58,8 +58,8 @@ async fn a_token_gives_access_to_its_workspaces_and_the_header_selects_one() {
     let fixture = Holder::new().await;
     let third = fixture.bench.tenant("Third").await;
     let _member = oidc::add_accepted_member(&fixture.bench, &third, "anna", "admin").await;
-    let made = fixture.both().await;
-    let token = made.get("token");
+    let created = fixture.both().await;
+    let token = created.get("token");
     assert!(token.starts_with("seam_at1_"), "{token}");
     for (tenant, name) in [(&fixture.first, "ada"), (&fixture.second, "bea")] {
         let _user = fixture.bench.user(tenant, name).await;
@@ -99,7 +99,7 @@ async fn a_token_has_its_members_present_role() {
     );
     // Who comes back brings no older token along: it may be what they were removed for.
     fixture.bench.advance(Duration::minutes(1));
-    let _back = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
+    let _member = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
     assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
     assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, let_in());
     let fresh = fixture.both().await.get("token");
@@ -122,8 +122,8 @@ async fn a_token_has_its_own_permissions_and_never_more_than_the_role() {
     let viewer = json!({"issuer": oidc::ISSUER, "subject": "eve", "role": "viewer"});
     assert_eq!(fixture.bench.post("/members", &narrow, viewer.clone()).await.expect(403).code(), "permission_not_held");
     let all = fixture.one(None).await;
-    let made = fixture.bench.post("/members", &all.get("token"), viewer).await.expect(201);
-    assert_eq!(made.body["created_by"]["token_id"], all.body["token_id"]);
+    let created = fixture.bench.post("/members", &all.get("token"), viewer).await.expect(201);
+    assert_eq!(created.body["created_by"]["token_id"], all.body["token_id"]);
     let workspaces = [fixture.second.workspace_id.as_str()];
     let wide =
         new_token(&fixture.bench, &fixture.signed_in(), &workspaces, Some(&["users:read", "users:manage"])).await;
@@ -222,15 +222,15 @@ async fn only_a_signed_in_person_creates_lists_and_revokes_tokens() {
 #[tokio::test]
 async fn a_token_is_shown_once_and_the_list_shows_everything_else() {
     let fixture = Holder::new().await;
-    let made = fixture.both().await;
-    let token = made.get("token");
+    let created = fixture.both().await;
+    let token = created.get("token");
     fixture.bench.advance(Duration::minutes(1));
     let narrow = fixture.one(Some(&["users:read"])).await;
     let listed = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     let ids: Vec<&Value> = items.iter().map(|item| &item["token_id"]).collect();
-    assert_eq!(ids, [&narrow.body["token_id"], &made.body["token_id"]], "the newest first");
-    let mut shown = made.body.clone();
+    assert_eq!(ids, [&narrow.body["token_id"], &created.body["token_id"]], "the newest first");
+    let mut shown = created.body.clone();
     shown.as_object_mut().unwrap().remove("token");
     assert_eq!(items[1], shown);
     assert_eq!(items[1]["workspace_ids"].as_array().unwrap().len(), 2);
@@ -265,9 +265,9 @@ async fn a_repeated_request_creates_one_token() {
         let request = request.header("authorization", format!("Bearer {token}"));
         fixture.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
     };
-    let made = send("n", "anna").await.expect(201);
-    let again = send("n", "anna").await.expect(409);
-    assert_eq!((again.code(), again.get("id")), ("already_created", made.get("token_id")));
+    let created = send("n", "anna").await.expect(201);
+    let repeated = send("n", "anna").await.expect(409);
+    assert_eq!((repeated.code(), repeated.get("id")), ("already_created", created.get("token_id")));
     assert_eq!(send("other", "anna").await.expect(422).code(), "idempotency_mismatch");
     let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let _his = send("n", "bert").await.expect(201);
@@ -317,10 +317,11 @@ async fn events_by_a_token_name_the_member_and_the_token() {
 
 /// A job over all users that is still at work: a page of them is more than a call does.
 async fn job_at_work(fixture: &Holder, token: &str) -> String {
-    let begun = fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
-    let job = begun.get("job_id");
-    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
-    let mut row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned().unwrap();
+    let started =
+        fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
+    let job = started.get("job_id");
+    let is_match = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(&fixture.bench, rows::MAIN).values().find(is_match).cloned().unwrap();
     row["state"] = "running".into();
     row["page"] = json!([]);
     row["cursor"] = "".into();
@@ -338,11 +339,11 @@ async fn a_job_created_by_a_token_continues_only_while_the_token_is_valid() {
     let _user = fixture.bench.user(&fixture.first, "ada").await;
     let state = async |job: &str| {
         fixture.bench.advance(Duration::minutes(1));
-        let _done = fixture.bench.run_due().await;
+        let _run = fixture.bench.run_due().await;
         fixture.bench.get(&format!("/jobs/{job}"), &fixture.first.key).await.expect(200).get("state")
     };
-    let kept = fixture.one(None).await.get("token");
-    let job = job_at_work(&fixture, &kept).await;
+    let stored = fixture.one(None).await.get("token");
+    let job = job_at_work(&fixture, &stored).await;
     assert_eq!(state(&job).await, "finished");
     // Whose person is still a member, and signed in as good as ever.
     let revoked = fixture.one(None).await;
@@ -353,14 +354,14 @@ async fn a_job_created_by_a_token_continues_only_while_the_token_is_valid() {
     let shut_out = fixture.one(None).await;
     let job = job_at_work(&fixture, &shut_out.get("token")).await;
     let path = format!("/members/{}/tokens/{}", fixture.anna, shut_out.get("token_id"));
-    let _out = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
+    let _deleted = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its token was shut out");
     let ends = fixture.bench.now() + Duration::seconds(30);
     let body = json!({"name": "n", "workspace_ids": [fixture.first.workspace_id], "expires_at": ends.to_rfc3339()});
     let short = fixture.bench.post("/tokens", &fixture.signed_in(), body).await.expect(201);
     let job = job_at_work(&fixture, &short.get("token")).await;
     assert_eq!(state(&job).await, "canceled", "its token has expired");
-    let job = job_at_work(&fixture, &kept).await;
+    let job = job_at_work(&fixture, &stored).await;
     let _removed = fixture.bench.delete(&format!("/members/{}", fixture.anna), &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its member was removed");
 }
@@ -400,7 +401,7 @@ async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     let path = format!("{list}/{}", third.get("token_id"));
     let admin = fixture.one(None).await;
     fixture.bench.advance(Duration::minutes(1));
-    let _out = fixture.bench.delete(&path, &admin.get("token")).await.expect(200);
+    let _deleted = fixture.bench.delete(&path, &admin.get("token")).await.expect(200);
     let event = fixture.bench.get("/events?event_type=token.revoked&limit=1", &fixture.first.key).await.expect(200);
     let event = &event.body["items"][0];
     assert_eq!((&event["token_id"], &event["actor_token_id"]), (&third.body["token_id"], &admin.body["token_id"]));
@@ -450,9 +451,9 @@ async fn an_expired_token_is_deleted_after_a_while() {
     let fixture = Holder::new().await;
     let _token = fixture.one(None).await;
     let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp();
-    let kept = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;
+    let stored = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;
     let all = rows::all(&fixture.bench, rows::MAIN);
     let of_token: Vec<&Value> =
         all.iter().filter(|(key, _)| key.starts_with("TOKEN")).map(|(_, row)| &row["expires_at_epoch"]).collect();
-    assert_eq!(of_token, [&json!(kept), &json!(kept)], "the token and its place");
+    assert_eq!(of_token, [&json!(stored), &json!(stored)], "the token and its place");
 }

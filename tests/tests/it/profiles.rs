@@ -90,7 +90,7 @@ async fn the_first_profile_becomes_the_default() {
     let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
     assert_eq!(refused.code(), "profile_is_default");
     for id in [&first, &third, &second] {
-        let _gone = bench.delete(&path(id), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path(id), &tenant.key).await.expect(200);
         let missing = bench.get(&path(id), &tenant.key).await.expect(404);
         assert_eq!(missing.code(), "profile_not_found");
     }
@@ -131,13 +131,13 @@ async fn a_profile_in_use_cannot_be_deleted() {
     let second = made(&bench, &tenant, named("second")).await;
     let user = bench.user(&tenant, "ada").await;
     let user = format!("/users/{user}");
-    let _given = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
+    let _updated = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
     let before = rows::everything(&bench);
     let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
     assert!(before == rows::everything(&bench));
     // Deleted users use nothing.
-    let _gone = bench.delete(&user, &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&user, &tenant.key).await.expect(200);
     bench.advance(Duration::minutes(2));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
 }
@@ -150,16 +150,16 @@ async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
     let second = made(&bench, &tenant, named("second")).await;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let unknown_to_the_index = |user: &str| {
-        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
-        let mut row = rows::all(&bench, rows::MAIN).values().find(is).cloned().unwrap();
+        let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let mut row = rows::all(&bench, rows::MAIN).values().find(is_match).cloned().unwrap();
         let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the index is told");
         rows::put(&bench, rows::MAIN, &row, &[]);
     };
     // By an edit, and half a minute later by a deployment, of which no more is noted.
-    let given = json!({"profile_id": second});
-    let _given = bench.patch(&format!("/users/{ada}"), &tenant.key, given.clone()).await.expect(200);
+    let assignment = json!({"profile_id": second});
+    let _updated = bench.patch(&format!("/users/{ada}"), &tenant.key, assignment.clone()).await.expect(200);
     bench.advance(Duration::seconds(59));
-    let _given = bench.post(&format!("/users/{bea}/deploy"), &tenant.key, given).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{bea}/deploy"), &tenant.key, assignment).await.expect(202);
     unknown_to_the_index(&ada);
     unknown_to_the_index(&bea);
     bench.advance(Duration::seconds(60));
@@ -186,12 +186,12 @@ async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     };
     for (minute, name) in ["ada", "bea", "cleo"].into_iter().enumerate() {
         let user = bench.user(&tenant, name).await;
-        let given = json!({"profile_id": second});
-        let _given = bench.patch(&format!("/users/{user}"), &tenant.key, given.clone()).await.expect(200);
-        let _again = bench.post(&format!("/users/{user}/deploy"), &tenant.key, given).await.expect(202);
+        let assignment = json!({"profile_id": second});
+        let _updated = bench.patch(&format!("/users/{user}"), &tenant.key, assignment.clone()).await.expect(200);
+        let _deployment = bench.post(&format!("/users/{user}/deploy"), &tenant.key, assignment).await.expect(202);
         let now = bench.get(&path(&second), &tenant.key).await.expect(200);
         assert_eq!((now.headers["etag"].to_str().unwrap(), &now.body), (seen.as_str(), &shown.body), "{minute}");
-        let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
         bench.advance(Duration::minutes(1));
     }
     // Nor does it pass unnoticed: within two minutes the profile is not deleted.
@@ -201,9 +201,9 @@ async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     assert_eq!(outdated.code(), "version_mismatch");
     bench.advance(Duration::minutes(1));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
-    let left = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
+    let remaining = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
     let events = rows::all(&bench, rows::MAIN).values().filter(|row| row["profile_id"] == *second).count();
-    assert!(left == 0 && events > 0, "nothing is left of it but its events");
+    assert!(remaining == 0 && events > 0, "nothing is left of it but its events");
 }
 
 #[tokio::test]
@@ -222,10 +222,10 @@ async fn profile_names_are_unique_without_case() {
     let renamed = bench.patch(&path(&first), &tenant.key, json!({"name": "BÜRO"})).await.expect(200);
     assert_eq!(renamed.get("name"), "BÜRO");
     let _other = bench.patch(&path(&first), &tenant.key, json!({"name": "Office"})).await.expect(200);
-    let _free = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
+    let _updated = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
     // In another workspace it is nobody's.
     let other = bench.tenant("Other").await;
-    let _free = bench.post("/profiles", &other.key, named("Office")).await.expect(201);
+    let _created = bench.post("/profiles", &other.key, named("Office")).await.expect(201);
 }
 
 #[tokio::test]
@@ -292,8 +292,8 @@ async fn a_repeated_request_creates_one_profile() {
     };
     let first = send(&named("Office")).await.expect(201);
     let before = rows::everything(&bench);
-    let again = send(&named("Office")).await.expect(201);
-    assert_eq!(first.body, again.body);
+    let repeated = send(&named("Office")).await.expect(201);
+    assert_eq!(first.body, repeated.body);
     assert_eq!(send(&named("Other")).await.expect(422).code(), "idempotency_mismatch");
     assert!(before == rows::everything(&bench));
 }
@@ -313,7 +313,7 @@ async fn a_change_of_a_profile_may_name_its_version() {
         assert_eq!(stale.code(), "version_mismatch");
     }
     assert!(before == rows::everything(&bench));
-    let _gone = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
+    let _deleted = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
 }
 
 #[tokio::test]
@@ -325,13 +325,13 @@ async fn users_are_shown_with_their_profiles_name_in_every_response() {
     let key = &tenant.key;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let user = format!("/users/{ada}");
-    let given = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
-    assert_eq!(given.body["profile"], "second");
+    let assignment = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
+    assert_eq!(assignment.body["profile"], "second");
     let renamed = bench.patch(&path(&own), key, json!({"name": "Other"})).await.expect(200);
     assert_eq!(renamed.body["name"], "Other");
     for action in ["suspend", "activate", "reset-pin", "force-config", "lock-and-wipe"] {
-        let done = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
-        assert_eq!(done.body["profile"], "Other", "{action}");
+        let response = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
+        assert_eq!(response.body["profile"], "Other", "{action}");
     }
     assert_eq!(bench.get(&user, key).await.expect(200).body["profile"], "Other");
     let shown = async |list: &str, id: &str| {
@@ -345,6 +345,6 @@ async fn users_are_shown_with_their_profiles_name_in_every_response() {
     );
     let export = bench.get("/users/export?columns=user_id,profile", key).await.expect(200);
     assert!(export.text.contains(&format!("{ada},Other\r\n")), "{}", export.text);
-    let left = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
-    assert_eq!((&left.body["profile"], &left.body["profile_id"]), (&Value::Null, &Value::Null));
+    let remaining = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
+    assert_eq!((&remaining.body["profile"], &remaining.body["profile_id"]), (&Value::Null, &Value::Null));
 }

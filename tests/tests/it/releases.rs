@@ -83,17 +83,17 @@ async fn values_of_another_release_are_shown_and_survive_edits() {
         assert_eq!(bench.list_all(&tenant, list).await.len(), 1, "{list}");
     }
     // What only another release knows of is not served by this one, and waits.
-    let told = bench.check_in_with(&credential, json!({})).await.expect(200);
-    assert_eq!(told.body["commands"], json!([]));
+    let check_in = bench.check_in_with(&credential, json!({})).await.expect(200);
+    assert_eq!(check_in.body["commands"], json!([]));
     assert_eq!(find(&bench, &of_device, "COMMAND#")["state"], "queued");
     patch(&bench, &tenant, &format!("/devices/{device}"), json!({"nickname": "Mine"})).await;
     patch(&bench, &tenant, &format!("/users/{user}"), json!({"first_name": "Adele"})).await;
-    let kept = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
+    let stored = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
     assert_eq!(
-        (&kept["platform"], &kept["nickname"], &kept["tomorrow"]),
+        (&stored["platform"], &stored["nickname"], &stored["tomorrow"]),
         (&json!("glasses"), &json!("Mine"), &json!("device"))
     );
-    assert_eq!((&kept["push"]["by"], &kept["commands"][0]["kind"]), (&json!({"whom": 7}), &json!("locate")));
+    assert_eq!((&stored["push"]["by"], &stored["commands"][0]["kind"]), (&json!({"whom": 7}), &json!("locate")));
     let kept = find(&bench, &of_user, "\"sk\":\"USER\"");
     assert_eq!(
         (&kept["source"], &kept["first_name"], &kept["tomorrow"]),
@@ -135,7 +135,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_on
     let user = bench.user(&tenant, "ada").await;
     bench.drain().await;
     bench.advance(Duration::minutes(1));
-    let _before = recorder.take();
+    let _earlier = recorder.take();
     let later = event(&bench, &tenant, 1, |row| {
         row["event_type"] = "user.beamed_up".into();
         row["command_kind"] = "locate".into();
@@ -170,7 +170,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_on
     let answer = bench.stack.invoke("republish-events", span.clone()).await.unwrap();
     assert_eq!(answer["unreadable"], 1, "{answer}");
     let _read = change(&bench, "EVENT#", "Rumpelstiltskin", |row| row["actor"] = json!({"type": "system"}));
-    let _before = recorder.take();
+    let _earlier = recorder.take();
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
     assert_eq!(answer["unreadable"], 0, "{answer}");
     assert!(recorder.take().iter().any(|sent| sent.body.contains(&broken)));
@@ -187,7 +187,7 @@ async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     let user = bench.get(&format!("/devices/{device}"), key).await.expect(200).get("user_id");
     bench.drain().await;
     let of_device = format!("DEVICE#{}#{device}", tenant.workspace_id);
-    let whole = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
+    let complete_row = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
     let _broken = change(&bench, &of_device, "\"sk\":\"DEVICE\"", |row| row["epoch"] = "first".into());
     let devices = bench.list_all(&tenant, "/devices").await;
     assert_eq!(
@@ -197,11 +197,11 @@ async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     assert_eq!(bench.list_all(&tenant, "/users").await.len(), 2);
     assert_eq!(bench.get(&format!("/users/{user}"), key).await.expect(200).body["devices"], json!([]));
     // Where something is decided by it, nothing is decided without it.
-    let gone = json!({"without_wipe": true, "reason": "left"});
+    let deletion = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
-    assert_eq!(bench.call(Method::DELETE, &path, Some(key), Some(&gone)).await.status, 500);
-    put(&bench, &whole);
-    let _gone = bench.call(Method::DELETE, &path, Some(key), Some(&gone)).await.expect(200);
+    assert_eq!(bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.status, 500);
+    put(&bench, &complete_row);
+    let _deleted = bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.expect(200);
     bench.drain().await;
     // What is to be gone is not left behind: the purge waits for a release that can read all of it.
     let of_user = format!("USER#{}#{user}", tenant.workspace_id);
@@ -231,7 +231,8 @@ async fn an_edit_adds_a_row_to_indexes_of_a_later_release() {
     let _locked = bench.post(&format!("/devices/{device}/lock"), key, json!({})).await.expect(202);
     let profile = json!({"name": "Office", "settings": {}, "default": true});
     let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
-    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
+    let _deployment =
+        bench.post(&format!("/users/{user}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
     bench.drain().await;
     let strip = |row: &mut Value| {
         row.as_object_mut().unwrap().retain(|name, _| name == "owner" || !aws::INDEXED.contains(&name.as_str()))
@@ -258,13 +259,13 @@ async fn an_edit_adds_a_row_to_indexes_of_a_later_release() {
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (pk, sk, path, body) in edits {
-        let whole = find(&bench, &pk, sk);
+        let complete_row = find(&bench, &pk, sk);
         let _stripped = change(&bench, &pk, sk, strip);
         patch(&bench, &tenant, &path, body).await;
         let now = find(&bench, &pk, sk);
         for name in aws::INDEXED {
-            assert_eq!(now.get(name), whole.get(name), "{path}: {name}");
-            seen.extend(whole.get(name).map(|_| *name));
+            assert_eq!(now.get(name), complete_row.get(name), "{path}: {name}");
+            seen.extend(complete_row.get(name).map(|_| *name));
         }
     }
     for name in ["list", "blocked_at", "pending_since", "deployed", "of_profile"] {

@@ -26,8 +26,9 @@ impl SeamClient {
     /// A workspace to try things in.
     async fn sandbox() -> Self {
         let bench = Bench::start().await;
-        let made = bench.stack.invoke("create-workspace", json!({"name": "Sandbox", "sandbox": true})).await.unwrap();
-        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        let created =
+            bench.stack.invoke("create-workspace", json!({"name": "Sandbox", "sandbox": true})).await.unwrap();
+        let text = |name: &str| created[name].as_str().unwrap().to_owned();
         let tenant = Tenant { workspace_id: text("workspace_id"), key: text("key") };
         assert!(tenant.key.starts_with("seam_test"), "{}", tenant.key);
         Self { bench, tenant }
@@ -50,8 +51,8 @@ impl SeamClient {
     }
 
     async fn identity(&self, body: Value) -> String {
-        let made = self.post("/user_identities/create", body).await.expect(200);
-        made.body["user_identity"]["user_identity_id"].as_str().unwrap().to_owned()
+        let created = self.post("/user_identities/create", body).await.expect(200);
+        created.body["user_identity"]["user_identity_id"].as_str().unwrap().to_owned()
     }
 
     async fn phone(&self, user: &str) -> Value {
@@ -88,7 +89,7 @@ async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
     for older in [false, true] {
         let fixture = SeamClient::new().await;
         let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
-        let _in = fixture.bench.check_in(&credential).await.expect(200);
+        let _check_in = fixture.bench.check_in(&credential).await.expect(200);
         fixture.bench.drain().await;
         let named = json!({"device_id": device});
         let (listed, shown) = if older {
@@ -151,7 +152,7 @@ async fn phones_are_filtered_by_owner_and_by_credential() {
     for phone in [&second, &third] {
         let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
         let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
-        let _again = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
+        let _updated = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     }
     let sorted = |mut ids: Vec<&String>| {
         ids.sort();
@@ -173,7 +174,7 @@ async fn phones_are_filtered_by_owner_and_by_credential() {
     let devices = fixture.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
     assert_eq!(ids(&devices.body["devices"]), vec![first.clone()]);
     // What was issued ends with the phone, and by itself.
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
     assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
     for name in ["device_id", "device_ids"] {
         let query = format!("/events/list?since=2020-01-01&{name}={}", second.to_uppercase());
@@ -218,14 +219,14 @@ async fn devices_that_are_no_seam_phones_are_not_listed() {
     let foreign = json!({
         "code": code, "device_identifier": "softphone", "platform": "third_party", "model_name": "Softphone", "os_version": "7.1",
     });
-    let made = fixture.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
-    let device = made.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let created = fixture.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
+    let device = created.body["device"]["device_id"].as_str().unwrap().to_owned();
     assert_eq!(fixture.phones("").await, Vec::<String>::new());
     assert_eq!(fixture.phones(&format!("owner_user_identity_id={user}")).await, Vec::<String>::new());
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
         error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
-    let _gone = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
+    let _deleted = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(fixture.ended().await, Vec::<Value>::new(), "nor does its end");
 }
 
@@ -241,7 +242,7 @@ async fn custom_metadata_is_merged_removed_and_searchable() {
     let shown =
         async || fixture.get(&format!("/devices/get?device_id={device}")).await.expect(200).body["device"].clone();
     let values = json!({"name": "Mine", "custom_metadata": {"site": "A 1", "on": true, "off": false, "gone": "x"}});
-    let _set = update(Method::PATCH, values).await.expect(200);
+    let _updated = update(Method::PATCH, values).await.expect(200);
     let removed = json!({"custom_metadata": {"gone": "", "off": null}});
     let _removed = update(Method::POST, removed).await.expect(200);
     let device_shown = shown().await;
@@ -285,7 +286,7 @@ async fn seam_events_are_filtered_by_time_and_by_object() {
             let known = json!({"device_id": device, "custom_metadata": {"site": "Bonn", "loaner": true}});
             let _known = fixture.post("/devices/update", known).await.expect(200);
         }
-        let _gone = fixture.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
+        let _activated = fixture.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
         devices.push(device);
     }
     let list = async |body: Value| fixture.post("/events/list", body).await;
@@ -313,8 +314,8 @@ async fn seam_events_are_filtered_by_time_and_by_object() {
         let refused = list(wrong).await;
         error(&refused, 400, "invalid_input");
         assert_eq!(refused.body["error"]["message"], "Must specify either since or between");
-        let told = &refused.body["error"]["validation_errors"]["_errors"];
-        assert_eq!(*told, json!(["Must specify either since or between"]));
+        let validation_errors = &refused.body["error"]["validation_errors"]["_errors"];
+        assert_eq!(*validation_errors, json!(["Must specify either since or between"]));
     }
     // A client's clock may be ahead of ours.
     let ahead = (fixture.bench.now() + chrono::Duration::minutes(1)).to_rfc3339();
@@ -346,14 +347,14 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
         "user_identity_key": "crm-7", "email_address": "ada@example.com", "phone_number": "+49 170 1234567",
         "full_name": "Ada Byron Lovelace",
     });
-    let made = fixture.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
-    let id = made["user_identity_id"].as_str().unwrap().to_owned();
-    assert_eq!(made["user_identity_key"], "crm-7");
+    let created = fixture.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
+    let id = created["user_identity_id"].as_str().unwrap().to_owned();
+    assert_eq!(created["user_identity_key"], "crm-7");
     assert_eq!(
-        (&made["full_name"], &made["display_name"]),
+        (&created["full_name"], &created["display_name"]),
         (&json!("Ada Byron Lovelace"), &json!("Ada Byron Lovelace"))
     );
-    assert_eq!(made["phone_number"], "+491701234567");
+    assert_eq!(created["phone_number"], "+491701234567");
     let phone = fixture.phone(&id).await;
     let user = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&user["first_name"], &user["last_name"]), (&json!("Ada"), &json!("Byron Lovelace")));
@@ -379,10 +380,10 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     // What is written back as it was shown changes nothing.
     let typed = json!({"first_name": "Anna Maria", "last_name": "Lee"});
     let _typed = fixture.bench.patch(&format!("/users/{id}"), &fixture.tenant.key, typed).await.expect(200);
-    let back = update(json!({"full_name": "Anna Maria Lee"}));
-    let _back = fixture.call(Method::PATCH, "/user_identities/update", Some(back)).await.expect(200);
-    let kept = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
-    assert_eq!((&kept["first_name"], &kept["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
+    let restored = update(json!({"full_name": "Anna Maria Lee"}));
+    let _updated = fixture.call(Method::PATCH, "/user_identities/update", Some(restored)).await.expect(200);
+    let stored = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
+    assert_eq!((&stored["first_name"], &stored["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
 
     error(&fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
     let other = fixture.identity(json!({})).await;
@@ -401,9 +402,12 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let long = "z".repeat(65);
     let wrong = json!({"email_address": "x", "full_name": format!("Ada {long}")});
     let refused = fixture.post("/user_identities/create", wrong).await;
-    let told = &refused.body["error"]["validation_errors"];
+    let validation_errors = &refused.body["error"]["validation_errors"];
     let name = json!(["as a last name must have at most 64 characters"]);
-    assert_eq!((&told["full_name"]["_errors"], told["email_address"].is_object()), (&name, true));
+    assert_eq!(
+        (&validation_errors["full_name"]["_errors"], validation_errors["email_address"].is_object()),
+        (&name, true)
+    );
     let refused = fixture.post("/user_identities/update", update(json!({"full_name": 3}))).await;
     assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a string"]));
 }
@@ -418,8 +422,8 @@ async fn seams_routes_create_once_per_idempotency_key() {
     };
     let people = "/user_identities/create";
     let first = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
-    let again = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
-    assert_eq!(first.body, again.body);
+    let repeated = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
+    assert_eq!(first.body, repeated.body);
     error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
     assert_eq!(fixture.bench.list_all(&fixture.tenant, "/users").await.len(), 1);
     let phones = "/phones/simulate/create_sandbox_phone";
@@ -432,9 +436,9 @@ async fn seams_routes_create_once_per_idempotency_key() {
 #[tokio::test]
 async fn user_identities_are_listed_page_by_page() {
     let fixture = SeamClient::new().await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for n in 0..5 {
-        made.push(fixture.identity(json!({"full_name": format!("Ada {n}")})).await);
+        created.push(fixture.identity(json!({"full_name": format!("Ada {n}")})).await);
         fixture.bench.advance(chrono::Duration::milliseconds(1));
     }
     let _other = fixture.identity(json!({"full_name": "Bob"})).await;
@@ -458,8 +462,8 @@ async fn user_identities_are_listed_page_by_page() {
         error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
     }
     found.sort();
-    made.sort();
-    assert_eq!(found, made);
+    created.sort();
+    assert_eq!(found, created);
 }
 
 #[tokio::test]
@@ -522,20 +526,20 @@ async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
         "phone_metadata": {"operating_system": "ios", "device_model": "iPhone 17", "os_version": "26.1", "device_manufacturer": "Apple"},
         "assa_abloy_metadata": {"seos_tsm_endpoint_id": 7, "application_version": "2.0.0"},
     });
-    let made =
+    let created =
         fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await.expect(200).body["phone"].clone();
-    assert_eq!((&made["device_type"], &made["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
+    assert_eq!((&created["device_type"], &created["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
-    assert_eq!(made["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
+    assert_eq!(created["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
     let own = fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
     error(&own, 400, "invalid_input");
     assert_eq!(
         own.body["error"]["message"], "custom_sdk_installation_id is that of a phone that the user has",
         "it is no other user's"
     );
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
-    let again = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
-    assert_ne!(again.body["phone"]["device_id"], made["device_id"], "its name is free once it is gone");
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": created["device_id"]})).await.expect(200);
+    let repeated = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
+    assert_ne!(repeated.body["phone"]["device_id"], created["device_id"], "its name is free once it is gone");
     let _third = fixture.phone(&ada).await;
     let fourth = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
     error(&fourth, 400, "invalid_input");
@@ -552,7 +556,7 @@ async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
 async fn credential_services_reports_are_shown_as_properties_and_warnings() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
-    let _in = fixture.bench.check_in(&credential).await.expect(200);
+    let _check_in = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.drain().await;
     let report = async |service: &str, body: Value| {
         let path = format!("/devices/{device}/credential-services/{service}");
@@ -595,11 +599,11 @@ async fn a_phones_errors_are_shown_in_every_response() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let minimum = json!({"minimum_versions": {"app": "99.1", "ios": "99"}});
-    let _set = fixture.bench.patch("/workspace", &fixture.tenant.key, minimum).await.expect(200);
+    let _updated = fixture.bench.patch("/workspace", &fixture.tenant.key, minimum).await.expect(200);
     let order =
         fixture.bench.post(&format!("/devices/{device}/lock"), &fixture.tenant.key, json!({})).await.expect(202);
-    let _in = fixture.bench.check_in(&credential).await.expect(200);
-    let _failed = fixture.bench.report_command(&credential, &order.get("command_id"), "failed").await.expect(200);
+    let _check_in = fixture.bench.check_in(&credential).await.expect(200);
+    let _reported = fixture.bench.report_command(&credential, &order.get("command_id"), "failed").await.expect(200);
     fixture.bench.drain().await;
     fixture.bench.advance(chrono::Duration::days(31));
     let codes = |list: &Value, name: &str| -> Vec<String> {

@@ -240,8 +240,8 @@ async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedl
     );
     assert_eq!(fixture.leavings(), Vec::<String>::new());
     // A part that comes late changes nothing, and begins nothing.
-    let again = fixture.part(&source, 2, &query, two).await.expect(202);
-    assert_eq!(again.body["job_id"], answer.body["job_id"]);
+    let repeated = fixture.part(&source, 2, &query, two).await.expect(202);
+    assert_eq!(repeated.body["job_id"], answer.body["job_id"]);
     assert_eq!(fixture.leavings(), Vec::<String>::new());
     assert_eq!(fixture.all("/jobs").await.len(), 1);
     // Without a line of names for the mapping, nothing is taken.
@@ -332,8 +332,8 @@ async fn an_unreadable_truncated_failing_oversized_or_silent_page_fails_the_sync
     let fixture = Fixture::new().await;
     let json_source = fixture.http(json!({"items": "/people"})).await;
     let csv_source = fixture.http(json!({"format": "csv"})).await;
-    let whole = json!({"people": people(0..3)}).to_string();
-    fixture.pages.answer_ok(whole.clone());
+    let complete = json!({"people": people(0..3)}).to_string();
+    fixture.pages.answer_ok(complete.clone());
     assert_eq!(fixture.synced(&json_source, json!({})).await["progress"], progress(3, 0, 0));
     let ok = |body: &str| Answers::With(200, Vec::new(), body.as_bytes().to_vec());
     let header = |name, value: &str, body: &str| Answers::With(200, vec![(name, value.to_owned())], body.into());
@@ -341,17 +341,17 @@ async fn an_unreadable_truncated_failing_oversized_or_silent_page_fails_the_sync
     for (source, answers, code) in [
         (&json_source, ok("<html>"), "not_json"),
         (&json_source, ok(""), "cut_off"),
-        (&json_source, ok(&whole[..whole.len() - 1]), "cut_off"),
-        (&json_source, ok(&whole[..whole.len() / 2]), "cut_off"),
+        (&json_source, ok(&complete[..complete.len() - 1]), "cut_off"),
+        (&json_source, ok(&complete[..complete.len() / 2]), "cut_off"),
         (&json_source, ok("[]"), "items_missing"),
         (&json_source, ok(r#"{"people": []}"#), "empty"),
         (&json_source, ok(r#"{"people": [{}, 7]}"#), "not_objects"),
         (&json_source, Answers::With(200, Vec::new(), b"\"\xff\"".to_vec()), "invalid_encoding"),
-        (&json_source, header("content-length", "100000", &whole), "cut_off"),
+        (&json_source, header("content-length", "100000", &complete), "cut_off"),
         (&json_source, header("content-length", "9000000", ""), "too_large"),
         (&json_source, ok(&" ".repeat(8 * 1024 * 1024 + 1)), "too_large"),
-        (&json_source, Answers::With(503, Vec::new(), whole.clone().into()), "error_status"),
-        (&json_source, Answers::With(404, Vec::new(), whole.clone().into()), "error_status"),
+        (&json_source, Answers::With(503, Vec::new(), complete.clone().into()), "error_status"),
+        (&json_source, Answers::With(404, Vec::new(), complete.clone().into()), "error_status"),
         (&json_source, Answers::With(204, Vec::new(), Vec::new()), "error_status"),
         (&json_source, Answers::With(302, vec![("location", "https://example.com".into())], Vec::new()), "redirected"),
         (&json_source, Answers::Never, "no_answer"),
@@ -540,7 +540,7 @@ async fn a_sync_that_is_killed_at_the_same_step_repeatedly_fails() {
     assert!(fixture.post(&path, json!({})).await.status.is_server_error());
     for _ in 0..2 {
         fixture.bench.advance(Duration::minutes(1));
-        let _ended = fixture.bench.stack.run_schedule("run-due").await;
+        let _run = fixture.bench.stack.run_schedule("run-due").await;
         assert_eq!(fixture.all("/jobs").await[0]["state"], "running");
     }
     fixture.bench.advance(Duration::minutes(1));
@@ -589,7 +589,7 @@ async fn a_workspace_has_at_most_twenty_sources() {
     assert_eq!(fixture.post("/sources", one_more.clone()).await.expect(409).code(), "too_many_sources");
     let first = text(&fixture.get("/sources").await["items"][0]["source_id"]);
     let _deleted = fixture.bench.delete(&format!("/sources/{first}"), &fixture.tenant.key).await.expect(200);
-    let _made = fixture.post("/sources", one_more).await.expect(201);
+    let _created = fixture.post("/sources", one_more).await.expect(201);
 }
 
 #[tokio::test]
@@ -657,7 +657,7 @@ async fn vanished_users_are_suspended_until_they_reappear_unless_an_admin_suspen
     let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
     let credential = fixture.bench.register(&code, "phone").await.expect(201).get("credential");
     let by_hand = text(&fixture.found("user0003").await["user_id"]);
-    let _held = fixture.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
+    let _suspended = fixture.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
     fixture.pages.answer_ok(people(1..=1).to_string());
     let job = fixture.synced(&source, json!({})).await;
     assert_eq!(job["progress"], progress(2, 1, 0), "{job}");
@@ -674,14 +674,14 @@ async fn vanished_users_are_suspended_until_they_reappear_unless_an_admin_suspen
     assert_eq!((suspended["user0002"].as_str(), suspended["user0003"].as_str()), ("active", "suspended"));
     // Whom an admin suspends as well while they are gone stays so when they are back.
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let _gone = fixture.synced(&source, json!({})).await;
-    let _held = fixture.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
+    let _synced = fixture.synced(&source, json!({})).await;
+    let _suspended = fixture.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let _back = fixture.synced(&source, json!({})).await;
+    let _synced = fixture.synced(&source, json!({})).await;
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
     let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!((&user["suspended"]["reason"], &user["suspended_by_source"]), (&json!("an audit"), &Value::Null));
-    let _active = fixture.post(&format!("/users/{id}/activate"), json!({})).await.expect(200);
+    let _activated = fixture.post(&format!("/users/{id}/activate"), json!({})).await.expect(200);
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
 }
 
@@ -738,13 +738,14 @@ async fn a_sync_of_selected_users_changes_only_them_and_nobody_vanishes() {
     let nobody = format!("{UPLOAD}9");
     let job = fixture.synced(&source, json!({"user_ids": [one["user_id"], three["user_id"], nobody]})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(1, 0, 2)), "{job}");
-    let told: BTreeSet<(String, String)> = outcomes(&job).into_iter().map(|(id, _, _, code)| (id, code)).collect();
-    let wanted = [
+    let job_outcomes: BTreeSet<(String, String)> =
+        outcomes(&job).into_iter().map(|(id, _, _, code)| (id, code)).collect();
+    let expected = [
         ("000001".into(), String::new()),
         (text(&three["user_id"]), "row_not_found".into()),
         (nobody, "user_not_found".into()),
     ];
-    assert_eq!(told, wanted.into());
+    assert_eq!(job_outcomes, expected.into());
     assert_eq!(fixture.found("user0002").await["first_name"], "Name2");
     assert_eq!(fixture.statuses().await.len(), 3);
     assert!(fixture.events("user.vanished").await.is_empty());
@@ -797,7 +798,7 @@ async fn a_page_is_synced_by_schedule_one_sync_at_a_time() {
     assert_eq!(fixture.synced(&source, json!({})).await["state"], "finished");
     // Off is off.
     let path = format!("/sources/{source}");
-    let _off = fixture.patch(&path, json!({"every_hours": null})).await.expect(200);
+    let _updated = fixture.patch(&path, json!({"every_hours": null})).await.expect(200);
     let asked = fixture.pages.received().len();
     fixture.bench.advance(Duration::days(8));
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
@@ -823,7 +824,7 @@ async fn a_sources_token_is_never_shown_and_only_sent_to_its_own_host() {
     fixture.pages.answer_ok("[]");
     let _job = fixture.synced(&source, json!({})).await;
     assert_eq!(fixture.pages.received()[0].authorization, None);
-    let _set = fixture.patch(&path, json!({"token": "marker-again"})).await.expect(200);
+    let _updated = fixture.patch(&path, json!({"token": "marker-again"})).await.expect(200);
     assert_eq!(token_of().as_deref(), Some("marker-again"));
     assert!(!rows::all(&fixture.bench, rows::MAIN).values().any(|row| row.to_string().contains("marker-")));
     let _deleted = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
@@ -911,8 +912,8 @@ async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_or
         // Each is looked up by the name that they have, and by no other.
         for (id, name) in after {
             assert_eq!(fixture.found(name).await["external_id"], id.to_string());
-            let taken = json!({"username": name});
-            assert_eq!(fixture.post("/users", taken).await.expect(409).code(), "username_taken");
+            let occupied = json!({"username": name});
+            assert_eq!(fixture.post("/users", occupied).await.expect(409).code(), "username_taken");
         }
     }
 }
@@ -939,9 +940,9 @@ async fn a_vanished_users_name_passes_on_in_the_same_sync() {
             let job = fixture.uploaded(&source, 2, &names(&after)).await;
             assert_eq!((&job["state"], &job["progress"]["failed"]), (&json!("finished"), &json!(0)), "{policy} {job}");
             let mut now = fixture.called().await;
-            let left = now.remove("2");
+            let remaining = now.remove("2");
             assert_eq!(now, called(&after), "{policy}");
-            assert_eq!(left.is_some_and(|name| name.starts_with("b.left-")), status.is_some());
+            assert_eq!(remaining.is_some_and(|name| name.starts_with("b.left-")), status.is_some());
             if let Some(status) = status {
                 let users = fixture.all("/users").await;
                 let left = users.iter().find(|user| user["external_id"] == "2").unwrap();
@@ -1024,8 +1025,9 @@ async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_an
         assert_eq!(fixture.called().await, called(&now));
     }
     for phone in phones {
-        let told = fixture.bench.check_in(&phone).await.expect(200).body;
-        let kinds: Vec<&str> = told["commands"].as_array().unwrap().iter().filter_map(|c| c["kind"].as_str()).collect();
+        let check_in = fixture.bench.check_in(&phone).await.expect(200).body;
+        let kinds: Vec<&str> =
+            check_in["commands"].as_array().unwrap().iter().filter_map(|c| c["kind"].as_str()).collect();
         assert_eq!(kinds, ["factory_reset"], "once for each");
     }
 }
@@ -1141,15 +1143,15 @@ async fn killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> V
         job = fixture.synced(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(24, 15, 0)), "{end:?}");
-    let mut done = BTreeMap::<String, usize>::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for kind in ["user.created", "user.updated", "user.vanished", "user.suspended"] {
         let mine = fixture.events(kind).await.into_iter().filter(|event| event["job_id"] == job["job_id"]);
         let users: Vec<String> = mine.map(|event| text(&event["user_id"])).collect();
         assert_eq!(users.iter().collect::<BTreeSet<_>>().len(), users.len(), "{end:?}: {kind}");
-        done.insert(kind.to_owned(), users.len());
+        counts.insert(kind.to_owned(), users.len());
     }
-    let wanted = [("user.created", 9), ("user.updated", 9), ("user.vanished", 6), ("user.suspended", 6)];
-    assert_eq!(done, wanted.map(|(kind, count)| (kind.to_owned(), count)).into(), "{end:?}");
+    let expected = [("user.created", 9), ("user.updated", 9), ("user.vanished", 6), ("user.suspended", 6)];
+    assert_eq!(counts, expected.map(|(kind, count)| (kind.to_owned(), count)).into(), "{end:?}");
     assert_eq!(fixture.leavings(), Vec::<String>::new(), "{end:?}");
     calls
 }
@@ -1191,7 +1193,7 @@ async fn a_chain_of_username_changes_that_is_impossible_is_followed_once() {
     };
     let upload = async |number: u32, file: String| {
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
-        let _taken = fixture.part(&source, 1, &query, file.as_bytes()).await.expect(202);
+        let _uploaded = fixture.part(&source, 1, &query, file.as_bytes()).await.expect(202);
         fixture.run_on().await;
     };
     upload(1, file(0)).await;
@@ -1209,8 +1211,8 @@ async fn a_chain_of_username_changes_that_is_impossible_is_followed_once() {
 async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_them() {
     let fixture = Fixture::new().await;
     let key = async |permissions: &[&str]| {
-        let made = fixture.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
-        (made.get("key_id"), made.get("key"))
+        let created = fixture.post("/keys", json!({"name": "HR", "permissions": permissions})).await.expect(201);
+        (created.get("key_id"), created.get("key"))
     };
     let (id, manages) = key(&["users:manage", "users:wipe"]).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
@@ -1233,15 +1235,21 @@ async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_t
     assert_eq!((&shown["set_by"], &shown["next_sync_at"]), (&by_key, &Value::Null));
     assert!(shown["paused_at"].is_string());
     let paused = json!({"paused": {"before": false, "after": true}});
-    let told = fixture.events("source.updated").await;
-    assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
+    let recorded = fixture.events("source.updated").await;
+    assert!(
+        recorded.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused),
+        "{recorded:?}"
+    );
     // A sync by hand begins no schedule; who lets it go on again needs what it does.
     let _by_hand = fixture.synced(&source, json!({})).await;
     assert_eq!(due().await.len(), 2);
     let (_, narrow) = key(&["users:manage"]).await;
-    let again = json!({"every_hours": 6});
-    assert_eq!(fixture.bench.patch(&path, &narrow, again.clone()).await.expect(403).code(), "permission_missing");
-    let shown = fixture.patch(&path, again).await.expect(200).body;
+    let repeated_body = json!({"every_hours": 6});
+    assert_eq!(
+        fixture.bench.patch(&path, &narrow, repeated_body.clone()).await.expect(403).code(),
+        "permission_missing"
+    );
+    let shown = fixture.patch(&path, repeated_body).await.expect(200).body;
     assert_eq!((&shown["paused_at"], &shown["next_sync_at"]), (&Value::Null, &json!("2026-11-24T02:00:00.000Z")));
     let jobs = due().await;
     assert_eq!((jobs.len(), &jobs[0]["created_by"]["id"]), (3, &shown["set_by"]["id"]));
@@ -1255,12 +1263,13 @@ async fn a_rename_by_a_sync_never_deploys_to_a_new_address() {
     let upload = async |number: u32, row: &str| {
         fixture.bench.advance(Duration::minutes(1));
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
-        let _taken = fixture.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
+        let _uploaded =
+            fixture.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
         fixture.run_on().await;
     };
     upload(1, "1,ada,ada@example.com").await;
     let user = fixture.all("/users").await[0]["user_id"].as_str().unwrap().to_owned();
-    let _deployed = fixture.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    let _deployment = fixture.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
     fixture.bench.drain().await;
     assert!(fixture.bench.newest_deployment_code().is_some() && fixture.bench.newest_code().is_none());
     // Whoever uploads may deploy; a sync is begun with what it needs, and has nothing more.

@@ -260,11 +260,11 @@ async fn tokened(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut impl Fn
     let narrow = new_token(bench, &signed_in, &workspaces, Some(&["users:manage", "users:read"])).await;
     let of_narrow = format!("\"token_id\":\"{}\"", narrow.get("token_id"));
     keep("event.token_created", row(bench, "EVENT#", &of_narrow));
-    let made = bench.post("/users", &narrow.get("token"), json!({"username": "by-a-token"})).await.expect(201);
-    let made = made.get("user_id");
+    let created = bench.post("/users", &narrow.get("token"), json!({"username": "by-a-token"})).await.expect(201);
+    let made = created.get("user_id");
     keep("event.by_a_token", row(bench, "EVENT#", &format!("\"user_id\":\"{made}\"")));
-    let begun = json!({"action": "activate", "ids": [made]});
-    let job = bench.post("/users/bulk", &narrow.get("token"), begun).await.expect(200).get("job_id");
+    let bulk_request = json!({"action": "activate", "ids": [made]});
+    let job = bench.post("/users/bulk", &narrow.get("token"), bulk_request).await.expect(200).get("job_id");
     keep("job.by_a_token", row(bench, &format!("JOB#{}#{job}", tenant.workspace_id), "\"sk\":\"JOB\""));
     let path = format!("/tokens/{}", narrow.get("token_id"));
     let _revoked = bench.delete(&path, &signed_in).await.expect(200);
@@ -272,7 +272,7 @@ async fn tokened(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut impl Fn
     let members = bench.list_all(tenant, "/members").await;
     let anna = members.iter().find(|member| member["subject"] == "anna").unwrap()["member_id"].as_str().unwrap();
     let path = format!("/members/{anna}/tokens/{}", bare.get("token_id"));
-    let _out = bench.delete(&path, &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path, &tenant.key).await.expect(200);
     keep("personal_access_token.shut_out", row(bench, "TOKEN#", &bare.get("token_id")));
     bench.drain().await;
 }
@@ -309,7 +309,7 @@ async fn told(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mut impl FnM
     let _slow = bench.post("/webhooks", key, slow).await.expect(201);
     pages.answer_at(url, Answers::ProcessEnds);
     let user = bench.user(tenant, "held").await;
-    let _held = bench.post(&format!("/users/{user}/suspend"), key, json!({})).await.expect(200);
+    let _suspended = bench.post(&format!("/users/{user}/suspend"), key, json!({})).await.expect(200);
     bench.drain().await;
     keep("delivery.at_work", row(bench, "DELIVERIES#", "\"lease\""));
 }
@@ -317,16 +317,16 @@ async fn told(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mut impl FnM
 /// A phone that access systems know, of a user whom programs know.
 async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let minimum = json!({"minimum_versions": {"app": "4.2", "ios": "17", "android": "14"}});
-    let _set = bench.patch("/workspace", &tenant.key, minimum).await.expect(200);
+    let _updated = bench.patch("/workspace", &tenant.key, minimum).await.expect(200);
     keep("workspace.with_minimum_versions", row(bench, "WORKSPACE#", "minimum_versions"));
     let user = bench.user(tenant, "kim").await;
     let known = json!({"user_identity_key": "crm-7"});
-    let _known = bench.patch(&format!("/users/{user}"), &tenant.key, known).await.expect(200);
+    let _updated = bench.patch(&format!("/users/{user}"), &tenant.key, known).await.expect(200);
     keep("user.with_identity_key", row(bench, &format!("USER#{}#{user}", tenant.workspace_id), "\"sk\":\"USER\""));
     keep("identity_key", row(bench, "IDENTITYKEY#", &user));
     let code = bench.invite(tenant, &user, 1).await;
-    let made = bench.register(&code, "kims-phone").await.expect(201);
-    let device = made.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let created = bench.register(&code, "kims-phone").await.expect(201);
+    let device = created.body["device"]["device_id"].as_str().unwrap().to_owned();
     let path = format!("/devices/{device}");
     let credential = "0190f3c4-7b5e-7a11-8c1d-000000000002";
     let put =
@@ -335,7 +335,7 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     let _readdressed = bench.patch(&format!("/users/{user}"), &tenant.key, edit).await.expect(200);
     let of_user = format!("USER#{}#{user}", tenant.workspace_id);
     keep("user.readdressed", row(bench, &of_user, "\"sk\":\"USER\""));
-    let _deployed = bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202);
     keep("invitation.of_a_deployment_to_a_new_address", row(bench, &of_user, "address_changed_at"));
     keep("device.deployed_to", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "\"sk\":\"DEVICE\""));
     let _issued = put(format!("credentials/{credential}"), json!({})).await;
@@ -349,9 +349,9 @@ async fn issued(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     );
     keep("credentials_holder", row(bench, "CREDENTIAL#", &device));
     let locked = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
-    let own = made.get("credential");
-    let _in = bench.check_in(&own).await.expect(200);
-    let _failed = bench.report_command(&own, &locked, "failed").await.expect(200);
+    let own = created.get("credential");
+    let _check_in = bench.check_in(&own).await.expect(200);
+    let _reported = bench.report_command(&own, &locked, "failed").await.expect(200);
     keep("device.with_failed_command", row(bench, &format!("DEVICE#{}#{device}", tenant.workspace_id), "kims-phone"));
     bench.drain().await;
 }
@@ -388,7 +388,7 @@ async fn profiled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     let edit = json!({"name": "Office", "settings": {"server": "pbx2.example.com"}});
     let _edited = bench.patch(&format!("/profiles/{office}"), &tenant.key, edit).await.expect(200);
     keep("event.profile_updated", row(bench, "EVENT#", "profile.updated"));
-    let _gone = bench.delete(&format!("/profiles/{bare}"), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/profiles/{bare}"), &tenant.key).await.expect(200);
     keep("event.profile_deleted", row(bench, "EVENT#", "profile.deleted"));
     let export = "/users/export?status=active&columns=username,email";
     let _part = bench.get(export, &tenant.key).await.expect(200);
@@ -410,10 +410,10 @@ async fn deployed(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     let secrets = json!({
         "client_password": "one", "pbx_sip_password": "two", "teleworker_sip_password": "three", "voicemail_pin": "4444",
     });
-    let _set = bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200);
+    let _secrets_set = bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200);
     keep("users_secrets", find(bench, SECRETS, |row| row["client_password"] == "one"));
     keep("event.user_secrets_set", row(bench, "EVENT#", "user.secrets_set"));
-    let _deployed = bench.post(&format!("{path}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
+    let _deployment = bench.post(&format!("{path}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
     keep("when_it_was_given_to_users", row(bench, "PROFILE#", "\"sk\":\"GIVEN\""));
     let pk = format!("USER#{}#{user}", tenant.workspace_id);
     let device_row =
@@ -444,8 +444,8 @@ async fn deployed(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Va
     keep("user.with_a_client_account", user_row());
     let _forced = bench.post(&format!("{path}/force-config"), key, json!({})).await.expect(200);
     keep("event.user_config_forced", row(bench, "EVENT#", "user.config_forced"));
-    let again = bench.post(&format!("{path}/deploy"), key, json!({})).await.expect(202).get("deployment_id");
-    let _shown = bench.get(&format!("/deployments/{again}/qr"), key).await.expect(200);
+    let repeated = bench.post(&format!("{path}/deploy"), key, json!({})).await.expect(202).get("deployment_id");
+    let _shown = bench.get(&format!("/deployments/{repeated}/qr"), key).await.expect(200);
     keep("event.deployment_qr_shown", row(bench, "EVENT#", "deployment.qr_shown"));
     let _removed = bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     keep("user.out_of_client_deployment", user_row());
@@ -475,7 +475,7 @@ async fn settled(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Val
     });
     let _att = bench.put(&format!("{path}/networks/att"), &tenant.key, att).await.expect(200);
     keep("event.user_network_changed", row(bench, "EVENT#", "opt_in_sent"));
-    let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
     keep("event.user_activated", row(bench, "EVENT#", "user.activated"));
     let away = json!({"reason": "on leave"});
     let _suspended = bench.post(&format!("{path}/suspend"), &tenant.key, away).await.expect(200);
@@ -512,7 +512,7 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
     let wipe = order("wipe", json!({"expires_in_days": 7})).await;
     keep("device.with_commands", device_row());
     bench.advance(Duration::minutes(1));
-    let _told = bench.check_in(credential).await.expect(200);
+    let _check_in = bench.check_in(credential).await.expect(200);
     keep("its_command.delivered", command_row(&lock));
     bench.advance(Duration::minutes(1));
     let path = format!("/devices/me/commands/{lock}");
@@ -532,7 +532,7 @@ async fn commanded(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, V
     keep("device.erased", device_row());
     bench.advance(Duration::minutes(1));
     let code = bench.invite(tenant, &user, 1).await;
-    let _back = bench.register(&code, "emil-0").await.expect(201);
+    let _registered = bench.register(&code, "emil-0").await.expect(201);
     keep("its_command.removed", command_row(&reset));
     keep("event.device_re_enrolled", row(bench, "EVENT#", "device.re_enrolled"));
     bench.drain().await;
@@ -569,7 +569,7 @@ async fn synced(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Valu
     keep("sources_username", row(bench, "SOURCENAME#", &hal));
     keep("source.synced", row(bench, "SOURCE#", "\"name\":\"File\""));
     let rows: String = (0..501).map(|n| format!("h{n:03};H-{n}\n")).collect();
-    let _waits = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
+    let _uploaded = bench.upload(tenant, &path(2, "&start=false"), &format!("login;id\n{rows}")).await.expect(202);
     let job = bench.post(&format!("/sources/{file}/sync"), &tenant.key, json!({"dry_run": true})).await.expect(202);
     keep("job.sync_at_work", job_row(&job.get("job_id"), "\"sk\":\"JOB\""));
     keep("its_staged_rows", row(bench, "SOURCE#", "#00005\""));
@@ -589,8 +589,9 @@ async fn over(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)
     let pk = format!("USER#{}#{fred}", tenant.workspace_id);
     keep("invitation.revoked", row(bench, &pk, "INVITATION#"));
     keep("event.invitation_revoked", row(bench, "EVENT#", "invitation.revoked"));
-    let gone = json!({"without_wipe": true, "reason": "left the company"});
-    let _gone = bench.call(Method::DELETE, &format!("/users/{fred}"), Some(&tenant.key), Some(&gone)).await.expect(200);
+    let deletion = json!({"without_wipe": true, "reason": "left the company"});
+    let _deleted =
+        bench.call(Method::DELETE, &format!("/users/{fred}"), Some(&tenant.key), Some(&deletion)).await.expect(200);
     keep("user.deleted", row(bench, &pk, "\"sk\":\"USER\""));
     keep("event.user_deleted", row(bench, "EVENT#", "user.deleted"));
     let named = json!({"action": "suspend", "reason": "an audit", "ids": [fred]});
@@ -623,14 +624,14 @@ async fn limited(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Val
         bench.post("/users", &tenant.key, json!({"username": name, "email": email})).await.expect(201).get("user_id")
     };
     let lee = new("lee", "lee@example.com").await;
-    let _deployed = bench.post(&format!("/users/{lee}/deploy"), &tenant.key, json!({})).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{lee}/deploy"), &tenant.key, json!({})).await.expect(202);
     keep("messages_sent_to_a_recipient", row(bench, "SENT#", &bench.now().format("%Y-%m-%dT%H:%M").to_string()));
     keep("messages_of_a_day", row(bench, "QUOTA#", &bench.now().format("%Y-%m-%d").to_string()));
     let _renamed = bench.patch(&format!("/users/{lee}"), &tenant.key, json!({"username": "leo"})).await.expect(200);
     keep("user.with_a_deployment_that_waits", row(bench, &format!("USER#{}#{lee}", tenant.workspace_id), "\"USER\""));
     bench.advance(Duration::days(1));
     let quotas = json!({"emails_per_day": 1, "texts_per_day": 0});
-    let _settled = bench.patch("/workspace", &tenant.key, quotas).await.expect(200);
+    let _updated = bench.patch("/workspace", &tenant.key, quotas).await.expect(200);
     keep("workspace.with_quotas", row(bench, "WORKSPACE#", "Shapes"));
     let ids = [new("mia", "m@example.com").await, new("max", "m@example.com").await, new("ned", "n@example.com").await];
     let invite = json!({"action": "invite", "channel": "email", "ids": ids});
@@ -679,8 +680,8 @@ impl Names {
                 return format!("{shard}#<shard>");
             }
             Some(("QUOTA", rest)) => {
-                let whole = format!("QUOTA {rest}");
-                let (of, _) = whole.rsplit_once('#').unwrap_or((&whole, ""));
+                let prefixed = format!("QUOTA {rest}");
+                let (of, _) = prefixed.rsplit_once('#').unwrap_or((&prefixed, ""));
                 return format!("{}#00", self.text(of)).replacen("QUOTA ", "QUOTA#", 1);
             }
             Some((month, shard)) if (month.len(), shard.len()) == (7, 2) => return format!("{month}#00"),
@@ -967,8 +968,8 @@ fn rows_of_earlier_releases_are_still_readable() {
             "what_a_profile_is_called" => assert!(row["name"].is_string()),
             "profiles_name" => assert!(row["profile_id"].is_string()),
             "users_secrets" => {
-                let kept = |kind: &SecretKind| row[kind.as_str()].is_string();
-                assert!(SecretKind::ALL.iter().all(kept), "{name}");
+                let stored = |kind: &SecretKind| row[kind.as_str()].is_string();
+                assert!(SecretKind::ALL.iter().all(stored), "{name}");
             }
             "webhook" => same::<Webhook>(&name, &row),
             "delivery" => same::<Delivery>(&name, &row),
@@ -1108,8 +1109,8 @@ async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
         }
     }
     assert_eq!(after, before);
-    let again = bench.stack.invoke("reindex", json!({})).await.unwrap();
-    assert_eq!(again["written"], 0, "{again}");
+    let repeated = bench.stack.invoke("reindex", json!({})).await.unwrap();
+    assert_eq!(repeated["written"], 0, "{repeated}");
 }
 
 /// Every address that shows many things.

@@ -72,9 +72,9 @@ async fn a_token_needs_the_audience_or_client_id() {
         (json!({"aud": format!("{AUDIENCE}2")}), false),
     ];
     for (change, good) in cases {
-        let wanted = if good { let_in() } else { invalid() };
+        let expected = if good { let_in() } else { invalid() };
         let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
-        assert_eq!(answer(&bench, &token).await, wanted, "{change}");
+        assert_eq!(answer(&bench, &token).await, expected, "{change}");
     }
 }
 
@@ -430,10 +430,10 @@ async fn a_removed_member_loses_access_at_once() {
     assert_eq!(answer(&bench, &token).await, let_in());
     let _removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &token).await, invalid());
-    let again = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
-    assert_eq!(again.code(), "member_not_found");
+    let repeated = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
+    assert_eq!(repeated.code(), "member_not_found");
     // They may come back, with another role.
-    let _back = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
+    let _member = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
     assert_eq!(answer(&bench, &token).await, let_in());
     assert_eq!(get_as(&bench, "/keys", &token, None).await.status, 403);
 }
@@ -443,8 +443,8 @@ async fn a_revoked_key_is_rejected_at_once_and_a_second_revocation_records_no_ev
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys").await;
     let body = json!({"name": "short-lived", "permissions": ["devices:read"]});
-    let made = bench.post("/keys", &tenant.key, body).await.expect(201);
-    let (key, path) = (made.get("key"), format!("/keys/{}", made.get("key_id")));
+    let created = bench.post("/keys", &tenant.key, body).await.expect(201);
+    let (key, path) = (created.get("key"), format!("/keys/{}", created.get("key_id")));
     assert_eq!(answer(&bench, &key).await, let_in());
     let first = bench.delete(&path, &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &key).await, (401, "credential_revoked".to_owned()));
@@ -500,7 +500,7 @@ async fn nobody_can_grant_permissions_that_they_do_not_have() {
     }
     assert!(before == rows::everything(&bench));
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"]});
-    let _held = bench.post("/keys", &manager, body).await.expect(201);
+    let _created = bench.post("/keys", &manager, body).await.expect(201);
 }
 
 async fn admins(bench: &Bench, tenant: &Tenant) -> usize {
@@ -554,16 +554,16 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
     assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code() == "member_exists"));
     // They count once: as the only admin they cannot be removed.
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
-    let made = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
-    let _last = bench.delete(&format!("/members/{made}"), &tenant.key).await.expect(409);
+    let created = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
+    let _last = bench.delete(&format!("/members/{created}"), &tenant.key).await.expect(409);
 }
 
 /// A new key, made by a key: its identifier and itself.
 async fn key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
-    let made = bench.post("/keys", creator, body).await.expect(201);
-    assert_eq!(made.get("status"), "active");
-    (made.get("key_id"), made.get("key"))
+    let created = bench.post("/keys", creator, body).await.expect(201);
+    assert_eq!(created.get("status"), "active");
+    (created.get("key_id"), created.get("key"))
 }
 
 #[tokio::test]
@@ -598,7 +598,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     let manages = json!({"name": "n", "permissions": ["devices:manage", "workspace:manage"]});
     let managed = bench.post("/keys", &manager.get("key"), manages).await.expect(201).get("key");
     let _rule = bench.patch("/workspace", &managed, json!({"silent_devices": every})).await.expect(200);
-    let _over = bench.delete(&format!("/keys/{}", manager.get("key_id")), &tenant.key).await.expect(200);
+    let _revoked = bench.delete(&format!("/keys/{}", manager.get("key_id")), &tenant.key).await.expect(200);
     assert_eq!(bench.run_due().await["failed"], 0);
     let paused = bench.get("/workspace", &tenant.key).await.expect(200);
     assert!(paused.body["silent_rule"]["paused_at"].is_string(), "{}", paused.text);
@@ -615,8 +615,8 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
         assert_eq!((&shown["status"], &shown["revoked_at"]), (&json!("revoked"), &json!("2026-11-23T08:01:00.000Z")));
     }
     assert_eq!(listed(&beside_id).await["status"], "active");
-    let again = bench.delete(&format!("/keys/{second_id}"), &tenant.key).await.expect(200);
-    assert_eq!(again.body["status"], "revoked");
+    let repeated = bench.delete(&format!("/keys/{second_id}"), &tenant.key).await.expect(200);
+    assert_eq!(repeated.body["status"], "revoked");
 }
 
 #[tokio::test]
@@ -639,7 +639,7 @@ async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
         let signed_in = oidc.token(subject, bench.now());
         let key = key_by(&bench, &signed_in, None).await;
         let (over, _) = key_by(&bench, &signed_in, None).await;
-        let _over = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
+        let _revoked = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
         let hook = bench.post("/webhooks", &signed_in, hook).await.expect(201).get("webhook_id");
         (member, key, hook)
@@ -691,14 +691,14 @@ async fn keys_created_by_a_members_key_end_with_the_member_and_a_removed_member_
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
     let by_key = bench.post("/webhooks", &key, hook.clone()).await.expect(201).get("webhook_id");
     // While he is removed, he makes more, as fast as he can.
-    let made = |_| async {
+    let create = |_| async {
         let body = json!({"name": "late", "permissions": ["users:read"]});
         let (key, hook) = (bench.post("/keys", &signed_in, body), bench.post("/webhooks", &signed_in, hook.clone()));
         futures::future::join(key, hook).await
     };
     let path = format!("/members/{carl}?revoke=true");
     let removal = bench.delete(&path, &tenant.key);
-    let (removed, _made) = futures::future::join(removal, futures::future::join_all((0..8).map(made))).await;
+    let (removed, _made) = futures::future::join(removal, futures::future::join_all((0..8).map(create))).await;
     let removed = removed.expect(200);
     assert!(removed.body["webhooks"].as_array().unwrap().iter().any(|hook| hook["webhook_id"] == by_key.as_str()));
     let late = |thing: &Value| thing["name"] == "late" && thing["status"] == "active";

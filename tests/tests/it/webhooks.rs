@@ -37,9 +37,9 @@ impl Fixture {
 
     /// A webhook for some types of events: its identifier and its secret.
     async fn webhook(&self, url: &str, types: &[&str]) -> (String, String) {
-        let made = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
+        let created = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
         self.bench.drain().await;
-        (made.get("webhook_id"), made.get("secret"))
+        (created.get("webhook_id"), created.get("secret"))
     }
 
     /// A user is made, and what follows from that happens.
@@ -50,9 +50,9 @@ impl Fixture {
     }
 
     async fn schedule(&self) -> Value {
-        let done = self.bench.stack.run_schedule("deliver-webhook").await.expect("what is due is tried");
+        let run = self.bench.stack.run_schedule("deliver-webhook").await.expect("what is due is tried");
         self.bench.drain().await;
-        done
+        run
     }
 
     /// Two hours go by from an hour on; at the beginning of each day a user is made.
@@ -60,7 +60,7 @@ impl Fixture {
         if from % 24 == 0 {
             let _user = self.new_user(&format!("ada{from}")).await;
         }
-        let _done = self.schedule().await;
+        let _run = self.schedule().await;
         self.bench.advance(Duration::hours(2));
     }
 
@@ -133,12 +133,12 @@ async fn webhooks_receive_no_personal_or_private_data() {
     let edit = json!({"first_name": "Markerfirst", "email": "marker@example.com", "mobile": "+491709999999"});
     let _edited = fixture.patch(&format!("/users/{user}"), edit).await.expect(200);
     let held = json!({"reason": "marker reason"});
-    let _held = fixture.post(&format!("/users/{user}/suspend"), held).await.expect(200);
+    let _suspended = fixture.post(&format!("/users/{user}/suspend"), held).await.expect(200);
     fixture.bench.drain().await;
-    let told = fixture.pages.sent();
-    let types: BTreeSet<String> = told.iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    let requests = fixture.pages.sent();
+    let types: BTreeSet<String> = requests.iter().map(|sent| text(&sent.json()["event_type"])).collect();
     assert_eq!(types, ["user.created", "user.suspended", "user.updated"].map(str::to_owned).into());
-    for sent in told {
+    for sent in requests {
         let body = sent.body.to_lowercase();
         for personal in ["marker", "+4917", "adler", "private", "127.0.0.1", &fixture.tenant.key.to_lowercase()] {
             assert!(!body.contains(personal), "{personal}: {body}");
@@ -150,16 +150,16 @@ async fn webhooks_receive_no_personal_or_private_data() {
 async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_webhook() {
     let fixture = Fixture::with_receivers().await;
     let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
-    let made = fixture.post("/webhooks/create", body).await.expect(200).body;
-    assert_eq!(made["ok"], true);
-    let webhook = &made["webhook"];
+    let created = fixture.post("/webhooks/create", body).await.expect(200).body;
+    assert_eq!(created["ok"], true);
+    let webhook = &created["webhook"];
     assert_eq!((&webhook["url"], &webhook["event_types"][1]), (&json!(URL), &json!("lock.unlocked")));
     let every = fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
     assert_eq!(every["webhook"]["event_types"], json!(["*"]));
     let ours = json!({"url": format!("{OTHER}/ours"), "event_types": ["device.deleted"]});
     let ours = fixture.post("/webhooks", ours).await.expect(201).get("webhook_id");
     let (phone, _) = fixture.bench.phone(&fixture.tenant, "ada").await;
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
     fixture.bench.drain().await;
     let [own] = <[Sent; 1]>::try_from(fixture.sent_to(&format!("{OTHER}/ours"))).unwrap();
     let own = own.json();
@@ -173,12 +173,16 @@ async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_
     assert_eq!(sent.json(), fixture.post("/events/get", asked).await.expect(200).body["event"]);
     let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&text(&webhook["webhook_id"])).await).unwrap();
     assert_eq!(delivery["event_type"], "phone.deactivated");
-    let told: Vec<String> = fixture.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
-    assert!(told.contains(&"phone.deactivated".to_owned()) && told.contains(&"device.registered".to_owned()));
-    assert!(!told.contains(&"device.deleted".to_owned()), "{told:?}");
-    let whole =
+    let requests: Vec<String> = fixture.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    assert!(requests.contains(&"phone.deactivated".to_owned()) && requests.contains(&"device.registered".to_owned()));
+    assert!(!requests.contains(&"device.deleted".to_owned()), "{requests:?}");
+    let complete_row =
         fixture.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
-    assert_eq!((&whole["user_id"], &whole["actor"]), (&own["user_id"], &own["actor"]), "of both, it is told both");
+    assert_eq!(
+        (&complete_row["user_id"], &complete_row["actor"]),
+        (&own["user_id"], &own["actor"]),
+        "of both, it is told both"
+    );
     assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
     let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
     assert!(!fixture.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
@@ -328,11 +332,11 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     let sent = fixture.pages.sent().remove(2);
     assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
     // What is over is forgotten.
-    let kept = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
-    assert!(json!(kept()).to_string().contains(&first));
+    let stored = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
+    assert!(json!(stored()).to_string().contains(&first));
     assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
-    let [kept] = <[Value; 1]>::try_from(kept()).unwrap();
-    assert_eq!((&kept["current"], &kept["earlier"]), (&json!(third), &json!([])));
+    let [stored] = <[Value; 1]>::try_from(stored()).unwrap();
+    assert_eq!((&stored["current"], &stored["earlier"]), (&json!(third), &json!([])));
     assert_eq!(fixture.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
     assert_eq!(fixture.schedule().await["done"], 0);
 }
@@ -350,7 +354,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     let since = fixture.shown_webhook(&id).await["failing_since"].clone();
     assert_eq!(since, "2026-11-23T08:00:01.000Z");
     // The last attempt of what happened on the fifth day.
-    let _done = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     let shown = fixture.shown_webhook(&id).await;
     let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
     assert_eq!((&shown["enabled"], &shown["disabled"], &shown["failing_since"]), (&json!(false), &disabled, &since));
@@ -364,7 +368,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     let sent = fixture.sent_to(URL).len();
     let _user = fixture.new_user("later").await;
     fixture.bench.advance(Duration::hours(12));
-    let _ended = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     assert_eq!(fixture.sent_to(URL).len(), sent);
     let states: BTreeSet<String> = fixture.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
     assert!(!states.contains("pending") && states.contains("canceled"), "{states:?}");
@@ -411,9 +415,9 @@ async fn redeliver_calls_at_once_and_its_failure_does_not_change_the_schedule() 
     let before = fixture.deliveries(&id).await.remove(0);
     let path = format!("/webhooks/{id}/deliveries/{}/redeliver", text(&before["event_id"]));
     fixture.bench.advance(Duration::minutes(1));
-    let again = fixture.post(&path, json!({})).await.expect(200).body;
-    assert_eq!((&again["state"], &again["attempts"]), (&json!("pending"), &json!(2)));
-    assert_eq!((&again["redeliveries"], &again["next_at"]), (&json!(1), &before["next_at"]));
+    let repeated = fixture.post(&path, json!({})).await.expect(200).body;
+    assert_eq!((&repeated["state"], &repeated["attempts"]), (&json!("pending"), &json!(2)));
+    assert_eq!((&repeated["redeliveries"], &repeated["next_at"]), (&json!(1), &before["next_at"]));
     fixture.answer(201);
     let taken = fixture.post(&path, json!({})).await.expect(200).body;
     assert_eq!((&taken["state"], &taken["redeliveries"]), (&json!("succeeded"), &json!(2)));
@@ -439,13 +443,13 @@ async fn an_event_is_delivered_wherever_the_run_is_killed() {
     let calls = fixture.faults.calls();
     assert!(calls.len() >= 5, "{calls:?}");
     for (n, injected) in process_ends(&calls).into_iter().enumerate() {
-        let told = fixture.pages.sent().len();
+        let requests = fixture.pages.sent().len();
         fixture.faults.watch("deliver-webhook", Some(injected.clone()));
         let _user = fixture.new_user(&format!("ada{n}")).await;
         fixture.faults.watch("deliver-webhook", None);
         fixture.bench.advance(Duration::seconds(90));
         let _retried = fixture.schedule().await;
-        let calls = fixture.pages.sent().len() - told;
+        let calls = fixture.pages.sent().len() - requests;
         assert!((1..=2).contains(&calls), "{injected:?}: {calls}");
         assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{injected:?}");
     }
@@ -530,11 +534,11 @@ async fn a_deleted_webhook_receives_nothing_more_and_leaves_no_secret() {
     let _user = fixture.new_user("ada").await;
     let sent = fixture.pages.sent().len();
     fixture.pages.answer_ok("");
-    let gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(gone.get("webhook_id"), id);
+    let deletion = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
+    assert_eq!(deletion.get("webhook_id"), id);
     let _user = fixture.new_user("bob").await;
     fixture.bench.advance(Duration::hours(1));
-    let _done = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     assert_eq!(fixture.pages.sent().len(), sent);
     assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty());
     assert!(!rows::all(&fixture.bench, rows::MAIN).keys().any(|key| key.contains("DELIVER")));
@@ -551,11 +555,11 @@ async fn a_deleted_webhook_receives_nothing_more_and_leaves_no_secret() {
         move || told.lock().unwrap().push(())
     });
     let _user = fixture.new_user("cyd").await;
-    let _gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
+    let _deleted = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
     fixture.bench.drain().await;
     let calls = told.lock().unwrap().len();
     fixture.bench.advance(Duration::days(2));
-    let _done = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     assert_eq!(told.lock().unwrap().len(), calls);
 }
 
@@ -567,13 +571,13 @@ async fn pending_events_are_not_delivered_once_their_webhook_is_disabled_or_dele
     let path = |id: &str| format!("/webhooks/{id}");
     let end = async || {
         let off = fixture.patch(&path(&off), json!({"enabled": false})).await.expect(200);
-        let _gone = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
+        let _deleted = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
         off
     };
     // One event is tried again by then, and one is not told yet.
     fixture.answer(500);
     let _user = fixture.new_user("ada").await;
-    let _waits = fixture.user("bea").await;
+    let _created = fixture.user("bea").await;
     let calls = fixture.pages.sent().len();
     assert!(calls >= 2);
     let _off = end().await;
@@ -581,8 +585,8 @@ async fn pending_events_are_not_delivered_once_their_webhook_is_disabled_or_dele
     fixture.bench.drain().await;
     for _ in 0..3 {
         fixture.bench.advance(Duration::hours(6));
-        let done = fixture.schedule().await;
-        assert_eq!(done["failed"], 0);
+        let run = fixture.schedule().await;
+        assert_eq!(run["failed"], 0);
     }
     assert_eq!(fixture.pages.sent().len(), calls);
     let states: Vec<String> = fixture.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
@@ -607,14 +611,14 @@ async fn a_webhook_is_created_once_with_its_secret_and_there_are_at_most_twenty(
         let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
         fixture.bench.send(request.body(json!({"url": url}).to_string().into_bytes()).unwrap()).await
     };
-    let made = once(URL).await.expect(201);
-    assert!(made.get("secret").starts_with("whsec_"));
-    let again = once(URL).await.expect(409);
-    assert_eq!((again.code(), &again.body["id"]), ("already_created", &json!(made.get("webhook_id"))));
-    assert!(!again.text.contains("whsec_"));
+    let created = once(URL).await.expect(201);
+    assert!(created.get("secret").starts_with("whsec_"));
+    let repeated = once(URL).await.expect(409);
+    assert_eq!((repeated.code(), &repeated.body["id"]), ("already_created", &json!(created.get("webhook_id"))));
+    assert!(!repeated.text.contains("whsec_"));
     let _other = once(OTHER).await.expect(422);
     for n in 1..20 {
-        let _made = fixture.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
+        let _created = fixture.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
     }
     assert_eq!(fixture.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
     assert_eq!(fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
@@ -646,10 +650,10 @@ async fn a_webhooks_events_contain_its_host_and_never_the_rest_of_its_url() {
     let expected = [made, made, "webhook.deleted", "webhook.secret_rotated", updated, updated];
     assert_eq!(types, expected);
     let events = json!(fixture.all("/events").await).to_string();
-    let told: Vec<String> = fixture.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
-    assert_eq!(told.len(), 4);
+    let requests: Vec<String> = fixture.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
+    assert_eq!(requests.len(), 4);
     assert!(events.contains("moved.example.com") && events.contains("hooks.example.com"));
-    for text in told.iter().chain([&events]) {
+    for text in requests.iter().chain([&events]) {
         for secret in ["only-for-them", "secret-path", "Markerwords", secret.as_str(), "whsec_"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }

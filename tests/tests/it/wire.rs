@@ -109,11 +109,11 @@ async fn unprocessed_keys_of_a_batch_are_requested_again_and_no_others() {
     let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 1))));
     let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
     assert_eq!(table(&recorder).job_items(workspace(), job(), &ids).await.unwrap(), items());
-    let heard = recorder.take();
+    let requests = recorder.take();
     let asked: Vec<usize> =
-        heard.iter().map(|sent| said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len()).collect();
+        requests.iter().map(|sent| said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len()).collect();
     assert_eq!(asked, [3, 2, 1]);
-    assert!(heard.iter().all(|sent| !sent.call.stale), "each of them asks for what was written last");
+    assert!(requests.iter().all(|sent| !sent.call.stale), "each of them asks for what was written last");
 }
 
 #[tokio::test]
@@ -371,13 +371,13 @@ async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
         json!({"eventName": "MODIFY", "dynamodb": told(5, |_| ())["dynamodb"]}),
         told(6, |_| ()),
     ];
-    let again = |sequence: &str| json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
+    let repeated_body = |sequence: &str| json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
     let cases = [
         (Some(vec![]), json!({"batchItemFailures": []})),
-        (Some(vec![0]), again("s2")),
-        (Some(vec![2, 1]), again("s4")),
-        (Some(vec![2]), again("s6")),
-        (None, again("s2")),
+        (Some(vec![0]), repeated_body("s2")),
+        (Some(vec![2, 1]), repeated_body("s4")),
+        (Some(vec![2]), repeated_body("s6")),
+        (None, repeated_body("s2")),
     ];
     let (lines, _logging) = LogLines::capture("error");
     for (not_taken, expected) in cases {
@@ -414,7 +414,7 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     bench.drain().await;
     let (since, until) = (bench.now() - Duration::hours(1), bench.now());
     let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
-    let told = bench.event_types(&tenant).await.len();
+    let event_count = bench.event_types(&tenant).await.len();
     for one in ["0", "1"] {
         *refused.lock().unwrap() = Some(one);
         let answer = bench.stack.invoke("republish-events", span.clone()).await;
@@ -422,7 +422,7 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     }
     *refused.lock().unwrap() = None;
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
-    assert_eq!(answer, json!({"published": told, "unreadable": 0, "until": null}));
+    assert_eq!(answer, json!({"published": event_count, "unreadable": 0, "until": null}));
 }
 
 /// What each call of an operation takes, of those with this action if one is named.
@@ -486,8 +486,8 @@ impl Slow {
         let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
         let like = |number| change(id(number), aws::from_json(row.clone()).unwrap());
-        let made: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
-        rows::put_many(&self.bench, rows::MAIN, &made, &["device_ids"]);
+        let created: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
+        rows::put_many(&self.bench, rows::MAIN, &created, &["device_ids"]);
     }
 
     /// All events of a type as a queue gives them.
@@ -506,10 +506,10 @@ impl Slow {
 
 /// What of a batch is to come again; true if nothing is.
 fn none_is_left(answer: &Value, event: &mut Value) -> bool {
-    let left: Vec<&Value> =
+    let remaining: Vec<&Value> =
         answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
     let records = event["Records"].as_array_mut().unwrap();
-    records.retain(|record| left.contains(&&record["messageId"]));
+    records.retain(|record| remaining.contains(&&record["messageId"]));
     records.is_empty()
 }
 
@@ -554,7 +554,7 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
     let slow = Slow::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let (_device, credential) = bench.phone(&slow.tenant, "ada").await;
-    let _in = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let like = |id: Uuid, device: Device| Device {
         device_id: DeviceId(id),
@@ -565,7 +565,7 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
     slow.fill("| DEVICE", 60, like);
     bench.advance(Duration::days(8));
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", key, rule).await.expect(200);
     bench.advance(Duration::minutes(1));
     let blocked = || slow.count(|key, row| key.ends_with("| DEVICE") && row["blocked"].is_object());
     slow.takes("run-due", "", Duration::milliseconds(500));
@@ -576,8 +576,8 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
         |device: &Device| Deleted { at: device.created_at, by: Actor::System, purge_after: device.created_at };
     slow.fill("| DEVICE", 40, |id, device: Device| Device { deleted: Some(deleted(&device)), ..like(id, device) });
     slow.takes("purge-deleted", "", Duration::seconds(2));
-    let left = |answer: &Value, _: &mut Value| answer["more"] == false;
-    let runs = slow.runs("purge-deleted", json!({}), left).await;
+    let remaining = |answer: &Value, _: &mut Value| answer["more"] == false;
+    let runs = slow.runs("purge-deleted", json!({}), remaining).await;
     assert!(runs > 1, "they were too many for one");
     assert_eq!(slow.count(|key, row| key.ends_with("| DEVICE") && row["deleted"].is_object()), 0);
 }
@@ -603,7 +603,7 @@ async fn a_webhook_is_only_called_with_enough_time_left() {
     let bench = &slow.bench;
     slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
-    let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+    let _created = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
     let _user = bench.user(&slow.tenant, "ada").await;
     bench.drain().await;
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
@@ -631,7 +631,7 @@ async fn a_second_webhook_call_is_only_made_with_enough_time_left() {
         let slow = Slow::start().await;
         let bench = &slow.bench;
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
-        let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+        let _created = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
         let _user = bench.user(&slow.tenant, "ada").await;
         slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
         slow.pages.meanwhile(bench.clock_advancer(Duration::seconds(takes)));
@@ -721,30 +721,30 @@ async fn a_row_that_is_due_only_in_the_index_is_skipped() {
     let key = &tenant.key;
     let post = async |path: String, body: Value| bench.post(&path, key, body).await;
     // A webhook with an earlier secret, and a delivery that waits.
-    let made = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
-    let _rotated = post(format!("/webhooks/{}/rotate-secret", made.get("webhook_id")), json!({})).await.expect(200);
+    let created = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
+    let _rotated = post(format!("/webhooks/{}/rotate-secret", created.get("webhook_id")), json!({})).await.expect(200);
     pages.answer(Answers::With(503, Vec::new(), Vec::new()));
     // A phone with a command, an open invitation, and whom a deployment is to follow after a rename.
     let (device, _credential) = bench.phone(&tenant, "ada").await;
     let _locked = post(format!("/devices/{device}/lock"), json!({})).await.expect(202);
     let user = bench.user(&tenant, "eve").await;
     let _invited = post(format!("/users/{user}/invite"), json!({"channel": "email"})).await.expect(202);
-    let _deployed = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    let _deployment = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
     let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
     // Whoever is deleted, with a phone, and a source that is read once a day.
     let (gone, phones) = bench.user_with_phones(&tenant, "bob", 1).await;
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
-    let _gone = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
+    let _deleted = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
     let source = json!({
         "name": "page", "kind": "http", "mapping": {"username": "login"}, "format": "json", "every_hours": 24,
         "url": "https://hr.example.com/people",
     });
     let _source = post("/sources".to_owned(), source).await.expect(201);
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", key, rule).await.expect(200);
     bench.drain().await;
     for operation in ["run-due", "deliver-webhook", "purge-deleted"] {
-        let _done = bench.stack.run_schedule(operation).await.unwrap();
+        let _run = bench.stack.run_schedule(operation).await.unwrap();
     }
     bench.drain().await;
     let all = rows::all(&bench, rows::MAIN);
@@ -773,10 +773,10 @@ async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
     let slow = Slow::start().await;
     let bench = Arc::clone(&slow.bench);
     let (device, credential) = bench.phone(&slow.tenant, "ada").await;
-    let _in = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", &slow.tenant.key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", &slow.tenant.key, rule).await.expect(200);
     bench.advance(Duration::days(8));
     let key = format!("DEVICE#{}#{device} | DEVICE", slow.tenant.workspace_id);
     *slow.takes.lock().unwrap() = Some(Box::new(move |sent| {
@@ -787,7 +787,7 @@ async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
             rows::put(&bench, rows::MAIN, &row, &[]);
         }
     }));
-    let _done = slow.bench.run_due().await;
+    let _run = slow.bench.run_due().await;
     let shown = slow.bench.get(&format!("/devices/{device}"), &slow.tenant.key).await.expect(200).body;
     assert_eq!(shown["blocked"], Value::Null, "{shown}");
     assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it came meanwhile");

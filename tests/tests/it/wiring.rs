@@ -151,11 +151,11 @@ fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
         parameters.iter().filter(|(_, of)| of.get("Default").is_none()).map(|(name, _)| name).collect();
     let guide = fs::read_to_string(root().join("infra/docs/deploying.md")).unwrap();
     let (_, command) = guide.split_once("sam deploy --parameter-overrides").unwrap();
-    let given: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
+    let arguments: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
     for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
-        assert!(given.contains(&name) && parameters.contains_key(name), "{name}");
+        assert!(arguments.contains(&name) && parameters.contains_key(name), "{name}");
     }
-    assert!(needed.iter().all(|name| given.contains(&name.as_str())), "{needed:?} must be given");
+    assert!(needed.iter().all(|name| arguments.contains(&name.as_str())), "{needed:?} must be given");
     let config = fs::read_to_string(root().join("samconfig.toml")).unwrap();
     for line in [
         "stack_name = \"handset\"",
@@ -296,13 +296,13 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
     for operation in functions::OPERATIONS {
         let without_table =
             ["app-links", "get-docs", "get-openapi", "not-found", "publish-events"].contains(&operation.name);
-        let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
+        let mut expected: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
         if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) {
-            wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
+            expected.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
         }
-        wanted.extend(more.get(operation.name).into_iter().flatten());
-        let given: BTreeSet<&str> = functions[operation.name].variables.keys().map(String::as_str).collect();
-        assert_eq!(given, wanted, "{}", operation.name);
+        expected.extend(more.get(operation.name).into_iter().flatten());
+        let actual: BTreeSet<&str> = functions[operation.name].variables.keys().map(String::as_str).collect();
+        assert_eq!(actual, expected, "{}", operation.name);
     }
 }
 
@@ -349,11 +349,11 @@ async fn the_program_reads_every_variable_of_the_template() {
     });
     assert!(settings.is_ok());
     let (_bench, functions) = template().await;
-    let given: BTreeSet<String> = functions.values().flat_map(|function| function.variables.keys().cloned()).collect();
+    let actual: BTreeSet<String> = functions.values().flat_map(|function| function.variables.keys().cloned()).collect();
     let read = read.into_inner();
     let set_by_lambda = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     let expected: BTreeSet<String> = read.into_iter().filter(|name| !set_by_lambda.contains(&name.as_str())).collect();
-    assert_eq!(given, expected);
+    assert_eq!(actual, expected);
 }
 
 /// How many resources CloudFormation sees of one of the template's ("AWS SAM generated
@@ -446,9 +446,9 @@ fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
 fn links_start_with_the_apis_address_by_default() {
     let given = [("SenderAddress".to_owned(), "phones@phones.example".to_owned())].into();
     let template = Template::read(local::TEMPLATE, &StackLocation::default(), &given).unwrap();
-    let told: BTreeSet<&str> =
+    let recipients: BTreeSet<&str> =
         template.functions.iter().filter_map(|of| of.variables.get("PUBLIC_URL").map(String::as_str)).collect();
-    assert_eq!(told, [template.outputs["ApiUrl"].as_str()].into());
+    assert_eq!(recipients, [template.outputs["ApiUrl"].as_str()].into());
     assert!(template.outputs["ApiUrl"].contains(".execute-api."));
 }
 

@@ -44,21 +44,21 @@ async fn keys_and_members_are_found_in_their_own_workspace_only() {
     assert!(store.table.list_keys(other.workspace, 10, None).await.expect("it answers").items.is_empty());
 
     let gone = short();
-    let made = ApiKey {
+    let created = ApiKey {
         key_id: KeyId(new_id(case.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
         ancestors: vec![gone, key.short.clone()],
         ..key.clone()
     };
-    case.put(&made).await;
+    case.put(&created).await;
     let ancestors = AncestorKeys::from([(key.short.clone(), key.clone())]);
-    assert_eq!(store.table.find_ancestors(&made).await.expect("it answers"), ancestors, "those that are there");
-    assert_eq!(store.table.makers_of_all(&[key.clone(), made.clone()]).await.expect("it answers"), ancestors);
+    assert_eq!(store.table.find_ancestors(&created).await.expect("it answers"), ancestors, "those that are there");
+    assert_eq!(store.table.makers_of_all(&[key.clone(), created.clone()]).await.expect("it answers"), ancestors);
     assert_eq!(store.table.find_ancestors(&key).await.expect("it answers"), AncestorKeys::new());
     let by = |creator| store.table.keys_created_by(case.workspace, creator);
     assert_eq!(by(Actor::System).await.expect("it answers"), std::slice::from_ref(&key));
-    assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [made]);
+    assert_eq!(by(Actor::Key(key.key_id)).await.expect("it answers"), [created]);
     assert!(store.table.keys_created_by(other.workspace, Actor::System).await.expect("it answers").is_empty());
 
     let subject = format!("person-{}", case.id());
@@ -160,8 +160,8 @@ async fn a_persons_tokens_are_found_by_issuer_and_subject_only() {
     let rest = list(&subject, None, 2, first.next).await;
     assert_eq!((rest.items, rest.next), (tokens[2..].to_vec(), None));
     // A list entry whose token was deleted first is skipped.
-    let gone = Commit::without_event(EventId(new_id(case.now))).delete(&tokens[0]);
-    store.table.commit(gone).await.expect("it goes");
+    let deletion = Commit::without_event(EventId(new_id(case.now))).delete(&tokens[0]);
+    store.table.commit(deletion).await.expect("it goes");
     assert_eq!(table.person_token(issuer, &subject, tokens[0].token_id).await.expect("it answers"), None);
     assert_eq!(list(&subject, None, 10, None).await.items, tokens[1..]);
 }
@@ -180,11 +180,11 @@ async fn workspaces_and_issuer_keys_are_read_as_stored() {
     for kid in ["one", "two"] {
         let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
         let key = IssuerKey { kid: kid.to_owned(), material };
-        let kept = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: case.now };
-        store.table.put_issuer_keys(&kept).await.expect("it answers");
+        let stored = IssuerKeys { issuer: "https://issuer.example".to_owned(), keys: vec![key], fetched_at: case.now };
+        store.table.put_issuer_keys(&stored).await.expect("it answers");
         assert_eq!(
             store.table.issuer_keys().await.expect("it answers"),
-            Some(kept),
+            Some(stored),
             "the newer take the older's place"
         );
     }

@@ -49,10 +49,10 @@ async fn a_change_is_conditional_on_the_version_that_was_read() {
         store.table.commit(Commit::without_event(case.id()).delete(&before)).await,
         "a delete is guarded as well",
     );
-    let gone = case.new_user("nobody");
-    let edited = User { number: Some("7".to_owned()), ..gone.clone() };
+    let missing = case.new_user("nobody");
+    let edited = User { number: Some("7".to_owned()), ..missing.clone() };
     expect_conflict(
-        store.table.commit(Commit::without_event(case.id()).edit(&gone, &edited)).await,
+        store.table.commit(Commit::without_event(case.id()).edit(&missing, &edited)).await,
         "what is not there cannot change",
     );
 }
@@ -84,7 +84,7 @@ async fn an_edit_restores_missing_derived_attributes() {
     let case = Case::new(store);
     let user = case.user("ada").await;
     let mut stripped = row_of(store, &user);
-    let whole = stripped.clone();
+    let complete_row = stripped.clone();
     let _list = stripped.as_object_mut().and_then(|row| row.remove("list")).expect("it is listed");
     stripped["not_deployed"] = "2001-01-01".into();
     stripped["deployed"] = "2001-01-01".into();
@@ -94,13 +94,16 @@ async fn an_edit_restores_missing_derived_attributes() {
     case.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
     let now = row_of(store, &user);
     for name in ["list", "not_deployed", "deployed"] {
-        assert_eq!(now[name], whole[name], "{name}");
+        assert_eq!(now[name], complete_row[name], "{name}");
     }
     put_user(store, &stripped);
     let read = case.read(&user).await;
     store.table.commit(Commit::without_event(case.id()).bump_version(&read, &read)).await.expect("nobody came first");
     let now = row_of(store, &user);
-    assert_eq!((&now["list"], &now["deployed"], &now["version"]), (&whole["list"], &whole["deployed"], &json!(2)));
+    assert_eq!(
+        (&now["list"], &now["deployed"], &now["version"]),
+        (&complete_row["list"], &complete_row["deployed"], &json!(2))
+    );
 }
 
 #[tokio::test]
@@ -260,8 +263,8 @@ async fn each_read_method_is_exercised() {
     assert_eq!(users, [user]);
     let listed = store.table.list_keys(case.workspace, 1, None).await.expect("it answers");
     assert!(listed.items.is_empty());
-    let heard = store.recorder.take();
+    let requests = store.recorder.take();
     for read in ["GetItem", "BatchGetItem", "Query"] {
-        assert!(heard.iter().any(|sent| sent.call.action == read), "{read}");
+        assert!(requests.iter().any(|sent| sent.call.action == read), "{read}");
     }
 }

@@ -29,10 +29,10 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
     let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
         .expect("they have an address");
     change.secrets.code = Some(code);
-    let made = change.new_invitation().expect("one is made").clone();
+    let created = change.new_invitation().expect("one is made").clone();
     let commit = Commit::from_changes(change.events[0].event_id, &change);
     case.table.commit(commit).await.expect("nobody came first");
-    (case.read(user).await, made)
+    (case.read(user).await, created)
 }
 
 #[tokio::test]
@@ -145,10 +145,10 @@ async fn users_are_found_by_deployment_profile_and_pending_download() {
     let mut holder = case.read(&people[0]).await;
     let device = case.device(&mut holder, "phone").await;
     case.edit(&device, &device.clone().with_download_ordered()).await;
-    let gone = with("gone", Some(profile));
-    case.put(&gone).await;
+    let deleted_user = with("gone", Some(profile));
+    case.put(&deleted_user).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change = lifecycle::delete(&gone, &[], &[], &deletion, &case.context())
+    let change = lifecycle::delete(&deleted_user, &[], &[], &deletion, &case.context())
         .expect("nothing is to wipe")
         .expect("they are there");
     case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");

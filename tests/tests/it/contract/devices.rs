@@ -291,11 +291,11 @@ async fn device_filters_return_exactly_the_matching_devices() {
     let blocked = case.device(&mut user, "blocked").await;
     let block = Restriction { at: case.now, by: Actor::System, reason: None };
     case.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(case.now), ..blocked.clone() }).await;
-    let gone = case.device(&mut user, "gone").await;
-    let claim = claim(&case, &gone);
-    let leaving = DeviceToDelete { device: gone.clone(), claim, unconfirmed: None, attachments: None };
+    let deleted_device = case.device(&mut user, "gone").await;
+    let claim = claim(&case, &deleted_device);
+    let leaving = DeviceToDelete { device: deleted_device.clone(), claim, unconfirmed: None, attachments: None };
     let deleted = devices::delete(&leaving, &user, None, Duration::days(30), &case.context()).expect("it is there");
-    case.edit(&gone, deleted.device_after(&gone)).await;
+    case.edit(&deleted_device, deleted.device_after(&deleted_device)).await;
     case.later(Duration::days(40));
     let (case, user) = (&case, &user);
     let find = |filter: DeviceFilter| async move {

@@ -20,7 +20,7 @@ async fn events_are_read_by_day_device_user_and_type() {
     let mut case = Case::new(store);
     let begin = case.now;
     let (device, user) = (DeviceId(new_id(begin)), UserId(new_id(begin)));
-    let mut made: Vec<Event> = Vec::new();
+    let mut created: Vec<Event> = Vec::new();
     for day in 0..4 {
         for at in 0..3 {
             let event = match at {
@@ -29,7 +29,7 @@ async fn events_are_read_by_day_device_user_and_type() {
                 _ => case.context().event(EventType::KeyCreated),
             };
             store.table.commit(Commit::with_event(&event)).await.expect("it is new");
-            made.push(event);
+            created.push(event);
             case.later(Duration::hours(1));
         }
         if day == 1 {
@@ -57,15 +57,15 @@ async fn events_are_read_by_day_device_user_and_type() {
             (EventFilter { user_id: Some(user), event_type: Some(EventType::UserInvited), ..span.clone() }, &|event| {
                 event.event_type == EventType::UserInvited
             }),
-            (EventFilter { since: made[4].created_at, until: made[7].created_at, ..span.clone() }, &|event| {
-                (made[4].created_at..=made[7].created_at).contains(&event.created_at)
+            (EventFilter { since: created[4].created_at, until: created[7].created_at, ..span.clone() }, &|event| {
+                (created[4].created_at..=created[7].created_at).contains(&event.created_at)
             }),
         ];
         for (filter, wanted) in table {
             let filter = &filter;
             let page = |start| async move { case.table.list_events(case.workspace, filter, limit, start).await };
             let found = list_all_pages(page, nothing).await;
-            let expected: Vec<Event> = made.iter().rev().filter(|event| wanted(event)).cloned().collect();
+            let expected: Vec<Event> = created.iter().rev().filter(|event| wanted(event)).cloned().collect();
             assert_eq!(found, expected, "{filter:?}, pages of {limit}");
         }
     }

@@ -61,10 +61,10 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
     for limit in [1, 2, 100] {
         let page = |start| async move { case.table.list_job_items(case.workspace, of.job_id, limit, start).await };
-        let mut made = 0;
+        let mut created = 0;
         let found = list_all_pages(page, || {
-            made += 1;
-            let newer = item(case, of, &format!("thing-{}-{limit}-{made}", made % 5));
+            created += 1;
+            let newer = item(case, of, &format!("thing-{}-{limit}-{created}", created % 5));
             async move { case.put(&newer).await }
         })
         .await;

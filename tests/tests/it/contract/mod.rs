@@ -68,8 +68,8 @@ impl Deref for TestStore {
 impl Drop for TestStore {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let heard = self.0.recorder.take();
-            let stale: Vec<_> = heard.iter().filter(|sent| sent.call.stale).collect();
+            let requests = self.0.recorder.take();
+            let stale: Vec<_> = requests.iter().filter(|sent| sent.call.stale).collect();
             assert!(stale.is_empty(), "these may miss what was written before: {stale:?}");
         }
     }

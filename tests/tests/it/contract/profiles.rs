@@ -97,13 +97,13 @@ async fn a_profile_is_stored_exactly_and_found_by_its_name_and_its_users() {
     let page = table.list_profiles(here, 1, page.next).await.expect("it answers");
     assert_eq!((page.items, page.next), (vec![office.clone()], None));
     // Its name is taken until it has another one.
-    let taken = async |name: &str| table.is_profile_name_taken(here, name).await.expect("it answers");
-    assert!(taken("BURO").await && taken("field").await && !taken("Office").await);
+    let is_taken = async |name: &str| table.is_profile_name_taken(here, name).await.expect("it answers");
+    assert!(is_taken("BURO").await && is_taken("field").await && !is_taken("Office").await);
     assert!(!table.is_profile_name_taken(other.workspace, "Büro").await.expect("it answers"));
     case.edit(&office, &Profile { name: "Office".to_owned(), ..office.clone() }).await;
-    assert!(!taken("Büro").await && taken("office").await);
+    assert!(!is_taken("Büro").await && is_taken("office").await);
     case.remove(&field).await;
-    assert!(!taken("Field").await);
+    assert!(!is_taken("Field").await);
     assert_eq!(names(here).await, [(office.profile_id, "Office".to_owned())].into());
     // It is in use while users who are not deleted have it.
     let used = async || table.is_profile_used(here, office.profile_id).await.expect("it answers");

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Case, TestStore, expect_conflict};
 
 #[tokio::test]
-async fn identity_providers_see_who_is_not_deleted() {
+async fn scim_lists_show_users_who_are_not_deleted() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let workspace = case.workspace;
@@ -27,7 +27,7 @@ async fn identity_providers_see_who_is_not_deleted() {
         case.later(Duration::seconds(1));
     }
     let [ada, bob, cleo] = [&users[0], &users[1], &users[2]];
-    let kept = ScimAttributes {
+    let stored = ScimAttributes {
         workspace_id: workspace,
         user_id: bob.user_id,
         attributes: [("roles".to_owned(), json!([{"value": "x", "primary": true}]))].into_iter().collect(),
@@ -36,15 +36,15 @@ async fn identity_providers_see_who_is_not_deleted() {
     };
     store
         .table
-        .commit(Commit::without_event(case.id()).put_scim_attributes(None, Some(&kept)))
+        .commit(Commit::without_event(case.id()).put_scim_attributes(None, Some(&stored)))
         .await
         .expect("it is kept");
     let ids: Vec<UserId> = users.iter().map(|user| user.user_id).collect();
     assert_eq!(store.table.user_ids(workspace, 3).await.expect("it is read").as_ref(), Some(&ids), "the oldest first");
     assert_eq!(store.table.user_ids(workspace, 2).await.expect("it is read"), None, "more than were asked for");
-    let with = |kept: bool| store.table.scim_users(workspace, &ids, kept);
+    let with = |with_attributes: bool| store.table.scim_users(workspace, &ids, with_attributes);
     let of_bob = |people: &[ScimUserRecord]| (people.len(), people[1].kept.clone());
-    assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(kept.clone())));
+    assert_eq!(of_bob(&with(true).await.expect("it is read")), (3, Some(stored.clone())));
     assert_eq!(of_bob(&with(false).await.expect("it is read")), (3, None));
     assert_eq!(store.table.ids_of_username(workspace, "ADA").await.expect("it is read"), [ada.user_id].into());
     assert_eq!(store.table.id_of_external_id(workspace, "00bob").await.expect("it is read"), Some(bob.user_id));
@@ -59,10 +59,10 @@ async fn identity_providers_see_who_is_not_deleted() {
     expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&twin)).await, "the external id is taken");
     // Later changes remove or replace the attributes.
     let other =
-        ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..kept.clone() };
+        ScimAttributes { attributes: [("title".to_owned(), json!("Chief"))].into_iter().collect(), ..stored.clone() };
     store
         .table
-        .commit(Commit::without_event(case.id()).put_scim_attributes(Some(&kept), Some(&other)))
+        .commit(Commit::without_event(case.id()).put_scim_attributes(Some(&stored), Some(&other)))
         .await
         .expect("it is kept");
     let now = store.table.scim_attributes(workspace, bob.user_id).await.expect("it is read").expect("it is kept");

@@ -46,8 +46,8 @@ async fn a_source_is_read_with_its_users_and_its_upload() {
     let case = &case;
     assert_eq!(case.table.source(case.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
     assert_eq!(case.table.source(WorkspaceId(new_id(case.now)), one.source_id).await.expect("it answers"), None);
-    let gone = SourceId(new_id(case.now));
-    let there = case.table.sources(case.workspace, &[gone, two.source_id]).await.expect("it answers");
+    let missing_source = SourceId(new_id(case.now));
+    let there = case.table.sources(case.workspace, &[missing_source, two.source_id]).await.expect("it answers");
     assert_eq!(there, std::slice::from_ref(&two));
     for limit in [1, 100] {
         let page = |start| async move { case.table.list_sources(case.workspace, limit, start).await };

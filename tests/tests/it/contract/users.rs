@@ -154,9 +154,9 @@ async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
     let store = &TestStore::start().await;
     for limit in [1, 2, 7, 100] {
         let mut case = Case::new(store);
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for at in 0..23 {
-            made.push(case.user(&format!("user-{at:02}")).await);
+            created.push(case.user(&format!("user-{at:02}")).await);
             // Several at the same time, so that a page may end between them.
             if at % 3 == 0 {
                 case.later(Duration::seconds(1));
@@ -170,8 +170,8 @@ async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
         let ids: Vec<UserId> = all.iter().map(|person| person.user.user_id).collect();
         let newest_first = all.windows(2).all(|pair| pair[0].user.created_at >= pair[1].user.created_at);
         assert!(newest_first && ids.iter().collect::<BTreeSet<_>>().len() == 23 && ids.len() == 23, "pages of {limit}");
-        let mut removals = made.iter().step_by(4);
-        let removed: BTreeSet<UserId> = made.iter().step_by(4).map(|user| user.user_id).collect();
+        let mut removals = created.iter().step_by(4);
+        let removed: BTreeSet<UserId> = created.iter().step_by(4).map(|user| user.user_id).collect();
         let seen = list_all_pages(page, || {
             let newer = case.new_user(&format!("newer-{}", case.id()));
             let gone = removals.next();
@@ -186,7 +186,7 @@ async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
         let seen: Vec<UserId> = seen.iter().map(|person| person.user.user_id).collect();
         let once: BTreeSet<&UserId> = seen.iter().collect();
         assert_eq!(once.len(), seen.len(), "pages of {limit}: an item came twice");
-        for user in made.iter().filter(|user| !removed.contains(&user.user_id)) {
+        for user in created.iter().filter(|user| !removed.contains(&user.user_id)) {
             assert!(once.contains(&user.user_id), "pages of {limit}: {} was lost", user.username);
         }
     }
@@ -258,9 +258,9 @@ async fn user_filters_return_exactly_the_matching_users() {
         case.put(user).await;
     }
     // A deleted user whose phone could not wipe itself.
-    let gone = || Some(restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now });
-    let leaver = User { deleted: gone(), ..case.new_user("leaver") };
-    let phone = Device { deleted: gone(), ..case.new_device(leaver.user_id, "left") };
+    let deletion = || Some(restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now });
+    let leaver = User { deleted: deletion(), ..case.new_user("leaver") };
+    let phone = Device { deleted: deletion(), ..case.new_device(leaver.user_id, "left") };
     let mut wipe = command(&case, &phone, CommandKind::Wipe, CommandState::Failed);
     wipe.again_at = Some(case.now);
     let phone = Device { commands: vec![open(&wipe)], ..phone };
@@ -344,13 +344,13 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
         }
     }
     let case = &case;
-    let wanted: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
+    let expected: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
     let filter = &UserFilter { pending_command: Some(true), ..UserFilter::default() };
     for limit in 1..=10 {
         let page = |start| async move { case.table.list_users(case.workspace, filter, limit, start, case.now).await };
         let found = list_all_pages(page, nothing).await;
         let ids: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
-        assert_eq!((found.len(), &ids), (3, &wanted), "pages of {limit}");
+        assert_eq!((found.len(), &ids), (3, &expected), "pages of {limit}");
         assert!(found.iter().all(|person| person.devices.len() == 3), "each with all their phones");
     }
     // Commands that end between the pages cause neither repeats nor gaps.

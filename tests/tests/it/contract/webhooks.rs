@@ -99,18 +99,18 @@ async fn a_webhooks_signing_secret_is_stored_replaced_and_deleted() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let id = WebhookId(new_id(case.now));
-    let kept = async || case.table.webhook_secrets(id).await.expect("it answers");
-    assert_eq!(kept().await, None);
+    let stored = async || case.table.webhook_secrets(id).await.expect("it answers");
+    assert_eq!(stored().await, None);
     let first = HookSecrets::with_current("whsec_first".to_owned());
     let second = first.rotated("whsec_second".to_owned(), case.now);
     for secrets in [&first, &second] {
         let commit = Commit::without_event(case.id()).put_webhook_secrets(id, secrets);
         case.table.commit(commit).await.expect("it is kept");
-        assert_eq!(kept().await.as_ref(), Some(secrets));
+        assert_eq!(stored().await.as_ref(), Some(secrets));
     }
     let other = case.table.webhook_secrets(WebhookId(new_id(case.now))).await.expect("it answers");
     assert_eq!(other, None);
     let commit = Commit::without_event(case.id()).delete_webhook_secrets(id);
     case.table.commit(commit).await.expect("it is forgotten");
-    assert_eq!(kept().await, None);
+    assert_eq!(stored().await, None);
 }
