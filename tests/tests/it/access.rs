@@ -27,7 +27,7 @@ const SEE_JOBS: &[Permission] =
 const PERMISSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/permissions.txt");
 
 /// Whom each operation takes.
-fn table() -> impl Iterator<Item = (&'static str, Access)> {
+fn access_table() -> impl Iterator<Item = (&'static str, Access)> {
     functions::OPERATIONS.iter().map(|operation| (operation.name, operation.access()))
 }
 
@@ -164,9 +164,9 @@ impl SampleWorkspace {
             deletable_user,
             command,
             delivered_command: locked,
-            job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
-            device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
-            auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
+            job: running_job(bench, &tenant, "/users/bulk", "activate").await,
+            device_job: running_job(bench, &tenant, "/devices/bulk", "unblock").await,
+            auto_deploy: running_job(bench, &tenant, "/deployments/auto", "").await,
             profile: bench.profile(&tenant, &format!("{name}-office")).await,
             unused_profile: bench.profile(&tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
@@ -204,7 +204,7 @@ impl SampleWorkspace {
 
     /// How many requests reach the operations that are asked for.
     fn calls(&self, is_asked_for: impl Fn(&str, Access) -> bool) -> usize {
-        let asked_for = table().filter(|(operation, access)| is_asked_for(operation, *access));
+        let asked_for = access_table().filter(|(operation, access)| is_asked_for(operation, *access));
         asked_for.map(|(operation, _)| self.samples(operation, "fresh", &self.member).len()).sum()
     }
 
@@ -287,7 +287,7 @@ async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
 }
 
 /// A job that is not over: one that is, with its row set back, since a small one ends with its call.
-async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
+async fn running_job(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
     let mut body = json!({"filter": {"search": "nobody"}});
     if !action.is_empty() {
         body["action"] = action.into();
@@ -306,9 +306,16 @@ async fn send(bench: &Bench, sample: &SampleRequest, credential: Option<&str>) -
 }
 
 /// Asserts that a request is refused in our own shape, and that nothing was changed by it.
-async fn refused(bench: &Bench, sample: &SampleRequest, credential: Option<&str>, status: u16, code: &str, who: &str) {
+async fn expect_rejected(
+    bench: &Bench,
+    sample: &SampleRequest,
+    credential: Option<&str>,
+    status: u16,
+    code: &str,
+    who: &str,
+) {
     let before = rows::everything(bench);
-    turned_away(bench, sample, credential, status, code, who).await;
+    expect_rejected_in_format(bench, sample, credential, status, code, who).await;
     assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
 }
 
@@ -329,7 +336,7 @@ const SEAM: [&str; 9] = [
 const SCIM: &str = "/scim/v2/";
 
 /// Asserts that a request is refused in our own shape, or in that of its dialect.
-async fn turned_away(
+async fn expect_rejected_in_format(
     bench: &Bench,
     sample: &SampleRequest,
     credential: Option<&str>,
@@ -394,7 +401,8 @@ async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
         let all: BTreeSet<Permission> = role.permissions();
-        let used = |permission: &&Permission| table().any(|(_, access)| access == Access::Permission(**permission));
+        let used =
+            |permission: &&Permission| access_table().any(|(_, access)| access == Access::Permission(**permission));
         assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
         let _member = oidc::add_accepted_member(bench, &fixture.tenant, name, name).await;
         callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
@@ -435,7 +443,7 @@ async fn each_role_and_each_key_may_exactly_what_the_table_says() {
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
         let of = |may: bool| {
-            table().filter_map(move |(operation, access)| match access {
+            access_table().filter_map(move |(operation, access)| match access {
                 Access::Permission(permission) if held.contains(&permission) == may => Some(operation),
                 Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(operation),
                 _ => None,
@@ -444,7 +452,7 @@ async fn each_role_and_each_key_may_exactly_what_the_table_says() {
         let before = rows::everything(&bench);
         for operation in of(false) {
             for sample in fixture.samples(operation, "fresh", &fixture.member) {
-                turned_away(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
+                expect_rejected_in_format(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
                 kept_out += 1;
             }
         }
@@ -505,7 +513,7 @@ async fn operations_for_people_accept_only_signed_in_people() {
     let mut fixture = SampleWorkspace::with_token(&bench, &oidc, "people").await;
     let callers = callers(&bench, &oidc, &fixture).await;
     let of_people: Vec<&str> =
-        table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
+        access_table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
     let (mut let_in, mut kept_out) = (0, 0);
     for (who, credential, _) in &callers {
         let person = HELD.iter().any(|(name, ..)| name == who);
@@ -519,7 +527,7 @@ async fn operations_for_people_accept_only_signed_in_people() {
                     assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
                     let_in += 1;
                 } else {
-                    refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+                    expect_rejected(&bench, &sample, Some(credential), 403, "member_only", who).await;
                     kept_out += 1;
                 }
             }
@@ -527,17 +535,17 @@ async fn operations_for_people_accept_only_signed_in_people() {
     }
     assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
     // So are their memberships.
-    let of_anyone = table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
+    let of_anyone = access_table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
     for sample in of_anyone.flat_map(|operation| fixture.samples(operation, "fresh", &fixture.member)) {
         for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
-            refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+            expect_rejected(&bench, &sample, Some(credential), 403, "member_only", who).await;
         }
     }
     // One person's is nobody else's.
     let admin = oidc.token("admin", bench.now());
     fixture.token = fixture.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
     for sample in fixture.samples("revoke-token", "fresh", &fixture.member) {
-        refused(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
+        expect_rejected(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
     }
 }
 
@@ -688,7 +696,7 @@ async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
     ];
     let mut jobs = Vec::new();
     for (begin, action, ..) in &begun {
-        jobs.push(job_at_work(&bench, &tenant, begin, action).await);
+        jobs.push(running_job(&bench, &tenant, begin, action).await);
     }
     let mut combinations: Vec<Vec<Permission>> = SEE_JOBS.iter().map(|permission| vec![*permission]).collect();
     combinations.extend(begun.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
@@ -776,14 +784,14 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
         (Some(shut_out.as_str()), "credential_invalid", "a personal token that was shut out"),
     ];
     let mut calls = 0;
-    for (operation, access) in table() {
+    for (operation, access) in access_table() {
         let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             // Who has signed in may look whether a workspace has added them.
             let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
             for (credential, code, who) in cases.iter().filter(|(_, _, who)| !nobody_yet(who)) {
-                turned_away(&bench, &sample, *credential, 401, code, who).await;
+                expect_rejected_in_format(&bench, &sample, *credential, 401, code, who).await;
                 calls += 1;
             }
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
@@ -816,13 +824,13 @@ async fn operations_for_devices_accept_only_a_devices_credential() {
         (Some(token.as_str()), "credential_invalid", "an admin's token"),
         (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
     ];
-    for (operation, access) in table() {
+    for (operation, access) in access_table() {
         if access != Access::Device {
             continue;
         }
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             for (credential, code, who) in &cases {
-                refused(&bench, &sample, *credential, 401, code, who).await;
+                expect_rejected(&bench, &sample, *credential, 401, code, who).await;
             }
             let _own = send(&bench, &sample, Some(&fixture.credential)).await.expect(200);
         }
@@ -844,7 +852,7 @@ async fn operations_with_a_code_accept_no_other_credential() {
     let credentials = [None, Some(fixture.tenant.key.as_str()), Some(fixture.credential.as_str()), Some("garbage")];
     for credential in credentials {
         for sample in fixture.samples("register-device", "fresh", &fixture.member) {
-            refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
+            expect_rejected(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
         for operation in ["open-invitation", "app-links", "get-docs", "get-openapi", "redirect", "not-found"] {
             for sample in fixture.samples(operation, "fresh", &fixture.member) {
@@ -880,7 +888,7 @@ async fn objects_of_another_workspace_are_not_found() {
     assert!(before.len() > 20, "our own rows are looked at");
     let (mut missing, mut lists) = (0, 0);
     for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
-        for (operation, access) in table() {
+        for (operation, access) in access_table() {
             let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
@@ -1000,7 +1008,7 @@ async fn assigning_a_configuration_needs_the_permission_to_deploy() {
     let manage = bench.post("/keys", &fixture.tenant.key, manage).await.expect(201).get("key");
     let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", fixture.user), Some(body));
     for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
-        refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
+        expect_rejected(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
         let _allowed = send(&bench, &patch(body), Some(&fixture.tenant.key)).await.expect(200);
     }
     let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
@@ -1008,7 +1016,7 @@ async fn assigning_a_configuration_needs_the_permission_to_deploy() {
     for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": fixture.user})] {
         let mut body = json!({"username": "new"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        refused(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
+        expect_rejected(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
     }
     let _made = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
 }
@@ -1037,7 +1045,7 @@ async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
     ];
     for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
         for call in &bulk {
-            refused(&bench, call, Some(credential), 403, "permission_missing", who).await;
+            expect_rejected(&bench, call, Some(credential), 403, "permission_missing", who).await;
         }
     }
     bench.advance(chrono::Duration::minutes(1));
@@ -1055,7 +1063,7 @@ async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
         SampleRequest::new(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
     };
     for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
-        refused(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
+        expect_rejected(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
     }
     let lock = send(&bench, &cancel(&items[1]), Some(&helpdesk)).await.expect(200);
     assert_eq!((lock.get("kind"), lock.get("state")), ("lock".into(), "canceled".into()));
@@ -1076,7 +1084,7 @@ async fn a_rename_that_resets_phones_needs_the_permission_to_wipe_and_so_does_it
     };
     let helpdesk = oidc.token("helpdesk", bench.now());
     let another = rename(&fixture.user, "another");
-    refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    expect_rejected(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     // Other capitals are no other identity, and without a phone there is nothing to reset.
     for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.deletable_user, "left")] {
         let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
@@ -1088,7 +1096,7 @@ async fn a_rename_that_resets_phones_needs_the_permission_to_wipe_and_so_does_it
     let reset = &commands.body["items"][0];
     assert_eq!(reset["kind"], "factory_reset");
     let cancel = SampleRequest::new(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
-    refused(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    expect_rejected(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     assert_eq!(send(&bench, &cancel, Some(key)).await.expect(200).get("state"), "canceled");
 }
 
@@ -1102,7 +1110,7 @@ async fn a_device_reports_only_its_own_commands() {
         [&ours.delivered_command, &theirs.command, &theirs.delivered_command, &ours.device, &ours.tenant.workspace_id];
     for command in others {
         let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
-        refused(&bench, &report, Some(&ours.credential), 404, "command_not_found", "a device").await;
+        expect_rejected(&bench, &report, Some(&ours.credential), 404, "command_not_found", "a device").await;
     }
     let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
     let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
@@ -1113,7 +1121,8 @@ async fn a_device_reports_only_its_own_commands() {
         (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
     ];
     for (path, code) in elsewhere {
-        refused(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
+        expect_rejected(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin")
+            .await;
     }
 }
 

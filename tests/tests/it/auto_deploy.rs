@@ -17,12 +17,12 @@ use testkit::{Answer, rows, text};
 use crate::fixture::Fixture;
 
 impl Fixture {
-    async fn begin(&self, once: &str, body: &Value) -> Answer {
+    async fn auto_deploy(&self, once: &str, body: &Value) -> Answer {
         self.bench.post_idempotent("/deployments/auto", &self.tenant.key, once, body).await
     }
 
     /// The links that were mailed to each address, each with how often.
-    fn mailed(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
+    fn mailed_links(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let mut mailed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for mail in self.bench.stack.messaging().outbox() {
             if mail.channel == Channel::Email {
@@ -36,8 +36,8 @@ impl Fixture {
 
     /// Asserts that each of so many users, by their addresses, was mailed one link, and that a copy
     /// was sent only where the end struck the call that sends.
-    fn each_mailed_one_link(&self, users: usize, copies: usize, what: &str) {
-        let mailed = self.mailed();
+    fn expect_one_link_each(&self, users: usize, copies: usize, what: &str) {
+        let mailed = self.mailed_links();
         assert_eq!(mailed.len(), users, "{what}: everyone has an e-mail");
         assert!(mailed.values().all(|links| links.len() == 1), "{what}: everyone has one link");
         let sent: usize = mailed.values().flat_map(BTreeMap::values).sum();
@@ -51,14 +51,14 @@ const RUNS_OF_A_SYSTEM: usize = 12;
 const SET_UP: usize = 3;
 
 /// Thirty users, to whom it is deployed again and again, each time with another end in the middle.
-struct Thirty {
+struct ThirtyUsers {
     many: Fixture,
     users: Vec<String>,
     phones: Vec<String>,
     run: usize,
 }
 
-impl Thirty {
+impl ThirtyUsers {
     async fn new() -> Self {
         let many = Fixture::new().await;
         let (bench, tenant) = (&many.bench, &many.tenant);
@@ -95,7 +95,7 @@ impl Thirty {
     }
 
     /// The calls that an operation makes in a run in which nothing ends.
-    async fn clean(&mut self, operation: &str) -> Vec<Call> {
+    async fn calls_of_clean_run(&mut self, operation: &str) -> Vec<Call> {
         let _none = self.go(operation, None, None).await;
         self.many.faults.calls()
     }
@@ -117,7 +117,7 @@ impl Thirty {
         let body = json!({"ids": self.users});
         let struck_here = end.is_some() && operation == "auto-deploy";
         many.faults.watch(operation, end.cloned());
-        let first = many.begin(&once, &body).await;
+        let first = many.auto_deploy(&once, &body).await;
         assert_eq!(first.status.is_server_error(), struck_here, "{what}: {}", first.text);
         if let Some(nth) = schedule {
             many.bench.advance(Duration::seconds(61));
@@ -135,7 +135,7 @@ impl Thirty {
         if operation == "auto-deploy" && schedule.is_none() {
             assert_eq!(failed_calls, usize::from(end.is_some()), "{what}");
         }
-        let answer = if struck_here { many.begin(&once, &body).await } else { first };
+        let answer = if struck_here { many.auto_deploy(&once, &body).await } else { first };
         let answer = answer.expect(200);
         many.settle().await;
         let job = answer.get("job_id");
@@ -151,7 +151,7 @@ impl Thirty {
         let open = rows::all(&many.bench, rows::SECRETS).len();
         assert_eq!(open, 30 - SET_UP, "{what}: one code each");
         let copies = end.filter(|end| end.action == "SendEmail" && end.fault.takes_effect());
-        many.each_mailed_one_link(30 - SET_UP, usize::from(copies.is_some()), &what);
+        many.expect_one_link_each(30 - SET_UP, usize::from(copies.is_some()), &what);
         self.download().await;
         failed_calls
     }
@@ -159,7 +159,7 @@ impl Thirty {
     /// Ends the runs of an operation at each of some calls.
     async fn killed(operation: &str, every: usize) {
         let mut thirty = Self::new().await;
-        let ends = process_ends(&thirty.clean(operation).await);
+        let ends = process_ends(&thirty.calls_of_clean_run(operation).await);
         let in_sight = if operation == "auto-deploy" { 100 } else { 5 };
         assert!(ends.len() > in_sight, "{operation}: {} ends", ends.len());
         println!("{operation}: {} ends, of which each {every}th is looked at", ends.len());
@@ -182,28 +182,28 @@ impl Thirty {
 
 #[tokio::test]
 async fn an_auto_deploy_killed_between_steps_gives_each_of_thirty_users_one_deployment_and_link() {
-    Thirty::killed("auto-deploy", 61).await;
+    ThirtyUsers::killed("auto-deploy", 61).await;
 }
 
 #[tokio::test]
 async fn a_sender_killed_between_steps_sends_each_of_thirty_users_one_link() {
-    Thirty::killed("send-message", 83).await;
+    ThirtyUsers::killed("send-message", 83).await;
     for operation in ["publish-events", "record-feedback", "notify-device"] {
-        Thirty::killed(operation, 71).await;
+        ThirtyUsers::killed(operation, 71).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn an_auto_deploy_killed_at_any_step_gives_each_of_thirty_users_one_deployment_and_link() {
-    Thirty::killed("auto-deploy", 1).await;
+    ThirtyUsers::killed("auto-deploy", 1).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn a_sender_killed_at_any_step_sends_each_of_thirty_users_one_link() {
     for operation in ["send-message", "publish-events", "record-feedback", "notify-device"] {
-        Thirty::killed(operation, 1).await;
+        ThirtyUsers::killed(operation, 1).await;
     }
 }
 
@@ -240,7 +240,7 @@ async fn populate(many: &Fixture, count: usize) {
 }
 
 /// Numbers that look random, the same ones for the same seed.
-fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
+fn pseudo_random(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap_or_default() % below
@@ -250,8 +250,8 @@ fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
 async fn killed_five_times(users: usize, seed: u64) {
     let many = Fixture::new().await;
     populate(&many, users).await;
-    let mut new_id = drawn(seed);
-    let started = many.begin("once", &json!({"filter": {}})).await.expect(202);
+    let mut new_id = pseudo_random(seed);
+    let started = many.auto_deploy("once", &json!({"filter": {}})).await.expect(202);
     let job = started.get("job_id");
     assert_eq!(text(&started.body["state"]), "running");
     let injected = |action: &str, nth: usize, fault: Fault| {
@@ -292,7 +292,7 @@ async fn killed_five_times(users: usize, seed: u64) {
     let deployments =
         rows::all(&many.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
     assert_eq!((deployments, rows::all(&many.bench, rows::SECRETS).len()), (users, users), "seed {seed}");
-    many.each_mailed_one_link(users, 1, &format!("seed {seed}"));
+    many.expect_one_link_each(users, 1, &format!("seed {seed}"));
 }
 
 #[tokio::test]

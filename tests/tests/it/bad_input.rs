@@ -174,7 +174,7 @@ impl Target {
 
     /// Sends what may change something.
     async fn send(&self, operation: &Operation, body: Vec<u8>) -> Answer {
-        self.unchanged("before what may change something");
+        self.expect_unchanged("before what may change something");
         let _earlier = self.known.take();
         let credential = operation.credential.as_deref();
         self.bench.send(request(operation.method.clone(), &operation.path, credential, body)).await
@@ -182,48 +182,54 @@ impl Target {
 
     /// Sends what must be refused, and asserts that it was. That nothing was changed by it is
     /// asserted by [`Target::unchanged`], for many of them at once: at the latest at the end.
-    async fn refuse_request(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
+    async fn expect_rejected(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
         let body = String::from_utf8_lossy(&request.body()[..request.body().len().min(200)]).into_owned();
         let what = format!("{} {:.300} {body}", request.method(), request.uri());
         self.known.borrow_mut().get_or_insert_with(|| rows::everything(&self.bench));
         let answer = self.bench.send(request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{what}: {}", answer.text);
-        well_told(&answer, &what);
+        expect_valid_problem(&answer, &what);
         answer
     }
 
     /// Asserts that the refusals since the last call have changed nothing.
-    fn unchanged(&self, what: &str) {
+    fn expect_unchanged(&self, what: &str) {
         if let Some(known) = &*self.known.borrow() {
             assert!(*known == rows::everything(&self.bench), "{what}: something was changed");
         }
     }
 
     /// Sends an operation a body that must be refused.
-    async fn refuse(&self, operation: &Operation, body: impl Into<Vec<u8>>, status: u16, code: &str) -> Answer {
+    async fn expect_body_rejected(
+        &self,
+        operation: &Operation,
+        body: impl Into<Vec<u8>>,
+        status: u16,
+        code: &str,
+    ) -> Answer {
         let credential = operation.credential.as_deref();
         let sent = request(operation.method.clone(), &operation.path, credential, body.into());
-        self.refuse_request(sent, status, code).await
+        self.expect_rejected(sent, status, code).await
     }
 
     /// As [`Self::refuse`], for a body with these faults and no others.
-    async fn refuse_faults(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
-        let answer = self.refuse(operation, body.to_string(), 422, "invalid_input").await;
+    async fn expect_fields_rejected(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
+        let answer = self.expect_body_rejected(operation, body.to_string(), 422, "invalid_input").await;
         let expected: BTreeSet<(String, String)> =
             faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), expected, "{} {:.200}", operation.name, body.to_string());
+        assert_eq!(field_errors(&answer), expected, "{} {:.200}", operation.name, body.to_string());
     }
 
     /// Sends a GET that must be refused.
-    async fn refuse_get(&self, path: &str, status: u16, code: &str) -> Answer {
-        self.refuse_request(request(Method::GET, path, Some(&self.tenant.key), Vec::new()), status, code).await
+    async fn expect_get_rejected(&self, path: &str, status: u16, code: &str) -> Answer {
+        self.expect_rejected(request(Method::GET, path, Some(&self.tenant.key), Vec::new()), status, code).await
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.unchanged("in the end");
+            self.expect_unchanged("in the end");
         }
     }
 }
@@ -239,7 +245,7 @@ fn field<'a>(body: &'a mut Value, name: &str) -> &'a mut Value {
 }
 
 /// Takes a field out of a body.
-fn take_out(body: &mut Value, name: &str) {
+fn remove_field(body: &mut Value, name: &str) {
     match name.rsplit_once('.') {
         Some((object, name)) => drop(field(body, object).as_object_mut().unwrap().remove(name)),
         None => drop(body.as_object_mut().unwrap().remove(name)),
@@ -255,7 +261,7 @@ fn request(method: Method, path: &str, credential: Option<&str>, body: Vec<u8>) 
 }
 
 /// Asserts that a problem is told as the contract says.
-fn well_told(answer: &Answer, what: &str) {
+fn expect_valid_problem(answer: &Answer, what: &str) {
     let body = &answer.body;
     let status = answer.status.as_u16();
     assert!((400..500).contains(&status), "{what}: {status} {}", answer.text);
@@ -279,7 +285,7 @@ fn well_told(answer: &Answer, what: &str) {
     }
 }
 
-fn told(answer: &Answer) -> BTreeSet<(String, String)> {
+fn field_errors(answer: &Answer) -> BTreeSet<(String, String)> {
     let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
     let faults: BTreeSet<_> = errors.iter().map(|error| (text(error, "field"), text(error, "code"))).collect();
@@ -287,7 +293,7 @@ fn told(answer: &Answer) -> BTreeSet<(String, String)> {
     faults
 }
 
-fn not_a_time() -> [(Value, &'static str, &'static str); 5] {
+fn invalid_times() -> [(Value, &'static str, &'static str); 5] {
     ["tomorrow", "", "2030-13-01T00:00:00Z", "2030-01-01", "2030-01-01T00:00:00"]
         .map(|text| (json!(text), "", "invalid_format"))
 }
@@ -484,13 +490,13 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             }));
             bad.extend([(json!("a\u{0}"), "", "control_character"), (json!("x".repeat(101)), "", "too_long")]);
         }
-        Timestamp => bad.extend(not_a_time()),
+        Timestamp => bad.extend(invalid_times()),
         Past => {
-            bad.extend(not_a_time());
+            bad.extend(invalid_times());
             bad.push((json!("2026-11-23T09:00:00Z"), "", "out_of_range"));
         }
         Future => {
-            bad.extend(not_a_time());
+            bad.extend(invalid_times());
             bad.extend(["2020-01-01T00:00:00Z", "0000-01-01T00:00:00Z"].map(|text| (json!(text), "", "out_of_range")));
         }
         Pin(most) => bad.extend([
@@ -537,7 +543,7 @@ async fn each_field_accepts_valid_values_and_rejects_all_others() {
             for (value, place, code) in bad_values(of.kind) {
                 let mut body = operation.good.clone();
                 *field(&mut body, of.name) = value;
-                fixture.refuse_faults(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
+                fixture.expect_fields_rejected(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
                 cases += 1;
             }
             if of.required {
@@ -545,13 +551,13 @@ async fn each_field_accepts_valid_values_and_rejects_all_others() {
                     let mut body = operation.good.clone();
                     match absent {
                         Some(null) => *field(&mut body, of.name) = null,
-                        None => take_out(&mut body, of.name),
+                        None => remove_field(&mut body, of.name),
                     }
-                    fixture.refuse_faults(&operation, &body, &[(of.name, "missing")]).await;
+                    fixture.expect_fields_rejected(&operation, &body, &[(of.name, "missing")]).await;
                     cases += 1;
                 }
             }
-            fixture.unchanged(&format!("{} {}", operation.name, of.name));
+            fixture.expect_unchanged(&format!("{} {}", operation.name, of.name));
         }
     }
     assert!(cases > 1_200, "{cases} cases");
@@ -590,13 +596,13 @@ async fn every_error_of_a_body_is_reported_at_once() {
             faults.push((format!("{}{place}", of.name), code));
         }
         let faults: Vec<(&str, &str)> = faults.iter().map(|(field, code)| (field.as_str(), *code)).collect();
-        fixture.refuse_faults(&operation, &body, &faults).await;
+        fixture.expect_fields_rejected(&operation, &body, &faults).await;
         let musts = operation.fields.iter().filter(|field| field.required && !field.name.contains('.'));
         let missing: Vec<(&str, &str)> = musts.map(|field| (field.name, "missing")).collect();
         if !missing.is_empty() && action.is_none() {
-            fixture.refuse_faults(&operation, &json!({}), &missing).await;
-            let empty = fixture.refuse(&operation, "", 422, "invalid_input").await;
-            assert_eq!(told(&empty).len(), missing.len(), "an empty body is an empty object");
+            fixture.expect_fields_rejected(&operation, &json!({}), &missing).await;
+            let empty = fixture.expect_body_rejected(&operation, "", 422, "invalid_input").await;
+            assert_eq!(field_errors(&empty).len(), missing.len(), "an empty body is an empty object");
         }
     }
 }
@@ -646,11 +652,11 @@ async fn a_body_that_is_not_a_json_object_is_rejected() {
     .collect();
     for operation in fixture.operations() {
         for body in &malformed {
-            let _refused = fixture.refuse(&operation, body.clone(), 400, "malformed_body").await;
+            let _refused = fixture.expect_body_rejected(&operation, body.clone(), 400, "malformed_body").await;
         }
         for body in ["[]", "null", "7", "true", "\"text\"", "[{}]", "1e5"] {
-            let answer = fixture.refuse(&operation, body, 422, "invalid_input").await;
-            assert_eq!(told(&answer), [(String::new(), "wrong_type".to_owned())].into(), "{}", operation.name);
+            let answer = fixture.expect_body_rejected(&operation, body, 422, "invalid_input").await;
+            assert_eq!(field_errors(&answer), [(String::new(), "wrong_type".to_owned())].into(), "{}", operation.name);
         }
     }
 }
@@ -665,19 +671,20 @@ async fn a_duplicate_field_in_a_body_is_rejected() {
         let inner = body.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
         let comma = if inner.is_empty() { "" } else { "," };
         let twice = format!("{{\"{field}\":{good},\"{field}\":{good}{comma}{inner}}}");
-        let answer = fixture.refuse(&operation, twice, 422, "invalid_input").await;
-        assert!(told(&answer).contains(&(field.to_owned(), "repeated".to_owned())), "{}", answer.text);
+        let answer = fixture.expect_body_rejected(&operation, twice, 422, "invalid_input").await;
+        assert!(field_errors(&answer).contains(&(field.to_owned(), "repeated".to_owned())), "{}", answer.text);
     }
     let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
-    let answer =
-        fixture.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
+    let answer = fixture
+        .expect_body_rejected(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input")
+        .await;
     let expected = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
-    assert_eq!(told(&answer), expected.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
+    assert_eq!(field_errors(&answer), expected.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
     let bulk = operations.iter().find(|operation| operation.name == "bulk-users").unwrap();
     let twice = r#"{"action":"activate","filter":{"status":"active","status":"suspended"}}"#;
-    let answer = fixture.refuse(bulk, twice, 422, "invalid_input").await;
-    assert_eq!(told(&answer), [("filter.status".to_owned(), "repeated".to_owned())].into());
+    let answer = fixture.expect_body_rejected(bulk, twice, 422, "invalid_input").await;
+    assert_eq!(field_errors(&answer), [("filter.status".to_owned(), "repeated".to_owned())].into());
 }
 
 #[tokio::test]
@@ -692,7 +699,7 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_contains() {
             vec![0xff; 300 * 1024],
             vec![b' '; 256 * 1024 + 1],
         ] {
-            let _refused = fixture.refuse(&operation, body, 413, "body_too_large").await;
+            let _refused = fixture.expect_body_rejected(&operation, body, 413, "body_too_large").await;
         }
     }
     // Also where no body is read.
@@ -708,7 +715,7 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_contains() {
         (Method::GET, "/usage".to_owned()),
     ] {
         let sent = request(method, &path, Some(&fixture.tenant.key), body.clone());
-        let _refused = fixture.refuse_request(sent, 413, "body_too_large").await;
+        let _refused = fixture.expect_rejected(sent, 413, "body_too_large").await;
     }
 }
 
@@ -724,7 +731,7 @@ async fn any_number_of_errors_is_reported_in_a_response_of_bounded_size() {
     let repeated = format!("{{{pairs}\"username\":\"bea\"}}");
     for (name, body) in [("create-key", zeros), ("update-device", metadata), ("create-user", repeated)] {
         assert!(body.len() <= 256 * 1024, "{name}: {}", body.len());
-        let answer = fixture.refuse(of(name), body, 422, "invalid_input").await;
+        let answer = fixture.expect_body_rejected(of(name), body, 422, "invalid_input").await;
         assert!(answer.text.len() < 64 * 1024, "{name}: {} bytes", answer.text.len());
     }
 }
@@ -735,10 +742,10 @@ async fn custom_metadata_stays_within_its_limits_over_several_requests() {
     let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let keys = |range: std::ops::Range<usize>, value: Value| json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()});
-    fixture.refuse_faults(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    fixture.expect_fields_rejected(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
     let full = fixture.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
     assert_eq!(full.body["custom_metadata"].as_object().unwrap().len(), 50);
-    fixture.refuse_faults(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    fixture.expect_fields_rejected(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
     // One may go as another comes.
     let swapped = json!({"custom_metadata": {"key-0": null, "key-50": true}});
     let swapped = fixture.send(update, swapped.to_string().into_bytes()).await.expect(200);
@@ -845,8 +852,12 @@ async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() 
     let fixture = Target::new().await;
     for (list, faults) in queries(&fixture) {
         for (name, value, code) in &faults {
-            let answer = fixture.refuse_get(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
+            let answer = fixture.expect_get_rejected(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
+            assert_eq!(
+                field_errors(&answer),
+                [((*name).to_owned(), (*code).to_owned())].into(),
+                "{list} {name}={value}"
+            );
         }
         // All of them at once, each parameter with one of its faults.
         let mut one_each: Vec<&BadParameter> = Vec::new();
@@ -856,24 +867,24 @@ async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() 
             }
         }
         let query: Vec<String> = one_each.iter().map(|(name, value, _)| format!("{name}={value}")).collect();
-        let answer = fixture.refuse_get(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
+        let answer = fixture.expect_get_rejected(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
         let expected = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), expected, "{list}");
+        assert_eq!(field_errors(&answer), expected, "{list}");
         // Once each: of two values nobody knows which is meant.
-        let answer = fixture.refuse_get(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
+        let answer = fixture.expect_get_rejected(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
         for query in ["limit=%ff", "%ff=1", "search=%c3%28", "x=%ed%a0%80"] {
-            let answer = fixture.refuse_get(&format!("{list}?{query}"), 422, "invalid_input").await;
-            assert!(told(&answer).iter().any(|(_, code)| code == "invalid_encoding"), "{query}");
+            let answer = fixture.expect_get_rejected(&format!("{list}?{query}"), 422, "invalid_input").await;
+            assert!(field_errors(&answer).iter().any(|(_, code)| code == "invalid_encoding"), "{query}");
         }
         let long = "x".repeat(101);
         if list == "/devices" || list == "/users" {
-            let answer = fixture.refuse_get(&format!("{list}?search={long}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [("search".to_owned(), "too_long".to_owned())].into());
+            let answer = fixture.expect_get_rejected(&format!("{list}?search={long}"), 422, "invalid_input").await;
+            assert_eq!(field_errors(&answer), [("search".to_owned(), "too_long".to_owned())].into());
         }
         for unknown in ["?unknown=1", "?unknown=", "?=", "?%=", "?%zz=1"] {
-            let answer = fixture.refuse_get(&format!("{list}{unknown}"), 422, "invalid_input").await;
-            assert!(told(&answer).iter().all(|(_, code)| code == "unknown_field"), "{list}{unknown}");
+            let answer = fixture.expect_get_rejected(&format!("{list}{unknown}"), 422, "invalid_input").await;
+            assert!(field_errors(&answer).iter().all(|(_, code)| code == "unknown_field"), "{list}{unknown}");
         }
         for fine in ["", "?", "?&&", "?limit=", "?limit=1", "?limit=100", "?limit=%31"] {
             let _page = fixture.bench.get(&format!("{list}{fine}"), &fixture.tenant.key).await.expect(200);
@@ -919,24 +930,29 @@ async fn each_parameter_of_an_export_accepts_valid_values_and_rejects_all_others
             ("limit=%ff".into(), &[("", "invalid_encoding")]),
         ];
         for (query, faults) in cases {
-            let answer = fixture.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
+            let answer = fixture.expect_get_rejected(&format!("{export}?{query}"), 422, "invalid_input").await;
             let expected: BTreeSet<(String, String)> =
                 faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-            assert_eq!(told(&answer), expected, "{export}?{query:.100}");
+            assert_eq!(field_errors(&answer), expected, "{export}?{query:.100}");
         }
         let filter = if export == "/events/export" { ("event_type", "user.created") } else { ("search", "ada") };
         let both = format!("{export}?ids={one}&{}={}", filter.0, filter.1);
-        let answer = fixture.refuse_get(&both, 422, "invalid_input").await;
-        assert_eq!(told(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
-        let _refused = fixture.refuse_get(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
+        let answer = fixture.expect_get_rejected(&both, 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
+        let _refused = fixture.expect_get_rejected(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
     }
     // The faults of a list's filters are those of its export.
     for (list, faults) in
         queries(&fixture).into_iter().filter(|(list, _)| ["/users", "/devices", "/events"].contains(&list.as_str()))
     {
         for (name, value, code) in faults.iter().filter(|(name, ..)| *name != "limit") {
-            let answer = fixture.refuse_get(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
+            let answer =
+                fixture.expect_get_rejected(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
+            assert_eq!(
+                field_errors(&answer),
+                [((*name).to_owned(), (*code).to_owned())].into(),
+                "{list} {name}={value}"
+            );
         }
     }
 }
@@ -1024,10 +1040,11 @@ async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
             "x".repeat(4000),
         ]);
         for bad in altered {
-            let _refused = fixture.refuse_get(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
+            let _refused = fixture.expect_get_rejected(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
         }
         for (elsewhere, _) in cursors.iter().filter(|(elsewhere, _)| elsewhere != list) {
-            let _refused = fixture.refuse_get(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused =
+                fixture.expect_get_rejected(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         // Nor with the same list of another thing.
         let twins = [
@@ -1037,14 +1054,14 @@ async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
             (&fixture.webhook, &hook),
         ];
         for twin in twins.into_iter().filter(|(id, _)| list.contains(*id)).map(|(id, twin)| list.replace(id, twin)) {
-            let _refused = fixture.refuse_get(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused = fixture.expect_get_rejected(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         if list.matches('/').count() > 1 {
             continue;
         }
         let foreign = bench.get(&format!("{list}&cursor={cursor}"), &other.key).await.expect(400);
         assert_eq!(foreign.code(), "cursor_invalid");
-        well_told(&foreign, list);
+        expect_valid_problem(&foreign, list);
     }
 }
 
@@ -1127,7 +1144,7 @@ async fn a_forged_cursor_is_rejected() {
             assert!(matches!(answer.status.as_u16(), 200 | 400), "{what}: {}", answer.text);
             if answer.status == 400 {
                 assert_eq!(answer.code(), "cursor_invalid", "{what}");
-                well_told(&answer, &what);
+                expect_valid_problem(&answer, &what);
             }
             for theirs in [&other.device, &other.command, &other.invitation, &other.job] {
                 assert!(!answer.text.contains(theirs), "{what}");
@@ -1304,9 +1321,9 @@ async fn an_identifier_in_another_format_is_not_found() {
                     _ => format!("{kind}_not_found"),
                 };
                 let sent = request(method.clone(), &path, Some(credential), body.into_bytes());
-                let _refused = fixture.refuse_request(sent, 404, &code).await;
+                let _refused = fixture.expect_rejected(sent, 404, &code).await;
             }
-            fixture.unchanged(&format!("/{collection}/{id:.100}"));
+            fixture.expect_unchanged(&format!("/{collection}/{id:.100}"));
         }
     }
 }
@@ -1344,8 +1361,8 @@ async fn an_invalid_idempotency_key_is_rejected() {
             );
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
             let answer = fixture.bench.send(sent).await.expect(422);
-            well_told(&answer, operation.name);
-            let errors = told(&answer);
+            expect_valid_problem(&answer, operation.name);
+            let errors = field_errors(&answer);
             assert!(
                 errors.iter().all(|(field, errors)| field == "idempotency-key" && (code.is_empty() || errors == code)),
                 "{errors:?}"
@@ -1366,7 +1383,7 @@ async fn an_invalid_idempotency_key_is_rejected() {
         let before = rows::everything(&fixture.bench);
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
-        well_told(&refused, operation.name);
+        expect_valid_problem(&refused, operation.name);
         // Nor is the same body for another thing the same call.
         let another = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
         let parts =
@@ -1453,10 +1470,10 @@ async fn a_version_that_is_not_the_current_one_is_rejected() {
                 let path = format!("{path}{suffix}");
                 let mut sent = request(method.clone(), &path, Some(&fixture.tenant.key), body);
                 sent.headers_mut().insert("if-match", HeaderValue::from_bytes(value).unwrap());
-                let _refused = fixture.refuse_request(sent, 412, "version_mismatch").await;
+                let _refused = fixture.expect_rejected(sent, 412, "version_mismatch").await;
             }
         }
-        fixture.unchanged(path);
+        fixture.expect_unchanged(path);
         for value in [tag.clone(), "*".to_owned(), format!("\"0\", {tag}")] {
             let mut sent = request(Method::GET, path, Some(&fixture.tenant.key), Vec::new());
             sent.headers_mut().insert("if-match", HeaderValue::from_str(&value).unwrap());
@@ -1609,9 +1626,9 @@ async fn a_valid_value_that_is_not_allowed_there_is_rejected_with_its_field() {
     ];
     for (name, body, faults) in cases {
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
-        fixture.refuse_faults(operation, &body, &faults).await;
+        fixture.expect_fields_rejected(operation, &body, &faults).await;
     }
-    fixture.unchanged("what does not fit its place");
+    fixture.expect_unchanged("what does not fit its place");
 }
 
 #[tokio::test]
@@ -1630,9 +1647,9 @@ async fn parameters_of_a_user_deletion_are_validated_in_the_query_as_in_a_body()
     for (query, faults) in cases {
         let path = format!("/users/{}?{query}", fixture.user);
         let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), Vec::new());
-        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
+        let answer = fixture.expect_rejected(sent, 422, "invalid_input").await;
         let expected = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), expected, "{query}");
+        assert_eq!(field_errors(&answer), expected, "{query}");
     }
     // And the rule holds by either way: a phone that was not wiped stops it.
     let olga =
@@ -1640,7 +1657,7 @@ async fn parameters_of_a_user_deletion_are_validated_in_the_query_as_in_a_body()
     for body in ["", "{}", r#"{"without_wipe":false,"reason":"gone"}"#] {
         let path = format!("/users/{olga}");
         let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
-        let answer = fixture.refuse_request(sent, 409, "wipe_first").await;
+        let answer = fixture.expect_rejected(sent, 409, "wipe_first").await;
         assert_eq!(answer.body["devices"][0]["device_id"], *fixture.other, "{}", answer.text);
     }
 }
@@ -1666,22 +1683,22 @@ async fn networks_need_a_valid_provider_name_and_there_are_at_most_eight() {
         "a%2Fb",
         &long,
     ] {
-        let answer = fixture.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
-        let errors = told(&answer);
+        let answer = fixture.expect_rejected(put(provider, "enabled"), 422, "invalid_input").await;
+        let errors = field_errors(&answer);
         assert!(errors.len() == 1 && errors.iter().all(|(field, _)| field == "provider"), "{provider}: {errors:?}");
     }
     let verizons = ["new_request", "opt_in_sent", "unable_to_provision"];
     for status in verizons {
-        let answer = fixture.refuse_request(put("att", status), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
+        let answer = fixture.expect_rejected(put("att", status), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
     }
-    fixture.unchanged("networks that are none");
+    fixture.expect_unchanged("networks that are none");
     let _earlier = fixture.known.take();
     for provider in 0..8 {
         let _network = fixture.bench.send(put(&format!("p{provider}"), "enabled")).await.expect(200);
     }
-    let answer = fixture.refuse_request(put("p8", "enabled"), 422, "invalid_input").await;
-    assert_eq!(told(&answer), [("provider".to_owned(), "too_many".to_owned())].into());
+    let answer = fixture.expect_rejected(put("p8", "enabled"), 422, "invalid_input").await;
+    assert_eq!(field_errors(&answer), [("provider".to_owned(), "too_many".to_owned())].into());
 }
 
 #[tokio::test]
@@ -1696,18 +1713,18 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let delete = |path: String| request(Method::DELETE, &path, Some(key), Vec::new());
     let command = format!("/devices/{}/commands/{}", fixture.device, fixture.command);
     // A command that was not delivered cannot be put off.
-    let _refused = fixture.refuse_request(say(&fixture.command, "deferred"), 409, "command_over").await;
-    fixture.unchanged("a command that was not delivered");
+    let _refused = fixture.expect_rejected(say(&fixture.command, "deferred"), 409, "command_over").await;
+    fixture.expect_unchanged("a command that was not delivered");
     let _earlier = fixture.known.take();
     let _done = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
     for result in ["succeeded", "rejected", "not_supported", "deferred"] {
-        let _refused = fixture.refuse_request(say(&fixture.command, result), 409, "command_over").await;
+        let _refused = fixture.expect_rejected(say(&fixture.command, result), 409, "command_over").await;
     }
-    let _refused = fixture.refuse_request(delete(command), 409, "command_over").await;
+    let _refused = fixture.expect_rejected(delete(command), 409, "command_over").await;
     // The job was done within its call.
-    let _refused = fixture.refuse_request(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
+    let _refused = fixture.expect_rejected(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
     let _same = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
-    fixture.unchanged("the same word again");
+    fixture.expect_unchanged("the same word again");
     let _earlier = fixture.known.take();
     let _newer = fixture
         .bench
@@ -1715,8 +1732,8 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
         .await
         .expect(202);
     let superseded = format!("/users/{}/invitations/{}", fixture.user, fixture.invitation);
-    let _refused = fixture.refuse_request(delete(superseded), 409, "invitation_over").await;
-    fixture.unchanged("an invitation that is over");
+    let _refused = fixture.expect_rejected(delete(superseded), 409, "invitation_over").await;
+    fixture.expect_unchanged("an invitation that is over");
     let _earlier = fixture.known.take();
     let user = format!("/users/{}", fixture.user);
     let without = json!({"without_wipe": true, "reason": "gone"});
@@ -1734,13 +1751,13 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     ];
     for (method, suffix, body) in of_user {
         let sent = request(method, &format!("{user}{suffix}"), Some(key), body.to_string().into_bytes());
-        let _refused = fixture.refuse_request(sent, 409, "user_deleted").await;
+        let _refused = fixture.expect_rejected(sent, 409, "user_deleted").await;
     }
     let path = format!("/devices/{}/lock", fixture.device);
     let _refused =
-        fixture.refuse_request(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
+        fixture.expect_rejected(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
     let _deleted = fixture.bench.delete(&user, key).await.expect(200);
-    fixture.unchanged("a user who is deleted");
+    fixture.expect_unchanged("a user who is deleted");
     // But a wipe that has failed can be ordered anew.
     let anew = fixture.bench.post(&format!("/devices/{}/wipe", fixture.device), key, json!({})).await.expect(202);
     assert_ne!(anew.get("command_id"), fixture.command);
@@ -1775,7 +1792,7 @@ async fn an_authorization_header_in_another_form_is_rejected() {
             let answer = fixture.bench.send(sent).await.expect(401);
             assert_eq!(answer.code(), "credential_invalid", "{}", String::from_utf8_lossy(&value));
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
 }
@@ -1862,12 +1879,12 @@ async fn a_path_without_a_route_is_not_found() {
             let answer =
                 fixture.bench.send(request(method.clone(), path, Some(&fixture.tenant.key), b"{}".to_vec())).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (404, "route_not_found"), "{method} {path}");
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
     let long = format!("/{}", "x".repeat(8000));
     let answer = fixture.bench.get(&long, &fixture.tenant.key).await.expect(404);
-    well_told(&answer, "a long path");
+    expect_valid_problem(&answer, "a long path");
     let device = format!("/devices/{}", fixture.device);
     let taken = [
         ("/devices", "GET, HEAD, POST"),
@@ -1912,7 +1929,7 @@ async fn a_path_without_a_route_is_not_found() {
                 ("method_not_allowed", allow),
                 "{method} {path}"
             );
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
 }
@@ -1946,7 +1963,7 @@ async fn a_code_in_another_format_is_unknown() {
     for code in ["x", cut, "0000000000000000000000", "2222222222222222222222", "I#O/l0"] {
         let mut body = operations[0].good.clone();
         body["code"] = code.into();
-        let _refused = fixture.refuse(&operations[0], body.to_string(), 401, "code_unknown").await;
+        let _refused = fixture.expect_body_rejected(&operations[0], body.to_string(), 401, "code_unknown").await;
     }
 }
 
@@ -2157,7 +2174,7 @@ async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
         assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
         let after = rows::everything(&fixture.bench);
         if answer.status.as_u16() >= 400 {
-            well_told(&answer, &what);
+            expect_valid_problem(&answer, &what);
             assert!(before == after, "{what}: something was changed");
         }
         *fixture.known.borrow_mut() = Some(after);
@@ -2331,7 +2348,7 @@ async fn no_query_causes_a_server_error() {
             let answer = fixture.bench.get(&path, &fixture.tenant.key).await;
             assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
             if answer.status.as_u16() >= 400 {
-                well_told(&answer, &path);
+                expect_valid_problem(&answer, &path);
             }
         }
     }
@@ -2362,13 +2379,15 @@ async fn a_field_that_its_source_does_not_allow_is_rejected_by_name() {
         (with(&page("Page"), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
         (with(&page("Page"), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
     ] {
-        fixture.refuse_faults(create, &body, &[(field, code)]).await;
+        fixture.expect_fields_rejected(create, &body, &[(field, code)]).await;
     }
     let update = operations.iter().find(|operation| operation.name == "update-source").unwrap();
-    fixture.refuse_faults(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
-    fixture.refuse_faults(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")]).await;
+    fixture.expect_fields_rejected(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
+    fixture
+        .expect_fields_rejected(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")])
+        .await;
     for gone in ["name", "url", "format", "mapping"] {
-        fixture.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
+        fixture.expect_fields_rejected(update, &json!({gone: null}), &[(gone, "missing")]).await;
     }
     let put =
         |path: String, body: &str| request(Method::PUT, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
@@ -2384,22 +2403,22 @@ async fn a_field_that_its_source_does_not_allow_is_rejected_by_name() {
         (&format!("1?{upload}"), "", "", "missing"),
     ] {
         let sent = put(format!("/sources/{}/parts/{path}", fixture.source), body);
-        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
-        assert_eq!(told(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
+        let answer = fixture.expect_rejected(sent, 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
     }
     let sent = put(format!("/sources/{}/parts/1?{upload}", fixture.page), "x");
-    let _refused = fixture.refuse_request(sent, 409, "source_not_uploaded").await;
+    let _refused = fixture.expect_rejected(sent, 409, "source_not_uploaded").await;
     let pushed = fixture.bench.post("/sources", &fixture.tenant.key, pushed).await.expect(201).get("source_id");
     let _earlier = fixture.known.take();
     let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&fixture.tenant.key), Vec::new());
-    let _refused = fixture.refuse_request(sent, 409, "source_pushed").await;
+    let _refused = fixture.expect_rejected(sent, 409, "source_pushed").await;
     // A part beyond the last one, and two last ones.
     let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", fixture.source);
-    fixture.unchanged("before a part comes");
+    fixture.expect_unchanged("before a part comes");
     let _earlier = fixture.known.take();
     let _come = fixture.bench.send(put(path("2?last=true"), "x")).await.expect(202);
     for more in ["3?last=false", "3?last=true", "1?last=true"] {
-        let answer = fixture.refuse_request(put(path(more), "x"), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
+        let answer = fixture.expect_rejected(put(path(more), "x"), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
     }
 }

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 /// What befalls a command.
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum Input {
     Told,
     Says(&'static str),
     NotNow,
@@ -26,7 +26,7 @@ enum What {
 
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Next {
+enum Transition {
     To(&'static str),
     Late(&'static str),
     Counted,
@@ -40,54 +40,54 @@ const OVER: [&str; 7] = ["canceled", "timed_out", "succeeded", "failed", "reject
 const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
 
 /// The design's table, row by row; `gone` is whether the device is deleted.
-fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
-    use Next::{Again, Counted, Late, Refused, Same, To};
+fn table(kind: &str, state: &str, gone: bool, what: Input) -> Transition {
+    use Transition::{Again, Counted, Late, Refused, Same, To};
     if gone && is_wipe(kind, gone) && matches!(state, "failed" | "rejected") {
         return match what {
-            What::Told => Again,
-            What::Says("succeeded") => Late("succeeded"),
-            What::Says(result) => To(result),
-            What::NotNow => Counted,
-            What::Cancel => Refused,
-            What::TimeIsUp => To("timed_out"),
-            What::Replaced => To("removed"),
+            Input::Told => Again,
+            Input::Says("succeeded") => Late("succeeded"),
+            Input::Says(result) => To(result),
+            Input::NotNow => Counted,
+            Input::Cancel => Refused,
+            Input::TimeIsUp => To("timed_out"),
+            Input::Replaced => To("removed"),
         };
     }
     match (state, what) {
-        ("queued", What::Told) => To("delivered"),
-        ("queued", What::Says(result)) => To(result),
-        ("queued", What::NotNow) => Refused,
-        ("queued", What::Cancel) => To("canceled"),
+        ("queued", Input::Told) => To("delivered"),
+        ("queued", Input::Says(result)) => To(result),
+        ("queued", Input::NotNow) => Refused,
+        ("queued", Input::Cancel) => To("canceled"),
 
-        ("delivered", What::Told) => Same,
-        ("delivered", What::Says(result)) => To(result),
-        ("delivered", What::NotNow) => To("deferred"),
-        ("delivered", What::Cancel) => To("cancel_requested"),
+        ("delivered", Input::Told) => Same,
+        ("delivered", Input::Says(result)) => To(result),
+        ("delivered", Input::NotNow) => To("deferred"),
+        ("delivered", Input::Cancel) => To("cancel_requested"),
 
-        ("deferred", What::Told) => To("delivered"),
-        ("deferred", What::Says(result)) => To(result),
-        ("deferred", What::NotNow) => Counted,
-        ("deferred", What::Cancel) => To("cancel_requested"),
+        ("deferred", Input::Told) => To("delivered"),
+        ("deferred", Input::Says(result)) => To(result),
+        ("deferred", Input::NotNow) => Counted,
+        ("deferred", Input::Cancel) => To("cancel_requested"),
 
-        ("queued" | "delivered" | "deferred", What::TimeIsUp) => To("timed_out"),
-        ("queued" | "delivered" | "deferred" | "cancel_requested", What::Replaced) => To("removed"),
+        ("queued" | "delivered" | "deferred", Input::TimeIsUp) => To("timed_out"),
+        ("queued" | "delivered" | "deferred" | "cancel_requested", Input::Replaced) => To("removed"),
 
-        ("cancel_requested", What::Says(result)) => Late(result),
-        ("cancel_requested", What::NotNow | What::TimeIsUp) => To("canceled"),
-        ("cancel_requested", What::Told | What::Cancel) => Same,
+        ("cancel_requested", Input::Says(result)) => Late(result),
+        ("cancel_requested", Input::NotNow | Input::TimeIsUp) => To("canceled"),
+        ("cancel_requested", Input::Told | Input::Cancel) => Same,
 
-        ("canceled" | "timed_out", What::Says(result)) => Late(result),
-        ("removed", What::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
-        ("removed", What::Says(_)) => Refused,
-        (over, What::Says(result)) => {
+        ("canceled" | "timed_out", Input::Says(result)) => Late(result),
+        ("removed", Input::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
+        ("removed", Input::Says(_)) => Refused,
+        (over, Input::Says(result)) => {
             if over == result {
                 Same
             } else {
                 Refused
             }
         }
-        (_, What::Told | What::TimeIsUp | What::Replaced) => Same,
-        (_, What::NotNow | What::Cancel) => Refused,
+        (_, Input::Told | Input::TimeIsUp | Input::Replaced) => Same,
+        (_, Input::NotNow | Input::Cancel) => Refused,
     }
 }
 
@@ -112,14 +112,14 @@ struct Expected {
     deferrals: u64,
     expires_at: DateTime<Utc>,
     /// When the device last said what became of it.
-    said_at: Option<DateTime<Utc>>,
+    result_at: Option<DateTime<Utc>>,
     /// When it is told again.
     again_at: Option<DateTime<Utc>>,
     /// True once it is over: the credential that it was meant for may speak of it even when the
     /// device was enrolled anew.
-    kept: bool,
+    is_over: bool,
     /// The events that tell of it, in their order.
-    told: Vec<String>,
+    events: Vec<String>,
 }
 
 impl Expected {
@@ -136,40 +136,40 @@ impl Expected {
     }
 
     /// Lets something befall it, and says what that was.
-    fn befall(&mut self, what: What, gone: bool, now: DateTime<Utc>) -> Next {
-        if let What::Says(result) = what
+    fn apply(&mut self, what: Input, gone: bool, now: DateTime<Utc>) -> Transition {
+        if let Input::Says(result) = what
             && self.state == result
-            && self.told.last() == Some(&format!("command.{result}"))
+            && self.events.last() == Some(&format!("command.{result}"))
         {
-            return Next::Same;
+            return Transition::Same;
         }
         let open = PENDING.contains(&self.state) || self.state == "cancel_requested" || self.again_at.is_some();
-        if !open && matches!(what, What::TimeIsUp | What::Replaced) {
-            return Next::Same;
+        if !open && matches!(what, Input::TimeIsUp | Input::Replaced) {
+            return Transition::Same;
         }
         let next = table(self.kind, self.state, gone, what);
         let told_again = gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
         let happened = match next {
-            Next::To(state) | Next::Late(state) => {
-                let fails = matches!(next, Next::To("failed" | "rejected"));
+            Transition::To(state) | Transition::Late(state) => {
+                let fails = matches!(next, Transition::To("failed" | "rejected"));
                 self.again_at = (told_again && fails).then(|| now + Duration::days(1));
-                self.said_at = Some(now);
+                self.result_at = Some(now);
                 self.state = state;
-                self.late |= matches!(next, Next::Late(_));
-                self.kept |= OVER.contains(&state);
+                self.late |= matches!(next, Transition::Late(_));
+                self.is_over |= OVER.contains(&state);
                 state
             }
-            Next::Counted => "deferred",
-            Next::Again => {
+            Transition::Counted => "deferred",
+            Transition::Again => {
                 self.again_at = Some(now + Duration::days(1));
                 "delivered"
             }
-            Next::Same | Next::Refused => return next,
+            Transition::Same | Transition::Refused => return next,
         };
-        if matches!(what, What::NotNow) {
+        if matches!(what, Input::NotNow) {
             self.deferrals += 1;
         }
-        self.told.push(format!("command.{happened}"));
+        self.events.push(format!("command.{happened}"));
         next
     }
 }
@@ -190,7 +190,12 @@ struct Device {
 }
 
 impl Device {
-    fn order(&mut self, kind: &'static str, days: Option<i64>, now: DateTime<Utc>) -> Result<usize, &'static str> {
+    fn request_command(
+        &mut self,
+        kind: &'static str,
+        days: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<usize, &'static str> {
         if self.deleted && (self.replaced || kind != "wipe" || !self.is_unconfirmed()) {
             return Err("device_deleted");
         }
@@ -205,7 +210,7 @@ impl Device {
             match outlived.again_at.take() {
                 // It stays failed, and the new one is told in its place.
                 Some(_) => {}
-                None => drop(outlived.befall(What::TimeIsUp, self.deleted, now)),
+                None => drop(outlived.apply(Input::TimeIsUp, self.deleted, now)),
             }
         }
         self.unconfirmed &= !is_destructive(kind);
@@ -218,15 +223,15 @@ impl Device {
             late: false,
             deferrals: 0,
             expires_at: now + Duration::days(days),
-            said_at: None,
+            result_at: None,
             again_at: None,
-            kept: false,
-            told: vec!["command.queued".to_owned()],
+            is_over: false,
+            events: vec!["command.queued".to_owned()],
         });
         Ok(self.commands.len() - 1)
     }
 
-    fn is_to_be_erased(&self, now: DateTime<Utc>) -> bool {
+    fn has_pending_erasure(&self, now: DateTime<Utc>) -> bool {
         self.commands.iter().any(|known| is_destructive(known.kind) && known.is_pending(now))
     }
 
@@ -239,7 +244,7 @@ impl Device {
     }
 
     /// Notes what became of a wipe.
-    fn note(&mut self, at: usize) {
+    fn update_unconfirmed(&mut self, at: usize) {
         let known = &self.commands[at];
         if known.epoch != self.epoch {
             return;
@@ -274,12 +279,12 @@ impl Device {
             failed && known.epoch == epoch && known.expires_at > now && !erased
         };
         if let Some(failed) = last.filter(failed) {
-            failed.again_at = failed.said_at.map(|at| at + Duration::days(1));
+            failed.again_at = failed.result_at.map(|at| at + Duration::days(1));
             self.unconfirmed = false;
         }
     }
 
-    fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
+    fn deliverable(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let served = self.commands.iter().filter(|known| known.is_deliverable(now));
         served.map(|known| known.id.clone().expect("the list has shown it")).collect()
     }
@@ -388,7 +393,7 @@ impl<'a> Walk<'a> {
         for phone in 0..2 {
             walk.enrol(phone).await;
         }
-        walk.look(None).await;
+        walk.compare_with_store(None).await;
         walk
     }
 
@@ -399,10 +404,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes an order to each device that the user holds; those that are erased are passed over.
-    fn ordered_of_all(&mut self, kind: &'static str) {
+    fn request_for_all(&mut self, kind: &'static str) {
         let now = self.bench.now();
         for device in self.devices.iter_mut().filter(|device| !device.deleted && !device.erased) {
-            let _at = device.order(kind, None, now);
+            let _at = device.request_command(kind, None, now);
         }
     }
 
@@ -423,43 +428,43 @@ impl<'a> Walk<'a> {
         self.bench.call(method, path, Some(&self.tenant.key), Some(&body)).await
     }
 
-    async fn of_user(&self, action: &str) {
+    async fn act_on_user(&self, action: &str) {
         let path = format!("/users/{}/{action}", self.user);
         let _done = self.admin(Method::POST, &path, json!({})).await.expect(200);
     }
 
     async fn take(&mut self, step: &Step) {
         match *step {
-            Step::Order { phone, kind, days } => self.order(phone, kind, days).await,
+            Step::Order { phone, kind, days } => self.request_command(phone, kind, days).await,
             Step::ResetPin => {
-                self.of_user("reset-pin").await;
+                self.act_on_user("reset-pin").await;
                 self.locked = false;
-                self.ordered_of_all("reset_pin");
+                self.request_for_all("reset_pin");
             }
             Step::Rename => {
                 self.renamed += 1;
                 let body = json!({"username": format!("ada{}", self.renamed)});
                 let _updated = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
-                self.ordered_of_all("factory_reset");
+                self.request_for_all("factory_reset");
             }
             Step::LockAndWipe => {
-                self.of_user("lock-and-wipe").await;
+                self.act_on_user("lock-and-wipe").await;
                 self.locked = true;
-                self.ordered_of_all("wipe");
+                self.request_for_all("wipe");
             }
             Step::Suspend => {
-                self.of_user("suspend").await;
+                self.act_on_user("suspend").await;
                 self.suspended = true;
             }
             Step::Activate => {
-                self.of_user("activate").await;
+                self.act_on_user("activate").await;
                 (self.suspended, self.locked) = (false, false);
             }
             Step::Block { phone } => self.block(phone, true).await,
             Step::Unblock { phone } => self.block(phone, false).await,
             Step::Cancel { phone, command } => self.cancel(phone, command).await,
             Step::CheckIn { phone, credential } => self.check_in(phone, credential).await,
-            Step::Say { phone, credential, command, result } => self.say(phone, credential, command, result).await,
+            Step::Say { phone, credential, command, result } => self.report(phone, credential, command, result).await,
             Step::Wait { days } => self.bench.advance(Duration::days(days)),
             Step::RunDue => self.run_due().await,
             Step::Delete { phone } => {
@@ -472,11 +477,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn order(&mut self, phone: usize, kind: &'static str, days: Option<i64>) {
+    async fn request_command(&mut self, phone: usize, kind: &'static str, days: Option<i64>) {
         let now = self.bench.now();
         let path = format!("/devices/{}/{kind}", self.device(phone).id);
         let answer = self.admin(Method::POST, &path, json!({"expires_in_days": days})).await;
-        match self.device(phone).order(kind, days, now) {
+        match self.device(phone).request_command(kind, days, now) {
             Err(code) => assert_eq!(answer.expect(409).code(), code),
             Ok(at) => {
                 let known = self.device(phone).commands[at].clone();
@@ -508,8 +513,8 @@ impl<'a> Walk<'a> {
         let known = &mut device.commands[at];
         let path = format!("/devices/{}/commands/{}", device.id, known.id.as_deref().unwrap());
         let answer = self.bench.delete(&path, &self.tenant.key).await;
-        match known.befall(What::Cancel, device.deleted, now) {
-            Next::Refused => {
+        match known.apply(Input::Cancel, device.deleted, now) {
+            Transition::Refused => {
                 let answer = answer.expect(409);
                 assert_eq!((answer.code(), answer.get("state").as_str()), ("command_over", known.state));
             }
@@ -528,18 +533,22 @@ impl<'a> Walk<'a> {
         }
         let answer = answer.expect(200);
         assert_eq!(answer.get("access"), access);
-        let told: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
-        let ids: BTreeSet<String> = told.iter().map(|command| text(&command["command_id"])).collect();
-        assert_eq!((ids, told.len()), (device.served(now), device.served(now).len()), "exactly what is pending");
+        let events: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
+        let ids: BTreeSet<String> = events.iter().map(|command| text(&command["command_id"])).collect();
+        assert_eq!(
+            (ids, events.len()),
+            (device.deliverable(now), device.deliverable(now).len()),
+            "exactly what is pending"
+        );
         device.commands.iter_mut().filter(|known| known.is_deliverable(now)).for_each(|known| {
-            known.befall(What::Told, device.deleted, now);
+            known.apply(Input::Told, device.deleted, now);
         });
         if access == "allowed" {
             device.last_login = Some(now);
         }
     }
 
-    async fn say(&mut self, phone: usize, credential: usize, command: usize, result: &'static str) {
+    async fn report(&mut self, phone: usize, credential: usize, command: usize, result: &'static str) {
         let Some((device, at)) = self.command(phone, command) else {
             return;
         };
@@ -555,21 +564,21 @@ impl<'a> Walk<'a> {
         let now = self.bench.now();
         let device = &mut self.devices[device];
         let known = &mut device.commands[at];
-        if credential.epoch < device.epoch && !(known.kept && known.epoch == credential.epoch) {
+        if credential.epoch < device.epoch && !(known.is_over && known.epoch == credential.epoch) {
             assert_eq!(answer.expect(401).code(), "re_enrol");
             return;
         }
         let before = known.state;
-        let what = if result == "deferred" { What::NotNow } else { What::Says(result) };
-        match known.befall(what, device.deleted, now) {
-            Next::Refused => {
+        let what = if result == "deferred" { Input::NotNow } else { Input::Says(result) };
+        match known.apply(what, device.deleted, now) {
+            Transition::Refused => {
                 assert_eq!(answer.expect(409).code(), "command_over");
                 return;
             }
             _ => assert_eq!(answer.expect(200).get("state"), known.state),
         }
         let (state, kind, epoch) = (known.state, known.kind, known.epoch);
-        device.note(at);
+        device.update_unconfirmed(at);
         if state == "succeeded" {
             if kind == "wipe" {
                 self.wiped.insert(id);
@@ -586,9 +595,9 @@ impl<'a> Walk<'a> {
         for device in &mut self.devices {
             for at in 0..device.commands.len() {
                 if device.commands[at].expires_at <= now {
-                    let next = device.commands[at].befall(What::TimeIsUp, device.deleted, now);
-                    if next != Next::Same {
-                        device.note(at);
+                    let next = device.commands[at].apply(Input::TimeIsUp, device.deleted, now);
+                    if next != Transition::Same {
+                        device.update_unconfirmed(at);
                     }
                 }
             }
@@ -612,7 +621,7 @@ impl<'a> Walk<'a> {
         let newest = self.phones[phone].devices.last().copied();
         let now = self.bench.now();
         let is_blocked = newest.is_some_and(|at| !self.devices[at].deleted && self.devices[at].blocked);
-        if !is_blocked && newest.is_some_and(|at| self.devices[at].is_to_be_erased(now)) {
+        if !is_blocked && newest.is_some_and(|at| self.devices[at].has_pending_erasure(now)) {
             assert_eq!(answer.expect(409).code(), "erasure_pending");
             return;
         }
@@ -652,7 +661,7 @@ impl<'a> Walk<'a> {
         if let Some(old) = newest {
             let old = &mut self.devices[old];
             old.commands.iter_mut().for_each(|known| {
-                known.befall(What::Replaced, old.deleted, now);
+                known.apply(Input::Replaced, old.deleted, now);
             });
         }
         let answer = answer.expect(201);
@@ -674,7 +683,7 @@ impl<'a> Walk<'a> {
 
     fn status(&self, at: usize) -> &'static str {
         let (device, now) = (&self.devices[at], self.bench.now());
-        let wiping = device.is_to_be_erased(now);
+        let wiping = device.has_pending_erasure(now);
         match device.last_login {
             _ if device.deleted => "deleted",
             _ if device.erased && self.access(at) == "allowed" => "needs_enrolment",
@@ -688,11 +697,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Holds what the store shows against what should be.
-    async fn look(&mut self, step: Option<&Step>) {
-        for at in self.touched(step) {
+    async fn compare_with_store(&mut self, step: Option<&Step>) {
+        for at in self.affected_devices(step) {
             let path = format!("/devices/{}/commands", self.devices[at].id);
             let listed = self.bench.list_all(&self.tenant, &path).await;
-            self.learn(at, &listed);
+            self.learn_id(at, &listed);
             self.compare(at, &listed, step);
             let shown =
                 self.bench.get(&format!("/devices/{}", self.devices[at].id), &self.tenant.key).await.expect(200);
@@ -706,7 +715,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The devices that a step may have changed.
-    fn touched(&self, step: Option<&Step>) -> Vec<usize> {
+    fn affected_devices(&self, step: Option<&Step>) -> Vec<usize> {
         match step {
             Some(
                 Step::Order { phone, .. }
@@ -724,7 +733,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes up the identifier of a command that is new.
-    fn learn(&mut self, at: usize, listed: &[Value]) {
+    fn learn_id(&mut self, at: usize, listed: &[Value]) {
         let known: BTreeSet<String> = self.devices[at].commands.iter().filter_map(|known| known.id.clone()).collect();
         let mut new = listed.iter().map(|command| text(&command["command_id"])).filter(|id| !known.contains(id));
         for command in self.devices[at].commands.iter_mut().filter(|known| known.id.is_none()) {
@@ -780,7 +789,7 @@ impl<'a> Walk<'a> {
     async fn end(&mut self) {
         self.bench.advance(Duration::days(400));
         self.run_due().await;
-        self.look(Some(&Step::RunDue)).await;
+        self.compare_with_store(Some(&Step::RunDue)).await;
         for command in self.shown.values() {
             assert!(OVER.contains(&&*text(&command["state"])), "{command} is stuck");
         }
@@ -797,9 +806,10 @@ impl<'a> Walk<'a> {
                 types.sort();
                 types
             };
-            let told: BTreeMap<_, _> = recorded.into_iter().map(|(id, types)| (id, sorted(types))).collect();
-            let expected = device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.told.clone())));
-            assert_eq!(told, expected.collect());
+            let events: BTreeMap<_, _> = recorded.into_iter().map(|(id, types)| (id, sorted(types))).collect();
+            let expected =
+                device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.events.clone())));
+            assert_eq!(events, expected.collect());
         }
     }
 }
@@ -821,7 +831,7 @@ fn random_walks(config: Config, rng: TestRng) {
             let mut walk = Walk::start(&bench).await;
             for step in &steps {
                 walk.take(step).await;
-                walk.look(Some(step)).await;
+                walk.compare_with_store(Some(step)).await;
             }
             walk.end().await;
         });
@@ -853,7 +863,7 @@ fn commands_and_device_access_follow_the_model_in_two_hundred_random_sequences()
 }
 
 /// A workspace with one phone that has come once.
-struct One {
+struct SinglePhone {
     bench: Bench,
     tenant: Tenant,
     user: String,
@@ -861,7 +871,7 @@ struct One {
     credential: String,
 }
 
-impl One {
+impl SinglePhone {
     async fn new() -> Self {
         let bench = Bench::start().await;
         let tenant = bench.tenant("Acme").await;
@@ -875,7 +885,7 @@ impl One {
         self.bench.post(&format!("/devices/{}/{action}", self.device), &self.tenant.key, body).await
     }
 
-    async fn order(&self, kind: &str) -> String {
+    async fn request_command(&self, kind: &str) -> String {
         self.post(kind, json!({})).await.expect(202).get("command_id")
     }
 
@@ -884,12 +894,12 @@ impl One {
         self.bench.delete(&format!("/devices/{}/commands/{command}", self.device), &self.tenant.key).await
     }
 
-    async fn say(&self, command: &str, result: &str) -> Answer {
+    async fn report(&self, command: &str, result: &str) -> Answer {
         self.bench.advance(Duration::seconds(1));
         self.bench.report_command(&self.credential, command, result).await
     }
 
-    async fn told(&self) -> Vec<String> {
+    async fn delivered(&self) -> Vec<String> {
         self.bench.advance(Duration::seconds(1));
         let answer = self.bench.check_in(&self.credential).await.expect(200);
         let commands = answer.body["commands"].as_array().cloned().unwrap_or_default();
@@ -929,7 +939,7 @@ fn states(command: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn a_repeated_command_request_returns_the_pending_command_and_records_one_event() {
-    let one = One::new().await;
+    let one = SinglePhone::new().await;
     let wipe = one.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
     assert_eq!(
         (wipe.get("kind"), wipe.get("state"), wipe.get("reason")),
@@ -939,38 +949,38 @@ async fn a_repeated_command_request_returns_the_pending_command_and_records_one_
     let repeated = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
     assert_eq!(repeated.body, wipe.body);
     // A lock is another order, and is given beside it.
-    let lock = one.order("lock").await;
-    assert_eq!(one.order("lock").await, lock);
+    let lock = one.request_command("lock").await;
+    assert_eq!(one.request_command("lock").await, lock);
     assert_eq!(one.events(&wipe.get("command_id")).await, ["command.queued"]);
     assert_eq!(one.events(&lock).await, ["command.queued"]);
-    let delivered: BTreeSet<String> = one.told().await.into_iter().collect();
+    let delivered: BTreeSet<String> = one.delivered().await.into_iter().collect();
     assert_eq!(delivered, [wipe.get("command_id"), lock].into());
     assert_eq!(one.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
 }
 
 #[tokio::test]
 async fn a_command_canceled_before_delivery_is_never_delivered() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
+    let one = SinglePhone::new().await;
+    let lock = one.request_command("lock").await;
     assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
-    assert!(one.told().await.is_empty());
+    assert!(one.delivered().await.is_empty());
     let rejected = one.cancel(&lock).await.expect(409);
     assert_eq!((rejected.code(), rejected.get("state").as_str()), ("command_over", "canceled"));
     assert_eq!(one.events(&lock).await, ["command.queued", "command.canceled"]);
-    assert_ne!(one.order("lock").await, lock, "an order after it is a new one");
+    assert_ne!(one.request_command("lock").await, lock, "an order after it is a new one");
 }
 
 #[tokio::test]
 async fn a_command_canceled_after_delivery_ends_unless_the_phone_has_carried_it_out() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+    let one = SinglePhone::new().await;
+    let lock = one.request_command("lock").await;
+    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
     one.bench.advance(Duration::minutes(1));
     assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
     assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
-    assert!(one.told().await.is_empty());
+    assert!(one.delivered().await.is_empty());
     one.bench.advance(Duration::minutes(1));
-    assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), "canceled");
+    assert_eq!(one.report(&lock, "deferred").await.expect(200).get("state"), "canceled");
     let canceled = one.command(&lock).await;
     assert_eq!(states(&canceled), ["queued", "delivered", "cancel_requested", "canceled"]);
     assert_eq!(canceled["late"], false);
@@ -981,9 +991,9 @@ async fn a_command_canceled_after_delivery_ends_unless_the_phone_has_carried_it_
 #[tokio::test]
 async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
     for end in ["canceled", "timed_out"] {
-        let one = One::new().await;
-        let wipe = one.order("wipe").await;
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        let one = SinglePhone::new().await;
+        let wipe = one.request_command("wipe").await;
+        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
         if end == "canceled" {
             let _requested = one.cancel(&wipe).await.expect(200);
         }
@@ -991,7 +1001,7 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
         assert_eq!(one.bench.run_due().await["failed"], 0);
         assert_eq!(one.command(&wipe).await["state"], end);
         one.bench.advance(Duration::minutes(1));
-        let reported = one.say(&wipe, "succeeded").await.expect(200);
+        let reported = one.report(&wipe, "succeeded").await.expect(200);
         assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
         let command = one.command(&wipe).await;
         assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
@@ -1014,16 +1024,16 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
 
 #[tokio::test]
 async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
-    assert_eq!(one.say(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+    let one = SinglePhone::new().await;
+    let lock = one.request_command("lock").await;
+    assert_eq!(one.report(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
+    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
     for (times, state) in [(1, "deferred"), (2, "deferred")] {
-        assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), state);
+        assert_eq!(one.report(&lock, "deferred").await.expect(200).get("state"), state);
         assert_eq!(one.command(&lock).await["deferrals"], times);
     }
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
-    assert_eq!(one.told().await, std::slice::from_ref(&lock), "told twice, delivered once more");
+    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
+    assert_eq!(one.delivered().await, std::slice::from_ref(&lock), "told twice, delivered once more");
     assert_eq!(one.command(&lock).await["state"], "delivered");
     let body = json!({"result": "rejected", "detail": "in a call"});
     let path = format!("/devices/me/commands/{lock}");
@@ -1031,25 +1041,25 @@ async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
     let command = one.command(&lock).await;
     assert_eq!((&command["deferrals"], &command["detail"]), (&json!(2), &json!("in a call")));
     assert_eq!(states(&command), ["queued", "delivered", "deferred", "deferred", "delivered", "rejected"]);
-    assert!(one.told().await.is_empty());
+    assert!(one.delivered().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_repeated_result_gets_the_same_response_and_a_different_one_is_rejected() {
-    let one = One::new().await;
+    let one = SinglePhone::new().await;
     for result in RESULTS {
-        let lock = one.order("lock").await;
-        let first = one.say(&lock, result).await.expect(200);
-        assert_eq!(one.say(&lock, result).await.expect(200).body, first.body);
+        let lock = one.request_command("lock").await;
+        let first = one.report(&lock, result).await.expect(200);
+        assert_eq!(one.report(&lock, result).await.expect(200).body, first.body);
         for other in RESULTS.into_iter().chain(["deferred"]).filter(|other| *other != result) {
-            let refused = one.say(&lock, other).await.expect(409);
+            let refused = one.report(&lock, other).await.expect(409);
             assert_eq!((refused.code(), refused.get("state").as_str()), ("command_over", result));
         }
         assert_eq!(one.cancel(&lock).await.expect(409).code(), "command_over");
         assert_eq!(one.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
     }
-    let _unknown = one.say("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
-    let _nonsense = one.say("nonsense", "succeeded").await.expect(404);
+    let _unknown = one.report("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
+    let _nonsense = one.report("nonsense", "succeeded").await.expect(404);
 }
 
 #[tokio::test]
@@ -1116,8 +1126,8 @@ async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_
         ("lock-and-wipe", "user_locked"),
         ("delete", "deleted"),
     ] {
-        let one = One::new().await;
-        let wipe = one.order("wipe").await;
+        let one = SinglePhone::new().await;
+        let wipe = one.request_command("wipe").await;
         let user = format!("/users/{}", one.user);
         let _deleted = match kept_out {
             "block" => one.post("block", json!({})).await,
@@ -1139,13 +1149,13 @@ async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_
         let mut after = one.shown().await;
         assert_eq!(after["commands"][0]["state"], "delivered");
         assert_eq!(after["unconfirmed_wipe"]["state"], "delivered");
-        for told in ["commands", "unconfirmed_wipe"] {
-            after[told] = before[told].clone();
+        for events in ["commands", "unconfirmed_wipe"] {
+            after[events] = before[events].clone();
         }
         assert_eq!(after, before, "{kept_out}");
         let usage = one.bench.get(&format!("{user}/usage"), &one.tenant.key).await.expect(200);
         assert_eq!(usage.body["months"], json!([]), "{kept_out}");
-        assert_eq!(one.say(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
+        assert_eq!(one.report(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
         let wiped = if kept_out == "delete" { "deleted" } else { "wiped" };
         assert_eq!(one.status().await, wiped);
         assert_eq!(one.bench.check_in(&one.credential).await.expect(401).code(), "re_enrol");
@@ -1154,7 +1164,7 @@ async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_
 
 #[tokio::test]
 async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
-    let one = One::new().await;
+    let one = SinglePhone::new().await;
     let never = one.bench.phone(&one.tenant, "bob").await.0;
     let never = one.bench.get(&format!("/devices/{never}"), &one.tenant.key).await.expect(200);
     assert_eq!(never.get("device_status"), "never_seen");
@@ -1167,9 +1177,9 @@ async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
     assert_eq!(one.status().await, "in_use");
     let _blocked = one.post("block", json!({})).await.expect(200);
     assert_eq!(one.status().await, "blocked");
-    let wipe = one.order("wipe").await;
+    let wipe = one.request_command("wipe").await;
     assert_eq!(one.status().await, "wiping", "what is to come says more than the block");
-    let _reported = one.say(&wipe, "succeeded").await.expect(200);
+    let _reported = one.report(&wipe, "succeeded").await.expect(200);
     assert_eq!(one.status().await, "wiped", "kept out by its block");
     assert_eq!(one.enrol().await.expect(403).code(), "device_blocked");
     let _unblocked = one.post("unblock", json!({})).await.expect(200);
@@ -1182,42 +1192,42 @@ async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
 
 #[tokio::test]
 async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
-    let one = One::new().await;
+    let one = SinglePhone::new().await;
     let wipe = one.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
     one.bench.advance(Duration::days(1));
-    assert!(one.told().await.is_empty(), "even before the schedule came round");
+    assert!(one.delivered().await.is_empty(), "even before the schedule came round");
     assert_eq!(one.status().await, "in_use");
-    let other = one.order("wipe").await;
+    let other = one.request_command("wipe").await;
     assert_ne!(other, wipe, "an order after it is a new one, and closes it");
     assert_eq!(one.command(&wipe).await["state"], "timed_out");
-    assert_eq!(one.told().await, [other]);
+    assert_eq!(one.delivered().await, [other]);
 }
 
 /// A phone that is deleted, told to wipe itself, and has said that it could not.
-async fn failed_leaver(by_user: bool) -> (One, String) {
-    let one = One::new().await;
+async fn deleted_phone_with_failed_wipe(by_user: bool) -> (SinglePhone, String) {
+    let one = SinglePhone::new().await;
     let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
     if by_user {
         let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
         let _deleted = one.bench.delete(&user, &one.tenant.key).await.expect(200);
     } else {
-        let _ordered = one.order("wipe").await;
+        let _ordered = one.request_command("wipe").await;
         let _deleted = one.bench.delete(&device, &one.tenant.key).await.expect(200);
     }
-    let delivered = one.told().await;
-    let _reported = one.say(&delivered[0], "failed").await.expect(200);
+    let delivered = one.delivered().await;
+    let _reported = one.report(&delivered[0], "failed").await.expect(200);
     one.bench.drain().await;
     (one, delivered[0].clone())
 }
 
-impl One {
+impl SinglePhone {
     async fn user(&self) -> Value {
         self.bench.get(&format!("/users/{}", self.user), &self.tenant.key).await.expect(200).body
     }
 
     /// The user and the device show that the wipe is not confirmed, or that it is: by themselves, in the lists and by
     /// each filter.
-    async fn shows(&self, pending: bool, unconfirmed: bool) {
+    async fn expect_shown(&self, pending: bool, unconfirmed: bool) {
         let (user, device) = (self.user().await, self.shown().await);
         assert_eq!(user["pending_command"], pending, "{user}");
         assert_eq!(user["unconfirmed_wipe"], unconfirmed, "{user}");
@@ -1239,22 +1249,22 @@ impl One {
 #[tokio::test]
 async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_recorded() {
     for by_user in [true, false] {
-        let (one, wipe) = failed_leaver(by_user).await;
-        one.shows(true, true).await;
+        let (one, wipe) = deleted_phone_with_failed_wipe(by_user).await;
+        one.expect_shown(true, true).await;
         let device = one.shown().await;
         assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
         assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
         assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
-        assert!(one.told().await.is_empty(), "it failed less than a day ago");
+        assert!(one.delivered().await.is_empty(), "it failed less than a day ago");
         one.bench.advance(Duration::days(1));
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-        assert!(one.told().await.is_empty(), "once a day");
-        assert_eq!(one.say(&wipe, "failed").await.expect(200).get("state"), "failed");
+        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
+        assert!(one.delivered().await.is_empty(), "once a day");
+        assert_eq!(one.report(&wipe, "failed").await.expect(200).get("state"), "failed");
         one.bench.advance(Duration::days(1));
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-        let reported = one.say(&wipe, "succeeded").await.expect(200);
+        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
+        let reported = one.report(&wipe, "succeeded").await.expect(200);
         assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
-        one.shows(false, false).await;
+        one.expect_shown(false, false).await;
         let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
         assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
         one.bench.run_due().await;
@@ -1268,7 +1278,7 @@ async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_reco
 #[tokio::test]
 async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
     for by_user in [true, false] {
-        let (one, failed) = failed_leaver(by_user).await;
+        let (one, failed) = deleted_phone_with_failed_wipe(by_user).await;
         let user = format!("/users/{}", one.user);
         one.bench.advance(Duration::days(80));
         if by_user {
@@ -1277,10 +1287,10 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
             assert_eq!(ordered.body["pending_command"], true, "{}", ordered.text);
             let _again = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
         } else {
-            let _ordered = one.order("wipe").await;
+            let _ordered = one.request_command("wipe").await;
         }
         one.bench.drain().await;
-        let delivered = one.told().await;
+        let delivered = one.delivered().await;
         assert!(delivered.len() == 1 && delivered[0] != failed, "the new one alone: {delivered:?}");
         let purge = "2027-05-12T08:00:02.000Z";
         assert_eq!(one.shown().await["purge_after"], purge);
@@ -1292,10 +1302,10 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
             (one.bench.run_due().await["failed"].clone(), one.bench.purge().await),
             (json!(0), json!({"purged": 0, "failed": 0, "more": false}))
         );
-        one.shows(true, true).await;
+        one.expect_shown(true, true).await;
         one.bench.advance(Duration::days(1));
         assert_eq!(one.bench.run_due().await["failed"], 0);
-        one.shows(false, true).await;
+        one.expect_shown(false, true).await;
         assert_eq!(one.shown().await["unconfirmed_wipe"]["state"], "timed_out");
         let refused = one.post("lock", json!({})).await.expect(409);
         assert_eq!(refused.code(), "device_deleted");
@@ -1306,16 +1316,16 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
 
 #[tokio::test]
 async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
-    let one = One::new().await;
-    let wipe = one.order("wipe").await;
-    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-    let _reported = one.say(&wipe, "failed").await.expect(200);
-    one.shows(false, true).await;
+    let one = SinglePhone::new().await;
+    let wipe = one.request_command("wipe").await;
+    assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
+    let _reported = one.report(&wipe, "failed").await.expect(200);
+    one.expect_shown(false, true).await;
     one.bench.advance(Duration::days(2));
-    assert!(one.told().await.is_empty(), "a phone that is there is wiped by another order");
+    assert!(one.delivered().await.is_empty(), "a phone that is there is wiped by another order");
     let _deleted = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
-    one.shows(true, true).await;
-    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-    assert_eq!(one.say(&wipe, "succeeded").await.expect(200).body["late"], true);
-    one.shows(false, false).await;
+    one.expect_shown(true, true).await;
+    assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
+    assert_eq!(one.report(&wipe, "succeeded").await.expect(200).body["late"], true);
+    one.expect_shown(false, false).await;
 }

@@ -15,7 +15,7 @@ async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) ->
     bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
 }
 
-async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+async fn invite_by_email(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
     let path = format!("/users/{user}/invite");
     let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
     bench.drain().await;
@@ -23,7 +23,7 @@ async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
 }
 
 /// An invitation by text, as it shows when everything has happened.
-async fn texted(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
+async fn invite_by_text(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
     let body = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
     let user = bench.post("/users", &tenant.key, body).await.expect(201).get("user_id");
     let path = format!("/users/{user}/invite");
@@ -46,7 +46,7 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
-    let invitation = invited(&bench, &tenant, &user).await;
+    let invitation = invite_by_email(&bench, &tenant, &user).await;
     assert_eq!(invitation["delivery"]["state"], "delivered");
     let mails = bench.sent(Channel::Email);
     assert_eq!(mails.len(), 1);
@@ -157,7 +157,7 @@ async fn a_deleted_phone_is_woken_by_its_deletion_and_not_by_earlier_events_of_i
     let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
     bench.drain().await;
-    let mut kinds: Vec<Vec<String>> = woken(&bench).into_values().collect();
+    let mut kinds: Vec<Vec<String>> = pushed_events(&bench).into_values().collect();
     kinds.sort();
     assert_eq!(kinds, [["device.deleted"], ["user.suspended"]]);
 }
@@ -207,7 +207,7 @@ async fn the_mail_services_reports_are_shown_on_the_invitation() {
         [("bounce@simulator.amazonses.com", "bounced"), ("complaint@simulator.amazonses.com", "complained")]
     {
         let user = user_of(&bench, &tenant, email, state).await;
-        assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], state);
+        assert_eq!(invite_by_email(&bench, &tenant, &user).await["delivery"]["state"], state);
     }
 }
 
@@ -215,7 +215,7 @@ async fn the_mail_services_reports_are_shown_on_the_invitation() {
 async fn an_invitation_is_texted_once_without_personal_data_and_its_code_registers() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
+    let (_user, invitation) = invite_by_text(&bench, &tenant, "bo", "+49 170 1234567").await;
     assert_eq!((&invitation["channel"], &invitation["delivery"]["state"]), (&json!("sms"), &json!("delivered")));
     let texts = bench.sent(Channel::Sms);
     assert_eq!((texts.len(), bench.sent(Channel::Email).len()), (1, 0));
@@ -240,7 +240,7 @@ async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
     let path = format!("/users/{unreached}/invite");
     let refused = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(409);
     assert_eq!(refused.code(), "mobile_missing");
-    let (_user, invitation) = texted(&bench, &tenant, "cleo", "+14254147167").await;
+    let (_user, invitation) = invite_by_text(&bench, &tenant, "cleo", "+14254147167").await;
     let delivery = &invitation["delivery"];
     assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("carrier_blocked")));
     let events = bench.get("/events", &tenant.key).await.expect(200).text;
@@ -248,7 +248,7 @@ async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
 }
 
 /// What CloudWatch Logs sends of a text.
-fn report_of(message_id: &str, status: &str) -> Value {
+fn text_report(message_id: &str, status: &str) -> Value {
     let line = json!({
         "notification": {"messageId": message_id, "timestamp": "2026-11-23 08:00:00.000"},
         "delivery": {"destination": "+491701234567", "providerResponse": "Phone number is opted out"},
@@ -271,13 +271,13 @@ fn report_of(message_id: &str, status: &str) -> Value {
 async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, _) = texted(&bench, &tenant, "bo", "+491701234567").await;
+    let (user, _) = invite_by_text(&bench, &tenant, "bo", "+491701234567").await;
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
     let messages: Vec<&String> = rows.keys().filter(|key| key.starts_with("MESSAGE#")).collect();
     assert_eq!(messages.len(), 1);
     let id = messages[0].strip_prefix("MESSAGE#").and_then(|key| key.strip_suffix(" | MESSAGE")).unwrap();
     for (id, status) in [(id, "SUCCESS"), (id, "FAILURE"), ("11111111-2222-4333-8444-555555555555", "SUCCESS")] {
-        let _done = bench.stack.invoke("record-feedback", report_of(id, status)).await.unwrap();
+        let _done = bench.stack.invoke("record-feedback", text_report(id, status)).await.unwrap();
     }
     bench.drain().await;
     assert_eq!(testkit::rows::all(&bench, testkit::rows::MAIN), rows, "nothing changed");
@@ -328,8 +328,8 @@ async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_sho
     let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
     let _updated = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
-    assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
-    let (_, by_text) = texted(&bench, &tenant, "cleo", "+491701234567").await;
+    assert_eq!(invite_by_email(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let (_, by_text) = invite_by_text(&bench, &tenant, "cleo", "+491701234567").await;
     assert_eq!(by_text["delivery"]["state"], "delivered");
     let sent = bench.stack.messaging().outbox().len();
     // What an earlier release let a workspace settle: any address of the deployment's domain, any name.
@@ -340,8 +340,8 @@ async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_sho
     testkit::rows::put(&bench, testkit::rows::MAIN, &row, &[]);
     bench.advance(Duration::minutes(2));
     let user = user_of(&bench, &tenant, "dan@example.com", "dan").await;
-    let by_mail = invited(&bench, &tenant, &user).await;
-    let (_, by_text) = texted(&bench, &tenant, "eve", "+491701234568").await;
+    let by_mail = invite_by_email(&bench, &tenant, &user).await;
+    let (_, by_text) = invite_by_text(&bench, &tenant, "eve", "+491701234568").await;
     for invitation in [by_mail, by_text] {
         let delivery = &invitation["delivery"];
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("sender_not_allowed")));
@@ -416,7 +416,7 @@ async fn block_unblock_and_delete_push_to_the_app_without_personal_data() {
 }
 
 /// The kinds of event for which each endpoint was woken since the outbox was last cleared.
-fn woken(bench: &Bench) -> BTreeMap<String, Vec<String>> {
+fn pushed_events(bench: &Bench) -> BTreeMap<String, Vec<String>> {
     let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for push in bench.sent(Channel::Push).into_iter().rev() {
         let text = push.text.unwrap_or_default();
@@ -431,7 +431,7 @@ fn kind_of(told: &Value) -> String {
 }
 
 /// Publishes everything of the last hour once more.
-async fn again(bench: &Bench, tenant: &Tenant) {
+async fn republish_last_hour(bench: &Bench, tenant: &Tenant) {
     let (since, until) = (bench.now() - Duration::hours(1), bench.now() + Duration::hours(1));
     let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
     let _published = bench.stack.invoke("republish-events", span).await.unwrap();
@@ -450,9 +450,9 @@ async fn a_command_pushes_once_to_its_phone_only_however_often_its_event_is_deli
         let _ordered = bench.post(&path, &tenant.key, json!({"reason": "lost"})).await.expect(202);
         bench.drain().await;
     }
-    again(&bench, &tenant).await;
+    republish_last_hour(&bench, &tenant).await;
     let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
-    assert_eq!(woken(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
+    assert_eq!(pushed_events(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
     let text = bench.sent(Channel::Push)[0].text.clone().unwrap();
     assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
 }
@@ -476,14 +476,14 @@ async fn a_users_suspension_activation_and_lock_push_once_to_each_of_their_phone
     assert_eq!(locked.get("access"), "user_locked");
     bench.drain().await;
     change("activate").await;
-    again(&bench, &tenant).await;
+    republish_last_hour(&bench, &tenant).await;
     let kinds = ["user.suspended", "user.activated", "user.locked", "user.activated"].map(str::to_owned).to_vec();
     let mut expected = BTreeMap::new();
     for (id, _) in &phones {
         let endpoint = device(&bench, &tenant, id).await["push_endpoint"].as_str().unwrap().to_owned();
         expected.insert(endpoint, kinds.clone());
     }
-    assert_eq!(woken(&bench), expected);
+    assert_eq!(pushed_events(&bench), expected);
 }
 
 #[tokio::test]
@@ -496,7 +496,7 @@ async fn lock_and_wipe_and_reset_pin_push_to_every_phone_of_the_user() {
         bench.stack.messaging().clear();
         let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
         bench.drain().await;
-        let woken = woken(&bench);
+        let woken = pushed_events(&bench);
         assert_eq!(woken.len(), phones.len(), "{step}");
         assert!(woken.values().all(|kinds| kinds == &["command.queued"]), "{step}: {woken:?}");
     }
@@ -513,7 +513,7 @@ async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
     let _deleted =
         bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
     bench.drain().await;
-    let woken = woken(&bench);
+    let woken = pushed_events(&bench);
     assert_eq!(woken.len(), phones.len());
     assert!(woken.values().all(|kinds| kinds == &["device.deleted"]), "{woken:?}");
     bench.advance(Duration::days(30));

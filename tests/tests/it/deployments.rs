@@ -37,19 +37,19 @@ impl Fixture {
         self.bench.download(credential).await
     }
 
-    async fn installed(&self, credential: &str, version: &str) -> Answer {
+    async fn report_installed(&self, credential: &str, version: &str) -> Answer {
         self.bench.check_in_with(credential, json!({"config_version": version})).await.expect(200)
     }
 
     /// Has a phone download its configuration and put it in place; answers with its version.
     async fn set_up(&self, credential: &str) -> String {
         let version = self.download(credential).await.expect(200).get("config_version");
-        let _told = self.installed(credential, &version).await;
+        let _told = self.report_installed(credential, &version).await;
         version
     }
 
     /// A user as client deployment shows them.
-    async fn shown(&self, user: &str) -> Value {
+    async fn client_deployment(&self, user: &str) -> Value {
         let all = self.all("/deployments").await;
         all.into_iter().find(|shown| shown["user_id"] == *user).expect("they are listed")
     }
@@ -115,7 +115,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let created = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
     let deployment = created.get("deployment_id");
     assert_eq!((created.get("status"), &created.body["deployed_at"]), ("open".to_owned(), &Value::Null));
-    assert_eq!(fixture.shown(&user).await["deployed_at"], Value::Null, "it has not gone out");
+    assert_eq!(fixture.client_deployment(&user).await["deployed_at"], Value::Null, "it has not gone out");
     fixture.bench.drain().await;
     let mails = fixture.mails();
     assert_eq!(mails.len(), 1);
@@ -143,7 +143,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
         assert_eq!(picture.content_type, "image/png");
         assert_eq!(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()), link);
     }
-    let sent = fixture.shown(&user).await;
+    let sent = fixture.client_deployment(&user).await;
     assert_eq!(
         (text(&sent["profile"]), text(&sent["deployment"]["delivery"]["state"])),
         ("Office".into(), "delivered".into())
@@ -176,7 +176,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     fixture.bench.advance(Duration::minutes(1));
     let phone = fixture.bench.register(&code, "adas-phone").await.expect(201);
     let credential = phone.get("credential");
-    assert_eq!(fixture.shown(&user).await["force_pending"], true);
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true);
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".to_owned(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
@@ -194,17 +194,19 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     });
     assert_eq!(settings["account"], account, "the user's own settings over their data over the profile's");
     let version = config.get("config_version");
-    let (served, downloaded) =
-        (fixture.shown(&user).await["served_at"].clone(), fixture.shown(&user).await["downloaded_at"].clone());
+    let (served, downloaded) = (
+        fixture.client_deployment(&user).await["served_at"].clone(),
+        fixture.client_deployment(&user).await["downloaded_at"].clone(),
+    );
     assert!(served.is_string() && downloaded.is_null(), "served is not downloaded");
 
     // What it has in place, by its own word.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["download_config"], true, "it was given one that it has not put in place");
     fixture.bench.advance(Duration::minutes(1));
-    let check_in = fixture.installed(&credential, &version).await;
+    let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], false);
-    let set_up = fixture.shown(&user).await;
+    let set_up = fixture.client_deployment(&user).await;
     assert!(set_up["downloaded_at"].as_str() > set_up["served_at"].as_str(), "{set_up}");
     assert_eq!((&set_up["force_pending"], text(&set_up["deployment"]["status"])), (&json!(false), "used".into()));
 
@@ -212,7 +214,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let before = fixture.bench.event_types(&fixture.tenant).await;
     let repeated = fixture.download(&credential).await.expect(200);
     assert_eq!(repeated.body, config.body);
-    let _told = fixture.installed(&credential, &version).await;
+    let _told = fixture.report_installed(&credential, &version).await;
     assert_eq!(fixture.bench.event_types(&fixture.tenant).await, before);
     for kind in [
         "deployment.started",
@@ -398,7 +400,7 @@ async fn a_redirect_leads_each_platform_to_its_store() {
     let (_deployment, code) = fixture.deploy(&user).await;
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
         let reply = fixture.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
-        told_to_nobody(&reply);
+        expect_private_response(&reply);
         let location = header(&reply, "location");
         match agent {
             IPHONE => assert!(reply.status() == 302 && location.starts_with("https://apps.apple.com/"), "{location}"),
@@ -447,7 +449,7 @@ async fn a_redirect_leads_each_platform_to_its_store() {
 }
 
 /// Nobody keeps a reply whose address is a code, or learns of that address from it.
-fn told_to_nobody(reply: &http::Response<Vec<u8>>) {
+fn expect_private_response(reply: &http::Response<Vec<u8>>) {
     assert_eq!(header(reply, "cache-control"), "no-store");
     assert_eq!(header(reply, "referrer-policy"), "no-referrer");
     assert!(header(reply, "set-cookie").is_empty());
@@ -472,7 +474,7 @@ async fn an_ended_link_shows_the_reason_instead_of_redirecting() {
             let page = body(&reply);
             assert_eq!((reply.status().as_u16(), header(&reply, "location")), (410, String::new()), "{why} {agent}");
             assert!(page.contains(why) && !page.contains(&links[at].1), "{page}");
-            told_to_nobody(&reply);
+            expect_private_response(&reply);
         }
     };
     says(0, "This link was revoked").await;
@@ -535,7 +537,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
             (&json!("factory_reset"), &json!("queued"))
         );
     }
-    let shown = fixture.shown(&user).await;
+    let shown = fixture.client_deployment(&user).await;
     assert_ne!(shown["deployment"]["deployment_id"], *old);
     assert_eq!(
         (text(&shown["deployment"]["status"]), text(&shown["deployment"]["delivery"]["state"])),
@@ -642,7 +644,7 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     fixture.bench.drain().await;
     assert_eq!(repeated.body, first.body);
     assert_eq!((woken(), fixture.events("user.config_forced").await.len()), ((2, 2), 1));
-    assert_eq!(fixture.shown(&user).await["force_pending"], true);
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true);
     // The same version as before counts: the phone has fetched it anew.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["download_config"], true);
@@ -650,18 +652,18 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     assert_eq!(config.get("config_version"), version);
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["download_config"], true, "it has fetched it, and not put it in place");
-    let downloaded = async || text(&fixture.shown(&user).await["downloaded_at"]);
+    let downloaded = async || text(&fixture.client_deployment(&user).await["downloaded_at"]);
     let before = downloaded().await;
     fixture.bench.advance(Duration::minutes(1));
-    let check_in = fixture.installed(&credential, &version).await;
+    let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], false);
     assert!(downloaded().await > before, "the same once more is a download as well");
-    assert_eq!(fixture.shown(&user).await["force_pending"], true, "the other phone has not come");
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true, "the other phone has not come");
     let _set_up = fixture.set_up(&second.get("credential")).await;
-    assert_eq!(fixture.shown(&user).await["force_pending"], false);
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], false);
     // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
     let _forced = fixture.post(&path, json!({})).await.expect(200);
-    let check_in = fixture.installed(&credential, &version).await;
+    let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], true);
     let forced = fixture.all("/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
@@ -672,15 +674,15 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
 async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
-    let _told = fixture.installed(&credential, "made-up").await;
-    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null);
+    let _told = fixture.report_installed(&credential, "made-up").await;
+    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null);
     let version = fixture.download(&credential).await.expect(200).get("config_version");
-    let _told = fixture.installed(&credential, "made-up").await;
-    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
+    let _told = fixture.report_installed(&credential, "made-up").await;
+    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "it was given another");
     // What is put in place once the account is gone is no download of it.
     let _undeployed =
         fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
-    let _told = fixture.installed(&credential, &version).await;
+    let _told = fixture.report_installed(&credential, &version).await;
     let user = fixture.bench.get(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(user["downloaded_at"], Value::Null, "{user}");
 }
@@ -759,7 +761,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     let response = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
     assert_eq!(outcomes(&response), expected);
     fixture.bench.drain().await;
-    let shown = async |user: &str| fixture.shown(user).await;
+    let shown = async |user: &str| fixture.client_deployment(user).await;
     assert_eq!(shown(&ada).await["force_pending"], true);
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let mut to: Vec<String> = fixture.mails().into_iter().map(|mail| mail.to).collect();
@@ -847,7 +849,11 @@ async fn an_ended_deployments_link_and_qr_code_are_invalid() {
         let refused = fixture.bench.call(method, &path, Some(&fixture.tenant.key), None).await.expect(404);
         assert_eq!(refused.code(), "deployment_not_found");
     }
-    assert_eq!(fixture.shown(&user).await["deployment"]["status"], "open", "an invitation ends no deployment");
+    assert_eq!(
+        fixture.client_deployment(&user).await["deployment"]["status"],
+        "open",
+        "an invitation ends no deployment"
+    );
 }
 
 #[tokio::test]
@@ -877,7 +883,7 @@ async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() 
     assert_eq!(repeated.get("user_id"), user);
     assert!(before == rows::everything(&fixture.bench), "again is nothing");
     let (_deployment, _code) = fixture.deploy(&user).await;
-    assert_eq!(fixture.shown(&user).await["removed_at"], Value::Null);
+    assert_eq!(fixture.client_deployment(&user).await["removed_at"], Value::Null);
     let _config = fixture.download(&credential).await.expect(200);
 }
 
@@ -925,7 +931,7 @@ async fn key(fixture: &Fixture, permissions: &[&str]) -> String {
 }
 
 /// A user who was deployed to, with a phone that is set up, and with a secret.
-async fn with_secret(fixture: &Fixture, username: &str) -> (String, String) {
+async fn user_with_secret(fixture: &Fixture, username: &str) -> (String, String) {
     let (user, _device, credential) = fixture.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
     let path = format!("/users/{user}/secrets");
@@ -939,7 +945,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
-    let (user, theirs) = with_secret(&fixture, "ada").await;
+    let (user, theirs) = user_with_secret(&fixture, "ada").await;
     let path = format!("/users/{user}");
     let invited = async |identifier: &str| {
         let invite = format!("{path}/invite");
@@ -969,7 +975,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
         (&warning["code"], &warning["at"]),
         (&json!("address_changed_recently"), &json!("2026-11-23T08:00:00.000Z"))
     );
-    assert_eq!(fixture.shown(&user).await["deployment"]["warnings"], created.body["warnings"]);
+    assert_eq!(fixture.client_deployment(&user).await["deployment"]["warnings"], created.body["warnings"]);
     bench.advance(Duration::minutes(1));
     let many = fixture.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
     assert_eq!(many.body["items"][0]["warnings"], created.body["warnings"]);
@@ -1002,7 +1008,7 @@ async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() 
     };
     let newest = || fixture.mails()[0].text.clone().unwrap();
     // To the address that was deployed to, a deployment follows.
-    let (user, _credential) = with_secret(&fixture, "ada").await;
+    let (user, _credential) = user_with_secret(&fixture, "ada").await;
     rename(&user, json!({"username": "eve"})).await;
     assert!(newest().contains("/r/"), "{}", newest());
     // To another one, be it changed before or at once, or if nobody ever deployed, an invitation does.
@@ -1010,7 +1016,7 @@ async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() 
     assert!(newest().contains("/i/"), "{}", newest());
     rename(&user, json!({"username": "mia"})).await;
     assert!(newest().contains("/i/"), "{}", newest());
-    let shown = fixture.shown(&user).await;
+    let shown = fixture.client_deployment(&user).await;
     assert_eq!(shown["deployment"]["status"], "revoked");
     let (never, _phones) = bench.user_with_phones(&fixture.tenant, "bob", 2).await;
     rename(&never, json!({"username": "ben"})).await;
@@ -1156,7 +1162,7 @@ async fn another_address_or_number_ends_open_invitations_and_deployments_by_ever
             [of("user.updated"), of("user.updated")],
             "{way}"
         );
-        let shown = fixture.shown(&user).await;
+        let shown = fixture.client_deployment(&user).await;
         assert_eq!(
             (text(&shown["deployment"]["deployment_id"]), text(&shown["deployment"]["status"])),
             (deployment, "revoked".into())

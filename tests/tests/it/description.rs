@@ -26,7 +26,7 @@ pub(crate) fn updating_description() -> bool {
 }
 
 /// Every operation of the description: its method, its path and what is said of it.
-fn described(document: &Value) -> Vec<(String, String, Value)> {
+fn described_operations(document: &Value) -> Vec<(String, String, Value)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, methods): (&String, &Value)| {
         let path = path.clone();
@@ -49,9 +49,11 @@ fn the_checked_in_api_gateway_routes_equal_the_templates() {
 #[test]
 fn every_operation_of_the_own_api_is_described() {
     let document = description();
-    let ids: BTreeSet<String> =
-        described(&document).into_iter().map(|(.., of)| of["operationId"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids.len(), described(&document).len(), "each has a name of its own");
+    let ids: BTreeSet<String> = described_operations(&document)
+        .into_iter()
+        .map(|(.., of)| of["operationId"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), described_operations(&document).len(), "each has a name of its own");
     for operation in OPERATIONS {
         let expected = operation.error_format == ErrorFormat::Problem
             && operation.access() != Access::Internal
@@ -65,18 +67,18 @@ fn every_field_and_every_operation_has_a_description() {
     let document = description();
     let mut missing = BTreeSet::new();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        without_meaning(name, schema, &mut missing);
+        collect_undescribed(name, schema, &mut missing);
     }
-    for (.., of) in described(&document) {
+    for (.., of) in described_operations(&document) {
         let id = of["operationId"].as_str().unwrap();
         for media in of["requestBody"]["content"].as_object().into_iter().flat_map(|content| content.values()) {
-            without_meaning(id, &media["schema"], &mut missing);
+            collect_undescribed(id, &media["schema"], &mut missing);
         }
         for (status, reply) in of["responses"].as_object().unwrap() {
             assert!(reply["$ref"].is_string() || !reply["description"].as_str().unwrap().is_empty(), "{id} {status}");
             if status.starts_with('2') {
                 for media in reply["content"].as_object().into_iter().flat_map(|content| content.values()) {
-                    without_meaning(id, &media["schema"], &mut missing);
+                    collect_undescribed(id, &media["schema"], &mut missing);
                 }
             }
         }
@@ -89,7 +91,7 @@ fn every_field_and_every_operation_has_a_description() {
     assert!(missing.is_empty(), "without a meaning: {missing:#?}");
 }
 
-fn without_meaning(of: &str, schema: &Value, missing: &mut BTreeSet<String>) {
+fn collect_undescribed(of: &str, schema: &Value, missing: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -97,9 +99,9 @@ fn without_meaning(of: &str, schema: &Value, missing: &mut BTreeSet<String>) {
                     missing.insert(format!("{of}.{name}"));
                 }
             }
-            fields.values().for_each(|value| without_meaning(of, value, missing));
+            fields.values().for_each(|value| collect_undescribed(of, value, missing));
         }
-        Value::Array(items) => items.iter().for_each(|item| without_meaning(of, item, missing)),
+        Value::Array(items) => items.iter().for_each(|item| collect_undescribed(of, item, missing)),
         _ => {}
     }
 }
@@ -128,7 +130,7 @@ fn fields_of(document: &Value, schema: &Value, within: &str, depth: usize, found
 fn every_body_field_is_covered_by_the_bad_input_tests() {
     let document = description();
     let mut with_body = 0;
-    for (.., of) in described(&document) {
+    for (.., of) in described_operations(&document) {
         let schema = &of["requestBody"]["content"]["application/json"]["schema"];
         if schema.is_null() {
             continue;
@@ -150,7 +152,7 @@ async fn the_description_is_served_as_json_and_as_a_page() {
     let served = bench.call(Method::GET, "/openapi.json", None, None).await.expect(200);
     assert_eq!(served.body, description());
     let page = bench.call(Method::GET, "/docs", None, None).await.expect(200);
-    for (_, path, of) in described(&served.body) {
+    for (_, path, of) in described_operations(&served.body) {
         assert!(page.text.contains(&path), "{path}");
         assert!(page.text.contains(&format!("id=\"{}\"", of["operationId"].as_str().unwrap())), "{path}");
     }

@@ -34,7 +34,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// Where a link leads from a document: the fault, if it leads nowhere.
-fn fault(document: &str, link: &str) -> Option<String> {
+fn link_error(document: &str, link: &str) -> Option<String> {
     let (file, heading) = link.split_once('#').unwrap_or((link, ""));
     let from = root().join(document);
     let to = if file.is_empty() { from } else { from.parent().unwrap().join(file) };
@@ -63,10 +63,10 @@ fn every_link_of_a_document_has_a_target() {
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         let own: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
         found += own.len();
-        faults.extend(own.iter().filter_map(|link| fault(&document, link)));
+        faults.extend(own.iter().filter_map(|link| link_error(&document, link)));
     }
     assert!(found > 50, "{found} links are found");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(fault("README.md", "infra/docs/none.md").is_some_and(|fault| fault.contains("no file")));
-    assert!(fault("README.md", "infra/docs/api.md#none").is_some_and(|fault| fault.contains("no heading")));
+    assert!(link_error("README.md", "infra/docs/none.md").is_some_and(|fault| fault.contains("no file")));
+    assert!(link_error("README.md", "infra/docs/api.md#none").is_some_and(|fault| fault.contains("no heading")));
 }

@@ -11,7 +11,7 @@ use testkit::{Answer, Bench, Tenant, rows};
 const GATEWAY_LIMIT: usize = 6 * 1024 * 1024;
 
 /// The reference that a part gives for the next one.
-fn next(answer: &Answer) -> Option<String> {
+fn next_link(answer: &Answer) -> Option<String> {
     let link = answer.headers.get("link")?.to_str().unwrap();
     Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
 }
@@ -26,7 +26,7 @@ async fn parts(bench: &Bench, tenant: &Tenant, export: &str) -> Vec<String> {
         let file = answer.headers["content-disposition"].to_str().unwrap();
         assert!(file.starts_with("attachment; filename=\"") && file.ends_with(".csv\""), "{file}");
         assert!(answer.text.len() < GATEWAY_LIMIT / 2);
-        path = next(&answer);
+        path = next_link(&answer);
         parts.push(answer.text);
     }
     parts
@@ -89,7 +89,7 @@ fn cell(item: &Value, place: &str) -> String {
     }
 }
 
-fn hold(column: &str) -> Option<String> {
+fn restriction_place(column: &str) -> Option<String> {
     let (what, part) = column.split_once('_')?;
     let place = match part {
         "by_source_at" => format!("/{what}_by_source/at"),
@@ -104,7 +104,7 @@ fn place(list: &str, column: &str) -> String {
         ("/users", "messages_sent" | "messages_received" | "messages_archived" | "attachment_bytes" | "calls") => {
             format!("/usage/{column}")
         }
-        ("/users" | "/devices", held) if hold(held).is_some() => hold(held).unwrap(),
+        ("/users" | "/devices", held) if restriction_place(held).is_some() => restriction_place(held).unwrap(),
         ("/devices", "push_in_use" | "push_since" | "push_reason") => format!("/push/{}", &column["push_".len()..]),
         ("/events", "actor_type") => "/actor/type".to_owned(),
         ("/events", "actor_id") => "/actor/id".to_owned(),
@@ -115,7 +115,7 @@ fn place(list: &str, column: &str) -> String {
 }
 
 /// A workspace with people and phones in many states.
-async fn peopled() -> (Bench, Tenant) {
+async fn populated_workspace() -> (Bench, Tenant) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Exports").await;
     let key = &tenant.key;
@@ -154,7 +154,7 @@ async fn peopled() -> (Bench, Tenant) {
 
 #[tokio::test]
 async fn the_parts_of_an_export_together_equal_the_list() {
-    let (bench, tenant) = peopled().await;
+    let (bench, tenant) = populated_workspace().await;
     // What the exports record of themselves comes after what is exported.
     bench.advance(Duration::minutes(5));
     for (list, filter) in [
@@ -192,7 +192,7 @@ async fn the_parts_of_an_export_together_equal_the_list() {
 
 #[tokio::test]
 async fn export_columns_are_selected_and_ordered_and_objects_are_named() {
-    let (bench, tenant) = peopled().await;
+    let (bench, tenant) = populated_workspace().await;
     let key = &tenant.key;
     let users = bench.list_all(&tenant, "/users").await;
     let id = |at: usize| users[at]["user_id"].as_str().unwrap();
@@ -207,7 +207,7 @@ async fn export_columns_are_selected_and_ordered_and_objects_are_named() {
         id(1),
         users[1]["usage"]["calls"],
     );
-    assert_eq!((answer.text.as_str(), next(&answer)), (expected.as_str(), None));
+    assert_eq!((answer.text.as_str(), next_link(&answer)), (expected.as_str(), None));
     let devices = bench.list_all(&tenant, "/devices").await;
     let device = devices[0]["device_id"].as_str().unwrap();
     let answer = bench.get(&format!("/devices/export?ids={device}&columns=device_id,user_name"), key).await.expect(200);
@@ -246,7 +246,7 @@ async fn no_cell_is_a_formula_and_numbers_are_unchanged() {
 
 #[tokio::test]
 async fn each_exported_part_is_recorded_without_personal_data() {
-    let (bench, tenant) = peopled().await;
+    let (bench, tenant) = populated_workspace().await;
     let key = &tenant.key;
     let export = "/users/export?limit=2&search=person&columns=email";
     let others = parts(&bench, &tenant, export).await.len() - 1;
@@ -255,7 +255,7 @@ async fn each_exported_part_is_recorded_without_personal_data() {
     // One who knows where the second part begins gets it by itself, and is on the record with it.
     let body = json!({"name": "other", "permissions": ["users:read"]});
     let other = bench.post("/keys", key, body).await.expect(201);
-    let second = next(&bench.get(export, key).await.expect(200)).unwrap();
+    let second = next_link(&bench.get(export, key).await.expect(200)).unwrap();
     bench.advance(Duration::minutes(1));
     let _second = bench.get(&second, &other.get("key")).await.expect(200);
     let continued = recorded("export.continued").await;

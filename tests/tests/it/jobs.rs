@@ -13,12 +13,12 @@ use testkit::{Answer, Bench, rows, text};
 use crate::fixture::Fixture;
 
 /// A workspace of so many users.
-struct Many {
+struct UserFixture {
     fixture: Fixture,
     users: Vec<String>,
 }
 
-impl Deref for Many {
+impl Deref for UserFixture {
     type Target = Fixture;
 
     fn deref(&self) -> &Fixture {
@@ -26,7 +26,7 @@ impl Deref for Many {
     }
 }
 
-impl Many {
+impl UserFixture {
     async fn new(users: usize) -> Self {
         let mut many = Self { fixture: Fixture::new().await, users: Vec::new() };
         for n in 0..users {
@@ -47,7 +47,7 @@ impl Many {
         self.all("/jobs").await
     }
 
-    fn each_once(&self) -> BTreeMap<String, usize> {
+    fn once_per_user(&self) -> BTreeMap<String, usize> {
         self.users.iter().map(|user| (user.clone(), 1)).collect()
     }
 
@@ -108,18 +108,18 @@ impl Action {
 const RUNS_OF_A_SYSTEM: usize = 15;
 
 /// Thirty users, to whom the same is done again and again, each time with another end in the middle.
-struct Thirty {
-    many: Many,
+struct ThirtyUsers {
+    many: UserFixture,
     run: usize,
 }
 
-impl Thirty {
+impl ThirtyUsers {
     async fn new() -> Self {
-        Self { many: Many::new(30).await, run: 0 }
+        Self { many: UserFixture::new(30).await, run: 0 }
     }
 
     /// What is done next: suspending and activating take turns, so that each has something to do.
-    fn turn(&self, invite: bool) -> Action {
+    fn next_action(&self, invite: bool) -> Action {
         match (invite, self.run.is_multiple_of(2)) {
             (true, _) => Action::Invite,
             (false, true) => Action::Suspend,
@@ -128,7 +128,7 @@ impl Thirty {
     }
 
     /// The calls of a run in which nothing ends.
-    async fn clean(&mut self, invite: bool) -> Vec<Call> {
+    async fn calls_of_clean_run(&mut self, invite: bool) -> Vec<Call> {
         self.go(invite, None, None).await;
         self.many.faults.calls()
     }
@@ -137,7 +137,7 @@ impl Thirty {
     /// `schedule` says at which of its own commits that ends once more, else by the client.
     async fn go(&mut self, invite: bool, end: Option<&InjectedFault>, schedule: Option<usize>) {
         let many = &self.many;
-        let (action, once) = (self.turn(invite), format!("once-{}", self.run));
+        let (action, once) = (self.next_action(invite), format!("once-{}", self.run));
         self.run += 1;
         // Nobody gets more than five a day.
         many.bench.advance(Duration::hours(5));
@@ -165,7 +165,7 @@ impl Thirty {
         assert_eq!(many.jobs().await.len(), before + 1, "{end:?}");
         assert_eq!(answer.body["progress"], progress(30, 30, 0, 0), "{end:?}");
         assert_eq!(many.job(&job).await["state"], "finished", "{end:?}");
-        assert_eq!(many.done(&job, action.event()).await, many.each_once(), "{end:?}");
+        assert_eq!(many.done(&job, action.event()).await, many.once_per_user(), "{end:?}");
         let mails = if invite { many.one_mail_each() } else { BTreeMap::new() };
         assert_eq!(many.mails(), mails, "{end:?}");
         let finished_events = many.all("/events?event_type=job.finished").await;
@@ -178,7 +178,7 @@ impl Thirty {
     /// Ends the process at each of some calls.
     async fn killed(every: usize, invite: bool) {
         let mut thirty = Self::new().await;
-        let ends = process_ends(&thirty.clean(invite).await);
+        let ends = process_ends(&thirty.calls_of_clean_run(invite).await);
         assert!(ends.len() > 100, "{} ends", ends.len());
         for (at, end) in ends.iter().enumerate().skip(every / 2).step_by(every) {
             if thirty.run >= RUNS_OF_A_SYSTEM {
@@ -196,29 +196,29 @@ impl Thirty {
 
 #[tokio::test]
 async fn a_job_killed_between_steps_changes_each_of_thirty_users_once() {
-    Thirty::killed(43, false).await;
+    ThirtyUsers::killed(43, false).await;
 }
 
 #[tokio::test]
 async fn a_job_killed_between_steps_invites_each_of_thirty_users_once() {
-    Thirty::killed(67, true).await;
+    ThirtyUsers::killed(67, true).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn a_job_killed_at_any_step_changes_each_of_thirty_users_once() {
-    Thirty::killed(1, false).await;
+    ThirtyUsers::killed(1, false).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn a_job_killed_at_any_step_invites_each_of_thirty_users_once() {
-    Thirty::killed(1, true).await;
+    ThirtyUsers::killed(1, true).await;
 }
 
 #[tokio::test]
 async fn a_repeated_request_returns_the_same_job_and_another_body_is_rejected() {
-    let many = Many::new(3).await;
+    let many = UserFixture::new(3).await;
     let body = json!({"action": "suspend", "ids": many.users});
     let first = many.bulk("once", &body).await.expect(200);
     assert_eq!(many.bulk("once", &body).await.expect(200).body, first.body);
@@ -232,7 +232,7 @@ async fn a_repeated_request_returns_the_same_job_and_another_body_is_rejected() 
 
 #[tokio::test]
 async fn each_item_has_its_outcome_and_a_failed_one_does_not_stop_the_others() {
-    let many = Many::new(2).await;
+    let many = UserFixture::new(2).await;
     let code = many.bench.invite(&many.tenant, &many.users[0], 1).await;
     let phone = many.bench.register(&code, "phone").await.expect(201);
     let nobody = "0190f3c4-7b5e-7a11-8c1d-000000000001".to_owned();
@@ -253,7 +253,7 @@ async fn each_item_has_its_outcome_and_a_failed_one_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn a_bulk_dry_run_reports_the_outcomes_and_changes_nothing() {
-    let many = Many::new(3).await;
+    let many = UserFixture::new(3).await;
     let path = format!("/users/{}/suspend", many.users[0]);
     let _suspended = many.post(&path, json!({})).await.expect(200);
     let before = rows::everything(&many.bench);
@@ -277,7 +277,7 @@ async fn a_bulk_dry_run_reports_the_outcomes_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_who_matches() {
-    let many = Many::new(65).await;
+    let many = UserFixture::new(65).await;
     let actor = json!({"type": "key", "id": many.all("/keys").await[0]["key_id"], "name": "First key"});
     for (action, from, to, event) in
         [("activate", "inactive", "active", "user.activated"), ("suspend", "active", "suspended", "user.suspended")]
@@ -294,7 +294,7 @@ async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_
         let finished_job = many.job(&job).await;
         assert_eq!((&finished_job["state"], &finished_job["progress"]), (&json!("finished"), &progress(65, 65, 0, 0)));
         assert_eq!(many.statuses().await, BTreeMap::from([(to.to_owned(), 65)]));
-        assert_eq!(many.done(&job, event).await, many.each_once());
+        assert_eq!(many.done(&job, event).await, many.once_per_user());
         assert_eq!(many.all(&format!("/jobs/{job}")).await.len(), 65);
         // What the schedule does is done in the name of whoever began it.
         let events = many.all(&format!("/events?event_type={event}")).await;
@@ -306,7 +306,7 @@ async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_
 
 #[tokio::test]
 async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
-    let many = Many::new(55).await;
+    let many = UserFixture::new(55).await;
     let body = json!({"action": "activate", "filter": {}});
     // Once in the first page, once while the next is laid down, and once on the schedule.
     let end = |nth, fault| InjectedFault {
@@ -327,13 +327,13 @@ async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
     assert_eq!(many.bench.run_due().await["failed"], 0);
     let job = &many.jobs().await[0];
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(55, 55, 0, 0)));
-    assert_eq!(many.done(&text(&job["job_id"]), "user.activated").await, many.each_once());
+    assert_eq!(many.done(&text(&job["job_id"]), "user.activated").await, many.once_per_user());
     assert_eq!(many.bulk("once", &body).await.expect(202).body["progress"], job["progress"]);
 }
 
 #[tokio::test]
 async fn a_canceled_job_keeps_its_outcomes_and_does_nothing_more() {
-    let many = Many::new(53).await;
+    let many = UserFixture::new(53).await;
     let started = many.bulk("once", &json!({"action": "activate", "filter": {}})).await.expect(202);
     let path = format!("/jobs/{}", started.get("job_id"));
     let stopped = many.bench.delete(&path, &many.tenant.key).await.expect(200);
@@ -351,7 +351,7 @@ async fn a_canceled_job_keeps_its_outcomes_and_does_nothing_more() {
 
 #[tokio::test]
 async fn a_job_ends_when_its_creator_loses_the_permissions() {
-    let many = Many::new(53).await;
+    let many = UserFixture::new(53).await;
     let body = json!({"name": "batch", "permissions": ["users:manage", "users:read"]});
     let key = many.post("/keys", body).await.expect(201);
     let body = json!({"action": "activate", "filter": {}});
@@ -368,7 +368,7 @@ async fn a_job_ends_when_its_creator_loses_the_permissions() {
 
 #[tokio::test]
 async fn a_misspelled_filter_is_rejected_instead_of_matching_everything() {
-    let many = Many::new(1).await;
+    let many = UserFixture::new(1).await;
     let body = json!({"action": "suspend", "filter": {"statsu": "active"}});
     let refused = many.bulk("once", &body).await.expect(422);
     assert_eq!(refused.body["errors"][0]["field"], "filter.statsu");
@@ -377,7 +377,7 @@ async fn a_misspelled_filter_is_rejected_instead_of_matching_everything() {
 
 #[tokio::test]
 async fn jobs_are_listed_newest_first_with_their_action_and_creator() {
-    let many = Many::new(2).await;
+    let many = UserFixture::new(2).await;
     let mut ids = Vec::new();
     for (n, action) in ["suspend", "activate", "reset_pin"].into_iter().enumerate() {
         let body = json!({"action": action, "ids": many.users});
@@ -402,7 +402,7 @@ async fn jobs_are_listed_newest_first_with_their_action_and_creator() {
 
 #[tokio::test]
 async fn a_bulk_action_needs_its_own_permission() {
-    let many = Many::new(1).await;
+    let many = UserFixture::new(1).await;
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "devices:manage"]});
     let key = many.post("/keys", body).await.expect(201).get("key");
     for (path, action) in [
@@ -421,7 +421,7 @@ async fn a_bulk_action_needs_its_own_permission() {
 
 #[tokio::test]
 async fn outcomes_are_exported_as_csv_in_parts_with_one_header_row() {
-    let many = Many::new(2).await;
+    let many = UserFixture::new(2).await;
     let nobody = "0190f3c4-7b5e-7a11-8c1d-000000000001";
     let ids = json!([many.users[0], many.users[1], nobody]);
     let job = many.bulk("once", &json!({"action": "suspend", "ids": ids})).await.expect(207).get("job_id");

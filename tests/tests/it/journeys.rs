@@ -81,7 +81,7 @@ impl Product {
     }
 
     /// The code in the newest message to an address or a number, once it has come.
-    async fn code_sent_to(&self, address: &str) -> String {
+    async fn newest_code_for(&self, address: &str) -> String {
         for _ in 0..200 {
             let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
             let items = outbox["items"].as_array().cloned().unwrap_or_default();
@@ -112,7 +112,7 @@ async fn a_phone_is_invited_registered_blocked_and_deleted() {
     let invited = product.admin(Method::POST, &invite, Some(json!({"channel": "email", "devices": 3}))).await;
     assert_eq!(invited.status, 202, "{}", invited.body);
 
-    let code = product.code_sent_to(&email).await;
+    let code = product.newest_code_for(&email).await;
     let mut phones = Vec::new();
     for n in 1..=3 {
         let phone = product.register(&code, &format!("{username}-{n}")).await;
@@ -160,7 +160,7 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     let status = async || product.admin(Method::GET, &user, None).await.body["status"].clone();
     let _invited = context("invite", json!({"channel": "sms"})).await;
     assert_eq!(status().await, "inactive");
-    let code = product.code_sent_to(&mobile).await;
+    let code = product.newest_code_for(&mobile).await;
     let phone = product.register(&code, &username).await;
     assert_eq!(phone.status, 201, "{}", phone.body);
     let credential = phone.body["credential"].as_str().unwrap();

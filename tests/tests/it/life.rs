@@ -12,13 +12,13 @@ use testkit::{Answer, Bench, text};
 use crate::fixture::Fixture;
 
 /// A user with three phones that have all come, the second of them blocked.
-struct Three {
+struct UserWithPhones {
     fixture: Fixture,
     user: String,
     phones: Vec<(String, String)>,
 }
 
-impl Deref for Three {
+impl Deref for UserWithPhones {
     type Target = Fixture;
 
     fn deref(&self) -> &Fixture {
@@ -26,7 +26,7 @@ impl Deref for Three {
     }
 }
 
-impl Three {
+impl UserWithPhones {
     async fn new() -> Self {
         let fixture = Fixture::new().await;
         let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
@@ -71,7 +71,7 @@ impl Three {
     }
 
     /// What each phone is told to do, by its kind.
-    async fn told(&self) -> Vec<Vec<String>> {
+    async fn delivered_kinds(&self) -> Vec<Vec<String>> {
         let mut told = Vec::new();
         for (_, credential) in &self.phones {
             let answer = self.bench.check_in(credential).await.expect(200);
@@ -116,7 +116,7 @@ impl Three {
     }
 
     /// The phone's wipe, or another of its commands, is done.
-    async fn done(&self, phone: usize) {
+    async fn report_done(&self, phone: usize) {
         let shown = self.device(phone).await;
         let command = text(&shown["commands"][0]["command_id"]);
         let _reported = self.bench.report_command(&self.phones[phone].1, &command, "succeeded").await.expect(200);
@@ -125,7 +125,7 @@ impl Three {
 
 #[tokio::test]
 async fn suspending_a_user_is_one_commit_and_all_three_phones_lose_access_at_once() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let before = [three.device(0).await, three.device(1).await, three.device(2).await];
     let (suspended, commits) = three.context("suspend-user", json!({"reason": "left"})).await;
     assert_eq!(commits, 1);
@@ -147,7 +147,7 @@ async fn suspending_a_user_is_one_commit_and_all_three_phones_lose_access_at_onc
 
 #[tokio::test]
 async fn activating_restores_the_state_before_the_suspension() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let mut before = Vec::new();
     for phone in 0..3 {
         before.push(three.device(phone).await);
@@ -191,17 +191,17 @@ async fn a_user_who_never_registered_a_phone_becomes_active_by_an_admin_or_by_th
 
 #[tokio::test]
 async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let (locked, commits) =
         three.context("lock-and-wipe-user", json!({"reason": "stolen", "expires_in_days": 200})).await;
     assert_eq!((commits, locked.get("status")), (1, "locked".into()));
     assert_eq!(locked.body["locked"]["reason"], "stolen");
-    assert_eq!(three.told().await, vec![vec!["wipe"]; 3], "the blocked one too");
+    assert_eq!(three.delivered_kinds().await, vec![vec!["wipe"]; 3], "the blocked one too");
     assert_eq!(three.access().await, ["user_locked", "device_blocked", "user_locked"]);
     assert_eq!(three.device(0).await["commands"][0]["expires_at"], "2027-06-11T08:01:00.000Z");
     let (_again, commits) = three.context("lock-and-wipe-user", json!({})).await;
     assert_eq!(commits, 0, "what is pending stands for it");
-    three.done(0).await;
+    three.report_done(0).await;
     assert_eq!(three.device(0).await["device_status"], "wiped");
     assert_eq!(three.bench.check_in(&three.phones[0].1).await.expect(401).code(), "re_enrol");
     // The lock lasts until it is lifted, and then the wiped phone waits for a code.
@@ -217,7 +217,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
 
 #[tokio::test]
 async fn a_suspension_and_a_lock_are_independent_and_the_stronger_one_is_shown() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let (_suspended, _) = three.context("suspend-user", json!({})).await;
     let (locked, _) = three.context("lock-and-wipe-user", json!({})).await;
     assert_eq!(locked.get("status"), "locked");
@@ -228,7 +228,7 @@ async fn a_suspension_and_a_lock_are_independent_and_the_stronger_one_is_shown()
 
 #[tokio::test]
 async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     assert_eq!(three.wrong_pins(0, 9).await, "allowed");
     assert_eq!(three.wrong_pins(0, 10).await, "user_locked");
     assert_eq!(three.access().await, ["user_locked", "device_blocked", "user_locked"]);
@@ -238,7 +238,7 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
     );
     let (reset, commits) = three.context("reset-pin", json!({})).await;
     assert_eq!((commits, reset.get("status")), (1, "active".into()));
-    assert_eq!(three.told().await, vec![vec!["reset_pin"]; 3]);
+    assert_eq!(three.delivered_kinds().await, vec![vec!["reset_pin"]; 3]);
     // The phone says it again before its new PIN is chosen: it is the same failures.
     assert_eq!(three.wrong_pins(0, 10).await, "allowed");
     assert_eq!(three.wrong_pins(0, 11).await, "user_locked", "but these are more");
@@ -251,7 +251,7 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
 
 #[tokio::test]
 async fn the_workspace_sets_how_many_wrong_pins_lock_a_user() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     three.settle(json!({"pin_limit": 0})).await;
     assert_eq!(three.wrong_pins(0, 5_000).await, "allowed", "never");
     three.settle(json!({"pin_limit": 3})).await;
@@ -263,7 +263,7 @@ async fn the_workspace_sets_how_many_wrong_pins_lock_a_user() {
 #[tokio::test]
 async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
     for in_body in [true, false] {
-        let three = Three::new().await;
+        let three = UserWithPhones::new().await;
         let path = format!("/users/{}", three.user);
         let refused = three.delete("").await.expect(409);
         assert_eq!(refused.code(), "wipe_first");
@@ -308,11 +308,11 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
 
 #[tokio::test]
 async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_later() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     three.settle(json!({"retention_days": 30})).await;
     let (_locked, _) = three.context("lock-and-wipe-user", json!({"reason": "stolen"})).await;
     three.bench.advance(Duration::hours(1));
-    three.done(0).await;
+    three.report_done(0).await;
     let deleted = three.delete("").await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2027-02-21T08:01:00.000Z", "the last wipe's end comes after the retention");
     three.bench.drain().await;
@@ -365,10 +365,10 @@ async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_
 
 #[tokio::test]
 async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_is_over() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let (_locked, _) = three.context("lock-and-wipe-user", json!({})).await;
     for phone in 0..3 {
-        three.done(phone).await;
+        three.report_done(phone).await;
     }
     let deleted = three.delete("").await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2026-12-23T08:01:00.000Z");
@@ -382,7 +382,7 @@ async fn a_wiped_user_is_deleted_without_a_reason_and_purged_when_the_retention_
 
 #[tokio::test]
 async fn a_user_renamed_while_suspended_or_locked_gets_the_deployment_after_activation() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     for (out, back) in [("suspend-user", "activate-user"), ("lock-and-wipe-user", "reset-pin")] {
         let (_out, _) = three.context(out, json!({})).await;
         three.bench.stack.messaging().clear();
@@ -405,17 +405,17 @@ async fn a_user_renamed_while_suspended_or_locked_gets_the_deployment_after_acti
 
 #[tokio::test]
 async fn another_username_resets_every_phone_in_one_commit() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     three.faults.watch("update-user", None);
     let renamed = three.update(json!({"username": "adele"})).await.expect(200);
     assert_eq!((three.commits(), renamed.get("username")), (1, "adele".into()));
-    assert_eq!(three.told().await, vec![vec!["factory_reset"]; 3]);
+    assert_eq!(three.delivered_kinds().await, vec![vec!["factory_reset"]; 3]);
     assert_eq!(three.device(0).await["device_status"], "wiping");
     let event = &three.events("user.updated").await[0];
     assert_eq!(event["changed_fields"], json!(["username"]));
     assert!(!event.to_string().contains("adele"));
     three.bench.advance(Duration::minutes(1));
-    three.done(0).await;
+    three.report_done(0).await;
     assert_eq!(three.bench.check_in(&three.phones[0].1).await.expect(401).code(), "re_enrol");
     assert_eq!(three.device(0).await["device_status"], "needs_enrolment");
     let code = three.bench.invite(&three.tenant, &three.user, 1).await;
@@ -434,22 +434,22 @@ async fn another_username_resets_every_phone_in_one_commit() {
 
 #[tokio::test]
 async fn only_another_username_resets_the_phones_and_it_needs_the_permission_to_wipe() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let same = three.update(json!({"username": "ADA"})).await.expect(200);
     assert_eq!(same.get("username"), "ADA");
-    assert_eq!(three.told().await, vec![Vec::<String>::new(); 3], "other capitals are the same name");
+    assert_eq!(three.delivered_kinds().await, vec![Vec::<String>::new(); 3], "other capitals are the same name");
     let body = json!({"name": "helpdesk", "permissions": ["users:manage", "users:read"]});
     let key = three.post("/keys", body).await.expect(201).get("key");
     let path = format!("/users/{}", three.user);
     let refused = three.bench.patch(&path, &key, json!({"username": "adele"})).await.expect(403);
     assert_eq!(refused.code(), "permission_missing");
     let _edited = three.bench.patch(&path, &key, json!({"first_name": "Adele"})).await.expect(200);
-    assert_eq!(three.told().await, vec![Vec::<String>::new(); 3]);
+    assert_eq!(three.delivered_kinds().await, vec![Vec::<String>::new(); 3]);
 }
 
 #[tokio::test]
 async fn events_name_a_users_changed_fields_without_their_values() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     three.settle(json!({"service_levels": ["gold", "silver"]})).await;
     let edit = json!({"first_name": "Zelda", "mobile": null, "email": "z@example.com", "service_level": "gold"});
     let edited = three.update(edit).await.expect(200);
@@ -460,7 +460,7 @@ async fn events_name_a_users_changed_fields_without_their_values() {
     assert_eq!(names, ["first_name".into(), "mobile".into(), "email".into()].into());
     assert_eq!(events[0]["changes"], json!({"service_level": {"before": null, "after": "gold"}}));
     assert!(!events[0].to_string().contains("Zelda") && !events[0].to_string().contains("example.com"));
-    assert_eq!(three.told().await, vec![Vec::<String>::new(); 3], "only another username resets the phones");
+    assert_eq!(three.delivered_kinds().await, vec![Vec::<String>::new(); 3], "only another username resets the phones");
     let same = three.update(json!({"first_name": "Zelda"})).await.expect(200);
     assert_eq!(same.headers["etag"], edited.headers["etag"]);
     assert_eq!(three.events("user.updated").await.len(), 1);
@@ -471,7 +471,7 @@ async fn events_name_a_users_changed_fields_without_their_values() {
 
 #[tokio::test]
 async fn a_change_for_an_older_version_is_rejected() {
-    let three = Three::new().await;
+    let three = UserWithPhones::new().await;
     let path = format!("/users/{}", three.user);
     let read = three.bench.get(&path, &three.tenant.key).await.expect(200);
     let old = read.headers["etag"].clone();

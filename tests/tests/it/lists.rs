@@ -16,7 +16,7 @@ use testkit::oidc::ISSUER;
 use testkit::{Bench, Tenant, rows, text};
 
 /// Every item of a list, by pages of a size, with something done between the pages.
-async fn walk(
+async fn list_while(
     bench: &Bench,
     tenant: &Tenant,
     list: &str,
@@ -45,7 +45,7 @@ async fn walk(
 }
 
 async fn all(bench: &Bench, tenant: &Tenant, list: &str, limit: usize) -> Vec<Value> {
-    walk(bench, tenant, list, limit, async |_| {}).await
+    list_while(bench, tenant, list, limit, async |_| {}).await
 }
 
 /// A workspace of people and phones in every state.
@@ -132,7 +132,7 @@ impl Fleet {
         items.iter().map(|item| name(item).expect("a device of ours")).collect()
     }
 
-    async fn shows(&self, query: &str, wanted: &[&str]) {
+    async fn expect_shown(&self, query: &str, wanted: &[&str]) {
         let shown = self.shown(query).await;
         assert_eq!(shown.iter().copied().collect::<BTreeSet<_>>(), wanted.iter().copied().collect(), "{query}");
         assert_eq!(shown.len(), wanted.len(), "{query} shows each once: {shown:?}");
@@ -157,32 +157,32 @@ async fn each_device_filter_shows_the_matching_devices() {
     let fleet = Fleet::new().await;
     let (zoe, max) = (&fleet.users["zoe"], &fleet.users["max"]);
     let everything = ["new", "silent", "blocked", "used", "gone", "namesake"];
-    fleet.shows("", &everything).await;
-    fleet.shows(&format!("user_id={zoe}"), &["new", "silent", "blocked"]).await;
-    fleet.shows(&format!("user_id={max}"), &["used", "gone"]).await;
-    fleet.shows("status=active", &["new", "silent", "blocked", "used", "namesake"]).await;
-    fleet.shows("status=deleted", &["gone"]).await;
-    fleet.shows("device_status=never_seen", &["new", "namesake"]).await;
-    fleet.shows("device_status=in_use", &["used"]).await;
-    fleet.shows("device_status=silent", &["silent"]).await;
-    fleet.shows("device_status=blocked", &["blocked"]).await;
-    fleet.shows("device_status=deleted", &["gone"]).await;
-    fleet.shows("blocked=true", &["blocked"]).await;
-    fleet.shows("blocked=false", &["new", "silent", "used", "gone", "namesake"]).await;
-    fleet.shows("platform=ios", &["new", "used"]).await;
-    fleet.shows("platform=android", &["silent", "gone", "namesake"]).await;
-    fleet.shows("platform=third_party", &["blocked"]).await;
-    fleet.shows("push_in_use=true", &["new", "silent", "namesake"]).await;
-    fleet.shows("push_in_use=false", &["blocked", "used", "gone"]).await;
-    fleet.shows("pending_command=true", &[]).await;
-    fleet.shows("pending_command=false", &everything).await;
+    fleet.expect_shown("", &everything).await;
+    fleet.expect_shown(&format!("user_id={zoe}"), &["new", "silent", "blocked"]).await;
+    fleet.expect_shown(&format!("user_id={max}"), &["used", "gone"]).await;
+    fleet.expect_shown("status=active", &["new", "silent", "blocked", "used", "namesake"]).await;
+    fleet.expect_shown("status=deleted", &["gone"]).await;
+    fleet.expect_shown("device_status=never_seen", &["new", "namesake"]).await;
+    fleet.expect_shown("device_status=in_use", &["used"]).await;
+    fleet.expect_shown("device_status=silent", &["silent"]).await;
+    fleet.expect_shown("device_status=blocked", &["blocked"]).await;
+    fleet.expect_shown("device_status=deleted", &["gone"]).await;
+    fleet.expect_shown("blocked=true", &["blocked"]).await;
+    fleet.expect_shown("blocked=false", &["new", "silent", "used", "gone", "namesake"]).await;
+    fleet.expect_shown("platform=ios", &["new", "used"]).await;
+    fleet.expect_shown("platform=android", &["silent", "gone", "namesake"]).await;
+    fleet.expect_shown("platform=third_party", &["blocked"]).await;
+    fleet.expect_shown("push_in_use=true", &["new", "silent", "namesake"]).await;
+    fleet.expect_shown("push_in_use=false", &["blocked", "used", "gone"]).await;
+    fleet.expect_shown("pending_command=true", &[]).await;
+    fleet.expect_shown("pending_command=false", &everything).await;
     let login = text(&fleet.view("used").await["last_login_at"]);
     let early = text(&fleet.view("silent").await["last_login_at"]);
-    fleet.shows(&format!("last_login_before={early}"), &[]).await;
-    fleet.shows(&format!("last_login_before={login}"), &["silent", "blocked"]).await;
-    fleet.shows("last_login_before=2027-06-01T00:00:00Z", &["silent", "blocked", "used"]).await;
+    fleet.expect_shown(&format!("last_login_before={early}"), &[]).await;
+    fleet.expect_shown(&format!("last_login_before={login}"), &["silent", "blocked"]).await;
+    fleet.expect_shown("last_login_before=2027-06-01T00:00:00Z", &["silent", "blocked", "used"]).await;
     let zone = early.replace(".000Z", "%2B02:00");
-    fleet.shows(&format!("last_login_before={zone}"), &[]).await;
+    fleet.expect_shown(&format!("last_login_before={zone}"), &[]).await;
 }
 
 #[tokio::test]
@@ -222,14 +222,17 @@ async fn combined_device_filters_show_the_intersection() {
             }
             let both: Vec<&str> = alone[at].intersection(&alone[other]).copied().collect();
             // By a user's name the devices are found that the user holds, which deleted ones are not.
-            fleet.shows(&format!("{first}&{second}"), &both).await;
-            fleet.shows(&format!("{second}&{first}"), &both).await;
+            fleet.expect_shown(&format!("{first}&{second}"), &both).await;
+            fleet.expect_shown(&format!("{second}&{first}"), &both).await;
             pairs += 1;
         }
     }
     assert!(pairs > 120, "{pairs} pairs");
     fleet
-        .shows(&format!("user_id={zoe}&status=active&blocked=false&platform=android&push_in_use=true"), &["silent"])
+        .expect_shown(
+            &format!("user_id={zoe}&status=active&blocked=false&platform=android&push_in_use=true"),
+            &["silent"],
+        )
         .await;
 }
 
@@ -248,36 +251,36 @@ async fn a_search_finds_by_users_models_and_identifiers_whatever_their_accents()
         "angstrom+zo",
         "A%CC%8Angstro%CC%88m",
     ] {
-        fleet.shows(&format!("search={typed}"), &of_zoe).await;
+        fleet.expect_shown(&format!("search={typed}"), &of_zoe).await;
     }
-    fleet.shows("search=pixel", &["silent"]).await;
-    fleet.shows("search=groesse", &[]).await;
-    fleet.shows("search=gro%C3%9Fe", &["namesake"]).await;
-    fleet.shows("search=ZX-400", &["used"]).await;
-    fleet.shows("search=400", &["used"]).await;
-    fleet.shows("search=zx", &["new", "used"]).await;
-    fleet.shows("search=o'neil", &["used"]).await;
-    fleet.shows("search=neil", &["used"]).await;
+    fleet.expect_shown("search=pixel", &["silent"]).await;
+    fleet.expect_shown("search=groesse", &[]).await;
+    fleet.expect_shown("search=gro%C3%9Fe", &["namesake"]).await;
+    fleet.expect_shown("search=ZX-400", &["used"]).await;
+    fleet.expect_shown("search=400", &["used"]).await;
+    fleet.expect_shown("search=zx", &["new", "used"]).await;
+    fleet.expect_shown("search=o'neil", &["used"]).await;
+    fleet.expect_shown("search=neil", &["used"]).await;
     // A word of the phone and a word of the person, in either order.
-    fleet.shows("search=iphone+zoe", &["new"]).await;
-    fleet.shows("search=zoe+iphone", &["new"]).await;
-    fleet.shows("search=pro+max", &["used"]).await;
-    fleet.shows("search=pixel+max", &[]).await;
+    fleet.expect_shown("search=iphone+zoe", &["new"]).await;
+    fleet.expect_shown("search=zoe+iphone", &["new"]).await;
+    fleet.expect_shown("search=pro+max", &["used"]).await;
+    fleet.expect_shown("search=pixel+max", &[]).await;
     // One who is called as phones are, and the phones: each once.
-    fleet.shows("search=iphone", &["new", "used", "namesake"]).await;
-    fleet.shows("search=17+iphone", &["new", "used"]).await;
+    fleet.expect_shown("search=iphone", &["new", "used", "namesake"]).await;
+    fleet.expect_shown("search=17+iphone", &["new", "used"]).await;
     // The beginning of a word, not its middle.
-    fleet.shows("search=xel", &[]).await;
-    fleet.shows("search=hone", &[]).await;
+    fleet.expect_shown("search=xel", &[]).await;
+    fleet.expect_shown("search=hone", &[]).await;
     // A deleted phone is found by what it is called until it is purged.
-    fleet.shows("search=galaxy", &["gone"]).await;
-    fleet.shows("search=galaxy&status=active", &[]).await;
+    fleet.expect_shown("search=galaxy", &["gone"]).await;
+    fleet.expect_shown("search=galaxy&status=active", &[]).await;
     // A nickname is found at once, and no longer once it is taken away.
     let path = format!("/devices/{}", fleet.devices["silent"]);
     for (nickname, found) in [(json!("Büro"), vec!["silent"]), (Value::Null, vec![])] {
         let edit = json!({"nickname": nickname});
         let _edited = fleet.bench.call(Method::PATCH, &path, Some(&fleet.tenant.key), Some(&edit)).await.expect(200);
-        fleet.shows("search=buro", &found).await;
+        fleet.expect_shown("search=buro", &found).await;
     }
 }
 
@@ -413,7 +416,7 @@ async fn a_device_shows_since_when_and_why_push_is_not_in_use() {
     let after = fleet.view("new").await;
     let now = fleet.bench.now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     assert_eq!(after["push"], json!({"in_use": false, "reason": "delivery_failed", "since": now}));
-    fleet.shows("push_in_use=true", &["silent", "namesake"]).await;
+    fleet.expect_shown("push_in_use=true", &["silent", "namesake"]).await;
     // A new token comes into use again.
     fleet.bench.advance(Duration::minutes(1));
     let report = json!({"push_token": "another-token"});
@@ -493,7 +496,7 @@ async fn a_list_of_users_is_stable_while_users_are_added() {
         bench.advance(Duration::seconds(1));
     }
     for limit in [1, 2, 3] {
-        let items = walk(&bench, &tenant, "/users", limit, async |page| {
+        let items = list_while(&bench, &tenant, "/users", limit, async |page| {
             bench.advance(Duration::seconds(1));
             let _added = bench.user(&tenant, &format!("added-{limit}-{page}")).await;
         })
@@ -519,7 +522,7 @@ async fn lists_of_keys_members_and_events_are_stable_while_items_are_added_and_r
     for (list, id) in [("/keys", "key_id"), ("/members", "member_id"), ("/events", "event_id")] {
         let before = ids(&all(&bench, &tenant, list, 100).await, id);
         // What was on the page just seen goes, and something new comes.
-        let items = walk(&bench, &tenant, list, 2, async |page| {
+        let items = list_while(&bench, &tenant, list, 2, async |page| {
             bench.advance(Duration::seconds(1));
             if list == "/members" {
                 let _deleted =
@@ -634,7 +637,7 @@ async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted
     let devices = phones(&bench, &tenant, "p", 8).await;
     let mut expected = devices.clone();
     expected.reverse();
-    let items = walk(&bench, &tenant, "/devices", 2, async |page| {
+    let items = list_while(&bench, &tenant, "/devices", 2, async |page| {
         // The last one seen is deleted, one still to come is blocked, and a new one is there.
         let seen = &expected[2 * page + 1];
         let _deleted = bench.delete(&format!("/devices/{seen}"), &tenant.key).await.expect(200);
@@ -659,7 +662,7 @@ async fn a_filtered_device_list_returns_each_device_once_while_fewer_match() {
     }
     let mut expected = devices.clone();
     expected.reverse();
-    let items = walk(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
+    let items = list_while(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
         // The row that the cursor stands at leaves the list.
         let _unblocked =
             bench.post(&format!("/devices/{}/unblock", expected[page]), &tenant.key, json!({})).await.expect(200);
@@ -710,7 +713,7 @@ async fn a_search_by_username_skips_no_device_while_another_one_of_the_user_is_d
         let _device = bench.register(&code, &format!("own-{at}")).await.expect(201);
     }
     let expected = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
-    let items = walk(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
+    let items = list_while(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
         let _deleted = bench.delete(&format!("/devices/{}", expected[page]), &tenant.key).await.expect(200);
     })
     .await;
@@ -854,7 +857,7 @@ impl Staff {
         ids(&items, "username")
     }
 
-    async fn shows(&self, query: &str, wanted: &[&str]) {
+    async fn expect_shown(&self, query: &str, wanted: &[&str]) {
         for limit in [1, 2, 100] {
             let shown = self.shown(query, limit).await;
             let unique: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
@@ -868,40 +871,40 @@ impl Staff {
 async fn each_user_filter_shows_the_matching_users() {
     let staff = Staff::new().await;
     let everyone = ["zoe", "max", "eva", "ian", "sue", "lou", "del"];
-    staff.shows("", &everyone).await;
-    staff.shows("status=active", &["zoe", "max", "eva"]).await;
-    staff.shows("status=inactive", &["ian"]).await;
-    staff.shows("status=suspended", &["sue"]).await;
-    staff.shows("status=locked", &["lou"]).await;
-    staff.shows("status=deleted", &["del"]).await;
-    staff.shows("service_level=gold", &["max", "sue"]).await;
-    staff.shows("service_level=plain+silver", &["eva"]).await;
-    staff.shows("service_level=bronze", &[]).await;
-    staff.shows("network_indicator=red", &["eva"]).await;
-    staff.shows("network_indicator=orange", &["zoe"]).await;
-    staff.shows("network_indicator=green", &["max"]).await;
-    staff.shows("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
-    staff.shows("pending_command=true", &["zoe", "eva"]).await;
-    staff.shows("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("", &everyone).await;
+    staff.expect_shown("status=active", &["zoe", "max", "eva"]).await;
+    staff.expect_shown("status=inactive", &["ian"]).await;
+    staff.expect_shown("status=suspended", &["sue"]).await;
+    staff.expect_shown("status=locked", &["lou"]).await;
+    staff.expect_shown("status=deleted", &["del"]).await;
+    staff.expect_shown("service_level=gold", &["max", "sue"]).await;
+    staff.expect_shown("service_level=plain+silver", &["eva"]).await;
+    staff.expect_shown("service_level=bronze", &[]).await;
+    staff.expect_shown("network_indicator=red", &["eva"]).await;
+    staff.expect_shown("network_indicator=orange", &["zoe"]).await;
+    staff.expect_shown("network_indicator=green", &["max"]).await;
+    staff.expect_shown("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("pending_command=true", &["zoe", "eva"]).await;
+    staff.expect_shown("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
     // deployments
-    staff.shows("deployed=true", &["ian"]).await;
-    staff.shows("deployed=false", &["zoe", "max", "eva", "sue", "lou"]).await;
-    staff.shows(&staff.by_profile().await, &["max", "sue"]).await;
-    staff.shows("force_pending=true", &["max"]).await;
-    staff.shows("force_pending=false", &["zoe", "eva", "ian", "sue", "lou", "del"]).await;
-    staff.shows("search=quist&deployed=true", &["ian"]).await;
+    staff.expect_shown("deployed=true", &["ian"]).await;
+    staff.expect_shown("deployed=false", &["zoe", "max", "eva", "sue", "lou"]).await;
+    staff.expect_shown(&staff.by_profile().await, &["max", "sue"]).await;
+    staff.expect_shown("force_pending=true", &["max"]).await;
+    staff.expect_shown("force_pending=false", &["zoe", "eva", "ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("search=quist&deployed=true", &["ian"]).await;
     let items = all(&staff.0.bench, &staff.0.tenant, "/users", 100).await;
     let seen = |username: &str| {
         text(&items.iter().find(|user| user["username"] == username).expect("they are listed")["last_seen_at"])
     };
     let (zoe, max) = (seen("zoe"), seen("max"));
-    staff.shows(&format!("last_seen_before={zoe}"), &[]).await;
-    staff.shows(&format!("last_seen_before={max}"), &["zoe"]).await;
-    staff.shows("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
+    staff.expect_shown(&format!("last_seen_before={zoe}"), &[]).await;
+    staff.expect_shown(&format!("last_seen_before={max}"), &["zoe"]).await;
+    staff.expect_shown("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
     // What has a filter of its own is also found by what is typed.
-    staff.shows("search=quist", &["ian", "sue", "lou", "del"]).await;
-    staff.shows("search=quist&status=deleted", &["del"]).await;
-    staff.shows("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
+    staff.expect_shown("search=quist", &["ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("search=quist&status=deleted", &["del"]).await;
+    staff.expect_shown("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
 }
 
 #[tokio::test]
@@ -1089,13 +1092,13 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
 async fn a_user_with_several_pending_phones_is_listed_once_until_the_last_one_is_done() {
     let staff = Staff::new().await;
     let (bench, key) = (&staff.0.bench, &staff.0.tenant.key);
-    staff.shows("pending_command=true", &["zoe", "eva"]).await;
+    staff.expect_shown("pending_command=true", &["zoe", "eva"]).await;
     for (device, left) in [("new", vec!["zoe", "eva"]), ("namesake", vec!["zoe"]), ("silent", vec![])] {
         let path = format!("/devices/{}/commands", staff.0.devices[device]);
         for command in all(bench, &staff.0.tenant, &path, 100).await {
             let _canceled = bench.delete(&format!("{path}/{}", text(&command["command_id"])), key).await.expect(200);
         }
-        staff.shows("pending_command=true", &left).await;
+        staff.expect_shown("pending_command=true", &left).await;
     }
 }
 
@@ -1103,13 +1106,13 @@ async fn a_user_with_several_pending_phones_is_listed_once_until_the_last_one_is
 async fn a_user_with_only_expired_commands_is_not_pending() {
     let staff = Staff::new().await;
     staff.0.bench.advance(Duration::days(31));
-    staff.shows("pending_command=true", &["zoe"]).await;
-    staff.0.shows("pending_command=true", &["silent"]).await;
+    staff.expect_shown("pending_command=true", &["zoe"]).await;
+    staff.0.expect_shown("pending_command=true", &["silent"]).await;
     staff.0.bench.advance(Duration::days(60));
-    staff.shows("pending_command=true", &[]).await;
-    staff.0.shows("pending_command=true", &[]).await;
+    staff.expect_shown("pending_command=true", &[]).await;
+    staff.0.expect_shown("pending_command=true", &[]).await;
     let _run = staff.0.bench.run_due().await;
-    staff.shows("pending_command=true", &[]).await;
+    staff.expect_shown("pending_command=true", &[]).await;
 }
 
 #[tokio::test]
@@ -1143,7 +1146,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added
         let times = ids(&full_list, if id == "command_id" { "queued_at" } else { "created_at" });
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
         // The invitations that were shown change as well: each new one takes the place of the last.
-        let items = walk(&bench, &tenant, list, limit, async |_| more().await).await;
+        let items = list_while(&bench, &tenant, list, limit, async |_| more().await).await;
         assert_eq!(ids(&items, id), ids(&full_list, id), "{list} by {limit}");
         let by_one = all(&bench, &tenant, list, 1).await;
         assert_eq!(ids(&by_one, id), ids(&all(&bench, &tenant, list, 100).await, id), "{list}");
@@ -1171,7 +1174,7 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let first = all(&bench, &tenant, &path, 7).await;
     assert!((50..110).contains(&first.len()), "{} are done within the call", first.len());
     // The schedule does the others between the pages: those that were there come once each.
-    let items = walk(&bench, &tenant, &path, 10, async |page| {
+    let items = list_while(&bench, &tenant, &path, 10, async |page| {
         if page == 1 {
             bench.advance(Duration::minutes(1));
             let _run = bench.run_due().await;
@@ -1197,7 +1200,7 @@ const MANY: usize = 450;
 impl Staff {
     /// Many people with a phone each who are in no state that anybody looks for, made after all others, and as many
     /// events of one of the other phones.
-    fn many_more(&self, user: &str, device: &str) {
+    fn add_unmatched(&self, user: &str, device: &str) {
         let Fleet { bench, tenant, .. } = &self.0;
         let stored = rows::all(bench, rows::MAIN);
         let row = |key: &str| stored[key].clone();
@@ -1320,7 +1323,7 @@ async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
         }
     }
     assert!(before.len() > 40, "{} lists", before.len());
-    staff.many_more(&user, &device);
+    staff.add_unmatched(&user, &device);
     for (list, items) in before {
         let mut found = staff.items(&list).await;
         found.retain(|item| items.contains(item));

@@ -87,15 +87,15 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The first of some words that a text holds, whatever its capitals.
-fn found<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn first_word_in<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
     words.into_iter().find(|word| text.contains(&word.to_lowercase()))
 }
 
 /// Asserts that a text holds no word but these.
-fn holds_only(text: &str, allowed: &[&str], what: &str) {
+fn expect_only(text: &str, allowed: &[&str], what: &str) {
     let others = PERSONAL.into_iter().chain(SECRETS).filter(|word| !allowed.contains(word));
-    assert_eq!(found(text, others), None, "{what}: {text:.2000}");
+    assert_eq!(first_word_in(text, others), None, "{what}: {text:.2000}");
 }
 
 /// Every address that a text or a page leads to.
@@ -151,13 +151,13 @@ impl Walk {
         let answer = self.bench.send(request.body(body).unwrap()).await;
         for (name, value) in &answer.headers {
             let value = value.to_str().unwrap_or_default();
-            holds_only(value, &[], &format!("{path}: {name}"));
+            expect_only(value, &[], &format!("{path}: {name}"));
             if ["location", "link"].contains(&name.as_str()) {
                 self.addresses.push(value.to_owned());
             }
         }
         if path != "/devices/me/config" {
-            assert_eq!(found(&answer.text, SECRETS), None, "{path}: {}", answer.text);
+            assert_eq!(first_word_in(&answer.text, SECRETS), None, "{path}: {}", answer.text);
         }
         answer
     }
@@ -177,17 +177,17 @@ impl Walk {
         let mut filled = BTreeSet::new();
         for list in ["users", "devices", "events"] {
             let part = self.admin(Method::GET, &format!("/{list}/export?limit=1000"), Value::Null).await.expect(200);
-            assert_eq!(found(&part.text, self.codes.iter().map(String::as_str)), None, "a code in {list}");
+            assert_eq!(first_word_in(&part.text, self.codes.iter().map(String::as_str)), None, "a code in {list}");
             let mut reader = csv::Reader::from_reader(part.text.as_bytes());
             let names = reader.headers().unwrap().clone();
             for row in reader.records() {
                 let row = row.unwrap();
                 for (name, cell) in names.iter().zip(row.iter()) {
                     let personal = COLUMNS.iter().find(|(of, column, _)| (*of, *column) == (list, name));
-                    holds_only(cell, personal.map_or(&[], |(_, _, words)| words), &format!("{name} of {list}"));
+                    expect_only(cell, personal.map_or(&[], |(_, _, words)| words), &format!("{name} of {list}"));
                     filled.extend(
                         personal
-                            .filter(|(_, _, words)| found(cell, words.iter().copied()).is_some())
+                            .filter(|(_, _, words)| first_word_in(cell, words.iter().copied()).is_some())
                             .map(|(_, column, _)| *column),
                     );
                 }
@@ -198,7 +198,7 @@ impl Walk {
 
     /// Does something to many people who are looked for by a word, which stands in the job's own row
     /// as long as it is at work, and in no other row.
-    async fn many(&mut self, action: Value) {
+    async fn run_bulk_job(&mut self, action: Value) {
         let mut body = json!({"filter": {"search": TYPED}});
         body.as_object_mut().unwrap().extend(action.as_object().cloned().unwrap());
         let job = self.post("/users/bulk", body).await.expect(202);
@@ -206,7 +206,7 @@ impl Walk {
         let path = format!("/jobs/{}", job.get("job_id"));
         let holding = |bench: &Bench| {
             let of_jobs = rows::all(bench, rows::MAIN).into_iter().filter(|(key, _)| key.starts_with("JOB#"));
-            of_jobs.filter(|(_, row)| found(&row.to_string(), [TYPED, REASON]).is_some()).count()
+            of_jobs.filter(|(_, row)| first_word_in(&row.to_string(), [TYPED, REASON]).is_some()).count()
         };
         assert_eq!(holding(&self.bench), 1, "the job knows what it looks for");
         self.bench.drain().await;
@@ -246,14 +246,14 @@ impl Walk {
             let what = format!("{when}: {key}");
             let mut row = rows::with_key_fields(row);
             if table == rows::SECRETS {
-                assert!(key.starts_with("USER#") || found(&row.to_string(), SECRETS).is_none(), "{what}");
-                assert_eq!(found(&row.to_string(), PERSONAL), None, "{what}");
+                assert!(key.starts_with("USER#") || first_word_in(&row.to_string(), SECRETS).is_none(), "{what}");
+                assert_eq!(first_word_in(&row.to_string(), PERSONAL), None, "{what}");
                 continue;
             }
             let text = row.to_string();
             let codes = self.codes.iter().map(String::as_str);
-            assert!(key.starts_with("WEBHOOKS#") || found(&text, HOOK).is_none(), "{what}: {text}");
-            assert_eq!(found(&text, SECRETS.into_iter().chain(codes)), None, "{what} holds a secret: {text}");
+            assert!(key.starts_with("WEBHOOKS#") || first_word_in(&text, HOOK).is_none(), "{what}: {text}");
+            assert_eq!(first_word_in(&text, SECRETS.into_iter().chain(codes)), None, "{what} holds a secret: {text}");
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
             match kind {
@@ -261,24 +261,24 @@ impl Walk {
                 "USER" | "DEVICE" => {}
                 "EVENT" => {
                     let private = row.as_object_mut().and_then(|row| row.remove("private")).unwrap_or_default();
-                    holds_only(&private.to_string(), &[REASON, METADATA, "203.0.113.77"], &what);
-                    holds_only(&row.to_string(), &[], &what);
+                    expect_only(&private.to_string(), &[REASON, METADATA, "203.0.113.77"], &what);
+                    expect_only(&row.to_string(), &[], &what);
                 }
-                "JOB" if row["state"] == "running" => holds_only(&text, &[TYPED, REASON], &what),
-                "USERNAME" => holds_only(&text, &USERNAMES, &what),
-                "IDENTIFIER" => holds_only(&text, &[IDENTIFIER], &what),
+                "JOB" if row["state"] == "running" => expect_only(&text, &[TYPED, REASON], &what),
+                "USERNAME" => expect_only(&text, &USERNAMES, &what),
+                "IDENTIFIER" => expect_only(&text, &[IDENTIFIER], &what),
                 "WORD" if word_of("USER") => {
                     let [one, two] = USERNAMES;
-                    holds_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
+                    expect_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
                 }
-                "WORD" if word_of("DEVICE") => holds_only(&text, &[IDENTIFIER, NICKNAME], &what),
-                _ => holds_only(&text, &[], &what),
+                "WORD" if word_of("DEVICE") => expect_only(&text, &[IDENTIFIER, NICKNAME], &what),
+                _ => expect_only(&text, &[], &what),
             }
         }
     }
 
     /// Searches everything that has left the system, and every address that anyone was led to.
-    fn search_what_left(&mut self, when: &str) {
+    fn search_sent(&mut self, when: &str) {
         let mut published = 0;
         for sent in self.recorder.take() {
             let what = format!("{when}: {} by {}", sent.call, sent.operation);
@@ -289,21 +289,21 @@ impl Walk {
                     let told = ["PhoneNumber=", "Token="];
                     let rest = sent.body.lines().filter(|line| !told.iter().any(|name| line.starts_with(name)));
                     let rest: String = rest.collect::<Vec<_>>().join("\n");
-                    holds_only(&rest, &[], &what);
+                    expect_only(&rest, &[], &what);
                     if sent.operation == "publish-events" {
                         published += 1;
-                        assert_eq!(found(&rest, self.codes.iter().map(String::as_str)), None, "{what}");
+                        assert_eq!(first_word_in(&rest, self.codes.iter().map(String::as_str)), None, "{what}");
                     }
                 }
                 Service::Sesv2 => {
                     let body: Value = serde_json::from_str(&sent.body).unwrap();
                     let simple = &body["Content"]["Simple"];
                     assert!(simple["Body"]["Html"]["Data"].is_string(), "{what}");
-                    holds_only(&simple["Body"].to_string(), &[FIRST], &what);
-                    holds_only(&simple["Subject"].to_string(), &[], &what);
-                    holds_only(&simple["Attachments"].to_string(), &[], &what);
-                    holds_only(&body["EmailTags"].to_string(), &[], &what);
-                    holds_only(&body["Destination"].to_string(), &[EMAIL], &what);
+                    expect_only(&simple["Body"].to_string(), &[FIRST], &what);
+                    expect_only(&simple["Subject"].to_string(), &[], &what);
+                    expect_only(&simple["Attachments"].to_string(), &[], &what);
+                    expect_only(&body["EmailTags"].to_string(), &[], &what);
+                    expect_only(&body["Destination"].to_string(), &[EMAIL], &what);
                 }
             }
         }
@@ -312,10 +312,10 @@ impl Walk {
         assert!(requests.len() > self.told, "{when}: webhooks were told");
         for sent in &requests[self.told..] {
             let what = format!("{when}: a webhook was told");
-            holds_only(&sent.body, &[], &what);
-            holds_only(&json!(sent.headers).to_string(), &[], &what);
+            expect_only(&sent.body, &[], &what);
+            expect_only(&json!(sent.headers).to_string(), &[], &what);
             let codes = self.codes.iter().map(String::as_str);
-            assert_eq!(found(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
+            assert_eq!(first_word_in(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
         }
         self.told = requests.len();
         for item in self.bench.stack.messaging().outbox() {
@@ -323,27 +323,27 @@ impl Walk {
                 self.addresses.extend(addresses(part));
             }
             if item.channel == Channel::Push {
-                holds_only(item.text.as_deref().unwrap_or_default(), &[], when);
-                holds_only(&item.to, &[], when);
+                expect_only(item.text.as_deref().unwrap_or_default(), &[], when);
+                expect_only(&item.to, &[], when);
             }
             for picture in item.attachments.iter().filter(|picture| picture.content_type == "image/png") {
-                holds_only(&picture.name, &[], when);
+                expect_only(&picture.name, &[], when);
                 self.addresses.push(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()));
             }
         }
         assert!(self.addresses.iter().any(|address| address.contains("://")), "{when}: addresses were found");
         for address in &self.addresses {
-            holds_only(address, &[], when);
+            expect_only(address, &[], when);
         }
         let lines = self.lines.text();
         assert!(lines.contains("served"), "{when}: something was logged");
         let forbidden = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
-        assert_eq!(found(&lines, forbidden), None, "{when}: the log");
+        assert_eq!(first_word_in(&lines, forbidden), None, "{when}: the log");
     }
 
     fn search(&mut self, when: &str) {
         self.search_rows(when);
-        self.search_what_left(when);
+        self.search_sent(when);
     }
 }
 
@@ -384,7 +384,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let missing: Vec<_> =
         [FIRST, LAST, EMAIL, MOBILE, NUMBER, KEY, PROBLEM, SIP, ACCOUNT, OWN, NICKNAME, IDENTIFIER, TOKEN]
             .into_iter()
-            .filter(|word| found(&stored, [*word]).is_none())
+            .filter(|word| first_word_in(&stored, [*word]).is_none())
             .collect();
     assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
     walk.search("registered");
@@ -397,7 +397,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
         let reply = walk.bench.send(request.body(Vec::new()).unwrap()).await;
         walk.addresses.extend(reply.headers.get("location").map(|to| to.to_str().unwrap().to_owned()));
         walk.addresses.extend(addresses(&reply.text));
-        holds_only(&reply.text, &[], "the page behind the link");
+        expect_only(&reply.text, &[], "the page behind the link");
         if agent == "Firefox" {
             walk.addresses.push(qr::read_svg(&reply.text));
         }
@@ -445,9 +445,9 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let bad =
         json!({"username": format!("{} {}", USERNAMES[0], LAST), "email": EMAIL, "mobile": MOBILE, "number": FIRST});
     let refused = walk.post("/users", bad).await.expect(422);
-    holds_only(&refused.text, &[], "what is refused is not told back");
+    expect_only(&refused.text, &[], "what is refused is not told back");
     let rejected = walk.post("/users", json!({"username": USERNAMES[0]})).await.expect(409);
-    holds_only(&rejected.text, &[], "a username that is taken");
+    expect_only(&rejected.text, &[], "a username that is taken");
     let bad = json!({"client_password": [SECRETS[0]], "voicemail_pin": SECRETS[1], SECRETS[2]: 1});
     let key = walk.tenant.key.clone();
     let request = Request::builder().method(Method::PUT).uri(format!("{path}/secrets"));
@@ -458,9 +458,9 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
         let body = json!({"username": format!("one-of-many-{number}"), "last_name": TYPED});
         let _created = walk.post("/users", body).await.expect(201);
     }
-    walk.many(json!({"action": "suspend", "reason": REASON})).await;
+    walk.run_bulk_job(json!({"action": "suspend", "reason": REASON})).await;
     assert!(walk.export().await.contains("suspended_reason"));
-    walk.many(json!({"action": "delete", "reason": REASON})).await;
+    walk.run_bulk_job(json!({"action": "delete", "reason": REASON})).await;
 
     // Another tries their phone's identifier; things are blocked, renamed, reset, enrolled anew.
     let other = walk.bench.user(&walk.tenant, "other").await;
@@ -508,7 +508,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let _code = walk.code().await;
     let _revoked = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
     walk.bench.drain().await;
-    let kept = |bench: &Bench| found(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
+    let kept = |bench: &Bench| first_word_in(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
     assert!(!kept(&walk.bench), "the secrets are gone");
     let set = json!({"client_password": SECRETS[0]});
     let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
@@ -526,6 +526,6 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     walk.search("purged");
     // Of whom nothing is left at all.
     for (key, row) in rows::everything(&walk.bench) {
-        holds_only(&row.to_string(), &["203.0.113.77"], &format!("purged: {}", key.1));
+        expect_only(&row.to_string(), &["203.0.113.77"], &format!("purged: {}", key.1));
     }
 }

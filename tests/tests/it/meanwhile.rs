@@ -20,7 +20,7 @@ use testkit::{Answer, Bench, Setup, Tenant, rows};
 const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
 
 /// A system in which a thing of every kind that is ever due will be so.
-struct Full {
+struct SystemWithDueWork {
     bench: Bench,
     stale_indexes: StaleIndexes,
     recorder: RequestRecorder,
@@ -28,7 +28,7 @@ struct Full {
     tenant: Tenant,
 }
 
-impl Full {
+impl SystemWithDueWork {
     async fn new() -> Self {
         let (stale_indexes, recorder, pages) = (StaleIndexes::new(), RequestRecorder::new(), Pages::default());
         let (behind, heard) = (stale_indexes.adjust(), recorder.adjust());
@@ -105,7 +105,7 @@ impl Full {
     }
 
     /// From now on, every index answers as it would now.
-    fn falls_behind(&self) {
+    fn freeze_indexes(&self) {
         self.stale_indexes.take_snapshot(&self.bench);
         self.stale_indexes.set_behind(true);
     }
@@ -126,7 +126,7 @@ impl Full {
     }
 
     /// Asserts that nothing of what an index still says is due is done.
-    async fn nothing_is_done(&self) {
+    async fn expect_nothing_done(&self) {
         let (asked, sent) = (self.pages.received().len(), self.bench.stack.messaging().outbox().len());
         let (unchanged, rows) = self.run().await;
         assert_eq!(unchanged.len(), rows, "something was done that was not due");
@@ -138,7 +138,7 @@ impl Full {
 const SETS: [&str; 1] = ["device_ids"];
 
 /// A row that is due a hundred years later. An endpoint may as well be made early, so that it has been.
-fn put_off(row: &Value) -> Value {
+fn postponed(row: &Value) -> Value {
     let due = row["due_at"].to_string();
     let later = if row["sk"] == "PUSH" { "null".to_owned() } else { due.replacen("\"20", "\"21", 1) };
     assert_ne!(due, later);
@@ -150,7 +150,7 @@ fn put_off(row: &Value) -> Value {
 
 #[tokio::test]
 async fn due_work_is_done() {
-    let fixture = Full::new().await;
+    let fixture = SystemWithDueWork::new().await;
     let due = fixture.due();
     let (unchanged, _) = fixture.run().await;
     for row in due {
@@ -160,48 +160,48 @@ async fn due_work_is_done() {
 
 #[tokio::test]
 async fn finished_work_is_not_repeated_although_a_stale_index_lists_it() {
-    let fixture = Full::new().await;
+    let fixture = SystemWithDueWork::new().await;
     fixture.stale_indexes.take_snapshot(&fixture.bench);
     let _done = fixture.run().await;
     fixture.stale_indexes.set_behind(true);
-    fixture.nothing_is_done().await;
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
 async fn postponed_work_waits_although_a_stale_index_lists_it() {
-    let fixture = Full::new().await;
-    fixture.falls_behind();
+    let fixture = SystemWithDueWork::new().await;
+    fixture.freeze_indexes();
     for row in fixture.due() {
-        rows::put(&fixture.bench, rows::MAIN, &put_off(&row), &SETS);
+        rows::put(&fixture.bench, rows::MAIN, &postponed(&row), &SETS);
     }
-    fixture.nothing_is_done().await;
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
 async fn deleted_rows_are_skipped_although_a_stale_index_lists_them() {
-    let fixture = Full::new().await;
-    fixture.falls_behind();
+    let fixture = SystemWithDueWork::new().await;
+    fixture.freeze_indexes();
     for row in fixture.due() {
         rows::remove(&fixture.bench, rows::MAIN, &row);
     }
-    fixture.nothing_is_done().await;
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
 async fn work_that_is_postponed_just_before_it_is_done_waits() {
-    let fixture = Full::new().await;
+    let fixture = SystemWithDueWork::new().await;
     let due = fixture.due();
     let (database, waiting) = (fixture.bench.stack.database().clone(), Mutex::new(due.clone()));
     fixture.recorder.before(move |sent| {
         let written = sent.call.action == "TransactWriteItems";
         let concerned = |row: &mut Value| written && sent.body.contains(row["pk"].as_str().unwrap());
         for row in waiting.lock().unwrap().extract_if(.., concerned) {
-            rows::put_into(&database, rows::MAIN, &put_off(&row), &SETS);
+            rows::put_into(&database, rows::MAIN, &postponed(&row), &SETS);
         }
     });
     let (unchanged, rows) = fixture.run().await;
     let after = rows::everything(&fixture.bench);
-    let changed: Vec<Value> = due.iter().map(put_off).filter(|row| after.values().any(|same| same == row)).collect();
+    let changed: Vec<Value> = due.iter().map(postponed).filter(|row| after.values().any(|same| same == row)).collect();
     // A user waits for their devices.
     assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
     assert_eq!(unchanged.len() + changed.len(), rows, "something was done that was not due");
@@ -230,7 +230,7 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
         let before = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
         let put_off = async {
             let row = rows::all(&bench, rows::MAIN).into_values().find(|row| row["sk"] == of).unwrap();
-            rows::put(&bench, rows::MAIN, &put_off(&row), &SETS);
+            rows::put(&bench, rows::MAIN, &postponed(&row), &SETS);
         };
         let commit = ("purge-deleted", "TransactWriteItems", kept);
         let (done, put_off) = gate.meanwhile(commit, bench.purge(), put_off).await;
@@ -241,7 +241,7 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
 }
 
 /// A phone that has not come for a month, in a workspace with a rule for such.
-async fn silent(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
+async fn silent_phone(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("Silent").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
@@ -262,7 +262,7 @@ async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) 
 async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
     for (action, event) in [("block", "device.blocked"), ("delete", "device.deleted")] {
         let gate = Gate::new();
-        let (bench, tenant, device, credential) = silent(&gate, action).await;
+        let (bench, tenant, device, credential) = silent_phone(&gate, action).await;
         let comes = bench.check_in(&credential);
         let commit = ("run-due", "TransactWriteItems", event);
         let (done, came) = gate.meanwhile(commit, bench.run_due(), comes).await;
@@ -279,7 +279,7 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
 async fn the_silence_rule_does_not_delete_a_phone_that_is_blocked_even_just_before() {
     for before in [true, false] {
         let gate = Gate::new();
-        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let (bench, tenant, device, _) = silent_phone(&gate, "delete").await;
         let path = format!("{device}/block");
         let block = bench.post(&path, &tenant.key, json!({}));
         if before {
@@ -303,7 +303,7 @@ async fn the_silence_rule_does_not_delete_a_phone_that_is_blocked_even_just_befo
 async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_does_no_more() {
     for rule in [Value::Null, json!({"after_days": 3650, "action": "delete"})] {
         let gate = Gate::new();
-        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let (bench, tenant, device, _) = silent_phone(&gate, "delete").await;
         let rule = json!({"silent_devices": rule});
         let changed = bench.patch("/workspace", &tenant.key, rule);
         let commit = ("run-due", "TransactWriteItems", "device.deleted");
@@ -376,7 +376,7 @@ async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_t
 }
 
 /// Each way to begin a job, with its body over a filter that finds everybody.
-fn begins() -> Vec<(&'static str, Value)> {
+fn job_requests() -> Vec<(&'static str, Value)> {
     let order = |action: &str, more: Value| {
         let mut body = json!({"action": action, "filter": {}});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -424,7 +424,7 @@ fn parts(sent: &RecordedRequest) -> Vec<Part> {
 }
 
 /// True if a transaction stands on a job.
-fn stands_on_a_job(sent: &RecordedRequest) -> bool {
+fn checks_a_job(sent: &RecordedRequest) -> bool {
     let is_job = |part: &Part| part.key.starts_with("JOB#") && part.key.ends_with(" | JOB");
     parts(sent).iter().any(|part| is_job(part) && part.is_conditional)
 }
@@ -450,7 +450,7 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         let _phone = bench.phone(&tenant, name).await;
     }
     bench.advance(Duration::hours(1));
-    for (begin, body) in begins() {
+    for (begin, body) in job_requests() {
         let what = format!("{begin} {body}");
         let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
         let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
@@ -472,7 +472,7 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         assert!(noted == after, "{what}: something was done");
         let commits: Vec<RecordedRequest> =
             recorder.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
-        assert!(commits.len() == 3 && commits.iter().all(stands_on_a_job), "{what}");
+        assert!(commits.len() == 3 && commits.iter().all(checks_a_job), "{what}");
     }
 }
 
@@ -505,7 +505,7 @@ async fn every_change_of_a_sync_checks_its_job() {
             let parts = parts(sent);
             // What is staged is cleared away once nobody needs it.
             let clears = parts.iter().all(|part| part.key.starts_with("SOURCE#") && part.is_deleted);
-            assert!(clears || stands_on_a_job(sent), "{}: {}", sent.operation, sent.body);
+            assert!(clears || checks_a_job(sent), "{}: {}", sent.operation, sent.body);
             stood += usize::from(!clears);
             let kind = |part: &Part| part.key.split('#').next().unwrap().to_owned();
             kinds.extend(parts.iter().map(kind));

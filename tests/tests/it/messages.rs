@@ -13,7 +13,7 @@ async fn user(bench: &Bench, tenant: &Tenant, username: &str, more: Value) -> St
     bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
 }
 
-async fn many(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
+async fn create_users(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
     let make = async |number: usize| {
         let email = format!("user{number}@example.com");
         user(bench, tenant, &format!("user{number}"), json!({"email": email})).await
@@ -30,7 +30,7 @@ async fn invite(bench: &Bench, tenant: &Tenant, user: &str, channel: &str) -> An
 }
 
 /// Asserts that an answer refuses until then, by its body and its header.
-fn refused(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
+fn expect_rejected_until(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
     assert_eq!((answer.status.as_u16(), answer.code()), (429, code), "{}", answer.text);
     let until: DateTime<Utc> = answer.get("retry_at").parse().unwrap();
     assert_eq!(until, bench.now() + wait, "{}", answer.text);
@@ -46,14 +46,24 @@ async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_
     let two = user(&bench, &tenant, "two", json!({"email": "ann@EXAMPLE.com", "mobile": "+491701234567"})).await;
     let _first = invite(&bench, &tenant, &one, "email").await.expect(202);
     for again in [&one, &two] {
-        refused(&invite(&bench, &tenant, again, "email").await, "too_many_messages", &bench, Duration::minutes(1));
+        expect_rejected_until(
+            &invite(&bench, &tenant, again, "email").await,
+            "too_many_messages",
+            &bench,
+            Duration::minutes(1),
+        );
     }
     // Of another channel, of another kind, in another workspace.
     let _text = invite(&bench, &tenant, &two, "sms").await.expect(202);
-    refused(&invite(&bench, &tenant, &one, "sms").await, "too_many_messages", &bench, Duration::minutes(1));
+    expect_rejected_until(
+        &invite(&bench, &tenant, &one, "sms").await,
+        "too_many_messages",
+        &bench,
+        Duration::minutes(1),
+    );
     let deploy = async |user: &str| bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await;
     let _deployed = deploy(&one).await.expect(202);
-    refused(&deploy(&two).await, "too_many_messages", &bench, Duration::minutes(1));
+    expect_rejected_until(&deploy(&two).await, "too_many_messages", &bench, Duration::minutes(1));
     let other = bench.tenant("Other").await;
     let theirs = user(&bench, &other, "ann", json!({"email": "ann@example.com"})).await;
     let _theirs = invite(&bench, &other, &theirs, "email").await.expect(202);
@@ -64,7 +74,7 @@ async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_
     }
     bench.advance(Duration::minutes(1));
     let wait = Duration::days(1) - Duration::minutes(5);
-    refused(&invite(&bench, &tenant, &one, "email").await, "too_many_messages", &bench, wait);
+    expect_rejected_until(&invite(&bench, &tenant, &one, "email").await, "too_many_messages", &bench, wait);
     bench.advance(wait);
     let _next = invite(&bench, &tenant, &one, "email").await.expect(202);
     // No row tells the address or the number.
@@ -100,13 +110,13 @@ async fn a_daily_quota_is_exact_under_concurrent_requests() {
     assert_eq!((&shown.body["emails_per_day"], &shown.body["texts_per_day"]), (&json!(100), &json!(10_000)));
     let shown = bench.patch("/workspace", &tenant.key, json!({"emails_per_day": 19})).await.expect(200);
     assert_eq!(shown.body["emails_per_day"], 19);
-    let users = many(&bench, &tenant, 30).await;
+    let users = create_users(&bench, &tenant, 30).await;
     let answers = join_all(users.iter().map(|user| invite(&bench, &tenant, user, "email"))).await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, 19);
     for answer in answers.iter().filter(|answer| answer.status != 202) {
         // The bench begins at eight.
-        refused(answer, "daily_quota_reached", &bench, Duration::hours(16));
+        expect_rejected_until(answer, "daily_quota_reached", &bench, Duration::hours(16));
     }
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 19);
@@ -150,7 +160,7 @@ async fn job(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
 async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
     let bench = Setup::new().parameter("EmailsPerDay", "20").start().await;
     let tenant = bench.tenant("Acme").await;
-    let users = many(&bench, &tenant, 25).await;
+    let users = create_users(&bench, &tenant, 25).await;
     let tried = json!({"action": "invite", "channel": "email", "ids": users, "dry_run": true});
     let tried = bench.post("/users/bulk", &tenant.key, tried).await.expect(200);
     assert_eq!(tried.body["progress"]["changed"], 25);

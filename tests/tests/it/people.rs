@@ -12,16 +12,16 @@ use testkit::{Answer, rows, text};
 use crate::fixture::{Fixture, encoded};
 
 impl Fixture {
-    async fn make(&self, person: Value) -> String {
+    async fn create_user(&self, person: Value) -> String {
         self.post("/users", person).await.expect(201).get("user_id")
     }
 
-    async fn settings(&self, settings: Value) -> Answer {
+    async fn update_settings(&self, settings: Value) -> Answer {
         self.patch("/workspace", settings).await
     }
 
     /// The usernames that a list shows.
-    async fn names(&self, query: &str) -> Vec<String> {
+    async fn usernames(&self, query: &str) -> Vec<String> {
         let people = self.all(&format!("/users?{query}")).await;
         people.iter().map(|user| text(&user["username"])).collect()
     }
@@ -31,7 +31,7 @@ impl Fixture {
         people.into_iter().find(|listed| listed["user_id"] == *user).unwrap()
     }
 
-    async fn network(&self, user: &str, provider: &str, report: Value) -> Answer {
+    async fn report_network(&self, user: &str, provider: &str, report: Value) -> Answer {
         self.put(&format!("/users/{user}/networks/{provider}"), report).await
     }
 }
@@ -46,7 +46,7 @@ async fn users_are_found_while_one_types() {
         }),
         json!({"username": "max", "first_name": "MAX", "last_name": "Ringstrom", "mobile": "+1 425 555 0100"}),
     ] {
-        let _created = fixture.make(person).await;
+        let _created = fixture.create_user(person).await;
     }
     for typed in [
         // Any word of the name, whatever its accents and capitals, and several in any order.
@@ -77,14 +77,14 @@ async fn users_are_found_while_one_types() {
         "4711",
         "*21#47",
     ] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
     }
     for typed in ["max", "rings", "+1 425", "14255550100", "RINGSTR\u{d6}M max"] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
     }
     // The middle of a word finds nothing, nor do words of two people.
     for typed in ["ngstrom", "oe", "711", "zoe max", "+49 171"] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
     }
     let invalid = fixture.bench.get("/users?search=--", &fixture.tenant.key).await.expect(422);
     assert_eq!(invalid.body["errors"][0]["field"], "search");
@@ -93,7 +93,7 @@ async fn users_are_found_while_one_types() {
 #[tokio::test]
 async fn the_user_list_shows_every_column() {
     let fixture = Fixture::new().await;
-    let _settled = fixture.settings(json!({"service_levels": ["gold"]})).await.expect(200);
+    let _settled = fixture.update_settings(json!({"service_levels": ["gold"]})).await.expect(200);
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let path = format!("/users/{user}");
     let _gold = fixture.patch(&path, json!({"service_level": "gold"})).await.expect(200);
@@ -103,8 +103,10 @@ async fn the_user_list_shows_every_column() {
         fixture.bench.check_in_with(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
     fixture.bench.advance(Duration::minutes(2));
     let _newest = fixture.bench.check_in_with(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
-    let _carrier =
-        fixture.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
+    let _carrier = fixture
+        .report_network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"}))
+        .await
+        .expect(200);
     let listed = fixture.listed(&user).await;
     let expected = json!({
         "user_id": user,
@@ -154,7 +156,7 @@ async fn the_user_list_shows_every_column() {
     assert_eq!(open["devices"].as_array().unwrap().len(), 2);
 
     // Each filter.
-    let other = fixture.make(json!({"username": "bob"})).await;
+    let other = fixture.create_user(json!({"username": "bob"})).await;
     let _suspended = fixture.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
     for (query, wanted) in [
         ("status=suspended", vec!["bob"]),
@@ -166,13 +168,13 @@ async fn the_user_list_shows_every_column() {
         ("pending_command=true", vec![]),
         ("pending_command=false", vec!["bob", "ada"]),
     ] {
-        assert_eq!(fixture.names(query).await, wanted, "{query}");
+        assert_eq!(fixture.usernames(query).await, wanted, "{query}");
     }
     let reset = fixture.post(&format!("{path}/reset-pin"), json!({})).await.expect(200);
     assert_eq!(reset.body["pending_command"], true);
-    assert_eq!(fixture.names("pending_command=true").await, ["ada"], "once, of two phones");
-    assert_eq!(fixture.names("pending_command=false").await, ["bob"]);
-    assert_eq!(fixture.names("pending_command=true&status=suspended").await, Vec::<String>::new());
+    assert_eq!(fixture.usernames("pending_command=true").await, ["ada"], "once, of two phones");
+    assert_eq!(fixture.usernames("pending_command=false").await, ["bob"]);
+    assert_eq!(fixture.usernames("pending_command=true&status=suspended").await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -181,22 +183,22 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let sent = json!({"status": "opt_in_sent", "status_at": "2026-11-20T10:00:00Z"});
-    let verizon = fixture.network(&user, "verizon", sent.clone()).await.expect(200);
+    let verizon = fixture.report_network(&user, "verizon", sent.clone()).await.expect(200);
     assert_eq!(
         (verizon.get("indicator"), verizon.get("tooltip")),
         ("red".into(), "Opt-in sent \u{2013} 2026-11-20".into())
     );
     let green = json!({"status": "enabled", "status_at": "2026-11-21T10:00:00Z", "mdn_provisioning": "enabled"});
-    let att = fixture.network(&user, "att", green).await.expect(200);
+    let att = fixture.report_network(&user, "att", green).await.expect(200);
     assert_eq!((att.get("indicator"), att.get("tooltip")), ("green".into(), "Enabled \u{2013} 2026-11-21".into()));
     assert_eq!(fixture.listed(&user).await["network_indicator"], "red", "the most pressing one");
-    assert_eq!(fixture.names("network_indicator=red").await, ["ada"]);
-    assert!(fixture.names("network_indicator=green").await.is_empty());
+    assert_eq!(fixture.usernames("network_indicator=red").await, ["ada"]);
+    assert!(fixture.usernames("network_indicator=green").await.is_empty());
 
     // The same again, or an older one, changes nothing.
-    let _same = fixture.network(&user, "verizon", sent).await.expect(200);
+    let _same = fixture.report_network(&user, "verizon", sent).await.expect(200);
     let older = json!({"status": "new_request", "status_at": "2026-11-19T10:00:00Z"});
-    assert_eq!(fixture.network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
+    assert_eq!(fixture.report_network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
     assert_eq!(fixture.events("user.network_changed").await.len(), 2);
     for (reason, status, tooltip) in [
         (json!("invalid_number"), "disabled", "Invalid number"),
@@ -205,7 +207,8 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
         (Value::Null, "opt_in_response_received", "Opt-in response received"),
     ] {
         fixture.bench.advance(Duration::minutes(1));
-        let red = fixture.network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
+        let red =
+            fixture.report_network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
         assert_eq!(
             (red.get("indicator"), red.get("tooltip")),
             ("red".into(), format!("{tooltip} \u{2013} 2026-11-23"))
@@ -213,15 +216,15 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     }
     fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    assert_eq!(fixture.network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
-    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.report_network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
+    assert_eq!(fixture.usernames("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "enabled", "mdn_provisioning": "disabled"});
-    let off = fixture.network(&user, "verizon", off).await.expect(200);
+    let off = fixture.report_network(&user, "verizon", off).await.expect(200);
     let says = "Enabled, provisioning not enabled \u{2013} 2026-11-23";
     assert_eq!((off.get("indicator"), off.get("tooltip")), ("red".into(), says.into()));
     fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    let _on = fixture.network(&user, "verizon", enabled).await.expect(200);
+    let _on = fixture.report_network(&user, "verizon", enabled).await.expect(200);
 
     // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
     fixture.bench.advance(Duration::days(31));
@@ -229,28 +232,29 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let quiet = fixture.listed(&user).await;
     assert_eq!(quiet["network_indicator"], "orange");
     assert_eq!(quiet["networks"][0]["tooltip"], "Enabled, not seen for over 30 days \u{2013} 2026-11-21");
-    assert_eq!(fixture.names("network_indicator=orange").await, ["ada"]);
+    assert_eq!(fixture.usernames("network_indicator=orange").await, ["ada"]);
     let seen = json!({
         "status": "enabled", "mdn_provisioning": "enabled", "status_at": "2026-11-23T09:00:00Z",
         "last_seen_at": "2026-12-20T10:00:00Z",
     });
     for provider in ["att", "verizon"] {
-        let heard = fixture.network(&user, provider, seen.clone()).await.expect(200);
+        let heard = fixture.report_network(&user, provider, seen.clone()).await.expect(200);
         assert_eq!(heard.get("indicator"), "green", "{}", heard.text);
         assert_eq!(heard.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
     }
-    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.usernames("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "disabled", "mdn_provisioning": "enabled"});
-    assert_eq!(fixture.network(&user, "att", off).await.expect(200).get("indicator"), "none");
+    assert_eq!(fixture.report_network(&user, "att", off).await.expect(200).get("indicator"), "none");
 
-    let foreign = fixture.network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
+    let foreign = fixture.report_network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
     assert_eq!(foreign.body["errors"][0]["field"], "status");
-    let bad = fixture.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
+    let bad = fixture.report_network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(bad.body["errors"][0]["field"], "provider");
     for n in 0..6 {
-        let _more = fixture.network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
+        let _more =
+            fixture.report_network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
     }
-    let ninth = fixture.network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
+    let ninth = fixture.report_network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(ninth.body["errors"][0]["code"], "too_many");
 }
 
@@ -416,9 +420,9 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
     });
-    let settled = fixture.settings(settings.clone()).await.expect(200);
+    let settled = fixture.update_settings(settings.clone()).await.expect(200);
     assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
-    let repeated = fixture.settings(settings).await.expect(200);
+    let repeated = fixture.update_settings(settings).await.expect(200);
     assert_eq!(repeated.headers["etag"], settled.headers["etag"]);
     let events = fixture.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
@@ -432,14 +436,14 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
     let deleted = fixture.bench.delete(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
-    let gold = fixture.make(json!({"username": "bob", "service_level": "gold"})).await;
+    let gold = fixture.create_user(json!({"username": "bob", "service_level": "gold"})).await;
     assert_eq!(fixture.listed(&gold).await["service_level"], "gold");
     let person = json!({"username": "eve", "service_level": "lead"});
     let unknown = fixture.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
     let restored = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
-    let back = fixture.settings(restored).await.expect(200);
+    let back = fixture.update_settings(restored).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
         Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
@@ -469,13 +473,13 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
 
         let rule = json!({"after_days": 30, "action": action});
         let before = rows::everything(&fixture.bench);
-        let tried = fixture.settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
+        let tried = fixture.update_settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
         let preview = tried.body["preview"].clone();
         assert_eq!((preview["devices"].as_array().unwrap().len(), &preview["more"]), (1, &json!(false)));
         assert_eq!(preview["devices"][0]["device_id"], *phones[0].0);
         assert_eq!(rows::everything(&fixture.bench), before, "a preview changes nothing");
 
-        let _settled = fixture.settings(json!({"silent_devices": rule})).await.expect(200);
+        let _settled = fixture.update_settings(json!({"silent_devices": rule})).await.expect(200);
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, done);
         let events = fixture.events(&format!("device.{done}")).await;
@@ -497,7 +501,7 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         assert_eq!((status(&phones[2].0).await, status(&never).await), (json!("in_use"), json!("never_seen")));
         assert_eq!(fixture.events(&format!("device.{done}")).await.len(), 2);
 
-        let off = fixture.settings(json!({"silent_devices": null})).await.expect(200);
+        let off = fixture.update_settings(json!({"silent_devices": null})).await.expect(200);
         assert_eq!(off.body["silent_devices"], Value::Null);
         fixture.bench.advance(Duration::days(60));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
@@ -553,7 +557,7 @@ async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_w
     assert_eq!(fixture.bench.run_due().await, json!({"done": 0, "failed": 0}));
     assert!(fixture.events("device.deleted").await.is_empty());
 
-    let set = fixture.settings(rule).await.expect(200);
+    let set = fixture.update_settings(rule).await.expect(200);
     assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     let deletions = fixture.events("device.deleted").await;

@@ -96,8 +96,8 @@ impl Reader {
     }
 
     /// A text with the values of its placeholders, all of which must be known.
-    fn filled(&self, text: &str) -> Result<String, String> {
-        let text = self.known(text);
+    fn fill_all(&self, text: &str) -> Result<String, String> {
+        let text = self.fill_known(text);
         match name_in(&text) {
             Some((_, name, _)) => Err(format!("nothing is called {name} so far")),
             None => Ok(text),
@@ -105,13 +105,13 @@ impl Reader {
     }
 
     /// A text with the values of its known placeholders.
-    fn known(&self, text: &str) -> String {
+    fn fill_known(&self, text: &str) -> String {
         let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("{{{name}}}"), value);
         self.names.iter().fold(text.to_owned(), fill)
     }
 
     async fn step(&mut self, step: &str) -> Result<(), String> {
-        let step = self.filled(step)?;
+        let step = self.fill_all(step)?;
         let (verb, rest) = step.split_once(' ').ok_or("a step has more than one word")?;
         match verb {
             "user" => {
@@ -162,7 +162,7 @@ impl Reader {
     async fn example(&mut self, text: &str) -> Result<(), String> {
         let (request, response) =
             text.split_once("\n\nHTTP/1.1 ").ok_or("an example shows a request and its answer")?;
-        let request = self.filled(request)?;
+        let request = self.fill_all(request)?;
         let (first, headers, body) = message(&request);
         let (method, path) = first.split_once(' ').ok_or("a request begins with its method and its path")?;
         let answer = self.send(method, path, &headers, body).await?;
@@ -235,7 +235,7 @@ impl Reader {
     }
 
     fn compare_text(&mut self, expected: &str, actual: &str) -> Result<(), String> {
-        let expected = self.known(expected);
+        let expected = self.fill_known(expected);
         if expected == ANY && !actual.is_empty() {
             return Ok(());
         }

@@ -5,11 +5,11 @@ use http::{HeaderValue, Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-async fn made(bench: &Bench, tenant: &Tenant, body: Value) -> String {
+async fn create_profile(bench: &Bench, tenant: &Tenant, body: Value) -> String {
     bench.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
 }
 
-fn named(name: &str) -> Value {
+fn profile_body(name: &str) -> Value {
     json!({"name": name, "settings": {"server": "pbx.example.com"}})
 }
 
@@ -53,7 +53,7 @@ async fn a_list_of_profiles_omits_settings_and_schema_and_a_single_profile_shows
     let answer = bench.post("/profiles", &tenant.key, body).await.expect(201);
     assert_eq!((&answer.body["settings"], &answer.body["schema"]), (&settings, &schema));
     bench.advance(Duration::minutes(1));
-    let other = made(&bench, &tenant, named("Field")).await;
+    let other = create_profile(&bench, &tenant, profile_body("Field")).await;
     let list = bench.get("/profiles", &tenant.key).await.expect(200);
     let names: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
     assert_eq!(names, ["Field", "Office"], "the newest first");
@@ -73,12 +73,12 @@ async fn the_first_profile_becomes_the_default() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     assert!(defaults(&bench, &tenant).await.is_empty());
-    let first = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let first = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     assert_eq!(defaults(&bench, &tenant).await, ["first"]);
-    let mut third = named("third");
+    let mut third = profile_body("third");
     third["default"] = true.into();
-    let third = made(&bench, &tenant, third).await;
+    let third = create_profile(&bench, &tenant, third).await;
     assert_eq!(defaults(&bench, &tenant).await, ["third"]);
     let first_then = bench.get(&path(&first), &tenant.key).await.expect(200);
     assert_eq!(first_then.headers["etag"], "\"2\"", "it shows differently, so it is another version");
@@ -95,7 +95,7 @@ async fn the_first_profile_becomes_the_default() {
         assert_eq!(missing.code(), "profile_not_found");
     }
     assert!(defaults(&bench, &tenant).await.is_empty());
-    let _again = made(&bench, &tenant, named("first")).await;
+    let _again = create_profile(&bench, &tenant, profile_body("first")).await;
     assert_eq!(defaults(&bench, &tenant).await, ["first"], "the name is free again");
 }
 
@@ -104,7 +104,8 @@ async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let (bench, tenant) = (&bench, &tenant);
-    let make = |at: usize| async move { bench.post("/profiles", &tenant.key, named(&format!("profile {at}"))).await };
+    let make =
+        |at: usize| async move { bench.post("/profiles", &tenant.key, profile_body(&format!("profile {at}"))).await };
     let all = futures::future::join_all((0..6).map(make)).await;
     for answer in all {
         let _made = answer.expect(201);
@@ -127,8 +128,8 @@ async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted
 async fn a_profile_in_use_cannot_be_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let user = bench.user(&tenant, "ada").await;
     let user = format!("/users/{user}");
     let _updated = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
@@ -146,8 +147,8 @@ async fn a_profile_in_use_cannot_be_deleted() {
 async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let unknown_to_the_index = |user: &str| {
         let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
@@ -175,8 +176,8 @@ async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
 async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let shown = bench.get(&path(&second), &tenant.key).await.expect(200);
     let seen = shown.headers["etag"].to_str().unwrap().to_owned();
     let change = |method: Method, body: Value| {
@@ -210,10 +211,10 @@ async fn assigning_a_profile_does_not_conflict_with_changing_it() {
 async fn profile_names_are_unique_without_case() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let first = made(&bench, &tenant, named("Büro")).await;
-    let second = made(&bench, &tenant, named("Field")).await;
+    let first = create_profile(&bench, &tenant, profile_body("Büro")).await;
+    let second = create_profile(&bench, &tenant, profile_body("Field")).await;
     for name in ["büro", "BURO", " Büro "] {
-        let refused = bench.post("/profiles", &tenant.key, named(name)).await.expect(409);
+        let refused = bench.post("/profiles", &tenant.key, profile_body(name)).await.expect(409);
         assert_eq!(refused.code(), "profile_name_taken", "{name}");
         let refused = bench.patch(&path(&second), &tenant.key, json!({"name": name})).await.expect(409);
         assert_eq!(refused.code(), "profile_name_taken", "{name}");
@@ -225,14 +226,14 @@ async fn profile_names_are_unique_without_case() {
     let _updated = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
     // In another workspace it is nobody's.
     let other = bench.tenant("Other").await;
-    let _created = bench.post("/profiles", &other.key, named("Office")).await.expect(201);
+    let _created = bench.post("/profiles", &other.key, profile_body("Office")).await.expect(201);
 }
 
 #[tokio::test]
 async fn the_revision_increases_only_with_the_settings_and_a_change_of_nothing_records_no_event() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let id = made(&bench, &tenant, named("Office")).await;
+    let id = create_profile(&bench, &tenant, profile_body("Office")).await;
     let revision = async |body: Value| {
         bench.advance(chrono::Duration::minutes(1));
         let answer = bench.patch(&path(&id), &tenant.key, body).await.expect(200);
@@ -269,7 +270,7 @@ async fn settings_that_violate_the_profiles_schema_are_rejected_with_every_error
         "additionalProperties": false,
     });
     let body = json!({"name": "Office", "settings": {"pbx": {"host": "pbx"}, "ports": [5061]}, "schema": schema});
-    let id = made(&bench, &tenant, body).await;
+    let id = create_profile(&bench, &tenant, body).await;
     let before = rows::everything(&bench);
     let secret = "s3cret-s3cret";
     let bad = json!({"settings": {"pbx": {"host": secret}, "ports": [1, 70_000, secret], "else": secret}});
@@ -290,11 +291,11 @@ async fn a_repeated_request_creates_one_profile() {
     let send = async |body: &Value| {
         with_header(&bench, &tenant.key, Method::POST, "/profiles", ("idempotency-key", "once"), body).await
     };
-    let first = send(&named("Office")).await.expect(201);
+    let first = send(&profile_body("Office")).await.expect(201);
     let before = rows::everything(&bench);
-    let repeated = send(&named("Office")).await.expect(201);
+    let repeated = send(&profile_body("Office")).await.expect(201);
     assert_eq!(first.body, repeated.body);
-    assert_eq!(send(&named("Other")).await.expect(422).code(), "idempotency_mismatch");
+    assert_eq!(send(&profile_body("Other")).await.expect(422).code(), "idempotency_mismatch");
     assert!(before == rows::everything(&bench));
 }
 
@@ -302,7 +303,7 @@ async fn a_repeated_request_creates_one_profile() {
 async fn a_change_of_a_profile_may_name_its_version() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let id = made(&bench, &tenant, named("Office")).await;
+    let id = create_profile(&bench, &tenant, profile_body("Office")).await;
     let send = async |method: Method, tag: &str, body: Value| {
         with_header(&bench, &tenant.key, method, &path(&id), ("if-match", tag), &body).await
     };
@@ -320,8 +321,8 @@ async fn a_change_of_a_profile_may_name_its_version() {
 async fn users_are_shown_with_their_profiles_name_in_every_response() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let own = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let own = create_profile(&bench, &tenant, profile_body("second")).await;
     let key = &tenant.key;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let user = format!("/users/{ada}");

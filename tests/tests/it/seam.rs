@@ -65,7 +65,7 @@ impl SeamClient {
         ids(&self.get(&format!("/phones/list?{query}")).await.expect(200).body["phones"])
     }
 
-    async fn ended(&self) -> Vec<Value> {
+    async fn deactivations(&self) -> Vec<Value> {
         let listed = self.get("/events/list?since=2020-01-01T00:00:00Z").await.expect(200);
         listed.body["events"].as_array().unwrap().clone()
     }
@@ -78,7 +78,7 @@ fn ids(phones: &Value) -> Vec<String> {
     ids
 }
 
-fn error(answer: &Answer, status: u16, kind: &str) {
+fn expect_error(answer: &Answer, status: u16, kind: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
     assert_eq!(answer.body["error"]["type"], kind, "{}", answer.text);
     assert!(answer.body["error"]["message"].is_string() && answer.body["error"]["request_id"].is_string());
@@ -118,9 +118,9 @@ async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
             assert_eq!(gone.expect(200).body, json!({"ok": true}));
         }
         assert_eq!(fixture.phones("").await, Vec::<String>::new());
-        error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
+        expect_error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
         fixture.bench.drain().await;
-        let events = fixture.ended().await;
+        let events = fixture.deactivations().await;
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!((&events[0]["event_type"], &events[0]["device_id"]), (&json!("phone.deactivated"), &json!(device)));
         let out = fixture.bench.check_in(&credential).await.expect(200);
@@ -137,8 +137,8 @@ async fn the_older_clients_empty_form_counts_as_no_body_and_other_non_json_is_re
         fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await
     };
     assert_eq!(send("application/x-www-form-urlencoded", "").await.expect(200).body["phones"], json!([]));
-    error(&send("application/x-www-form-urlencoded", "a=1").await, 400, "invalid_content_type");
-    error(&send("application/json", "{").await, 400, "invalid_input");
+    expect_error(&send("application/x-www-form-urlencoded", "a=1").await, 400, "invalid_content_type");
+    expect_error(&send("application/json", "{").await, 400, "invalid_input");
     assert_eq!(send("application/json; charset=utf-8", "{}").await.expect(200).body["phones"], json!([]));
 }
 
@@ -199,10 +199,14 @@ async fn a_deleted_users_phones_are_deactivated_and_their_credentials_end() {
         let gone = fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
         assert_eq!(gone.expect(200).body, json!({"ok": true}));
     }
-    error(&fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await, 404, "user_identity_not_found");
-    error(&fixture.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
+    expect_error(
+        &fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await,
+        404,
+        "user_identity_not_found",
+    );
+    expect_error(&fixture.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
     assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
-    assert_eq!(fixture.ended().await.len(), 1);
+    assert_eq!(fixture.deactivations().await.len(), 1);
     let recorded = fixture.bench.list_all(&fixture.tenant, "/events").await;
     let deleted = |kind: &str| recorded.iter().find(|event| event["event_type"] == kind).unwrap();
     assert_eq!(deleted("user.deleted")["changes"]["without_wipe"], json!({"before": false, "after": true}));
@@ -224,10 +228,10 @@ async fn devices_that_are_no_seam_phones_are_not_listed() {
     assert_eq!(fixture.phones("").await, Vec::<String>::new());
     assert_eq!(fixture.phones(&format!("owner_user_identity_id={user}")).await, Vec::<String>::new());
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
-        error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
+        expect_error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
     let _deleted = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(fixture.ended().await, Vec::<Value>::new(), "nor does its end");
+    assert_eq!(fixture.deactivations().await, Vec::<Value>::new(), "nor does its end");
 }
 
 #[tokio::test]
@@ -266,7 +270,7 @@ async fn custom_metadata_is_merged_removed_and_searchable() {
     assert_eq!(shown().await["display_name"], "iPhone 17");
     let too_much = json!({"custom_metadata": {"a.b": "x", "n": 1, "long": "x".repeat(501)}});
     let refused = update(Method::PATCH, too_much).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     let faults = &refused.body["error"]["validation_errors"]["custom_metadata"];
     for key in ["n", "long"] {
         assert_eq!(faults[key]["_errors"].as_array().map(Vec::len), Some(1), "{faults}");
@@ -312,7 +316,7 @@ async fn seam_events_are_filtered_by_time_and_by_object() {
 
     for wrong in [json!({}), json!({"since": times[0], "between": [times[0], times[1]]})] {
         let refused = list(wrong).await;
-        error(&refused, 400, "invalid_input");
+        expect_error(&refused, 400, "invalid_input");
         assert_eq!(refused.body["error"]["message"], "Must specify either since or between");
         let validation_errors = &refused.body["error"]["validation_errors"]["_errors"];
         assert_eq!(*validation_errors, json!(["Must specify either since or between"]));
@@ -322,7 +326,7 @@ async fn seam_events_are_filtered_by_time_and_by_object() {
     assert_eq!(about(json!({"since": ahead})).await, Vec::<String>::new());
     assert_eq!(about(json!({"since": "2020-01-01"})).await.len(), 3, "a day is its beginning");
     for wrong in [json!({"between": [times[0]]}), json!({"between": [times[1], times[0]]}), json!({"since": "now"})] {
-        error(&list(wrong).await, 400, "invalid_input");
+        expect_error(&list(wrong).await, 400, "invalid_input");
     }
 
     let first = list(json!({"since": times[0]})).await.body["events"][0].clone();
@@ -333,11 +337,11 @@ async fn seam_events_are_filtered_by_time_and_by_object() {
     assert_eq!(by_id.body["event"], first);
     let of_device = format!("/events/get?device_id={}&event_type=phone.deactivated", devices[0]);
     assert_eq!(fixture.get(&of_device).await.expect(200).body["event"], first);
-    error(&fixture.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
-    error(&fixture.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
+    expect_error(&fixture.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
+    expect_error(&fixture.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
     let ours = fixture.bench.list_all(&fixture.tenant, "/events?event_type=user.created").await;
     let other = json!({"event_id": ours[0]["event_id"]});
-    error(&fixture.post("/events/get", other).await, 404, "event_not_found");
+    expect_error(&fixture.post("/events/get", other).await, 404, "event_not_found");
 }
 
 #[tokio::test]
@@ -370,7 +374,7 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let shown =
         fixture.get("/user_identities/get?user_identity_key=crm-8").await.expect(200).body["user_identity"].clone();
     assert_eq!((&shown["full_name"], &shown["email_address"]), (&json!("Ada King"), &Value::Null));
-    error(&fixture.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
+    expect_error(&fixture.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
     let same = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(same["username"], user["username"]);
     let device = phone["device_id"].as_str().unwrap();
@@ -385,16 +389,20 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let stored = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&stored["first_name"], &stored["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
 
-    error(&fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
+    expect_error(
+        &fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await,
+        400,
+        "invalid_input",
+    );
     let other = fixture.identity(json!({})).await;
     let taken = json!({"user_identity_id": other, "user_identity_key": "crm-8"});
-    error(&fixture.post("/user_identities/update", taken).await, 400, "invalid_input");
+    expect_error(&fixture.post("/user_identities/update", taken).await, 400, "invalid_input");
     let nameless = fixture.post("/user_identities/get", json!({"user_identity_id": other})).await.expect(200);
     assert_eq!(nameless.body["user_identity"]["full_name"], Value::Null);
     assert!(nameless.body["user_identity"]["display_name"].as_str().unwrap().starts_with("user-"));
     let wrong = json!({"email_address": "x", "phone_number": "y", "full_name": "z".repeat(300)});
     let refused = fixture.post("/user_identities/create", wrong).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     for field in ["email_address", "phone_number", "full_name"] {
         assert!(refused.body["error"]["validation_errors"][field].is_object(), "{}", refused.text);
     }
@@ -424,7 +432,7 @@ async fn seams_routes_create_once_per_idempotency_key() {
     let first = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
     let repeated = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
     assert_eq!(first.body, repeated.body);
-    error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
+    expect_error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
     assert_eq!(fixture.bench.list_all(&fixture.tenant, "/users").await.len(), 1);
     let phones = "/phones/simulate/create_sandbox_phone";
     let body = json!({"user_identity_id": first.body["user_identity"]["user_identity_id"]});
@@ -459,7 +467,7 @@ async fn user_identities_are_listed_page_by_page() {
         let more = json!({"page_cursor": cursor, "limit": 2, "search": "ada", "elsewhere": 1, "created_before": null});
         let _same = fixture.post("/user_identities/list", more).await.expect(200);
         let foreign = json!({"page_cursor": cursor, "search": "bob"});
-        error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
+        expect_error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
     }
     found.sort();
     created.sort();
@@ -498,16 +506,16 @@ async fn a_cursor_is_only_valid_for_its_own_list_and_filters() {
     let other = fixture.bench.tenant("Other").await;
     for (at, cursor) in cursors.iter().enumerate() {
         for (_, (list, filters)) in lists.iter().enumerate().filter(|(other, _)| *other != at) {
-            error(&fixture.post(list, with(filters, cursor)).await, 400, "invalid_input");
+            expect_error(&fixture.post(list, with(filters, cursor)).await, 400, "invalid_input");
         }
-        error(
+        expect_error(
             &fixture.post("/devices/list", with(&json!({"device_ids": [device]}), cursor)).await,
             400,
             "invalid_input",
         );
         let (list, filters) = &lists[at];
         let foreign = fixture.bench.post(list, &other.key, with(filters, cursor)).await;
-        error(&foreign, 400, "invalid_input");
+        expect_error(&foreign, 400, "invalid_input");
     }
 }
 
@@ -532,7 +540,7 @@ async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
     assert_eq!(created["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
     let own = fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
-    error(&own, 400, "invalid_input");
+    expect_error(&own, 400, "invalid_input");
     assert_eq!(
         own.body["error"]["message"], "custom_sdk_installation_id is that of a phone that the user has",
         "it is no other user's"
@@ -542,13 +550,13 @@ async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
     assert_ne!(repeated.body["phone"]["device_id"], created["device_id"], "its name is free once it is gone");
     let _third = fixture.phone(&ada).await;
     let fourth = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
-    error(&fourth, 400, "invalid_input");
+    expect_error(&fourth, 400, "invalid_input");
     let unknown = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": NOBODY})).await;
-    error(&unknown, 404, "user_identity_not_found");
+    expect_error(&unknown, 404, "user_identity_not_found");
     let real = SeamClient::new().await;
     let user = real.identity(json!({})).await;
     let refused = real.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": user})).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     assert!(!rows::all(&real.bench, rows::MAIN).values().any(|row| row["sk"] == "DEVICE"));
 }
 
@@ -626,7 +634,7 @@ async fn seams_routes_separate_workspaces_and_use_seams_error_format() {
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let other = SeamClient { tenant: fixture.bench.tenant("Other").await, bench: fixture.bench };
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
-        error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
+        expect_error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
     assert_eq!(other.phones("").await, Vec::<String>::new());
     let workspace = other.get("/workspaces/get").await.expect(200).body["workspace"].clone();
@@ -636,29 +644,29 @@ async fn seams_routes_separate_workspaces_and_use_seams_error_format() {
     );
 
     let wrong = other.call(Method::PUT, "/phones/list", None).await;
-    error(&wrong, 405, "method_not_allowed");
+    expect_error(&wrong, 405, "method_not_allowed");
     assert_eq!(wrong.body["error"]["message"], "only GET,POST accepted");
     assert_eq!(wrong.headers["allow"], "GET,POST");
     for (path, verbs) in [("/phones/deactivate", "DELETE,POST"), ("/user_identities/create", "POST")] {
         assert_eq!(other.get(path).await.expect(405).body["error"]["message"], format!("only {verbs} accepted"));
     }
     let ours = other.call(Method::PUT, "/devices/list", None).await;
-    error(&ours, 405, "method_not_allowed");
+    expect_error(&ours, 405, "method_not_allowed");
     for path in ["/phones/list?_errors=1&_errors.x=2", "/phones/list?limit._errors=1&limit._errors=2"] {
         assert!(other.get(path).await.status.as_u16() < 500, "{path}");
     }
     let odd = json!({"device_id": NOBODY, "custom_metadata": {"_errors": 5, "a.".repeat(1000): 1}});
-    error(&other.post("/devices/update", odd).await, 400, "invalid_input");
+    expect_error(&other.post("/devices/update", odd).await, 400, "invalid_input");
     let missing = other.get("/phones/get").await;
-    error(&missing, 400, "invalid_input");
+    expect_error(&missing, 400, "invalid_input");
     assert_eq!(missing.body["error"]["message"], "device_id is required");
     let told = json!({"_errors": [], "device_id": {"_errors": ["Required"]}});
     assert_eq!(missing.body["error"]["validation_errors"], told);
-    error(&other.get(&format!("/phones/get?device_id={device}&device_id={device}")).await, 400, "invalid_input");
-    error(&other.get("/phones/nothing").await, 404, "route_not_found");
+    expect_error(&other.get(&format!("/phones/get?device_id={device}&device_id={device}")).await, 400, "invalid_input");
+    expect_error(&other.get("/phones/nothing").await, 404, "route_not_found");
     for bad in ["x", "seam_at1_x", "seam_11111111_111111111111111111111111"] {
         let answer = other.bench.get("/phones/list", bad).await;
-        error(&answer, 401, "unauthorized");
+        expect_error(&answer, 401, "unauthorized");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
 }
@@ -679,7 +687,7 @@ async fn a_read_only_key_changes_nothing_by_seams_routes() {
         ("/user_identities/update", json!({"user_identity_id": user, "full_name": "x"})),
         ("/user_identities/delete", json!({"user_identity_id": user})),
     ] {
-        error(&fixture.bench.post(path, &reader, body).await, 403, "permission_missing");
+        expect_error(&fixture.bench.post(path, &reader, body).await, 403, "permission_missing");
     }
     assert!(before == rows::everything(&fixture.bench), "something was changed");
 }

@@ -52,7 +52,7 @@ impl Fixture {
     }
 
     /// Lets jobs go on until none is at work.
-    async fn run_on(&self) {
+    async fn run_jobs(&self) {
         for _ in 0..40 {
             let jobs = self.all("/jobs").await;
             if jobs.iter().all(|job| job["state"] != "running") {
@@ -66,20 +66,20 @@ impl Fixture {
     }
 
     /// The job of a sync, over.
-    async fn synced(&self, source: &str, body: Value) -> Value {
+    async fn sync(&self, source: &str, body: Value) -> Value {
         let job = self.post(&format!("/sources/{source}/sync"), body).await.expect(202).get("job_id");
-        self.run_on().await;
+        self.run_jobs().await;
         self.job(&job).await
     }
 
-    async fn uploaded(&self, source: &str, upload: u8, file: &str) -> Value {
+    async fn upload_and_sync(&self, source: &str, upload: u8, file: &str) -> Value {
         let query = format!("upload={UPLOAD}{upload}&last=true");
         let job = self.part(source, 1, &query, file.as_bytes()).await.expect(202).get("job_id");
-        self.run_on().await;
+        self.run_jobs().await;
         self.job(&job).await
     }
 
-    async fn found(&self, username: &str) -> Value {
+    async fn user_by_name(&self, username: &str) -> Value {
         let users = self.all(&format!("/users?search={username}")).await;
         users.into_iter().find(|user| user["username"] == username).unwrap_or(Value::Null)
     }
@@ -98,7 +98,7 @@ impl Fixture {
     }
 
     /// What is stored, but for the jobs' own rows.
-    fn all_but_jobs(&self) -> BTreeMap<(&'static str, String), Value> {
+    fn rows_without_jobs(&self) -> BTreeMap<(&'static str, String), Value> {
         let mut all = rows::everything(&self.bench);
         all.retain(|(_, key), row| {
             let of_job =
@@ -109,7 +109,7 @@ impl Fixture {
         all
     }
 
-    fn leavings(&self) -> Vec<String> {
+    fn leftover_rows(&self) -> Vec<String> {
         let of_sync =
             |key: &String| ["PART#", "STAGED#", "KEYS#"].iter().any(|kind| key.contains(&format!("| {kind}")));
         rows::all(&self.bench, rows::MAIN).into_keys().filter(of_sync).collect()
@@ -135,7 +135,7 @@ fn outcomes(job: &Value) -> Vec<(String, String, String, String)> {
     items.iter().map(of).collect()
 }
 
-fn told(id: &str, outcome: &str, change: &str, code: &str) -> (String, String, String, String) {
+fn item_outcome(id: &str, outcome: &str, change: &str, code: &str) -> (String, String, String, String) {
     (id.into(), outcome.into(), change.into(), code.into())
 }
 
@@ -146,9 +146,9 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
     let shown = fixture.get(&format!("/sources/{source}")).await;
     assert_eq!((&shown["token_set"], shown.get("token")), (&json!(true), None));
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(3, 0, 0)), "{job}");
-    let created = |n: u8| told(&format!("{n:06}"), "changed", "created", "");
+    let created = |n: u8| item_outcome(&format!("{n:06}"), "changed", "created", "");
     assert_eq!(outcomes(&job), [created(1), created(2), created(3)]);
     assert_eq!(job["items"][0]["fields"], json!(["username", "first_name", "email", "number", "external_id"]));
     let asked = ReceivedRequest {
@@ -156,7 +156,7 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
         authorization: Some("Bearer s3cret-token".into()),
     };
     assert_eq!(fixture.pages.received(), [asked]);
-    let user = fixture.found("user0002").await;
+    let user = fixture.user_by_name("user0002").await;
     assert_eq!(
         (&user["number"], &user["source"], &user["email"]),
         (&json!("2"), &json!("http"), &json!("user0002@example.com"))
@@ -167,51 +167,51 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
     rows[1]["login"] = json!("renamed");
     rows.as_array_mut().unwrap().push(person(4));
     fixture.pages.answer_ok(rows.to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(job["progress"], progress(4, 0, 0), "{job}");
     assert_eq!(
         (&job["items"][0]["fields"], &job["items"][1]["fields"]),
         (&json!(["first_name"]), &json!(["username"]))
     );
     assert_eq!(outcomes(&job)[3].2, "vanished");
-    assert_eq!(fixture.found("renamed").await["user_id"], user["user_id"]);
+    assert_eq!(fixture.user_by_name("renamed").await["user_id"], user["user_id"]);
     let gone = fixture.stored_user("user0003");
     assert!(gone["provenance"]["vanished_at"].is_string() && gone["suspended"].is_null(), "{gone}");
     assert_eq!(fixture.events("user.vanished").await.len(), 1);
     // They are back.
     rows.as_array_mut().unwrap().push(person(3));
     fixture.pages.answer_ok(rows.to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(job["progress"], progress(1, 3, 0));
-    assert_eq!(outcomes(&job), [told("000004", "changed", "reappeared", "")]);
+    assert_eq!(outcomes(&job), [item_outcome("000004", "changed", "reappeared", "")]);
     assert!(fixture.stored_user("user0003")["provenance"]["vanished_at"].is_null());
-    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
 }
 
 /// So many rows twice; the second time nothing is written but the jobs' own rows.
-async fn twice(rows: usize) {
+async fn sync_twice(rows: usize) {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(0..rows).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(rows, 0, 0)));
-    let before = fixture.all_but_jobs();
-    let job = fixture.synced(&source, json!({})).await;
+    let before = fixture.rows_without_jobs();
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(0, rows, 0)));
     assert_eq!(job["items"], json!([]));
-    assert!(fixture.all_but_jobs() == before, "the second sync has written something");
-    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert!(fixture.rows_without_jobs() == before, "the second sync has written something");
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_second_sync_of_seven_hundred_rows_writes_nothing() {
-    twice(700).await;
+    sync_twice(700).await;
 }
 
 #[tokio::test]
 #[ignore = "the large set"]
 async fn a_second_sync_of_five_thousand_rows_writes_nothing() {
-    twice(5_000).await;
+    sync_twice(5_000).await;
 }
 
 #[tokio::test]
@@ -233,19 +233,19 @@ async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedl
     let job = fixture.job(&answer.get("job_id")).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(2, 0, 0)), "{job}");
     assert_eq!(job["items"][0]["id"], "000002");
-    assert_eq!(fixture.found("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
+    assert_eq!(fixture.user_by_name("zoe").await["first_name"], "Zo\u{eb}; \"Z\"");
     assert_eq!(
-        (&fixture.found("bob").await["email"], &fixture.found("bob").await["source"]),
+        (&fixture.user_by_name("bob").await["email"], &fixture.user_by_name("bob").await["source"]),
         (&Value::Null, &json!("csv"))
     );
-    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
     // A part that comes late changes nothing, and begins nothing.
     let repeated = fixture.part(&source, 2, &query, two).await.expect(202);
     assert_eq!(repeated.body["job_id"], answer.body["job_id"]);
-    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
     assert_eq!(fixture.all("/jobs").await.len(), 1);
     // Without a line of names for the mapping, nothing is taken.
-    let job = fixture.uploaded(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
+    let job = fixture.upload_and_sync(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
         "code": "column_missing",
         "detail": "The source cannot be used: the header row lacks these mapped columns: first, login, mail.",
@@ -257,9 +257,9 @@ async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedl
 async fn the_csv_of_a_sync_has_the_user_the_changes_and_the_errors_of_each_row() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
-    let _made = fixture.uploaded(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
+    let _made = fixture.upload_and_sync(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
     let file = "login,mail,first\nada,ada@example.com,Adela\nbea,nonsense,Bea\n";
-    let job = fixture.uploaded(&source, 2, file).await;
+    let job = fixture.upload_and_sync(&source, 2, file).await;
     let request = Request::builder().uri(format!("/jobs/{}", job["job_id"].as_str().unwrap()));
     let request =
         request.header("accept", "text/csv").header("authorization", format!("Bearer {}", fixture.tenant.key));
@@ -268,7 +268,7 @@ async fn the_csv_of_a_sync_has_the_user_the_changes_and_the_errors_of_each_row()
     let columns = ["id", "outcome", "code", "detail", "at", "user_id", "change", "fields", "errors"];
     assert_eq!(rows.headers().unwrap(), columns.as_slice());
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
-    let ada = fixture.found("ada").await["user_id"].as_str().unwrap().to_owned();
+    let ada = fixture.user_by_name("ada").await["user_id"].as_str().unwrap().to_owned();
     assert_eq!(rows[0].iter().skip(5).collect::<Vec<_>>(), [ada.as_str(), "updated", "first_name", ""]);
     assert_eq!((&rows[1][1], &rows[1][5], &rows[1][8]), ("failed", "", "email: invalid_format"), "{csv}");
 }
@@ -282,19 +282,19 @@ async fn an_upload_can_be_dry_run_before_the_sync() {
     let query = format!("upload={UPLOAD}1&last=true&start=false");
     let waiting = fixture.part(&source, 1, &query, b"login,mail,first\nada,ada@example.com,Ada\n").await.expect(202);
     assert_eq!((&waiting.body["complete"], &waiting.body["job_id"]), (&json!(true), &Value::Null));
-    let before = fixture.all_but_jobs();
-    let job = fixture.synced(&source, json!({"dry_run": true})).await;
+    let before = fixture.rows_without_jobs();
+    let job = fixture.sync(&source, json!({"dry_run": true})).await;
     assert_eq!((&job["dry_run"], &job["progress"]), (&json!(true), &progress(1, 0, 0)));
     assert_eq!(
         (&job["items"][0]["change"], &job["items"][0]["fields"]),
         (&json!("created"), &json!(["username", "first_name", "email"]))
     );
-    assert!(fixture.all_but_jobs() == before, "a dry run has changed something");
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
-    assert_eq!(fixture.found("ada").await["first_name"], "Ada");
+    assert!(fixture.rows_without_jobs() == before, "a dry run has changed something");
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(1, 0, 0));
+    assert_eq!(fixture.user_by_name("ada").await["first_name"], "Ada");
     let nothing = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(409);
     assert_eq!(nothing.code(), "nothing_uploaded");
-    assert_eq!(fixture.leavings(), Vec::<String>::new());
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -305,7 +305,7 @@ async fn an_invalid_row_is_reported_with_its_line_and_every_error_and_the_others
         .await;
     let file = "login,mail,mobile,level\nada,ada@example.com,+49 170 1234567,\nb b,nonsense,01701234567,\n,x@example.com,,\n\
         eve,eve@example.com,,gold\nDUP,,,\ndup,,,\nzoe,zoe@example.com,,\n";
-    let job = fixture.uploaded(&source, 1, file).await;
+    let job = fixture.upload_and_sync(&source, 1, file).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(2, 0, 6)), "{job}");
     let codes = |at: usize| -> Vec<(String, String)> {
         let faults = job["items"][at]["errors"].as_array().unwrap();
@@ -334,7 +334,7 @@ async fn an_unreadable_truncated_failing_oversized_or_silent_page_fails_the_sync
     let csv_source = fixture.http(json!({"format": "csv"})).await;
     let complete = json!({"people": people(0..3)}).to_string();
     fixture.pages.answer_ok(complete.clone());
-    assert_eq!(fixture.synced(&json_source, json!({})).await["progress"], progress(3, 0, 0));
+    assert_eq!(fixture.sync(&json_source, json!({})).await["progress"], progress(3, 0, 0));
     let ok = |body: &str| Answers::With(200, Vec::new(), body.as_bytes().to_vec());
     let header = |name, value: &str, body: &str| Answers::With(200, vec![(name, value.to_owned())], body.into());
     let mut expected = Vec::new();
@@ -365,13 +365,13 @@ async fn an_unreadable_truncated_failing_oversized_or_silent_page_fails_the_sync
     ] {
         fixture.bench.advance(Duration::seconds(1));
         fixture.pages.answer(answers.clone());
-        let before = fixture.all_but_jobs();
-        let job = fixture.synced(source, json!({})).await;
+        let before = fixture.rows_without_jobs();
+        let job = fixture.sync(source, json!({})).await;
         let what = format!("{answers:.200?}");
         assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!(code)), "{what}");
         assert!(job["failure"]["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{what}");
         assert_eq!((&job["progress"], &job["items"]), (&progress(0, 0, 0), &json!([])), "{what}");
-        assert!(fixture.all_but_jobs() == before, "{what}");
+        assert!(fixture.rows_without_jobs() == before, "{what}");
         expected.push(json!(code));
     }
     let mut failed = fixture.events("source.failed").await;
@@ -386,20 +386,20 @@ async fn a_field_set_by_hand_is_kept_until_it_is_released() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
-    let id = text(&fixture.found("user0001").await["user_id"]);
+    let _first = fixture.sync(&source, json!({})).await;
+    let id = text(&fixture.user_by_name("user0001").await["user_id"]);
     let path = format!("/users/{id}");
     let _by_hand = fixture.patch(&path, json!({"first_name": "By Hand"})).await.expect(200);
     let mut row = people(1..=1);
     row[0]["first"] = json!("By Machine");
     row[0]["mail"] = json!("new@example.com");
     fixture.pages.answer_ok(row.to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(job["items"][0]["fields"], json!(["email"]), "{job}");
     assert_eq!(fixture.get(&path).await["first_name"], "By Hand");
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(0, 1, 0));
     let _released = fixture.patch(&path, json!({"release": ["first_name"]})).await.expect(200);
-    assert_eq!(fixture.synced(&source, json!({})).await["items"][0]["fields"], json!(["first_name"]));
+    assert_eq!(fixture.sync(&source, json!({})).await["items"][0]["fields"], json!(["first_name"]));
     assert_eq!(fixture.get(&path).await["first_name"], "By Machine");
 }
 
@@ -409,8 +409,8 @@ async fn a_user_created_by_hand_is_adopted_and_keeps_the_fields_set_by_hand() {
     let id = fixture.user("user0001").await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let job = fixture.synced(&source, json!({})).await;
-    assert_eq!(outcomes(&job), [told("000001", "changed", "adopted", "")], "{job}");
+    let job = fixture.sync(&source, json!({})).await;
+    assert_eq!(outcomes(&job), [item_outcome("000001", "changed", "adopted", "")], "{job}");
     assert_eq!(job["items"][0]["fields"], json!(["external_id"]));
     let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!(
@@ -419,14 +419,14 @@ async fn a_user_created_by_hand_is_adopted_and_keeps_the_fields_set_by_hand() {
     );
     let stored = fixture.stored_user("user0001");
     assert_eq!(stored["provenance"]["by_hand"], json!(["first_name", "number"]));
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(0, 1, 0));
     // Another source does not take the user away, unless theirs is gone.
     let other = fixture.http(json!({"name": "Other"})).await;
-    let job = fixture.synced(&other, json!({})).await;
-    assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
+    let job = fixture.sync(&other, json!({})).await;
+    assert_eq!(outcomes(&job), [item_outcome("000001", "failed", "", "held_by_other_source")]);
     let _deleted = fixture.bench.delete(&format!("/sources/{source}"), &fixture.tenant.key).await.expect(200);
-    let job = fixture.synced(&other, json!({})).await;
-    assert_eq!(outcomes(&job), [told("000001", "changed", "adopted", "")]);
+    let job = fixture.sync(&other, json!({})).await;
+    assert_eq!(outcomes(&job), [item_outcome("000001", "changed", "adopted", "")]);
 }
 
 #[tokio::test]
@@ -434,8 +434,8 @@ async fn a_sync_resets_a_renamed_users_phones_only_with_the_permission_to_wipe()
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
-    let id = text(&fixture.found("user0001").await["user_id"]);
+    let _first = fixture.sync(&source, json!({})).await;
+    let id = text(&fixture.user_by_name("user0001").await["user_id"]);
     let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
     let phone = fixture.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
@@ -445,9 +445,9 @@ async fn a_sync_resets_a_renamed_users_phones_only_with_the_permission_to_wipe()
     let helper = fixture.post("/keys", key).await.expect(201).get("key");
     let job =
         fixture.bench.post(&format!("/sources/{source}/sync"), &helper, json!({})).await.expect(202).get("job_id");
-    assert_eq!(outcomes(&fixture.job(&job).await), [told("000001", "failed", "", "permission_missing")]);
-    let job = fixture.synced(&source, json!({})).await;
-    assert_eq!(outcomes(&job), [told("000001", "changed", "updated", "")]);
+    assert_eq!(outcomes(&fixture.job(&job).await), [item_outcome("000001", "failed", "", "permission_missing")]);
+    let job = fixture.sync(&source, json!({})).await;
+    assert_eq!(outcomes(&job), [item_outcome("000001", "changed", "updated", "")]);
     let answer = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
 }
@@ -457,22 +457,25 @@ async fn a_user_renamed_by_hand_stays_with_the_source_and_is_not_created_twice()
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({"vanish_policy": "delete"})).await;
     let file = "login,mail,first\nada,ada@example.com,Ada\n";
-    assert_eq!(fixture.uploaded(&source, 1, file).await["progress"], progress(1, 0, 0));
-    let path = format!("/users/{}", text(&fixture.found("ada").await["user_id"]));
+    assert_eq!(fixture.upload_and_sync(&source, 1, file).await["progress"], progress(1, 0, 0));
+    let path = format!("/users/{}", text(&fixture.user_by_name("ada").await["user_id"]));
     let renamed = fixture.patch(&path, json!({"username": "bea"})).await.expect(200);
     assert_eq!((renamed.get("source_username"), &renamed.body["by_hand"]), ("ada".into(), &json!(["username"])));
-    assert_eq!(fixture.uploaded(&source, 2, file).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.upload_and_sync(&source, 2, file).await["progress"], progress(0, 1, 0));
     assert_eq!(fixture.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
     // What else the row says is theirs, and the name that they had is free for somebody else.
     let other = fixture.user("ada").await;
-    let job = fixture.uploaded(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
+    let job = fixture.upload_and_sync(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
     assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
     assert_eq!(fixture.get(&path).await["first_name"], "Adele");
     // The source follows: the row of the new name is theirs as well, once the old one is gone.
     let both = "login,mail,first\nada,ada@example.com,Adele\nbea,,Bea\n";
-    assert_eq!(outcomes(&fixture.uploaded(&source, 4, both).await), [told("000003", "failed", "", "username_taken")]);
-    let job = fixture.uploaded(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
-    assert_eq!(outcomes(&job), [told("000002", "changed", "updated", "")]);
+    assert_eq!(
+        outcomes(&fixture.upload_and_sync(&source, 4, both).await),
+        [item_outcome("000003", "failed", "", "username_taken")]
+    );
+    let job = fixture.upload_and_sync(&source, 5, "login,mail,first\nbea,ada@example.com,Adele\n").await;
+    assert_eq!(outcomes(&job), [item_outcome("000002", "changed", "updated", "")]);
     assert_eq!(fixture.get(&path).await["source_username"], Value::Null);
     assert_eq!(fixture.get(&format!("/users/{other}")).await["source"], "api");
     assert_eq!((fixture.statuses().await.len(), fixture.events("user.vanished").await.len()), (2, 0));
@@ -483,15 +486,15 @@ async fn a_row_matches_the_exact_username_including_accents() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
     let by_hand = fixture.post("/users", json!({"username": "jos\u{e9}"})).await.expect(201).get("user_id");
-    let job = fixture.uploaded(&source, 1, "login,first,mail,ext,id\njose,Jose,,,1\n\u{ff2d}ax,Max,,,2\n").await;
+    let job = fixture.upload_and_sync(&source, 1, "login,first,mail,ext,id\njose,Jose,,,1\n\u{ff2d}ax,Max,,,2\n").await;
     assert_eq!((job["state"].as_str(), job["progress"]["changed"].as_u64()), (Some("finished"), Some(2)), "{job}");
     let untouched = fixture.bench.get(&format!("/users/{by_hand}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&untouched["source"], &untouched["first_name"]), (&json!("api"), &Value::Null));
     let job = fixture
-        .uploaded(&source, 2, "login,first,mail,ext,id\njose,Jose,,,1\nmax,Maximilian,,,2\nJOS\u{c9},X,,,3\n")
+        .upload_and_sync(&source, 2, "login,first,mail,ext,id\njose,Jose,,,1\nmax,Maximilian,,,2\nJOS\u{c9},X,,,3\n")
         .await;
     assert_eq!(job["progress"]["changed"], 2, "{job}");
-    assert_eq!(fixture.found("max").await["first_name"], "Maximilian");
+    assert_eq!(fixture.user_by_name("max").await["first_name"], "Maximilian");
     assert_eq!(
         fixture.bench.get(&format!("/users/{by_hand}"), &fixture.tenant.key).await.expect(200).body["source"],
         "csv"
@@ -504,14 +507,14 @@ async fn a_user_whose_row_is_invalid_after_a_key_change_has_not_vanished() {
     let mapping = json!({"username": "login", "email": "mail", "external_id": "id"});
     let source =
         fixture.csv(json!({"mapping": {"username": "login", "email": "mail"}, "vanish_policy": "delete"})).await;
-    let first = fixture.uploaded(&source, 1, "login,mail\nada,\nbob,\n").await;
+    let first = fixture.upload_and_sync(&source, 1, "login,mail\nada,\nbob,\n").await;
     assert_eq!(first["progress"], progress(2, 0, 0));
     let edit = json!({"mapping": mapping, "key_field": "external_id"});
     let _key = fixture.patch(&format!("/sources/{source}"), edit).await.expect(200);
-    let job = fixture.uploaded(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
+    let job = fixture.upload_and_sync(&source, 2, "login,mail,id\nada,nonsense,E-1\nbob,,E-2\n").await;
     assert_eq!(
         outcomes(&job),
-        [told("000002", "failed", "", "invalid_input"), told("000003", "changed", "updated", ""),]
+        [item_outcome("000002", "failed", "", "invalid_input"), item_outcome("000003", "changed", "updated", ""),]
     );
     assert!(fixture.events("user.vanished").await.is_empty());
 }
@@ -525,8 +528,8 @@ async fn a_sync_does_not_change_a_user_of_an_identity_provider() {
     let _named = fixture.patch(&path, name).await.expect(200);
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let job = fixture.synced(&source, json!({})).await;
-    assert_eq!(outcomes(&job), [told("000001", "failed", "", "held_by_other_source")]);
+    let job = fixture.sync(&source, json!({})).await;
+    assert_eq!(outcomes(&job), [item_outcome("000001", "failed", "", "held_by_other_source")]);
     let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!((&user["external_id"], &user["source"]), (&json!("00u1"), &json!("scim")));
 }
@@ -549,7 +552,7 @@ async fn a_sync_that_is_killed_at_the_same_step_repeatedly_fails() {
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("given_up")), "{job}");
     assert_eq!((fixture.pages.received().len(), fixture.events("source.failed").await.len()), (3, 1));
     fixture.pages.answer_ok(people(1..=1).to_string());
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(1, 0, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(1, 0, 0));
 }
 
 #[tokio::test]
@@ -602,7 +605,7 @@ async fn a_scheduled_sync_wipes_phones_only_with_an_authorized_setting() {
     let path = format!("/sources/{source}");
     assert_eq!(fixture.get(&path).await["renames_may_wipe"], false);
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
-    let id = text(&fixture.found("user0001").await["user_id"]);
+    let id = text(&fixture.user_by_name("user0001").await["user_id"]);
     let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
     let phone = fixture.bench.register(&code, "phone").await.expect(201);
     let mut row = people(1..=1);
@@ -614,7 +617,7 @@ async fn a_scheduled_sync_wipes_phones_only_with_an_authorized_setting() {
         let jobs = fixture.all("/jobs").await;
         outcomes(&fixture.job(&text(&jobs[0]["job_id"])).await)
     };
-    assert_eq!(scheduled().await, [told("000001", "failed", "", "permission_missing")]);
+    assert_eq!(scheduled().await, [item_outcome("000001", "failed", "", "permission_missing")]);
     let edit = async |key: &str, body: Value| fixture.bench.patch(&path, key, body).await;
     let may = json!({"renames_may_wipe": true});
     assert_eq!(edit(&helper, may.clone()).await.expect(403).code(), "permission_missing");
@@ -623,7 +626,7 @@ async fn a_scheduled_sync_wipes_phones_only_with_an_authorized_setting() {
     assert_eq!(edit(&helper, json!({"name": "Other"})).await.expect(200).body["renames_may_wipe"], true);
     let elsewhere = json!({"url": "https://hr.example.com/mine"});
     assert_eq!(edit(&helper, elsewhere).await.expect(403).code(), "permission_missing");
-    assert_eq!(scheduled().await, [told("000001", "changed", "updated", "")]);
+    assert_eq!(scheduled().await, [item_outcome("000001", "changed", "updated", "")]);
     let answer = fixture.bench.check_in(&phone.get("credential")).await.expect(200);
     assert_eq!(answer.body["commands"][0]["kind"], "factory_reset");
     assert_eq!(edit(&helper, json!({"renames_may_wipe": false})).await.expect(200).body["renames_may_wipe"], false);
@@ -642,7 +645,7 @@ async fn a_urls_query_is_never_shown_and_is_kept_by_updates() {
     let edited = fixture.patch(&path, edit).await.expect(200);
     assert_eq!((edited.get("name"), &edited.body["url"]), ("Other".to_owned(), &shown["url"]));
     fixture.pages.answer_ok("[]");
-    let _job = fixture.synced(&source, json!({})).await;
+    let _job = fixture.sync(&source, json!({})).await;
     assert_eq!(fixture.pages.received()[0].url, url);
     assert!(!json!(fixture.all("/events").await).to_string().contains("marker"));
 }
@@ -652,32 +655,32 @@ async fn vanished_users_are_suspended_until_they_reappear_unless_an_admin_suspen
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "suspend"})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
-    let id = text(&fixture.found("user0002").await["user_id"]);
+    let _first = fixture.sync(&source, json!({})).await;
+    let id = text(&fixture.user_by_name("user0002").await["user_id"]);
     let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
     let credential = fixture.bench.register(&code, "phone").await.expect(201).get("credential");
-    let by_hand = text(&fixture.found("user0003").await["user_id"]);
+    let by_hand = text(&fixture.user_by_name("user0003").await["user_id"]);
     let _suspended = fixture.post(&format!("/users/{by_hand}/suspend"), json!({})).await.expect(200);
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(job["progress"], progress(2, 1, 0), "{job}");
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
     assert_eq!(fixture.events("user.suspended").await.len(), 2);
     let both = fixture.get(&format!("/users/{by_hand}")).await;
     assert_eq!((&both["suspended"]["reason"], both["suspended_by_source"].is_object()), (&Value::Null, true));
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(0, 1, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(0, 1, 0));
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(job["progress"], progress(2, 1, 0));
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
     let suspended = fixture.statuses().await;
     assert_eq!((suspended["user0002"].as_str(), suspended["user0003"].as_str()), ("active", "suspended"));
     // Whom an admin suspends as well while they are gone stays so when they are back.
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let _synced = fixture.synced(&source, json!({})).await;
+    let _synced = fixture.sync(&source, json!({})).await;
     let _suspended = fixture.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let _synced = fixture.synced(&source, json!({})).await;
+    let _synced = fixture.sync(&source, json!({})).await;
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "user_suspended");
     let user = fixture.get(&format!("/users/{id}")).await;
     assert_eq!((&user["suspended"]["reason"], &user["suspended_by_source"]), (&json!("an audit"), &Value::Null));
@@ -690,12 +693,12 @@ async fn vanished_users_are_deleted_without_a_wipe_and_this_is_recorded() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(1..=2).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
-    let id = text(&fixture.found("user0002").await["user_id"]);
+    let _first = fixture.sync(&source, json!({})).await;
+    let id = text(&fixture.user_by_name("user0002").await["user_id"]);
     let code = fixture.bench.invite(&fixture.tenant, &id, 1).await;
     let _phone = fixture.bench.register(&code, "phone").await.expect(201);
     fixture.pages.answer_ok(people(1..=1).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!(outcomes(&job)[0].2, "vanished");
     let deleted = fixture.events("user.deleted").await;
     assert_eq!((deleted.len(), &deleted[0]["changes"]["without_wipe"]["after"]), (1, &json!(true)));
@@ -703,7 +706,7 @@ async fn vanished_users_are_deleted_without_a_wipe_and_this_is_recorded() {
     assert_eq!(fixture.events("user.vanished").await[0]["user_id"], json!(id));
     // Whoever comes back is somebody new.
     fixture.pages.answer_ok(people(1..=2).to_string());
-    assert_eq!(outcomes(&fixture.synced(&source, json!({})).await), [told("000002", "changed", "created", "")]);
+    assert_eq!(outcomes(&fixture.sync(&source, json!({})).await), [item_outcome("000002", "changed", "created", "")]);
 }
 
 #[tokio::test]
@@ -711,9 +714,9 @@ async fn a_sync_stops_when_more_users_vanish_than_the_limit() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(0..30).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
+    let _first = fixture.sync(&source, json!({})).await;
     fixture.pages.answer_ok(people(0..20).to_string());
-    let job = fixture.synced(&source, json!({})).await;
+    let job = fixture.sync(&source, json!({})).await;
     assert_eq!((&job["state"], &job["failure"]["code"]), (&json!("failed"), &json!("too_many_vanish")));
     let detail = "10 of 30 users are no longer in the source, more than 30 %. None of them was changed.";
     assert_eq!(job["failure"]["detail"], detail);
@@ -721,7 +724,7 @@ async fn a_sync_stops_when_more_users_vanish_than_the_limit() {
     assert_eq!(fixture.events("source.failed").await.len(), 1);
     let path = format!("/sources/{source}");
     let _raised = fixture.patch(&path, json!({"vanish_limit_percent": 100})).await.expect(200);
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(10, 20, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(10, 20, 0));
 }
 
 #[tokio::test]
@@ -729,14 +732,14 @@ async fn a_sync_of_selected_users_changes_only_them_and_nobody_vanishes() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
-    let (one, three) = (fixture.found("user0001").await, fixture.found("user0003").await);
+    let _first = fixture.sync(&source, json!({})).await;
+    let (one, three) = (fixture.user_by_name("user0001").await, fixture.user_by_name("user0003").await);
     let mut rows = people([1, 2, 4].into_iter());
     rows[0]["first"] = json!("Changed");
     rows[1]["first"] = json!("Changed");
     fixture.pages.answer_ok(rows.to_string());
     let nobody = format!("{UPLOAD}9");
-    let job = fixture.synced(&source, json!({"user_ids": [one["user_id"], three["user_id"], nobody]})).await;
+    let job = fixture.sync(&source, json!({"user_ids": [one["user_id"], three["user_id"], nobody]})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(1, 0, 2)), "{job}");
     let job_outcomes: BTreeSet<(String, String)> =
         outcomes(&job).into_iter().map(|(id, _, _, code)| (id, code)).collect();
@@ -746,7 +749,7 @@ async fn a_sync_of_selected_users_changes_only_them_and_nobody_vanishes() {
         (nobody, "user_not_found".into()),
     ];
     assert_eq!(job_outcomes, expected.into());
-    assert_eq!(fixture.found("user0002").await["first_name"], "Name2");
+    assert_eq!(fixture.user_by_name("user0002").await["first_name"], "Name2");
     assert_eq!(fixture.statuses().await.len(), 3);
     assert!(fixture.events("user.vanished").await.is_empty());
 }
@@ -756,19 +759,19 @@ async fn a_dry_run_of_a_sync_reports_the_changes_and_makes_none() {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({"vanish_policy": "delete"})).await;
     fixture.pages.answer_ok(people(1..=3).to_string());
-    let _first = fixture.synced(&source, json!({})).await;
+    let _first = fixture.sync(&source, json!({})).await;
     let mut rows = people([1, 2, 4].into_iter());
     rows[1]["mail"] = json!("other@example.com");
     fixture.pages.answer_ok(rows.to_string());
-    let before = fixture.all_but_jobs();
-    let job = fixture.synced(&source, json!({"dry_run": true})).await;
+    let before = fixture.rows_without_jobs();
+    let job = fixture.sync(&source, json!({"dry_run": true})).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(3, 1, 0)), "{job}");
     let changes: Vec<String> = outcomes(&job).into_iter().map(|outcome| outcome.2).collect();
     assert_eq!(changes, ["updated", "created", "vanished"]);
     assert_eq!(job["items"][0]["fields"], json!(["email"]));
     assert_eq!(job["items"][1]["user_id"], Value::Null, "nobody was made");
-    assert!(fixture.all_but_jobs() == before, "a dry run has changed something");
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(3, 1, 0));
+    assert!(fixture.rows_without_jobs() == before, "a dry run has changed something");
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(3, 1, 0));
 }
 
 #[tokio::test]
@@ -793,9 +796,9 @@ async fn a_page_is_synced_by_schedule_one_sync_at_a_time() {
     assert_eq!(refused.code(), "sync_running");
     let path = format!("/jobs/{}", job.get("job_id"));
     let canceled = fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200);
-    assert_eq!((canceled.get("state"), fixture.leavings()), ("canceled".to_owned(), Vec::<String>::new()));
+    assert_eq!((canceled.get("state"), fixture.leftover_rows()), ("canceled".to_owned(), Vec::<String>::new()));
     fixture.pages.answer_ok(people(0..800).to_string());
-    assert_eq!(fixture.synced(&source, json!({})).await["state"], "finished");
+    assert_eq!(fixture.sync(&source, json!({})).await["state"], "finished");
     // Off is off.
     let path = format!("/sources/{source}");
     let _updated = fixture.patch(&path, json!({"every_hours": null})).await.expect(200);
@@ -822,7 +825,7 @@ async fn a_sources_token_is_never_shown_and_only_sent_to_its_own_host() {
     let answer = fixture.patch(&path, moved).await.expect(200);
     assert_eq!((&answer.body["token_set"], token_of()), (&json!(false), None));
     fixture.pages.answer_ok("[]");
-    let _job = fixture.synced(&source, json!({})).await;
+    let _job = fixture.sync(&source, json!({})).await;
     assert_eq!(fixture.pages.received()[0].authorization, None);
     let _updated = fixture.patch(&path, json!({"token": "marker-again"})).await.expect(200);
     assert_eq!(token_of().as_deref(), Some("marker-again"));
@@ -855,7 +858,7 @@ async fn sources_only_call_allowed_hosts_and_no_private_address() {
 }
 
 /// Users by what a file calls them, each with a username.
-type Named = [(usize, &'static str)];
+type Usernames = [(usize, &'static str)];
 
 /// A file of users by what it calls them, each with a username.
 fn named(users: &[(usize, String)]) -> String {
@@ -889,7 +892,7 @@ fn called(users: &[(usize, &str)]) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_order() {
-    let cases: [(&Named, &Named); 6] = [
+    let cases: [(&Usernames, &Usernames); 6] = [
         (&[(1, "a"), (2, "b")], &[(1, "b"), (2, "a")]),
         (&[(1, "a"), (2, "b"), (3, "c")], &[(1, "b"), (2, "c"), (3, "a")]),
         (&[(1, "a"), (2, "b"), (3, "c")], &[(3, "b"), (1, "c"), (2, "a")]),
@@ -904,14 +907,14 @@ async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_or
     for (before, after) in cases {
         let fixture = Fixture::new().await;
         let source = fixture.by_external_id(json!({"vanish_policy": "delete"})).await;
-        let _made = fixture.uploaded(&source, 1, &names(before)).await;
-        let job = fixture.uploaded(&source, 2, &names(after)).await;
+        let _made = fixture.upload_and_sync(&source, 1, &names(before)).await;
+        let job = fixture.upload_and_sync(&source, 2, &names(after)).await;
         assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(after.len(), 0, 0)), "{job}");
         assert_eq!(fixture.called().await, called(after));
-        assert_eq!(fixture.uploaded(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
+        assert_eq!(fixture.upload_and_sync(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
         // Each is looked up by the name that they have, and by no other.
         for (id, name) in after {
-            assert_eq!(fixture.found(name).await["external_id"], id.to_string());
+            assert_eq!(fixture.user_by_name(name).await["external_id"], id.to_string());
             let occupied = json!({"username": name});
             assert_eq!(fixture.post("/users", occupied).await.expect(409).code(), "username_taken");
         }
@@ -923,8 +926,8 @@ async fn a_chain_of_two_hundred_and_fifty_username_changes_works_in_the_worst_or
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
     let users = |by: usize| named(&(0..250).map(|n| (n, format!("user{:03}", (n + by) % 250))).collect::<Vec<_>>());
-    let _made = fixture.uploaded(&source, 1, &users(0)).await;
-    let job = fixture.uploaded(&source, 2, &users(1)).await;
+    let _made = fixture.upload_and_sync(&source, 1, &users(0)).await;
+    let job = fixture.upload_and_sync(&source, 2, &users(1)).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(250, 0, 0)));
     let called = fixture.called().await;
     assert!((0..250).all(|n| called[&n.to_string()] == format!("user{:03}", (n + 1) % 250)));
@@ -936,8 +939,8 @@ async fn a_vanished_users_name_passes_on_in_the_same_sync() {
         for after in [[(1, "b"), (3, "c"), (4, "x")], [(3, "c"), (1, "x"), (4, "b")], [(3, "b"), (1, "c"), (4, "x")]] {
             let fixture = Fixture::new().await;
             let source = fixture.by_external_id(json!({"vanish_policy": policy})).await;
-            let _made = fixture.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
-            let job = fixture.uploaded(&source, 2, &names(&after)).await;
+            let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+            let job = fixture.upload_and_sync(&source, 2, &names(&after)).await;
             assert_eq!((&job["state"], &job["progress"]["failed"]), (&json!("finished"), &json!(0)), "{policy} {job}");
             let mut now = fixture.called().await;
             let remaining = now.remove("2");
@@ -949,7 +952,7 @@ async fn a_vanished_users_name_passes_on_in_the_same_sync() {
                 assert_eq!((&left["status"], left["vanished_at"].is_null()), (&json!(status), false));
                 // Back again, by the name that the file then gives them.
                 let back = [after.to_vec(), vec![(2, "d")]].concat();
-                let job = fixture.uploaded(&source, 3, &names(&back)).await;
+                let job = fixture.upload_and_sync(&source, 3, &names(&back)).await;
                 assert_eq!((&job["progress"], fixture.called().await), (&progress(1, 3, 0), called(&back)), "{job}");
             }
         }
@@ -961,7 +964,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
     let before = [(1, "a"), (2, "b"), (3, "c")];
-    let _made = fixture.uploaded(&source, 1, &names(&before)).await;
+    let _made = fixture.upload_and_sync(&source, 1, &names(&before)).await;
     let _by_hand = fixture.user("outside").await;
     let failed = |job: &Value| {
         let outcomes = outcomes(job).into_iter().filter(|(_, outcome, _, _)| outcome == "failed");
@@ -969,12 +972,12 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     };
     let taken = |id: &str| (id.to_owned(), "username_taken".to_owned());
     // The last of them would get the name of somebody who is not of the source.
-    let job = fixture.uploaded(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
+    let job = fixture.upload_and_sync(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003"), taken("000004")]);
     // One of a ring has a name that was set by hand.
-    let path = format!("/users/{}", text(&fixture.found("c").await["user_id"]));
+    let path = format!("/users/{}", text(&fixture.user_by_name("c").await["user_id"]));
     let _renamed = fixture.patch(&path, json!({"username": "cc"})).await.expect(200);
-    let job = fixture.uploaded(&source, 3, &names(&[(1, "b"), (2, "cc"), (3, "a")])).await;
+    let job = fixture.upload_and_sync(&source, 3, &names(&[(1, "b"), (2, "cc"), (3, "a")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
     let mut now = called(&before);
     now.insert("3".to_owned(), "cc".to_owned());
@@ -987,8 +990,8 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
     let many: Vec<(usize, String)> = (0..12).map(|n| (n, format!("user{n}"))).collect();
-    let _made = fixture.uploaded(&source, 1, &named(&many)).await;
-    let job = fixture.uploaded(&source, 2, &names(&[(0, "user1"), (20, "user2")])).await;
+    let _made = fixture.upload_and_sync(&source, 1, &named(&many)).await;
+    let job = fixture.upload_and_sync(&source, 2, &names(&[(0, "user1"), (20, "user2")])).await;
     assert_eq!((&job["state"], job["failure"]["code"].as_str()), (&json!("failed"), Some("too_many_vanish")));
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
     assert_eq!(fixture.called().await.len(), 12);
@@ -998,10 +1001,10 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
 async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_and_resets_each_once() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
-    let _made = fixture.uploaded(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
+    let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
     let mut phones = Vec::new();
     for name in ["ann", "bob"] {
-        let user = text(&fixture.found(name).await["user_id"]);
+        let user = text(&fixture.user_by_name(name).await["user_id"]);
         let email = json!({"email": format!("{name}@example.com")});
         let _addressed = fixture.patch(&format!("/users/{user}"), email).await.expect(200);
         let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -1015,12 +1018,12 @@ async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_an
         let _part = fixture.part(&source, 1, &query, swapped.as_bytes()).await.expect(202);
         let job =
             fixture.bench.post(&format!("/sources/{source}/sync"), key, json!({})).await.expect(202).get("job_id");
-        fixture.run_on().await;
+        fixture.run_jobs().await;
         let job = fixture.job(&job).await;
         let outcome = if code.is_some() { "failed" } else { "changed" };
         let change = if code.is_some() { "" } else { "updated" };
         let code = code.unwrap_or_default();
-        assert_eq!(outcomes(&job), ["000002", "000003"].map(|id| told(id, outcome, change, code)), "{job}");
+        assert_eq!(outcomes(&job), ["000002", "000003"].map(|id| item_outcome(id, outcome, change, code)), "{job}");
         let now = if outcome == "failed" { [(1, "ann"), (2, "bob")] } else { [(1, "bob"), (2, "ann")] };
         assert_eq!(fixture.called().await, called(&now));
     }
@@ -1036,24 +1039,24 @@ async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_an
 async fn a_dry_run_reports_a_chain_of_username_changes() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
-    let _made = fixture.uploaded(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+    let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
     let query = format!("upload={UPLOAD}2&last=true&start=false");
     let _part = fixture.part(&source, 1, &query, names(&[(1, "b"), (2, "a"), (4, "c")]).as_bytes()).await.expect(202);
-    let before = fixture.all_but_jobs();
-    let job = fixture.synced(&source, json!({"dry_run": true})).await;
+    let before = fixture.rows_without_jobs();
+    let job = fixture.sync(&source, json!({"dry_run": true})).await;
     assert_eq!(job["progress"], progress(4, 0, 0), "{job}");
-    assert_eq!(fixture.all_but_jobs(), before);
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(4, 0, 0));
+    assert_eq!(fixture.rows_without_jobs(), before);
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(4, 0, 0));
 }
 
 /// A ring of three, a chain, and a leaver's name, while the sync is ended somewhere.
-async fn handed_on(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
+async fn run_username_chain(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let user = |n: usize, name: &str| json!({"id": format!("{run}-{n}"), "login": format!("{name}{run}")});
     let source =
         fixture.http(json!({"vanish_policy": "suspend", "mapping": {"username": "login", "external_id": "id"}})).await;
     let before = [user(1, "a"), user(2, "b"), user(3, "c"), user(4, "d"), user(5, "e"), user(6, "f")];
     fixture.pages.answer_ok(json!(before).to_string());
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(6, 0, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(6, 0, 0));
     let after = [user(1, "b"), user(2, "c"), user(3, "a"), user(4, "e"), user(5, "f"), user(7, "d")];
     fixture.pages.answer_ok(json!(after).to_string());
     fixture.bench.advance(Duration::seconds(1));
@@ -1061,13 +1064,13 @@ async fn handed_on(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -
     let _answer = fixture.post(&format!("/sources/{source}/sync"), json!({})).await;
     let calls = fixture.faults.calls();
     fixture.faults.watch("none", None);
-    fixture.run_on().await;
+    fixture.run_jobs().await;
     let jobs = fixture.all("/jobs").await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
         // Nothing was begun: the caller comes again.
-        job = fixture.synced(&source, json!({})).await;
+        job = fixture.sync(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(7, 0, 0)), "{end:?}");
     let now = fixture.called().await;
@@ -1080,14 +1083,14 @@ async fn handed_on(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -
 
 async fn handed_on_and_killed_at_every(step: usize) {
     let mut fixture = Fixture::new().await;
-    let ends = ends(&handed_on(&fixture, 0, None).await);
+    let ends = process_end_faults(&run_username_chain(&fixture, 0, None).await);
     assert!(ends.len() > 60, "{} ends", ends.len());
     let mut run = 1;
     for end in ends.iter().step_by(step) {
         if run >= 8 {
             (fixture, run) = (Fixture::new().await, 0);
         }
-        let _calls = handed_on(&fixture, run, Some(end)).await;
+        let _calls = run_username_chain(&fixture, run, Some(end)).await;
         run += 1;
     }
 }
@@ -1104,7 +1107,7 @@ async fn a_sync_killed_anywhere_during_a_chain_of_username_changes_completes_it(
 }
 
 /// Each call at which a process can end: before it, and if it writes, after it.
-fn ends(calls: &[Call]) -> Vec<InjectedFault> {
+fn process_end_faults(calls: &[Call]) -> Vec<InjectedFault> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
     for call in calls {
@@ -1118,11 +1121,11 @@ fn ends(calls: &[Call]) -> Vec<InjectedFault> {
 }
 
 /// Thirty users who come and go: nine are new, nine change, six vanish, fifteen have a row as before.
-async fn killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
+async fn run_killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let first: Vec<usize> = (run * 100..run * 100 + 30).collect();
     let source = fixture.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;
     fixture.pages.answer_ok(people(first.iter().copied()).to_string());
-    assert_eq!(fixture.synced(&source, json!({})).await["progress"], progress(30, 0, 0));
+    assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(30, 0, 0));
     let mut rows = people(first.iter().copied().skip(6).chain(run * 100 + 30..run * 100 + 39));
     for row in rows.as_array_mut().unwrap().iter_mut().take(9) {
         row["first"] = json!("Changed");
@@ -1134,13 +1137,13 @@ async fn killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> V
     let calls = fixture.faults.calls();
     assert_eq!(answer.status.is_server_error(), end.is_some(), "{end:?}: {}", answer.text);
     fixture.faults.watch("none", None);
-    fixture.run_on().await;
+    fixture.run_jobs().await;
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
     let jobs = fixture.all("/jobs").await;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
         // Nothing was begun: the caller comes again.
-        job = fixture.synced(&source, json!({})).await;
+        job = fixture.sync(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(24, 15, 0)), "{end:?}");
     let mut counts = BTreeMap::<String, usize>::new();
@@ -1152,20 +1155,20 @@ async fn killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> V
     }
     let expected = [("user.created", 9), ("user.updated", 9), ("user.vanished", 6), ("user.suspended", 6)];
     assert_eq!(counts, expected.map(|(kind, count)| (kind.to_owned(), count)).into(), "{end:?}");
-    assert_eq!(fixture.leavings(), Vec::<String>::new(), "{end:?}");
+    assert_eq!(fixture.leftover_rows(), Vec::<String>::new(), "{end:?}");
     calls
 }
 
 async fn killed_at_every(step: usize) {
     let mut fixture = Fixture::new().await;
-    let ends = ends(&killed(&fixture, 0, None).await);
+    let ends = process_end_faults(&run_killed(&fixture, 0, None).await);
     assert!(ends.len() > 100, "{} ends", ends.len());
     let mut run = 1;
     for end in ends.iter().step_by(step) {
         if run >= 8 {
             (fixture, run) = (Fixture::new().await, 0);
         }
-        killed(&fixture, run, Some(end)).await;
+        run_killed(&fixture, run, Some(end)).await;
         run += 1;
     }
 }
@@ -1194,7 +1197,7 @@ async fn a_chain_of_username_changes_that_is_impossible_is_followed_once() {
     let upload = async |number: u32, file: String| {
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
         let _uploaded = fixture.part(&source, 1, &query, file.as_bytes()).await.expect(202);
-        fixture.run_on().await;
+        fixture.run_jobs().await;
     };
     upload(1, file(0)).await;
     let _by_hand = fixture.user(&format!("u{LINKS}")).await;
@@ -1223,7 +1226,7 @@ async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_t
     let due = async || {
         fixture.bench.advance(Duration::hours(6));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
-        fixture.run_on().await;
+        fixture.run_jobs().await;
         fixture.all("/jobs").await
     };
     let by_key = json!({"type": "key", "id": id, "name": "HR"});
@@ -1241,7 +1244,7 @@ async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_t
         "{recorded:?}"
     );
     // A sync by hand begins no schedule; who lets it go on again needs what it does.
-    let _by_hand = fixture.synced(&source, json!({})).await;
+    let _by_hand = fixture.sync(&source, json!({})).await;
     assert_eq!(due().await.len(), 2);
     let (_, narrow) = key(&["users:manage"]).await;
     let repeated_body = json!({"every_hours": 6});
@@ -1265,7 +1268,7 @@ async fn a_rename_by_a_sync_never_deploys_to_a_new_address() {
         let query = format!("upload=0190f3c4-7b5e-7a11-8c1d-00000000000{number}&last=true");
         let _uploaded =
             fixture.part(&source, 1, &query, format!("id,login,mail\n{row}\n").as_bytes()).await.expect(202);
-        fixture.run_on().await;
+        fixture.run_jobs().await;
     };
     upload(1, "1,ada,ada@example.com").await;
     let user = fixture.all("/users").await[0]["user_id"].as_str().unwrap().to_owned();

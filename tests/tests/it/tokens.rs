@@ -33,7 +33,7 @@ fn invalid() -> (u16, String) {
     (401, "credential_invalid".to_owned())
 }
 
-fn let_in() -> (u16, String) {
+fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
@@ -42,7 +42,7 @@ async fn a_token_signed_by_either_kind_of_key_gives_access() {
     let (oidc, bench, _) = with_anna().await;
     for signer in [Signer::Rsa, Signer::Ec] {
         let token = oidc.sign_claims(&Oidc::claims("anna", bench.now()), signer);
-        assert_eq!(answer(&bench, &token).await, let_in(), "{signer:?}");
+        assert_eq!(answer(&bench, &token).await, accepted(), "{signer:?}");
     }
     assert_eq!(answer(&bench, &oidc.token("bert", bench.now())).await, invalid(), "who is no member");
 }
@@ -72,7 +72,7 @@ async fn a_token_needs_the_audience_or_client_id() {
         (json!({"aud": format!("{AUDIENCE}2")}), false),
     ];
     for (change, good) in cases {
-        let expected = if good { let_in() } else { invalid() };
+        let expected = if good { accepted() } else { invalid() };
         let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
         assert_eq!(answer(&bench, &token).await, expected, "{change}");
     }
@@ -111,7 +111,7 @@ async fn a_token_of_another_type_than_an_access_token_is_rejected() {
         ("a proof of possession", "dpop+jwt", json!({})),
         ("something else", "secevent+jwt", json!({})),
     ];
-    let let_in = good.map(|case| (case, let_in()));
+    let let_in = good.map(|case| (case, accepted()));
     let refused = bad.map(|case| (case, invalid()));
     for ((what, kind, change), wanted) in let_in.into_iter().chain(refused) {
         let claims = changed(&Oidc::claims("anna", bench.now()), &change);
@@ -142,14 +142,14 @@ async fn a_token_is_valid_in_its_period_with_a_minute_of_clock_skew() {
     let now = bench.now().timestamp();
     let expired = (401, "credential_expired".to_owned());
     let cases = [
-        (json!({"exp": now + 1}), let_in()),
-        (json!({"exp": now - 59}), let_in()),
+        (json!({"exp": now + 1}), accepted()),
+        (json!({"exp": now - 59}), accepted()),
         (json!({"exp": now - 60}), expired.clone()),
         (json!({"exp": 0}), expired.clone()),
         (json!({"exp": i64::MIN}), expired),
         (json!({"exp": null}), invalid()),
         (json!({"exp": "tomorrow"}), invalid()),
-        (json!({"nbf": now + 60}), let_in()),
+        (json!({"nbf": now + 60}), accepted()),
         (json!({"nbf": now + 61}), invalid()),
         (json!({"nbf": i64::MAX}), invalid()),
     ];
@@ -225,7 +225,7 @@ async fn a_token_not_signed_by_the_issuers_keys_is_rejected() {
     for (what, token) in cases {
         assert_eq!(answer(&bench, &token).await, invalid(), "{what}");
     }
-    assert_eq!(answer(&bench, &good).await, let_in());
+    assert_eq!(answer(&bench, &good).await, accepted());
 }
 
 #[tokio::test]
@@ -277,13 +277,13 @@ async fn while_the_issuers_keys_are_unknown_every_token_is_rejected() {
 async fn issuer_keys_that_were_not_refreshed_for_a_day_are_no_longer_trusted() {
     let (oidc, bench, _) = with_anna().await;
     bench.advance(Duration::hours(24) - Duration::milliseconds(1));
-    assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, let_in());
+    assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, accepted());
     bench.advance(Duration::milliseconds(1));
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid(), "whether they are at hand or read anew");
     oidc.publish_keys_to(&bench);
     bench.advance(Duration::minutes(1));
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn the_first_sign_in_after_a_stack_deployment_needs_no_scheduled_run() {
     assert_eq!(answer(&bench, &token).await, invalid());
     bench.stack.run_after_deployment().await.unwrap();
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
     let asked: Vec<String> = pages.received().into_iter().map(|asked| asked.url).collect();
     assert_eq!(asked, [CONFIGURATION, KEY_SET]);
 }
@@ -306,7 +306,7 @@ async fn the_first_sign_in_after_a_stack_deployment_needs_no_scheduled_run() {
 const INSECURE: &str = "http://issuer.example/keys";
 
 /// What is kept of the issuer's keys.
-fn kept_keys(bench: &Bench) -> Value {
+fn stored_issuer_keys(bench: &Bench) -> Value {
     rows::all(bench, rows::MAIN).remove("ISSUER | KEYS").unwrap_or_default()
 }
 
@@ -317,7 +317,7 @@ async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
     let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
     oidc.publish_on(&pages, bench.now());
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 2}));
-    let before = kept_keys(&bench);
+    let before = stored_issuer_keys(&bench);
     assert_eq!(before["fetched_at"], json!(domain::Time::from(bench.now())));
     bench.advance(Duration::minutes(15));
     let shows = |body: &str| Answers::With(200, Vec::new(), body.into());
@@ -343,7 +343,7 @@ async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
         oidc.publish_on(&pages, bench.now());
         pages.answer_at(page, answers.clone());
         assert!(refreshed().await.is_err(), "{page}: {answers:?}");
-        assert_eq!(kept_keys(&bench), before, "{page}: {answers:?}");
+        assert_eq!(stored_issuer_keys(&bench), before, "{page}: {answers:?}");
     }
     oidc.publish_on(&pages, bench.now());
     let lost = InjectedFault {
@@ -354,14 +354,14 @@ async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
     };
     faults.watch("refresh-issuer-keys", Some(lost));
     assert!(refreshed().await.is_err(), "that they are not kept is told");
-    assert_eq!(kept_keys(&bench), before);
+    assert_eq!(stored_issuer_keys(&bench), before);
     faults.end_outage();
     // Those that it gives up go.
     let mut one = oidc.keys(bench.now());
     one.keys.truncate(1);
     pages.answer_at(KEY_SET, shows(&json!({"keys": one.keys}).to_string()));
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 1}));
-    let after = kept_keys(&bench);
+    let after = stored_issuer_keys(&bench);
     assert_eq!(after["keys"], json!(one.keys));
     assert_eq!(after["fetched_at"], json!(domain::Time::from(bench.now())));
 }
@@ -427,14 +427,14 @@ async fn a_removed_member_loses_access_at_once() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc::add_accepted_member(&bench, &tenant, "bert", "device-admin").await;
     let token = oidc.token("bert", bench.now());
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
     let _removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &token).await, invalid());
     let repeated = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
     assert_eq!(repeated.code(), "member_not_found");
     // They may come back, with another role.
     let _member = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
     assert_eq!(get_as(&bench, "/keys", &token, None).await.status, 403);
 }
 
@@ -445,7 +445,7 @@ async fn a_revoked_key_is_rejected_at_once_and_a_second_revocation_records_no_ev
     let body = json!({"name": "short-lived", "permissions": ["devices:read"]});
     let created = bench.post("/keys", &tenant.key, body).await.expect(201);
     let (key, path) = (created.get("key"), format!("/keys/{}", created.get("key_id")));
-    assert_eq!(answer(&bench, &key).await, let_in());
+    assert_eq!(answer(&bench, &key).await, accepted());
     let first = bench.delete(&path, &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &key).await, (401, "credential_revoked".to_owned()));
     bench.advance(Duration::minutes(1));
@@ -472,7 +472,7 @@ async fn a_key_expires_at_its_time() {
     let body = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-23T09:00:00Z"});
     let key = bench.post("/keys", &tenant.key, body).await.expect(201).get("key");
     bench.advance(Duration::minutes(60) - Duration::milliseconds(1));
-    assert_eq!(answer(&bench, &key).await, let_in());
+    assert_eq!(answer(&bench, &key).await, accepted());
     bench.advance(Duration::milliseconds(1));
     assert_eq!(answer(&bench, &key).await, (401, "credential_expired".to_owned()));
 }
@@ -559,7 +559,7 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
 }
 
 /// A new key, made by a key: its identifier and itself.
-async fn key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
+async fn create_key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
     let created = bench.post("/keys", creator, body).await.expect(201);
     assert_eq!(created.get("status"), "active");
@@ -570,16 +570,16 @@ async fn key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (Stri
 async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Chains").await;
-    let (first_id, first) = key_by(&bench, &tenant.key, Some("2026-11-24T08:00:00Z")).await;
+    let (first_id, first) = create_key_by(&bench, &tenant.key, Some("2026-11-24T08:00:00Z")).await;
     let later = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-24T08:00:01Z"});
     let refused = bench.post("/keys", &first, later).await.expect(422);
     assert_eq!(
         (&refused.body["errors"][0]["field"], &refused.body["errors"][0]["code"]),
         (&json!("expires_at"), &json!("out_of_range"))
     );
-    let (second_id, second) = key_by(&bench, &first, None).await;
-    let (third_id, third) = key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
-    let (beside_id, beside) = key_by(&bench, &tenant.key, None).await;
+    let (second_id, second) = create_key_by(&bench, &first, None).await;
+    let (third_id, third) = create_key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
+    let (beside_id, beside) = create_key_by(&bench, &tenant.key, None).await;
     let listed = async |id: &str| {
         let keys = bench.list_all(&tenant, "/keys").await;
         keys.into_iter().find(|key| key["key_id"] == id).unwrap()
@@ -588,7 +588,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     assert_eq!((&shown["expires_at"], &shown["status"]), (&json!("2026-11-24T08:00:00.000Z"), &json!("active")));
     assert_eq!(shown["created_by"], json!({"type": "key", "name": "k", "id": first_id}));
     for key in [&first, &second, &third, &beside] {
-        assert_eq!(answer(&bench, key).await, let_in());
+        assert_eq!(answer(&bench, key).await, accepted());
     }
 
     // Whatever work the third has begun ends with the first as well.
@@ -609,7 +609,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
         assert_eq!(answer(&bench, key).await, (401, "credential_revoked".to_owned()));
         assert_eq!(bench.post("/keys", key, json!({})).await.expect(401).code(), "credential_revoked");
     }
-    assert_eq!(answer(&bench, &beside).await, let_in());
+    assert_eq!(answer(&bench, &beside).await, accepted());
     for id in [&first_id, &second_id, &third_id] {
         let shown = listed(id).await;
         assert_eq!((&shown["status"], &shown["revoked_at"]), (&json!("revoked"), &json!("2026-11-23T08:01:00.000Z")));
@@ -625,7 +625,7 @@ async fn keys_created_by_keys_are_limited_in_depth() {
     let tenant = bench.tenant("Long chains").await;
     let mut newest = tenant.key.clone();
     for _ in 0..4 {
-        newest = key_by(&bench, &newest, None).await.1;
+        newest = create_key_by(&bench, &newest, None).await.1;
     }
     let body = json!({"name": "k", "permissions": ["devices:read"]});
     assert_eq!(bench.post("/keys", &newest, body).await.expect(409).code(), "too_many_makers");
@@ -637,8 +637,8 @@ async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
     let made_by = async |subject: &str| {
         let member = oidc::add_accepted_member(&bench, &tenant, subject, "admin").await;
         let signed_in = oidc.token(subject, bench.now());
-        let key = key_by(&bench, &signed_in, None).await;
-        let (over, _) = key_by(&bench, &signed_in, None).await;
+        let key = create_key_by(&bench, &signed_in, None).await;
+        let (over, _) = create_key_by(&bench, &signed_in, None).await;
         let _revoked = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
         let hook = bench.post("/webhooks", &signed_in, hook).await.expect(201).get("webhook_id");
@@ -648,14 +648,14 @@ async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
         list.as_array().unwrap().iter().map(|thing| thing[id].as_str().unwrap().to_owned()).collect()
     };
     let (bert, (key_id, key), hook) = made_by("bert").await;
-    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let (_child_id, child) = create_key_by(&bench, &key, None).await;
     let removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
     assert_eq!(
         (ids(&removed.body["keys"], "key_id"), ids(&removed.body["webhooks"], "webhook_id")),
         (vec![key_id], vec![hook.clone()])
     );
     assert_eq!(removed.body["keys"][0]["status"], "active");
-    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (let_in(), let_in()));
+    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (accepted(), accepted()));
     let still = bench.get(&format!("/webhooks/{hook}"), &tenant.key).await.expect(200);
     assert_eq!(
         (&still.body["enabled"], &still.body["created_by"]),
@@ -663,7 +663,7 @@ async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
     );
 
     let (carl, (key_id, key), hook) = made_by("carl").await;
-    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let (_child_id, child) = create_key_by(&bench, &key, None).await;
     let removed = bench.delete(&format!("/members/{carl}?revoke=true"), &tenant.key).await.expect(200);
     assert_eq!(
         (ids(&removed.body["keys"], "key_id"), &removed.body["keys"][0]["status"]),

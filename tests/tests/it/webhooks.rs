@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     /// Two hours go by from an hour on; at the beginning of each day a user is made.
-    async fn two_hours(&self, from: i32) {
+    async fn pass_two_hours(&self, from: i32) {
         if from % 24 == 0 {
             let _user = self.new_user(&format!("ada{from}")).await;
         }
@@ -348,7 +348,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     let (watching, _) = fixture.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
     fixture.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
     for at in (0..128).step_by(2) {
-        fixture.two_hours(at).await;
+        fixture.pass_two_hours(at).await;
         assert_eq!(fixture.shown_webhook(&id).await["enabled"], true, "{at}");
     }
     let since = fixture.shown_webhook(&id).await["failing_since"].clone();
@@ -388,7 +388,7 @@ async fn a_success_restarts_the_five_days() {
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     for at in (0..12 * 24).step_by(2) {
         fixture.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
-        fixture.two_hours(at).await;
+        fixture.pass_two_hours(at).await;
     }
     assert_eq!(fixture.shown_webhook(&id).await["enabled"], true);
 }

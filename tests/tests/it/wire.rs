@@ -62,12 +62,12 @@ fn table(recorder: &RequestRecorder) -> Table {
     Table::new(&recorder.clients_without_aws(), names)
 }
 
-fn said(sent: &RecordedRequest) -> Value {
+fn request_json(sent: &RecordedRequest) -> Value {
     serde_json::from_str(&sent.body).unwrap()
 }
 
 /// An answer of DynamoDB.
-fn well(body: &Value) -> Answer {
+fn dynamodb_response(body: &Value) -> Answer {
     Ok(answer(200, "application/x-amz-json-1.0", body.to_string()))
 }
 
@@ -87,7 +87,7 @@ fn items() -> Vec<JobItem> {
 
 /// The rows of a batch, of which so many are looked up at once; what is left is named.
 fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
-    let asked = said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
+    let asked = request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
     let (done, left) = asked.split_at(at_once.min(asked.len()));
     let stored = |item: &JobItem| {
         let RowKey { pk, sk } = item.key();
@@ -106,19 +106,21 @@ fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
 
 #[tokio::test]
 async fn unprocessed_keys_of_a_batch_are_requested_again_and_no_others() {
-    let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 1))));
+    let recorder = RequestRecorder::answering(|sent| Some(dynamodb_response(&batch(sent, 1))));
     let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
     assert_eq!(table(&recorder).job_items(workspace(), job(), &ids).await.unwrap(), items());
     let requests = recorder.take();
-    let asked: Vec<usize> =
-        requests.iter().map(|sent| said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len()).collect();
+    let asked: Vec<usize> = requests
+        .iter()
+        .map(|sent| request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len())
+        .collect();
     assert_eq!(asked, [3, 2, 1]);
     assert!(requests.iter().all(|sent| !sent.call.stale), "each of them asks for what was written last");
 }
 
 #[tokio::test]
 async fn a_batch_that_never_completes_is_an_error() {
-    let recorder = RequestRecorder::answering(|sent| Some(well(&batch(sent, 0))));
+    let recorder = RequestRecorder::answering(|sent| Some(dynamodb_response(&batch(sent, 0))));
     let found = table(&recorder).job_items(workspace(), job(), &["a".to_owned()]).await;
     assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
     assert!(recorder.take().len() > 1, "it was asked for again");
@@ -133,7 +135,7 @@ async fn committed(
     let calls = AtomicUsize::new(0);
     let recorder = RequestRecorder::answering(move |sent| {
         let ends = calls.fetch_add(1, Ordering::Relaxed) >= failing;
-        Some(if ends { well(&json!({})) } else { fails(sent) })
+        Some(if ends { dynamodb_response(&json!({})) } else { fails(sent) })
     });
     let commit = Commit::with_event(&event(1)).put(&items()[0]);
     let outcome = match table(&recorder).commit(commit).await {
@@ -168,8 +170,8 @@ async fn a_commit_with_an_unknown_outcome_is_sent_again_unchanged() {
     for (why, (outcome, sent)) in ends.into_iter().chain(more) {
         assert_eq!(outcome, Outcome::Done, "{why}");
         assert!(sent.len() > 1, "{why}");
-        assert!(said(&sent[0])["ClientRequestToken"].is_string(), "{why}");
-        assert!(sent.iter().all(|again| said(again) == said(&sent[0])), "{why}");
+        assert!(request_json(&sent[0])["ClientRequestToken"].is_string(), "{why}");
+        assert!(sent.iter().all(|again| request_json(again) == request_json(&sent[0])), "{why}");
     }
     // Not for ever: then the caller is told that it may be tried again.
     for (why, (outcome, sent)) in [
@@ -243,7 +245,7 @@ fn field(entry: &[(String, String)], name: &str) -> String {
 }
 
 /// SNS's answer to a batch, of which it does not take what has these identifiers.
-fn taken_but(sent: &RecordedRequest, not: &[&str]) -> Answer {
+fn published_except(sent: &RecordedRequest, not: &[&str]) -> Answer {
     let part = |kind: &str, wanted: bool| {
         let ids = entries(sent).iter().map(|entry| field(entry, "Id")).collect::<Vec<_>>().into_iter();
         let ids = ids.filter(|id| not.contains(&id.as_str()) == wanted);
@@ -265,7 +267,7 @@ fn topic(recorder: &RequestRecorder) -> TopicPublisher {
 
 #[tokio::test]
 async fn messages_that_the_topic_rejects_are_returned() {
-    let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &["3", "12", "20"])));
+    let recorder = RequestRecorder::answering(|sent| Some(published_except(sent, &["3", "12", "20"])));
     let events: Vec<Event> = (1..=21).map(event).collect();
     assert_eq!(topic(&recorder).publish(&events).await.unwrap(), [3, 12, 20]);
     let sent: Vec<Vec<String>> = recorder
@@ -283,7 +285,7 @@ async fn messages_that_the_topic_rejects_are_returned() {
 
 #[tokio::test]
 async fn no_batch_of_messages_exceeds_the_limits_of_sns() {
-    let recorder = RequestRecorder::answering(|sent| Some(taken_but(sent, &[])));
+    let recorder = RequestRecorder::answering(|sent| Some(published_except(sent, &[])));
     let large = |(number, kilobytes): (u8, usize)| {
         let mut event = event(number);
         event.add_change("custom_metadata", Value::Null, "x".repeat(kilobytes * 1024));
@@ -334,9 +336,9 @@ async fn deleting_a_missing_endpoint_succeeds_and_a_foreign_one_is_rejected() {
 }
 
 /// A topic that does not take some events, named by their places; none at all if it is not there.
-struct Picky(Option<Vec<usize>>);
+struct RejectingTopic(Option<Vec<usize>>);
 
-impl Topic for Picky {
+impl Topic for RejectingTopic {
     async fn publish(&self, _: &[Event]) -> Result<Vec<usize>, Error> {
         self.0.clone().ok_or_else(|| Error::unavailable("SNS", "it is not there"))
     }
@@ -351,7 +353,7 @@ fn record(number: u8, kind: &str, row: &Value) -> Value {
 }
 
 /// A new event's record.
-fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
+fn event_record(number: u8, change: impl Fn(&mut Value)) -> Value {
     let event = event(number);
     let (RowKey { pk, sk }, mut row) = (event.key(), json!(event));
     (row["pk"], row["sk"]) = (pk.into(), sk.into());
@@ -363,13 +365,13 @@ fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
 async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
     let records = vec![
         record(1, "INSERT", &json!({"pk": "USER#1", "sk": "USER"})),
-        told(2, |_| ()),
+        event_record(2, |_| ()),
         // Nobody can read it, and nobody waits for it.
-        told(3, |row| row["actor"] = json!(["Rumpelstiltskin"])),
-        told(4, |_| ()),
+        event_record(3, |row| row["actor"] = json!(["Rumpelstiltskin"])),
+        event_record(4, |_| ()),
         // A later change of an event's row tells nothing new.
-        json!({"eventName": "MODIFY", "dynamodb": told(5, |_| ())["dynamodb"]}),
-        told(6, |_| ()),
+        json!({"eventName": "MODIFY", "dynamodb": event_record(5, |_| ())["dynamodb"]}),
+        event_record(6, |_| ()),
     ];
     let repeated_body = |sequence: &str| json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
     let cases = [
@@ -389,7 +391,7 @@ async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
             deadline: now(),
             clock: functions::Clock::from_fn(Arc::new(start)),
         };
-        let answer = publish_events::publish(&Picky(not_taken.clone()), &run).await;
+        let answer = publish_events::publish(&RejectingTopic(not_taken.clone()), &run).await;
         assert_eq!(answer, expected, "{not_taken:?}");
     }
     // What is passed over is named by its key alone, in words that an alarm counts.
@@ -406,7 +408,7 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     let refuses = Arc::clone(&refused);
     let recorder = RequestRecorder::answering(move |sent| {
         let refused = refuses.lock().unwrap().filter(|_| sent.operation == "republish-events")?;
-        (sent.call.action == "PublishBatch").then(|| taken_but(sent, &[refused]))
+        (sent.call.action == "PublishBatch").then(|| published_except(sent, &[refused]))
     });
     let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Again").await;
@@ -426,19 +428,19 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
 }
 
 /// What each call of an operation takes, of those with this action if one is named.
-type Takes = Box<dyn Fn(&RecordedRequest) + Send>;
+type Delay = Box<dyn Fn(&RecordedRequest) + Send>;
 
 /// A system whose calls take their time: the clock moves on by it.
-struct Slow {
+struct SlowSystem {
     bench: Arc<Bench>,
     tenant: Tenant,
     pages: Pages,
-    takes: Arc<Mutex<Option<Takes>>>,
+    takes: Arc<Mutex<Option<Delay>>>,
 }
 
-impl Slow {
+impl SlowSystem {
     async fn start() -> Self {
-        let takes: Arc<Mutex<Option<Takes>>> = Arc::default();
+        let takes: Arc<Mutex<Option<Delay>>> = Arc::default();
         let each = Arc::clone(&takes);
         let recorder = RequestRecorder::answering(move |sent| {
             if let Some(takes) = &*each.lock().unwrap() {
@@ -453,7 +455,7 @@ impl Slow {
     }
 
     /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
-    fn takes(&self, operation: &'static str, action: &'static str, time: Duration) {
+    fn delay(&self, operation: &'static str, action: &'static str, time: Duration) {
         let pass = self.bench.clock_advancer(time);
         let concerned =
             move |sent: &RecordedRequest| sent.operation == operation && [&sent.call.action, ""].contains(&action);
@@ -491,7 +493,7 @@ impl Slow {
     }
 
     /// All events of a type as a queue gives them.
-    fn queued(&self, event_type: &str) -> Value {
+    fn queue_batch(&self, event_type: &str) -> Value {
         let stored = rows::all(&self.bench, rows::MAIN).into_iter();
         let stored = stored.filter(|(key, row)| key.starts_with("EVENT#") && row["event_type"] == event_type);
         let records =
@@ -505,7 +507,7 @@ impl Slow {
 }
 
 /// What of a batch is to come again; true if nothing is.
-fn none_is_left(answer: &Value, event: &mut Value) -> bool {
+fn is_batch_done(answer: &Value, event: &mut Value) -> bool {
     let remaining: Vec<&Value> =
         answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
     let records = event["Records"].as_array_mut().unwrap();
@@ -515,7 +517,7 @@ fn none_is_left(answer: &Value, event: &mut Value) -> bool {
 
 #[tokio::test]
 async fn run_due_stops_in_time_however_slow_the_table_is() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let user = bench.user(&slow.tenant, "ada").await;
     let _code = bench.invite(&slow.tenant, &user, 1).await;
@@ -528,7 +530,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     bench.advance(Duration::days(8));
     let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
     // Those of one shard alone are more than fit into what is kept back.
-    slow.takes("run-due", "", Duration::milliseconds(1_500));
+    slow.delay("run-due", "", Duration::milliseconds(1_500));
     assert!(open() >= 100);
     let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
     assert!(runs > 1, "they were too many for one");
@@ -542,7 +544,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     let job = bench.post("/users/bulk", key, json!({"action": "suspend", "filter": {}})).await.expect(202);
     let path = format!("/jobs/{}", job.get("job_id"));
     bench.advance(Duration::minutes(2));
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let over = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| over()).await;
     assert!(runs > 1, "it was too much for one");
@@ -551,7 +553,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
 
 #[tokio::test]
 async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let (_device, credential) = bench.phone(&slow.tenant, "ada").await;
     let _check_in = bench.check_in(&credential).await.expect(200);
@@ -568,14 +570,14 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
     let _updated = bench.patch("/workspace", key, rule).await.expect(200);
     bench.advance(Duration::minutes(1));
     let blocked = || slow.count(|key, row| key.ends_with("| DEVICE") && row["blocked"].is_object());
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let runs = slow.runs("run-due", json!({}), |_, _| blocked() == 61).await;
     assert!(runs > 1, "they were too many for one");
 
     let deleted =
         |device: &Device| Deleted { at: device.created_at, by: Actor::System, purge_after: device.created_at };
     slow.fill("| DEVICE", 40, |id, device: Device| Device { deleted: Some(deleted(&device)), ..like(id, device) });
-    slow.takes("purge-deleted", "", Duration::seconds(2));
+    slow.delay("purge-deleted", "", Duration::seconds(2));
     let remaining = |answer: &Value, _: &mut Value| answer["more"] == false;
     let runs = slow.runs("purge-deleted", json!({}), remaining).await;
     assert!(runs > 1, "they were too many for one");
@@ -584,14 +586,14 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
 
 #[tokio::test]
 async fn a_message_is_only_sent_with_enough_time_left() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     for number in 0..8 {
         let user = bench.user(&slow.tenant, &format!("user{number}")).await;
         let _invited = bench.post(&format!("/users/{user}/invite"), key, json!({"channel": "email"})).await.expect(202);
     }
-    slow.takes("send-message", "SendEmail", Duration::seconds(5));
-    let runs = slow.runs("send-message", slow.queued("user.invited"), none_is_left).await;
+    slow.delay("send-message", "SendEmail", Duration::seconds(5));
+    let runs = slow.runs("send-message", slow.queue_batch("user.invited"), is_batch_done).await;
     assert!(runs > 1, "they were too many for one");
     let to: BTreeSet<String> = bench.stack.messaging().outbox().into_iter().map(|item| item.to).collect();
     assert_eq!((to.len(), bench.stack.messaging().outbox().len()), (8, 8), "each of them once");
@@ -599,7 +601,7 @@ async fn a_message_is_only_sent_with_enough_time_left() {
 
 #[tokio::test]
 async fn a_webhook_is_only_called_with_enough_time_left() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
@@ -614,13 +616,13 @@ async fn a_webhook_is_only_called_with_enough_time_left() {
     bench.advance(Duration::minutes(10));
     let waits = || slow.count(|key, row| key.contains("DELIVERY#") && row["state"] == "pending");
     assert_eq!(waits(), 41);
-    slow.takes("deliver-webhook", "", Duration::milliseconds(100));
+    slow.delay("deliver-webhook", "", Duration::milliseconds(100));
     let runs = slow.runs("deliver-webhook", json!({}), |_, _| waits() == 0).await;
     assert!(runs > 1, "they were too many for one");
     // By the queue, too.
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
     let before = slow.pages.sent().len();
-    let runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
+    let runs = slow.runs("deliver-webhook", slow.queue_batch("user.created"), is_batch_done).await;
     assert!(runs > 1, "they were too many for one");
     assert_eq!(slow.pages.sent().len() - before, 40, "each of the new ones once");
 }
@@ -628,21 +630,21 @@ async fn a_webhook_is_only_called_with_enough_time_left() {
 #[tokio::test]
 async fn a_second_webhook_call_is_only_made_with_enough_time_left() {
     for (takes, calls) in [(1, 2), (36, 1)] {
-        let slow = Slow::start().await;
+        let slow = SlowSystem::start().await;
         let bench = &slow.bench;
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
         let _created = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
         let _user = bench.user(&slow.tenant, "ada").await;
         slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
         slow.pages.meanwhile(bench.clock_advancer(Duration::seconds(takes)));
-        let _runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
+        let _runs = slow.runs("deliver-webhook", slow.queue_batch("user.created"), is_batch_done).await;
         assert_eq!(slow.pages.sent().len(), calls, "{takes} s");
     }
 }
 
 #[tokio::test]
 async fn a_sync_stops_in_time_however_slow_the_table_is() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     let show = |people: std::ops::Range<u8>| {
         let rows: Vec<Value> = people.map(|number| json!({"login": format!("person{number}")})).collect();
@@ -654,7 +656,7 @@ async fn a_sync_stops_in_time_however_slow_the_table_is() {
         "url": "https://hr.example.com/people", "vanish_policy": "suspend", "vanish_limit_percent": 100,
     });
     let _source = bench.post("/sources", &slow.tenant.key, source).await.expect(201);
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let is_user = |key: &str| key.ends_with("| USER");
     let idle = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| slow.count(|key, _| is_user(key)) == 60 && idle()).await;
@@ -669,7 +671,7 @@ async fn a_sync_stops_in_time_however_slow_the_table_is() {
 
 #[tokio::test]
 async fn a_page_of_events_is_only_republished_with_enough_time_left() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     let (since, tenant) = (bench.now(), &slow.tenant);
     let _user = bench.user(tenant, "ada").await;
@@ -682,7 +684,7 @@ async fn a_page_of_events_is_only_republished_with_enough_time_left() {
         });
         bench.advance(Duration::minutes(1));
     }
-    slow.takes("republish-events", "Query", Duration::seconds(299));
+    slow.delay("republish-events", "Query", Duration::seconds(299));
     let event = json!({"workspace_id": tenant.workspace_id, "since": since, "until": bench.now()});
     let mut published = 0;
     let runs = slow
@@ -697,24 +699,24 @@ async fn a_page_of_events_is_only_republished_with_enough_time_left() {
 }
 
 /// Has the index of what is due name every row of the main table, as if it lagged by all that has happened since.
-fn lagging() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
+fn stale_due_index() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
     let named: Arc<Mutex<Vec<Value>>> = Arc::default();
     let all = Arc::clone(&named);
     let recorder = RequestRecorder::answering(move |sent| {
-        if sent.call.action != "Query" || said(sent)["IndexName"] != "due" {
+        if sent.call.action != "Query" || request_json(sent)["IndexName"] != "due" {
             return None;
         }
         let all = all.lock().unwrap();
-        let shard = said(sent)["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap().to_owned();
+        let shard = request_json(sent)["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap().to_owned();
         let items = if shard.ends_with("00") { all.clone() } else { Vec::new() };
-        (!all.is_empty()).then(|| well(&json!({"Items": items})))
+        (!all.is_empty()).then(|| dynamodb_response(&json!({"Items": items})))
     });
     (recorder, named)
 }
 
 #[tokio::test]
 async fn a_row_that_is_due_only_in_the_index_is_skipped() {
-    let (recorder, named) = lagging();
+    let (recorder, named) = stale_due_index();
     let pages = Pages::default();
     let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
     let tenant = bench.tenant("Lag").await;
@@ -770,7 +772,7 @@ async fn a_row_that_is_due_only_in_the_index_is_skipped() {
 
 #[tokio::test]
 async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
-    let slow = Slow::start().await;
+    let slow = SlowSystem::start().await;
     let bench = Arc::clone(&slow.bench);
     let (device, credential) = bench.phone(&slow.tenant, "ada").await;
     let _check_in = bench.check_in(&credential).await.expect(200);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Case, TestStore, list_all_pages, new_id, nothing, search_query};
 
-type Wanted<'a> = &'a dyn Fn(&Event) -> bool;
+type Matches<'a> = &'a dyn Fn(&Event) -> bool;
 
 #[tokio::test]
 async fn events_are_read_by_day_device_user_and_type() {
@@ -47,7 +47,7 @@ async fn events_are_read_by_day_device_user_and_type() {
     };
     let case = &case;
     for limit in [1, 2, 100] {
-        let table: [(EventFilter, Wanted<'_>); 6] = [
+        let table: [(EventFilter, Matches<'_>); 6] = [
             (span.clone(), &|_| true),
             (EventFilter { device_id: Some(device), ..span.clone() }, &|event| event.device_id == Some(device)),
             (EventFilter { user_id: Some(user), ..span.clone() }, &|event| event.user_id == Some(user)),

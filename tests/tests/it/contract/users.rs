@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Creates a user as the operations do.
-async fn named(case: &Case<'_>, username: &str) -> Result<User, Error> {
+async fn create_user(case: &Case<'_>, username: &str) -> Result<User, Error> {
     let user = case.new_user(username);
     let claims = case.table.username_claims(case.workspace, username).await.expect("it answers");
     let commit = Commit::with_event(&case.context().event(EventType::UserCreated))
@@ -52,7 +52,7 @@ async fn usernames_are_unique_without_case_and_with_accents() {
         assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
     assert!(!is_taken(&case, "jose.pena").await, "another person");
-    let second = named(&case, "jose.pena").await.expect("nobody is called so");
+    let second = create_user(&case, "jose.pena").await.expect("nobody is called so");
     let called = async |name: &str| {
         let claims = case.table.username_claims(case.workspace, name).await.expect("it answers");
         claims.user().map(|user| user.user_id)
@@ -62,13 +62,13 @@ async fn usernames_are_unique_without_case_and_with_accents() {
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
     case.edit(&user, &renamed).await;
     assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
-    let _third = named(&case, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
+    let _third = create_user(&case, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
     let other = Case::new(store);
     let _same_name_elsewhere = other.user("jose.pena").await;
 }
 
 /// A user whose claim is under an earlier release's key.
-async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) -> User {
+async fn user_of_earlier_release(case: &Case<'_>, username: &str, former: &str) -> User {
     let user = case.user(username).await;
     let bench = &case.store.bench;
     let key = users::username_key(case.workspace, username);
@@ -82,7 +82,7 @@ async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) ->
 async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let jose = of_an_earlier_release(&case, "Jos\u{e9}", "jose").await;
+    let jose = user_of_earlier_release(&case, "Jos\u{e9}", "jose").await;
     assert!(is_taken(&case, "JOS\u{c9}").await && !is_taken(&case, "jose").await);
     let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("it is read");
     assert_eq!(ids, [jose.user_id].into());
@@ -91,7 +91,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let unseen = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&again);
     expect_conflict(store.table.commit(unseen).await, "one who is called so holds the former claim");
     // Another name with the same letters is free, both with the same former key and as that very key.
-    let other = named(&case, "jos\u{ea}").await.expect("nobody is called so");
+    let other = create_user(&case, "jos\u{ea}").await.expect("nobody is called so");
     let claims = store.table.username_claims(case.workspace, "jose").await.expect("it answers");
     let plain = case.new_user("jose");
     let late = || {
@@ -101,7 +101,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     };
     case.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
     expect_conflict(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
-    let plain = named(&case, "jose").await.expect("nobody is called so");
+    let plain = create_user(&case, "jose").await.expect("nobody is called so");
     let holder = |username: &str| {
         let key = users::username_key(case.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
@@ -111,29 +111,29 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     for (name, user) in [("jose", &plain), ("jos\u{e9}", &jose), ("jos\u{ea}", &other)] {
         let claims = store.table.username_claims(case.workspace, name).await.expect("it answers");
         assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
-        expect_conflict(named(&case, name).await.map(drop), "each is taken");
+        expect_conflict(create_user(&case, name).await.map(drop), "each is taken");
     }
     // Renamed to the name whose key has their claim; renamed away; deleted; and purged.
-    let zoe = of_an_earlier_release(&case, "Zo\u{eb}", "zoe").await;
+    let zoe = user_of_earlier_release(&case, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
     let claims = store.table.username_claims(case.workspace, "zoe").await.expect("it answers");
     let commit = Commit::without_event(case.id()).edit(&zoe, &renamed).claim_username(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
     assert_eq!((holder("zoe"), is_taken(&case, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
-    let eva = of_an_earlier_release(&case, "Ev\u{e1}", "eva").await;
+    let eva = user_of_earlier_release(&case, "Ev\u{e1}", "eva").await;
     let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("it answers");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
     let commit = Commit::without_event(case.id()).edit(&eva, &renamed).claim_username(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
-    let bjorn = of_an_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
+    let bjorn = user_of_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
     let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
     store.table.commit(commit).await.expect("nobody came first");
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
     assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
-    let joao = of_an_earlier_release(&case, "Jo\u{e3}o", "joao").await;
+    let joao = user_of_earlier_release(&case, "Jo\u{e3}o", "joao").await;
     let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("it answers");
     let late = Commit::without_event(case.id()).move_username_claim(&claims, &joao);
     let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("it has one");
@@ -141,12 +141,12 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
     expect_conflict(store.table.commit(late).await, "another holds the former claim by now");
     assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
-    let rene_before = of_an_earlier_release(&case, "Ren\u{e9}", "rene").await;
+    let rene_before = user_of_earlier_release(&case, "Ren\u{e9}", "rene").await;
     let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
     case.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
     assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "what is left behind holds nothing");
-    let _next = named(&case, "rene").await.expect("it is free");
-    let _next = named(&case, "ren\u{e9}").await.expect("it is free");
+    let _next = create_user(&case, "rene").await.expect("it is free");
+    let _next = create_user(&case, "ren\u{e9}").await.expect("it is free");
 }
 
 #[tokio::test]
