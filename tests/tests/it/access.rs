@@ -1,4 +1,4 @@
-//! No one comes in who does not belong: every operation is called by everyone.
+//! Access: every operation is called by every kind of caller, and rejects those without the right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,18 +20,18 @@ use Permission::{
     UsersWipe, WorkspaceManage,
 };
 
-/// Who may see any jobs.
+/// The permissions that show jobs.
 const SEE_JOBS: &[Permission] =
     &[UsersRead, DevicesRead, DeploymentsRead, UsersManage, DevicesManage, DeploymentsManage];
 
 const PERMISSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/permissions.txt");
 
-/// Whom each operation takes.
+/// The access of each operation.
 fn access_table() -> impl Iterator<Item = (&'static str, Access)> {
     functions::OPERATIONS.iter().map(|operation| (operation.name, operation.access()))
 }
 
-/// What each role holds, written out.
+/// The permissions of each role.
 const HELD: [(&str, Role, &[Permission]); 4] = [
     ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead]),
     ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead, DevicesManage, UsersManage]),
@@ -67,7 +67,7 @@ const HELD: [(&str, Role, &[Permission]); 4] = [
     ),
 ];
 
-/// Who may call each operation, so that a change of it shows in a review. `UPDATE_DESCRIPTION=1` writes it anew.
+/// The access of each operation, so that a change shows in a review. `UPDATE_DESCRIPTION=1` writes it again.
 #[test]
 fn the_checked_in_permissions_equal_the_operations() {
     let line = |operation: &Operation| format!("{} {:?}\n", operation.name, operation.access());
@@ -80,7 +80,7 @@ fn the_checked_in_permissions_equal_the_operations() {
     assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if it is meant to change, write it anew: see above");
 }
 
-/// A workspace in which every operation has something to do.
+/// A workspace with an object for every operation.
 struct SampleWorkspace {
     tenant: Tenant,
     user: String,
@@ -92,25 +92,25 @@ struct SampleWorkspace {
     invitation: String,
     /// The event of a phone that was deactivated.
     deactivated: String,
-    /// A user who may go.
+    /// A user that may be deleted.
     deletable_user: String,
-    /// A command that the device has not come for.
+    /// A command that was not delivered.
     command: String,
     /// A delivered command of `deletable_device`.
     delivered_command: String,
     /// An open deployment, whose QR code may be shown.
     deployment: String,
-    /// A deployment that may end.
+    /// A deployment that may be revoked.
     revocable_deployment: String,
-    /// A source, to which a file was uploaded that waits.
+    /// A source with an unused upload.
     source: String,
-    /// A job over users at work, one over devices, and an auto-deploy.
+    /// A running job for users, one for devices, and an auto-deploy.
     job: String,
     device_job: String,
     auto_deploy: String,
     key: String,
     member: String,
-    /// The default profile, and one that may go.
+    /// The default profile, and one that may be deleted.
     profile: String,
     unused_profile: String,
     /// A member who has a personal access token, and the token.
@@ -186,13 +186,13 @@ impl SampleWorkspace {
         fixture
     }
 
-    /// A new token of a member's, for this workspace alone.
+    /// A new token of a member, for this workspace only.
     async fn new_token(&self, bench: &Bench, oidc: &Oidc, subject: &str, narrow: Option<&[&str]>) -> Answer {
         let signed_in = oidc.token(subject, bench.now());
         oidc::new_token(bench, &signed_in, &[&self.tenant.workspace_id], narrow).await
     }
 
-    /// A job that whoever holds these may see, and cancel if it is one of them that begins it.
+    /// A job that may be seen with these permissions.
     fn job_for(&self, held: &[Permission]) -> &str {
         let holds = |any: [Permission; 2]| any.iter().any(|permission| held.contains(permission));
         match (holds([UsersRead, UsersManage]), holds([DevicesRead, DevicesManage])) {
@@ -202,14 +202,14 @@ impl SampleWorkspace {
         }
     }
 
-    /// How many requests reach the operations that are asked for.
+    /// The number of sample requests of the selected operations.
     fn calls(&self, is_asked_for: impl Fn(&str, Access) -> bool) -> usize {
         let asked_for = access_table().filter(|(operation, access)| is_asked_for(operation, *access));
         asked_for.map(|(operation, _)| self.samples(operation, "fresh", &self.member).len()).sum()
     }
 
-    /// The requests that reach an operation, of one route each; none for one without. `fresh` is a name that nothing
-    /// has yet, `member` a member who may go; or a profile that may.
+    /// The sample requests of an operation, one for each route; none without a route. `fresh` is an unused
+    /// name, `member` a member or a profile that may be deleted.
     fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<SampleRequest> {
         let declared = functions::operation(operation).expect("the sample's operation exists");
         if declared.access() == Access::Internal {
@@ -252,13 +252,13 @@ impl SampleWorkspace {
     }
 }
 
-/// A code that is nobody's.
+/// An unknown code.
 const NOBODYS_CODE: &str = "2222222222222222222222";
 
-/// A token's identifier that is nobody's.
+/// An unknown token's identifier.
 const NOBODYS: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 
-/// A webhook, and an event whose delivery to it is on the record. It leads inside by now, so that nobody is
+/// Creates a webhook with a delivered event. Its URL then leads to a private address, so that it is not
 /// called.
 async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
     let body = json!({"url": HOOK, "event_types": ["webhook.deleted"]});
@@ -277,7 +277,7 @@ async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
     (id, event)
 }
 
-/// A source, to which a file was uploaded that waits.
+/// A source with an unused upload.
 async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
     let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
     let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
@@ -286,7 +286,7 @@ async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
     source
 }
 
-/// A job that is not over: one that is, with its row set back, since a small one ends with its call.
+/// A running job: a finished one whose row is reset, since a small job finishes within its request.
 async fn running_job(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
     let mut body = json!({"filter": {"search": "nobody"}});
     if !action.is_empty() {
@@ -305,7 +305,7 @@ async fn send(bench: &Bench, sample: &SampleRequest, credential: Option<&str>) -
     bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
 }
 
-/// Asserts that a request is refused in our own shape, and that nothing was changed by it.
+/// Asserts that a request is rejected in our own format, and that it changes nothing.
 async fn expect_rejected(
     bench: &Bench,
     sample: &SampleRequest,
@@ -319,7 +319,7 @@ async fn expect_rejected(
     assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
 }
 
-/// Where failures are told as Seam tells them.
+/// Paths with Seam's error format.
 const SEAM: [&str; 9] = [
     "/phones/",
     "/devices/get",
@@ -332,10 +332,10 @@ const SEAM: [&str; 9] = [
     "/webhooks/create",
 ];
 
-/// Where failures are told as SCIM tells them.
+/// Paths with SCIM's error format.
 const SCIM: &str = "/scim/v2/";
 
-/// Asserts that a request is refused in our own shape, or in that of its dialect.
+/// Asserts that a request is rejected, in our own error format or that of its path.
 async fn expect_rejected_in_format(
     bench: &Bench,
     sample: &SampleRequest,
@@ -396,7 +396,7 @@ async fn every_route_has_a_sample_and_internal_operations_have_no_route() {
     assert_eq!(called, expected, "each route is called");
 }
 
-/// Everyone who may do some things: by their credential, with what they hold.
+/// Callers of each kind: name, credential and permissions.
 async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
@@ -417,7 +417,7 @@ async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(
     callers
 }
 
-/// A personal access token of each role, and one that was narrowed.
+/// A personal access token of each role, and one with fewer permissions.
 async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut tokens = Vec::new();
     for (name, _, held) in HELD {
@@ -627,7 +627,7 @@ async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     let _check_in = check_in.expect(200);
 }
 
-/// A request with a credential that guards itself by a version.
+/// Sends a request with a version in `if-match`.
 async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, version: u64) -> Answer {
     let request = Request::builder().method(sample.method.clone()).uri(&sample.path);
     let request = request.header("authorization", format!("Bearer {credential}"));
@@ -724,7 +724,7 @@ async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
     }
 }
 
-/// Who has signed in, and whom no workspace knows.
+/// The subject of a signed-in person without a membership.
 const NO_MEMBER: &str = "a token of someone who is no member";
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Auto-deploy, whatever ends in the middle: each user has exactly one deployment of it, and at
-//! least one e-mail with its one link; a second only where the end struck the call that sends.
+//! Auto-deploy with a process that ends at any step: each user gets exactly one deployment, and at least one e-mail with
+//! its only link. A second e-mail is only sent if the sending call itself was interrupted.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Fixture {
         self.bench.post_idempotent("/deployments/auto", &self.tenant.key, once, body).await
     }
 
-    /// The links that were mailed to each address, each with how often.
+    /// The number of e-mails to each address with each link.
     fn mailed_links(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let mut mailed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for mail in self.bench.stack.messaging().outbox() {
@@ -34,8 +34,8 @@ impl Fixture {
         mailed
     }
 
-    /// Asserts that each of so many users, by their addresses, was mailed one link, and that a copy
-    /// was sent only where the end struck the call that sends.
+    /// Asserts that each user was mailed one link, and that a second e-mail was only sent if the
+    /// sending call itself failed.
     fn expect_one_link_each(&self, users: usize, copies: usize, what: &str) {
         let mailed = self.mailed_links();
         assert_eq!(mailed.len(), users, "{what}: everyone has an e-mail");
@@ -45,12 +45,12 @@ impl Fixture {
     }
 }
 
-/// So many runs share a system: what it remembers makes it slower.
+/// Number of runs that share a system; a system becomes slower with each run.
 const RUNS_OF_A_SYSTEM: usize = 12;
-/// So many of the thirty have a phone that has downloaded.
+/// Number of the thirty users with a phone that has downloaded.
 const SET_UP: usize = 3;
 
-/// Thirty users, to whom it is deployed again and again, each time with another end in the middle.
+/// Thirty users for repeated auto-deploys, each of which ends at another step.
 struct ThirtyUsers {
     many: Fixture,
     users: Vec<String>,
@@ -81,7 +81,7 @@ impl ThirtyUsers {
         thirty
     }
 
-    /// Has the phones put their configuration in place.
+    /// Makes the phones download and install their configurations.
     async fn download(&self) {
         for credential in &self.phones {
             let post = async |path: &str, body: Value| {
@@ -94,18 +94,18 @@ impl ThirtyUsers {
         self.many.bench.drain().await;
     }
 
-    /// The calls that an operation makes in a run in which nothing ends.
+    /// The calls of an operation in a run without an end.
     async fn calls_of_clean_run(&mut self, operation: &str) -> Vec<Call> {
         let _none = self.go(operation, None, None).await;
         self.many.faults.calls()
     }
 
-    /// Auto-deploys, where a run of an operation may end in the middle, and lets it be run on: by the
-    /// schedule if `schedule` says at which of its own commits that ends once more, else by whoever
-    /// began it.
+    /// Auto-deploys with an optional end of an operation's process, and continues: by the
+    /// schedule if `schedule` has the number of the commit at which that ends as well, otherwise by the
+    /// client.
     ///
-    /// Answers with how many ends there were. What comes by the stream comes in batches, as it
-    /// happens, so that a run may make fewer calls than another.
+    /// Returns the number of ends. The stream delivers in batches of varying
+    /// size, so a run may make fewer calls than another.
     async fn go(&mut self, operation: &str, end: Option<&InjectedFault>, schedule: Option<usize>) -> usize {
         let what = format!("{operation}, {end:?}, {schedule:?}");
         let many = &self.many;
@@ -156,7 +156,7 @@ impl ThirtyUsers {
         failed_calls
     }
 
-    /// Ends the runs of an operation at each of some calls.
+    /// Runs once for every `every`-th call of an operation, ending the process there.
     async fn killed(operation: &str, every: usize) {
         let mut thirty = Self::new().await;
         let ends = process_ends(&thirty.calls_of_clean_run(operation).await);
@@ -207,7 +207,7 @@ async fn a_sender_killed_at_any_step_sends_each_of_thirty_users_one_link() {
     }
 }
 
-/// Stores so many users at once, each with an address.
+/// Stores many users, each with an e-mail address.
 async fn populate(many: &Fixture, count: usize) {
     let user = many.user("template").await;
     many.bench.drain().await;
@@ -239,7 +239,7 @@ async fn populate(many: &Fixture, count: usize) {
     rows::put_many(&many.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
-/// Numbers that look random, the same ones for the same seed.
+/// Pseudo-random numbers from a seed.
 fn pseudo_random(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -274,7 +274,7 @@ async fn killed_five_times(users: usize, seed: u64) {
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
         many.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
-        many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream moves on");
+        many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream and the queues are processed");
         kills += many.faults.failed_calls().len();
     }
     many.faults.watch("none", None);

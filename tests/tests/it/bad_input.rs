@@ -1,5 +1,5 @@
-//! Bad input is refused in our own shape, with every fault named, and changes nothing. It is never
-//! a fault of ours.
+//! Bad input is rejected in the API's error format, with every error named, and changes nothing. It never causes a
+//! server error.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use Kind::{
     Object, Past, Permissions, Pin, Pointer, Search, Settings, Timestamp, Types, Url, Username, Version, Workspaces,
 };
 
-/// A part of an upload, and that it is the only one.
+/// The query of an upload with one part.
 const PART: &str = "/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true&start=false";
 
 /// An operation with a body.
@@ -34,7 +34,7 @@ struct Operation {
     fields: &'static [Field],
 }
 
-/// A system with something in it, to which bad input is sent.
+/// A system with one object of each kind, to which bad input is sent.
 struct Target {
     bench: Bench,
     tenant: Tenant,
@@ -43,26 +43,26 @@ struct Target {
     credential: String,
     key: String,
     member: String,
-    /// Who vouches for the member, who has a personal access token.
+    /// The issuer of the member, who has a personal access token.
     oidc: Oidc,
     token: String,
     code: String,
     /// A device of another user, with a command.
     other: String,
-    /// A command that waits for the device.
+    /// A command that was not delivered to the device.
     command: String,
     invitation: String,
     /// A job over two users.
     job: String,
     /// The default of two profiles.
     profile: String,
-    /// A source, to which a file was uploaded that waits.
+    /// A source with an unused upload.
     source: String,
     /// A source that is read from a page.
     page: String,
     /// One of two webhooks.
     webhook: String,
-    /// What is stored, as of the last refusal; nothing once something else was done.
+    /// All stored rows before the first rejected request; none after another request.
     known: RefCell<Option<Stored>>,
 }
 
@@ -90,7 +90,7 @@ impl Target {
         let newest = bench.get(&format!("/users/{user}/invitations"), &tenant.key).await.expect(200);
         let invitations = newest.body["items"].as_array().unwrap().iter();
         let open = invitations.filter(|item| item["status"] == "open").find_map(|item| item["invitation_id"].as_str());
-        let invitation = open.expect("one is open").to_owned();
+        let invitation = open.expect("an invitation is open").to_owned();
         let every = json!({"action": "activate", "filter": {}});
         let _first = bench.post("/users/bulk", &tenant.key, every.clone()).await.expect(202);
         let job = bench.post("/users/bulk", &tenant.key, every).await.expect(202).get("job_id");
@@ -133,12 +133,12 @@ impl Target {
         }
     }
 
-    /// What the member sends who has signed in.
+    /// The token of the signed-in member.
     fn signed_in(&self) -> String {
         self.oidc.token("anna", self.bench.now())
     }
 
-    /// Every operation with a body that is read, by each of its samples that say what it takes.
+    /// Every operation with a body, by each of its samples that list fields.
     fn operations(&self) -> Vec<Operation> {
         let thing = |name: &str| {
             let thing = match name {
@@ -172,7 +172,7 @@ impl Target {
         with_body.map(operation).collect()
     }
 
-    /// Sends what may change something.
+    /// Sends a request that may change something.
     async fn send(&self, operation: &Operation, body: Vec<u8>) -> Answer {
         self.expect_unchanged("before what may change something");
         let _earlier = self.known.take();
@@ -180,8 +180,8 @@ impl Target {
         self.bench.send(request(operation.method.clone(), &operation.path, credential, body)).await
     }
 
-    /// Sends what must be refused, and asserts that it was. That nothing was changed by it is
-    /// asserted by [`Target::unchanged`], for many of them at once: at the latest at the end.
+    /// Asserts that a request is rejected. That rejected requests change nothing is checked by
+    /// [`Target::expect_unchanged`] for many at once, at the latest at the end.
     async fn expect_rejected(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
         let body = String::from_utf8_lossy(&request.body()[..request.body().len().min(200)]).into_owned();
         let what = format!("{} {:.300} {body}", request.method(), request.uri());
@@ -192,14 +192,14 @@ impl Target {
         answer
     }
 
-    /// Asserts that the refusals since the last call have changed nothing.
+    /// Asserts that the rejected requests since the last call have changed nothing.
     fn expect_unchanged(&self, what: &str) {
         if let Some(known) = &*self.known.borrow() {
             assert!(*known == rows::everything(&self.bench), "{what}: something was changed");
         }
     }
 
-    /// Sends an operation a body that must be refused.
+    /// Asserts that an operation rejects a body.
     async fn expect_body_rejected(
         &self,
         operation: &Operation,
@@ -212,7 +212,7 @@ impl Target {
         self.expect_rejected(sent, status, code).await
     }
 
-    /// As [`Self::refuse`], for a body with these faults and no others.
+    /// As [`Self::expect_body_rejected`], with exactly these errors.
     async fn expect_fields_rejected(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
         let answer = self.expect_body_rejected(operation, body.to_string(), 422, "invalid_input").await;
         let expected: BTreeSet<(String, String)> =
@@ -220,7 +220,7 @@ impl Target {
         assert_eq!(field_errors(&answer), expected, "{} {:.200}", operation.name, body.to_string());
     }
 
-    /// Sends a GET that must be refused.
+    /// Asserts that a GET is rejected.
     async fn expect_get_rejected(&self, path: &str, status: u16, code: &str) -> Answer {
         self.expect_rejected(request(Method::GET, path, Some(&self.tenant.key), Vec::new()), status, code).await
     }
@@ -234,7 +234,7 @@ impl Drop for Target {
     }
 }
 
-/// The field of a body by its name, which leads into objects by dots.
+/// The field of a body; dots in the name lead into nested objects.
 fn field<'a>(body: &'a mut Value, name: &str) -> &'a mut Value {
     name.split('.').fold(body, |value, part| {
         if !value.is_object() {
@@ -244,7 +244,7 @@ fn field<'a>(body: &'a mut Value, name: &str) -> &'a mut Value {
     })
 }
 
-/// Takes a field out of a body.
+/// Removes a field of a body.
 fn remove_field(body: &mut Value, name: &str) {
     match name.rsplit_once('.') {
         Some((object, name)) => drop(field(body, object).as_object_mut().unwrap().remove(name)),
@@ -260,7 +260,7 @@ fn request(method: Method, path: &str, credential: Option<&str>, body: Vec<u8>) 
     request.body(body).unwrap()
 }
 
-/// Asserts that a problem is told as the contract says.
+/// Asserts that a response is a problem in the contract's format.
 fn expect_valid_problem(answer: &Answer, what: &str) {
     let body = &answer.body;
     let status = answer.status.as_u16();
@@ -274,7 +274,7 @@ fn expect_valid_problem(answer: &Answer, what: &str) {
     assert!(!id.is_empty() && answer.headers["x-request-id"] == *id, "{what}: {}", answer.text);
     if body["code"] == "invalid_input" {
         assert_eq!(status, 422, "{what}");
-        let errors = body["errors"].as_array().expect("its faults are named");
+        let errors = body["errors"].as_array().expect("the problem has its errors");
         assert!(!errors.is_empty(), "{what}");
         for error in errors {
             let text = |name: &str| error[name].as_str();
@@ -298,7 +298,7 @@ fn invalid_times() -> [(Value, &'static str, &'static str); 5] {
         .map(|text| (json!(text), "", "invalid_format"))
 }
 
-/// Values that a kind of field does not take, with the place within the field and the code.
+/// Values that a kind of field rejects, with the place within the field and the error's code.
 fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let controls = ["a\u{0}b", "a\nb", "a\tb", "\u{7f}ab", "ab\u{85}", "\u{1b}[31m"];
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
@@ -753,10 +753,10 @@ async fn custom_metadata_stays_within_its_limits_over_several_requests() {
     assert!(swapped.body["custom_metadata"].get("key-0").is_none());
 }
 
-/// A parameter, a bad value, the code of its fault.
+/// A parameter, a bad value, and the error's code.
 type BadParameter = (&'static str, &'static str, &'static str);
 
-/// The lists, each with its query's faults.
+/// The lists, each with bad parameters.
 fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
     let upper = "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E";
     let limits = [
@@ -844,7 +844,7 @@ fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
     lists
 }
 
-/// Longer than the name of a service level.
+/// A text that is too long for a service level.
 const LONG_LEVEL: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[tokio::test]
@@ -1009,7 +1009,7 @@ async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
     let mut cursors = Vec::new();
     for list in &lists {
         let page = bench.get(&format!("{list}&limit=1"), key).await.expect(200);
-        cursors.push((list, page.body["next_cursor"].as_str().expect("there is more").to_owned()));
+        cursors.push((list, page.body["next_cursor"].as_str().expect("there is a next page").to_owned()));
     }
     let another = bench.get(&format!("/devices/{}", fixture.other), key).await.expect(200).get("user_id");
     let job = bench.get("/jobs", key).await.expect(200);
@@ -1065,7 +1065,7 @@ async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
     }
 }
 
-/// A cursor holds no secret, so anyone may make one. It is still nothing but bad input.
+/// A cursor contains no secret, so anyone can forge one.
 #[tokio::test]
 async fn a_forged_cursor_is_rejected() {
     let fixture = Target::new().await;
@@ -1516,7 +1516,7 @@ async fn the_version_in_a_response_is_accepted_by_the_next_change() {
     }
 }
 
-/// An operation, a body, and its faults: fields and codes.
+/// An operation, a body, and its errors: fields and codes.
 type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 #[tokio::test]
@@ -1967,14 +1967,14 @@ async fn a_code_in_another_format_is_unknown() {
     }
 }
 
-/// Runs cases of a strategy, always the same ones.
+/// The first cases of a strategy, always the same ones.
 fn cases<S: Strategy>(strategy: &S, count: usize) -> Vec<S::Value> {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     (0..count).map(|_| strategy.new_tree(&mut runner).expect("the strategy makes cases").current()).collect()
 }
 
-/// JSON of any form, with names and words that mean something more often than chance would have it.
+/// Random JSON with a bias towards known names and values.
 fn any_json() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
         "ios",
@@ -2153,12 +2153,12 @@ async fn no_body_causes_a_server_error() {
     }
 }
 
-/// Operations that are sent to one system, and how many of them share the bodies.
+/// Number of operations per system, and of those that share bodies.
 const AT_ONCE: usize = 4;
 const SHARES: usize = 12;
 
-/// Sends an operation a body, as it is and merged with what is good, so that more than the first
-/// check is passed.
+/// Sends an operation a body, alone and merged with a valid one, so that it also passes the first
+/// checks.
 async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
     let merged = match (serde_json::from_slice::<Value>(body), &operation.good) {
         (Ok(Value::Object(sent)), Value::Object(good)) => {

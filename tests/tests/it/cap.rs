@@ -1,4 +1,4 @@
-//! A user never holds more than three devices, whoever comes at once.
+//! A user never has more than three devices, also with concurrent registrations.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ async fn of_64_concurrent_registrations_by_an_invitation_for_one_exactly_one_suc
     race_for_one_device(100).await;
 }
 
-/// Registrations and deletes at once: never more than three, and afterwards as many free slots as
+/// Registers and deletes concurrently: at most three devices at any time, and afterwards as many free slots as
 /// devices are missing.
 async fn race_with_deletions(rounds: usize) {
     let bench = Bench::start().await;
@@ -142,8 +142,8 @@ async fn a_repeated_registration_does_not_use_the_code_again() {
     assert_eq!(registered, 1);
 }
 
-/// Whoever holds an open code learns of at most five identifiers that somebody else holds, however many
-/// they ask for at once.
+/// With an open code, at most five requests for an identifier of another user are answered as such, however many
+/// are sent concurrently.
 async fn race_for_held_identifier(rounds: usize) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Race").await;

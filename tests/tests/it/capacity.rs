@@ -1,5 +1,5 @@
-//! What calls cost, by DynamoDB's own account: a check-in one write, and a page the same however
-//! many there are.
+//! The capacity that calls consume, as DynamoDB reports it: a check-in is one write, and a page costs the same for any
+//! number of users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,14 +38,14 @@ impl Metered {
         Self { bench, meter, tenant }
     }
 
-    /// What a call consumes: its actions, and the units of each.
+    /// The actions of a call, and the units that each consumes.
     async fn cost(&self, method: Method, path: &str, credential: &str, body: Option<Value>) -> Vec<(String, f64)> {
         let _earlier = self.meter.read();
         let _answer = self.bench.call(method, path, Some(credential), body.as_ref()).await.expect(200);
         self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
     }
 
-    /// Gives the only user's phone its configuration, and answers with its version.
+    /// Downloads the configuration of the only user's phone, and returns its version.
     async fn download(&self, credential: &str) -> String {
         let user = self.bench.list_all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
         let _deployment =
@@ -188,12 +188,12 @@ fn id(number: usize) -> uuid::Uuid {
     timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
 }
 
-/// The profile of those who have one.
+/// The profile of users with one.
 fn profile() -> ProfileId {
     ProfileId(id(1_000_003))
 }
 
-/// A user's deployment: the user with it, and its rows.
+/// The user with a deployment, and the rows of the deployment.
 fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
     let context = EventContext {
         event_id: EventId(id(number)),
@@ -218,7 +218,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
     (change.user_after().unwrap().clone(), rows::rows_of(&change.invitations[0].after))
 }
 
-/// So many people with a phone each, of whom one is called Zora.
+/// Stores users with a phone each; one is called Zora.
 fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
     let mut created = Vec::new();
@@ -282,7 +282,7 @@ fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value
     rows::put_many(&fixture.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
-/// The rows of a user and of their phone, after which all others are made.
+/// The rows of a user and of their phone, the templates of all others.
 fn templates(fixture: &Metered) -> (Value, Value) {
     let all = rows::all(&fixture.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
@@ -292,7 +292,7 @@ fn templates(fixture: &Metered) -> (Value, Value) {
     (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"))
 }
 
-/// What each page and each search costs once there are so many people.
+/// The cost of each page and each search with these numbers of users.
 async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let fixture = Metered::start().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
@@ -339,7 +339,7 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
     costs_of(&fixture, &pages, counts, (&templates.0, &templates.1)).await
 }
 
-/// What the first part of each export costs once there are so many people.
+/// The cost of the first part of each export with these numbers of users.
 async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let fixture = Metered::start().await;
     let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
@@ -386,7 +386,7 @@ async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_5000() {
     }
 }
 
-/// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
+/// The cost of the first page of an auto-deploy for everyone: calls and units of each action.
 async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)> {
     let _earlier = fixture.meter.read();
     let body = json!({"filter": {}});

@@ -1,5 +1,5 @@
-//! Commands on the store: over HTTP, each goes its way through the design's table, whatever comes
-//! before what; and what each device may do follows from its own state and its user's.
+//! Commands over HTTP, in random sequences of steps: each command follows the design's transitions, and each device's
+//! access follows from its own state and its user's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, text};
 use tokio::runtime::Runtime;
 
-/// What befalls a command.
+/// What happens to a command.
 #[derive(Clone, Copy, Debug)]
 enum Input {
     Told,
@@ -24,7 +24,7 @@ enum Input {
     Replaced,
 }
 
-/// What becomes of it.
+/// The effect on the command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Transition {
     To(&'static str),
@@ -39,7 +39,7 @@ const PENDING: [&str; 3] = ["queued", "delivered", "deferred"];
 const OVER: [&str; 7] = ["canceled", "timed_out", "succeeded", "failed", "rejected", "not_supported", "removed"];
 const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
 
-/// The design's table, row by row; `gone` is whether the device is deleted.
+/// The transitions of the design, row by row; `gone` is true for a deleted device.
 fn table(kind: &str, state: &str, gone: bool, what: Input) -> Transition {
     use Transition::{Again, Counted, Late, Refused, Same, To};
     if gone && is_wipe(kind, gone) && matches!(state, "failed" | "rejected") {
@@ -95,15 +95,15 @@ fn is_destructive(kind: &str) -> bool {
     matches!(kind, "wipe" | "factory_reset")
 }
 
-/// Nobody enrols a deleted device anew, so that of one a factory reset is a wipe as well.
+/// A deleted device cannot re-enrol, so for one a factory reset is a wipe as well.
 fn is_wipe(kind: &str, gone: bool) -> bool {
     kind == "wipe" || gone && kind == "factory_reset"
 }
 
-/// A command, as it should be.
+/// The expected state of a command.
 #[derive(Clone, Debug)]
 struct Expected {
-    /// Known once the list has shown it.
+    /// Known once the list has shown the command.
     id: Option<String>,
     kind: &'static str,
     epoch: u32,
@@ -111,14 +111,14 @@ struct Expected {
     late: bool,
     deferrals: u64,
     expires_at: DateTime<Utc>,
-    /// When the device last said what became of it.
+    /// Time of the device's latest report.
     result_at: Option<DateTime<Utc>>,
-    /// When it is told again.
+    /// Time of the redelivery.
     again_at: Option<DateTime<Utc>>,
-    /// True once it is over: the credential that it was meant for may speak of it even when the
-    /// device was enrolled anew.
+    /// True once it is over: its credential may then report it even after the device
+    /// has re-enrolled.
     is_over: bool,
-    /// The events that tell of it, in their order.
+    /// Its events, oldest first.
     events: Vec<String>,
 }
 
@@ -135,7 +135,7 @@ impl Expected {
         self.is_waiting(now) && self.again_at.is_none_or(|again| again <= now)
     }
 
-    /// Lets something befall it, and says what that was.
+    /// Applies an input, and returns its effect.
     fn apply(&mut self, what: Input, gone: bool, now: DateTime<Utc>) -> Transition {
         if let Input::Says(result) = what
             && self.state == result
@@ -174,7 +174,7 @@ impl Expected {
     }
 }
 
-/// A device, as it should be.
+/// The expected state of a device.
 #[derive(Clone, Debug)]
 struct Device {
     id: String,
@@ -185,7 +185,7 @@ struct Device {
     replaced: bool,
     last_login: Option<DateTime<Utc>>,
     commands: Vec<Expected>,
-    /// True if the last wipe is over, and not confirmed.
+    /// True if the last wipe ended without a confirmation.
     unconfirmed: bool,
 }
 
@@ -235,7 +235,7 @@ impl Device {
         self.commands.iter().any(|known| is_destructive(known.kind) && known.is_pending(now))
     }
 
-    /// True if a wipe was ordered, and not taken back, that is not confirmed.
+    /// True if a wipe was requested and not canceled, and is not confirmed.
     fn is_unconfirmed(&self) -> bool {
         let open = |known: &Expected| {
             is_wipe(known.kind, self.deleted) && (PENDING.contains(&known.state) || known.again_at.is_some())
@@ -243,7 +243,7 @@ impl Device {
         !self.erased && (self.unconfirmed || self.commands.iter().any(open))
     }
 
-    /// Notes what became of a wipe.
+    /// Updates `unconfirmed` after a change of a wipe.
     fn update_unconfirmed(&mut self, at: usize) {
         let known = &self.commands[at];
         if known.epoch != self.epoch {
@@ -260,13 +260,13 @@ impl Device {
         self.unconfirmed |= is_wipe(known.kind, self.deleted) && is_final && !self.commands.iter().any(open);
     }
 
-    /// What it still has to do, now or later.
+    /// Its open commands, deliverable now or later.
     fn waiting(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let waiting = self.commands.iter().filter(|known| !self.erased && known.is_waiting(now));
-        waiting.map(|known| known.id.clone().expect("the list has shown it")).collect()
+        waiting.map(|known| known.id.clone().expect("the list has shown the command")).collect()
     }
 
-    /// The device is deleted: a wipe that has failed, and that no other order stands in place of, is told again.
+    /// Deletes the device; the last wipe, if it failed, is delivered again.
     fn delete(&mut self, now: DateTime<Utc>) {
         if self.deleted {
             return;
@@ -286,11 +286,11 @@ impl Device {
 
     fn deliverable(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let served = self.commands.iter().filter(|known| known.is_deliverable(now));
-        served.map(|known| known.id.clone().expect("the list has shown it")).collect()
+        served.map(|known| known.id.clone().expect("the list has shown the command")).collect()
     }
 }
 
-/// A phone: what it was given over time, the newest last.
+/// A phone with all credentials and devices that it has had, newest last.
 #[derive(Clone, Debug, Default)]
 struct Phone {
     credentials: Vec<Credential>,
@@ -304,7 +304,7 @@ struct Credential {
     epoch: u32,
 }
 
-/// One step of somebody.
+/// A step of an admin, a phone or a schedule.
 #[derive(Clone, Debug)]
 enum Step {
     Order { phone: usize, kind: &'static str, days: Option<i64> },
@@ -324,7 +324,7 @@ enum Step {
     Enrol { phone: usize },
 }
 
-/// Steps of which those that get a command along are the most frequent. What is picked of several
+/// Steps, most of them of commands. An index that selects one of several
 /// counts from the newest.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let phone = 0..2_usize;
@@ -356,7 +356,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..50)
 }
 
-/// A user with two phones, in the store and as they should be.
+/// A user with two phones, in the store and in the model.
 struct Walk<'a> {
     bench: &'a Bench,
     tenant: Tenant,
@@ -367,9 +367,9 @@ struct Walk<'a> {
     locked: bool,
     devices: Vec<Device>,
     phones: [Phone; 2],
-    /// Wipes of which a phone was told that its word counts.
+    /// Wipes whose report was accepted as a confirmation.
     wiped: BTreeSet<String>,
-    /// What the list last showed of each command.
+    /// The latest listing of each command.
     shown: BTreeMap<String, Value>,
 }
 
@@ -403,7 +403,7 @@ impl<'a> Walk<'a> {
         &mut self.devices[device]
     }
 
-    /// Notes an order to each device that the user holds; those that are erased are passed over.
+    /// Adds a command to each of the user's devices except erased ones.
     fn request_for_all(&mut self, kind: &'static str) {
         let now = self.bench.now();
         for device in self.devices.iter_mut().filter(|device| !device.deleted && !device.erased) {
@@ -411,7 +411,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A command of any of a phone's devices, counted from the newest: its device and its place there.
+    /// A command of a phone, counted from the newest: the indexes of its device and of the command.
     fn command(&self, phone: usize, back: usize) -> Option<(usize, usize)> {
         let of = |&device: &usize| (0..self.devices[device].commands.len()).map(move |at| (device, at));
         let all: Vec<(usize, usize)> = self.phones[phone].devices.iter().flat_map(of).collect();
@@ -696,7 +696,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Holds what the store shows against what should be.
+    /// Compares the store with the model.
     async fn compare_with_store(&mut self, step: Option<&Step>) {
         for at in self.affected_devices(step) {
             let path = format!("/devices/{}/commands", self.devices[at].id);
@@ -732,12 +732,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes up the identifier of a command that is new.
+    /// Records the identifier of a new command.
     fn learn_id(&mut self, at: usize, listed: &[Value]) {
         let known: BTreeSet<String> = self.devices[at].commands.iter().filter_map(|known| known.id.clone()).collect();
         let mut new = listed.iter().map(|command| text(&command["command_id"])).filter(|id| !known.contains(id));
         for command in self.devices[at].commands.iter_mut().filter(|known| known.id.is_none()) {
-            command.id = Some(new.next().expect("a command that was ordered is there"));
+            command.id = Some(new.next().expect("the requested command is listed"));
         }
         assert_eq!(new.next(), None, "a command is there that nobody ordered");
     }
@@ -785,7 +785,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// In the end nothing is stuck, and each step of each command is on the record once.
+    /// Checks that in the end no command is open, and that each has exactly its events.
     async fn end(&mut self) {
         self.bench.advance(Duration::days(400));
         self.run_due().await;
@@ -814,7 +814,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// So many cases share a system: what it remembers makes it slower.
+/// Number of cases that share a system; a system becomes slower with each case.
 const CASES_OF_A_SYSTEM: u32 = 10;
 
 fn random_walks(config: Config, rng: TestRng) {
@@ -862,7 +862,7 @@ fn commands_and_device_access_follow_the_model_in_two_hundred_random_sequences()
     random_walks(config(200), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
 }
 
-/// A workspace with one phone that has come once.
+/// A workspace with one phone that has checked in once.
 struct SinglePhone {
     bench: Bench,
     tenant: Tenant,
@@ -911,7 +911,7 @@ impl SinglePhone {
         listed.into_iter().find(|command| command["command_id"] == *id).unwrap()
     }
 
-    /// The types of the events about a command, the oldest first.
+    /// The types of a command's events, oldest first.
     async fn events(&self, command: &str) -> Vec<String> {
         let mut events = self.bench.list_all(&self.tenant, &format!("/events?device_id={}", self.device)).await;
         events.reverse();
@@ -926,7 +926,7 @@ impl SinglePhone {
         text(&self.shown().await["device_status"])
     }
 
-    /// Lets the user's next code register the phone again.
+    /// Registers the phone again, by another code of its user.
     async fn enrol(&self) -> Answer {
         let code = self.bench.invite(&self.tenant, &self.user, 1).await;
         self.bench.register(&code, "ada-0").await
@@ -1203,7 +1203,7 @@ async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
     assert_eq!(one.delivered().await, [other]);
 }
 
-/// A phone that is deleted, told to wipe itself, and has said that it could not.
+/// A deleted phone whose wipe has failed.
 async fn deleted_phone_with_failed_wipe(by_user: bool) -> (SinglePhone, String) {
     let one = SinglePhone::new().await;
     let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
@@ -1225,8 +1225,8 @@ impl SinglePhone {
         self.bench.get(&format!("/users/{}", self.user), &self.tenant.key).await.expect(200).body
     }
 
-    /// The user and the device show that the wipe is not confirmed, or that it is: by themselves, in the lists and by
-    /// each filter.
+    /// Checks what the user and the device show about the wipe: by themselves, in the lists and by each
+    /// filter.
     async fn expect_shown(&self, pending: bool, unconfirmed: bool) {
         let (user, device) = (self.user().await, self.shown().await);
         assert_eq!(user["pending_command"], pending, "{user}");

@@ -1,5 +1,4 @@
-//! The largest commit of each kind fits into one transaction, and the largest row of each kind into
-//! what DynamoDB takes of a row.
+//! The largest commit of each kind fits into one transaction, and the largest row of each kind into DynamoDB's limit.
 
 use aws::store::idempotency;
 use aws::store::idempotency::IdempotencyRow;
@@ -81,12 +80,12 @@ use uuid::Uuid;
 /// "Amazon DynamoDB Developer Guide", Quotas: items of a transaction, and bytes of a row.
 const ITEMS: usize = 100;
 const ROW_BYTES: usize = 400 * 1024;
-/// What one write unit writes.
+/// Bytes of one write unit.
 const UNIT_BYTES: usize = 1024;
-/// The most wrong PINs, and the highest number of a report of usage, that an app can tell.
+/// The largest numbers of wrong PINs and of a usage report.
 const PIN_FAILURES_MOST: u32 = 1_000_000;
 const SEQUENCE_MOST: u64 = i64::MAX as u64;
-/// As long as the name of an endpoint gets in the longest region, but for its application's name.
+/// The longest endpoint ARN, in the longest region, without the application's name.
 const ENDPOINT: &str =
     "arn:aws:sns:ap-southeast-1:123456789012:endpoint/APNS_SANDBOX/handset/0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
 
@@ -130,7 +129,7 @@ fn context() -> EventContext {
     }
 }
 
-/// Texts that a rule takes, of many short words, of long ones, and of letters of four bytes.
+/// Texts that a rule accepts: of many short words, of long ones, and of letters of four bytes.
 fn text(rule: TextRule) -> BoxedStrategy<String> {
     let max = rule.max;
     let of = move |pattern: &str| {
@@ -147,7 +146,7 @@ fn text(rule: TextRule) -> BoxedStrategy<String> {
     texts.prop_filter_map("not a text of this rule", move |text| rule.read(&text).ok()).boxed()
 }
 
-/// As much of a text as a rule takes.
+/// The longest beginning of a text that a rule accepts.
 fn truncated(text: &str, rule: TextRule) -> String {
     let mut cut = String::new();
     for c in text.chars() {
@@ -160,7 +159,7 @@ fn truncated(text: &str, rule: TextRule) -> String {
     cut
 }
 
-/// As many different words as fit.
+/// As many different words as fit into a length.
 fn words(length: usize) -> String {
     let letters = ('a'..='z').chain('0'..='9').map(String::from).collect::<Vec<_>>().join(" ");
     letters.chars().take(length).collect::<String>().trim().to_owned()
@@ -242,13 +241,13 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
     }
 }
 
-/// A device with one open command of each kind, which is more than there can be, all in a state.
+/// A device with one open command of each kind, all in one state: more than there can be.
 fn phone(device: Device, state: CommandState) -> DeviceWithCommands {
     let each = CommandKind::ALL.iter().map(|kind| (*kind, state, now().plus(Duration::days(1))));
     phone_with_commands(device, &each.collect::<Vec<_>>())
 }
 
-/// A device with open commands: each with its kind, its state, and until when it counts.
+/// A device with open commands: kind, state and expiry of each.
 fn phone_with_commands(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> DeviceWithCommands {
     let mut number = 100;
     let mut command = |(kind, state, expires_at): &(CommandKind, CommandState, Time)| {
@@ -294,7 +293,7 @@ fn open_command(command: &Command) -> OpenCommand {
     }
 }
 
-/// Phones that are to be deleted with their user, each with a wipe that it could not do, which is told again.
+/// Phones that are deleted with their user, each with a failed wipe that is delivered again.
 fn devices_to_delete(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     let leaving = |phone: &DeviceWithCommands| {
         let failed =
@@ -306,7 +305,7 @@ fn devices_to_delete(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     phones.iter().map(leaving).collect()
 }
 
-/// Open commands of some kinds, in whatever state they are open in, over their time or not.
+/// Open commands of some kinds, in any open state, expired or not.
 fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time)>> {
     let states =
         vec![CommandState::Queued, CommandState::Delivered, CommandState::Deferred, CommandState::CancelRequested];
@@ -319,7 +318,7 @@ fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time
     })
 }
 
-/// A user with as many phones as one may have.
+/// Gives a user the most phones that are allowed.
 fn with_phones(user: &mut User, phones: [DeviceWithCommands; DEVICE_LIMIT]) -> Vec<DeviceWithCommands> {
     let mut phones = Vec::from(phones);
     for (number, phone) in (40..).zip(&mut phones) {
@@ -343,8 +342,8 @@ fn new_id() -> CommandId {
     CommandId(id(90))
 }
 
-/// The commit of a change, which fits as it is and with the outcome of a job's thing, and whose
-/// rows are small.
+/// Checks that the commit of a change fits, alone and with a job's item, and that its
+/// rows are small. Returns its number of items.
 fn expect_change_fits(change: &ChangeSet) -> usize {
     let commit = Commit::from_changes(context().event_id, change);
     let len = commit.len();
@@ -388,7 +387,7 @@ fn command_request(kind: CommandKind) -> CommandRequest {
     CommandRequest { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
-/// A user who is invited, and their invitation.
+/// The user with an invitation, and the invitation.
 fn with_invitation(user: &User, number: u8) -> (User, Invitation) {
     let change = invite(user, None, new_invitation(number), &context()).unwrap();
     (change.user_after().unwrap().clone(), change.new_invitation().unwrap().clone())
@@ -398,7 +397,7 @@ fn new_deployment(number: u8) -> NewInvitation {
     NewInvitation { purpose: Purpose::Deploy, devices: 1, ..new_invitation(number) }
 }
 
-/// A user with an open deployment, who has everything that client deployment knows of one.
+/// The user with an open deployment and all data of client deployment, and the deployment.
 fn with_deployment(user: &User) -> (User, Invitation) {
     let created = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
     let mut user = created.user_after().unwrap().clone();
@@ -446,7 +445,7 @@ fn metadata(device: &Device) -> DeviceAttachments {
     DeviceAttachments { metadata: values, ..DeviceAttachments::empty(device) }
 }
 
-/// As the operation commits it.
+/// The commit as the operation makes it.
 fn registration_commit(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
     let commit = Commit::from_changes(context().event_id, &registration.change());
     let device = &registration.device.after;
@@ -778,7 +777,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     assert_eq!(registration.events[0].event_type, EventType::DeviceReEnrolled);
 }
 
-/// The commit of a check-in of the first phone at which everything is new: versions, the token,
+/// The commit of a check-in of the first phone that changes everything: versions, the token,
 /// wrong PINs that lock the user, usage, and all its commands.
 fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     let (phone, others) = phones.split_first().unwrap();
@@ -1082,7 +1081,7 @@ fn removing_a_member_with_the_most_keys_fits_into_one_commit() {
     expect_fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
 }
 
-/// What is kept of a user goes by so many rows at a time: see `purge-deleted`.
+/// A user's rows are purged in batches: see `purge-deleted`.
 #[test]
 fn purging_a_user_fits_into_commits() {
     let mut user = user(plain_user());

@@ -1,4 +1,4 @@
-//! What follows from an event: messages, pushes, feedback, what is due, and the purge.
+//! Consumers of events: messages, pushes and feedback; and the schedules: due work and the purge.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ async fn invite_by_email(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
     bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
 }
 
-/// An invitation by text, as it shows when everything has happened.
+/// Invites a user by text, and returns the user and the invitation after delivery.
 async fn invite_by_text(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
     let body = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
     let user = bench.post("/users", &tenant.key, body).await.expect(201).get("user_id");
@@ -247,7 +247,7 @@ async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
     assert!(!events.contains("4254147167"), "the audit holds no number");
 }
 
-/// What CloudWatch Logs sends of a text.
+/// The event of CloudWatch Logs with the report of a text.
 fn text_report(message_id: &str, status: &str) -> Value {
     let line = json!({
         "notification": {"messageId": message_id, "timestamp": "2026-11-23 08:00:00.000"},
@@ -415,7 +415,7 @@ async fn block_unblock_and_delete_push_to_the_app_without_personal_data() {
     }
 }
 
-/// The kinds of event for which each endpoint was woken since the outbox was last cleared.
+/// The event types that were pushed to each endpoint since the outbox was cleared.
 fn pushed_events(bench: &Bench) -> BTreeMap<String, Vec<String>> {
     let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for push in bench.sent(Channel::Push).into_iter().rev() {
@@ -430,7 +430,7 @@ fn kind_of(told: &Value) -> String {
     told["type"].as_str().or(told["default"].as_str()).unwrap_or_default().to_owned()
 }
 
-/// Publishes everything of the last hour once more.
+/// Publishes the events of the last hour again.
 async fn republish_last_hour(bench: &Bench, tenant: &Tenant) {
     let (since, until) = (bench.now() - Duration::hours(1), bench.now() + Duration::hours(1));
     let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
@@ -564,7 +564,7 @@ async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_i
     assert!(told.is_empty(), "{told:?}");
 }
 
-/// A phone whose token the push service does not take: its device and its credential.
+/// Registers a phone whose push token is rejected, and returns its device and its credential.
 async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, String) {
     let user = bench.user(tenant, "ada").await;
     let code = bench.invite(tenant, &user, 1).await;

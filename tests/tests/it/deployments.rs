@@ -19,12 +19,12 @@ const ANDROID: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.
 const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 impl Fixture {
-    /// Starts a deployment, lets its e-mail go out, and answers with the deployment and its code.
+    /// Starts a deployment, sends its e-mail, and returns its identifier and its code.
     async fn deploy(&self, user: &str) -> (String, String) {
         self.bench.deploy(&self.tenant, user).await
     }
 
-    /// A user with a phone that was registered by a deployment: the user, the phone's device and its
+    /// Creates a user with a phone registered by a deployment, and returns the user, the device and its
     /// credential.
     async fn enrolled(&self, username: &str) -> (String, String, String) {
         let user = self.user(username).await;
@@ -41,24 +41,24 @@ impl Fixture {
         self.bench.check_in_with(credential, json!({"config_version": version})).await.expect(200)
     }
 
-    /// Has a phone download its configuration and put it in place; answers with its version.
+    /// Downloads and installs a phone's configuration, and returns its version.
     async fn set_up(&self, credential: &str) -> String {
         let version = self.download(credential).await.expect(200).get("config_version");
         let _told = self.report_installed(credential, &version).await;
         version
     }
 
-    /// A user as client deployment shows them.
+    /// A user in the list of client deployment.
     async fn client_deployment(&self, user: &str) -> Value {
         let all = self.all("/deployments").await;
-        all.into_iter().find(|shown| shown["user_id"] == *user).expect("they are listed")
+        all.into_iter().find(|shown| shown["user_id"] == *user).expect("the list succeeds")
     }
 
     fn mails(&self) -> Vec<OutboxItem> {
         self.sent(Channel::Email)
     }
 
-    /// A GET by which a browser or an image viewer asks: status, headers and the bytes themselves.
+    /// A GET as of a browser or an image viewer, with the response's bytes.
     async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> http::Response<Vec<u8>> {
         let mut request = Request::builder().uri(path);
         for (name, value) in headers {
@@ -448,7 +448,7 @@ async fn a_redirect_leads_each_platform_to_its_store() {
     assert!(before == rows::everything(&fixture.bench));
 }
 
-/// Nobody keeps a reply whose address is a code, or learns of that address from it.
+/// Asserts that a response whose URL contains a code is not cached and sends no referrer.
 fn expect_private_response(reply: &http::Response<Vec<u8>>) {
     assert_eq!(header(reply, "cache-control"), "no-store");
     assert_eq!(header(reply, "referrer-policy"), "no-referrer");
@@ -925,12 +925,12 @@ async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error
     );
 }
 
-/// A key that may do so much and nothing else.
+/// Creates a key with these permissions only.
 async fn key(fixture: &Fixture, permissions: &[&str]) -> String {
     fixture.bench.key(&fixture.tenant, permissions).await.get("key")
 }
 
-/// A user who was deployed to, with a phone that is set up, and with a secret.
+/// Creates a user with a deployment, a set-up phone and a secret.
 async fn user_with_secret(fixture: &Fixture, username: &str) -> (String, String) {
     let (user, _device, credential) = fixture.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});

@@ -1,5 +1,5 @@
-//! The published description, held against the operations and what is served; and the routes for API Gateway, held
-//! against the template: `UPDATE_DESCRIPTION=1` writes these anew.
+//! Compares the published description with the operations and the responses, and the routes for API Gateway with the
+//! template; `UPDATE_DESCRIPTION=1` writes these again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,13 +19,13 @@ fn routes_file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi/routes.json")
 }
 
-/// True if whoever runs the tests wants what is generated written anew.
+/// True if generated files are to be written instead of compared.
 #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so")]
 pub(crate) fn updating_description() -> bool {
     std::env::var_os("UPDATE_DESCRIPTION").is_some()
 }
 
-/// Every operation of the description: its method, its path and what is said of it.
+/// Every operation of the description: method, path and description.
 fn described_operations(document: &Value) -> Vec<(String, String, Value)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, methods): (&String, &Value)| {
@@ -106,7 +106,7 @@ fn collect_undescribed(of: &str, schema: &Value, missing: &mut BTreeSet<String>)
     }
 }
 
-/// The names of a schema's fields, whichever of its forms has them; within `depth` objects also of these, with dots.
+/// The names of all fields of a schema's variants; down to `depth` also those of nested objects, with dots.
 fn fields_of(document: &Value, schema: &Value, within: &str, depth: usize, found: &mut BTreeSet<String>) {
     if let Some(shared) = schema["$ref"].as_str() {
         let schema = document.pointer(shared.trim_start_matches('#')).unwrap();

@@ -1,4 +1,4 @@
-//! The documents beside the code: short enough to be read, and without a link that leads nowhere.
+//! The documentation: short enough to be read, and without broken links.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,13 +27,13 @@ fn prose(path: &Path) -> String {
     text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// What a heading is linked by, as GitHub makes it.
+/// The anchor of a heading, as GitHub derives it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
 }
 
-/// Where a link leads from a document: the fault, if it leads nowhere.
+/// The error of a document's link, if its target does not exist.
 fn link_error(document: &str, link: &str) -> Option<String> {
     let (file, heading) = link.split_once('#').unwrap_or((link, ""));
     let from = root().join(document);

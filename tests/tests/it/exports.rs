@@ -1,4 +1,4 @@
-//! Exports: what the lists show, as CSV in parts that are one file when put together.
+//! Exports: the lists as CSV, in parts that together are one file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,16 +7,16 @@ use chrono::Duration;
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-/// What API Gateway gives back at most, in bytes.
+/// The largest response of API Gateway, in bytes.
 const GATEWAY_LIMIT: usize = 6 * 1024 * 1024;
 
-/// The reference that a part gives for the next one.
+/// The link to the next part.
 fn next_link(answer: &Answer) -> Option<String> {
     let link = answer.headers.get("link")?.to_str().unwrap();
     Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
 }
 
-/// The parts of an export, as whoever follows the links gets them.
+/// The parts of an export, by following the links.
 async fn parts(bench: &Bench, tenant: &Tenant, export: &str) -> Vec<String> {
     let (mut parts, mut path) = (Vec::new(), Some(export.to_owned()));
     while let Some(at) = path {
@@ -32,8 +32,8 @@ async fn parts(bench: &Bench, tenant: &Tenant, export: &str) -> Vec<String> {
     parts
 }
 
-/// Reads RFC 4180 letter by letter: lines end by CRLF, a quoted field may hold anything, and a
-/// quote in it stands twice. It shares nothing with what writes the exports.
+/// Reads CSV by RFC 4180: lines end with CRLF, a quoted field may contain anything, and a
+/// quote in it is doubled. It shares no code with the exports.
 fn read(text: &str) -> Vec<Vec<String>> {
     let (mut lines, mut line, mut cell) = (Vec::new(), Vec::new(), String::new());
     let mut letters = text.chars().peekable();
@@ -64,7 +64,7 @@ fn read(text: &str) -> Vec<Vec<String>> {
     lines
 }
 
-/// The rows of an export, each by the names of its columns.
+/// The rows of an export, by column.
 fn table(text: &str) -> Vec<BTreeMap<String, String>> {
     let lines = read(text);
     let (names, rows) = lines.split_first().unwrap();
@@ -75,7 +75,7 @@ fn table(text: &str) -> Vec<BTreeMap<String, String>> {
     rows.iter().map(row).collect()
 }
 
-/// What a list shows at a place, as a cell.
+/// The value at a pointer of a list's item, as a cell.
 fn cell(item: &Value, place: &str) -> String {
     match item.pointer(place) {
         None | Some(Value::Null) => String::new(),
@@ -98,7 +98,7 @@ fn restriction_place(column: &str) -> Option<String> {
     ["suspended", "locked", "blocked"].contains(&what).then_some(place)
 }
 
-/// Where a column of an export stands in what the list shows.
+/// The pointer to an export's column in a list's item.
 fn place(list: &str, column: &str) -> String {
     match (list, column) {
         ("/users", "messages_sent" | "messages_received" | "messages_archived" | "attachment_bytes" | "calls") => {

@@ -969,7 +969,7 @@ static CONSUMERS: &[Scenario] = &[
             let is_user =
                 |row: &Value| row["sk"] == "USER" && row["pk"].as_str().is_some_and(|key| key.starts_with(&pk));
             let user = rows::all(&system.bench, rows::MAIN).into_values().find(is_user);
-            let mut user = user.expect("there is a user");
+            let mut user = user.expect("the user exists");
             let _list = user.as_object_mut().and_then(|user| user.remove("list"));
             rows::put(&system.bench, rows::MAIN, &user, &["device_ids"]);
             Trigger::Invoke { event: json!({"workspace_id": system.tenant.workspace_id}), accepted_errors: &[] }
@@ -1045,7 +1045,7 @@ static CONSUMERS: &[Scenario] = &[
     scenario("refresh-issuer-keys", WITHOUT_ISSUER, |_| Box::pin(async { Trigger::Schedule })),
     scenario("refresh-issuer-keys", "for the first time", |system| {
         Box::pin(async move {
-            let keys = rows::all(&system.bench, rows::MAIN).remove("ISSUER | KEYS").expect("they are kept");
+            let keys = rows::all(&system.bench, rows::MAIN).remove("ISSUER | KEYS").expect("the commit succeeds");
             rows::remove(&system.bench, rows::MAIN, &keys);
             Trigger::Schedule
         })

@@ -1,4 +1,4 @@
-//! Jobs over HTTP: one action on many things, each done once, whatever ends in the middle.
+//! Jobs over HTTP: one action on many objects, each changed once, wherever a process ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use testkit::{Answer, Bench, rows, text};
 
 use crate::fixture::Fixture;
 
-/// A workspace of so many users.
+/// A workspace with this many users.
 struct UserFixture {
     fixture: Fixture,
     users: Vec<String>,
@@ -78,7 +78,7 @@ fn progress(done: usize, changed: usize, unchanged: usize, failed: usize) -> Val
     json!({"done": done, "changed": changed, "unchanged": unchanged, "failed": failed})
 }
 
-/// What is done to thirty users, and what tells of it.
+/// An action on thirty users.
 #[derive(Clone, Copy, PartialEq)]
 enum Action {
     Suspend,
@@ -104,10 +104,10 @@ impl Action {
     }
 }
 
-/// So many runs share a system: what it remembers makes it slower.
+/// Number of runs that share a system; a system becomes slower with each run.
 const RUNS_OF_A_SYSTEM: usize = 15;
 
-/// Thirty users, to whom the same is done again and again, each time with another end in the middle.
+/// Thirty users for repeated runs, each of which ends at another step.
 struct ThirtyUsers {
     many: UserFixture,
     run: usize,
@@ -118,7 +118,7 @@ impl ThirtyUsers {
         Self { many: UserFixture::new(30).await, run: 0 }
     }
 
-    /// What is done next: suspending and activating take turns, so that each has something to do.
+    /// The next action: suspending and activating alternate, so that each changes something.
     fn next_action(&self, invite: bool) -> Action {
         match (invite, self.run.is_multiple_of(2)) {
             (true, _) => Action::Invite,
@@ -127,14 +127,14 @@ impl ThirtyUsers {
         }
     }
 
-    /// The calls of a run in which nothing ends.
+    /// The calls of a run without an end.
     async fn calls_of_clean_run(&mut self, invite: bool) -> Vec<Call> {
         self.go(invite, None, None).await;
         self.many.faults.calls()
     }
 
-    /// Begins a job, whose process may end in the middle, and lets it be run on: by the schedule if
-    /// `schedule` says at which of its own commits that ends once more, else by the client.
+    /// Creates a job whose process may end before it is finished, and continues it: by the schedule if
+    /// `schedule` has the number of the commit at which that ends as well, otherwise by the client.
     async fn go(&mut self, invite: bool, end: Option<&InjectedFault>, schedule: Option<usize>) {
         let many = &self.many;
         let (action, once) = (self.next_action(invite), format!("once-{}", self.run));
@@ -175,7 +175,7 @@ impl ThirtyUsers {
         }
     }
 
-    /// Ends the process at each of some calls.
+    /// Runs once for every `every`-th call, ending the process there.
     async fn killed(every: usize, invite: bool) {
         let mut thirty = Self::new().await;
         let ends = process_ends(&thirty.calls_of_clean_run(invite).await);

@@ -1,5 +1,5 @@
-//! An administrator's day, over HTTP against the running product: one started here on a free
-//! port, or the one that `HANDSET_URL` and `HANDSET_KEY` name.
+//! An administrator's day, over HTTP against the running product: one that is started here on a free port, or the one
+//! of `HANDSET_URL` and `HANDSET_KEY`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 
-/// The running product, and a key to it.
+/// The running product, and a key of it.
 struct Product {
     url: String,
     key: String,
@@ -33,8 +33,8 @@ impl Product {
             return Self { url, key, client, _stack: None };
         }
         let options = StackOptions { port: Some(0), automatic: true, ..StackOptions::default() };
-        let stack = Stack::start(options).await.expect("the product starts");
-        let created = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
+        let stack = Stack::start(options).await.expect("the server starts");
+        let created = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is created");
         let key = created["key"].as_str().unwrap().to_owned();
         Self { url: stack.url().to_owned(), key, client, _stack: Some(stack) }
     }
@@ -69,7 +69,7 @@ impl Product {
         self.call(Method::POST, "/devices", None, Some(body)).await
     }
 
-    /// Makes a user, and answers with their identifier.
+    /// Creates a user, and returns the identifier.
     async fn user(&self, person: Value) -> String {
         let user = self.admin(Method::POST, "/users", Some(person)).await;
         assert_eq!(user.status, 201, "{}", user.body);
@@ -80,7 +80,7 @@ impl Product {
         self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(json!({}))).await
     }
 
-    /// The code in the newest message to an address or a number, once it has come.
+    /// Waits for the latest message to an address or a number, and returns its code.
     async fn newest_code_for(&self, address: &str) -> String {
         for _ in 0..200 {
             let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
@@ -96,7 +96,7 @@ impl Product {
     }
 }
 
-/// Nine digits that tell this run from earlier ones against the same product.
+/// Nine digits that no earlier run against the same product has used.
 fn unique() -> String {
     format!("{:09}", local::stack::system_time().timestamp_micros() % 1_000_000_000)
 }

@@ -1,5 +1,5 @@
-//! A user's life over HTTP: suspended, activated, locked, wiped, changed, deleted, purged, and what
-//! each step means for their phones.
+//! A user's lifecycle over HTTP: suspended, activated, locked, wiped, changed, deleted, purged, and the effect of each
+//! step on their phones.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use testkit::{Answer, Bench, text};
 
 use crate::fixture::Fixture;
 
-/// A user with three phones that have all come, the second of them blocked.
+/// A user with three phones that have checked in; the second one is blocked.
 struct UserWithPhones {
     fixture: Fixture,
     user: String,
@@ -41,7 +41,7 @@ impl UserWithPhones {
         three
     }
 
-    /// What is done to the user, and how many transactions that took.
+    /// Sends an action on the user, and returns the response and the number of transactions.
     async fn context(&self, action: &str, body: Value) -> (Answer, usize) {
         self.faults.watch(action, None);
         let path = format!("/users/{}/{}", self.user, action.trim_end_matches("-user"));
@@ -61,7 +61,7 @@ impl UserWithPhones {
         self.bench.delete(&format!("/users/{}{query}", self.user), &self.tenant.key).await
     }
 
-    /// What each phone is told that it may do.
+    /// The `access` of each phone's check-in.
     async fn access(&self) -> Vec<String> {
         let mut access = Vec::new();
         for (_, credential) in &self.phones {
@@ -70,7 +70,7 @@ impl UserWithPhones {
         access
     }
 
-    /// What each phone is told to do, by its kind.
+    /// The kinds of the commands in each phone's check-in.
     async fn delivered_kinds(&self) -> Vec<Vec<String>> {
         let mut told = Vec::new();
         for (_, credential) in &self.phones {
@@ -89,7 +89,7 @@ impl UserWithPhones {
         self.bench.get(&format!("/devices/{}", self.phones[phone].0), &self.tenant.key).await.expect(200).body
     }
 
-    /// Events about the user, the oldest first.
+    /// Events about the user, oldest first.
     async fn events(&self, kind: &str) -> Vec<Value> {
         let list = format!("/events?user_id={}&event_type={kind}&since=2026-11-01T00:00:00Z", self.user);
         let mut events = self.all(&list).await;
@@ -101,21 +101,21 @@ impl UserWithPhones {
         let _updated = self.patch("/workspace", body).await.expect(200);
     }
 
-    /// Removes what may go: first the phones, then their user.
+    /// Purges the phones, and then their user.
     async fn purge(&self) {
         for _round in 0..2 {
             assert_eq!(self.bench.purge().await["failed"], 0);
         }
     }
 
-    /// A phone reports wrong PINs.
+    /// Reports wrong PINs from a phone, and returns the user's status.
     async fn wrong_pins(&self, phone: usize, failures: u32) -> String {
         let (body, path) = (json!({"pin_failures": failures}), "/devices/me/check-in");
         let answer = self.bench.call(Method::POST, path, Some(&self.phones[phone].1), Some(&body)).await;
         answer.expect(200).get("access")
     }
 
-    /// The phone's wipe, or another of its commands, is done.
+    /// Reports the phone's first command as succeeded.
     async fn report_done(&self, phone: usize) {
         let shown = self.device(phone).await;
         let command = text(&shown["commands"][0]["command_id"]);

@@ -1,4 +1,4 @@
-//! Lists: what they find, in which order, page by page, while things change.
+//! Lists: their filters, order and pages, also while rows change.
 
 use domain::permission::Permission;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use testkit::oidc::ISSUER;
 use testkit::{Bench, Tenant, rows, text};
 
-/// Every item of a list, by pages of a size, with something done between the pages.
+/// All items of a list, by pages of a size; `between` runs after each page.
 async fn list_while(
     bench: &Bench,
     tenant: &Tenant,
@@ -129,7 +129,7 @@ impl Fleet {
     async fn shown(&self, query: &str) -> Vec<&'static str> {
         let items = all(&self.bench, &self.tenant, &format!("/devices?{query}"), 2).await;
         let name = |item: &Value| self.devices.iter().find(|(_, id)| item["device_id"] == **id).map(|(name, _)| *name);
-        items.iter().map(|item| name(item).expect("a device of ours")).collect()
+        items.iter().map(|item| name(item).expect("the device is registered")).collect()
     }
 
     async fn expect_shown(&self, query: &str, wanted: &[&str]) {
@@ -619,7 +619,7 @@ async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywh
     }
 }
 
-/// Devices of one user each, the oldest first.
+/// Registers phones of one user each, and returns their devices, oldest first.
 async fn phones(bench: &Bench, tenant: &Tenant, prefix: &str, count: usize) -> Vec<String> {
     let mut devices = Vec::new();
     for at in 0..count {
@@ -827,7 +827,7 @@ impl Staff {
         staff
     }
 
-    /// Ian has a deployment, Max and Sue have a profile, and Max's phone is to download.
+    /// Gives Ian a deployment, and Max and Sue a profile; Max's phone must download its configuration.
     async fn deployed(&self) {
         let (bench, key) = (&self.0.bench, &self.0.tenant.key);
         let _first = bench.post("/profiles", key, json!({"name": "Office", "settings": {}})).await.expect(201);
@@ -840,10 +840,11 @@ impl Staff {
         let _forced = bench.post(&self.path("max", "/force-config"), key, json!({})).await.expect(200);
     }
 
-    /// The filter by the profile that some have.
+    /// The filter by the profile of Max and Sue.
     async fn by_profile(&self) -> String {
         let profiles = all(&self.0.bench, &self.0.tenant, "/profiles", 100).await;
-        let profile = profiles.iter().find(|profile| profile["name"] == "Field").expect("it is listed");
+        let profile =
+            profiles.iter().find(|profile| profile["name"] == "Field").expect("the row has the index attribute");
         format!("profile_id={}", text(&profile["profile_id"]))
     }
 
@@ -895,7 +896,7 @@ async fn each_user_filter_shows_the_matching_users() {
     staff.expect_shown("search=quist&deployed=true", &["ian"]).await;
     let items = all(&staff.0.bench, &staff.0.tenant, "/users", 100).await;
     let seen = |username: &str| {
-        text(&items.iter().find(|user| user["username"] == username).expect("they are listed")["last_seen_at"])
+        text(&items.iter().find(|user| user["username"] == username).expect("the list succeeds")["last_seen_at"])
     };
     let (zoe, max) = (seen("zoe"), seen("max"));
     staff.expect_shown(&format!("last_seen_before={zoe}"), &[]).await;
@@ -1043,7 +1044,7 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
         let actual: Vec<&str> = user.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(actual, columns, "{}", user["username"]);
     }
-    let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("they are listed");
+    let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("the list succeeds");
     let max = of("max");
     let shown_values = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
     assert_eq!(shown_values, ["Field", "sip-max", "Max at work"]);
@@ -1194,12 +1195,12 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     }
 }
 
-/// More than a page looks at.
+/// More rows than a page reads.
 const MANY: usize = 450;
 
 impl Staff {
-    /// Many people with a phone each who are in no state that anybody looks for, made after all others, and as many
-    /// events of one of the other phones.
+    /// Adds many users with a phone each whom no filter matches, newer than all others, and as many events of another
+    /// phone.
     fn add_unmatched(&self, user: &str, device: &str) {
         let Fleet { bench, tenant, .. } = &self.0;
         let stored = rows::all(bench, rows::MAIN);
@@ -1237,7 +1238,7 @@ impl Staff {
         bench.advance(Duration::minutes(1));
     }
 
-    /// Values of a filter: each that the description names, or those that mean somebody here.
+    /// Values of a filter: all that the description names, or those that match something here.
     async fn values(&self, parameter: &Value) -> Vec<String> {
         let schema = &parameter["schema"];
         match parameter["name"].as_str().unwrap() {
@@ -1256,7 +1257,7 @@ impl Staff {
         }
     }
 
-    /// Each list with each of its filters, one at a time, and events by two of them.
+    /// Each list with each of its filters, one at a time, and events with two of them.
     async fn filtered(&self) -> Vec<String> {
         let described = self.0.bench.get("/openapi.json", &self.0.tenant.key).await.expect(200).body;
         let mut lists = Vec::new();
@@ -1281,7 +1282,7 @@ impl Staff {
         lists
     }
 
-    /// The items of a list, by their identifiers, or the rows of an export but for the line of names.
+    /// The identifiers of a list's items, or an export's rows without the header.
     async fn items(&self, list: &str) -> Vec<String> {
         let (bench, tenant) = (&self.0.bench, &self.0.tenant);
         let Some((kind, _)) = list.split_once("s/export?") else {

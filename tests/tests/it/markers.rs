@@ -1,6 +1,5 @@
-//! What is personal stays with the person. Each personal field holds a word of its own; everything
-//! that can be done is done; then everything that was stored elsewhere, or has left the system, is
-//! searched for these words.
+//! Personal data stays where it belongs. Each personal field contains a marker, a unique word; every operation is run;
+//! then all other rows, and everything that has left the system, are searched for the markers.
 
 use std::collections::BTreeSet;
 
@@ -32,14 +31,14 @@ const IDENTIFIER: &str = "qzinstallation";
 const REASON: &str = "qzreason";
 const METADATA: &str = "qzmetadata";
 const TOKEN: &str = "qzpushtoken";
-/// What is typed to look for people, and what they are called.
+/// Search texts and names of the personal data.
 const TYPED: &str = "qztyped";
 const SECRETS: [&str; 4] = ["qzsecretone", "qzsecrettwo", "qzsecretthree", "40493832271828"];
 
-/// What only a webhook's receiver is to know, and what signs its calls.
+/// The private parts of a webhook's URL, and its secret.
 const HOOK: [&str; 2] = ["qzhooktoken", "whsec_"];
 
-/// Every word that tells of the person, secrets aside.
+/// Every marker of the person except secrets.
 const PERSONAL: [&str; 19] = [
     FIRST,
     LAST,
@@ -62,7 +61,7 @@ const PERSONAL: [&str; 19] = [
     "203.0.113.77",
 ];
 
-/// The personal columns of the exports, each with the words that may stand there. The others hold none.
+/// The personal columns of the exports, each with the markers that it may contain. Other columns contain none.
 const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("users", "username", &USERNAMES),
     ("users", "first_name", &[FIRST]),
@@ -86,19 +85,19 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("events", "address", &["203.0.113.77"]),
 ];
 
-/// The first of some words that a text holds, whatever its capitals.
+/// The first of some words that a text contains, without case.
 fn first_word_in<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
     words.into_iter().find(|word| text.contains(&word.to_lowercase()))
 }
 
-/// Asserts that a text holds no word but these.
+/// Asserts that a text contains no markers except these.
 fn expect_only(text: &str, allowed: &[&str], what: &str) {
     let others = PERSONAL.into_iter().chain(SECRETS).filter(|word| !allowed.contains(word));
     assert_eq!(first_word_in(text, others), None, "{what}: {text:.2000}");
 }
 
-/// Every address that a text or a page leads to.
+/// Every URL in a text or a page.
 fn addresses(text: &str) -> Vec<String> {
     let ends = |c: char| c.is_whitespace() || "\"'<>`".contains(c);
     let mut addresses = Vec::new();
@@ -115,12 +114,12 @@ fn addresses(text: &str) -> Vec<String> {
     addresses
 }
 
-/// Someone whose every field is marked, and everyone who deals with them.
+/// A user whose every field has a marker, with admins, phones and programs.
 struct Walk {
     bench: Bench,
     recorder: RequestRecorder,
     pages: Pages,
-    /// What webhooks were told so far.
+    /// Number of the webhooks' requests so far.
     told: usize,
     lines: LogLines,
     tenant: Tenant,
@@ -140,8 +139,8 @@ impl Walk {
         Self { bench, recorder, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
     }
 
-    /// A call from an address of its own. No reply but a configuration holds a secret, and no header
-    /// anything personal.
+    /// A request with its own source address. Only configurations may contain a secret, and no header
+    /// may contain personal data.
     async fn call(&mut self, method: Method, path: &str, credential: Option<&str>, body: Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("x-forwarded-for", "203.0.113.77");
         if let Some(credential) = credential {
@@ -171,8 +170,8 @@ impl Walk {
         self.admin(Method::POST, path, body).await
     }
 
-    /// Exports everything, and searches it column by column; answers with the personal columns in
-    /// which something stood.
+    /// Searches every export column by column, and returns the personal columns that contained
+    /// something.
     async fn export(&mut self) -> BTreeSet<&'static str> {
         let mut filled = BTreeSet::new();
         for list in ["users", "devices", "events"] {
@@ -196,8 +195,8 @@ impl Walk {
         filled
     }
 
-    /// Does something to many people who are looked for by a word, which stands in the job's own row
-    /// as long as it is at work, and in no other row.
+    /// Runs an action on many users found by a search word, which only the running job's own row may
+    /// contain.
     async fn run_bulk_job(&mut self, action: Value) {
         let mut body = json!({"filter": {"search": TYPED}});
         body.as_object_mut().unwrap().extend(action.as_object().cloned().unwrap());
@@ -220,13 +219,13 @@ impl Walk {
         self.search("a job that is over");
     }
 
-    /// The newest code of a message, once it has gone out.
+    /// Sends the messages, and returns the latest code.
     async fn code(&mut self) -> String {
         self.bench.drain().await;
         let outbox = self.bench.stack.messaging().outbox();
         let message = outbox.iter().find(|item| item.channel != Channel::Push).expect("a message was sent");
         let text = message.text.as_deref().unwrap_or_default();
-        let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).expect("it has a link");
+        let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).expect("the message has a link");
         let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
         self.codes.push(code.clone());
         code
@@ -240,7 +239,7 @@ impl Walk {
         self.call(Method::POST, "/devices", None, body).await
     }
 
-    /// Searches everything that is stored.
+    /// Searches all stored rows.
     fn search_rows(&self, when: &str) {
         for ((table, key), row) in rows::everything(&self.bench) {
             let what = format!("{when}: {key}");
@@ -277,7 +276,7 @@ impl Walk {
         }
     }
 
-    /// Searches everything that has left the system, and every address that anyone was led to.
+    /// Searches everything that has left the system, and every URL in it.
     fn search_sent(&mut self, when: &str) {
         let mut published = 0;
         for sent in self.recorder.take() {

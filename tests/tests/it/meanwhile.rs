@@ -1,5 +1,5 @@
-//! What happens meanwhile: indexes lag behind the rows that they lead to, and other requests come in between. Whoever
-//! acts on what they have found looks at the row itself, and what they write stands on that.
+//! Races: indexes lag behind the rows, and other requests come in between. Operations therefore read the row itself,
+//! and their writes are conditional on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,10 @@ use testkit::rows::Database;
 use testkit::stale_index::StaleIndexes;
 use testkit::{Answer, Bench, Setup, Tenant, rows};
 
-/// The schedules that go by what an index says is due.
+/// The schedules that find due rows by an index.
 const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
 
-/// A system in which a thing of every kind that is ever due will be so.
+/// A system with a row of every kind that becomes due.
 struct SystemWithDueWork {
     bench: Bench,
     stale_indexes: StaleIndexes,
@@ -44,7 +44,7 @@ impl SystemWithDueWork {
         self.bench.post(path, &self.tenant.key, body).await
     }
 
-    /// What will be due, the last first: what comes after it must not settle it.
+    /// Creates the rows, those that become due last first, so that later steps do not complete them.
     async fn fill(&self) {
         let (bench, tenant) = (&self.bench, &self.tenant);
         let rule = json!({"silent_devices": {"after_days": 30, "action": "delete"}});
@@ -92,7 +92,7 @@ impl SystemWithDueWork {
         let _registered = bench.register(&code, "guest-phone").await.expect(201);
     }
 
-    /// The rows that an index says will be due, by their kind.
+    /// The rows that an index lists as due in future, one of each kind.
     fn due(&self) -> Vec<Value> {
         let due: Vec<Value> =
             rows::all(&self.bench, rows::MAIN).into_values().filter(|row| !row["due_shard"].is_null()).collect();
@@ -104,14 +104,14 @@ impl SystemWithDueWork {
         due
     }
 
-    /// From now on, every index answers as it would now.
+    /// Makes every index answer from the present state from now on.
     fn freeze_indexes(&self) {
         self.stale_indexes.take_snapshot(&self.bench);
         self.stale_indexes.set_behind(true);
     }
 
-    /// A year on, everything that is due is done; answers with the rows that were not changed by that, and how many
-    /// there were.
+    /// Runs the schedules a year later, and returns the rows that this has not changed, and the number of
+    /// rows before.
     async fn run(&self) -> (BTreeMap<(&'static str, String), Value>, usize) {
         self.bench.set_clock(START.parse::<DateTime<Utc>>().unwrap() + Duration::days(400));
         let before = rows::everything(&self.bench);
@@ -125,7 +125,7 @@ impl SystemWithDueWork {
         (unchanged, count.max(after.len()))
     }
 
-    /// Asserts that nothing of what an index still says is due is done.
+    /// Asserts that the schedules change nothing although an index lists due rows.
     async fn expect_nothing_done(&self) {
         let (asked, sent) = (self.pages.received().len(), self.bench.stack.messaging().outbox().len());
         let (unchanged, rows) = self.run().await;
@@ -137,7 +137,7 @@ impl SystemWithDueWork {
 /// Fields that are stored as sets.
 const SETS: [&str; 1] = ["device_ids"];
 
-/// A row that is due a hundred years later. An endpoint may as well be made early, so that it has been.
+/// The row with a due time a hundred years later; for a push token, with an endpoint.
 fn postponed(row: &Value) -> Value {
     let due = row["due_at"].to_string();
     let later = if row["sk"] == "PUSH" { "null".to_owned() } else { due.replacen("\"20", "\"21", 1) };
@@ -240,7 +240,7 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
     }
 }
 
-/// A phone that has not come for a month, in a workspace with a rule for such.
+/// A phone without a check-in for a month, in a workspace with a rule for silent devices.
 async fn silent_phone(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("Silent").await;
@@ -252,7 +252,7 @@ async fn silent_phone(gate: &Gate, action: &str) -> (Bench, Tenant, String, Stri
     (bench, tenant, format!("/devices/{device}"), credential)
 }
 
-/// What is known of a device's state.
+/// The device's status and deletion.
 async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) {
     let shown = bench.get(device, &tenant.key).await.expect(200);
     (shown.get("status"), shown.body["blocked"].clone())
@@ -266,7 +266,7 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
         let comes = bench.check_in(&credential);
         let commit = ("run-due", "TransactWriteItems", event);
         let (done, came) = gate.meanwhile(commit, bench.run_due(), comes).await;
-        let _came = came.expect("a commit was about to be made").expect(200);
+        let _came = came.expect("the operation reached its commit").expect(200);
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
         bench.advance(Duration::days(31));
@@ -291,7 +291,7 @@ async fn the_silence_rule_does_not_delete_a_phone_that_is_blocked_even_just_befo
         } else {
             let commit = ("run-due", "TransactWriteItems", "device.deleted");
             let (done, blocked) = gate.meanwhile(commit, bench.run_due(), block).await;
-            let _blocked = blocked.expect("a commit was about to be made").expect(200);
+            let _blocked = blocked.expect("the operation reached its commit").expect(200);
             assert_eq!(done["failed"], 0);
         }
         let (status, blocked) = state(&bench, &tenant, &device).await;
@@ -308,7 +308,7 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
         let changed = bench.patch("/workspace", &tenant.key, rule);
         let commit = ("run-due", "TransactWriteItems", "device.deleted");
         let (done, changed) = gate.meanwhile(commit, bench.run_due(), changed).await;
-        let _changed = changed.expect("a commit was about to be made").expect(200);
+        let _changed = changed.expect("the operation reached its commit").expect(200);
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null));
         assert_eq!(bench.run_due().await["failed"], 0);
@@ -375,7 +375,7 @@ async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_t
     }
 }
 
-/// Each way to begin a job, with its body over a filter that finds everybody.
+/// Each request that creates a job, with a filter that matches everyone.
 fn job_requests() -> Vec<(&'static str, Value)> {
     let order = |action: &str, more: Value| {
         let mut body = json!({"action": action, "filter": {}});
@@ -402,10 +402,10 @@ fn job_requests() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A row that a transaction writes or stands on.
+/// An item of a transaction.
 struct Part {
     key: String,
-    /// True if it must be as it was read, or not be there.
+    /// True if it has a condition.
     is_conditional: bool,
     is_deleted: bool,
 }
@@ -423,13 +423,13 @@ fn parts(sent: &RecordedRequest) -> Vec<Part> {
     items.iter().map(part).collect()
 }
 
-/// True if a transaction stands on a job.
+/// True if a transaction has a condition on a job's row.
 fn checks_a_job(sent: &RecordedRequest) -> bool {
     let is_job = |part: &Part| part.key.starts_with("JOB#") && part.key.ends_with(" | JOB");
     parts(sent).iter().any(|part| is_job(part) && part.is_conditional)
 }
 
-/// Stops the jobs at work, as whoever cancels them does, and notes all that is stored then.
+/// Cancels the running jobs, and returns all rows after that.
 fn stop_jobs(database: &Database) -> Vec<Value> {
     let jobs: Vec<Value> = rows::all_in(database, rows::MAIN).into_values().filter(|row| row["sk"] == "JOB").collect();
     for mut job in jobs.into_iter().filter(|job| job["state"] == "running") {
@@ -465,7 +465,7 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         });
         let job = bench.post(begin, &tenant.key, body).await.expect(202);
         assert_eq!(job.get("state"), "canceled", "{what}");
-        let noted = noted.lock().unwrap().take().expect("a thing was about to be done");
+        let noted = noted.lock().unwrap().take().expect("the job reached its first change");
         let pk = format!("JOB#{}#{}", tenant.workspace_id, job.get("job_id"));
         assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was done before");
         let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
@@ -622,7 +622,7 @@ async fn an_action_on_all_phones_of_a_user_includes_one_that_registers_just_befo
         let second_phone = format!("{operation}-2");
         let second = bench.register(&code, &second_phone);
         let (ordered, second) = gate.meanwhile((operation, "TransactWriteItems", ""), order, second).await;
-        let _second = second.expect("a commit was about to be made").expect(201);
+        let _second = second.expect("the operation reached its commit").expect(201);
         let ordered = ordered.expect(200);
         let pending = ordered.body["devices"].as_array().unwrap().iter();
         let counts: Vec<usize> = pending.map(|device| device["commands"].as_array().unwrap().len()).collect();

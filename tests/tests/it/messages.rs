@@ -1,4 +1,4 @@
-//! How many messages go out, and to whom: limits that no path and no race passes.
+//! Limits of messages per recipient and per workspace, also under concurrent requests.
 
 use chrono::{DateTime, Duration, Utc};
 use futures::future::join_all;
@@ -29,7 +29,7 @@ async fn invite(bench: &Bench, tenant: &Tenant, user: &str, channel: &str) -> An
     bench.post(&format!("/users/{user}/invite"), &tenant.key, json!({"channel": channel})).await
 }
 
-/// Asserts that an answer refuses until then, by its body and its header.
+/// Asserts that a response rejects with this code and this time to wait, in its body and its header.
 fn expect_rejected_until(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
     assert_eq!((answer.status.as_u16(), answer.code()), (429, code), "{}", answer.text);
     let until: DateTime<Utc> = answer.get("retry_at").parse().unwrap();

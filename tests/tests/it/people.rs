@@ -1,5 +1,5 @@
-//! What user management shows and settles: search as one types, the list's columns, networks,
-//! usage, invitations, and a workspace's settings.
+//! User management: search while one types, the list's columns, networks, usage, invitations, and a workspace's
+//! settings.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ impl Fixture {
         self.patch("/workspace", settings).await
     }
 
-    /// The usernames that a list shows.
+    /// The usernames in a list.
     async fn usernames(&self, query: &str) -> Vec<String> {
         let people = self.all(&format!("/users?{query}")).await;
         people.iter().map(|user| text(&user["username"])).collect()

@@ -1,4 +1,4 @@
-//! Personal access tokens: what a program may by one, for how long, and who can end it.
+//! Personal access tokens: what they permit, for how long, and who can revoke them.
 
 use chrono::Duration;
 use http::{Method, Request};
@@ -29,12 +29,12 @@ impl TokenOwner {
         self.oidc.token("anna", self.bench.now())
     }
 
-    /// A token for both workspaces.
+    /// Creates a token for both workspaces.
     async fn token_for_both(&self) -> Answer {
         new_token(&self.bench, &self.signed_in(), &[&self.first.workspace_id, &self.second.workspace_id], None).await
     }
 
-    /// A token for the first workspace.
+    /// Creates a token for the first workspace.
     async fn token_for_first(&self, permissions: Option<&[&str]>) -> Answer {
         new_token(&self.bench, &self.signed_in(), &[&self.first.workspace_id], permissions).await
     }
@@ -315,7 +315,7 @@ async fn events_by_a_token_name_the_member_and_the_token() {
     assert!(export.text.contains(&format!("user.created,{}", token.get("token_id"))), "{}", export.text);
 }
 
-/// A job over all users that is still at work: a page of them is more than a call does.
+/// A running job for all users: there are more than one request handles.
 async fn running_job(fixture: &TokenOwner, token: &str) -> String {
     let started =
         fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);

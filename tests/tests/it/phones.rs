@@ -57,7 +57,7 @@ fn parts(guide: &str) -> Vec<(usize, Part)> {
 fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
-    let headers = headers.lines().map(|line| line.split_once(": ").expect("a header is a name and a value"));
+    let headers = headers.lines().map(|line| line.split_once(": ").expect("the header has a name and a value"));
     (first, headers.collect(), body.trim())
 }
 
@@ -306,14 +306,16 @@ async fn a_wrong_or_unused_example_in_the_device_guide_is_found() {
 /// Resolves a reference within the description.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(to) => document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"),
+        Some(to) => document.pointer(to.trim_start_matches('#')).expect("the reference is resolvable"),
         None => value,
     }
 }
 
 /// The possible responses to a phone's calls: status and body.
 fn replies(document: &Value) -> Vec<(u16, Value)> {
-    let of = |call: &&str| document["paths"][*call]["post"]["responses"].as_object().cloned().expect("it is described");
+    let of = |call: &&str| {
+        document["paths"][*call]["post"]["responses"].as_object().cloned().expect("the description has the operation")
+    };
     let replies = CALLS.iter().flat_map(of);
     replies.map(|(status, reply)| (status.parse().unwrap(), resolved(document, &reply).clone())).collect()
 }

@@ -1,4 +1,4 @@
-//! Profiles: settings that many users share, one of them the default as soon as there is any.
+//! Profiles: settings that many users share; one of them is the default.
 
 use chrono::Duration;
 use http::{HeaderValue, Method, Request};
@@ -31,7 +31,7 @@ async fn with_header(
     bench.send(request).await
 }
 
-/// The names of the profiles that are the default: in every list exactly one, or none of none.
+/// The names of the default profiles; checks that the lists agree.
 async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
     let profiles = bench.list_all(tenant, "/profiles").await;
     let default = profiles.iter().filter(|profile| profile["default"] == true);
@@ -153,7 +153,7 @@ async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
     let unknown_to_the_index = |user: &str| {
         let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
         let mut row = rows::all(&bench, rows::MAIN).values().find(is_match).cloned().unwrap();
-        let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the index is told");
+        let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the row has the index attribute");
         rows::put(&bench, rows::MAIN, &row, &[]);
     };
     // By an edit, and half a minute later by a deployment, of which no more is noted.

@@ -1,5 +1,5 @@
-//! An older and a newer release on one table, in either order: what another release has stored is shown, survives, and
-//! stops nothing.
+//! An older and a newer release on the same table, in either order: data of another release is shown, survives edits,
+//! and stops nothing.
 
 use chrono::Duration;
 use domain::Time;
@@ -10,7 +10,7 @@ use testkit::request_recorder::RequestRecorder;
 use testkit::rows::{self, MAIN};
 use testkit::{Bench, Setup, Tenant};
 
-/// The rows whose keys begin so, and that contain this.
+/// The only row whose key starts with `pk` and that contains a text.
 fn find(bench: &Bench, pk: &str, contains: &str) -> Value {
     let all = rows::all(bench, MAIN).into_values();
     let mut found = all.filter(|row| row["pk"].as_str().unwrap().starts_with(pk) && row.to_string().contains(contains));
@@ -29,7 +29,7 @@ fn change(bench: &Bench, pk: &str, contains: &str, change: impl Fn(&mut Value)) 
     row
 }
 
-/// An event of now, as another release would store it, made from one that is there.
+/// Stores a copy of an event as another release would write it, and returns its identifier.
 fn event(bench: &Bench, tenant: &Tenant, number: u8, change: impl Fn(&mut Value)) -> String {
     let mut event = find(bench, &format!("EVENT#{}", tenant.workspace_id), "user.created");
     let id = timed_uuid(Time::from(bench.now()), [number; 10]).to_string();
@@ -158,7 +158,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_on
     for path in ["/events".to_owned(), format!("/events?user_id={user}")] {
         let events = bench.get(&path, &tenant.key).await.expect(200).body;
         let events = events["items"].as_array().unwrap();
-        let shown = events.iter().find(|event| event["event_id"] == later.as_str()).expect("it is shown");
+        let shown = events.iter().find(|event| event["event_id"] == later.as_str()).expect("the event is shown");
         assert_eq!((&shown["event_type"], &shown["command_kind"]), (&json!("user.beamed_up"), &json!("locate")));
         assert_eq!((&shown["actor"]["type"], &shown["private"]["tomorrow"]), (&json!("robot"), &json!("secret")));
         assert!(!events.iter().any(|event| event["event_id"] == broken.as_str()), "{path}");

@@ -1,11 +1,11 @@
-//! Seam's phones API in Seam's words, request by request as its clients send them. The clients
-//! themselves run against the product in `infra/local/checks/seam`.
+//! Seam's phones API, request by request as Seam's clients send them. The clients themselves run against the product in
+//! `infra/local/checks/seam`.
 
 use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-/// A workspace, and what its programs hold.
+/// A workspace with Seam's clients.
 struct SeamClient {
     bench: Bench,
     tenant: Tenant,
@@ -13,7 +13,7 @@ struct SeamClient {
 
 /// An access system's credential.
 const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
-/// What is nobody's.
+/// An identifier of no object.
 const NOBODY: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4f";
 
 impl SeamClient {
@@ -23,7 +23,7 @@ impl SeamClient {
         Self { bench, tenant }
     }
 
-    /// A workspace to try things in.
+    /// A sandbox workspace.
     async fn sandbox() -> Self {
         let bench = Bench::start().await;
         let created =
@@ -60,7 +60,7 @@ impl SeamClient {
         self.post("/phones/simulate/create_sandbox_phone", body).await.expect(200).body["phone"].clone()
     }
 
-    /// The identifiers of the phones of a list.
+    /// The identifiers of the listed phones.
     async fn phones(&self, query: &str) -> Vec<String> {
         ids(&self.get(&format!("/phones/list?{query}")).await.expect(200).body["phones"])
     }

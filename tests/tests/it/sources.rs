@@ -1,4 +1,4 @@
-//! Sources over HTTP: users come from them and stay in step with them, whatever they answer.
+//! Sources over HTTP: users are created from them and kept in sync, whatever the sources respond.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ impl Fixture {
         self.bench.send(request.body(bytes.to_vec()).unwrap()).await
     }
 
-    /// Lets jobs go on until none is at work.
+    /// Runs the schedule until no job is running.
     async fn run_jobs(&self) {
         for _ in 0..40 {
             let jobs = self.all("/jobs").await;
@@ -65,7 +65,7 @@ impl Fixture {
         panic!("a job is still at work");
     }
 
-    /// The job of a sync, over.
+    /// Syncs a source, and returns the finished job.
     async fn sync(&self, source: &str, body: Value) -> Value {
         let job = self.post(&format!("/sources/{source}/sync"), body).await.expect(202).get("job_id");
         self.run_jobs().await;
@@ -97,7 +97,7 @@ impl Fixture {
             .unwrap_or_default()
     }
 
-    /// What is stored, but for the jobs' own rows.
+    /// All stored rows except those of jobs.
     fn rows_without_jobs(&self) -> BTreeMap<(&'static str, String), Value> {
         let mut all = rows::everything(&self.bench);
         all.retain(|(_, key), row| {
@@ -188,7 +188,7 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
     assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
 }
 
-/// So many rows twice; the second time nothing is written but the jobs' own rows.
+/// Syncs this many rows twice, and checks that the second sync only writes rows of jobs.
 async fn sync_twice(rows: usize) {
     let fixture = Fixture::new().await;
     let source = fixture.http(json!({})).await;
@@ -857,10 +857,10 @@ async fn sources_only_call_allowed_hosts_and_no_private_address() {
     }
 }
 
-/// Users by what a file calls them, each with a username.
+/// External ids and usernames of a file's rows.
 type Usernames = [(usize, &'static str)];
 
-/// A file of users by what it calls them, each with a username.
+/// A file with these external ids and usernames.
 fn named(users: &[(usize, String)]) -> String {
     let lines = users.iter().map(|(id, name)| format!("{id},{name}\n"));
     format!("id,login\n{}", lines.collect::<String>())
@@ -871,14 +871,14 @@ fn names(users: &[(usize, &str)]) -> String {
 }
 
 impl Fixture {
-    /// A source whose users are known by names of its own.
+    /// A source with `external_id` as its key.
     async fn by_external_id(&self, more: Value) -> String {
         let mut body = json!({"key_field": "external_id", "mapping": {"username": "login", "external_id": "id"}});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.csv(body).await
     }
 
-    /// The usernames of those who are not deleted, by what the source calls them.
+    /// The usernames of users who are not deleted, by external id.
     async fn called(&self) -> BTreeMap<String, String> {
         let users = self.all("/users").await;
         let there = users.iter().filter(|user| user["status"] != "deleted");
@@ -1049,7 +1049,7 @@ async fn a_dry_run_reports_a_chain_of_username_changes() {
     assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(4, 0, 0));
 }
 
-/// A ring of three, a chain, and a leaver's name, while the sync is ended somewhere.
+/// Syncs a ring of three usernames, a chain, and a vanished user's name, with an optional end of the process.
 async fn run_username_chain(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let user = |n: usize, name: &str| json!({"id": format!("{run}-{n}"), "login": format!("{name}{run}")});
     let source =
@@ -1106,7 +1106,7 @@ async fn a_sync_killed_anywhere_during_a_chain_of_username_changes_completes_it(
     handed_on_and_killed_at_every(1).await;
 }
 
-/// Each call at which a process can end: before it, and if it writes, after it.
+/// Each point at which the process can end: before each call, and after each write.
 fn process_end_faults(calls: &[Call]) -> Vec<InjectedFault> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
@@ -1120,7 +1120,7 @@ fn process_end_faults(calls: &[Call]) -> Vec<InjectedFault> {
     ends
 }
 
-/// Thirty users who come and go: nine are new, nine change, six vanish, fifteen have a row as before.
+/// Syncs thirty users: nine are new, nine change, six vanish, fifteen are unchanged; with an optional end of the process.
 async fn run_killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let first: Vec<usize> = (run * 100..run * 100 + 30).collect();
     let source = fixture.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;

@@ -1,6 +1,5 @@
-//! What is stored, row by row. A row that was stored once is read for ever, so a change of these
-//! shapes is made on purpose: `UPDATE_SHAPES=1 cargo test --workspace --test it stored_shapes::` writes
-//! them anew, and the difference shows in the commit.
+//! The shapes of stored rows. A row that was stored once must stay readable, so a change of the shapes is deliberate:
+//! `UPDATE_SHAPES=1 cargo test --workspace --test it stored_shapes::` writes them again, and the commit shows the difference.
 
 use aws::store::idempotency::IdempotencyRow;
 use aws::store::invitations::InvitationRef;
@@ -114,7 +113,7 @@ impl Kind {
 fn find(bench: &Bench, table: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let found = rows::all(bench, table).into_values().filter(wanted);
     // Keys are chance, so of several rows it is the first by what they say.
-    found.min_by_key(|row| normalized(row).to_string()).expect("such a row is stored")
+    found.min_by_key(|row| normalized(row).to_string()).expect("a matching row is stored")
 }
 
 /// A row by the beginning of its key, and its sort key or what it contains.
@@ -249,7 +248,7 @@ async fn stored() -> (Bench, Tenant, BTreeMap<String, Value>) {
     (bench, tenant, shapes)
 }
 
-/// Personal access tokens, and what was done by one.
+/// Stores personal access tokens, and an event by one.
 async fn store_tokens(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     bench.advance(Duration::minutes(1));
     let signed_in = oidc.token("anna", bench.now());
@@ -277,7 +276,7 @@ async fn store_tokens(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut im
     bench.drain().await;
 }
 
-/// Webhooks: one that takes what it is told, one that fails, and one that is gone.
+/// Stores webhooks: one that succeeds, one that fails, and one whose receiver is gone.
 async fn store_webhooks(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let key = &tenant.key;
     for (name, status) in [("takes", 200), ("fails", 500), ("gone", 410)] {
@@ -314,7 +313,7 @@ async fn store_webhooks(bench: &Bench, pages: &Pages, tenant: &Tenant, keep: &mu
     keep("delivery.at_work", row(bench, "DELIVERIES#", "\"lease\""));
 }
 
-/// A phone that access systems know, of a user whom programs know.
+/// Stores a phone with credentials, of a user with an identity key.
 async fn store_credentials(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let minimum = json!({"minimum_versions": {"app": "4.2", "ios": "17", "android": "14"}});
     let _updated = bench.patch("/workspace", &tenant.key, minimum).await.expect(200);
@@ -356,7 +355,7 @@ async fn store_credentials(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut
     bench.drain().await;
 }
 
-/// A user of an identity provider's.
+/// Stores a user of an identity provider.
 async fn store_scim_user(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let eve = json!({
         "userName": "eve", "externalId": "00u1", "name": {"givenName": "Eve", "middleName": "X."}, "active": false,
@@ -370,7 +369,7 @@ async fn store_scim_user(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&
     keep("external_id", row(bench, "EXTERNALID#", &eve));
 }
 
-/// Profiles, one of which is the workspace's default, and what was exported.
+/// Stores profiles, one of them the default, and exports.
 async fn store_profiles(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let bare = json!({"name": "Field", "settings": {}});
     let bare = bench.post("/profiles", &tenant.key, bare).await.expect(201).get("profile_id");
@@ -395,7 +394,7 @@ async fn store_profiles(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&s
     keep("event.export_started", row(bench, "EVENT#", "export.started"));
 }
 
-/// A user who is deployed a configuration, whose phone gets it, and who is taken out again.
+/// Stores a user with a deployment, whose phone downloads it, and who is undeployed.
 async fn store_deployment(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     bench.advance(Duration::minutes(1));
     let key = &tenant.key;
@@ -453,7 +452,7 @@ async fn store_deployment(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(
     keep("event.deployment_revoked", row(bench, "EVENT#", "deployment.revoked"));
 }
 
-/// The workspace's settings, and the row of what was set of a user by an admin and by a carrier.
+/// Stores the workspace's settings, and a user with data from an admin and from a carrier.
 async fn store_settings(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let settings = json!({
         "retention_days": 60, "invitation_days": 14, "sender": "phones@handset.example", "sms_sender": "Handset",
@@ -486,7 +485,7 @@ async fn store_settings(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&s
     keep("user.with_networks_and_holds", row(bench, &format!("USER#{}#{dora}", tenant.workspace_id), "dora"));
 }
 
-/// A phone that is told things, does them, reports, and is enrolled anew.
+/// Stores a phone with commands in all states, which re-enrols.
 async fn store_commands(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let (user, phones) = bench.user_with_phones(tenant, "emil", 1).await;
     let (device, credential) = &phones[0];
@@ -538,7 +537,7 @@ async fn store_commands(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&s
     bench.drain().await;
 }
 
-/// Sources: one that is read from a page, one that was uploaded, and one whose sync is at work.
+/// Stores sources: one of a page, one with an upload, and one with a running sync.
 async fn store_sources(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     bench.advance(Duration::minutes(1));
     let page = json!({
@@ -580,7 +579,7 @@ async fn store_sources(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&st
     keep("part_of_its_upload", row(bench, "SOURCE#", "\"PART#"));
 }
 
-/// An invitation that was taken back, a user who is gone, and the jobs that did things.
+/// Stores a revoked invitation, a deleted user, and finished jobs.
 async fn store_ended_objects(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     let fred = bench.user(tenant, "fred").await;
     let invite = json!({"channel": "email"});
@@ -617,7 +616,7 @@ async fn store_ended_objects(bench: &Bench, tenant: &Tenant, keep: &mut impl FnM
     keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
 }
 
-/// What counts messages, and what waits since it met a limit of theirs: a renamed user's deployment, and a job.
+/// Stores counts of messages, and what a message limit delays: a renamed user's deployment, and a job.
 async fn store_message_limits(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&str, Value)) {
     bench.advance(Duration::days(1));
     let new = async |name: &str, email: &str| {
@@ -639,8 +638,8 @@ async fn store_message_limits(bench: &Bench, tenant: &Tenant, keep: &mut impl Fn
     keep("job.at_rest", row(bench, &format!("JOB#{}#{at_rest}", tenant.workspace_id), "\"sk\":\"JOB\""));
 }
 
-/// Takes out of a row what chance has put in: each identifier, hash and code becomes a name, the
-/// same for the same within the row. Times stay, since the clock is the test's own.
+/// Replaces the random values of a row: each identifier, hash and code becomes a name, the
+/// same for equal ones. Times stay, since the clock is the test's own.
 #[derive(Default)]
 struct Names(BTreeMap<String, String>);
 
@@ -778,7 +777,7 @@ fn read_shapes(folder: &Path) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// A pinned row as it may have been stored: each name stands for some identifier, hash or code.
+/// A pinned row with a sample value for each name.
 fn with_sample_values(value: &Value) -> Value {
     match value {
         Value::String(text) => {
@@ -800,7 +799,7 @@ fn with_sample_values(value: &Value) -> Value {
     }
 }
 
-/// Reads a row as a thing, also with an attribute that a newer release may have added.
+/// Reads a row as an object, also with an attribute of a later release.
 fn read<T: Read>(name: &str, row: &Value) -> T {
     let mut newer = row.clone();
     newer["added_by_a_newer_release"] = json!({"a": [1]});
@@ -808,7 +807,7 @@ fn read<T: Read>(name: &str, row: &Value) -> T {
     aws::from_json(row.clone()).unwrap_or_else(|error| panic!("{name} is no longer read: {error}"))
 }
 
-/// Asserts that a thing that was read is found where it was stored, and says what it said.
+/// Asserts that a row is read and written back with the same key and attributes.
 fn expect_round_trip<R: Row>(name: &str, row: &Value) {
     expect_readable_from_later_release::<R>(name, row);
     let thing: R = read(name, row);
@@ -844,7 +843,7 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
     }
 }
 
-/// A row of which everything that has fields has one more.
+/// A row in which every object has one more field.
 fn with_extra_fields(name: &str, value: &Value) -> Value {
     // Here the fields are names of what is in it, or of which of several things it is.
     const MAPS: [&str; 11] = [
@@ -874,7 +873,7 @@ fn with_extra_fields(name: &str, value: &Value) -> Value {
     }
 }
 
-/// Where words stand in a row: a word of an enumeration, or a text that could be one.
+/// The places of a row's enumeration values, and of texts that could be some.
 fn words(at: &str, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(word) => {
@@ -890,8 +889,8 @@ fn words(at: &str, value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Asserts that a row is read as it is stored by a later release, which has more fields everywhere, and other words
-/// wherever there is one; and that a word that is not known is written as it was read.
+/// Asserts that a row of a later release is readable, with more fields and other enumeration values
+/// everywhere, and that unknown values are written back unchanged.
 fn expect_readable_from_later_release<R: Row>(name: &str, row: &Value) {
     let _grown: R = aws::from_json(with_extra_fields("", row))
         .unwrap_or_else(|error| panic!("{name} with fields of a later release: {error}"));
@@ -989,14 +988,14 @@ fn rows_of_earlier_releases_are_still_readable() {
     }
 }
 
-/// A row whose bytes stand in it as JSON has them.
+/// A row with its bytes as JSON.
 fn bytes_in(mut row: Value, field: &str) -> Value {
     let bytes = STANDARD.decode(row[field].as_str().unwrap()).unwrap();
     row[field] = json!(bytes);
     row
 }
 
-/// Rows as they were stored before a field was added: `shapes/earlier` keeps those that are no
+/// Rows as they were stored before a field was added: `shapes/earlier` has those that are no
 /// longer written so.
 #[test]
 fn rows_without_later_fields_are_still_readable() {
@@ -1043,12 +1042,12 @@ fn rows_without_later_fields_are_still_readable() {
     }
 }
 
-/// Before there were other states, a user was active once they had registered.
+/// The status of a user in rows without later states: active once they had registered.
 fn status_of(user: &Value) -> UserStatus {
     if user.get("registered_at").is_some() { UserStatus::Active } else { UserStatus::Inactive }
 }
 
-/// The rows that follow from others, by how their keys begin.
+/// The prefixes of derived rows' keys.
 const INDEX_ROWS: [&str; 12] = [
     "USERNAME#",
     "IDENTITYKEY#",
@@ -1064,8 +1063,8 @@ const INDEX_ROWS: [&str; 12] = [
     "POINTER#",
 ];
 
-/// A row without what follows from its thing. When a job or a source is due is its own, and whose a device is, is
-/// told by its owner alone.
+/// A row without its derived attributes. The due time of a job or a source is its own, and a device's user is
+/// only stored in `owner`.
 fn without_derived_attributes(row: &Value) -> Value {
     let own = |name: &str| match name {
         "due_at" => row["sk"] == "JOB" || row["sk"] == "SOURCE",
@@ -1078,7 +1077,7 @@ fn without_derived_attributes(row: &Value) -> Value {
     bare
 }
 
-/// As it is after a release that finds and keeps rows in a way of its own.
+/// The rows as after a release with other derived rows and attributes.
 #[tokio::test]
 async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
     let (bench, _tenant, _shapes) = stored().await;
@@ -1113,7 +1112,7 @@ async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
     assert_eq!(repeated["written"], 0, "{repeated}");
 }
 
-/// Every address that shows many things.
+/// The paths of all lists.
 const LISTS: [&str; 20] = [
     "/deployments",
     "/devices",

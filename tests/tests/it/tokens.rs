@@ -1,4 +1,4 @@
-//! Who an admin's token lets in, and what keys and memberships are worth.
+//! Tokens of signed-in people, keys, and memberships: which are accepted, and what they permit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ async fn with_anna() -> (Oidc, Bench, Tenant) {
     (oidc, bench, tenant)
 }
 
-/// What the system answers to a token: the status and, if it is a problem, the code.
+/// The response to a token: the status and, for a problem, the code.
 async fn answer(bench: &Bench, token: &str) -> (u16, String) {
     let answer = bench.get("/devices", token).await;
     (answer.status.as_u16(), answer.code().to_owned())
@@ -122,7 +122,7 @@ async fn a_token_of_another_type_than_an_access_token_is_rejected() {
     assert_eq!(answer(&bench, &untyped).await, (200, String::new()), "a header without a type");
 }
 
-/// The claims with others in their place; `null` takes one away.
+/// The claims with changes; `null` removes one.
 fn changed(claims: &Value, change: &Value) -> Value {
     let mut claims = claims.clone();
     let fields = claims.as_object_mut().unwrap();
@@ -302,10 +302,10 @@ async fn the_first_sign_in_after_a_stack_deployment_needs_no_scheduled_run() {
     assert_eq!(asked, [CONFIGURATION, KEY_SET]);
 }
 
-/// Where anybody on the way could put in keys of their own.
+/// URLs whose responses others could replace.
 const INSECURE: &str = "http://issuer.example/keys";
 
-/// What is kept of the issuer's keys.
+/// The stored keys of the issuer.
 fn stored_issuer_keys(bench: &Bench) -> Value {
     rows::all(bench, rows::MAIN).remove("ISSUER | KEYS").unwrap_or_default()
 }
@@ -558,7 +558,7 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
     let _last = bench.delete(&format!("/members/{created}"), &tenant.key).await.expect(409);
 }
 
-/// A new key, made by a key: its identifier and itself.
+/// Creates a key by a key, and returns its identifier and the key.
 async fn create_key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
     let created = bench.post("/keys", creator, body).await.expect(201);

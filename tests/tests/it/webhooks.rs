@@ -1,5 +1,4 @@
-//! Webhooks: what happens is told to whoever asked, signed, again and again until it is taken, and to nobody
-//! else.
+//! Webhooks: events are delivered and signed, with retries until they are accepted, and only to their own receivers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -26,7 +25,7 @@ const URL: &str = "https://hooks.example.com/in?token=only-for-them";
 const OTHER: &str = "https://other.example.com/in";
 
 impl Fixture {
-    /// A workspace, and receivers that take what they are sent.
+    /// A workspace, and receivers that answer with success.
     async fn with_receivers() -> Self {
         let fixture = Self::new().await;
         // What was before is told to nobody.
@@ -35,14 +34,14 @@ impl Fixture {
         fixture
     }
 
-    /// A webhook for some types of events: its identifier and its secret.
+    /// Creates a webhook for some event types, and returns its identifier and its secret.
     async fn webhook(&self, url: &str, types: &[&str]) -> (String, String) {
         let created = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
         self.bench.drain().await;
         (created.get("webhook_id"), created.get("secret"))
     }
 
-    /// A user is made, and what follows from that happens.
+    /// Creates a user, and delivers the event.
     async fn new_user(&self, username: &str) -> String {
         let id = self.user(username).await;
         self.bench.drain().await;
@@ -50,12 +49,12 @@ impl Fixture {
     }
 
     async fn schedule(&self) -> Value {
-        let run = self.bench.stack.run_schedule("deliver-webhook").await.expect("what is due is tried");
+        let run = self.bench.stack.run_schedule("deliver-webhook").await.expect("run-due runs");
         self.bench.drain().await;
         run
     }
 
-    /// Two hours go by from an hour on; at the beginning of each day a user is made.
+    /// Runs the schedule in the two hours from `from`; a user is created at the beginning of each day.
     async fn pass_two_hours(&self, from: i32) {
         if from % 24 == 0 {
             let _user = self.new_user(&format!("ada{from}")).await;
@@ -72,7 +71,7 @@ impl Fixture {
         self.get(&format!("/webhooks/{webhook}")).await
     }
 
-    /// What was sent to an address.
+    /// The requests to a URL.
     fn sent_to(&self, url: &str) -> Vec<Sent> {
         self.pages.sent().into_iter().filter(|sent| sent.url == url).collect()
     }
@@ -82,7 +81,7 @@ impl Fixture {
     }
 }
 
-/// True if one of the signatures is by a secret, as the published verifiers have it.
+/// True if one of the signatures is by the secret, as the published verifiers check it.
 fn is_signed(sent: &Sent, secret: &str, names: [&str; 3]) -> bool {
     let [id, at, signatures] = names.map(|name| sent.headers[name].clone());
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
@@ -693,7 +692,7 @@ async fn a_slow_or_broken_receiver_delays_no_other() {
     assert_eq!(fixture.deliveries(&slow).await[0]["state"], "succeeded");
 }
 
-/// What a real receiver on this machine was sent, by path.
+/// The requests of a real receiver on this machine: path, headers and body.
 type Received = UnboundedReceiver<(String, HeaderMap, String)>;
 
 async fn receiver() -> (String, Received) {

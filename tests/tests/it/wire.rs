@@ -1,4 +1,4 @@
-//! What is asked of AWS, and what is made of its answers: those that no emulator gives, each given by hand.
+//! Requests to AWS, and the handling of responses that no emulator gives: a test makes each of them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ use testkit::request_recorder::{RecordedRequest, RequestRecorder};
 use testkit::{Bench, Setup, Tenant, rows};
 use uuid::Uuid;
 
-/// When everything here happens.
+/// The time of every test in this file.
 fn start() -> DateTime<Utc> {
     testkit::bench::START.parse().unwrap()
 }
@@ -56,7 +56,7 @@ fn event(number: u8) -> Event {
     context.event(EventType::UserCreated)
 }
 
-/// The tables, of which nothing is there but what a recorder answers.
+/// Tables whose only responses are the recorder's.
 fn table(recorder: &RequestRecorder) -> Table {
     let names = TableNames { main: rows::MAIN.to_owned(), secrets: rows::SECRETS.to_owned() };
     Table::new(&recorder.clients_without_aws(), names)
@@ -66,7 +66,7 @@ fn request_json(sent: &RecordedRequest) -> Value {
     serde_json::from_str(&sent.body).unwrap()
 }
 
-/// An answer of DynamoDB.
+/// A successful response of DynamoDB.
 fn dynamodb_response(body: &Value) -> Answer {
     Ok(answer(200, "application/x-amz-json-1.0", body.to_string()))
 }
@@ -85,7 +85,7 @@ fn items() -> Vec<JobItem> {
     ["a", "b", "c"].map(item).into()
 }
 
-/// The rows of a batch, of which so many are looked up at once; what is left is named.
+/// The response to a batch of keys: the rows of the first `at_once` keys, and the others as unprocessed.
 fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
     let asked = request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
     let (done, left) = asked.split_at(at_once.min(asked.len()));
@@ -126,8 +126,8 @@ async fn a_batch_that_never_completes_is_an_error() {
     assert!(recorder.take().len() > 1, "it was asked for again");
 }
 
-/// A commit of an event and a row, of which the first calls are answered so and the others well: what came of it,
-/// and what was sent.
+/// Commits an event and a row. The first `failing` calls fail, the others succeed. Returns the outcome and the
+/// requests.
 async fn committed(
     failing: usize,
     fails: impl Fn(&RecordedRequest) -> Answer + Send + Sync + 'static,
@@ -155,7 +155,7 @@ enum Outcome {
     Fault,
 }
 
-/// So often the SDK makes one call of its own accord.
+/// Number of attempts that the SDK makes for a call.
 const BY_THE_SDK: usize = 3;
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_canceled_commit_is_classified_by_its_cancellation_reasons() {
     }
 }
 
-/// The entries of a batch of messages, each by its fields.
+/// The entries of a batch of messages, as fields and values.
 fn entries(sent: &RecordedRequest) -> Vec<Vec<(String, String)>> {
     let mut entries: Vec<Vec<(String, String)>> = Vec::new();
     for line in sent.body.lines() {
@@ -244,7 +244,7 @@ fn field(entry: &[(String, String)], name: &str) -> String {
     entry.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone()).unwrap()
 }
 
-/// SNS's answer to a batch, of which it does not take what has these identifiers.
+/// SNS's response to a batch in which the entries with these identifiers failed.
 fn published_except(sent: &RecordedRequest, not: &[&str]) -> Answer {
     let part = |kind: &str, wanted: bool| {
         let ids = entries(sent).iter().map(|entry| field(entry, "Id")).collect::<Vec<_>>().into_iter();
@@ -335,7 +335,7 @@ async fn deleting_a_missing_endpoint_succeeds_and_a_foreign_one_is_rejected() {
     }
 }
 
-/// A topic that does not take some events, named by their places; none at all if it is not there.
+/// A topic that rejects the events with these indexes, or is unavailable without any.
 struct RejectingTopic(Option<Vec<usize>>);
 
 impl Topic for RejectingTopic {
@@ -427,10 +427,10 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     assert_eq!(answer, json!({"published": event_count, "unreadable": 0, "until": null}));
 }
 
-/// What each call of an operation takes, of those with this action if one is named.
+/// Moves the clock on each call of an operation.
 type Delay = Box<dyn Fn(&RecordedRequest) + Send>;
 
-/// A system whose calls take their time: the clock moves on by it.
+/// A system whose calls take time by its clock.
 struct SlowSystem {
     bench: Arc<Bench>,
     tenant: Tenant,
@@ -454,7 +454,7 @@ impl SlowSystem {
         Self { bench: Arc::new(bench), tenant, pages, takes }
     }
 
-    /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
+    /// Makes each call of an operation with this action, or every call for an empty one, take this long.
     fn delay(&self, operation: &'static str, action: &'static str, time: Duration) {
         let pass = self.bench.clock_advancer(time);
         let concerned =
@@ -466,7 +466,7 @@ impl SlowSystem {
         }));
     }
 
-    /// Runs an operation again and again until a run says that it was the last; none is ended by its time. How often.
+    /// Runs an operation until `last` is true, checks that each run ends within its timeout, and returns the number of runs.
     async fn runs(&self, operation: &str, mut event: Value, mut last: impl FnMut(&Value, &mut Value) -> bool) -> usize {
         for run in 1..100 {
             let began = self.bench.now();
@@ -481,18 +481,18 @@ impl SlowSystem {
         panic!("{operation} does not come to an end");
     }
 
-    /// Rows like one that is stored, by a part of its key or by its event's type, each as a test makes it.
+    /// Stores copies of a stored row, found by a part of its key or by its event's type, each with a test's changes.
     fn fill<R: Row>(&self, part: &str, count: u8, change: impl Fn(Uuid, R) -> R) {
         let stored = rows::all(&self.bench, rows::MAIN);
         let is = |key: &str, row: &Value| key.contains(part) || key.starts_with("EVENT#") && row["event_type"] == part;
-        let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
+        let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("a matching row is stored");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
         let like = |number| change(id(number), aws::from_json(row.clone()).unwrap());
         let created: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
         rows::put_many(&self.bench, rows::MAIN, &created, &["device_ids"]);
     }
 
-    /// All events of a type as a queue gives them.
+    /// All events of a type as a batch of a queue.
     fn queue_batch(&self, event_type: &str) -> Value {
         let stored = rows::all(&self.bench, rows::MAIN).into_iter();
         let stored = stored.filter(|(key, row)| key.starts_with("EVENT#") && row["event_type"] == event_type);
@@ -506,7 +506,7 @@ impl SlowSystem {
     }
 }
 
-/// What of a batch is to come again; true if nothing is.
+/// Replaces the batch by its failed items; true if there are none.
 fn is_batch_done(answer: &Value, event: &mut Value) -> bool {
     let remaining: Vec<&Value> =
         answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
@@ -698,7 +698,7 @@ async fn a_page_of_events_is_only_republished_with_enough_time_left() {
     assert!(published >= 502, "{published}");
 }
 
-/// Has the index of what is due name every row of the main table, as if it lagged by all that has happened since.
+/// Makes the index of due rows list every row of the main table, as a very stale index would.
 fn stale_due_index() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
     let named: Arc<Mutex<Vec<Value>>> = Arc::default();
     let all = Arc::clone(&named);

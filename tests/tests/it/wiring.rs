@@ -1,5 +1,4 @@
-//! One name for each operation, everywhere: program, template, permission table and files. And what
-//! the template promises of rights, variables and size.
+//! The template: its operations, routes, permissions, variables and size match the program.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +40,7 @@ fn resources() -> Map<String, Value> {
     raw()["Resources"].as_object().unwrap().clone()
 }
 
-/// What is not among these is not mended where it stands otherwise in a row: see [`aws::INDEXED`].
+/// Edits only correct the attributes in this list: see [`aws::INDEXED`].
 #[test]
 fn every_key_attribute_of_an_index_is_declared() {
     let table = &resources()["Table"]["Properties"];
@@ -356,7 +355,7 @@ async fn the_program_reads_every_variable_of_the_template() {
     assert_eq!(actual, expected);
 }
 
-/// How many resources CloudFormation sees of one of the template's ("AWS SAM generated
+/// The number of CloudFormation resources of one of the template's ("AWS SAM generated
 /// resources").
 fn transformed(resource: &Value) -> usize {
     let properties = &resource["Properties"];
@@ -646,7 +645,7 @@ fn without_push_applications_no_role_may_push() {
     }
 }
 
-/// The dependencies of a crate, those for its tests aside.
+/// The dependencies of a crate except those for tests.
 fn dependencies(folder: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let (_, section) = text.split_once("[dependencies]\n").unwrap_or_default();

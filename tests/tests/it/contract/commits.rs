@@ -25,9 +25,9 @@ async fn a_row_is_read_as_it_was_stored() {
     assert_eq!(case.read(&user).await, user);
     let device = case.device(&mut user, "phone").await;
     assert_eq!(case.read(&user).await, user, "sets are read as they were written");
-    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("it answers"), Some(device));
+    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("the call succeeds"), Some(device));
     let other = WorkspaceId(new_id(case.now));
-    assert_eq!(store.table.user(other, user.user_id).await.expect("it answers"), None);
+    assert_eq!(store.table.user(other, user.user_id).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]
@@ -63,13 +63,13 @@ async fn an_edit_without_changes_writes_nothing_and_a_version_bump_counts() {
     let case = Case::new(store);
     let user = case.user("ada").await;
     assert!(Commit::without_event(case.id()).edit(&user, &user).is_empty());
-    store.table.commit(Commit::without_event(case.id()).bump_version(&user, &user)).await.expect("nobody came first");
+    store.table.commit(Commit::without_event(case.id()).bump_version(&user, &user)).await.expect("no conflict");
     assert_eq!(case.read(&user).await, User { version: user.version + 1, ..user });
 }
 
 /// The stored row of an object.
 fn row_of<R: Row>(store: &Store, thing: &R) -> serde_json::Value {
-    rows::all(&store.bench, rows::MAIN).remove(&thing.key().to_string()).expect("the row is there")
+    rows::all(&store.bench, rows::MAIN).remove(&thing.key().to_string()).expect("the row exists")
 }
 
 /// Replaces the stored row of a user.
@@ -85,7 +85,7 @@ async fn an_edit_restores_missing_derived_attributes() {
     let user = case.user("ada").await;
     let mut stripped = row_of(store, &user);
     let complete_row = stripped.clone();
-    let _list = stripped.as_object_mut().and_then(|row| row.remove("list")).expect("it is listed");
+    let _list = stripped.as_object_mut().and_then(|row| row.remove("list")).expect("the row has the index attribute");
     stripped["not_deployed"] = "2001-01-01".into();
     stripped["deployed"] = "2001-01-01".into();
     put_user(store, &stripped);
@@ -98,7 +98,7 @@ async fn an_edit_restores_missing_derived_attributes() {
     }
     put_user(store, &stripped);
     let read = case.read(&user).await;
-    store.table.commit(Commit::without_event(case.id()).bump_version(&read, &read)).await.expect("nobody came first");
+    store.table.commit(Commit::without_event(case.id()).bump_version(&read, &read)).await.expect("no conflict");
     let now = row_of(store, &user);
     assert_eq!(
         (&now["list"], &now["deployed"], &now["version"]),
@@ -168,7 +168,7 @@ async fn an_existing_row_is_not_created_again() {
     case.put(&device).await;
     let again = Device { model_name: "Another".to_owned(), ..device.clone() };
     expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&again)).await, "the row is there");
-    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("it answers"), Some(device));
+    assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("the call succeeds"), Some(device));
 }
 
 #[tokio::test]
@@ -193,14 +193,14 @@ async fn a_repeated_commit_is_one_change() {
     let changed = User { number: Some("7".to_owned()), ..user.clone() };
     let event = case.context().event(EventType::UserCreated);
     let commit = || Commit::with_event(&event).edit(&user, &changed);
-    store.table.commit(commit()).await.expect("nobody came first");
+    store.table.commit(commit()).await.expect("no conflict");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     store.forgetful.commit(commit()).await.expect("the event's own row says that it was done");
     assert_eq!(case.read(&user).await.version, user.version + 1);
     let without_event = case.id();
     let now = case.read(&user).await;
     let commit = || Commit::without_event(without_event).edit(&now, &user);
-    store.table.commit(commit()).await.expect("nobody came first");
+    store.table.commit(commit()).await.expect("no conflict");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
     expect_conflict(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
 }
@@ -226,7 +226,7 @@ async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let (ada, bob) = (case.user("ada").await, case.user("bob").await);
     let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
     let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "1")).require_unchanged(&bob);
-    store.table.commit(commit).await.expect("bob is as he was read");
+    store.table.commit(commit).await.expect("bob is unchanged");
     assert_eq!(case.read(&bob).await, bob, "and stays so");
     case.edit(&bob, &with(&bob, "2")).await;
     let ada = case.read(&ada).await;
@@ -240,16 +240,16 @@ async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let mut user = ada;
     let device = case.device(&mut user, "phone").await;
     let first = case.now.plus(Duration::hours(1));
-    assert!(store.table.record_login_time(&device, first).await.expect("it answers"));
+    assert!(store.table.record_login_time(&device, first).await.expect("the call succeeds"));
     let device = Device { last_login_at: Some(first), ..device };
     let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
-    assert!(store.table.record_login_time(&device, first.plus(Duration::hours(1))).await.expect("it answers"));
+    assert!(store.table.record_login_time(&device, first.plus(Duration::hours(1))).await.expect("the call succeeds"));
     let rename = || Commit::without_event(case.id()).edit(&device, &named);
     expect_conflict(
         store.table.commit(rename().require_attribute_unchanged(&device, "last_login_at")).await,
         "it has come since",
     );
-    store.table.commit(rename()).await.expect("no version tells of it");
+    store.table.commit(rename()).await.expect("the commit succeeds");
 }
 
 /// Shows that the check for stale reads sees every kind of read.
@@ -259,9 +259,9 @@ async fn each_read_method_is_exercised() {
     let case = Case::new(store);
     let user = case.user("ada").await;
     assert_eq!(case.read(&user).await, user);
-    let users = store.table.users(case.workspace, &[user.user_id].into()).await.expect("it answers");
+    let users = store.table.users(case.workspace, &[user.user_id].into()).await.expect("the call succeeds");
     assert_eq!(users, [user]);
-    let listed = store.table.list_keys(case.workspace, 1, None).await.expect("it answers");
+    let listed = store.table.list_keys(case.workspace, 1, None).await.expect("the call succeeds");
     assert!(listed.items.is_empty());
     let requests = store.recorder.take();
     for read in ["GetItem", "BatchGetItem", "Query"] {

@@ -15,7 +15,7 @@ use testkit::rows;
 
 use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, search_query};
 
-/// A user's new deployment, stored with its code, and the user after it.
+/// Stores a user's new deployment with its code, and returns the changed user and the deployment.
 async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
     let code = new_code(letters);
     let new = NewInvitation {
@@ -27,11 +27,11 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
         lifetime: Duration::days(7),
     };
     let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
-        .expect("they have an address");
+        .expect("the user has an address");
     change.secrets.code = Some(code);
-    let created = change.new_invitation().expect("one is made").clone();
+    let created = change.new_invitation().expect("an invitation is created").clone();
     let commit = Commit::from_changes(change.events[0].event_id, &change);
-    case.table.commit(commit).await.expect("nobody came first");
+    case.table.commit(commit).await.expect("no conflict");
     (case.read(user).await, created)
 }
 
@@ -44,7 +44,7 @@ async fn a_deployment_is_found_by_its_identifier_and_an_invitation_is_not() {
     let (user, made) = deployed(&case, &user).await;
     let (invitation, _code) = invited(&case, &user, 1, Duration::days(7));
     case.put(&invitation).await;
-    let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("it answers");
+    let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("the call succeeds");
     assert_eq!(find(case.workspace, made.invitation_id).await.as_ref(), Some(&made));
     assert_eq!(find(case.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
     assert_eq!(find(case.workspace, InvitationId(new_id(case.now))).await, None);
@@ -72,8 +72,8 @@ async fn the_latest_deployments_of_many_users_are_read_together() {
         users[at] = user;
     }
     let all: Vec<&User> = users.iter().collect();
-    assert_eq!(store.table.deployments(&all).await.expect("it answers"), expected);
-    assert_eq!(store.table.deployments(&[]).await.expect("it answers"), BTreeMap::new());
+    assert_eq!(store.table.deployments(&all).await.expect("the call succeeds"), expected);
+    assert_eq!(store.table.deployments(&[]).await.expect("the call succeeds"), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -84,12 +84,12 @@ async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_la
     let other = case.user("bob").await;
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
-        let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("they are there");
-        let change = change.expect("something changes");
+        let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("the rows exist");
+        let change = change.expect("the edit is a change");
         let commit = Commit::from_changes(change.events[0].event_id, &change);
-        case.table.commit(commit).await.expect("nobody came first");
+        case.table.commit(commit).await.expect("no conflict");
     };
-    let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("it answers");
+    let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("the call succeeds");
     let expect = |secrets: &[(SecretKind, &str)]| {
         secrets.iter().map(|(kind, secret)| (*kind, (*secret).to_owned())).collect::<BTreeMap<_, _>>()
     };
@@ -120,9 +120,9 @@ async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_la
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
     let change =
-        lifecycle::delete(&case.read(&user).await, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
-    let change = change.expect("they are there");
-    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
+        lifecycle::delete(&case.read(&user).await, &[], &[], &deletion, &case.context()).expect("no wipe is needed");
+    let change = change.expect("the rows exist");
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("no conflict");
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0));
 }
 
@@ -149,9 +149,9 @@ async fn users_are_found_by_deployment_profile_and_pending_download() {
     case.put(&deleted_user).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
     let change = lifecycle::delete(&deleted_user, &[], &[], &deletion, &case.context())
-        .expect("nothing is to wipe")
-        .expect("they are there");
-    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
+        .expect("no wipe is needed")
+        .expect("the rows exist");
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("no conflict");
     let case = &case;
     let none = UserFilter::default;
     let table: Vec<(UserFilter, &[&str])> = vec![

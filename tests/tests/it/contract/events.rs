@@ -28,7 +28,7 @@ async fn events_are_read_by_day_device_user_and_type() {
                 1 => case.context().event(EventType::UserInvited).with_user(user),
                 _ => case.context().event(EventType::KeyCreated),
             };
-            store.table.commit(Commit::with_event(&event)).await.expect("it is new");
+            store.table.commit(Commit::with_event(&event)).await.expect("the row is new");
             created.push(event);
             case.later(Duration::hours(1));
         }
@@ -77,7 +77,7 @@ async fn a_month_without_events_does_not_end_the_list() {
     let mut case = Case::new(store);
     let begin = case.now;
     let event = case.context().event(EventType::KeyCreated);
-    store.table.commit(Commit::with_event(&event)).await.expect("it is new");
+    store.table.commit(Commit::with_event(&event)).await.expect("the row is new");
     case.later(Duration::days(80));
     let span = EventFilter {
         device_id: None,
@@ -88,7 +88,7 @@ async fn a_month_without_events_does_not_end_the_list() {
         oldest_first: false,
     };
     let (case, span) = (&case, &span);
-    let first = case.table.list_events(case.workspace, span, 10, None).await.expect("it answers");
+    let first = case.table.list_events(case.workspace, span, 10, None).await.expect("the call succeeds");
     assert!(first.items.is_empty() && first.next.is_some(), "a page looks at so many days only");
     let found =
         list_all_pages(|start| async move { case.table.list_events(case.workspace, span, 10, start).await }, nothing)
@@ -103,15 +103,15 @@ async fn events_are_read_by_their_identifiers() {
     let mut events = Vec::new();
     for _ in 0..3 {
         let event = case.context().event(EventType::UserCreated);
-        case.table.commit(Commit::with_event(&event)).await.expect("an event is recorded");
+        case.table.commit(Commit::with_event(&event)).await.expect("the event is recorded");
         events.push(event);
         case.later(Duration::days(1));
     }
     let timeless = EventId(Uuid::from_u128(7));
     let ids = [events[2].event_id, timeless, events[0].event_id, case.id()];
-    let found = case.table.events(case.workspace, &ids).await.expect("it answers");
+    let found = case.table.events(case.workspace, &ids).await.expect("the call succeeds");
     assert_eq!(found, [events[2].clone(), events[0].clone()]);
-    assert_eq!(case.table.events(other.workspace, &ids).await.expect("it answers"), []);
+    assert_eq!(case.table.events(other.workspace, &ids).await.expect("the call succeeds"), []);
 }
 
 #[tokio::test]
@@ -122,9 +122,12 @@ async fn a_position_of_another_list_is_rejected() {
         let _user = case.user(name).await;
         case.later(Duration::seconds(1));
     }
-    let users =
-        store.table.list_users(case.workspace, &UserFilter::default(), 1, None, case.now).await.expect("it answers");
-    let next = users.next.expect("there are more");
+    let users = store
+        .table
+        .list_users(case.workspace, &UserFilter::default(), 1, None, case.now)
+        .await
+        .expect("the call succeeds");
+    let next = users.next.expect("there is a next page");
     let searched = DeviceFilter { search: Some(search_query("ada")), ..DeviceFilter::default() };
     let refused = [
         store.table.list_devices(case.workspace, &searched, 1, Some(next.clone()), case.now).await.map(drop),
@@ -152,8 +155,8 @@ async fn actors_names_are_read_in_their_own_workspace_only() {
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     let actors = [Actor::Device(device.device_id), Actor::Device(DeviceId(case.id().0)), Actor::System];
-    let names = case.table.actor_names(case.workspace, &actors).await.expect("it answers");
+    let names = case.table.actor_names(case.workspace, &actors).await.expect("the call succeeds");
     let expected = BTreeMap::from([(device.device_id.to_string(), device.display_name().to_owned())]);
     assert_eq!(names, expected);
-    assert_eq!(other.table.actor_names(other.workspace, &actors).await.expect("it answers"), BTreeMap::new());
+    assert_eq!(other.table.actor_names(other.workspace, &actors).await.expect("the call succeeds"), BTreeMap::new());
 }

@@ -52,12 +52,12 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     let event = case.context().event(EventType::UserActivated);
     expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "a thing has one outcome");
     let table = case.table;
-    let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("it answers");
+    let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("the call succeeds");
     assert_eq!(both, (Some(of.clone()), Some(items[3].clone())));
-    let none = table.job_and_item(case.workspace, of.job_id, "thing-7").await.expect("it answers");
+    let none = table.job_and_item(case.workspace, of.job_id, "thing-7").await.expect("the call succeeds");
     assert_eq!(none, (Some(of.clone()), None));
     let ids: Vec<String> = ["thing-8", "thing-1", "thing-0"].map(str::to_owned).into();
-    let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("it answers");
+    let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("the call succeeds");
     assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
     for limit in [1, 2, 100] {
         let page = |start| async move { case.table.list_job_items(case.workspace, of.job_id, limit, start).await };
@@ -74,9 +74,9 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
             assert!(ids.contains(&&item.id), "pages of {limit}: {} was lost", item.id);
         }
     }
-    let other = table.list_job_items(case.workspace, jobs[1].job_id, 10, None).await.expect("it answers");
+    let other = table.list_job_items(case.workspace, jobs[1].job_id, 10, None).await.expect("the call succeeds");
     assert_eq!(other.items, []);
     let elsewhere = Case::new(store).workspace;
-    assert_eq!(table.job(elsewhere, of.job_id).await.expect("it answers"), None);
-    assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
+    assert_eq!(table.job(elsewhere, of.job_id).await.expect("the call succeeds"), None);
+    assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("the call succeeds").items, []);
 }

@@ -28,7 +28,7 @@ use super::{
 /// Creates a user as the operations do.
 async fn create_user(case: &Case<'_>, username: &str) -> Result<User, Error> {
     let user = case.new_user(username);
-    let claims = case.table.username_claims(case.workspace, username).await.expect("it answers");
+    let claims = case.table.username_claims(case.workspace, username).await.expect("the call succeeds");
     let commit = Commit::with_event(&case.context().event(EventType::UserCreated))
         .put(&user)
         .claim_username(&claims, user.user_id);
@@ -52,9 +52,9 @@ async fn usernames_are_unique_without_case_and_with_accents() {
         assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
     assert!(!is_taken(&case, "jose.pena").await, "another person");
-    let second = create_user(&case, "jose.pena").await.expect("nobody is called so");
+    let second = create_user(&case, "jose.pena").await.expect("the username is free");
     let called = async |name: &str| {
-        let claims = case.table.username_claims(case.workspace, name).await.expect("it answers");
+        let claims = case.table.username_claims(case.workspace, name).await.expect("the call succeeds");
         claims.user().map(|user| user.user_id)
     };
     assert_eq!(called("JOS\u{c9}.PE\u{d1}A").await, Some(user.user_id));
@@ -62,7 +62,7 @@ async fn usernames_are_unique_without_case_and_with_accents() {
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
     case.edit(&user, &renamed).await;
     assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
-    let _third = create_user(&case, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
+    let _third = create_user(&case, "jos\u{e9}.pe\u{f1}a").await.expect("the name is free");
     let other = Case::new(store);
     let _same_name_elsewhere = other.user("jose.pena").await;
 }
@@ -84,15 +84,15 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let case = Case::new(store);
     let jose = user_of_earlier_release(&case, "Jos\u{e9}", "jose").await;
     assert!(is_taken(&case, "JOS\u{c9}").await && !is_taken(&case, "jose").await);
-    let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("it is read");
+    let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("the read succeeds");
     assert_eq!(ids, [jose.user_id].into());
     // A write without a look-up is rejected by the table.
     let again = case.new_user("JOSE\u{301}");
     let unseen = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&again);
     expect_conflict(store.table.commit(unseen).await, "one who is called so holds the former claim");
     // Another name with the same letters is free, both with the same former key and as that very key.
-    let other = create_user(&case, "jos\u{ea}").await.expect("nobody is called so");
-    let claims = store.table.username_claims(case.workspace, "jose").await.expect("it answers");
+    let other = create_user(&case, "jos\u{ea}").await.expect("the username is free");
+    let claims = store.table.username_claims(case.workspace, "jose").await.expect("the call succeeds");
     let plain = case.new_user("jose");
     let late = || {
         Commit::with_event(&case.context().event(EventType::UserCreated))
@@ -101,7 +101,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     };
     case.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
     expect_conflict(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
-    let plain = create_user(&case, "jose").await.expect("nobody is called so");
+    let plain = create_user(&case, "jose").await.expect("the username is free");
     let holder = |username: &str| {
         let key = users::username_key(case.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
@@ -109,34 +109,34 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
     assert_eq!(holders, [plain.user_id, jose.user_id, other.user_id].map(|id| Some(json!(id))), "it was moved");
     for (name, user) in [("jose", &plain), ("jos\u{e9}", &jose), ("jos\u{ea}", &other)] {
-        let claims = store.table.username_claims(case.workspace, name).await.expect("it answers");
+        let claims = store.table.username_claims(case.workspace, name).await.expect("the call succeeds");
         assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
         expect_conflict(create_user(&case, name).await.map(drop), "each is taken");
     }
     // Renamed to the name whose key has their claim; renamed away; deleted; and purged.
     let zoe = user_of_earlier_release(&case, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
-    let claims = store.table.username_claims(case.workspace, "zoe").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "zoe").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).edit(&zoe, &renamed).claim_username(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
     assert_eq!((holder("zoe"), is_taken(&case, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
     let eva = user_of_earlier_release(&case, "Ev\u{e1}", "eva").await;
-    let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("the call succeeds");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
     let commit = Commit::without_event(case.id()).edit(&eva, &renamed).claim_username(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
     let bjorn = user_of_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
-    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
-    store.table.commit(commit).await.expect("nobody came first");
+    store.table.commit(commit).await.expect("no conflict");
     assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
-    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
     let joao = user_of_earlier_release(&case, "Jo\u{e3}o", "joao").await;
-    let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("the call succeeds");
     let late = Commit::without_event(case.id()).move_username_claim(&claims, &joao);
-    let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("it has one");
+    let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("the username has an earlier key");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
     expect_conflict(store.table.commit(late).await, "another holds the former claim by now");
@@ -145,8 +145,8 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
     case.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
     assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "what is left behind holds nothing");
-    let _next = create_user(&case, "rene").await.expect("it is free");
-    let _next = create_user(&case, "ren\u{e9}").await.expect("it is free");
+    let _next = create_user(&case, "rene").await.expect("the name is free");
+    let _next = create_user(&case, "ren\u{e9}").await.expect("the name is free");
 }
 
 #[tokio::test]
@@ -214,11 +214,12 @@ async fn a_search_finds_each_user_once_by_any_word() {
     }
     let inactive =
         UserFilter { status: Some(UserStatus::Inactive), search: Some(search_query("ann")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &inactive, 100, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &inactive, 100, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 3);
     let suspended =
         UserFilter { status: Some(UserStatus::Suspended), search: Some(search_query("ann")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &suspended, 100, None, case.now).await.expect("it answers");
+    let found =
+        case.table.list_users(case.workspace, &suspended, 100, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 0);
 }
 
@@ -273,7 +274,8 @@ async fn user_filters_return_exactly_the_matching_users() {
     let _device = set_open_commands(&case, &device, &[lock]).await;
     let case = &case;
     let find = |filter: UserFilter| async move {
-        let page = case.table.list_users(case.workspace, &filter, 100, None, case.now).await.expect("it answers");
+        let page =
+            case.table.list_users(case.workspace, &filter, 100, None, case.now).await.expect("the call succeeds");
         page.items.into_iter().map(|person| person.user.username).collect::<BTreeSet<_>>()
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
@@ -380,11 +382,11 @@ async fn a_deleted_user_is_readable_and_their_username_is_free() {
     for name in ["xena", "bob"] {
         let user = case.user(name).await;
         let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = lifecycle::delete(&user, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
-        let change = change.expect("they are there");
+        let change = lifecycle::delete(&user, &[], &[], &deletion, &case.context()).expect("no wipe is needed");
+        let change = change.expect("the rows exist");
         let context = change.events[0].event_id;
-        store.table.commit(Commit::from_changes(context, &change)).await.expect("nobody came first");
-        let mut after = change.user.expect("it is a user's end").after;
+        store.table.commit(Commit::from_changes(context, &change)).await.expect("no conflict");
+        let mut after = change.user.expect("the change has the user").after;
         after.version += 1;
         users.push(after);
         case.later(Duration::minutes(1));
@@ -396,15 +398,15 @@ async fn a_deleted_user_is_readable_and_their_username_is_free() {
     users.reverse();
     assert_eq!(found, users, "the last one first");
     let searched = UserFilter { search: Some(search_query("xena")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
     assert!(!is_taken(case, "xena").await, "the name is free");
     let second = case.user("xena").await;
     assert!(is_taken(case, "xena").await);
-    let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two");
+    let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two users");
     case.remove(first).await;
     assert!(is_taken(case, "xena").await, "it is the second's now");
-    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.iter().map(|person| person.user.user_id).collect::<Vec<_>>(), [second.user_id]);
 }
 
@@ -416,11 +418,15 @@ async fn last_seen_only_moves_forward() {
     let seen = |at: Time| store.table.record_last_seen(case.workspace, user.user_id, at);
     let later = case.now.plus(Duration::hours(1));
     for (at, expected) in [(case.now, case.now), (later, later), (case.now, later)] {
-        seen(at).await.expect("it answers");
+        seen(at).await.expect("the call succeeds");
         let read = case.read(&user).await;
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
     }
     let rows = case.rows();
-    store.table.record_last_seen(case.workspace, UserId(new_id(case.now)), later).await.expect("nobody is no fault");
+    store
+        .table
+        .record_last_seen(case.workspace, UserId(new_id(case.now)), later)
+        .await
+        .expect("an unknown id is not an error");
     assert_eq!(case.rows(), rows, "and no row comes of it");
 }
