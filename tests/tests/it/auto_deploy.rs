@@ -46,13 +46,13 @@ impl Fixture {
 }
 
 /// Number of runs that share a system; a system becomes slower with each run.
-const RUNS_OF_A_SYSTEM: usize = 12;
+const RUNS_PER_SYSTEM: usize = 12;
 /// Number of the thirty users with a phone that has downloaded.
 const SET_UP: usize = 3;
 
 /// Thirty users for repeated auto-deploys, each of which ends at another step.
 struct ThirtyUsers {
-    many: Fixture,
+    fixture: Fixture,
     users: Vec<String>,
     phones: Vec<String>,
     run: usize,
@@ -60,8 +60,8 @@ struct ThirtyUsers {
 
 impl ThirtyUsers {
     async fn new() -> Self {
-        let many = Fixture::new().await;
-        let (bench, tenant) = (&many.bench, &many.tenant);
+        let fixture = Fixture::new().await;
+        let (bench, tenant) = (&fixture.bench, &fixture.tenant);
         let (mut users, mut phones) = (Vec::new(), Vec::new());
         for n in 0..30 {
             let user = bench.user(tenant, &format!("user{n:03}")).await;
@@ -76,28 +76,28 @@ impl ThirtyUsers {
             bench.advance(Duration::milliseconds(1));
         }
         bench.drain().await;
-        let thirty = Self { many, users, phones, run: 0 };
-        thirty.download().await;
-        thirty
+        let runner = Self { fixture, users, phones, run: 0 };
+        runner.download().await;
+        runner
     }
 
     /// Makes the phones download and install their configurations.
     async fn download(&self) {
         for credential in &self.phones {
             let post = async |path: &str, body: Value| {
-                self.many.bench.call(Method::POST, path, Some(credential), Some(&body)).await.expect(200)
+                self.fixture.bench.call(Method::POST, path, Some(credential), Some(&body)).await.expect(200)
             };
             let version = post("/devices/me/config", json!({})).await.get("config_version");
             let check_in = post("/devices/me/check-in", json!({"config_version": version})).await;
             assert_eq!(check_in.body["download_config"], false);
         }
-        self.many.bench.drain().await;
+        self.fixture.bench.drain().await;
     }
 
     /// The calls of an operation in a run without an end.
     async fn calls_of_clean_run(&mut self, operation: &str) -> Vec<Call> {
-        let _none = self.go(operation, None, None).await;
-        self.many.faults.calls()
+        let _none = self.run_with_end(operation, None, None).await;
+        self.fixture.faults.calls()
     }
 
     /// Auto-deploys with an optional end of an operation's process, and continues: by the
@@ -106,60 +106,60 @@ impl ThirtyUsers {
     ///
     /// Returns the number of ends. The stream delivers in batches of varying
     /// size, so a run may make fewer calls than another.
-    async fn go(&mut self, operation: &str, end: Option<&InjectedFault>, schedule: Option<usize>) -> usize {
+    async fn run_with_end(&mut self, operation: &str, end: Option<&InjectedFault>, schedule: Option<usize>) -> usize {
         let what = format!("{operation}, {end:?}, {schedule:?}");
-        let many = &self.many;
+        let fixture = &self.fixture;
         let once = format!("once-{}", self.run);
         self.run += 1;
         // Nobody gets more than five a day.
-        many.bench.advance(Duration::hours(5));
-        many.bench.stack.messaging().clear();
+        fixture.bench.advance(Duration::hours(5));
+        fixture.bench.stack.messaging().clear();
         let body = json!({"ids": self.users});
         let struck_here = end.is_some() && operation == "auto-deploy";
-        many.faults.watch(operation, end.cloned());
-        let first = many.auto_deploy(&once, &body).await;
+        fixture.faults.watch(operation, end.cloned());
+        let first = fixture.auto_deploy(&once, &body).await;
         assert_eq!(first.status.is_server_error(), struck_here, "{what}: {}", first.text);
         if let Some(nth) = schedule {
-            many.bench.advance(Duration::seconds(61));
+            fixture.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
             let repeated_fault = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
-            many.faults.watch("run-due", Some(repeated_fault));
-            let _run = many.bench.stack.run_schedule("run-due").await;
-            let _run_on = many.bench.run_due().await;
-            many.faults.watch("none", None);
+            fixture.faults.watch("run-due", Some(repeated_fault));
+            let _run = fixture.bench.stack.run_schedule("run-due").await;
+            let _run_on = fixture.bench.run_due().await;
+            fixture.faults.watch("none", None);
         }
         if !struck_here {
-            many.settle().await;
+            fixture.settle().await;
         }
-        let failed_calls = many.faults.failed_calls().len();
+        let failed_calls = fixture.faults.failed_calls().len();
         if operation == "auto-deploy" && schedule.is_none() {
             assert_eq!(failed_calls, usize::from(end.is_some()), "{what}");
         }
-        let answer = if struck_here { many.auto_deploy(&once, &body).await } else { first };
+        let answer = if struck_here { fixture.auto_deploy(&once, &body).await } else { first };
         let answer = answer.expect(200);
-        many.settle().await;
+        fixture.settle().await;
         let job = answer.get("job_id");
         assert_eq!(answer.body["progress"], json!({"done": 30, "changed": 30, "unchanged": 0, "failed": 0}), "{what}");
         let once_each = |users: &[String]| users.iter().map(|user| (user.clone(), 1)).collect::<BTreeMap<_, _>>();
-        assert_eq!(many.done(&job, "user.config_forced").await, once_each(&self.users[..SET_UP]), "{what}");
-        assert_eq!(many.done(&job, "deployment.started").await, once_each(&self.users[SET_UP..]), "{what}");
-        let shown = many.all("/deployments").await;
+        assert_eq!(fixture.done(&job, "user.config_forced").await, once_each(&self.users[..SET_UP]), "{what}");
+        assert_eq!(fixture.done(&job, "deployment.started").await, once_each(&self.users[SET_UP..]), "{what}");
+        let shown = fixture.all("/deployments").await;
         let open = shown.iter().filter(|user| user["deployment"]["status"] == "open").count();
         assert_eq!(open, 30 - SET_UP, "{what}");
         let sent = shown.iter().filter(|user| user["deployment"]["delivery"]["state"] == "delivered").count();
         assert_eq!(sent, 30 - SET_UP, "{what}");
-        let open = rows::all(&many.bench, rows::SECRETS).len();
+        let open = rows::all(&fixture.bench, rows::SECRETS).len();
         assert_eq!(open, 30 - SET_UP, "{what}: one code each");
         let copies = end.filter(|end| end.action == "SendEmail" && end.fault.takes_effect());
-        many.expect_one_link_each(30 - SET_UP, usize::from(copies.is_some()), &what);
+        fixture.expect_one_link_each(30 - SET_UP, usize::from(copies.is_some()), &what);
         self.download().await;
         failed_calls
     }
 
     /// Runs once for every `every`-th call of an operation, ending the process there.
-    async fn killed(operation: &str, every: usize) {
-        let mut thirty = Self::new().await;
-        let ends = process_ends(&thirty.calls_of_clean_run(operation).await);
+    async fn run_killed_at_every(operation: &str, every: usize) {
+        let mut runner = Self::new().await;
+        let ends = process_ends(&runner.calls_of_clean_run(operation).await);
         let in_sight = if operation == "auto-deploy" { 100 } else { 5 };
         assert!(ends.len() > in_sight, "{operation}: {} ends", ends.len());
         println!("{operation}: {} ends, of which each {every}th is looked at", ends.len());
@@ -168,12 +168,12 @@ impl ThirtyUsers {
         let sample = ends.iter().enumerate().filter(|(at, _)| at % every == every / 2 || edges.contains(at));
         let (mut failed_calls, mut runs) = (0, 0);
         for (at, end) in sample {
-            if thirty.run >= RUNS_OF_A_SYSTEM {
-                thirty = Self::new().await;
+            if runner.run >= RUNS_PER_SYSTEM {
+                runner = Self::new().await;
             }
             let by_schedule = operation == "auto-deploy" && (at / every).is_multiple_of(2) && !edges.contains(&at);
             let schedule = by_schedule.then_some(1 + at % 5);
-            failed_calls += thirty.go(operation, Some(end), schedule).await;
+            failed_calls += runner.run_with_end(operation, Some(end), schedule).await;
             runs += usize::from(schedule.is_none());
         }
         assert!(failed_calls > 0 || runs == 0, "{operation}: no end in {runs} runs");
@@ -182,38 +182,38 @@ impl ThirtyUsers {
 
 #[tokio::test]
 async fn an_auto_deploy_killed_between_steps_gives_each_of_thirty_users_one_deployment_and_link() {
-    ThirtyUsers::killed("auto-deploy", 61).await;
+    ThirtyUsers::run_killed_at_every("auto-deploy", 61).await;
 }
 
 #[tokio::test]
 async fn a_sender_killed_between_steps_sends_each_of_thirty_users_one_link() {
-    ThirtyUsers::killed("send-message", 83).await;
+    ThirtyUsers::run_killed_at_every("send-message", 83).await;
     for operation in ["publish-events", "record-feedback", "notify-device"] {
-        ThirtyUsers::killed(operation, 71).await;
+        ThirtyUsers::run_killed_at_every(operation, 71).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn an_auto_deploy_killed_at_any_step_gives_each_of_thirty_users_one_deployment_and_link() {
-    ThirtyUsers::killed("auto-deploy", 1).await;
+    ThirtyUsers::run_killed_at_every("auto-deploy", 1).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
 async fn a_sender_killed_at_any_step_sends_each_of_thirty_users_one_link() {
     for operation in ["send-message", "publish-events", "record-feedback", "notify-device"] {
-        ThirtyUsers::killed(operation, 1).await;
+        ThirtyUsers::run_killed_at_every(operation, 1).await;
     }
 }
 
 /// Stores many users, each with an e-mail address.
-async fn populate(many: &Fixture, count: usize) {
-    let user = many.user("template").await;
-    many.bench.drain().await;
-    let key = format!("USER#{}#{user} | USER", many.tenant.workspace_id);
-    let template = rows::all(&many.bench, rows::MAIN).remove(&key).expect("the template's row");
-    let workspace = WorkspaceId::parse(&many.tenant.workspace_id).unwrap();
+async fn populate(fixture: &Fixture, count: usize) {
+    let user = fixture.user("template").await;
+    fixture.bench.drain().await;
+    let key = format!("USER#{}#{user} | USER", fixture.tenant.workspace_id);
+    let template = rows::all(&fixture.bench, rows::MAIN).remove(&key).expect("the template's row");
+    let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
     let mut created = Vec::new();
     for number in 1..count {
         let mut user: User = serde_json::from_value(template.clone()).unwrap();
@@ -236,7 +236,7 @@ async fn populate(many: &Fixture, count: usize) {
             row
         }));
     }
-    rows::put_many(&many.bench, rows::MAIN, &created, &["device_ids"]);
+    rows::put_many(&fixture.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
 /// Pseudo-random numbers from a seed.
@@ -248,10 +248,10 @@ fn pseudo_random(mut seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 async fn killed_five_times(users: usize, seed: u64) {
-    let many = Fixture::new().await;
-    populate(&many, users).await;
+    let fixture = Fixture::new().await;
+    populate(&fixture, users).await;
     let mut new_id = pseudo_random(seed);
-    let started = many.auto_deploy("once", &json!({"filter": {}})).await.expect(202);
+    let started = fixture.auto_deploy("once", &json!({"filter": {}})).await.expect(202);
     let job = started.get("job_id");
     assert_eq!(text(&started.body["state"]), "running");
     let injected = |action: &str, nth: usize, fault: Fault| {
@@ -260,39 +260,39 @@ async fn killed_five_times(users: usize, seed: u64) {
     // Three times the schedule's own run, twice whoever sends: once before a call, once after it.
     let mut kills = 0;
     let state =
-        async || text(&many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body["state"]);
+        async || text(&fixture.bench.get(&format!("/jobs/{job}"), &fixture.tenant.key).await.expect(200).body["state"]);
     for fault in [Fault::DropBefore, Fault::DropAfter, Fault::DropAfter] {
-        many.bench.advance(Duration::minutes(2));
-        many.faults.watch("run-due", injected("TransactWriteItems", 1 + new_id(users / 4), fault));
-        let _run = many.bench.stack.run_schedule("run-due").await;
-        kills += many.faults.failed_calls().len();
+        fixture.bench.advance(Duration::minutes(2));
+        fixture.faults.watch("run-due", injected("TransactWriteItems", 1 + new_id(users / 4), fault));
+        let _run = fixture.bench.stack.run_schedule("run-due").await;
+        kills += fixture.faults.failed_calls().len();
     }
-    many.faults.watch("none", None);
+    fixture.faults.watch("none", None);
     while state().await == "running" {
-        many.bench.advance(Duration::minutes(2));
-        let _run = many.bench.run_due().await;
+        fixture.bench.advance(Duration::minutes(2));
+        let _run = fixture.bench.run_due().await;
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
-        many.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
-        many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream and the queues are processed");
-        kills += many.faults.failed_calls().len();
+        fixture.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
+        fixture.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream and the queues are processed");
+        kills += fixture.faults.failed_calls().len();
     }
-    many.faults.watch("none", None);
-    many.settle().await;
+    fixture.faults.watch("none", None);
+    fixture.settle().await;
     assert!(kills >= 4, "{kills} kills, seed {seed}");
-    let finished_job = many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body;
+    let finished_job = fixture.bench.get(&format!("/jobs/{job}"), &fixture.tenant.key).await.expect(200).body;
     let progress = json!({"done": users, "changed": users, "unchanged": 0, "failed": 0});
     assert_eq!(
         (text(&finished_job["state"]), &finished_job["progress"]),
         ("finished".into(), &progress),
         "seed {seed}"
     );
-    let counts = many.done(&job, "deployment.started").await;
+    let counts = fixture.done(&job, "deployment.started").await;
     assert!(counts.len() == users && counts.values().all(|times| *times == 1), "seed {seed}: each once");
     let deployments =
-        rows::all(&many.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
-    assert_eq!((deployments, rows::all(&many.bench, rows::SECRETS).len()), (users, users), "seed {seed}");
-    many.expect_one_link_each(users, 1, &format!("seed {seed}"));
+        rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
+    assert_eq!((deployments, rows::all(&fixture.bench, rows::SECRETS).len()), (users, users), "seed {seed}");
+    fixture.expect_one_link_each(users, 1, &format!("seed {seed}"));
 }
 
 #[tokio::test]

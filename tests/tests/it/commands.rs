@@ -939,76 +939,76 @@ fn states(command: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn a_repeated_command_request_returns_the_pending_command_and_records_one_event() {
-    let one = SinglePhone::new().await;
-    let wipe = one.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
     assert_eq!(
         (wipe.get("kind"), wipe.get("state"), wipe.get("reason")),
         ("wipe".into(), "queued".into(), "lost".into())
     );
     assert_eq!(wipe.get("expires_at"), "2027-01-02T08:00:00.000Z");
-    let repeated = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
+    let repeated = fixture.post("wipe", json!({"reason": "stolen"})).await.expect(202);
     assert_eq!(repeated.body, wipe.body);
     // A lock is another order, and is given beside it.
-    let lock = one.request_command("lock").await;
-    assert_eq!(one.request_command("lock").await, lock);
-    assert_eq!(one.events(&wipe.get("command_id")).await, ["command.queued"]);
-    assert_eq!(one.events(&lock).await, ["command.queued"]);
-    let delivered: BTreeSet<String> = one.delivered().await.into_iter().collect();
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.request_command("lock").await, lock);
+    assert_eq!(fixture.events(&wipe.get("command_id")).await, ["command.queued"]);
+    assert_eq!(fixture.events(&lock).await, ["command.queued"]);
+    let delivered: BTreeSet<String> = fixture.delivered().await.into_iter().collect();
     assert_eq!(delivered, [wipe.get("command_id"), lock].into());
-    assert_eq!(one.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
+    assert_eq!(fixture.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
 }
 
 #[tokio::test]
 async fn a_command_canceled_before_delivery_is_never_delivered() {
-    let one = SinglePhone::new().await;
-    let lock = one.request_command("lock").await;
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
-    assert!(one.delivered().await.is_empty());
-    let rejected = one.cancel(&lock).await.expect(409);
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "canceled");
+    assert!(fixture.delivered().await.is_empty());
+    let rejected = fixture.cancel(&lock).await.expect(409);
     assert_eq!((rejected.code(), rejected.get("state").as_str()), ("command_over", "canceled"));
-    assert_eq!(one.events(&lock).await, ["command.queued", "command.canceled"]);
-    assert_ne!(one.request_command("lock").await, lock, "an order after it is a new one");
+    assert_eq!(fixture.events(&lock).await, ["command.queued", "command.canceled"]);
+    assert_ne!(fixture.request_command("lock").await, lock, "an order after it is a new one");
 }
 
 #[tokio::test]
 async fn a_command_canceled_after_delivery_ends_unless_the_phone_has_carried_it_out() {
-    let one = SinglePhone::new().await;
-    let lock = one.request_command("lock").await;
-    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
-    one.bench.advance(Duration::minutes(1));
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
-    assert!(one.delivered().await.is_empty());
-    one.bench.advance(Duration::minutes(1));
-    assert_eq!(one.report(&lock, "deferred").await.expect(200).get("state"), "canceled");
-    let canceled = one.command(&lock).await;
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
+    fixture.bench.advance(Duration::minutes(1));
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert!(fixture.delivered().await.is_empty());
+    fixture.bench.advance(Duration::minutes(1));
+    assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), "canceled");
+    let canceled = fixture.command(&lock).await;
     assert_eq!(states(&canceled), ["queued", "delivered", "cancel_requested", "canceled"]);
     assert_eq!(canceled["late"], false);
     let events = ["command.queued", "command.delivered", "command.cancel_requested", "command.canceled"];
-    assert_eq!(one.events(&lock).await, events);
+    assert_eq!(fixture.events(&lock).await, events);
 }
 
 #[tokio::test]
 async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
     for end in ["canceled", "timed_out"] {
-        let one = SinglePhone::new().await;
-        let wipe = one.request_command("wipe").await;
-        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
+        let fixture = SinglePhone::new().await;
+        let wipe = fixture.request_command("wipe").await;
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
         if end == "canceled" {
-            let _requested = one.cancel(&wipe).await.expect(200);
+            let _requested = fixture.cancel(&wipe).await.expect(200);
         }
-        one.bench.advance(Duration::days(90));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        assert_eq!(one.command(&wipe).await["state"], end);
-        one.bench.advance(Duration::minutes(1));
-        let reported = one.report(&wipe, "succeeded").await.expect(200);
+        fixture.bench.advance(Duration::days(90));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        assert_eq!(fixture.command(&wipe).await["state"], end);
+        fixture.bench.advance(Duration::minutes(1));
+        let reported = fixture.report(&wipe, "succeeded").await.expect(200);
         assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
-        let command = one.command(&wipe).await;
+        let command = fixture.command(&wipe).await;
         assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
         assert_eq!(command["history"].as_array().unwrap().last().unwrap()["late"], true);
-        let events = one
+        let events = fixture
             .bench
-            .list_all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device))
+            .list_all(&fixture.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", fixture.device))
             .await;
         let event_of =
             |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
@@ -1016,50 +1016,50 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
         assert_eq!(event_of("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
         assert_eq!(
             event_of("command.succeeded")["actor"],
-            json!({"type": "device", "id": one.device, "name": "iPhone 17"})
+            json!({"type": "device", "id": fixture.device, "name": "iPhone 17"})
         );
-        assert_eq!(one.status().await, "needs_enrolment", "what ran has run");
+        assert_eq!(fixture.status().await, "needs_enrolment", "what ran has run");
     }
 }
 
 #[tokio::test]
 async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
-    let one = SinglePhone::new().await;
-    let lock = one.request_command("lock").await;
-    assert_eq!(one.report(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
-    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.report(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
     for (times, state) in [(1, "deferred"), (2, "deferred")] {
-        assert_eq!(one.report(&lock, "deferred").await.expect(200).get("state"), state);
-        assert_eq!(one.command(&lock).await["deferrals"], times);
+        assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), state);
+        assert_eq!(fixture.command(&lock).await["deferrals"], times);
     }
-    assert_eq!(one.delivered().await, std::slice::from_ref(&lock));
-    assert_eq!(one.delivered().await, std::slice::from_ref(&lock), "told twice, delivered once more");
-    assert_eq!(one.command(&lock).await["state"], "delivered");
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock), "told twice, delivered once more");
+    assert_eq!(fixture.command(&lock).await["state"], "delivered");
     let body = json!({"result": "rejected", "detail": "in a call"});
     let path = format!("/devices/me/commands/{lock}");
-    let _said = one.bench.call(Method::POST, &path, Some(&one.credential), Some(&body)).await.expect(200);
-    let command = one.command(&lock).await;
+    let _said = fixture.bench.call(Method::POST, &path, Some(&fixture.credential), Some(&body)).await.expect(200);
+    let command = fixture.command(&lock).await;
     assert_eq!((&command["deferrals"], &command["detail"]), (&json!(2), &json!("in a call")));
     assert_eq!(states(&command), ["queued", "delivered", "deferred", "deferred", "delivered", "rejected"]);
-    assert!(one.delivered().await.is_empty());
+    assert!(fixture.delivered().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_repeated_result_gets_the_same_response_and_a_different_one_is_rejected() {
-    let one = SinglePhone::new().await;
+    let fixture = SinglePhone::new().await;
     for result in RESULTS {
-        let lock = one.request_command("lock").await;
-        let first = one.report(&lock, result).await.expect(200);
-        assert_eq!(one.report(&lock, result).await.expect(200).body, first.body);
+        let lock = fixture.request_command("lock").await;
+        let first = fixture.report(&lock, result).await.expect(200);
+        assert_eq!(fixture.report(&lock, result).await.expect(200).body, first.body);
         for other in RESULTS.into_iter().chain(["deferred"]).filter(|other| *other != result) {
-            let refused = one.report(&lock, other).await.expect(409);
+            let refused = fixture.report(&lock, other).await.expect(409);
             assert_eq!((refused.code(), refused.get("state").as_str()), ("command_over", result));
         }
-        assert_eq!(one.cancel(&lock).await.expect(409).code(), "command_over");
-        assert_eq!(one.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
+        assert_eq!(fixture.cancel(&lock).await.expect(409).code(), "command_over");
+        assert_eq!(fixture.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
     }
-    let _unknown = one.report("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
-    let _nonsense = one.report("nonsense", "succeeded").await.expect(404);
+    let _unknown = fixture.report("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
+    let _nonsense = fixture.report("nonsense", "succeeded").await.expect(404);
 }
 
 #[tokio::test]
@@ -1126,98 +1126,99 @@ async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_
         ("lock-and-wipe", "user_locked"),
         ("delete", "deleted"),
     ] {
-        let one = SinglePhone::new().await;
-        let wipe = one.request_command("wipe").await;
-        let user = format!("/users/{}", one.user);
+        let fixture = SinglePhone::new().await;
+        let wipe = fixture.request_command("wipe").await;
+        let user = format!("/users/{}", fixture.user);
         let _deleted = match kept_out {
-            "block" => one.post("block", json!({})).await,
-            "delete" => one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await,
-            action => one.bench.post(&format!("{user}/{action}"), &one.tenant.key, json!({})).await,
+            "block" => fixture.post("block", json!({})).await,
+            "delete" => fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await,
+            action => fixture.bench.post(&format!("{user}/{action}"), &fixture.tenant.key, json!({})).await,
         }
         .expect(200);
-        one.bench.drain().await;
-        one.bench.advance(Duration::hours(1));
-        let before = one.shown().await;
+        fixture.bench.drain().await;
+        fixture.bench.advance(Duration::hours(1));
+        let before = fixture.shown().await;
         let news = json!({
             "os_version": "99.9", "app_version": "9.9.9", "push_token": "another", "pin_failures": 50,
             "usage": {"sequence": 1, "calls": 5},
         });
-        let answer = one.bench.check_in_with(&one.credential, news).await.expect(200);
+        let answer = fixture.bench.check_in_with(&fixture.credential, news).await.expect(200);
         assert_eq!(answer.get("access"), access);
         assert_eq!(answer.body["commands"][0]["command_id"], *wipe, "{kept_out}");
-        one.bench.drain().await;
-        let mut after = one.shown().await;
+        fixture.bench.drain().await;
+        let mut after = fixture.shown().await;
         assert_eq!(after["commands"][0]["state"], "delivered");
         assert_eq!(after["unconfirmed_wipe"]["state"], "delivered");
         for events in ["commands", "unconfirmed_wipe"] {
             after[events] = before[events].clone();
         }
         assert_eq!(after, before, "{kept_out}");
-        let usage = one.bench.get(&format!("{user}/usage"), &one.tenant.key).await.expect(200);
+        let usage = fixture.bench.get(&format!("{user}/usage"), &fixture.tenant.key).await.expect(200);
         assert_eq!(usage.body["months"], json!([]), "{kept_out}");
-        assert_eq!(one.report(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
+        assert_eq!(fixture.report(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
         let wiped = if kept_out == "delete" { "deleted" } else { "wiped" };
-        assert_eq!(one.status().await, wiped);
-        assert_eq!(one.bench.check_in(&one.credential).await.expect(401).code(), "re_enrol");
+        assert_eq!(fixture.status().await, wiped);
+        assert_eq!(fixture.bench.check_in(&fixture.credential).await.expect(401).code(), "re_enrol");
     }
 }
 
 #[tokio::test]
 async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
-    let one = SinglePhone::new().await;
-    let never = one.bench.phone(&one.tenant, "bob").await.0;
-    let never = one.bench.get(&format!("/devices/{never}"), &one.tenant.key).await.expect(200);
+    let fixture = SinglePhone::new().await;
+    let never = fixture.bench.phone(&fixture.tenant, "bob").await.0;
+    let never = fixture.bench.get(&format!("/devices/{never}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(never.get("device_status"), "never_seen");
-    assert_eq!(one.status().await, "in_use");
-    one.bench.advance(Duration::days(30));
-    assert_eq!(one.status().await, "in_use");
-    one.bench.advance(Duration::seconds(1));
-    assert_eq!(one.status().await, "silent");
-    let _check_in = one.bench.check_in(&one.credential).await.expect(200);
-    assert_eq!(one.status().await, "in_use");
-    let _blocked = one.post("block", json!({})).await.expect(200);
-    assert_eq!(one.status().await, "blocked");
-    let wipe = one.request_command("wipe").await;
-    assert_eq!(one.status().await, "wiping", "what is to come says more than the block");
-    let _reported = one.report(&wipe, "succeeded").await.expect(200);
-    assert_eq!(one.status().await, "wiped", "kept out by its block");
-    assert_eq!(one.enrol().await.expect(403).code(), "device_blocked");
-    let _unblocked = one.post("unblock", json!({})).await.expect(200);
-    assert_eq!(one.status().await, "needs_enrolment");
-    let _back = one.enrol().await.expect(201);
-    assert_eq!(one.status().await, "in_use", "it has come before");
-    let _deleted = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
-    assert_eq!(one.status().await, "deleted");
+    assert_eq!(fixture.status().await, "in_use");
+    fixture.bench.advance(Duration::days(30));
+    assert_eq!(fixture.status().await, "in_use");
+    fixture.bench.advance(Duration::seconds(1));
+    assert_eq!(fixture.status().await, "silent");
+    let _check_in = fixture.bench.check_in(&fixture.credential).await.expect(200);
+    assert_eq!(fixture.status().await, "in_use");
+    let _blocked = fixture.post("block", json!({})).await.expect(200);
+    assert_eq!(fixture.status().await, "blocked");
+    let wipe = fixture.request_command("wipe").await;
+    assert_eq!(fixture.status().await, "wiping", "what is to come says more than the block");
+    let _reported = fixture.report(&wipe, "succeeded").await.expect(200);
+    assert_eq!(fixture.status().await, "wiped", "kept out by its block");
+    assert_eq!(fixture.enrol().await.expect(403).code(), "device_blocked");
+    let _unblocked = fixture.post("unblock", json!({})).await.expect(200);
+    assert_eq!(fixture.status().await, "needs_enrolment");
+    let _back = fixture.enrol().await.expect(201);
+    assert_eq!(fixture.status().await, "in_use", "it has come before");
+    let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
+    assert_eq!(fixture.status().await, "deleted");
 }
 
 #[tokio::test]
 async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
-    let one = SinglePhone::new().await;
-    let wipe = one.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
-    one.bench.advance(Duration::days(1));
-    assert!(one.delivered().await.is_empty(), "even before the schedule came round");
-    assert_eq!(one.status().await, "in_use");
-    let other = one.request_command("wipe").await;
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
+    fixture.bench.advance(Duration::days(1));
+    assert!(fixture.delivered().await.is_empty(), "even before the schedule came round");
+    assert_eq!(fixture.status().await, "in_use");
+    let other = fixture.request_command("wipe").await;
     assert_ne!(other, wipe, "an order after it is a new one, and closes it");
-    assert_eq!(one.command(&wipe).await["state"], "timed_out");
-    assert_eq!(one.delivered().await, [other]);
+    assert_eq!(fixture.command(&wipe).await["state"], "timed_out");
+    assert_eq!(fixture.delivered().await, [other]);
 }
 
 /// A deleted phone whose wipe has failed.
 async fn deleted_phone_with_failed_wipe(by_user: bool) -> (SinglePhone, String) {
-    let one = SinglePhone::new().await;
-    let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
+    let fixture = SinglePhone::new().await;
+    let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     if by_user {
-        let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
-        let _deleted = one.bench.delete(&user, &one.tenant.key).await.expect(200);
+        let _locked =
+            fixture.bench.post(&format!("{user}/lock-and-wipe"), &fixture.tenant.key, json!({})).await.expect(200);
+        let _deleted = fixture.bench.delete(&user, &fixture.tenant.key).await.expect(200);
     } else {
-        let _ordered = one.request_command("wipe").await;
-        let _deleted = one.bench.delete(&device, &one.tenant.key).await.expect(200);
+        let _ordered = fixture.request_command("wipe").await;
+        let _deleted = fixture.bench.delete(&device, &fixture.tenant.key).await.expect(200);
     }
-    let delivered = one.delivered().await;
-    let _reported = one.report(&delivered[0], "failed").await.expect(200);
-    one.bench.drain().await;
-    (one, delivered[0].clone())
+    let delivered = fixture.delivered().await;
+    let _reported = fixture.report(&delivered[0], "failed").await.expect(200);
+    fixture.bench.drain().await;
+    (fixture, delivered[0].clone())
 }
 
 impl SinglePhone {
@@ -1249,83 +1250,83 @@ impl SinglePhone {
 #[tokio::test]
 async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_recorded() {
     for by_user in [true, false] {
-        let (one, wipe) = deleted_phone_with_failed_wipe(by_user).await;
-        one.expect_shown(true, true).await;
-        let device = one.shown().await;
+        let (fixture, wipe) = deleted_phone_with_failed_wipe(by_user).await;
+        fixture.expect_shown(true, true).await;
+        let device = fixture.shown().await;
         assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
         assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
         assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
-        assert!(one.delivered().await.is_empty(), "it failed less than a day ago");
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
-        assert!(one.delivered().await.is_empty(), "once a day");
-        assert_eq!(one.report(&wipe, "failed").await.expect(200).get("state"), "failed");
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
-        let reported = one.report(&wipe, "succeeded").await.expect(200);
+        assert!(fixture.delivered().await.is_empty(), "it failed less than a day ago");
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+        assert!(fixture.delivered().await.is_empty(), "once a day");
+        assert_eq!(fixture.report(&wipe, "failed").await.expect(200).get("state"), "failed");
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+        let reported = fixture.report(&wipe, "succeeded").await.expect(200);
         assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
-        one.expect_shown(false, false).await;
+        fixture.expect_shown(false, false).await;
         let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
-        assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
-        one.bench.run_due().await;
-        one.bench.advance(Duration::days(120));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        assert_eq!(one.bench.purge().await["failed"], 0);
-        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+        assert_eq!(fixture.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
+        fixture.bench.run_due().await;
+        fixture.bench.advance(Duration::days(120));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        assert_eq!(fixture.bench.purge().await["failed"], 0);
+        let _gone = fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 
 #[tokio::test]
 async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
     for by_user in [true, false] {
-        let (one, failed) = deleted_phone_with_failed_wipe(by_user).await;
-        let user = format!("/users/{}", one.user);
-        one.bench.advance(Duration::days(80));
+        let (fixture, failed) = deleted_phone_with_failed_wipe(by_user).await;
+        let user = format!("/users/{}", fixture.user);
+        fixture.bench.advance(Duration::days(80));
         if by_user {
             let path = format!("{user}/lock-and-wipe");
-            let ordered = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            let ordered = fixture.bench.post(&path, &fixture.tenant.key, json!({})).await.expect(200);
             assert_eq!(ordered.body["pending_command"], true, "{}", ordered.text);
-            let _again = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            let _again = fixture.bench.post(&path, &fixture.tenant.key, json!({})).await.expect(200);
         } else {
-            let _ordered = one.request_command("wipe").await;
+            let _ordered = fixture.request_command("wipe").await;
         }
-        one.bench.drain().await;
-        let delivered = one.delivered().await;
+        fixture.bench.drain().await;
+        let delivered = fixture.delivered().await;
         assert!(delivered.len() == 1 && delivered[0] != failed, "the new one alone: {delivered:?}");
         let purge = "2027-05-12T08:00:02.000Z";
-        assert_eq!(one.shown().await["purge_after"], purge);
+        assert_eq!(fixture.shown().await["purge_after"], purge);
         if by_user {
-            assert_eq!(one.user().await["purge_after"], purge);
+            assert_eq!(fixture.user().await["purge_after"], purge);
         }
-        one.bench.advance(Duration::days(89));
+        fixture.bench.advance(Duration::days(89));
         assert_eq!(
-            (one.bench.run_due().await["failed"].clone(), one.bench.purge().await),
+            (fixture.bench.run_due().await["failed"].clone(), fixture.bench.purge().await),
             (json!(0), json!({"purged": 0, "failed": 0, "more": false}))
         );
-        one.expect_shown(true, true).await;
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        one.expect_shown(false, true).await;
-        assert_eq!(one.shown().await["unconfirmed_wipe"]["state"], "timed_out");
-        let refused = one.post("lock", json!({})).await.expect(409);
+        fixture.expect_shown(true, true).await;
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        fixture.expect_shown(false, true).await;
+        assert_eq!(fixture.shown().await["unconfirmed_wipe"]["state"], "timed_out");
+        let refused = fixture.post("lock", json!({})).await.expect(409);
         assert_eq!(refused.code(), "device_deleted");
-        assert_eq!(one.bench.purge().await["failed"], 0);
-        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+        assert_eq!(fixture.bench.purge().await["failed"], 0);
+        let _gone = fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 
 #[tokio::test]
 async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
-    let one = SinglePhone::new().await;
-    let wipe = one.request_command("wipe").await;
-    assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
-    let _reported = one.report(&wipe, "failed").await.expect(200);
-    one.expect_shown(false, true).await;
-    one.bench.advance(Duration::days(2));
-    assert!(one.delivered().await.is_empty(), "a phone that is there is wiped by another order");
-    let _deleted = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
-    one.expect_shown(true, true).await;
-    assert_eq!(one.delivered().await, std::slice::from_ref(&wipe));
-    assert_eq!(one.report(&wipe, "succeeded").await.expect(200).body["late"], true);
-    one.expect_shown(false, false).await;
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.request_command("wipe").await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+    let _reported = fixture.report(&wipe, "failed").await.expect(200);
+    fixture.expect_shown(false, true).await;
+    fixture.bench.advance(Duration::days(2));
+    assert!(fixture.delivered().await.is_empty(), "a phone that is there is wiped by another order");
+    let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
+    fixture.expect_shown(true, true).await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+    assert_eq!(fixture.report(&wipe, "succeeded").await.expect(200).body["late"], true);
+    fixture.expect_shown(false, false).await;
 }

@@ -110,8 +110,8 @@ impl SystemWithDueWork {
         self.stale_indexes.set_behind(true);
     }
 
-    /// Runs the schedules a year later, and returns the rows that this has not changed, and the number of
-    /// rows before.
+    /// Runs the schedules a year later, and returns the rows that this has not changed, and the larger
+    /// number of rows before and after.
     async fn run(&self) -> (BTreeMap<(&'static str, String), Value>, usize) {
         self.bench.set_clock(START.parse::<DateTime<Utc>>().unwrap() + Duration::days(400));
         let before = rows::everything(&self.bench);
@@ -252,7 +252,7 @@ async fn silent_phone(gate: &Gate, action: &str) -> (Bench, Tenant, String, Stri
     (bench, tenant, format!("/devices/{device}"), credential)
 }
 
-/// The device's status and deletion.
+/// The device's status and block.
 async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) {
     let shown = bench.get(device, &tenant.key).await.expect(200);
     (shown.get("status"), shown.body["blocked"].clone())

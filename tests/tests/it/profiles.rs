@@ -31,7 +31,7 @@ async fn with_header(
     bench.send(request).await
 }
 
-/// The names of the default profiles; checks that the lists agree.
+/// The names of the default profiles; there should be exactly one if there are any profiles.
 async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
     let profiles = bench.list_all(tenant, "/profiles").await;
     let default = profiles.iter().filter(|profile| profile["default"] == true);

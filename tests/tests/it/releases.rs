@@ -10,7 +10,7 @@ use testkit::request_recorder::RequestRecorder;
 use testkit::rows::{self, MAIN};
 use testkit::{Bench, Setup, Tenant};
 
-/// The only row whose key starts with `pk` and that contains a text.
+/// The first row whose key starts with `pk` and that contains a text.
 fn find(bench: &Bench, pk: &str, contains: &str) -> Value {
     let all = rows::all(bench, MAIN).into_values();
     let mut found = all.filter(|row| row["pk"].as_str().unwrap().starts_with(pk) && row.to_string().contains(contains));

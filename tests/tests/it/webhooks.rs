@@ -54,7 +54,7 @@ impl Fixture {
         run
     }
 
-    /// Runs the schedule in the two hours from `from`; a user is created at the beginning of each day.
+    /// Runs the schedule and moves the clock by two hours; `from` counts hours, and each day begins with a new user.
     async fn pass_two_hours(&self, from: i32) {
         if from % 24 == 0 {
             let _user = self.new_user(&format!("ada{from}")).await;
