@@ -384,7 +384,7 @@ async fn every_route_has_a_sample_and_internal_operations_have_no_route() {
             assert_eq!(found.operation, operation.name, "{} {}", sample.method, sample.path);
             called.insert(found.key);
         }
-        // Nor is there a way in by its name.
+        // Its name alone gives no access.
         if operation.access() == Access::Internal {
             let path = format!("/{}", operation.name);
             let answer = bench.post(&path, &fixture.tenant.key, json!({"name": "x"})).await;
@@ -424,7 +424,7 @@ async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(S
         let token = fixture.new_token(bench, oidc, name, None).await.get("token");
         tokens.push((format!("a token, {name}'s"), token, held.to_vec()));
     }
-    // It lets nothing through that the role may not.
+    // It grants nothing beyond the role.
     for (name, held) in [("admin", vec![DevicesRead, DevicesManage]), ("viewer", vec![DevicesRead])] {
         let narrow = Some(["devices:read", "devices:manage"].as_slice());
         let token = fixture.new_token(bench, oidc, name, narrow).await.get("token");
@@ -469,7 +469,7 @@ async fn each_role_and_each_key_may_exactly_what_the_table_says() {
                 if ["get-job", "cancel-job"].contains(&operation) {
                     sample.path = format!("/jobs/{}", fixture.job_for(held));
                 }
-                // One recipient gets few messages.
+                // A recipient's messages are limited.
                 let sends = [("invite-user", "invite"), ("deploy-config", "deploy")];
                 if let Some((_, what)) = sends.iter().find(|(sends, _)| *sends == operation) {
                     let user = bench.user(&fixture.tenant, &format!("of-{at}-{what}")).await;
@@ -482,7 +482,7 @@ async fn each_role_and_each_key_may_exactly_what_the_table_says() {
                     sample.path = format!("/webhooks/{}", webhook(&bench, &fixture.tenant).await.0);
                 }
                 let answer = send(&bench, &sample, Some(credential)).await;
-                // Whoever may manage the workspace alone can give nothing away that they do not hold.
+                // A key that may only manage the workspace cannot grant other permissions.
                 let tells_events = ["create-webhook", "update-webhook", "seam-webhooks"].contains(&operation);
                 if tells_events && !held.contains(&EventsRead) {
                     let body = answer.expect(403).body;
@@ -541,7 +541,7 @@ async fn operations_for_people_accept_only_signed_in_people() {
             expect_rejected(&bench, &sample, Some(credential), 403, "member_only", who).await;
         }
     }
-    // One person's is nobody else's.
+    // A person's tokens are only shown to that person.
     let admin = oidc.token("admin", bench.now());
     fixture.token = fixture.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
     for sample in fixture.samples("revoke-token", "fresh", &fixture.member) {
@@ -621,7 +621,7 @@ async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     let patch =
         bench.patch(&format!("/users/{}", fixture.user), &fixture.tenant.key, json!({"status": "suspended"})).await;
     assert_eq!(patch.expect(422).body["errors"][0]["field"], "status");
-    // A newer app says more than this release knows.
+    // A newer app sends fields that this release does not know.
     let body = json!({"battery": 80});
     let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&fixture.credential), Some(&body)).await;
     let _check_in = check_in.expect(200);
@@ -788,7 +788,7 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
         let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
-            // Who has signed in may look whether a workspace has added them.
+            // A signed-in person may list their memberships.
             let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
             for (credential, code, who) in cases.iter().filter(|(_, _, who)| !nobody_yet(who)) {
                 expect_rejected_in_format(&bench, &sample, *credential, 401, code, who).await;
@@ -835,7 +835,7 @@ async fn operations_for_devices_accept_only_a_devices_credential() {
             let _own = send(&bench, &sample, Some(&fixture.credential)).await.expect(200);
         }
     }
-    // It has noted the login of the device whose credential it was, and of no other.
+    // Only the login of the credential's own device is recorded.
     let seen = |device: String| {
         let (bench, key) = (&bench, &fixture.tenant.key);
         async move { bench.get(&format!("/devices/{device}"), key).await.expect(200).body["last_login_at"].clone() }
@@ -894,7 +894,7 @@ async fn objects_of_another_workspace_are_not_found() {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
                 if operation.starts_with("bulk-") || operation == "auto-deploy" {
-                    // What is named is echoed, and there is nothing more to it.
+                    // The response repeats the request's names and nothing else.
                     assert_eq!(answer.status, 207, "{what}");
                     let items = answer.body["items"].as_array().unwrap();
                     assert!(items.iter().all(|item| item["code"].as_str().unwrap().ends_with("_not_found")), "{what}");
@@ -924,7 +924,7 @@ async fn objects_of_another_workspace_are_not_found() {
                     assert!(answer.status.is_success(), "{what}");
                     lists += 1;
                 }
-                // In their own jobs stands what they have named themselves.
+                // Their own jobs contain the identifiers that they sent.
                 let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
                 let ours = [
                     &ours.tenant.workspace_id,
@@ -1053,7 +1053,7 @@ async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
         let answer = send(&bench, call, Some(&device_admin)).await;
         assert!(answer.status.is_success(), "{}", answer.text);
     }
-    // What it has queued, only those may take back who may wipe.
+    // Canceling its commands needs the permission to wipe.
     let commands = bench.get(&format!("/devices/{device}/commands"), &fixture.tenant.key).await.expect(200);
     let items = commands.body["items"].as_array().unwrap();
     let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
@@ -1085,7 +1085,7 @@ async fn a_rename_that_resets_phones_needs_the_permission_to_wipe_and_so_does_it
     let helpdesk = oidc.token("helpdesk", bench.now());
     let another = rename(&fixture.user, "another");
     expect_rejected(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
-    // Other capitals are no other identity, and without a phone there is nothing to reset.
+    // A change of case is no other identity, and without a phone nothing is reset.
     for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.deletable_user, "left")] {
         let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
     }
@@ -1114,7 +1114,7 @@ async fn a_device_reports_only_its_own_commands() {
     }
     let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
     let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
-    // Nor is a command found by another device's address, or an invitation by another user's.
+    // A command is not found by another device's path, nor an invitation by another user's.
     let key = &ours.tenant.key;
     let elsewhere = [
         (format!("/devices/{}/commands/{}", ours.device, ours.delivered_command), "command_not_found"),

@@ -111,7 +111,7 @@ impl ThirtyUsers {
         let fixture = &self.fixture;
         let once = format!("once-{}", self.run);
         self.run += 1;
-        // Nobody gets more than five a day.
+        // A recipient gets at most five messages a day.
         fixture.bench.advance(Duration::hours(5));
         fixture.bench.stack.messaging().clear();
         let body = json!({"ids": self.users});
@@ -163,7 +163,7 @@ impl ThirtyUsers {
         let in_sight = if operation == "auto-deploy" { 100 } else { 5 };
         assert!(ends.len() > in_sight, "{operation}: {} ends", ends.len());
         println!("{operation}: {} ends, of which each {every}th is looked at", ends.len());
-        // The beginning and the end of the work are where it may be lost.
+        // The first and the last steps are always covered.
         let edges = [0, 1, ends.len() - 2, ends.len() - 1];
         let sample = ends.iter().enumerate().filter(|(at, _)| at % every == every / 2 || edges.contains(at));
         let (mut failed_calls, mut runs) = (0, 0);
@@ -257,7 +257,7 @@ async fn killed_five_times(users: usize, seed: u64) {
     let injected = |action: &str, nth: usize, fault: Fault| {
         Some(InjectedFault { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
     };
-    // Three times the schedule's own run, twice whoever sends: once before a call, once after it.
+    // Three ends of the schedule's run and two of the sender's: before a call, and after it.
     let mut kills = 0;
     let state =
         async || text(&fixture.bench.get(&format!("/jobs/{job}"), &fixture.tenant.key).await.expect(200).body["state"]);

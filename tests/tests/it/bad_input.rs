@@ -347,7 +347,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             let unseen = ["a\u{AD}b", "a\u{200B}", "\u{2066}a", "a\u{34F}b", "a\u{3164}", "a\u{FE0F}", "a\u{E0061}"];
             bad.extend(unseen.map(|text| (json!(text), "", "invalid_format")));
             bad.extend(["a b", "a\u{3000}b", "a\u{202E}b"].map(|text| (json!(text), "", "invalid_format")));
-            // A single sign that stands for eighteen letters.
+            // One character that expands to eighteen letters.
             bad.extend([too_long(64), (json!("\u{FDFA}".repeat(64)), "", "too_long"), (json!(""), "", "too_short")]);
         }
         Email => {
@@ -582,11 +582,11 @@ async fn an_invitation_accepts_each_known_channel_and_no_other() {
 async fn every_error_of_a_body_is_reported_at_once() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
-        // Which fields there are is for the action to say.
+        // The fields depend on the action.
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
         let mut body = action.map_or_else(|| json!({}), |action| json!({"action": action}));
         let mut faults = Vec::new();
-        // An object within has faults of its own instead, but for one that must be there.
+        // A nested object has its own errors, unless it is required.
         for of in operation.fields.iter().filter(|of| of.kind == Object && of.required) {
             *field(&mut body, of.name) = operation.good[of.name].clone();
         }
@@ -746,7 +746,7 @@ async fn custom_metadata_stays_within_its_limits_over_several_requests() {
     let full = fixture.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
     assert_eq!(full.body["custom_metadata"].as_object().unwrap().len(), 50);
     fixture.expect_fields_rejected(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
-    // One may go as another comes.
+    // One may be removed while another is added.
     let swapped = json!({"custom_metadata": {"key-0": null, "key-50": true}});
     let swapped = fixture.send(update, swapped.to_string().into_bytes()).await.expect(200);
     assert_eq!(swapped.body["custom_metadata"]["key-50"], true);
@@ -870,7 +870,7 @@ async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() 
         let answer = fixture.expect_get_rejected(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
         let expected = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
         assert_eq!(field_errors(&answer), expected, "{list}");
-        // Once each: of two values nobody knows which is meant.
+        // A repeated parameter is ambiguous.
         let answer = fixture.expect_get_rejected(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
         assert_eq!(field_errors(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
         for query in ["limit=%ff", "%ff=1", "search=%c3%28", "x=%ed%a0%80"] {
@@ -913,7 +913,7 @@ async fn each_parameter_of_an_export_accepts_valid_values_and_rejects_all_others
             (format!("ids={one},{upper}"), &[("ids.1", "invalid_format")]),
             (format!("ids={one},{one}"), &[("ids", "repeated")]),
             (format!("ids={many}"), &[("ids", "too_many")]),
-            // A filter that is misspelled would let everything out.
+            // A misspelled filter would match everything.
             ("statsu=active".into(), &[("statsu", "unknown_field")]),
             ("limit=0".into(), &[("limit", "out_of_range")]),
             ("limit=1001".into(), &[("limit", "out_of_range")]),
@@ -1299,9 +1299,9 @@ async fn an_identifier_in_another_format_is_not_found() {
             fixture.tenant.workspace_id.clone(),
         ];
         for id in bad {
-            // Of a device's own commands the address takes no other method.
+            // The path of a device's own commands has no other method.
             let calls = calls.iter().filter(|(_, suffix)| id != "me" || !suffix.starts_with("/commands/"));
-            // A membership goes by the workspace's identifier.
+            // A membership's path has the workspace's identifier.
             let calls = calls.filter(|_| kind != "membership" || id != fixture.tenant.workspace_id);
             for (method, suffix) in calls {
                 let body = match *suffix {
@@ -1316,7 +1316,7 @@ async fn an_identifier_in_another_format_is_not_found() {
                 let body = body.to_string();
                 let path = format!("/{collection}/{id}{suffix}");
                 let code = match (kind, suffix.starts_with("/invitations/")) {
-                    // An invitation is one row, whoever's it is said to be.
+                    // An invitation is found by its own identifier only.
                     ("user", true) if domain::UserId::parse(&id).is_some() => "invitation_not_found".to_owned(),
                     _ => format!("{kind}_not_found"),
                 };
@@ -1369,14 +1369,14 @@ async fn an_invalid_idempotency_key_is_rejected() {
             );
             assert!(before == rows::everything(&fixture.bench), "{}", operation.name);
         }
-        // The same key with another body, be it another in its spaces alone.
+        // The same key with another body, even if only whitespace differs.
         let send_to = |path: &str, body: String| {
             let mut sent = request(Method::POST, path, operation.credential.as_deref(), body.into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
             fixture.bench.send(sent)
         };
         let send = |body: String| send_to(&operation.path, body);
-        // A message may have gone to the same address just now.
+        // The recipient's limit may be reached.
         fixture.bench.advance(Duration::minutes(1));
         let created = send(operation.good.to_string()).await;
         assert!(created.status.is_success(), "{}", created.text);
@@ -1384,7 +1384,7 @@ async fn an_invalid_idempotency_key_is_rejected() {
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
         expect_valid_problem(&refused, operation.name);
-        // Nor is the same body for another thing the same call.
+        // The same body for another object is another request.
         let another = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
         let parts =
             operation.path.split('/').map(|part| if uuid::Uuid::try_parse(part).is_ok() { another } else { part });
@@ -1602,7 +1602,7 @@ async fn a_valid_value_that_is_not_allowed_there_is_rejected_with_its_field() {
         ("bulk-users", json!({"action": "delete", "ids": [id], "without_wipe": true}), vec![("reason", "missing")]),
         ("bulk-users", json!({"action": "invite", "ids": [id]}), vec![("channel", "missing")]),
         ("bulk-devices", json!({"action": "suspend", "ids": [id]}), vec![("action", "unknown_value")]),
-        // A filter that was misspelled would find everything.
+        // A misspelled filter would match everything.
         (
             "bulk-users",
             json!({"action": "activate", "filter": {"stauts": "suspended"}}),
@@ -1758,7 +1758,7 @@ async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
         fixture.expect_rejected(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
     let _deleted = fixture.bench.delete(&user, key).await.expect(200);
     fixture.expect_unchanged("a user who is deleted");
-    // But a wipe that has failed can be ordered anew.
+    // A failed wipe can be requested again.
     let anew = fixture.bench.post(&format!("/devices/{}/wipe", fixture.device), key, json!({})).await.expect(202);
     assert_ne!(anew.get("command_id"), fixture.command);
 }
@@ -2135,7 +2135,7 @@ async fn no_body_causes_a_server_error() {
     let bodies: Vec<Vec<u8>> = documents.chain(objects).chain(bytes).collect();
     let count = Target::new().await.operations().len();
     for at in (0..count).step_by(AT_ONCE) {
-        // A system of their own, so that what is made by others does not slow them down.
+        // Separate systems, so that other operations' rows do not slow them down.
         let fixture = Target::new().await;
         let some = fixture.operations().into_iter().enumerate().skip(at).take(AT_ONCE);
         // Of a bulk call's actions one does for all.
@@ -2145,7 +2145,7 @@ async fn no_body_causes_a_server_error() {
                 || operation.good["filter"].is_object()
         };
         for (number, operation) in some.filter(|(_, operation)| one(operation)) {
-            // Each operation gets some of them, so that they are not sent for ever.
+            // Each operation gets some of them, to limit the time.
             for body in bodies.iter().skip(number % SHARES).step_by(SHARES) {
                 any_body(&fixture, &operation, body).await;
             }

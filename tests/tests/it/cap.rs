@@ -100,7 +100,7 @@ async fn race_with_deletions(rounds: usize) {
         let came_in = count(&registered, 201);
         assert!(came_in <= 3, "round {round}: {came_in} came in");
         assert_eq!(devices_of_user(&bench, &tenant, &user).await.len(), came_in);
-        // Every slot that is free can be taken.
+        // Every free slot can be used.
         let code = bench.invite(&tenant, &user, 3).await;
         for n in came_in..3 {
             let _fills = bench.register(&code, &format!("fill-{round}-{n}")).await.expect(201);
@@ -153,7 +153,7 @@ async fn race_for_held_identifier(rounds: usize) {
         let code = bench.invite(&tenant, &user, 3).await;
         let identifier = format!("holder-{round}-phone");
         let mut answers = join_all((0..20).map(|_| bench.register(&code, &identifier))).await;
-        // Whoever came away empty from the race asks again.
+        // Rejected registrations are sent again.
         for _ in 0..6 {
             answers.push(bench.register(&code, &identifier).await);
         }

@@ -87,7 +87,7 @@ async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
         fixture.bench.advance(Duration::minutes(1));
         assert_eq!(fixture.check_in(&credential, body).await, one_write());
     }
-    // One that was told to fetch its configuration says once that it has put it in place.
+    // A phone that must download its configuration reports the installation once.
     let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
     let _forced =
         fixture.bench.post(&format!("/users/{user}/force-config"), &fixture.tenant.key, json!({})).await.expect(200);
@@ -97,7 +97,7 @@ async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let news = fixture.check_in(&credential, installed.clone()).await;
     assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
     assert_eq!(fixture.check_in(&credential, installed).await, one_write());
-    // With the next quarter of an hour the user's own "last seen" follows.
+    // A quarter of an hour later the user's `last_seen_at` is written as well.
     fixture.bench.advance(Duration::minutes(15));
     let follows = fixture.check_in(&credential, json!({})).await;
     assert_eq!(follows, [one_write(), one_write()].concat());
@@ -144,7 +144,7 @@ async fn the_first_check_in_of_a_day_also_writes_the_index_of_login_days() {
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.advance(Duration::days(1));
     let costs = fixture.check_in(&credential, json!({})).await;
-    // Of the device and of its user, the entry of the old day goes and that of the new day comes.
+    // For the device and its user, the entry of the old day is replaced by that of the new day.
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
     assert!(costs.len() == 2 && units <= 6.0, "{costs:?}");
 }
@@ -237,7 +237,7 @@ fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value
         device.created_at = user.created_at;
         device.push_endpoint = None;
         user.device_ids = BTreeSet::from([device.device_id]);
-        // The first of them are in every other state that a list looks for.
+        // The first ones are in the other states that filters match.
         if number < 100 {
             let at = device.created_at;
             let hold = Restriction { at, by: Actor::System, reason: None };
@@ -376,7 +376,7 @@ async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_5000() {
     for (page, costs) in costs_with(&[200, 5_000]).await {
         let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
         println!("{page}: {} calls, {units} units", costs[1].len());
-        // What no index is narrow enough for is looked for among so many rows, and a page may be short.
+        // Without a narrow index a page reads this many rows, and may have fewer items.
         if ["network_indicator", "service_level"].iter().any(|narrow| page.contains(narrow)) {
             assert!(units <= 600.0, "{page}: {units} units");
             continue;
@@ -416,7 +416,7 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_users_and_with_5000() {
     for to in [200, 5_000] {
         populate(&fixture, from, to, (&user, &device));
         from = to;
-        // The users whom the test has made are the newest; all others are older.
+        // The test's own users are the newest.
         fixture.bench.advance(Duration::days(1));
         costs.push(cost_of_auto_deploy(&fixture).await);
     }

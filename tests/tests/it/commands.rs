@@ -208,7 +208,7 @@ impl Device {
         }
         for outlived in self.commands.iter_mut().filter(|known| known.kind == kind || known.again_at.is_some()) {
             match outlived.again_at.take() {
-                // It stays failed, and the new one is told in its place.
+                // It stays failed, and the new one replaces it.
                 Some(_) => {}
                 None => drop(outlived.apply(Input::TimeIsUp, self.deleted, now)),
             }
@@ -556,7 +556,7 @@ impl<'a> Walk<'a> {
         let id = self.devices[device].commands[at].id.clone().unwrap();
         let answer = self.bench.report_command(&credential.secret, &id, result).await;
         if device != credential.device {
-            // It speaks of a command of another device, of which it can know nothing.
+            // The command belongs to another device.
             let speaks = credential.epoch == self.devices[credential.device].epoch;
             let _refused = answer.expect(if speaks { 404 } else { 401 });
             return;
@@ -605,7 +605,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn enrol(&mut self, phone: usize) {
-        // Nobody gets more than five texts a day.
+        // A recipient gets at most five texts a day.
         self.bench.advance(Duration::hours(5));
         let invite = format!("/users/{}/invite", self.user);
         let invited = self.admin(Method::POST, &invite, json!({"channel": "sms"})).await;
@@ -948,7 +948,7 @@ async fn a_repeated_command_request_returns_the_pending_command_and_records_one_
     assert_eq!(wipe.get("expires_at"), "2027-01-02T08:00:00.000Z");
     let repeated = fixture.post("wipe", json!({"reason": "stolen"})).await.expect(202);
     assert_eq!(repeated.body, wipe.body);
-    // A lock is another order, and is given beside it.
+    // A lock is a separate command.
     let lock = fixture.request_command("lock").await;
     assert_eq!(fixture.request_command("lock").await, lock);
     assert_eq!(fixture.events(&wipe.get("command_id")).await, ["command.queued"]);
@@ -1086,7 +1086,7 @@ async fn a_wiped_phone_loses_access_and_re_enrols_only_by_a_new_code_in_its_own_
     let repeated = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
     assert_eq!(repeated.code(), "device_erased");
 
-    // Its slot is its own: another phone is refused, and it comes back itself.
+    // Its slot is reserved: another phone is rejected, and it can re-enrol itself.
     let code = bench.invite(&tenant, &user, 3).await;
     assert_eq!(bench.register(&code, "another").await.expect(409).code(), "device_limit_reached");
     let re_enrolled = bench.register(&code, "ada-1").await.expect(201);

@@ -526,7 +526,7 @@ proptest! {
         let (user, invitation) = with_invitation(&user, 6);
         let old = phone(device(&user, &again), CommandState::CancelRequested);
         let drawn = NewIds { device_id: DeviceId(id(9)) };
-        // A device that was deleted comes back, and one that is there is enrolled anew as something else.
+        // A deleted device returns, and an existing one re-enrols with other data.
         for held in [false, true] {
             let found = RegistrationState {
                 invitation: invitation.clone(),
@@ -648,7 +648,7 @@ proptest! {
             ..UserEdit::default()
         };
         let mut change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
-        // Another address ends what is open, as well.
+        // Another address also ends open invitations and deployments.
         prop_assert!(lifecycle::is_readdressed(&change));
         take_back(&mut change, &[invitation, older], &context());
         let older = change.invitations.last().unwrap().after.clone();

@@ -297,7 +297,7 @@ async fn a_message_that_is_not_allowed_fails_at_once_with_its_reason_and_delays_
             let body = json!({"username": name, "email": format!("{name}@example.com"), "mobile": mobile});
             users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
         }
-        // The first of them is denied, and would be denied again as often as it is tried.
+        // The first one is denied, also on each retry.
         let injected = InjectedFault {
             action: action.to_owned(),
             nth: 1,
@@ -332,7 +332,7 @@ async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_sho
     let (_, by_text) = invite_by_text(&bench, &tenant, "cleo", "+491701234567").await;
     assert_eq!(by_text["delivery"]["state"], "delivered");
     let sent = bench.stack.messaging().outbox().len();
-    // What an earlier release let a workspace settle: any address of the deployment's domain, any name.
+    // Settings of an earlier release, which allowed any address of the domain and any name.
     let key = format!("WORKSPACE#{} | WORKSPACE", tenant.workspace_id);
     let mut row = testkit::rows::all(&bench, testkit::rows::MAIN)[&key].clone();
     row["settings"]["sender"] = json!("ceo@handset.example");

@@ -150,7 +150,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     );
     assert_eq!((&sent["deployed_at"].is_string(), &sent["downloaded_at"]), (&true, &Value::Null));
 
-    // The code at hand, each showing of it on the record, and the page on a computer.
+    // The QR code, whose display is recorded, and the page for computers.
     for accept in ["*/*", "image/svg+xml", "text/html, image/png;q=0.1, image/svg+xml;q=0.2"] {
         let picture = fixture.qr(&deployment, accept).await;
         assert_eq!((picture.status().as_u16(), header(&picture, "content-type")), (200, "image/svg+xml".to_owned()));
@@ -200,7 +200,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     );
     assert!(served.is_string() && downloaded.is_null(), "served is not downloaded");
 
-    // What it has in place, by its own word.
+    // The installed version, as the phone reports it.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["download_config"], true, "it was given one that it has not put in place");
     fixture.bench.advance(Duration::minutes(1));
@@ -210,7 +210,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     assert!(set_up["downloaded_at"].as_str() > set_up["served_at"].as_str(), "{set_up}");
     assert_eq!((&set_up["force_pending"], text(&set_up["deployment"]["status"])), (&json!(false), "used".into()));
 
-    // The same once more is the same, and says nothing new.
+    // A repeated report records nothing.
     let before = fixture.bench.event_types(&fixture.tenant).await;
     let repeated = fixture.download(&credential).await.expect(200);
     assert_eq!(repeated.body, config.body);
@@ -254,7 +254,7 @@ async fn a_configurations_version_changes_with_each_of_its_parts_and_reveals_no_
     for secret in ["4711", "4711"] {
         let _secrets_set =
             fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": secret})).await.expect(200);
-        // Whether it is the same as before is for nobody to learn.
+        // The version does not reveal that a secret is the same as before.
         another("a secret").await;
     }
     let _updated = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
@@ -529,7 +529,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     let commits = calls.iter().filter(|sent| sent.operation == "update-user" && !sent.call.is_read());
     let commits: Vec<&str> = commits.map(|sent| sent.call.action.as_str()).collect();
     assert_eq!(commits, ["TransactWriteItems"], "one commit");
-    // Before anything else happens, all of it has.
+    // Everything takes effect at once.
     for device in [&first, &second] {
         let commands = fixture.get(&format!("/devices/{device}/commands")).await;
         assert_eq!(
@@ -553,7 +553,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     assert_eq!(fixture.mails().len(), mails + 1, "one new e-mail");
     let code = fixture.bench.newest_deployment_code().unwrap();
     assert_ne!(code, old_code);
-    // A phone goes back to where it began, and comes back by the new code in its own place.
+    // A phone resets itself, and re-enrols by the new code in its own slot.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["commands"][0]["kind"], "factory_reset");
     let command = text(&check_in.body["commands"][0]["command_id"]);
@@ -567,8 +567,8 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
-    // The same code brings back the other.
-    // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
+    // The same code re-enrols the other phone.
+    // A phone that opens the link before its reset gets the order to reset, without using the code.
     let before = rows::everything(&fixture.bench);
     let refused = fixture.bench.register(&code, "second").await.expect(409);
     assert_eq!(refused.code(), "erasure_pending");
@@ -580,7 +580,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
         fixture.bench.report_command(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
     let re_enrolled = fixture.bench.register(&code, "second").await.expect(201);
     assert_eq!(re_enrolled.body["device"]["device_id"], *second);
-    // It has brought back as many as there were.
+    // The code is used up.
     assert_eq!(fixture.bench.register(&code, "third").await.expect(410).code(), "code_used");
     assert_eq!(fixture.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
 }
@@ -598,18 +598,18 @@ async fn another_username_starts_no_deployment_without_enrolled_phones() {
     let user = fixture.user("ada").await;
     rename(&user, "eve").await;
     assert_eq!((started().await, fixture.mails().len()), (0, 0));
-    // Other capitals are no other name.
+    // A change of case is no other username.
     let (_deployment, _code) = fixture.deploy(&user).await;
     rename(&user, "EVE").await;
     assert_eq!((started().await, fixture.mails().len()), (1, 1));
-    // A deployment alone is something to bring back, as long as an address is there.
+    // An open deployment alone is followed by another one, if the user has an address.
     fixture.bench.advance(Duration::minutes(1));
     rename(&user, "eva").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
     let _updated = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
     rename(&user, "ada").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
-    // Whoever was taken out stays out.
+    // A user removed from client deployment stays removed.
     let out = fixture.user("bob").await;
     let _deployment = fixture.deploy(&out).await;
     let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
@@ -639,13 +639,13 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     assert!(
         fixture.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced"))
     );
-    // Again there is nothing to do.
+    // A repetition changes nothing.
     let repeated = fixture.post(&path, json!({})).await.expect(200);
     fixture.bench.drain().await;
     assert_eq!(repeated.body, first.body);
     assert_eq!((woken(), fixture.events("user.config_forced").await.len()), ((2, 2), 1));
     assert_eq!(fixture.client_deployment(&user).await["force_pending"], true);
-    // The same version as before counts: the phone has fetched it anew.
+    // The same version counts if the phone has downloaded it again.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!(check_in.body["download_config"], true);
     let config = fixture.download(&credential).await.expect(200);
@@ -661,7 +661,7 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     assert_eq!(fixture.client_deployment(&user).await["force_pending"], true, "the other phone has not come");
     let _set_up = fixture.set_up(&second.get("credential")).await;
     assert_eq!(fixture.client_deployment(&user).await["force_pending"], false);
-    // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
+    // A forced download needs a new one: a report of the earlier version has no effect.
     let _forced = fixture.post(&path, json!({})).await.expect(200);
     let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], true);
@@ -679,7 +679,7 @@ async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let version = fixture.download(&credential).await.expect(200).get("config_version");
     let _told = fixture.report_installed(&credential, "made-up").await;
     assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "it was given another");
-    // What is put in place once the account is gone is no download of it.
+    // An installation after the account was deleted is not recorded.
     let _undeployed =
         fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
     let _told = fixture.report_installed(&credential, &version).await;
@@ -704,7 +704,7 @@ async fn a_bulk_force_config_orders_the_phones_of_many_users_to_download() {
         (text(&item["outcome"]), text(&item["code"]))
     };
     assert_eq!(outcome(&ada), ("changed".into(), String::new()));
-    // Bob's phone came by a deployment, and is to download anyway.
+    // Bob's phone registered by a deployment, so it must download anyway.
     assert_eq!(outcome(&bob), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&without), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&out), ("failed".into(), "not_deployed".into()));
@@ -743,7 +743,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
         (out.clone(), of("unchanged", "")),
         (zoe.clone(), of("changed", "")),
     ]);
-    // What would be.
+    // A dry run.
     let before = rows::everything(&fixture.bench);
     let dry = fixture.post("/deployments/auto", json!({"ids": ids, "dry_run": true})).await.expect(207);
     assert_eq!((outcomes(&dry), &dry.body["job_id"]), (expected.clone(), &Value::Null));
@@ -756,7 +756,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     let some = fixture.post("/deployments/auto", json!({"filter": {"search": "zoe"}})).await.expect(202);
     assert_eq!(some.body["progress"], json!({"done": 1, "changed": 1, "unchanged": 0, "failed": 0}));
     assert_eq!((text(&some.body["kind"]), text(&some.body["action"])), ("users".into(), "auto_deploy".into()));
-    // All.
+    // All of them.
     fixture.bench.advance(Duration::minutes(1));
     let response = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
     assert_eq!(outcomes(&response), expected);
@@ -833,7 +833,7 @@ async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     let refused = fixture.bench.get(&format!("/deployments/{expired}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_expired"));
     assert_eq!(fixture.events("deployment.expired").await.len(), 1);
-    // An invitation's operations know nothing of deployments, nor the other way round.
+    // Operations of invitations do not find deployments, and the other way round.
     let (open, code) = fixture.deploy(&user).await;
     let as_invitation = format!("/users/{user}/invitations/{open}");
     assert_eq!(
@@ -907,7 +907,7 @@ async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error
     assert!(!refused.text.contains("pink"), "no value is told back: {}", refused.text);
     let _good = fixture.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
 
-    // A new user may have them from the start.
+    // A new user may have overrides.
     let new = |overrides: Value| json!({"username": "bea", "profile_id": profile, "overrides": overrides});
     let refused = fixture.post("/users", new(json!({"port": "x"}))).await.expect(422);
     assert!(text(&refused.body["errors"][0]["field"]).starts_with("overrides"), "{}", refused.text);
@@ -955,7 +955,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
         bench.register(&bench.newest_code().unwrap(), identifier).await.expect(201).get("credential")
     };
     let _changed = bench.patch(&path, &helpdesk, json!({"email": "mallory@example.org"})).await.expect(200);
-    // A phone of their own, and the user's own in its place.
+    // The helpdesk's phone, and the user's phone instead of it.
     for identifier in ["mallorys-phone", "ada-phone"] {
         let credential = invited(identifier).await;
         let check_in = bench.check_in(&credential).await.expect(200);
@@ -966,7 +966,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     }
     assert_eq!(fixture.download(&theirs).await.expect(401).code(), "re_enrol");
 
-    // Whoever may deploy opens it for the phones that the user holds by then, and is told of the address.
+    // An admin with the permission starts one for the user's phones; the response shows the address.
     let credential = invited("another").await;
     let created = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(created.get("sent_to"), "m…y@example.org");
@@ -984,13 +984,13 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     bench.advance(Duration::days(7));
     let later = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(later.body["warnings"], json!([]));
-    // A phone that comes after it has none again, until it is told to fetch one.
+    // A phone that registers later has no configuration until it is ordered to download one.
     let credential = invited("another").await;
     let _refused = fixture.download(&credential).await.expect(409);
     let _forced = fixture.post(&format!("{path}/force-config"), json!({})).await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let _config = fixture.download(&credential).await.expect(200);
-    // Who is taken out and comes back has it by the next deployment alone.
+    // A user who was removed gets it again only by the next deployment.
     let _undeployed = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
     let _refused = fixture.download(&credential).await.expect(409);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], false);
@@ -1007,11 +1007,11 @@ async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() 
         bench.drain().await;
     };
     let newest = || fixture.mails()[0].text.clone().unwrap();
-    // To the address that was deployed to, a deployment follows.
+    // A rename is followed by a deployment if the address is the one of the last deployment.
     let (user, _credential) = user_with_secret(&fixture, "ada").await;
     rename(&user, json!({"username": "eve"})).await;
     assert!(newest().contains("/r/"), "{}", newest());
-    // To another one, be it changed before or at once, or if nobody ever deployed, an invitation does.
+    // With another address, or without an earlier deployment, it is followed by an invitation.
     rename(&user, json!({"username": "eva", "email": "mallory@example.org"})).await;
     assert!(newest().contains("/i/"), "{}", newest());
     rename(&user, json!({"username": "mia"})).await;
@@ -1022,7 +1022,7 @@ async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() 
     rename(&never, json!({"username": "ben"})).await;
     let invitations = fixture.get(&format!("/users/{never}/invitations")).await;
     assert_eq!((&invitations["items"][0]["devices"], &invitations["items"][0]["status"]), (&json!(2), &json!("open")));
-    // Whoever may deploy starts a deployment, wherever it goes.
+    // With the permission to deploy it is a deployment to any address.
     let admin = json!({"username": "may"});
     let _renamed = bench.patch(&format!("/users/{user}"), &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
@@ -1036,7 +1036,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let helpdesk = key(&fixture, &["users:manage"]).await;
     let (edit, admin) = (json!({"username": "eve", "email": "mallory@example.org"}), json!({"number": "4712"}));
     let newest = || fixture.mails()[0].clone();
-    // A user who was deployed to is renamed while suspended: an admin who may deploy lets them in again.
+    // A suspended user with a deployment is renamed, and activated by an admin who may deploy.
     let user = fixture.user("ada").await;
     let _deployment = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
@@ -1047,7 +1047,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let _activated = bench.post(&format!("{path}/activate"), &fixture.tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     assert!(newest().text.unwrap().contains("/i/"), "an invitation, which brings no secrets");
-    // What follows waits for a limit of messages: an admin's edit meanwhile does not let it out.
+    // The message limit delays the deployment; an admin's edit does not release it.
     let other = bench.user(&fixture.tenant, "bob").await;
     let path = format!("/users/{other}");
     let _deployment = fixture.deploy(&other).await;
@@ -1079,14 +1079,14 @@ async fn a_delayed_deployment_after_an_admins_rename_is_not_repeated_if_one_was_
         assert_eq!(bench.run_due().await["failed"], 0);
         bench.drain().await;
     };
-    // Nobody ever deployed to them, and the deployment of the first rename keeps that of the second for a minute.
+    // Without an earlier deployment; the message limit delays the second rename's deployment by a minute.
     let (user, _phones) = bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     rename(&user, "eve").await;
     rename(&user, "eva").await;
     let sent = fixture.mails().len();
     due().await;
     assert!(fixture.mails().len() == sent + 1 && fixture.mails()[0].text.clone().unwrap().contains("/r/"));
-    // A deployment that an admin makes in the meantime is the one.
+    // A deployment that an admin starts meanwhile replaces it.
     rename(&user, "mia").await;
     rename(&user, "may").await;
     bench.advance(Duration::minutes(1));
@@ -1118,7 +1118,7 @@ async fn another_address_or_number_ends_open_invitations_and_deployments_by_ever
             _ => fixture.user(way).await,
         };
         if way.starts_with("scim") {
-            // Whom it takes over keeps what was typed: from then on it is the provider's.
+            // An adopted user keeps their fields, which the provider changes from then on.
             let taken = json!({"userName": way, "emails": [{"value": format!("{way}@example.com")}]});
             call(Method::PUT, &format!("/scim/v2/Users/{user}"), taken).await;
             let release = json!({"release": ["first_name", "last_name", "email", "mobile", "number"]});
@@ -1168,7 +1168,7 @@ async fn another_address_or_number_ends_open_invitations_and_deployments_by_ever
             (deployment, "revoked".into())
         );
     }
-    // What leaves both as they are ends nothing.
+    // Edits of other fields end nothing.
     let user = fixture.user("same").await;
     let invited = bench.invite(tenant, &user, 1).await;
     let same = json!({"email": "same@example.com", "mobile": "+49 170 1234567", "first_name": "Eda"});

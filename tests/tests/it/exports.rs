@@ -155,7 +155,7 @@ async fn populated_workspace() -> (Bench, Tenant) {
 #[tokio::test]
 async fn the_parts_of_an_export_together_equal_the_list() {
     let (bench, tenant) = populated_workspace().await;
-    // What the exports record of themselves comes after what is exported.
+    // The exports' own events are newer than the exported ones.
     bench.advance(Duration::minutes(5));
     for (list, filter) in [
         ("/users", ""),
@@ -216,7 +216,7 @@ async fn export_columns_are_selected_and_ordered_and_objects_are_named() {
     let event = events[5]["event_id"].as_str().unwrap();
     let answer = bench.get(&format!("/events/export?ids={nobody},{event}&columns=event_id,event_type"), key).await;
     assert_eq!(read(&answer.expect(200).text)[1..], [[event, events[5]["event_type"].as_str().unwrap()]]);
-    // In another workspace nothing of it is there, whoever names it.
+    // Another workspace's rows are not found by their identifiers.
     let other = bench.tenant("Other").await;
     for path in ["users", "devices", "events"].map(|kind| format!("/{kind}/export?ids={},{device},{event}", id(1))) {
         let answer = bench.get(&path, &other.key).await.expect(200);
@@ -252,7 +252,7 @@ async fn each_exported_part_is_recorded_without_personal_data() {
     let others = parts(&bench, &tenant, export).await.len() - 1;
     let recorded = async |event_type: &str| bench.list_all(&tenant, &format!("/events?event_type={event_type}")).await;
     assert_eq!((recorded("export.started").await.len(), recorded("export.continued").await.len()), (1, others));
-    // One who knows where the second part begins gets it by itself, and is on the record with it.
+    // The second part can be requested directly, and is recorded too.
     let body = json!({"name": "other", "permissions": ["users:read"]});
     let other = bench.post("/keys", key, body).await.expect(201);
     let second = next_link(&bench.get(export, key).await.expect(200)).unwrap();
@@ -320,7 +320,7 @@ async fn a_part_of_an_export_never_exceeds_the_size_limit() {
     let _user = bench.user(&tenant, "ada").await;
     let is_match = |row: &Value| row["event_type"] == "user.created";
     let template = rows::all(&bench, rows::MAIN).into_values().find(is_match).unwrap();
-    // Events of 100 KB each, more than any that there are.
+    // Events of 100 KB each, larger than real ones.
     let mut many = Vec::new();
     for at in 0..40 {
         let mut row = template.clone();

@@ -155,7 +155,7 @@ impl TestSystem {
         self.bench.post(path, &self.tenant.key, body).await
     }
 
-    /// Creates a webhook to which a user.created was delivered, and returns the identifiers of the webhook and the event.
+    /// Creates a webhook with a delivered user.created, and returns the identifiers of the webhook and the event.
     async fn webhook(&self, url: &str) -> (String, String) {
         let created = self.post("/webhooks", json!({"url": url})).await.expect(201);
         let _user = self.user().await;
@@ -427,7 +427,7 @@ static COMMANDS: &[Scenario] = &[
         Box::pin(async move {
             let (device, _credential) = system.phone().await;
             let command = system.create_command(&device, "wipe", json!({})).await;
-            // Whose answer was lost is told that it is canceled.
+            // A retry after a lost response finds the command canceled.
             sampled(&[("deletable_device", &device), ("delivered_command", &command)], &[200, 409])
         })
     }),
@@ -542,7 +542,7 @@ static PEOPLE: &[Scenario] = &[
         Box::pin(async move {
             let _first = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {"type": "object"}, "default": true});
-            // Whose answer was lost is told that the name is taken.
+            // A retry after a lost response finds the name taken.
             sampled(&[], &[201, 409]).with_body(body)
         })
     }),
@@ -557,7 +557,7 @@ static PEOPLE: &[Scenario] = &[
     scenario("delete-profile", "the last one", |system| {
         Box::pin(async move {
             let created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            // Who asks again for what was done finds nothing to delete.
+            // A retry finds nothing to delete.
             sampled(&[("unused_profile", &created.get("profile_id"))], &[200, 404])
         })
     }),
@@ -582,7 +582,7 @@ static PEOPLE: &[Scenario] = &[
     }),
     scenario("create-key", "a key for reading", |_| {
         Box::pin(async move {
-            // Whose answer was lost is told that the key was made, and can revoke it.
+            // A retry after a lost response reports that the key exists, so that it can be revoked.
             let body = json!({"name": "reader", "permissions": ["devices:read"]});
             sampled(&[], &[201, 409]).with_body(body)
         })
@@ -603,7 +603,7 @@ static PEOPLE: &[Scenario] = &[
                 oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("one"), "admin").await;
             let goes =
                 oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("two"), "admin").await;
-            // Who asks again for what was done finds nobody to remove.
+            // A retry finds no member.
             sampled(&[("member", &goes)], &[200, 404])
         })
     }),
@@ -628,7 +628,7 @@ static PEOPLE: &[Scenario] = &[
     scenario("decline-membership", "an admin's", |system| {
         Box::pin(async move {
             let credential = system.pending_member().await;
-            // Who asks again for what was done finds nothing to decline.
+            // A retry finds no membership.
             sampled(&[("workspace", &system.tenant.workspace_id)], &[200, 404]).with_credential(credential)
         })
     }),
@@ -639,7 +639,7 @@ static PEOPLE: &[Scenario] = &[
             let body = json!({
                 "name": "a program", "workspace_ids": [system.tenant.workspace_id], "expires_at": ends.to_rfc3339(),
             });
-            // Whose answer was lost is told that the token was made, and can revoke it.
+            // A retry after a lost response reports that the token exists, so that it can be revoked.
             sampled(&[], &[201, 409]).with_body(body).with_credential(credential)
         })
     }),
@@ -676,7 +676,7 @@ static SCIM: &[Scenario] = &[
                 "userName": system.unique_name("eve"), "externalId": system.unique_name("00u"), "active": false, "title": "Guide",
                 "emails": [{"value": "eve@example.com"}],
             });
-            // SCIM has no idempotency keys: whose answer was lost is told that the user is there.
+            // SCIM has no idempotency keys: a retry after a lost response finds the user.
             http(system, Method::POST, "/scim/v2/Users".to_owned(), body, &[201, 409])
         })
     }),
@@ -704,7 +704,7 @@ static SCIM: &[Scenario] = &[
         Box::pin(async move {
             let (user, _phones) = system.user_with_phones(1).await;
             let _code = system.bench.invite(&system.tenant, &user, 1).await;
-            // Who asks again for what was done finds nobody to delete.
+            // A retry finds no user.
             http(system, Method::DELETE, format!("/scim/v2/Users/{user}"), Value::Null, &[204, 404])
         })
     }),
@@ -766,7 +766,7 @@ static SEAM: &[Scenario] = &[
     scenario("seam-user-identities", "a new one", |system| {
         Box::pin(async move {
             let body = json!({"user_identity_key": system.unique_name("key"), "full_name": "Ada Lovelace"});
-            // Seam has no idempotency keys: whose answer was lost is told that the key is taken.
+            // Seam has no idempotency keys: a retry after a lost response finds the key taken.
             http(system, Method::POST, "/user_identities/create".to_owned(), body, &[200, 400])
         })
     }),
@@ -1112,9 +1112,9 @@ static SOURCES: &[Scenario] = &[
 static WEBHOOKS: &[Scenario] = &[
     scenario("create-webhook", "for everything", |system| {
         Box::pin(async move {
-            // What was before is told to nobody.
+            // Events before the webhook are not delivered.
             system.bench.advance(Duration::seconds(1));
-            // Whose answer was lost is told that it was made, and can rotate its secret.
+            // A retry after a lost response reports that the webhook exists, so that its secret can be rotated.
             sampled(&[], &[201, 409]).with_body(json!({"url": HOOK}))
         })
     }),
@@ -1238,7 +1238,7 @@ static SCHEDULES: &[Scenario] = &[
     scenario("run-due", "a push token whose endpoint needs repair", |system| {
         Box::pin(async move {
             let (device, _credential) = system.phone().await;
-            // As a token is after the topic's three tries have failed.
+            // A token after the topic's three attempts have failed.
             let key = format!("DEVICE#{}#{device} | PUSH", system.tenant.workspace_id);
             let mut token = rows::all(&system.bench, rows::MAIN).remove(&key).expect("the token's row");
             token["token"] = json!(system.unique_name("newer"));
@@ -1282,7 +1282,7 @@ static SCHEDULES: &[Scenario] = &[
             let _check_in = system.bench.check_in_with(credential, usage).await.expect(200);
             let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
             system.bench.drain().await;
-            // Of a phone and its user in one run, either may come first, and the calls would differ.
+            // A phone and its user in one run would be purged in varying order.
             system.bench.advance(Duration::days(31));
             let _purged = system.bench.purge().await;
             let _invitation = system.bench.invite(&system.tenant, &user, 1).await;
@@ -1859,7 +1859,7 @@ impl ScenarioRunner {
         }
     }
 
-    /// Repeats the trigger until it succeeds, and returns the number of repeats. An outage ends after the first attempt.
+    /// Repeats the trigger until it succeeds, and returns the number of repeats. The first attempt ends an outage.
     async fn run_until_done(&self, system: &TestSystem, operation: &str, trigger: &Trigger) -> usize {
         for tries in 0..20 {
             if self.attempt(system, operation, trigger).await {

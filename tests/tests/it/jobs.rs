@@ -139,7 +139,7 @@ impl ThirtyUsers {
         let fixture = &self.fixture;
         let (action, once) = (self.next_action(invite), format!("once-{}", self.run));
         self.run += 1;
-        // Nobody gets more than five a day.
+        // A recipient gets at most five messages a day.
         fixture.bench.advance(Duration::hours(5));
         fixture.bench.stack.messaging().clear();
         let (body, before) = (action.body(&fixture.users), fixture.jobs().await.len());
@@ -187,7 +187,7 @@ impl ThirtyUsers {
             let schedule = (at / every).is_multiple_of(2).then_some(1 + at % 5);
             runner.run_with_end(invite, Some(end), schedule).await;
         }
-        // The beginning and the end of a job are where it may be lost.
+        // The first and the last steps are always covered.
         for end in [&ends[0], &ends[1], &ends[ends.len() - 2], &ends[ends.len() - 1]] {
             runner.run_with_end(invite, Some(end), None).await;
         }
@@ -262,7 +262,7 @@ async fn a_bulk_dry_run_reports_the_outcomes_and_changes_nothing() {
     assert_eq!(answer.body["progress"], progress(3, 2, 1, 0));
     assert_eq!((&answer.body["job_id"], &answer.body["dry_run"]), (&Value::Null, &json!(true)));
     assert_eq!(rows::everything(&fixture.bench), before);
-    // Of a filter it takes a job, which writes down outcomes and nothing else.
+    // A filter needs a job, which only stores outcomes.
     let body = json!({"action": "suspend", "filter": {}, "dry_run": true});
     let job = fixture.bulk("twice", &body).await.expect(202).get("job_id");
     let shown = fixture.job(&job).await;
@@ -296,7 +296,7 @@ async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_
         assert_eq!(fixture.statuses().await, BTreeMap::from([(to.to_owned(), 65)]));
         assert_eq!(fixture.done(&job, event).await, fixture.once_per_user());
         assert_eq!(fixture.all(&format!("/jobs/{job}")).await.len(), 65);
-        // What the schedule does is done in the name of whoever began it.
+        // The schedule acts as the job's creator.
         let events = fixture.all(&format!("/events?event_type={event}")).await;
         assert!(events.iter().all(|event| event["actor"] == actor), "{event}");
         let operations: BTreeSet<String> = events.iter().map(|event| text(&event["operation"])).collect();
@@ -308,7 +308,7 @@ async fn a_job_handles_each_user_of_its_filter_once_although_its_action_changes_
 async fn a_killed_job_with_a_filter_continues_where_it_stopped() {
     let fixture = UserFixture::new(55).await;
     let body = json!({"action": "activate", "filter": {}});
-    // Once in the first page, once while the next is laid down, and once on the schedule.
+    // Ends in the first page, while the next one is stored, and in the schedule.
     let end = |nth, fault| InjectedFault {
         action: "TransactWriteItems".to_owned(),
         nth,
@@ -473,7 +473,7 @@ async fn bulk_jobs_work_for_devices_as_for_users() {
     assert_eq!(blocked.body["progress"], progress(2, 1, 0, 1));
     assert_eq!(blocked.body["items"][1]["code"], "device_not_found");
     assert_eq!(bench.check_in(&phones[0].1).await.expect(200).get("access"), "device_blocked");
-    // The rest of them: those that are blocked drop out of the filter as they go.
+    // The remaining ones: blocked devices no longer match the filter.
     let body = json!({"action": "block", "filter": {"blocked": false, "user_id": user}});
     let job = bench.post("/devices/bulk", &tenant.key, body).await.expect(202);
     assert_eq!((job.get("state"), &job.body["progress"]), ("finished".into(), &progress(2, 2, 0, 0)));

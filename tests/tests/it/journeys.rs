@@ -89,7 +89,7 @@ impl Product {
                 let (_, rest) = message["text"].as_str().unwrap().split_once("/i/").unwrap();
                 return rest.chars().take_while(char::is_ascii_alphanumeric).collect();
             }
-            // The product is another process, or drives itself: all one can do is to look again.
+            // The product is another process, so the test has to poll.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no message came");

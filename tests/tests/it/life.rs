@@ -204,7 +204,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
     fixture.report_done(0).await;
     assert_eq!(fixture.device(0).await["device_status"], "wiped");
     assert_eq!(fixture.bench.check_in(&fixture.phones[0].1).await.expect(401).code(), "re_enrol");
-    // The lock lasts until it is lifted, and then the wiped phone waits for a code.
+    // The lock lasts until the activation; then the wiped phone needs a code.
     let invite = format!("/users/{}/invite", fixture.user);
     let refused = fixture.post(&invite, json!({"channel": "email"})).await;
     assert_eq!(refused.expect(403).code(), "user_locked");
@@ -239,7 +239,7 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
     let (reset, commits) = fixture.context("reset-pin", json!({})).await;
     assert_eq!((commits, reset.get("status")), (1, "active".into()));
     assert_eq!(fixture.delivered_kinds().await, vec![vec!["reset_pin"]; 3]);
-    // The phone says it again before its new PIN is chosen: it is the same failures.
+    // The phone repeats its report before a new PIN is set: these are the same failures.
     assert_eq!(fixture.wrong_pins(0, 10).await, "allowed");
     assert_eq!(fixture.wrong_pins(0, 11).await, "user_locked", "but these are more");
     let (_lifted, _) = fixture.context("activate-user", json!({})).await;
@@ -293,7 +293,7 @@ async fn a_user_whose_phones_were_never_wiped_is_deleted_only_with_a_reason() {
         assert_eq!(event["private"]["reason"], "retired");
         assert_eq!(fixture.events("device.deleted").await.len(), 3);
         assert_eq!(fixture.bench.register(&code, "phone").await.code(), "user_deleted");
-        // Nothing undoes it, and doing it again is the same answer.
+        // It cannot be undone, and a repetition gets the same response.
         assert_eq!(fixture.delete("").await.expect(200).get("deleted_at"), deleted.get("deleted_at"));
         for action in ["activate", "suspend", "lock-and-wipe", "reset-pin"] {
             let refused = fixture.post(&format!("{path}/{action}"), json!({})).await;
@@ -340,7 +340,7 @@ async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_
         assert!(times[1] - times[0] >= Duration::days(31), "{list}");
     }
 
-    // The other one never came. Once its wipe is over, everything goes.
+    // The other phone never checked in. Once its wipe has expired, everything is purged.
     assert_eq!(fixture.bench.purge().await["purged"], 0);
     fixture.bench.set_clock("2027-02-21T08:01:00Z".parse().unwrap());
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
@@ -422,7 +422,7 @@ async fn another_username_resets_every_phone_in_one_commit() {
     let re_enrolled = fixture.bench.register(&code, "ada-0").await.expect(201);
     assert_eq!(re_enrolled.body["device"]["device_id"], *fixture.phones[0].0);
     assert_eq!(fixture.bench.check_in(&re_enrolled.get("credential")).await.expect(200).get("access"), "allowed");
-    // The old name is free, the new one is taken, and found.
+    // The old username is free, the new one is taken and found.
     let taken = json!({"username": "ADELE"});
     assert_eq!(fixture.post("/users", taken).await.expect(409).code(), "username_taken");
     let other = fixture.fixture.user("ada").await;

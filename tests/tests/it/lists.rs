@@ -142,7 +142,7 @@ impl Fleet {
         let one = self.bench.get(&format!("/devices/{}", self.devices[name]), &self.tenant.key).await.expect(200).body;
         let list = all(&self.bench, &self.tenant, "/devices", 100).await;
         let mut listed = list.into_iter().find(|item| item["device_id"] == *self.devices[name]).unwrap();
-        // The list and the thing itself show the same, but for what may be long.
+        // The list shows the same as a single device, except for long fields.
         for long in ["custom_metadata", "acs_credentials", "credential_services"] {
             assert!(listed.get(long).is_none(), "{name}");
             listed[long] = one[long].clone();
@@ -221,7 +221,7 @@ async fn combined_device_filters_show_the_intersection() {
                 continue;
             }
             let both: Vec<&str> = alone[at].intersection(&alone[other]).copied().collect();
-            // By a user's name the devices are found that the user holds, which deleted ones are not.
+            // A user's name finds their devices except deleted ones.
             fleet.expect_shown(&format!("{first}&{second}"), &both).await;
             fleet.expect_shown(&format!("{second}&{first}"), &both).await;
             pairs += 1;
@@ -266,16 +266,16 @@ async fn a_search_finds_by_users_models_and_identifiers_whatever_their_accents()
     fleet.expect_shown("search=zoe+iphone", &["new"]).await;
     fleet.expect_shown("search=pro+max", &["used"]).await;
     fleet.expect_shown("search=pixel+max", &[]).await;
-    // One who is called as phones are, and the phones: each once.
+    // A user named like phone models, and the phones: each once.
     fleet.expect_shown("search=iphone", &["new", "used", "namesake"]).await;
     fleet.expect_shown("search=17+iphone", &["new", "used"]).await;
     // The beginning of a word, not its middle.
     fleet.expect_shown("search=xel", &[]).await;
     fleet.expect_shown("search=hone", &[]).await;
-    // A deleted phone is found by what it is called until it is purged.
+    // A deleted phone is found by its own words until it is purged.
     fleet.expect_shown("search=galaxy", &["gone"]).await;
     fleet.expect_shown("search=galaxy&status=active", &[]).await;
-    // A nickname is found at once, and no longer once it is taken away.
+    // A nickname is found at once, and no longer after its removal.
     let path = format!("/devices/{}", fleet.devices["silent"]);
     for (nickname, found) in [(json!("Büro"), vec!["silent"]), (Value::Null, vec![])] {
         let edit = json!({"nickname": nickname});
@@ -383,7 +383,7 @@ async fn every_column_of_the_device_list_is_right_in_every_state() {
     assert_eq!(deleted_device["deleted_at"], "2026-12-24T08:11:00.000Z");
     assert_eq!(deleted_device["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
 
-    // A blocked device that is unblocked is what it was.
+    // An unblocked device has its earlier status.
     fleet.post("blocked", "unblock", json!({})).await;
     let unblocked = fleet.view("blocked").await;
     assert_eq!((&unblocked["device_status"], &unblocked["blocked"]), (&json!("silent"), &Value::Null));
@@ -417,7 +417,7 @@ async fn a_device_shows_since_when_and_why_push_is_not_in_use() {
     let now = fleet.bench.now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     assert_eq!(after["push"], json!({"in_use": false, "reason": "delivery_failed", "since": now}));
     fleet.expect_shown("push_in_use=true", &["silent", "namesake"]).await;
-    // A new token comes into use again.
+    // A new token enables push again.
     fleet.bench.advance(Duration::minutes(1));
     let report = json!({"push_token": "another-token"});
     let _login = fleet.bench.check_in_with(&fleet.credentials["new"], report).await.expect(200);
@@ -451,7 +451,7 @@ async fn every_list_returns_each_item_once_newest_first_for_any_page_size() {
         let member = json!({"issuer": ISSUER, "subject": format!("s{at}"), "role": "viewer"});
         let _member = bench.post("/members", &tenant.key, member).await.expect(201);
     }
-    // Several of the same moment.
+    // Several created at the same time.
     for at in 0..4 {
         let _user = bench.user(tenant, &format!("same-{at}")).await;
     }
@@ -521,7 +521,7 @@ async fn lists_of_keys_members_and_events_are_stable_while_items_are_added_and_r
     }
     for (list, id) in [("/keys", "key_id"), ("/members", "member_id"), ("/events", "event_id")] {
         let before = ids(&all(&bench, &tenant, list, 100).await, id);
-        // What was on the page just seen goes, and something new comes.
+        // An item of the last page is removed, and a new one is added.
         let items = list_while(&bench, &tenant, list, 2, async |page| {
             bench.advance(Duration::seconds(1));
             if list == "/members" {
@@ -578,7 +578,7 @@ async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywh
     let created =
         bench.post("/keys", &tenant.key, json!({"name": "Helpdesk", "permissions": everything})).await.expect(201);
     let helpdesk = created.get("key");
-    // What a caller has sent is not taken for an actor.
+    // A caller's own data is not shown as an actor.
     let sent = json!({"custom_metadata": {"by": "nobody"}});
     let _noted = bench.patch(&format!("/devices/{device}"), &helpdesk, sent).await.expect(200);
     for path in [format!("/devices/{device}/block"), format!("/users/{user}/suspend")] {
@@ -638,7 +638,7 @@ async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted
     let mut expected = devices.clone();
     expected.reverse();
     let items = list_while(&bench, &tenant, "/devices", 2, async |page| {
-        // The last one seen is deleted, one still to come is blocked, and a new one is there.
+        // The last listed device is deleted, a later one is blocked, and a new one is added.
         let seen = &expected[2 * page + 1];
         let _deleted = bench.delete(&format!("/devices/{seen}"), &tenant.key).await.expect(200);
         if let Some(next) = expected.get(2 * page + 3) {
@@ -663,7 +663,7 @@ async fn a_filtered_device_list_returns_each_device_once_while_fewer_match() {
     let mut expected = devices.clone();
     expected.reverse();
     let items = list_while(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
-        // The row that the cursor stands at leaves the list.
+        // The cursor's own row leaves the list.
         let _unblocked =
             bench.post(&format!("/devices/{}/unblock", expected[page]), &tenant.key, json!({})).await.expect(200);
     })
@@ -762,7 +762,7 @@ async fn events_are_found_by_device_user_type_and_time() {
             assert_eq!(ids(&found, "event_id"), select(&wanted), "{query} by {limit}");
         }
     }
-    // Who, from where, under which request; the reason stands in the private part.
+    // Actor, address and request; the reason is private.
     assert_eq!(blocked["actor"]["type"], "key");
     assert_eq!(blocked["operation"], "block-device");
     assert_eq!(blocked["private"], json!({"address": "127.0.0.1", "reason": "lost in Oslo"}));
@@ -902,7 +902,7 @@ async fn each_user_filter_shows_the_matching_users() {
     staff.expect_shown(&format!("last_seen_before={zoe}"), &[]).await;
     staff.expect_shown(&format!("last_seen_before={max}"), &["zoe"]).await;
     staff.expect_shown("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
-    // What has a filter of its own is also found by what is typed.
+    // Fields with their own filter are also searched.
     staff.expect_shown("search=quist", &["ian", "sue", "lou", "del"]).await;
     staff.expect_shown("search=quist&status=deleted", &["del"]).await;
     staff.expect_shown("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
@@ -1071,7 +1071,7 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
         "{}",
         sent[0]
     );
-    // Deleted users are not among them, however they are asked for.
+    // Deleted users are never listed.
     let everyone: BTreeSet<String> = ids(&listed, "username").into_iter().collect();
     assert_eq!(everyone, ["zoe", "max", "eva", "ian", "sue", "lou"].map(str::to_owned).into());
     for query in
@@ -1125,7 +1125,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added
     let (commands, invitations) = (format!("/devices/{device}/commands"), format!("/users/{user}/invitations"));
     // One more of each.
     let more = async || {
-        // Nobody gets more than five texts a day.
+        // A recipient gets at most five texts a day.
         bench.advance(Duration::hours(5));
         let lock = bench.post(&format!("/devices/{device}/lock"), &tenant.key, json!({})).await.expect(202);
         let canceled = format!("{commands}/{}", lock.get("command_id"));
@@ -1138,7 +1138,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added
     for _ in 0..5 {
         more().await;
     }
-    // Each by a page size of its own: every page makes the lists longer.
+    // Different page sizes: every page makes the lists longer.
     for (list, id, limit) in
         [(commands.as_str(), "command_id", 2), (&invitations, "invitation_id", 3), ("/jobs", "job_id", 5)]
     {
@@ -1146,7 +1146,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added
         assert!(full_list.len() >= 5, "{list}");
         let times = ids(&full_list, if id == "command_id" { "queued_at" } else { "created_at" });
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
-        // The invitations that were shown change as well: each new one takes the place of the last.
+        // Listed invitations change as well: each new one supersedes the last.
         let items = list_while(&bench, &tenant, list, limit, async |_| more().await).await;
         assert_eq!(ids(&items, id), ids(&full_list, id), "{list} by {limit}");
         let by_one = all(&bench, &tenant, list, 1).await;
@@ -1174,7 +1174,7 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let path = format!("/jobs/{}", job.get("job_id"));
     let first = all(&bench, &tenant, &path, 7).await;
     assert!((50..110).contains(&first.len()), "{} are done within the call", first.len());
-    // The schedule does the others between the pages: those that were there come once each.
+    // The schedule handles the others between the pages: the earlier outcomes are listed once each.
     let items = list_while(&bench, &tenant, &path, 10, async |page| {
         if page == 1 {
             bench.advance(Duration::minutes(1));
@@ -1251,7 +1251,7 @@ impl Staff {
             "service_level" => vec!["gold".to_owned()],
             "search" => vec!["quist".to_owned(), "zx".to_owned()],
             "last_seen_before" | "last_login_before" | "until" => vec!["2026-12-01T00:00:00Z".to_owned()],
-            // Nobody is of a source, and what happened last is no news.
+            // No user belongs to a source.
             "source_id" | "since" | "columns" | "ids" => Vec::new(),
             other => panic!("how is a list filtered by {other}?"),
         }
@@ -1318,7 +1318,7 @@ async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
     let mut before = Vec::new();
     for list in staff.filtered().await {
         let items = staff.items(&list).await;
-        // Where those are meant that there are many of, there is nothing to look past.
+        // A filter that matches the added rows has nothing to skip.
         if !items.is_empty() && !items.iter().any(is_other) {
             before.push((list, items));
         }
@@ -1330,7 +1330,7 @@ async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
         found.retain(|item| items.contains(item));
         assert_eq!(found, items, "{list}");
     }
-    // Words are gone through from the oldest thing to the newest, as are Seam's events.
+    // Searches list the oldest first, as do Seam's events.
     let Fleet { bench, tenant, .. } = &staff.0;
     let newest = bench.get("/devices?limit=1", &tenant.key).await.expect(200).body["items"][0].clone();
     let (device, user) = (text(&newest["device_id"]), text(&newest["user_id"]));

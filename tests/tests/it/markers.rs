@@ -133,7 +133,7 @@ impl Walk {
         pages.answer_ok("thank you");
         let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
-        // Somebody is told everything.
+        // One webhook receives all events.
         let hook = json!({"url": format!("https://hooks.example.com/{}", HOOK[0])});
         let _hook = bench.post("/webhooks", &tenant.key, hook).await.expect(201);
         Self { bench, recorder, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
@@ -256,7 +256,7 @@ impl Walk {
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
             match kind {
-                // The person's own, and their phones'.
+                // Rows of the person and of their phones.
                 "USER" | "DEVICE" => {}
                 "EVENT" => {
                     let private = row.as_object_mut().and_then(|row| row.remove("private")).unwrap_or_default();
@@ -284,7 +284,7 @@ impl Walk {
             match sent.call.service {
                 Service::Dynamodb => {}
                 Service::Sns => {
-                    // Where a text goes to, and by what a phone is reached, SNS must know.
+                    // SNS needs the text's number and the phone's token.
                     let told = ["PhoneNumber=", "Token="];
                     let rest = sent.body.lines().filter(|line| !told.iter().any(|name| line.starts_with(name)));
                     let rest: String = rest.collect::<Vec<_>>().join("\n");
@@ -351,7 +351,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let (lines, _logging) = LogLines::capture("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 
-    // A person is made, invited by mail and by text, and registers.
+    // A user is created, invited by e-mail and by text, and registers.
     let profile = json!({"name": "Office", "settings": {"theme": "dark"}});
     let _profile = walk.post("/profiles", profile).await.expect(201);
     let body = json!({
@@ -388,7 +388,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
     walk.search("registered");
 
-    // They are set up.
+    // The phone is set up.
     let deployment = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202).get("deployment_id");
     let code = walk.code().await;
     for agent in ["iPhone", "Android", "Firefox"] {
@@ -435,7 +435,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let names =
         names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
     assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds what is exported");
-    // What was typed is for the list alone, and what was mistyped for whoever typed it.
+    // A search text may only be in its list, and an invalid value only in its own response.
     for word in [FIRST, EMAIL, IDENTIFIER, NUMBER] {
         let _found = walk.admin(Method::GET, &format!("/users?search={word}"), Value::Null).await.expect(200);
         let _found =
@@ -461,7 +461,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     assert!(walk.export().await.contains("suspended_reason"));
     walk.run_bulk_job(json!({"action": "delete", "reason": REASON})).await;
 
-    // Another tries their phone's identifier; things are blocked, renamed, reset, enrolled anew.
+    // Another user tries the phone's identifier; the phone is blocked, renamed, reset and re-enrolled.
     let other = walk.bench.user(&walk.tenant, "other").await;
     let _invited = walk.post(&format!("/users/{other}/invite"), json!({"channel": "email"})).await.expect(202);
     let code = walk.code().await;
@@ -500,7 +500,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     walk.bench.drain().await;
     walk.search("renamed");
 
-    // Out of client deployment, and then altogether.
+    // The user is undeployed, and then deleted.
     let _activated = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
     walk.bench.advance(Duration::minutes(1));
     let _deployment = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
@@ -523,7 +523,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
         walk.bench.drain().await;
     }
     walk.search("purged");
-    // Of whom nothing is left at all.
+    // After the purge nothing is left.
     for (key, row) in rows::everything(&walk.bench) {
         expect_only(&row.to_string(), &["203.0.113.77"], &format!("purged: {}", key.1));
     }

@@ -64,7 +64,7 @@ impl SystemWithDueWork {
         let _locked = self.post(&format!("/devices/{device}/lock"), json!({})).await.expect(202);
         let guest = bench.user(tenant, "guest").await;
         let code = bench.invite(tenant, &guest, 3).await;
-        // A deployment that waits, since one went out just now.
+        // A deployment that the message limit delays.
         let kim = bench.user(tenant, "kim").await;
         let _deployment = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
         bench.drain().await;
@@ -72,14 +72,14 @@ impl SystemWithDueWork {
         let _registered = bench.register(&deployment, "kim-phone").await.expect(201);
         let renamed = json!({"username": "kimberly"});
         let _renamed = bench.patch(&format!("/users/{kim}"), &tenant.key, renamed).await.expect(200);
-        // A job that waits likewise.
+        // A job that the message limit delays.
         let repeated_body = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
         let _job = self.post("/users/bulk", repeated_body).await.expect(202);
-        // A source that is read by schedule.
+        // A source with a schedule.
         let page = json!({"name": "HR", "kind": "http", "mapping": {"username": "login"}, "every_hours": 6,
             "url": "https://hr.example.com/people", "format": "json"});
         let _source = self.post("/sources", page).await.expect(201);
-        // A webhook with an earlier secret, and a delivery that has failed.
+        // A webhook with an earlier secret, and a failed delivery.
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
         let hook = self.post("/webhooks", hook).await.expect(201).get("webhook_id");
         let _rotated = self.post(&format!("/webhooks/{hook}/rotate-secret"), json!({})).await.expect(200);
@@ -88,7 +88,7 @@ impl SystemWithDueWork {
         bench.advance(Duration::seconds(1));
         let _created = bench.user(tenant, "told").await;
         bench.drain().await;
-        // A token whose endpoint is not made yet.
+        // A push token without an endpoint.
         let _registered = bench.register(&code, "guest-phone").await.expect(201);
     }
 
@@ -202,7 +202,7 @@ async fn work_that_is_postponed_just_before_it_is_done_waits() {
     let (unchanged, rows) = fixture.run().await;
     let after = rows::everything(&fixture.bench);
     let changed: Vec<Value> = due.iter().map(postponed).filter(|row| after.values().any(|same| same == row)).collect();
-    // A user waits for their devices.
+    // A user is purged after their devices.
     assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
     assert_eq!(unchanged.len() + changed.len(), rows, "something was done that was not due");
 }
@@ -458,7 +458,7 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         recorder.before(move |sent| {
             let mut begun = begun.lock().unwrap();
             *begun += usize::from(sent.call.transaction.is_some());
-            // The first commit begins it, the second lays its first page down, the third does the first thing.
+            // The first commit creates the job, the second stores its first page, the third makes the first change.
             if *begun == 3 {
                 note.lock().unwrap().get_or_insert_with(|| stop_jobs(&database));
             }
@@ -486,8 +486,8 @@ async fn every_change_of_a_sync_checks_its_job() {
         "vanish_policy": "suspend", "vanish_limit_percent": 100});
     let source = bench.post("/sources", &tenant.key, source).await.expect(201).get("source_id");
     let (mut stood, mut kinds) = (0, BTreeSet::new());
-    // Some are made; then two hand on their names, one gets another, one leaves whose name goes to one who is new, and
-    // one has none.
+    // Users are created; then two usernames move on, one user is renamed, a vanished user's name goes to a new one, and
+    // one row has no username.
     for (n, file) in
         ["ada,1\nbea,2\ncleo,3\ndora,4\n", "bea,1\nada,2\ncleopatra,3\ndora,5\n,6\n"].into_iter().enumerate()
     {
@@ -503,7 +503,7 @@ async fn every_change_of_a_sync_checks_its_job() {
         assert_eq!((job.get("state"), &job.body["progress"]["failed"]), ("finished".to_owned(), &json!(n)));
         for sent in recorder.take().iter().filter(|sent| sent.call.transaction.is_some()) {
             let parts = parts(sent);
-            // What is staged is cleared away once nobody needs it.
+            // Staged rows are deleted at the end.
             let clears = parts.iter().all(|part| part.key.starts_with("SOURCE#") && part.is_deleted);
             assert!(clears || checks_a_job(sent), "{}: {}", sent.operation, sent.body);
             stood += usize::from(!clears);
@@ -545,7 +545,7 @@ async fn a_change_is_rejected_if_its_object_ends_just_before() {
     let invitation = bench.get(&format!("/users/{cleo}"), &key).await.expect(200).body["invitation"].clone();
     let invitation = invitation["invitation_id"].as_str().unwrap().to_owned();
     let (device, _) = bench.phone(&tenant, "gail").await;
-    // A phone that is there is enrolled again: nothing of its user changes.
+    // An existing phone re-enrols, which does not change its user.
     let (hana, _) = bench.user_with_phones(&tenant, "hana", 1).await;
     let again = bench.invite(&tenant, &hana, 1).await;
     let get = |path: String| (Method::GET, path, Value::Null, None);
@@ -637,7 +637,7 @@ async fn a_create_request_that_a_concurrent_retry_overtakes_returns_the_created_
     let tenant = bench.tenant("At once").await;
     let user = bench.user(&tenant, "ada").await;
     let person = json!({"issuer": "https://i.example", "subject": "grace", "role": "viewer"});
-    // Each is held up once it has found that it is new, and before it looks for what may be in its way.
+    // Each request is held up after it has found no earlier one, and before it checks for conflicts.
     let calls = [
         ("create-user", "/users".to_owned(), json!({"username": "bob"}), ("BatchGetItem", "USERNAME#"), "/user_id"),
         (

@@ -77,7 +77,7 @@ async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_
     expect_rejected_until(&invite(&bench, &tenant, &one, "email").await, "too_many_messages", &bench, wait);
     bench.advance(wait);
     let _next = invite(&bench, &tenant, &one, "email").await.expect(202);
-    // No row tells the address or the number.
+    // No row contains the address or the number.
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
     let counts = rows.iter().filter(|(key, _)| key.starts_with("SENT#"));
     for (key, row) in counts {
@@ -115,7 +115,7 @@ async fn a_daily_quota_is_exact_under_concurrent_requests() {
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, 19);
     for answer in answers.iter().filter(|answer| answer.status != 202) {
-        // The bench begins at eight.
+        // The test's clock starts at eight.
         expect_rejected_until(answer, "daily_quota_reached", &bench, Duration::hours(16));
     }
     bench.drain().await;
@@ -242,7 +242,7 @@ async fn a_rename_is_not_rejected_by_message_limits_and_its_email_follows_later(
     bench.run_due().await;
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 1, "not within the minute");
-    // Suspended, they get it once they are let in again.
+    // A suspended user gets it after the activation.
     let _suspended = bench.post(&format!("{path}/suspend"), &tenant.key, json!({})).await.expect(200);
     bench.advance(Duration::minutes(1));
     for _ in 0..2 {

@@ -226,7 +226,7 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
     let _on = fixture.report_network(&user, "verizon", enabled).await.expect(200);
 
-    // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
+    // A network becomes orange with time although the phone checks in, until the carrier's next report.
     fixture.bench.advance(Duration::days(31));
     let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let quiet = fixture.listed(&user).await;
@@ -297,7 +297,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     assert_eq!(full_list["totals"], month(15, 4, 1, 5_000_000_000, 3));
     assert_eq!(full_list["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
 
-    // An app that was enrolled anew begins to count again.
+    // A re-enrolled app starts counting again.
     let code = fixture.bench.invite(&fixture.tenant, &bob, 1).await;
     let re_enrolled = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
     report(&re_enrolled, json!({"sequence": 1, "messages_sent": 1})).await;
@@ -488,7 +488,7 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         assert_eq!(events[0]["actor"], json!({"type": "key", "id": key, "name": "First key"}), "who set the rule");
         assert_eq!(events[0]["private"]["reason"], "silent for over 30 days");
 
-        // Ten days on a round finds nobody. Who is silent soon after it waits for the next, a day later.
+        // Ten days later a run finds no silent device. One that becomes silent afterwards waits for the next day's run.
         fixture.bench.advance(Duration::days(10));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         let _check_in = fixture.bench.check_in(&phones[2].1).await.expect(200);

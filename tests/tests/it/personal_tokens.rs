@@ -71,7 +71,7 @@ async fn a_token_gives_access_to_its_workspaces_and_the_header_selects_one() {
     }
     let unsaid = get_as(&fixture.bench, "/users", &token, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
-    // One that the person is a member of, and the token does not name, is like any other.
+    // A workspace that the token does not name is rejected although the person is a member.
     for other in [third.workspace_id.as_str(), "garbage", ""] {
         let answer = get_as(&fixture.bench, "/users", &token, Some(other)).await.expect(401);
         assert_eq!(answer.code(), "credential_invalid", "{other:?}");
@@ -79,7 +79,7 @@ async fn a_token_gives_access_to_its_workspaces_and_the_header_selects_one() {
     // A role holds in its own workspace only.
     assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.first)).await, accepted());
     assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.second)).await, rejected(403, "permission_missing"));
-    // If it names one only, that is meant.
+    // A token with one workspace needs no header.
     let only = fixture.token_for_first(None).await.get("token");
     assert_eq!(fixture.answer(&only, "/keys", None).await, accepted());
 }
@@ -97,7 +97,7 @@ async fn a_token_has_its_members_present_role() {
         accepted(),
         "elsewhere they are a member still"
     );
-    // Who comes back brings no older token along: it may be what they were removed for.
+    // A member who is added again has no access by earlier tokens.
     fixture.bench.advance(Duration::minutes(1));
     let _member = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
     assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
@@ -116,7 +116,7 @@ async fn a_token_has_its_own_permissions_and_never_more_than_the_role() {
     assert_eq!(fixture.answer(&narrow, "/users", None).await, accepted());
     assert_eq!(fixture.answer(&narrow, "/keys", None).await, accepted());
     assert_eq!(fixture.answer(&narrow, "/devices", None).await, rejected(403, "permission_missing"));
-    // A key would outlive it, so it makes none. What else it makes is known as its own.
+    // A token cannot create keys, which would outlive it. Events of other objects name the token.
     let key = json!({"name": "k", "permissions": ["users:read"]});
     assert_eq!(fixture.bench.post("/keys", &narrow, key).await.expect(403).code(), "token_makes_no_keys");
     let viewer = json!({"issuer": oidc::ISSUER, "subject": "eve", "role": "viewer"});
@@ -211,7 +211,7 @@ async fn only_a_signed_in_person_creates_lists_and_revokes_tokens() {
         }
     }
     assert!(rows::everything(&fixture.bench) == before, "something was changed");
-    // Another person finds none of hers.
+    // Another person does not see her tokens.
     let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let bert = fixture.oidc.token("bert", fixture.bench.now());
     assert_eq!(fixture.bench.delete(&path, &bert).await.expect(404).code(), "token_not_found");
@@ -345,7 +345,7 @@ async fn a_job_created_by_a_token_continues_only_while_the_token_is_valid() {
     let stored = fixture.token_for_first(None).await.get("token");
     let job = running_job(&fixture, &stored).await;
     assert_eq!(state(&job).await, "finished");
-    // Whose person is still a member, and signed in as good as ever.
+    // The person is still a member and can sign in.
     let revoked = fixture.token_for_first(None).await;
     let job = running_job(&fixture, &revoked.get("token")).await;
     let path = format!("/tokens/{}", revoked.get("token_id"));
@@ -396,7 +396,7 @@ async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     let own = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let shown = own.body["items"].as_array().unwrap().iter().find(|item| item["token_id"] == both.body["token_id"]);
     assert_eq!(shown.unwrap()["workspace_ids"], json!([fixture.second.workspace_id]));
-    // An admin's own token may do so too, and the record says by which.
+    // An admin's token may do so too, and the event names it.
     let third = fixture.token_for_first(None).await;
     let path = format!("{list}/{}", third.get("token_id"));
     let admin = fixture.token_for_first(None).await;

@@ -42,7 +42,7 @@ async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
 async fn a_list_of_profiles_omits_settings_and_schema_and_a_single_profile_shows_them() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    // What DynamoDB by itself would not keep: a number that large, a name that is empty, that depth.
+    // JSON that DynamoDB's own types cannot store: large numbers, empty names, deep nesting.
     let mut deep = json!(1);
     for _ in 0..30 {
         deep = json!({"in": deep});
@@ -111,7 +111,7 @@ async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted
         let _made = answer.expect(201);
     }
     assert_eq!(defaults(bench, tenant).await.len(), 1);
-    // The default, and the others, go and come at once: there is always one, until there is none.
+    // Profiles are deleted concurrently: one stays the default until there are none.
     let profiles = bench.list_all(tenant, "/profiles").await;
     assert_eq!(profiles.len(), 6);
     let remove = |profile: &Value| {
@@ -137,7 +137,7 @@ async fn a_profile_in_use_cannot_be_deleted() {
     let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
     assert!(before == rows::everything(&bench));
-    // Deleted users use nothing.
+    // Profiles of deleted users are not in use.
     let _deleted = bench.delete(&user, &tenant.key).await.expect(200);
     bench.advance(Duration::minutes(2));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
@@ -156,7 +156,7 @@ async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
         let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the row has the index attribute");
         rows::put(&bench, rows::MAIN, &row, &[]);
     };
-    // By an edit, and half a minute later by a deployment, of which no more is noted.
+    // Assigned by an edit, and half a minute later by a deployment, which records nothing more.
     let assignment = json!({"profile_id": second});
     let _updated = bench.patch(&format!("/users/{ada}"), &tenant.key, assignment.clone()).await.expect(200);
     bench.advance(Duration::seconds(59));
@@ -195,7 +195,7 @@ async fn assigning_a_profile_does_not_conflict_with_changing_it() {
         let _deleted = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
         bench.advance(Duration::minutes(1));
     }
-    // Nor does it pass unnoticed: within two minutes the profile is not deleted.
+    // For two minutes after the assignment the profile cannot be deleted.
     assert_eq!(change(Method::DELETE, json!({})).await.expect(409).code(), "profile_just_given");
     let _renamed = change(Method::PATCH, json!({"name": "third"})).await.expect(200);
     let outdated = change(Method::PATCH, json!({"name": "fourth"})).await.expect(412);
@@ -219,12 +219,12 @@ async fn profile_names_are_unique_without_case() {
         let refused = bench.patch(&path(&second), &tenant.key, json!({"name": name})).await.expect(409);
         assert_eq!(refused.code(), "profile_name_taken", "{name}");
     }
-    // Its own name, written otherwise, is no other.
+    // Its own name in another case is allowed.
     let renamed = bench.patch(&path(&first), &tenant.key, json!({"name": "BÜRO"})).await.expect(200);
     assert_eq!(renamed.get("name"), "BÜRO");
     let _other = bench.patch(&path(&first), &tenant.key, json!({"name": "Office"})).await.expect(200);
     let _updated = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
-    // In another workspace it is nobody's.
+    // In another workspace the name is free.
     let other = bench.tenant("Other").await;
     let _created = bench.post("/profiles", &other.key, profile_body("Office")).await.expect(201);
 }
@@ -248,7 +248,7 @@ async fn the_revision_increases_only_with_the_settings_and_a_change_of_nothing_r
     }
     assert_eq!(bench.event_types(&tenant).await.len(), events);
     assert_eq!(revision(json!({"schema": null})).await, (2, "\"5\"".to_owned()));
-    // The record says what changed, and nothing of what phones are set to.
+    // The events name the changed fields, without settings.
     let events = bench.get("/events?event_type=profile.updated", &tenant.key).await.expect(200);
     let settings = &events.body["items"][1];
     assert_eq!(settings["changed_fields"], json!(["settings"]));

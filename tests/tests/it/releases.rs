@@ -82,7 +82,7 @@ async fn values_of_another_release_are_shown_and_survive_edits() {
     for list in ["/devices", "/users"] {
         assert_eq!(bench.list_all(&tenant, list).await.len(), 1, "{list}");
     }
-    // What only another release knows of is not served by this one, and waits.
+    // Commands of another release are not delivered by this one, and stay queued.
     let check_in = bench.check_in_with(&credential, json!({})).await.expect(200);
     assert_eq!(check_in.body["commands"], json!([]));
     assert_eq!(find(&bench, &of_device, "COMMAND#")["state"], "queued");
@@ -99,7 +99,7 @@ async fn values_of_another_release_are_shown_and_survive_edits() {
         (&kept["source"], &kept["first_name"], &kept["tomorrow"]),
         (&json!("ldap"), &json!("Adele"), &json!("user"))
     );
-    // An admin may take back what this release cannot name.
+    // An admin can cancel a command of an unknown kind.
     let command = commands["items"][0]["command_id"].as_str().unwrap();
     let _canceled = bench.delete(&format!("/devices/{device}/commands/{command}"), key).await.expect(200);
     let kept = find(&bench, &of_device, "COMMAND#");
@@ -147,7 +147,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_on
     let invited =
         bench.post(&format!("/users/{user}/invite"), &tenant.key, json!({"channel": "email"})).await.expect(202);
     bench.drain().await;
-    // The message that comes after them went out.
+    // The later message was sent.
     assert!(bench.newest_code().is_some());
     let sent = recorder.take();
     let published =
@@ -196,14 +196,14 @@ async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     );
     assert_eq!(bench.list_all(&tenant, "/users").await.len(), 2);
     assert_eq!(bench.get(&format!("/users/{user}"), key).await.expect(200).body["devices"], json!([]));
-    // Where something is decided by it, nothing is decided without it.
+    // An operation that needs the row fails.
     let deletion = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
     assert_eq!(bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.status, 500);
     put(&bench, &complete_row);
     let _deleted = bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.expect(200);
     bench.drain().await;
-    // What is to be gone is not left behind: the purge waits for a release that can read all of it.
+    // The purge waits for a release that can read all rows, so that nothing is left behind.
     let of_user = format!("USER#{}#{user}", tenant.workspace_id);
     let invitation = find(&bench, &of_user, "INVITATION#");
     let _broken = change(&bench, &of_user, "INVITATION#", |row| row["devices"] = "many".into());

@@ -173,7 +173,7 @@ async fn phones_are_filtered_by_owner_and_by_credential() {
     assert_eq!(fixture.phones(&format!("acs_credential_id={upper}")).await, sorted(vec![&second, &third]));
     let devices = fixture.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
     assert_eq!(ids(&devices.body["devices"]), vec![first.clone()]);
-    // What was issued ends with the phone, and by itself.
+    // Credentials end with the phone, and on their own.
     let _activated = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
     assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
     for name in ["device_id", "device_ids"] {
@@ -381,7 +381,7 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let commands = fixture.bench.list_all(&fixture.tenant, &format!("/devices/{device}/commands")).await;
     assert_eq!(commands, Vec::<Value>::new(), "no phone is reset");
 
-    // What is written back as it was shown changes nothing.
+    // Writing back the shown values changes nothing.
     let typed = json!({"first_name": "Anna Maria", "last_name": "Lee"});
     let _typed = fixture.bench.patch(&format!("/users/{id}"), &fixture.tenant.key, typed).await.expect(200);
     let restored = update(json!({"full_name": "Anna Maria Lee"}));
@@ -406,7 +406,7 @@ async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     for field in ["email_address", "phone_number", "full_name"] {
         assert!(refused.body["error"]["validation_errors"][field].is_object(), "{}", refused.text);
     }
-    // Each fault once, and that of a name with the others.
+    // Each error once, with that of the name.
     let long = "z".repeat(65);
     let wrong = json!({"email_address": "x", "full_name": format!("Ada {long}")});
     let refused = fixture.post("/user_identities/create", wrong).await;
@@ -463,7 +463,7 @@ async fn user_identities_are_listed_page_by_page() {
         if cursor.is_null() {
             break;
         }
-        // What is not known here belongs to no list.
+        // Unknown objects are in no list.
         let more = json!({"page_cursor": cursor, "limit": 2, "search": "ada", "elsewhere": 1, "created_before": null});
         let _same = fixture.post("/user_identities/list", more).await.expect(200);
         let foreign = json!({"page_cursor": cursor, "search": "bob"});

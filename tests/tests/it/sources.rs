@@ -161,7 +161,7 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
         (&user["number"], &user["source"], &user["email"]),
         (&json!("2"), &json!("http"), &json!("user0002@example.com"))
     );
-    // One changes, one is renamed, one goes, one comes.
+    // One user changes, one is renamed, one vanishes, one is new.
     let mut rows = people(1..=2);
     rows[0]["first"] = json!("Ada");
     rows[1]["login"] = json!("renamed");
@@ -239,12 +239,12 @@ async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedl
         (&Value::Null, &json!("csv"))
     );
     assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
-    // A part that comes late changes nothing, and begins nothing.
+    // A late part changes nothing, and starts no sync.
     let repeated = fixture.part(&source, 2, &query, two).await.expect(202);
     assert_eq!(repeated.body["job_id"], answer.body["job_id"]);
     assert_eq!(fixture.leftover_rows(), Vec::<String>::new());
     assert_eq!(fixture.all("/jobs").await.len(), 1);
-    // Without a line of names for the mapping, nothing is taken.
+    // A file without the mapped header is rejected.
     let job = fixture.upload_and_sync(&source, 2, "login,mail,first\r\nzoe,,\r\n").await;
     let failure = json!({
         "code": "column_missing",
@@ -320,7 +320,7 @@ async fn an_invalid_row_is_reported_with_its_line_and_every_error_and_the_others
     assert_eq!(codes(3), [fault("service_level", "unknown_value")]);
     assert_eq!((codes(4), codes(5)), (vec![fault("username", "repeated")], vec![fault("username", "repeated")]));
     assert_eq!(job["items"][7]["code"], "keys_unreadable");
-    // What is told of them holds nothing of what they say.
+    // The reports contain nothing of the responses.
     for value in ["b b", "nonsense", "01701234567", "x@example.com", "eve@example.com"] {
         assert!(!job["items"].to_string().contains(value), "{value}");
     }
@@ -420,7 +420,7 @@ async fn a_user_created_by_hand_is_adopted_and_keeps_the_fields_set_by_hand() {
     let stored = fixture.stored_user("user0001");
     assert_eq!(stored["provenance"]["by_hand"], json!(["first_name", "number"]));
     assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(0, 1, 0));
-    // Another source does not take the user away, unless theirs is gone.
+    // Another source does not adopt the user unless the first one was deleted.
     let other = fixture.http(json!({"name": "Other"})).await;
     let job = fixture.sync(&other, json!({})).await;
     assert_eq!(outcomes(&job), [item_outcome("000001", "failed", "", "held_by_other_source")]);
@@ -463,12 +463,12 @@ async fn a_user_renamed_by_hand_stays_with_the_source_and_is_not_created_twice()
     assert_eq!((renamed.get("source_username"), &renamed.body["by_hand"]), ("ada".into(), &json!(["username"])));
     assert_eq!(fixture.upload_and_sync(&source, 2, file).await["progress"], progress(0, 1, 0));
     assert_eq!(fixture.statuses().await.into_keys().collect::<Vec<_>>(), ["bea"]);
-    // What else the row says is theirs, and the name that they had is free for somebody else.
+    // The row's other fields are applied, and the former name is free.
     let other = fixture.user("ada").await;
     let job = fixture.upload_and_sync(&source, 3, "login,mail,first\nAda,ada@example.com,Adele\n").await;
     assert_eq!((&job["progress"], &job["items"][0]["fields"]), (&progress(1, 0, 0), &json!(["first_name"])), "{job}");
     assert_eq!(fixture.get(&path).await["first_name"], "Adele");
-    // The source follows: the row of the new name is theirs as well, once the old one is gone.
+    // A row with the new name also matches the user once the old one is gone.
     let both = "login,mail,first\nada,ada@example.com,Adele\nbea,,Bea\n";
     assert_eq!(
         outcomes(&fixture.upload_and_sync(&source, 4, both).await),
@@ -565,7 +565,7 @@ async fn a_page_is_only_fetched_with_enough_time_left_and_the_longest_waiting_so
         urls.push(format!("https://hr.example.com/{n}"));
         let _source = fixture.http(json!({"name": format!("{n}"), "url": urls[n], "every_hours": 6})).await;
     }
-    // Each takes nearly as long as it may.
+    // Each fetch takes nearly the longest allowed time.
     fixture.pages.meanwhile(fixture.bench.clock_advancer(Duration::seconds(14)));
     let mut asked = Vec::new();
     for read in [3, 5] {
@@ -575,7 +575,7 @@ async fn a_page_is_only_fetched_with_enough_time_left_and_the_longest_waiting_so
         fixture.bench.advance(Duration::minutes(1));
     }
     assert_eq!(asked[..3], urls[..3]);
-    // The last two were begun at the same moment.
+    // The last two were created at the same time.
     asked.sort();
     assert_eq!(asked, urls);
     let jobs = fixture.all("/jobs").await;
@@ -622,7 +622,7 @@ async fn a_scheduled_sync_wipes_phones_only_with_an_authorized_setting() {
     let may = json!({"renames_may_wipe": true});
     assert_eq!(edit(&helper, may.clone()).await.expect(403).code(), "permission_missing");
     assert_eq!(edit(&fixture.tenant.key, may).await.expect(200).body["renames_may_wipe"], true);
-    // Another edit does not change it, and nobody leads it to other rows who may not wipe.
+    // Other edits do not change it; changing the URL or the mapping needs the permission to wipe.
     assert_eq!(edit(&helper, json!({"name": "Other"})).await.expect(200).body["renames_may_wipe"], true);
     let elsewhere = json!({"url": "https://hr.example.com/mine"});
     assert_eq!(edit(&helper, elsewhere).await.expect(403).code(), "permission_missing");
@@ -675,7 +675,7 @@ async fn vanished_users_are_suspended_until_they_reappear_unless_an_admin_suspen
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["access"], "allowed");
     let suspended = fixture.statuses().await;
     assert_eq!((suspended["user0002"].as_str(), suspended["user0003"].as_str()), ("active", "suspended"));
-    // Whom an admin suspends as well while they are gone stays so when they are back.
+    // A user whom an admin suspends meanwhile stays suspended when they reappear.
     fixture.pages.answer_ok(people(1..=1).to_string());
     let _synced = fixture.sync(&source, json!({})).await;
     let _suspended = fixture.post(&format!("/users/{id}/suspend"), json!({"reason": "an audit"})).await.expect(200);
@@ -704,7 +704,7 @@ async fn vanished_users_are_deleted_without_a_wipe_and_this_is_recorded() {
     assert_eq!((deleted.len(), &deleted[0]["changes"]["without_wipe"]["after"]), (1, &json!(true)));
     assert!(text(&deleted[0]["private"]["reason"]).contains("source"));
     assert_eq!(fixture.events("user.vanished").await[0]["user_id"], json!(id));
-    // Whoever comes back is somebody new.
+    // A user who reappears is a new user.
     fixture.pages.answer_ok(people(1..=2).to_string());
     assert_eq!(outcomes(&fixture.sync(&source, json!({})).await), [item_outcome("000002", "changed", "created", "")]);
 }
@@ -788,7 +788,7 @@ async fn a_page_is_synced_by_schedule_one_sync_at_a_time() {
     fixture.bench.advance(Duration::hours(6));
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     assert_eq!(fixture.pages.received().len(), 2);
-    // While one is at work, no other begins.
+    // During a sync no other one starts.
     fixture.pages.answer_ok(people(0..800).to_string());
     let job = fixture.post(&format!("/sources/{source}/sync"), json!({})).await.expect(202);
     assert_eq!(job.body["state"], "running");
@@ -799,7 +799,7 @@ async fn a_page_is_synced_by_schedule_one_sync_at_a_time() {
     assert_eq!((canceled.get("state"), fixture.leftover_rows()), ("canceled".to_owned(), Vec::<String>::new()));
     fixture.pages.answer_ok(people(0..800).to_string());
     assert_eq!(fixture.sync(&source, json!({})).await["state"], "finished");
-    // Off is off.
+    // Without a schedule nothing is synced.
     let path = format!("/sources/{source}");
     let _updated = fixture.patch(&path, json!({"every_hours": null})).await.expect(200);
     let asked = fixture.pages.received().len();
@@ -898,7 +898,7 @@ async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_or
         (&[(1, "a"), (2, "b"), (3, "c")], &[(3, "b"), (1, "c"), (2, "a")]),
         (&[(1, "a"), (2, "b"), (3, "c")], &[(1, "b"), (2, "c"), (3, "d")]),
         (&[(1, "a"), (2, "b"), (3, "c")], &[(3, "d"), (2, "c"), (1, "b")]),
-        // Somebody new gets the name of one who gets another's; two rings at once; other capitals.
+        // A new user gets the name of a renamed one; two rings at once; a change of case.
         (
             &[(1, "a"), (2, "b"), (5, "e"), (6, "f"), (7, "g")],
             &[(9, "a"), (1, "B"), (2, "c"), (5, "F"), (6, "g"), (7, "e")],
@@ -912,7 +912,7 @@ async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_or
         assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(after.len(), 0, 0)), "{job}");
         assert_eq!(fixture.called().await, called(after));
         assert_eq!(fixture.upload_and_sync(&source, 3, &names(after)).await["progress"], progress(0, after.len(), 0));
-        // Each is looked up by the name that they have, and by no other.
+        // Each user is found by their present username only.
         for (id, name) in after {
             assert_eq!(fixture.user_by_name(name).await["external_id"], id.to_string());
             let occupied = json!({"username": name});
@@ -950,7 +950,7 @@ async fn a_vanished_users_name_passes_on_in_the_same_sync() {
                 let users = fixture.all("/users").await;
                 let left = users.iter().find(|user| user["external_id"] == "2").unwrap();
                 assert_eq!((&left["status"], left["vanished_at"].is_null()), (&json!(status), false));
-                // Back again, by the name that the file then gives them.
+                // The vanished user reappears with another username.
                 let back = [after.to_vec(), vec![(2, "d")]].concat();
                 let job = fixture.upload_and_sync(&source, 3, &names(&back)).await;
                 assert_eq!((&job["progress"], fixture.called().await), (&progress(1, 3, 0), called(&back)), "{job}");
@@ -971,7 +971,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
         outcomes.map(|(id, _, _, code)| (id, code)).collect::<Vec<_>>()
     };
     let taken = |id: &str| (id.to_owned(), "username_taken".to_owned());
-    // The last of them would get the name of somebody who is not of the source.
+    // The last one would get the username of a user outside the source.
     let job = fixture.upload_and_sync(&source, 2, &names(&[(1, "b"), (2, "c"), (3, "outside")])).await;
     assert_eq!(failed(&job), [taken("000002"), taken("000003"), taken("000004")]);
     // One of a ring has a name that was set by hand.
@@ -986,7 +986,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     let renamed =
         |event: &Value| !event["job_id"].is_null() && event["changed_fields"].to_string().contains("\"username\"");
     assert!(!fixture.events("user.updated").await.iter().any(renamed), "nobody was parked");
-    // So many leave that none does, and none loses their name.
+    // With too many vanished users nobody vanishes or loses their username.
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
     let many: Vec<(usize, String)> = (0..12).map(|n| (n, format!("user{n}"))).collect();
@@ -1069,7 +1069,7 @@ async fn run_username_chain(fixture: &Fixture, run: usize, end: Option<&Injected
     let of_source = |job: &&Value| job["parameters"]["source_id"] == *source;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
-        // Nothing was begun: the caller comes again.
+        // No job was created: the caller repeats the request.
         job = fixture.sync(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(7, 0, 0)), "{end:?}");
@@ -1142,7 +1142,7 @@ async fn run_killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) 
     let jobs = fixture.all("/jobs").await;
     let mut job = jobs.iter().find(of_source).cloned().unwrap();
     if jobs.iter().filter(of_source).count() == 1 {
-        // Nothing was begun: the caller comes again.
+        // No job was created: the caller repeats the request.
         job = fixture.sync(&source, json!({})).await;
     }
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(24, 15, 0)), "{end:?}");
@@ -1243,7 +1243,7 @@ async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_t
         recorded.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused),
         "{recorded:?}"
     );
-    // A sync by hand begins no schedule; who lets it go on again needs what it does.
+    // A manual sync does not resume the schedule; resuming it needs the permissions of the sync.
     let _by_hand = fixture.sync(&source, json!({})).await;
     assert_eq!(due().await.len(), 2);
     let (_, narrow) = key(&["users:manage"]).await;
@@ -1275,7 +1275,7 @@ async fn a_rename_by_a_sync_never_deploys_to_a_new_address() {
     let _deployment = fixture.post(&format!("/users/{user}/deploy"), json!({})).await.expect(202);
     fixture.bench.drain().await;
     assert!(fixture.bench.newest_deployment_code().is_some() && fixture.bench.newest_code().is_none());
-    // Whoever uploads may deploy; a sync is begun with what it needs, and has nothing more.
+    // The uploader may deploy, but a sync has only the permissions that it needs.
     upload(2, "1,eve,mallory@example.org").await;
     assert!(fixture.bench.newest_code().is_some(), "an invitation, which brings no secrets");
     assert_eq!(fixture.get(&format!("/users/{user}")).await["deployment"]["status"], "revoked");

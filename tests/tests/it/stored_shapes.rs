@@ -112,7 +112,7 @@ impl Kind {
 
 fn find(bench: &Bench, table: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let found = rows::all(bench, table).into_values().filter(wanted);
-    // Keys are chance, so of several rows it is the first by what they say.
+    // Keys are random, so the first of several rows is chosen by their content.
     found.min_by_key(|row| normalized(row).to_string()).expect("a matching row is stored")
 }
 
@@ -572,7 +572,7 @@ async fn store_sources(bench: &Bench, tenant: &Tenant, keep: &mut impl FnMut(&st
     let job = bench.post(&format!("/sources/{file}/sync"), &tenant.key, json!({"dry_run": true})).await.expect(202);
     keep("job.sync_at_work", job_row(&job.get("job_id"), "\"sk\":\"JOB\""));
     keep("its_staged_rows", row(bench, "SOURCE#", "#00005\""));
-    // The first of many hashes, lest one of them looks like a code.
+    // Only the first of many hashes, since one of them may look like a code.
     let mut known = row(bench, "SOURCE#", "\"KEYS#");
     known["keys"] = json!(known["keys"].as_str().unwrap()[..64]);
     keep("by_what_their_users_are_known", known);
@@ -610,7 +610,7 @@ async fn store_ended_objects(bench: &Bench, tenant: &Tenant, keep: &mut impl FnM
     let pk = format!("JOB#{}#{found}", tenant.workspace_id);
     let mut at_work = row(bench, &pk, "\"sk\":\"JOB\"");
     assert_eq!(at_work["state"], "running");
-    // One stands for all of its page.
+    // One row represents its page.
     at_work["page"].as_array_mut().unwrap().truncate(1);
     keep("job.over_a_filter_at_work", at_work);
     keep("outcome_of_a_jobs_thing.changed", row(bench, &pk, "\"sk\":\"ITEM#"));
@@ -658,7 +658,7 @@ impl Names {
                 "config" | "served" if text != "forced" => "<version>".into(),
                 _ => self.text(text).into(),
             },
-            // Which part of the workspace a user counts in is chance.
+            // A user's shard is random.
             Value::Number(_) if name == "shard" => 0.into(),
             Value::Array(items) if name == "makers" => items.iter().map(|_| Value::from("<short>")).collect(),
             Value::Array(items) => items.iter().map(|item| self.value("", item)).collect(),
@@ -716,7 +716,7 @@ impl Names {
 fn normalized(row: &Value) -> Value {
     let mut names = Names::default();
     let mut normal = names.value("", row);
-    // Which of several identifiers comes first in a set is chance.
+    // The order of identifiers in a set is random.
     if let Some(set) = normal.get_mut("device_ids") {
         let places = 1..=set.as_array().map_or(0, Vec::len);
         *set = places.map(|place| json!(format!("<device {place}>"))).collect();
@@ -812,9 +812,9 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
     expect_readable_from_later_release::<R>(name, row);
     let thing: R = read(name, row);
     let key = thing.key();
-    // The partitions of these are told by nothing that they hold.
+    // The partitions of these rows do not follow from their fields.
     if !["remembered_call", "its_place_among_its_persons"].contains(&name) {
-        // A hash within a key is of what the row holds, so it is not the pinned one.
+        // A hash in a key is that of the sample values, so it differs from the pinned one.
         let form = |text: &str| Names::default().text(text);
         assert_eq!(
             (form(&key.pk), form(&key.sk)),
@@ -827,7 +827,7 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
         let shard = index == "due_shard";
         assert!(shard || stored == value, "{name}: {index} is {stored}, not {value}");
     }
-    // What is read and written again is what was there, but for the keys and the indexes.
+    // The row is written back as it was read, except for keys and indexes.
     let written = aws::to_json(&thing).unwrap();
     let indexed: BTreeSet<&str> = thing.indexes().into_iter().map(|(index, _)| index).collect();
     let is_own = |field: &str| !indexed.contains(field) && !["pk", "sk", "expires_at_epoch"].contains(&field);
@@ -845,7 +845,7 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
 
 /// A row in which every object has one more field.
 fn with_extra_fields(name: &str, value: &Value) -> Value {
-    // Here the fields are names of what is in it, or of which of several things it is.
+    // Fields of these objects are names or variants.
     const MAPS: [&str; 11] = [
         "changes",
         "counts",
@@ -903,12 +903,12 @@ fn expect_readable_from_later_release<R: Row>(name: &str, row: &Value) {
     };
     for place in places.iter().filter(own) {
         let mut later = row.clone();
-        // It is written as one letter for its kind, and a time.
+        // Stored as one letter for the kind, and a time.
         let word = if place == "/failed" { "x19a0b1c2d3e" } else { "a_later.word:2" };
         *later.pointer_mut(place).unwrap() = word.into();
         let read: R = aws::from_json(later)
             .unwrap_or_else(|error| panic!("{name} with a word of a later release at {place}: {error}"));
-        // Some stand in a set, which has an order of its own.
+        // Some values are in a set, which has its own order.
         let list = place.rsplit_once('/').map_or("", |(list, _)| list);
         let written = aws::to_json(&read).unwrap();
         let within = written.pointer(list).and_then(Value::as_array).is_some_and(|list| list.contains(&word.into()));
@@ -979,7 +979,7 @@ fn rows_of_earlier_releases_are_still_readable() {
             "by_what_their_users_are_known" => expect_round_trip::<StagedKeys>(&name, &bytes_in(row, "keys")),
             "sources_token" => assert!(row["token"].is_string()),
             "invitations_code" => assert!(is_code(row["code"].as_str().unwrap())),
-            // They say all by their keys.
+            // Their keys contain everything.
             "search_word" | "endpoints_holder" | "credentials_holder" => {
                 assert_eq!(row.as_object().unwrap().len(), 2, "{name}")
             }
@@ -1009,9 +1009,9 @@ fn rows_without_later_fields_are_still_readable() {
                 let user: User = read(&name, &row);
                 assert_eq!((user.source, user.status()), (Source::Api, status_of(&row)), "{name}");
             }
-            // When it was given to users stood in the profile's own row, and is beside it since.
+            // The time of the assignment was in the profile's own row.
             "profile" => assert!(row["given_at"].is_string() && read::<Profile>(&name, &row).version == 2, "{name}"),
-            // Nobody knew who had set its rule for silent devices.
+            // The rule for silent devices had no creator.
             "workspace" if row.get("silent_rule_at").is_some() => {
                 let workspace = read::<Workspace>(&name, &row);
                 assert!(workspace.settings.silent_devices.is_some() && workspace.silent_rule_by.is_none(), "{name}");
@@ -1020,19 +1020,19 @@ fn rows_without_later_fields_are_still_readable() {
                 assert!(row.get("settings").is_none(), "{name}");
                 assert_eq!(read::<Workspace>(&name, &row).settings, Settings::default());
             }
-            // Where its message goes is kept since.
+            // Invitations had no recipient.
             "invitation" => {
                 let invitation: Invitation = read(&name, &row);
                 assert_eq!((invitation.sent_to.clone(), invitation.warnings()), (None, Vec::new()), "{name}");
             }
-            // When it was enrolled stands in the enrolment since: without it, a lost answer is not made up for.
+            // Enrolments had no time, so a lost response is not repeated.
             "device" => {
                 let device: Device = read(&name, &row);
                 assert!(device.enrolment.is_some_and(|enrolment| enrolment.at.is_none()), "{name}");
             }
-            // Whoever was added was a member.
+            // Memberships were not pending.
             "member" => assert!(!read::<Member>(&name, &row).pending, "{name}"),
-            // What a key made did not end with it.
+            // Keys created by a key did not end with it.
             "key" => {
                 let key = read::<ApiKey>(&name, &row);
                 assert!(matches!(key.created_by.actor, Actor::Key(_)) && key.ancestors.is_empty(), "{name}");
@@ -1093,7 +1093,7 @@ async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
     }
     let stripped = rows::all(&bench, MAIN);
     assert!(stripped.len() + 100 < before.len(), "{} of {}", stripped.len(), before.len());
-    // Of another workspace, nothing is to be done.
+    // Rows of another workspace are not changed.
     let other = json!({"workspace_id": Uuid::from_u128(1)});
     let answer = bench.stack.invoke("reindex", other).await.unwrap();
     assert_eq!((&answer["looked_at"], &answer["written"]), (&json!(0), &json!(0)));
@@ -1102,7 +1102,7 @@ async fn reindex_restores_derived_rows_and_writes_nothing_twice() {
     assert_eq!((&answer["unreadable"], &answer["names_held"], &answer["cursor"]), (&json!(0), &json!(0), &json!(null)));
     let mut after = rows::all(&bench, MAIN);
     for (key, row) in &mut after {
-        // Whoever has read the row before is told that it has changed.
+        // A writer who read the row before gets a conflict.
         if let Some(version) = before[key].get("version") {
             row["version"] = version.clone();
         }

@@ -264,7 +264,7 @@ async fn while_the_issuers_keys_are_unknown_every_token_is_rejected() {
     let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid());
-    // Nor are keys worth anything that were fetched from another issuer.
+    // Keys of another issuer are not used.
     let mut row = serde_json::to_value(oidc.keys(bench.now())).unwrap();
     row["pk"] = "ISSUER".into();
     row["sk"] = "KEYS".into();
@@ -356,7 +356,7 @@ async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
     assert!(refreshed().await.is_err(), "that they are not kept is told");
     assert_eq!(stored_issuer_keys(&bench), before);
     faults.end_outage();
-    // Those that it gives up go.
+    // Keys that the issuer no longer publishes are removed.
     let mut one = oidc.keys(bench.now());
     one.keys.truncate(1);
     pages.answer_at(KEY_SET, shows(&json!({"keys": one.keys}).to_string()));
@@ -386,7 +386,7 @@ async fn an_issuers_response_is_read_up_to_the_limit_only() {
     let bench = Setup::new().issuer().parameter("OidcIssuer", &issuer).start().await;
     let failed = bench.stack.run_schedule("refresh-issuer-keys").await.unwrap_err();
     serving.abort();
-    // What the sockets hold besides is a few mebibytes.
+    // Sockets buffer a few more mebibytes.
     assert!(
         sent.load(Ordering::SeqCst) < MEBIBYTES / 2,
         "{} mebibytes were sent: {failed}",
@@ -552,7 +552,7 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
     let answers = futures::future::join_all(calls).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code() == "member_exists"));
-    // They count once: as the only admin they cannot be removed.
+    // They are counted once: the only admin cannot be removed.
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
     let created = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
     let _last = bench.delete(&format!("/members/{created}"), &tenant.key).await.expect(409);
@@ -591,7 +591,7 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
         assert_eq!(answer(&bench, key).await, accepted());
     }
 
-    // Whatever work the third has begun ends with the first as well.
+    // Jobs of the third key end with the first as well.
     let every = json!({"after_days": 30, "action": "block"});
     let manager = json!({"name": "m", "permissions": ["devices:manage", "workspace:manage"]});
     let manager = bench.post("/keys", &tenant.key, manager).await.expect(201);
@@ -690,7 +690,7 @@ async fn keys_created_by_a_members_key_end_with_the_member_and_a_removed_member_
     let key = bench.post("/keys", &signed_in, wide).await.expect(201).get("key");
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
     let by_key = bench.post("/webhooks", &key, hook.clone()).await.expect(201).get("webhook_id");
-    // While he is removed, he makes more, as fast as he can.
+    // During the removal he creates more keys.
     let create = |_| async {
         let body = json!({"name": "late", "permissions": ["users:read"]});
         let (key, hook) = (bench.post("/keys", &signed_in, body), bench.post("/webhooks", &signed_in, hook.clone()));
@@ -742,7 +742,7 @@ async fn a_membership_has_no_effect_until_it_is_accepted() {
     expected.sort_by_key(|(id, ..)| id.to_string());
     assert_eq!(own, expected);
 
-    // Nobody accepts for another, and a key or a token for nobody.
+    // Only the person can accept, not a key or a token.
     let path = format!("/memberships/{}/accept", second.workspace_id);
     let post = async |credential: &str| bench.call(http::Method::POST, &path, Some(credential), None).await;
     assert_eq!(post(&oidc.token("eve", bench.now())).await.expect(404).code(), "membership_not_found");
@@ -777,7 +777,7 @@ async fn a_declined_membership_is_removed() {
         "membership_not_found"
     );
     assert_eq!(bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(404).code(), "member_not_found");
-    // They may be asked again, and taken back before they answer.
+    // A person can be added again, and removed before they accept.
     let member = oidc::add_member(&bench, &tenant, "bert", "viewer").await;
     let _taken_back = bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(200);
     assert_eq!(oidc::accept(&bench, &tenant, "bert").await.expect(404).code(), "membership_not_found");

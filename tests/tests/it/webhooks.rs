@@ -28,7 +28,7 @@ impl Fixture {
     /// A workspace, and receivers that answer with success.
     async fn with_receivers() -> Self {
         let fixture = Self::new().await;
-        // What was before is told to nobody.
+        // Events before the webhook are not delivered.
         fixture.bench.advance(Duration::seconds(1));
         fixture.pages.answer_ok("thank you");
         fixture
@@ -287,7 +287,7 @@ async fn a_private_address_is_rejected_at_creation_and_at_delivery() {
             assert_eq!(refused.expect(422).body["errors"][0]["code"], code, "{url}");
         }
     }
-    // One that was let in by an earlier rule is not called either.
+    // A URL that an earlier rule accepted is not called either.
     let (key, mut row) =
         rows::all(&fixture.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
     for (url, error) in [
@@ -302,7 +302,7 @@ async fn a_private_address_is_rejected_at_creation_and_at_delivery() {
         let _user = fixture.new_user(&format!("ada{}", url.len())).await;
         let delivery = fixture.deliveries(&id).await.remove(0);
         assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
-        // The record of failures is that of the row itself.
+        // The failures are counted in the webhook's row.
         row = rows::all(&fixture.bench, rows::MAIN).remove(&key).unwrap();
     }
     assert_eq!(fixture.pages.sent(), []);
@@ -321,7 +321,7 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     for secret in [&first, &second] {
         assert!(is_signed(&sent, secret, SVIX) && is_signed(&sent, secret, STANDARD_NAMES));
     }
-    // Whoever lost the answer and asks again shuts nobody out.
+    // A retry after a lost response keeps the earlier secret valid.
     let third = fixture.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
     let _user = fixture.new_user("bob").await;
     let sent = fixture.pages.sent().remove(1);
@@ -330,7 +330,7 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     let _user = fixture.new_user("cyd").await;
     let sent = fixture.pages.sent().remove(2);
     assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
-    // What is over is forgotten.
+    // An expired secret is deleted.
     let stored = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
     assert!(json!(stored()).to_string().contains(&first));
     assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
@@ -352,7 +352,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     }
     let since = fixture.shown_webhook(&id).await["failing_since"].clone();
     assert_eq!(since, "2026-11-23T08:00:01.000Z");
-    // The last attempt of what happened on the fifth day.
+    // The last attempt for the event of the fifth day.
     let _run = fixture.schedule().await;
     let shown = fixture.shown_webhook(&id).await;
     let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
@@ -363,7 +363,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     assert_eq!(notice["changes"]["reason"]["after"], "failing");
     let [told] = <[Sent; 1]>::try_from(fixture.sent_to(OTHER)).unwrap();
     assert_eq!((&told.json()["event_id"], &told.json()["webhook_id"]), (&notice["event_id"], &json!(id)));
-    // It is told nothing more, not even what was to be tried again.
+    // It receives nothing more, not even retries.
     let sent = fixture.sent_to(URL).len();
     let _user = fixture.new_user("later").await;
     fixture.bench.advance(Duration::hours(12));
@@ -371,7 +371,7 @@ async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notif
     assert_eq!(fixture.sent_to(URL).len(), sent);
     let states: BTreeSet<String> = fixture.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
     assert!(!states.contains("pending") && states.contains("canceled"), "{states:?}");
-    // Switched on again, it begins anew.
+    // Enabled again, it starts afresh.
     fixture.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
     let on = json!({"enabled": true});
     let on = fixture.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
@@ -424,7 +424,7 @@ async fn redeliver_calls_at_once_and_its_failure_does_not_change_the_schedule() 
     assert_eq!(fixture.shown_webhook(&id).await["failing_since"], Value::Null);
     fixture.bench.advance(Duration::hours(1));
     assert_eq!(fixture.schedule().await["done"], 0);
-    // What was taken may be sent once more.
+    // A delivered event may be sent again.
     let _third = fixture.post(&path, json!({})).await.expect(200);
     let sent = fixture.pages.sent();
     assert_eq!(sent.len(), 5);
@@ -484,14 +484,14 @@ async fn a_repeated_event_is_delivered_once() {
     let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
     fixture.bench.drain().await;
     assert_eq!((fixture.pages.sent().len(), fixture.deliveries(&id).await.len()), (1, 1));
-    // Nor is what happened before a webhook was there told to it.
+    // Events before a webhook's creation are not delivered to it.
     fixture.bench.advance(Duration::minutes(1));
     let (late, _) = fixture.webhook(OTHER, &["*"]).await;
     let span = json!({"workspace_id": fixture.tenant.workspace_id, "since": since, "until": until});
     let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
     fixture.bench.drain().await;
     assert_eq!(fixture.deliveries(&late).await, [] as [Value; 0]);
-    // A message that is none comes again, and holds no other.
+    // An invalid message is returned to the queue, and delays no other.
     let batch = json!({"Records": [{"messageId": "bad", "body": "{}"}, record(1)]});
     let done = fixture.bench.stack.invoke("deliver-webhook", batch).await.unwrap();
     assert_eq!(done, json!({"batchItemFailures": [{"itemIdentifier": "bad"}]}));
@@ -573,7 +573,7 @@ async fn pending_events_are_not_delivered_once_their_webhook_is_disabled_or_dele
         let _deleted = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
         off
     };
-    // One event is tried again by then, and one is not told yet.
+    // One event waits for its retry, and one is not delivered yet.
     fixture.answer(500);
     let _user = fixture.new_user("ada").await;
     let _created = fixture.user("bea").await;
@@ -675,13 +675,13 @@ async fn a_slow_or_broken_receiver_delays_no_other() {
     };
     assert_eq!(states(&quick).await, vec!["succeeded"; 12]);
     assert_eq!(states(&slow).await, vec!["pending"; 12]);
-    // One that never answers is left alone after some calls, until the next run.
+    // A receiver that never answers is skipped after some calls, until the next run.
     let before = fixture.sent_to(URL).len();
     fixture.bench.advance(Duration::minutes(20));
     assert_eq!(fixture.schedule().await, json!({"done": 10, "failed": 0, "late_seconds": 0}));
     assert_eq!(fixture.sent_to(URL).len(), before + 10);
     assert_eq!(fixture.schedule().await["done"], 2);
-    // What happens meanwhile is not called for by the queue's runs, which others wait for.
+    // New events are not delivered to it by the queue's runs, which would delay others.
     let before = fixture.sent_to(URL).len();
     let _user = fixture.new_user("later").await;
     let waiting = fixture.deliveries(&slow).await.remove(0);
@@ -732,7 +732,7 @@ async fn loopback_addresses_are_called_only_if_the_program_allows_them() {
     let inside = json!({"url": "https://10.0.0.1/"});
     assert_eq!(bench.post("/webhooks", &tenant.key, inside).await.expect(422).body["errors"][0]["code"], "not_public");
     let _user = bench.user(&tenant, "ada").await;
-    // By hand, since five seconds pass before the second attempt.
+    // Invoked directly, since five seconds pass before the second attempt.
     let event = bench.get("/events?event_type=user.created", &tenant.key).await.expect(200).body["items"][0].clone();
     let batch = json!({"Records": [{"messageId": "1", "body": event.to_string()}]});
     let run = bench.stack.invoke("deliver-webhook", batch);

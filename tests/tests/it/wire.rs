@@ -164,7 +164,7 @@ async fn a_commit_with_an_unknown_outcome_is_sent_again_unchanged() {
     let lost = |_: &RecordedRequest| Err(ConnectorError::timeout("the answer did not come".into()));
     let server_error = |sent: &RecordedRequest| Fault::ServerError.answer(&sent.call).unwrap();
     let broken = |sent: &RecordedRequest| Fault::Before.answer(&sent.call).unwrap();
-    // More than the SDK repeats, and then what is repeated here.
+    // More failures than the SDK retries, and then as many as are retried here.
     let ends = [("in progress", committed(1, in_progress).await), ("lost", committed(4, lost).await)];
     let more = [("5xx", committed(4, server_error).await), ("broken", committed(4, broken).await)];
     for (why, (outcome, sent)) in ends.into_iter().chain(more) {
@@ -173,7 +173,7 @@ async fn a_commit_with_an_unknown_outcome_is_sent_again_unchanged() {
         assert!(request_json(&sent[0])["ClientRequestToken"].is_string(), "{why}");
         assert!(sent.iter().all(|again| request_json(again) == request_json(&sent[0])), "{why}");
     }
-    // Not for ever: then the caller is told that it may be tried again.
+    // After that the error is marked as retryable.
     for (why, (outcome, sent)) in [
         ("in progress", committed(usize::MAX, in_progress).await),
         ("lost", committed(usize::MAX, lost).await),
@@ -204,7 +204,7 @@ async fn a_throttled_commit_can_be_tried_again_by_its_caller() {
 #[tokio::test]
 async fn a_canceled_commit_is_classified_by_its_cancellation_reasons() {
     let cases = [
-        // The event is there: an earlier one of the same commit came through.
+        // The event exists: an earlier attempt of the same commit succeeded.
         (0, "ConditionalCheckFailed", Outcome::Done),
         (1, "ConditionalCheckFailed", Outcome::OtherRowChanged),
         (0, "TransactionConflict", Outcome::OtherRowChanged),
@@ -366,10 +366,10 @@ async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
     let records = vec![
         record(1, "INSERT", &json!({"pk": "USER#1", "sk": "USER"})),
         event_record(2, |_| ()),
-        // Nobody can read it, and nobody waits for it.
+        // An unreadable record is skipped.
         event_record(3, |row| row["actor"] = json!(["Rumpelstiltskin"])),
         event_record(4, |_| ()),
-        // A later change of an event's row tells nothing new.
+        // A later change of an event's row is not published.
         json!({"eventName": "MODIFY", "dynamodb": event_record(5, |_| ())["dynamodb"]}),
         event_record(6, |_| ()),
     ];
@@ -394,7 +394,7 @@ async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
         let answer = publish_events::publish(&RejectingTopic(not_taken.clone()), &run).await;
         assert_eq!(answer, expected, "{not_taken:?}");
     }
-    // What is passed over is named by its key alone, in words that an alarm counts.
+    // A skipped record is logged with its key only, in words that an alarm counts.
     let (lines, unread) = (lines.text(), event(3).key());
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines.len(), 5, "one a run: {lines:?}");
@@ -522,14 +522,14 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     let user = bench.user(&slow.tenant, "ada").await;
     let _code = bench.invite(&slow.tenant, &user, 1).await;
     bench.drain().await;
-    // Invitations whose time is over, devices for a rule, and a job.
+    // Expired invitations, devices for a rule, and a job.
     slow.fill("| INVITATION#", 100, |id, invitation: Invitation| Invitation {
         invitation_id: InvitationId(id),
         ..invitation
     });
     bench.advance(Duration::days(8));
     let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
-    // Those of one shard alone are more than fit into what is kept back.
+    // One shard alone has more than fit into the reserved time.
     slow.delay("run-due", "", Duration::milliseconds(1_500));
     assert!(open() >= 100);
     let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
@@ -722,18 +722,18 @@ async fn a_row_that_is_due_only_in_the_index_is_skipped() {
     let tenant = bench.tenant("Lag").await;
     let key = &tenant.key;
     let post = async |path: String, body: Value| bench.post(&path, key, body).await;
-    // A webhook with an earlier secret, and a delivery that waits.
+    // A webhook with an earlier secret, and a pending delivery.
     let created = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
     let _rotated = post(format!("/webhooks/{}/rotate-secret", created.get("webhook_id")), json!({})).await.expect(200);
     pages.answer(Answers::With(503, Vec::new(), Vec::new()));
-    // A phone with a command, an open invitation, and whom a deployment is to follow after a rename.
+    // A user with a pending command, an open invitation, and a delayed deployment after a rename.
     let (device, _credential) = bench.phone(&tenant, "ada").await;
     let _locked = post(format!("/devices/{device}/lock"), json!({})).await.expect(202);
     let user = bench.user(&tenant, "eve").await;
     let _invited = post(format!("/users/{user}/invite"), json!({"channel": "email"})).await.expect(202);
     let _deployment = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
     let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
-    // Whoever is deleted, with a phone, and a source that is read once a day.
+    // A deleted user with a phone, and a source with a daily schedule.
     let (gone, phones) = bench.user_with_phones(&tenant, "bob", 1).await;
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
     let _deleted = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
@@ -783,7 +783,7 @@ async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
     let key = format!("DEVICE#{}#{device} | DEVICE", slow.tenant.workspace_id);
     *slow.takes.lock().unwrap() = Some(Box::new(move |sent| {
         if sent.operation == "run-due" && sent.call.action == "TransactWriteItems" && sent.body.contains("blocked") {
-            // What a check-in with nothing new writes, which leaves the version as it is.
+            // The write of a check-in without changes, which does not change the version.
             let mut row = rows::all(&bench, rows::MAIN).remove(&key).expect("the device's row");
             row["last_login_at"] = json!(Time::from(bench.now()));
             rows::put(&bench, rows::MAIN, &row, &[]);

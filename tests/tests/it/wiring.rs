@@ -47,7 +47,7 @@ fn every_key_attribute_of_an_index_is_declared() {
     let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter();
     let keys = indexes.flat_map(|index| index["KeySchema"].as_array().unwrap());
     let named: BTreeSet<&str> = keys.map(|key| key["AttributeName"].as_str().unwrap()).collect();
-    // These are a thing's own, or the row's.
+    // Attributes of the object or the row itself.
     let fields = BTreeSet::from(["created_at", "sk"]);
     assert_eq!(&named - &fields, aws::INDEXED.iter().copied().collect());
 }
@@ -127,7 +127,7 @@ async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
 async fn each_operations_routes_equal_the_templates() {
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
-        // What reads takes any method in the template, to answer HEAD as GET.
+        // Read operations have any method in the template, to answer HEAD like GET.
         let declared = operation.routes.iter().map(|route| route.replacen("GET ", "ANY ", 1)).collect::<BTreeSet<_>>();
         let routes = &functions[operation.name].routes;
         assert_eq!(declared.len() + usize::from(operation.name == "not-found"), routes.len(), "{}", operation.name);
@@ -316,7 +316,7 @@ async fn a_function_has_the_variables_and_the_permissions_of_the_same_resources(
                     && statement.resources.iter().any(|held| held.ends_with(resource))
             })
         };
-        // What shows the sender or checks it sends nothing.
+        // Operations that show or check the sender do not send.
         let shows_sender = ["get-workspace", "update-workspace"].contains(&operation.as_str());
         assert!(!shows_sender || !allows("ses:", ""), "{operation} sends nothing");
         let pairs = [
@@ -470,18 +470,18 @@ async fn each_role_has_exactly_the_listed_permissions() {
     let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let pushing = some(&["notify-device", "purge-deleted", "record-feedback", "run-due"]);
     let expected: BTreeMap<String, BTreeSet<String>> = [
-        // X-Ray knows no resource.
+        // X-Ray has no resource-level permissions.
         ("*", all.clone()),
         // A log group's streams, which Lambda names.
         ("arn:aws:logs:us-east-1:000000000000:log-group:/handset/handset/functions:*", all),
         // Streams of the table: their labels are times.
         ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["publish-events"])),
-        // Which identities SES asks for is its own choice: from which address is what counts.
+        // SES chooses the identities that it checks; the sender's address is restricted.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
-        // Endpoints, whose names SNS makes up.
+        // Endpoints, whose names SNS generates.
         ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
         ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),
-        // Identities, of senders as of recipients: what counts is the sender, below.
+        // Identities of senders and recipients; the sender is restricted below.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
     ]
     .map(|(resource, operations)| (resource.to_owned(), operations))
@@ -498,7 +498,7 @@ async fn each_role_has_exactly_the_listed_permissions() {
         .filter(|(_, statement)| !statement.not_resources.is_empty())
         .map(|(operation, statement)| (operation, &statement.actions, &statement.not_resources))
         .collect();
-    // IAM knows no resource for a phone number: everything but SNS's own.
+    // Phone numbers have no resource, so it is everything except SNS's own resources.
     let to_numbers = (vec!["sns:Publish".to_owned()], vec!["arn:aws:sns:*:*:*".to_owned()]);
     assert_eq!(excluding, [("send-message", &to_numbers.0, &to_numbers.1)]);
 }
@@ -522,17 +522,17 @@ async fn only_the_listed_functions_read_and_write_secrets() {
     let (get, put, set, delete) =
         ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem");
     let expected: BTreeMap<&str, BTreeSet<&str>> = [
-        // An e-mail or a text carries a code, a QR code shows one, and a configuration holds a user's secrets.
+        // E-mails, texts and QR codes contain codes, and configurations contain secrets.
         ("send-message", vec![get]),
         ("get-deployment-qr", vec![get]),
         ("download-config", vec![get]),
-        // Codes and secrets are kept, and forgotten, by those who make them and those who end them.
+        // Codes and secrets are written and deleted by the operations that create and end them.
         ("set-user-secrets", vec![set, delete]),
         ("invite-user", vec![put, delete]),
         ("deploy-config", vec![put, delete]),
         ("auto-deploy", vec![put, delete]),
         ("update-user", vec![put, delete]),
-        // Who was renamed while they were kept out gets a deployment, and with it a code.
+        // A user renamed while suspended gets a deployment, and with it a code.
         ("activate-user", vec![put, delete]),
         ("reset-pin", vec![put, delete]),
         ("bulk-users", vec![put, delete]),
@@ -604,10 +604,10 @@ async fn each_function_reaches_only_its_own_kinds_of_secrets() {
         ("deliver-webhook", "GetItem", vec![webhook]),
         ("deliver-webhook", "PutItem", vec![webhook]),
     ];
-    // Who offers something: an invitation, or a deployment, that of a rename too.
+    // Operations that create invitations or deployments, also after a rename.
     let offering = ["invite-user", "deploy-config", "auto-deploy", "update-user", "activate-user", "reset-pin"];
     let offering = offering.iter().flat_map(|name| [(*name, "PutItem", vec![code]), (*name, "DeleteItem", vec![code])]);
-    // Who takes users away, and what was theirs with them; those that also offer something.
+    // Operations that delete users and their data, and those that also create invitations.
     let ending = ["delete-user", "undeploy-user", "seam-user-identities"];
     let both = ["bulk-users", "scim", "upload-source-part", "sync-users", "run-due"];
     let ending = ending.iter().chain(&both).map(|name| (*name, "DeleteItem", vec![code, user]));
