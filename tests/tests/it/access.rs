@@ -77,7 +77,7 @@ fn the_checked_in_permissions_equal_the_operations() {
     if updating_description() {
         fs::write(PERMISSIONS, &actual).unwrap();
     }
-    assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if it is meant to change, write it anew: see above");
+    assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if the change is intended, write the file again: see above");
 }
 
 /// A workspace with an object for every operation.
@@ -501,7 +501,7 @@ async fn each_role_and_each_key_may_exactly_what_the_table_says() {
             }
         }
     }
-    assert!(let_in >= 725 && kept_out >= 1144, "{let_in} let in, {kept_out} kept out");
+    assert!(let_in >= 725 && kept_out >= 1144, "{let_in} accepted, {kept_out} rejected");
     let calls = fixture.calls(|_, access| matches!(access, Access::Permission(_) | Access::AnyOf(_)));
     assert_eq!(let_in + kept_out, callers.len() * calls, "each caller made each call");
 }
@@ -582,7 +582,7 @@ async fn head_is_answered_like_get_and_has_no_effect() {
             asked += 1;
         }
     }
-    assert!(asked >= 36, "{asked} routes were asked");
+    assert!(asked >= 36, "{asked} routes were called");
 }
 
 #[tokio::test]
@@ -668,7 +668,7 @@ async fn a_change_that_names_a_version_needs_that_version() {
                 assert_eq!(answer.code(), "version_mismatch", "{}", operation.name);
                 assert!(before == rows::everything(&bench), "{} has changed something", operation.name);
                 version += 1;
-                assert!(version < 100, "{} takes no version", operation.name);
+                assert!(version < 100, "{} accepts no version", operation.name);
             };
             let what = format!("{} at {version}: {}", operation.name, created.text);
             assert!(version > 0 && created.status.is_success(), "{what}");
@@ -679,7 +679,7 @@ async fn a_change_that_names_a_version_needs_that_version() {
             guarded += 1;
         }
     }
-    assert!(guarded >= 42, "{guarded} operations take a version");
+    assert!(guarded >= 42, "{guarded} operations accept a version");
     assert_eq!(guarded, fixture.calls(|operation, _| guarded_ids.contains(operation)), "each was called");
 }
 
@@ -800,7 +800,7 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
     let guarded =
         |access| matches!(access, Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn);
     let all = fixture.calls(|_, access| guarded(access));
-    assert!(all >= 95, "{all} calls take a credential of a person or a key");
+    assert!(all >= 95, "{all} requests accept a credential of a person or a key");
     assert_eq!(calls, all * cases.len() - fixture.calls(|_, access| access == Access::SignedIn));
 }
 
@@ -885,7 +885,7 @@ async fn objects_of_another_workspace_are_not_found() {
     let signed_in = oidc.token("eve", bench.now());
     let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
     let before = rows_of(&bench, &ours.tenant.workspace_id);
-    assert!(before.len() > 20, "our own rows are looked at");
+    assert!(before.len() > 20, "the rows include those of our workspace");
     let (mut missing, mut lists) = (0, 0);
     for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
         for (operation, access) in access_table() {
@@ -943,12 +943,12 @@ async fn objects_of_another_workspace_are_not_found() {
             }
         }
     }
-    assert!(missing >= 3 * 57 && lists >= 3 * 29 - 1, "{missing} find nothing, {lists} list");
+    assert!(missing >= 3 * 57 && lists >= 3 * 29 - 1, "{missing} are not found, {lists} are lists");
     let in_bulk = |operation: &str| operation.starts_with("bulk-") || operation == "auto-deploy";
     let is_called =
         |operation: &str, access| matches!(access, Access::Permission(_) | Access::AnyOf(_)) && !in_bulk(operation);
-    assert_eq!(missing + lists, 3 * ours.calls(is_called) - 1, "a token makes no key");
-    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
+    assert_eq!(missing + lists, 3 * ours.calls(is_called) - 1, "a token cannot create keys");
+    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "requests of the other workspace changed our rows");
 }
 
 #[tokio::test]
@@ -993,9 +993,9 @@ async fn no_filter_or_search_finds_objects_of_another_workspace() {
     ];
     for query in queries {
         let own = bench.get(&query, &ours.tenant.key).await.expect(200);
-        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows us something");
+        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows nothing of the own workspace");
         let foreign = bench.get(&query, &theirs.key).await.expect(200);
-        assert_eq!(foreign.body["items"], json!([]), "{query} shows others something");
+        assert_eq!(foreign.body["items"], json!([]), "{query} shows rows of another workspace");
     }
 }
 
@@ -1057,7 +1057,7 @@ async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
     let commands = bench.get(&format!("/devices/{device}/commands"), &fixture.tenant.key).await.expect(200);
     let items = commands.body["items"].as_array().unwrap();
     let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
-    assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
+    assert_eq!(kinds, ["wipe", "lock"], "four requests queue one command");
     let cancel = |command: &Value| {
         let id = command["command_id"].as_str().unwrap_or_default();
         SampleRequest::new(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)

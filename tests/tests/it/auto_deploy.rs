@@ -1,5 +1,5 @@
-//! Auto-deploy with a process that ends at any step: each user gets exactly one deployment, and at least one e-mail with
-//! its only link. A second e-mail is only sent if the sending call itself was interrupted.
+//! Auto-deploy with a process that ends at any step: each user gets exactly one deployment, and at least one e-mail
+//! with its only link. A second e-mail is only sent if the sending call itself was interrupted.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +38,8 @@ impl Fixture {
     /// sending call itself failed.
     fn expect_one_link_each(&self, users: usize, copies: usize, what: &str) {
         let mailed = self.mailed_links();
-        assert_eq!(mailed.len(), users, "{what}: everyone has an e-mail");
-        assert!(mailed.values().all(|links| links.len() == 1), "{what}: everyone has one link");
+        assert_eq!(mailed.len(), users, "{what}: every user has an e-mail");
+        assert!(mailed.values().all(|links| links.len() == 1), "{what}: every user has one link");
         let sent: usize = mailed.values().flat_map(BTreeMap::values).sum();
         assert!((users..=users + copies).contains(&sent), "{what}: {sent} e-mails to {users} users");
     }
@@ -288,7 +288,7 @@ async fn killed_five_times(users: usize, seed: u64) {
         "seed {seed}"
     );
     let counts = fixture.done(&job, "deployment.started").await;
-    assert!(counts.len() == users && counts.values().all(|times| *times == 1), "seed {seed}: each once");
+    assert!(counts.len() == users && counts.values().all(|times| *times == 1), "seed {seed}: one deployment for each user");
     let deployments =
         rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
     assert_eq!((deployments, rows::all(&fixture.bench, rows::SECRETS).len()), (users, users), "seed {seed}");

@@ -289,7 +289,7 @@ fn field_errors(answer: &Answer) -> BTreeSet<(String, String)> {
     let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
     let faults: BTreeSet<_> = errors.iter().map(|error| (text(error, "field"), text(error, "code"))).collect();
-    assert_eq!(faults.len(), errors.len(), "a fault is named once: {}", answer.text);
+    assert_eq!(faults.len(), errors.len(), "an error is reported twice: {}", answer.text);
     faults
 }
 

@@ -98,7 +98,7 @@ async fn race_with_deletions(rounds: usize) {
         let (deleted, registered) = futures::join!(deletes, register_concurrently(&bench, &code, &prefix));
         assert_eq!(deleted.len(), 3);
         let came_in = count(&registered, 201);
-        assert!(came_in <= 3, "round {round}: {came_in} came in");
+        assert!(came_in <= 3, "round {round}: {came_in} registered");
         assert_eq!(devices_of_user(&bench, &tenant, &user).await.len(), came_in);
         // Every free slot can be used.
         let code = bench.invite(&tenant, &user, 3).await;
@@ -130,13 +130,13 @@ async fn a_repeated_registration_does_not_use_the_code_again() {
     let first = bench.register(&code, "phone").await.expect(201);
     let repeated = bench.register(&code, "phone").await.expect(201);
     assert_eq!(first.body["device"]["device_id"], repeated.body["device"]["device_id"]);
-    assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential counts");
+    assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential is valid");
     let _ok = bench.check_in(&repeated.get("credential")).await.expect(200);
     let late = bench.register(&code, "phone").await;
     assert_eq!(
         (late.status.as_u16(), late.code()),
         (410, "code_used"),
-        "after the first check-in it takes a fresh code"
+        "after the first check-in a new code is needed"
     );
     let registered = bench.event_types(&tenant).await.into_iter().filter(|kind| kind == "device.registered").count();
     assert_eq!(registered, 1);
@@ -168,7 +168,7 @@ async fn race_for_held_identifier(rounds: usize) {
         let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
         let refused = events.body["items"].as_array().unwrap();
         let refused = refused.iter().filter(|event| event["event_type"] == "device.refused").count();
-        assert_eq!(refused, 5, "each is on the record");
+        assert_eq!(refused, 5, "each has its event");
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
         "usage": {"sequence": 9, "messages_sent": 3}, "config_version": version,
     });
     let more = fixture.check_in(&credential, reported.clone()).await;
-    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
+    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "only the first one costs more: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
     let installed = json!({"config_version": version});
     for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
@@ -91,7 +91,7 @@ async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
     let _forced =
         fixture.bench.post(&format!("/users/{user}/force-config"), &fixture.tenant.key, json!({})).await.expect(200);
-    assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
+    assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "nothing was downloaded");
     let _downloaded = fixture.download(&credential).await;
     assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
     let news = fixture.check_in(&credential, installed.clone()).await;
@@ -156,7 +156,7 @@ async fn showing_a_device_is_three_reads() {
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     let costs = fixture.get(&format!("/devices/{device}")).await;
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
-    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and what belongs to it");
+    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and its attachments");
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
     assert!(units <= 8.0, "{units} units");
 }
@@ -456,5 +456,5 @@ async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
         }
         costs.push(units);
     }
-    assert_eq!(costs[0], costs[1], "small, and sixty kilobytes");
+    assert_eq!(costs[0], costs[1], "with small profiles, and with 60 KB");
 }

@@ -487,7 +487,7 @@ impl<'a> Walk<'a> {
                 let known = self.device(phone).commands[at].clone();
                 let answer = answer.expect(202);
                 assert_eq!(answer.get("state"), known.state);
-                assert!(known.id.is_none_or(|id| id == answer.get("command_id")), "asking again is the same command");
+                assert!(known.id.is_none_or(|id| id == answer.get("command_id")), "a repeated request returns the same command");
             }
         }
     }
@@ -538,7 +538,7 @@ impl<'a> Walk<'a> {
         assert_eq!(
             (ids, events.len()),
             (device.deliverable(now), device.deliverable(now).len()),
-            "exactly what is pending"
+            "the delivered commands are the pending ones"
         );
         device.commands.iter_mut().filter(|known| known.is_deliverable(now)).for_each(|known| {
             known.apply(Input::Told, device.deleted, now);
@@ -739,7 +739,7 @@ impl<'a> Walk<'a> {
         for command in self.devices[at].commands.iter_mut().filter(|known| known.id.is_none()) {
             command.id = Some(new.next().expect("the requested command is listed"));
         }
-        assert_eq!(new.next(), None, "a command is there that nobody ordered");
+        assert_eq!(new.next(), None, "a command exists that was not requested");
     }
 
     fn compare(&mut self, at: usize, listed: &[Value], step: Option<&Step>) {
@@ -762,12 +762,12 @@ impl<'a> Walk<'a> {
         assert!(destructive.count() <= 1, "one destructive command at a time");
         for command in listed {
             let (id, state) = (text(&command["command_id"]), text(&command["state"]));
-            assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
+            assert!(!self.wiped.contains(&id) || state == "succeeded", "the success of a wipe is not recorded");
             let history = command["history"].as_array().unwrap();
             let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
             let told_again = gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
             let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
-            assert!(ends, "the history ends where the command stands: {command}");
+            assert!(ends, "the history ends with the command's state: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;
             };
@@ -778,9 +778,9 @@ impl<'a> Walk<'a> {
                 let by_device = matches!(step, Some(Step::Say { .. }));
                 assert!(
                     by_device && command["late"] == true && RESULTS.contains(&&*state),
-                    "{before} became {command}"
+                    "unexpected change from {before} to {command}"
                 );
-                assert_eq!(history[..history.len() - 1], *before["history"].as_array().unwrap(), "both facts are kept");
+                assert_eq!(history[..history.len() - 1], *before["history"].as_array().unwrap(), "the end and the late result are both recorded");
             }
         }
     }
@@ -967,7 +967,7 @@ async fn a_command_canceled_before_delivery_is_never_delivered() {
     let rejected = fixture.cancel(&lock).await.expect(409);
     assert_eq!((rejected.code(), rejected.get("state").as_str()), ("command_over", "canceled"));
     assert_eq!(fixture.events(&lock).await, ["command.queued", "command.canceled"]);
-    assert_ne!(fixture.request_command("lock").await, lock, "an order after it is a new one");
+    assert_ne!(fixture.request_command("lock").await, lock, "a later request is a new command");
 }
 
 #[tokio::test]
@@ -1018,7 +1018,7 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
             event_of("command.succeeded")["actor"],
             json!({"type": "device", "id": fixture.device, "name": "iPhone 17"})
         );
-        assert_eq!(fixture.status().await, "needs_enrolment", "what ran has run");
+        assert_eq!(fixture.status().await, "needs_enrolment", "the schedule has run");
     }
 }
 
@@ -1026,14 +1026,14 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
 async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
     let fixture = SinglePhone::new().await;
     let lock = fixture.request_command("lock").await;
-    assert_eq!(fixture.report(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
+    assert_eq!(fixture.report(&lock, "deferred").await.expect(409).code(), "command_over", "the command was not delivered yet");
     assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
     for (times, state) in [(1, "deferred"), (2, "deferred")] {
         assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), state);
         assert_eq!(fixture.command(&lock).await["deferrals"], times);
     }
     assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
-    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock), "told twice, delivered once more");
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock), "delivered twice, so `delivered` is recorded again");
     assert_eq!(fixture.command(&lock).await["state"], "delivered");
     let body = json!({"result": "rejected", "detail": "in a call"});
     let path = format!("/devices/me/commands/{lock}");
@@ -1077,7 +1077,7 @@ async fn a_wiped_phone_loses_access_and_re_enrols_only_by_a_new_code_in_its_own_
     assert_eq!(
         bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body,
         reported.body,
-        "its answer was lost"
+        "the response was lost"
     );
     let path = format!("/devices/{device}");
     let erased = bench.get(&path, &tenant.key).await.expect(200);
@@ -1178,14 +1178,14 @@ async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
     let _blocked = fixture.post("block", json!({})).await.expect(200);
     assert_eq!(fixture.status().await, "blocked");
     let wipe = fixture.request_command("wipe").await;
-    assert_eq!(fixture.status().await, "wiping", "what is to come says more than the block");
+    assert_eq!(fixture.status().await, "wiping", "a pending command is shown instead of the block");
     let _reported = fixture.report(&wipe, "succeeded").await.expect(200);
-    assert_eq!(fixture.status().await, "wiped", "kept out by its block");
+    assert_eq!(fixture.status().await, "wiped", "a blocked phone has no access");
     assert_eq!(fixture.enrol().await.expect(403).code(), "device_blocked");
     let _unblocked = fixture.post("unblock", json!({})).await.expect(200);
     assert_eq!(fixture.status().await, "needs_enrolment");
     let _back = fixture.enrol().await.expect(201);
-    assert_eq!(fixture.status().await, "in_use", "it has come before");
+    assert_eq!(fixture.status().await, "in_use", "it has checked in before");
     let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
     assert_eq!(fixture.status().await, "deleted");
 }
@@ -1195,10 +1195,10 @@ async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
     let fixture = SinglePhone::new().await;
     let wipe = fixture.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
     fixture.bench.advance(Duration::days(1));
-    assert!(fixture.delivered().await.is_empty(), "even before the schedule came round");
+    assert!(fixture.delivered().await.is_empty(), "also before the schedule has run");
     assert_eq!(fixture.status().await, "in_use");
     let other = fixture.request_command("wipe").await;
-    assert_ne!(other, wipe, "an order after it is a new one, and closes it");
+    assert_ne!(other, wipe, "a later request is a new command, and ends the earlier one");
     assert_eq!(fixture.command(&wipe).await["state"], "timed_out");
     assert_eq!(fixture.delivered().await, [other]);
 }
@@ -1256,7 +1256,7 @@ async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_reco
         assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
         assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
         assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
-        assert!(fixture.delivered().await.is_empty(), "it failed less than a day ago");
+        assert!(fixture.delivered().await.is_empty(), "redelivery is a day after the failure");
         fixture.bench.advance(Duration::days(1));
         assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
         assert!(fixture.delivered().await.is_empty(), "once a day");
@@ -1292,7 +1292,7 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
         }
         fixture.bench.drain().await;
         let delivered = fixture.delivered().await;
-        assert!(delivered.len() == 1 && delivered[0] != failed, "the new one alone: {delivered:?}");
+        assert!(delivered.len() == 1 && delivered[0] != failed, "only the new command: {delivered:?}");
         let purge = "2027-05-12T08:00:02.000Z";
         assert_eq!(fixture.shown().await["purge_after"], purge);
         if by_user {
@@ -1323,7 +1323,7 @@ async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
     let _reported = fixture.report(&wipe, "failed").await.expect(200);
     fixture.expect_shown(false, true).await;
     fixture.bench.advance(Duration::days(2));
-    assert!(fixture.delivered().await.is_empty(), "a phone that is there is wiped by another order");
+    assert!(fixture.delivered().await.is_empty(), "an existing phone is wiped by a new command");
     let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
     fixture.expect_shown(true, true).await;
     assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));

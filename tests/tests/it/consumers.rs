@@ -58,7 +58,7 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
     assert!(mail.html.as_ref().unwrap().contains("cid:invitation-qr"));
     assert_eq!(mail.attachments.len(), 1);
     assert!(mail.html.as_ref().unwrap().len() < 100 * 1024);
-    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject holds no name");
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject contains no name");
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
     let delivery = &invitation["delivery"];
     assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("carrier_blocked")));
     let events = bench.get("/events", &tenant.key).await.expect(200).text;
-    assert!(!events.contains("4254147167"), "the audit holds no number");
+    assert!(!events.contains("4254147167"), "the events contain no number");
 }
 
 /// The event of CloudWatch Logs with the report of a text.
@@ -311,7 +311,7 @@ async fn a_message_that_is_not_allowed_fails_at_once_with_its_reason_and_delays_
             bench.drain().await;
         }
         let calls = faults.calls().into_iter().filter(|call| call.sends()).count();
-        assert_eq!(calls, 2, "{channel}: one call for each");
+        assert_eq!(calls, 2, "{channel}: one request for each");
         let denied = invitation_of(&bench, &tenant, &users[0]).await;
         let delivery = &denied["delivery"];
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("access_denied")), "{channel}");
@@ -526,7 +526,7 @@ async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
         let private = event["private"].as_object();
         private.is_some_and(|private| private.values().any(|value| !value.is_null()))
     });
-    assert_eq!(told.count(), 0, "what was said of a purged user in private is gone");
+    assert_eq!(told.count(), 0, "private data of a purged user's events is deleted");
     assert!(!events.text.contains("left"));
 }
 
@@ -592,7 +592,7 @@ async fn a_token_that_the_push_service_rejects_is_disabled_until_the_phone_sends
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     let pushed = recorder.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
-    assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
+    assert_eq!(pushed, 0, "no push to a phone that is unreachable");
 
     let report = json!({"push_token": "fresh-token"});
     let _check_in = bench.check_in_with(&credential, report).await.expect(200);
@@ -634,7 +634,7 @@ async fn an_endpoint_that_sns_disabled_is_enabled_by_the_next_check_in_but_not_r
     let events = bench.event_types(&tenant).await.len();
     for _ in 0..3 {
         bench.advance(Duration::hours(7));
-        assert_eq!(contact().await["push"]["in_use"], false, "a token that does not work is not tried each time");
+        assert_eq!(contact().await["push"]["in_use"], false, "a rejected token is not tried each time");
     }
     assert_eq!(bench.event_types(&tenant).await.len(), events);
     bench.advance(Duration::hours(3));

@@ -115,7 +115,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let created = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
     let deployment = created.get("deployment_id");
     assert_eq!((created.get("status"), &created.body["deployed_at"]), ("open".to_owned(), &Value::Null));
-    assert_eq!(fixture.client_deployment(&user).await["deployed_at"], Value::Null, "it has not gone out");
+    assert_eq!(fixture.client_deployment(&user).await["deployed_at"], Value::Null, "it was not sent");
     fixture.bench.drain().await;
     let mails = fixture.mails();
     assert_eq!(mails.len(), 1);
@@ -124,7 +124,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let link = link(mail);
     assert!(link.ends_with(&format!("/r/{code}")) && link.starts_with("http"), "{link}");
     assert_eq!(mail.to, "ada@example.com");
-    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Ada"), "a subject holds no name");
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Ada"), "a subject contains no name");
     let (plain, html) = (mail.text.as_deref().unwrap(), mail.html.as_deref().unwrap());
     assert!(html.contains(&format!("href=\"{link}\"")) && html.contains("cid:deployment-qr"));
     for said in
@@ -202,7 +202,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
 
     // The installed version, as the phone reports it.
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(check_in.body["download_config"], true, "it was given one that it has not put in place");
+    assert_eq!(check_in.body["download_config"], true, "one was served and is not installed");
     fixture.bench.advance(Duration::minutes(1));
     let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], false);
@@ -258,7 +258,7 @@ async fn a_configurations_version_changes_with_each_of_its_parts_and_reveals_no_
         another("a secret").await;
     }
     let _updated = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
-    assert!(!versions.insert(fixture.set_up(&credential).await), "of what a phone is not told it knows nothing");
+    assert!(!versions.insert(fixture.set_up(&credential).await), "a version covers only what the phone receives");
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     let (user, device, credential) = fixture.enrolled("ada").await;
     let (_other, _device, others) = fixture.enrolled("bea").await;
     let version = fixture.set_up(&credential).await;
-    assert_eq!(fixture.set_up(&credential).await, version, "what is the same reads the same");
+    assert_eq!(fixture.set_up(&credential).await, version, "equal configurations have equal versions");
     let _others = fixture.set_up(&others).await;
     let salt = |user: &str| {
         let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
@@ -275,10 +275,10 @@ async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
         row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
     };
     let of_ada = salt(&user);
-    assert_eq!(of_ada.len(), 22, "it is drawn");
+    assert_eq!(of_ada.len(), 22, "the salt is set");
     let holding =
         || rows::everything(&fixture.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
-    assert_eq!(holding(), 1, "it stands in the user's own row alone");
+    assert_eq!(holding(), 1, "it is only in the user's own row");
     assert!(!fixture.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
     let delete = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
@@ -289,7 +289,7 @@ async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     assert_eq!((salt(&user), holding()), (String::new(), 0));
     fixture.bench.drain().await;
     let recorded = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
-    assert!(recorded.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
+    assert!(recorded.into_iter().any(|row| row.to_string().contains(&version)), "the event is kept");
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_
         if status != 401 {
             let check_in = keep(fixture.bench.check_in(&credential).await.expect(200));
             let offered = check_in.body["download_config"] == true;
-            assert!(!offered || why == "not_deployed", "{why}: it is told to download");
+            assert!(!offered || why == "not_deployed", "{why}: the phone is ordered to download");
         }
     };
     let context = async |method: Method, path: &str, body: Value| {
@@ -382,7 +382,7 @@ async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_
     assert_eq!(refused.code(), "not_deployed");
     let _deployment = fixture.deploy(&user).await;
     let config = fixture.download(&credential).await.expect(200);
-    assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets have gone");
+    assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets are deleted");
     let locked = context(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
     none(403, "user_locked").await;
     assert_eq!(text(&locked.body["status"]), "locked");
@@ -422,7 +422,7 @@ async fn a_redirect_leads_each_platform_to_its_store() {
                     !page.contains("<script") && !page.contains("<img") && !page.contains("<link"),
                     "it loads nothing"
                 );
-                assert!(!page.contains("Adler"), "it tells nothing of whose it is");
+                assert!(!page.contains("Adler"), "it reveals nothing of its user");
                 assert!(header(&reply, "content-security-policy").contains("default-src 'none'"));
             }
         }
@@ -437,13 +437,13 @@ async fn a_redirect_leads_each_platform_to_its_store() {
             assert!(header(&reply, "location").is_empty() && header(&reply, "cache-control") == "no-store", "{none}");
         }
     }
-    assert_eq!(fixture.faults.calls(), [], "for what cannot be a code nothing is looked up");
+    assert_eq!(fixture.faults.calls(), [], "a text that cannot be a code is not looked up");
     let bea = fixture.user("bea").await;
     let invitation = fixture.bench.invite(&fixture.tenant, &bea, 1).await;
     let before = rows::everything(&fixture.bench);
     for nobodys in ["2222222222222222222222", invitation.as_str()] {
         let reply = fixture.fetch(&format!("/r/{nobodys}"), &[("user-agent", IPHONE)]).await;
-        assert_eq!(reply.status(), 404, "{nobodys} is no deployment's code");
+        assert_eq!(reply.status(), 404, "{nobodys} is not a deployment's code");
     }
     assert!(before == rows::everything(&fixture.bench));
 }
@@ -561,7 +561,7 @@ async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_
     let ended = fixture.download(&credential).await.expect(401);
     assert_eq!(ended.code(), "re_enrol");
     let re_enrolled = fixture.bench.register(&code, "ada-phone").await.expect(201);
-    assert_eq!(re_enrolled.body["device"]["device_id"], *first, "in its own place");
+    assert_eq!(re_enrolled.body["device"]["device_id"], *first, "in its own slot");
     let credential = re_enrolled.get("credential");
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
     assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(true)));
@@ -651,14 +651,14 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
     let check_in = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(check_in.body["download_config"], true, "it has fetched it, and not put it in place");
+    assert_eq!(check_in.body["download_config"], true, "it was downloaded and not installed");
     let downloaded = async || text(&fixture.client_deployment(&user).await["downloaded_at"]);
     let before = downloaded().await;
     fixture.bench.advance(Duration::minutes(1));
     let check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(check_in.body["download_config"], false);
-    assert!(downloaded().await > before, "the same once more is a download as well");
-    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true, "the other phone has not come");
+    assert!(downloaded().await > before, "a repeated installation is a download as well");
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true, "the other phone has not checked in");
     let _set_up = fixture.set_up(&second.get("credential")).await;
     assert_eq!(fixture.client_deployment(&user).await["force_pending"], false);
     // A forced download needs a new one: a report of the earlier version has no effect.
@@ -678,7 +678,7 @@ async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null);
     let version = fixture.download(&credential).await.expect(200).get("config_version");
     let _told = fixture.report_installed(&credential, "made-up").await;
-    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "it was given another");
+    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "another version was served");
     // An installation after the account was deleted is not recorded.
     let _undeployed =
         fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
@@ -766,7 +766,7 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let mut to: Vec<String> = fixture.mails().into_iter().map(|mail| mail.to).collect();
     to.sort();
-    assert_eq!(to, ["bob@example.com", "zoe@example.com"], "zoe's first was superseded before it went out");
+    assert_eq!(to, ["bob@example.com", "zoe@example.com"], "zoe's first deployment was superseded before its e-mail was sent");
     let left_out = shown(&out).await;
     assert!(left_out["removed_at"].is_string() && left_out["deployment"].is_null());
     assert_eq!(shown(&unreached).await["deployment"], Value::Null);
@@ -820,7 +820,7 @@ async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     assert_eq!(
         fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200).body,
         ended.body,
-        "again is the same"
+        "a repetition gets the same response"
     );
     assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_revoked");
     let refused = fixture.bench.get(&format!("{path}/qr"), &fixture.tenant.key).await;
@@ -829,7 +829,7 @@ async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     fixture.bench.advance(Duration::days(8));
     assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_expired");
     let _run = fixture.bench.run_due().await;
-    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code outlives what it is for");
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code is left");
     let refused = fixture.bench.get(&format!("/deployments/{expired}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_expired"));
     assert_eq!(fixture.events("deployment.expired").await.len(), 1);
@@ -871,7 +871,7 @@ async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() 
     let removed = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!((removed.get("status"), &removed.body["devices"][0]["device_id"]), ("active".into(), &json!(device)));
     assert_eq!(fixture.bench.register(&code, "another").await.expect(410).code(), "code_revoked");
-    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "the code and the secrets are gone");
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "the code and the secrets are deleted");
     let shown = fixture.get(&path).await;
     assert_eq!(
         (&shown["overrides"], &shown["secrets"], &shown["sip_user_name"]),
@@ -881,7 +881,7 @@ async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() 
     let before = rows::everything(&fixture.bench);
     let repeated = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!(repeated.get("user_id"), user);
-    assert!(before == rows::everything(&fixture.bench), "again is nothing");
+    assert!(before == rows::everything(&fixture.bench), "a repetition changes nothing");
     let (_deployment, _code) = fixture.deploy(&user).await;
     assert_eq!(fixture.client_deployment(&user).await["removed_at"], Value::Null);
     let _config = fixture.download(&credential).await.expect(200);
@@ -904,7 +904,7 @@ async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error
     let faults: BTreeSet<String> =
         refused.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert!(faults.iter().all(|field| field.starts_with("overrides")) && faults.len() >= 2, "{}", refused.text);
-    assert!(!refused.text.contains("pink"), "no value is told back: {}", refused.text);
+    assert!(!refused.text.contains("pink"), "the response repeats no value: {}", refused.text);
     let _good = fixture.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
 
     // A new user may have overrides.
@@ -980,7 +980,7 @@ async fn the_permission_to_invite_gives_no_access_to_secrets() {
     let many = fixture.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
     assert_eq!(many.body["items"][0]["warnings"], created.body["warnings"]);
     assert!(fixture.download(&credential).await.expect(200).text.contains("horse"));
-    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "it has fetched one");
+    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "one was downloaded");
     bench.advance(Duration::days(7));
     let later = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(later.body["warnings"], json!([]));
@@ -1046,7 +1046,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     bench.advance(Duration::minutes(1));
     let _activated = bench.post(&format!("{path}/activate"), &fixture.tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    assert!(newest().text.unwrap().contains("/i/"), "an invitation, which brings no secrets");
+    assert!(newest().text.unwrap().contains("/i/"), "an invitation, which gives no secrets");
     // The message limit delays the deployment; an admin's edit does not release it.
     let other = bench.user(&fixture.tenant, "bob").await;
     let path = format!("/users/{other}");
@@ -1058,7 +1058,7 @@ async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let sent = fixture.mails().len();
     let _edited = bench.patch(&path, &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
-    assert_eq!(fixture.mails().len(), sent, "it waits for its minute");
+    assert_eq!(fixture.mails().len(), sent, "it waits for the limit of a minute");
     bench.advance(Duration::minutes(1));
     assert_eq!(bench.run_due().await["failed"], 0);
     bench.drain().await;

@@ -43,7 +43,7 @@ fn the_checked_in_api_gateway_routes_equal_the_templates() {
         fs::write(routes_file(), &actual).unwrap();
     }
     let checked_in = fs::read_to_string(routes_file()).unwrap();
-    assert!(actual == checked_in, "if they are meant to change, write them anew: see the head of this file");
+    assert!(actual == checked_in, "if the change is intended, write them again: see the top of this file");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn every_operation_of_the_own_api_is_described() {
         .into_iter()
         .map(|(.., of)| of["operationId"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(ids.len(), described_operations(&document).len(), "each has a name of its own");
+    assert_eq!(ids.len(), described_operations(&document).len(), "each operation has a different name");
     for operation in OPERATIONS {
         let expected = operation.error_format == ErrorFormat::Problem
             && operation.access() != Access::Internal
@@ -88,7 +88,7 @@ fn every_field_and_every_operation_has_a_description() {
             }
         }
     }
-    assert!(missing.is_empty(), "without a meaning: {missing:#?}");
+    assert!(missing.is_empty(), "without a description: {missing:#?}");
 }
 
 fn collect_undescribed(of: &str, schema: &Value, missing: &mut BTreeSet<String>) {
@@ -140,7 +140,7 @@ fn every_body_field_is_covered_by_the_bad_input_tests() {
         fields_of(&document, schema, "", 1, &mut fields);
         let sampled = samples::of(id).into_iter().flat_map(|sample| &sample.fields);
         let sampled: BTreeSet<String> = sampled.map(|field| field.name.to_owned()).collect();
-        assert_eq!(sampled, fields, "{id}: say in `testkit::samples` what its body takes");
+        assert_eq!(sampled, fields, "{id}: `testkit::samples` has no fields of its body");
         with_body += 1;
     }
     assert!(with_body > 30, "{with_body} operations with a body");

@@ -40,7 +40,7 @@ fn read(text: &str) -> Vec<Vec<String>> {
     while let Some(letter) = letters.next() {
         match letter {
             '"' => {
-                assert!(cell.is_empty(), "a quote stands at the beginning of a field: {cell}");
+                assert!(cell.is_empty(), "a quote is only at the beginning of a field: {cell}");
                 loop {
                     match letters.next().expect("a quoted field ends") {
                         '"' if letters.peek() == Some(&'"') => cell.push(letters.next().unwrap()),
@@ -343,6 +343,6 @@ async fn a_part_of_an_export_never_exceeds_the_size_limit() {
     let rows = table(&parts.concat());
     let exported: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str()).collect();
     let large = exported.iter().filter(|id| many.iter().any(|row| row["event_id"] == **id));
-    assert_eq!(large.count(), many.len(), "each is there once");
+    assert_eq!(large.count(), many.len(), "each is listed once");
     assert!(exported.len() > many.len() && exported.iter().rev().is_sorted(), "the newest first");
 }

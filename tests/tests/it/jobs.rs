@@ -227,7 +227,7 @@ async fn a_repeated_request_returns_the_same_job_and_another_body_is_rejected() 
     assert_eq!(fixture.jobs().await.len(), 1);
     assert_eq!(fixture.statuses().await, BTreeMap::from([("suspended".to_owned(), 3)]));
     let repeated = fixture.bulk("twice", &body).await.expect(200);
-    assert_eq!(repeated.body["progress"], progress(3, 0, 3, 0), "there is nothing left to do");
+    assert_eq!(repeated.body["progress"], progress(3, 0, 3, 0), "nothing is left to do");
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ async fn suspending_a_user_is_one_commit_and_all_three_phones_lose_access_at_onc
     assert_eq!(events[0]["private"]["reason"], "left");
     assert!(!events[0]["changes"].to_string().contains("left"));
     for (phone, before) in before.iter().enumerate() {
-        assert_eq!(fixture.device(phone).await["blocked"], before["blocked"], "its own block is its own");
+        assert_eq!(fixture.device(phone).await["blocked"], before["blocked"], "its own block is kept");
     }
     let (again, commits) = fixture.context("suspend-user", json!({"reason": "again"})).await;
     assert_eq!((commits, &again.body["suspended"]), (0, &suspended.body["suspended"]), "a second time changes nothing");
@@ -183,7 +183,7 @@ async fn a_user_who_never_registered_a_phone_becomes_active_by_an_admin_or_by_th
     let _suspended = bench.post(&format!("{}/suspend", path(&other)), &tenant.key, json!({})).await.expect(200);
     assert_eq!(status(&other).await, "suspended");
     let _activated = bench.post(&format!("{}/activate", path(&other)), &tenant.key, json!({})).await.expect(200);
-    assert_eq!(status(&other).await, "inactive", "what was found");
+    assert_eq!(status(&other).await, "inactive", "the earlier state");
     let code = bench.invite(&tenant, &other, 1).await;
     let _phone = bench.register(&code, "phone").await.expect(201);
     assert_eq!(status(&other).await, "active");
@@ -200,7 +200,7 @@ async fn lock_and_wipe_locks_the_user_and_wipes_every_phone_in_one_commit() {
     assert_eq!(fixture.access().await, ["user_locked", "device_blocked", "user_locked"]);
     assert_eq!(fixture.device(0).await["commands"][0]["expires_at"], "2027-06-11T08:01:00.000Z");
     let (_again, commits) = fixture.context("lock-and-wipe-user", json!({})).await;
-    assert_eq!(commits, 0, "what is pending stands for it");
+    assert_eq!(commits, 0, "the pending commands are enough");
     fixture.report_done(0).await;
     assert_eq!(fixture.device(0).await["device_status"], "wiped");
     assert_eq!(fixture.bench.check_in(&fixture.phones[0].1).await.expect(401).code(), "re_enrol");
@@ -241,7 +241,7 @@ async fn too_many_wrong_pins_lock_the_user_and_reset_pin_lifts_the_lock() {
     assert_eq!(fixture.delivered_kinds().await, vec![vec!["reset_pin"]; 3]);
     // The phone repeats its report before a new PIN is set: these are the same failures.
     assert_eq!(fixture.wrong_pins(0, 10).await, "allowed");
-    assert_eq!(fixture.wrong_pins(0, 11).await, "user_locked", "but these are more");
+    assert_eq!(fixture.wrong_pins(0, 11).await, "user_locked", "but more failures count");
     let (_lifted, _) = fixture.context("activate-user", json!({})).await;
     assert_eq!(fixture.wrong_pins(0, 0).await, "allowed");
     assert_eq!(fixture.wrong_pins(0, 9).await, "allowed");
@@ -355,7 +355,7 @@ async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_
     for kind in
         ["user.created", "user.locked_and_wiped", "user.deleted", "command.succeeded", "user.purged", "device.purged"]
     {
-        assert!(events.iter().any(|event| event["event_type"] == kind), "{kind} stays on the record");
+        assert!(events.iter().any(|event| event["event_type"] == kind), "{kind} is kept");
     }
     for event in &events {
         assert_eq!(event["private"], json!({}), "{event}");
@@ -388,7 +388,7 @@ async fn a_user_renamed_while_suspended_or_locked_gets_the_deployment_after_acti
         fixture.bench.stack.messaging().clear();
         let _renamed = fixture.update(json!({"username": format!("before-{back}")})).await.expect(200);
         fixture.bench.drain().await;
-        assert_eq!(fixture.bench.newest_deployment_code(), None, "nobody is written to who is kept out");
+        assert_eq!(fixture.bench.newest_deployment_code(), None, "no message to a suspended user");
         let (_back, commits) = fixture.context(back, json!({})).await;
         assert_eq!(commits, 1, "{back}");
         fixture.bench.drain().await;

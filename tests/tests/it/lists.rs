@@ -479,7 +479,7 @@ async fn every_list_returns_each_item_once_newest_first_for_any_page_size() {
         }
     }
     let fifty = bench.get("/events", &tenant.key).await.expect(200);
-    assert!(fifty.body["items"].as_array().unwrap().len() <= 50, "50 items if nothing is said");
+    assert!(fifty.body["items"].as_array().unwrap().len() <= 50, "50 items by default");
     let _empty = bench.tenant("Empty").await;
     for list in ["/devices", "/users", "/members"] {
         assert_eq!(bench.get(list, &_empty.key).await.expect(200).body, json!({"items": [], "next_cursor": null}));
@@ -504,7 +504,7 @@ async fn a_list_of_users_is_stable_while_users_are_added() {
         let seen: Vec<String> = ids(&items, "user_id");
         let unique: BTreeSet<String> = seen.iter().cloned().collect();
         assert_eq!(unique.len(), seen.len(), "by {limit}: each once");
-        assert!(before.is_subset(&unique), "by {limit}: all that were there");
+        assert!(before.is_subset(&unique), "by {limit}: all existing ones");
     }
 }
 
@@ -1053,7 +1053,7 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
         (&json!(true), &Value::Null, &Value::Null)
     );
     let set: Vec<&String> = max["secrets"].as_object().unwrap().keys().collect();
-    assert_eq!(set, ["voicemail_pin"], "it is told which are set");
+    assert_eq!(set, ["voicemail_pin"], "the response names the secrets that are set");
     let ian = of("ian");
     assert_eq!(
         (&ian["deployment"]["status"], &ian["deployment"]["delivery"]["state"]),
@@ -1062,7 +1062,7 @@ async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters(
     assert_eq!(
         (&ian["force_pending"], &ian["profile"], &ian["profile_id"], &ian["deployed_at"]),
         (&json!(false), &json!("Office"), &Value::Null, &Value::Null),
-        "the default profile holds for whoever has none"
+        "the default profile applies to users without one"
     );
     bench.drain().await;
     let sent = all(bench, tenant, "/deployments?search=ian", 100).await;
@@ -1185,7 +1185,7 @@ async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let seen = ids(&items, "id");
     let unique: BTreeSet<&String> = seen.iter().collect();
     assert_eq!(unique.len(), seen.len(), "each once");
-    assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all that were done before");
+    assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all earlier outcomes");
     let full_list = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
     assert_eq!((&full_list.body["state"], &full_list.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
     for limit in [7, 100] {

@@ -1,6 +1,6 @@
 //! Tests of the whole system, in one program with a module for each area
-//! (`cargo test --workspace --test it scim::`). Every test has its own system; `testkit` has its parts and a sample request
-//! of each operation, and [`fixture`] the fixture of most tests over HTTP.
+//! (`cargo test --workspace --test it scim::`). Every test has its own system; `testkit` has its parts and a sample
+//! request of each operation, and [`fixture`] the fixture of most tests over HTTP.
 
 mod access;
 mod auto_deploy;

@@ -201,20 +201,20 @@ impl Walk {
         let mut body = json!({"filter": {"search": TYPED}});
         body.as_object_mut().unwrap().extend(action.as_object().cloned().unwrap());
         let job = self.post("/users/bulk", body).await.expect(202);
-        assert_eq!(job.get("state"), "running", "there is more to do than one call does");
+        assert_eq!(job.get("state"), "running", "one request does not finish the job");
         let path = format!("/jobs/{}", job.get("job_id"));
         let holding = |bench: &Bench| {
             let of_jobs = rows::all(bench, rows::MAIN).into_iter().filter(|(key, _)| key.starts_with("JOB#"));
             of_jobs.filter(|(_, row)| first_word_in(&row.to_string(), [TYPED, REASON]).is_some()).count()
         };
-        assert_eq!(holding(&self.bench), 1, "the job knows what it looks for");
+        assert_eq!(holding(&self.bench), 1, "the job has its filter");
         self.bench.drain().await;
         self.search("a job at work");
         while self.admin(Method::GET, &path, Value::Null).await.expect(200).get("state") == "running" {
             self.bench.advance(Duration::minutes(2));
             let _run = self.bench.run_due().await;
         }
-        assert_eq!(holding(&self.bench), 0, "and forgets it");
+        assert_eq!(holding(&self.bench), 0, "and deletes it");
         self.bench.drain().await;
         self.search("a job that is over");
     }
@@ -252,7 +252,7 @@ impl Walk {
             let text = row.to_string();
             let codes = self.codes.iter().map(String::as_str);
             assert!(key.starts_with("WEBHOOKS#") || first_word_in(&text, HOOK).is_none(), "{what}: {text}");
-            assert_eq!(first_word_in(&text, SECRETS.into_iter().chain(codes)), None, "{what} holds a secret: {text}");
+            assert_eq!(first_word_in(&text, SECRETS.into_iter().chain(codes)), None, "{what} contains a secret: {text}");
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
             match kind {
@@ -308,7 +308,7 @@ impl Walk {
         }
         assert!(published > 0, "{when}: events were published");
         let requests = self.pages.sent();
-        assert!(requests.len() > self.told, "{when}: webhooks were told");
+        assert!(requests.len() > self.told, "{when}: webhooks received events");
         for sent in &requests[self.told..] {
             let what = format!("{when}: a webhook was told");
             expect_only(&sent.body, &[], &what);
@@ -385,7 +385,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
             .into_iter()
             .filter(|word| first_word_in(&stored, [*word]).is_none())
             .collect();
-    assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
+    assert!(missing.is_empty(), "the search finds the stored data: {missing:?}");
     walk.search("registered");
 
     // The phone is set up.
@@ -434,7 +434,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     ];
     let names =
         names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
-    assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds what is exported");
+    assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds the exported data");
     // A search text may only be in its list, and an invalid value only in its own response.
     for word in [FIRST, EMAIL, IDENTIFIER, NUMBER] {
         let _found = walk.admin(Method::GET, &format!("/users?search={word}"), Value::Null).await.expect(200);
@@ -508,13 +508,13 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let _revoked = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
     walk.bench.drain().await;
     let kept = |bench: &Bench| first_word_in(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
-    assert!(!kept(&walk.bench), "the secrets are gone");
+    assert!(!kept(&walk.bench), "the secrets are deleted");
     let set = json!({"client_password": SECRETS[0]});
     let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
     let deletion = json!({"without_wipe": true, "reason": REASON});
     let _deleted = walk.admin(Method::DELETE, &path, deletion).await.expect(200);
     walk.bench.drain().await;
-    assert!(!kept(&walk.bench), "and so they are with the person");
+    assert!(!kept(&walk.bench), "the person's rows contain them");
     walk.search("deleted");
     walk.bench.advance(Duration::days(120));
     for _ in 0..3 {

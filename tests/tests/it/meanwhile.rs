@@ -129,7 +129,7 @@ impl SystemWithDueWork {
     async fn expect_nothing_done(&self) {
         let (asked, sent) = (self.pages.received().len(), self.bench.stack.messaging().outbox().len());
         let (unchanged, rows) = self.run().await;
-        assert_eq!(unchanged.len(), rows, "something was done that was not due");
+        assert_eq!(unchanged.len(), rows, "a row that was not due was changed");
         assert_eq!((self.pages.received().len(), self.bench.stack.messaging().outbox().len()), (asked, sent));
     }
 }
@@ -203,8 +203,8 @@ async fn work_that_is_postponed_just_before_it_is_done_waits() {
     let after = rows::everything(&fixture.bench);
     let changed: Vec<Value> = due.iter().map(postponed).filter(|row| after.values().any(|same| same == row)).collect();
     // A user is purged after their devices.
-    assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
-    assert_eq!(unchanged.len() + changed.len(), rows, "something was done that was not due");
+    assert!(changed.len() + 1 >= due.len(), "{} of {} were reached", changed.len(), due.len());
+    assert_eq!(unchanged.len() + changed.len(), rows, "a row that was not due was changed");
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
         };
         let commit = ("purge-deleted", "TransactWriteItems", kept);
         let (done, put_off) = gate.meanwhile(commit, bench.purge(), put_off).await;
-        assert!(put_off.is_some() && done["failed"] == 0, "{kept} was about to go: {done}");
+        assert!(put_off.is_some() && done["failed"] == 0, "{kept} was about to be deleted: {done}");
         let after = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
         assert!(before > 0 && before == after, "{before} and {after} of {kept}");
     }
@@ -467,9 +467,9 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         assert_eq!(job.get("state"), "canceled", "{what}");
         let noted = noted.lock().unwrap().take().expect("the job reached its first change");
         let pk = format!("JOB#{}#{}", tenant.workspace_id, job.get("job_id"));
-        assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was done before");
+        assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was changed before");
         let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
-        assert!(noted == after, "{what}: something was done");
+        assert!(noted == after, "{what}: something was changed");
         let commits: Vec<RecordedRequest> =
             recorder.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
         assert!(commits.len() == 3 && commits.iter().all(checks_a_job), "{what}");
@@ -666,6 +666,6 @@ async fn a_create_request_that_a_concurrent_retry_overtakes_returns_the_created_
         let (first, second) = gate.meanwhile((operation, action, looks_for), request(), request()).await;
         let second = second.unwrap_or_else(|| panic!("{operation} was not held up"));
         assert!(first.status.is_success(), "{operation}: {}", first.text);
-        assert_eq!(second.body.pointer(id), first.body.pointer(id), "{operation}: it is one");
+        assert_eq!(second.body.pointer(id), first.body.pointer(id), "{operation}: expected one");
     }
 }

@@ -179,7 +179,7 @@ async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
         assert_eq!(until.time(), chrono::NaiveTime::MIN, "{which}: midnight");
         bench.set_clock(until - Duration::seconds(1));
         bench.run_due().await;
-        assert_eq!(job(&bench, &tenant, &id).await["progress"]["changed"], 20, "{which}: not before");
+        assert_eq!(job(&bench, &tenant, &id).await["progress"]["changed"], 20, "{which}: not earlier");
         bench.set_clock(until);
         bench.run_due().await;
         let finished_job = job(&bench, &tenant, &id).await;
@@ -220,7 +220,7 @@ async fn a_job_continues_with_other_users_while_one_recipient_has_to_wait() {
     assert_eq!(items, [users[0].as_str(), users[2].as_str()]);
     bench.run_due().await;
     bench.drain().await;
-    assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute is over");
+    assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute has passed");
     bench.advance(Duration::minutes(1));
     bench.run_due().await;
     let finished_job = job(&bench, &tenant, &started.get("job_id")).await;

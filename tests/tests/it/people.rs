@@ -340,7 +340,7 @@ async fn invitations_are_listed_with_their_outcomes_and_times() {
     fixture.bench.advance(Duration::minutes(1));
     let third = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     fixture.bench.advance(Duration::days(8));
-    assert_eq!(list().await[0]["status"], "expired", "even before the schedule came round");
+    assert_eq!(list().await[0]["status"], "expired", "also before the schedule has run");
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     let fourth = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let last = text(&list().await[0]["invitation_id"]);
@@ -469,7 +469,7 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         fixture.bench.drain().await;
         fixture.bench.advance(Duration::days(20));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
-        assert_eq!(status(&phones[0].0).await, "silent", "there is no rule unless the workspace wants one");
+        assert_eq!(status(&phones[0].0).await, "silent", "there is no rule by default");
 
         let rule = json!({"after_days": 30, "action": action});
         let before = rows::everything(&fixture.bench);

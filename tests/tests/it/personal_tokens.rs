@@ -150,7 +150,7 @@ async fn a_token_expires_at_its_time_and_ends_at_once_when_it_is_revoked() {
     assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, rejected(401, "credential_revoked"));
     fixture.bench.advance(Duration::minutes(1));
     let second = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
-    assert_eq!(first.body, second.body, "twice is the same answer");
+    assert_eq!(first.body, second.body, "a repetition gets the same response");
     let types = fixture.bench.event_types(&fixture.first).await;
     let count = |wanted: &str| types.iter().filter(|kind| *kind == wanted).count();
     assert_eq!((count("token.created"), count("token.revoked")), (2, 1));
@@ -237,7 +237,7 @@ async fn a_token_is_shown_once_and_the_list_shows_everything_else() {
     assert!(!listed.text.contains(&token[18..]), "its secret is shown once");
     let secret = &token[18..];
     for (key, row) in rows::everything(&fixture.bench) {
-        assert!(!row.to_string().contains(secret), "{key:?} holds the secret");
+        assert!(!row.to_string().contains(secret), "{key:?} contains the secret");
     }
     // Page by page it is the same list.
     let page = fixture.bench.get("/tokens?limit=1", &fixture.signed_in()).await.expect(200);
@@ -290,7 +290,7 @@ async fn each_workspace_of_a_token_records_its_creation_and_end() {
             assert_eq!(event["event_type"], kind);
             assert_eq!(event["workspace_id"], tenant.workspace_id.as_str());
             assert_eq!(event["token_id"], token.body["token_id"]);
-            assert_eq!(event["actor"], json!({"type": "member", "id": member}), "who they are there");
+            assert_eq!(event["actor"], json!({"type": "member", "id": member}), "their membership there");
             assert_eq!(event["member_id"], *member);
             assert_eq!(event["actor_token_id"], Value::Null);
         }
@@ -305,7 +305,7 @@ async fn events_by_a_token_name_the_member_and_the_token() {
     let fixture = TokenOwner::new().await;
     let token = fixture.token_for_first(None).await;
     let user = fixture.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
-    assert_eq!(user.body["source"], "api", "a program made them");
+    assert_eq!(user.body["source"], "api", "created by a program");
     let events = fixture.bench.get("/events?event_type=user.created", &fixture.first.key).await.expect(200);
     let event = &events.body["items"][0];
     assert_eq!(event["actor"], json!({"type": "member", "id": fixture.anna}));
@@ -376,7 +376,7 @@ async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     let listed = fixture.bench.get(&list, &fixture.first.key).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["token_id"]), (1, &both.body["token_id"]), "those that reach the workspace");
-    assert!(!listed.text.contains(&fixture.second.workspace_id), "of another workspace it tells nothing");
+    assert!(!listed.text.contains(&fixture.second.workspace_id), "it shows nothing of another workspace");
     assert_eq!(items[0]["status"], "active");
     let foreign = fixture.bench.delete(&format!("{list}/{}", elsewhere.get("token_id")), &fixture.first.key).await;
     assert_eq!(foreign.expect(404).code(), "token_not_found");
@@ -385,10 +385,10 @@ async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     assert_eq!(first.body["status"], "revoked");
     let token = both.get("token");
     assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, accepted(), "it opens the other still");
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, accepted(), "it still gives access to the other workspace");
     fixture.bench.advance(Duration::minutes(1));
     let second = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
-    assert_eq!(first.body, second.body, "twice is the same answer");
+    assert_eq!(first.body, second.body, "a repetition gets the same response");
     let types = fixture.bench.event_types(&fixture.first).await;
     assert_eq!(types.iter().filter(|kind| *kind == "token.revoked").count(), 1);
     let other = fixture.bench.event_types(&fixture.second).await;
@@ -455,5 +455,5 @@ async fn an_expired_token_is_deleted_after_a_while() {
     let all = rows::all(&fixture.bench, rows::MAIN);
     let of_token: Vec<&Value> =
         all.iter().filter(|(key, _)| key.starts_with("TOKEN")).map(|(_, row)| &row["expires_at_epoch"]).collect();
-    assert_eq!(of_token, [&json!(stored), &json!(stored)], "the token and its place");
+    assert_eq!(of_token, [&json!(stored), &json!(stored)], "the token and its list entry");
 }

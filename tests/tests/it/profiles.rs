@@ -81,7 +81,7 @@ async fn the_first_profile_becomes_the_default() {
     let third = create_profile(&bench, &tenant, third).await;
     assert_eq!(defaults(&bench, &tenant).await, ["third"]);
     let first_then = bench.get(&path(&first), &tenant.key).await.expect(200);
-    assert_eq!(first_then.headers["etag"], "\"2\"", "it shows differently, so it is another version");
+    assert_eq!(first_then.headers["etag"], "\"2\"", "it is shown differently, so it has another version");
     let moved = bench.patch(&path(&second), &tenant.key, json!({"default": true})).await.expect(200);
     assert_eq!((&moved.body["default"], &moved.body["revision"]), (&json!(true), &json!(1)));
     assert_eq!(defaults(&bench, &tenant).await, ["second"]);
@@ -204,7 +204,7 @@ async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
     let remaining = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
     let events = rows::all(&bench, rows::MAIN).values().filter(|row| row["profile_id"] == *second).count();
-    assert!(remaining == 0 && events > 0, "nothing is left of it but its events");
+    assert!(remaining == 0 && events > 0, "only its events are left");
 }
 
 #[tokio::test]

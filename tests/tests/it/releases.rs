@@ -104,7 +104,7 @@ async fn values_of_another_release_are_shown_and_survive_edits() {
     let _canceled = bench.delete(&format!("/devices/{device}/commands/{command}"), key).await.expect(200);
     let kept = find(&bench, &of_device, "COMMAND#");
     assert_eq!((&kept["kind"], &kept["state"]), (&json!("locate"), &json!("canceled")));
-    assert_eq!(kept["history"][0]["tomorrow"], 1, "its history says what it said");
+    assert_eq!(kept["history"][0]["tomorrow"], 1, "its history is unchanged");
     assert_eq!(kept["history"][0]["by"], json!({"type": "robot", "id": 12}));
 }
 
@@ -154,7 +154,7 @@ async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_on
         |text: &str| sent.iter().filter(|sent| sent.operation == "publish-events" && sent.body.contains(text)).count();
     assert_eq!((published(&later), published(&broken)), (1, 0));
     assert!(published(&invited.get("invitation_id")) >= 1);
-    assert_eq!(published("secret"), 0, "what is private stays so");
+    assert_eq!(published("secret"), 0, "private data stays private");
     for path in ["/events".to_owned(), format!("/events?user_id={user}")] {
         let events = bench.get(&path, &tenant.key).await.expect(200).body;
         let events = events["items"].as_array().unwrap();
@@ -217,7 +217,8 @@ async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     assert!(!rows::all(&bench, MAIN).keys().any(|key| key.starts_with(&of_user)));
 }
 
-/// Each attribute by which an index finds a row (but `owner`, which alone tells whose a device is), of rows that were stored before the index was there, comes with the
+/// Each attribute by which an index finds a row (but `owner`, which alone tells whose a device is), of rows that were
+/// stored before the index was there, comes with the
 /// next edit. What is never edited by a request is brought by `reindex`: see `stored_shapes`.
 #[tokio::test]
 async fn an_edit_adds_a_row_to_indexes_of_a_later_release() {

@@ -107,7 +107,7 @@ async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
         assert_eq!(body["device_type"], "ios_phone");
         assert_eq!(body["workspace_id"], *fixture.tenant.workspace_id);
         assert_eq!((&body["errors"], &body["properties"]), (&json!([]), &json!({})));
-        assert!(body.get("nickname").is_none(), "it is left out rather than null: {body}");
+        assert!(body.get("nickname").is_none(), "the field is omitted rather than null: {body}");
 
         for _again in 0..2 {
             let gone = if older {
@@ -231,7 +231,7 @@ async fn devices_that_are_no_seam_phones_are_not_listed() {
         expect_error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
     let _deleted = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(fixture.deactivations().await, Vec::<Value>::new(), "nor does its end");
+    assert_eq!(fixture.deactivations().await, Vec::<Value>::new(), "nor does its deletion");
 }
 
 #[tokio::test]
@@ -547,7 +547,7 @@ async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
     );
     let _activated = fixture.post("/phones/deactivate", json!({"device_id": created["device_id"]})).await.expect(200);
     let repeated = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
-    assert_ne!(repeated.body["phone"]["device_id"], created["device_id"], "its name is free once it is gone");
+    assert_ne!(repeated.body["phone"]["device_id"], created["device_id"], "its name is free after its deletion");
     let _third = fixture.phone(&ada).await;
     let fourth = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
     expect_error(&fourth, 400, "invalid_input");
@@ -592,7 +592,7 @@ async fn credential_services_reports_are_shown_as_properties_and_warnings() {
     fixture.bench.advance(chrono::Duration::minutes(5));
     let events = fixture.bench.event_types(&fixture.tenant).await.len();
     let _same = report("salto_space", broken).await.expect(200);
-    assert_eq!(fixture.bench.event_types(&fixture.tenant).await.len(), events, "what is known makes no event");
+    assert_eq!(fixture.bench.event_types(&fixture.tenant).await.len(), events, "an unchanged value records no event");
     assert_eq!(shown().await["warnings"][0]["created_at"], since);
     let _well =
         report("salto_space", json!({"endpoints": [{"endpoint_id": "s", "is_active": true}]})).await.expect(200);

@@ -769,7 +769,7 @@ async fn a_dry_run_of_a_sync_reports_the_changes_and_makes_none() {
     let changes: Vec<String> = outcomes(&job).into_iter().map(|outcome| outcome.2).collect();
     assert_eq!(changes, ["updated", "created", "vanished"]);
     assert_eq!(job["items"][0]["fields"], json!(["email"]));
-    assert_eq!(job["items"][1]["user_id"], Value::Null, "nobody was made");
+    assert_eq!(job["items"][1]["user_id"], Value::Null, "no user was created");
     assert!(fixture.rows_without_jobs() == before, "a dry run has changed something");
     assert_eq!(fixture.sync(&source, json!({})).await["progress"], progress(3, 1, 0));
 }
@@ -985,7 +985,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     assert_eq!(fixture.called().await, now);
     let renamed =
         |event: &Value| !event["job_id"].is_null() && event["changed_fields"].to_string().contains("\"username\"");
-    assert!(!fixture.events("user.updated").await.iter().any(renamed), "nobody was parked");
+    assert!(!fixture.events("user.updated").await.iter().any(renamed), "no user got a temporary name");
     // With too many vanished users nobody vanishes or loses their username.
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
@@ -1120,7 +1120,8 @@ fn process_end_faults(calls: &[Call]) -> Vec<InjectedFault> {
     ends
 }
 
-/// Syncs thirty users: nine are new, nine change, six vanish, fifteen are unchanged; with an optional end of the process.
+/// Syncs thirty users: nine are new, nine change, six vanish, fifteen are unchanged; with an optional end of the
+/// process.
 async fn run_killed(fixture: &Fixture, run: usize, end: Option<&InjectedFault>) -> Vec<Call> {
     let first: Vec<usize> = (run * 100..run * 100 + 30).collect();
     let source = fixture.http(json!({"vanish_policy": "suspend", "vanish_limit_percent": 100})).await;
@@ -1231,9 +1232,9 @@ async fn a_sources_schedule_needs_the_permissions_of_its_creator_and_ends_with_t
     };
     let by_key = json!({"type": "key", "id": id, "name": "HR"});
     let jobs = due().await;
-    assert_eq!((jobs.len(), &jobs[0]["created_by"]), (1, &by_key), "it acts in the name of whoever set it");
+    assert_eq!((jobs.len(), &jobs[0]["created_by"]), (1, &by_key), "it acts as its creator");
     let _revoked = fixture.bench.delete(&format!("/keys/{id}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(due().await.len(), 1, "nothing is begun any more");
+    assert_eq!(due().await.len(), 1, "no further sync starts");
     let shown = fixture.get(&path).await;
     assert_eq!((&shown["set_by"], &shown["next_sync_at"]), (&by_key, &Value::Null));
     assert!(shown["paused_at"].is_string());
@@ -1277,6 +1278,6 @@ async fn a_rename_by_a_sync_never_deploys_to_a_new_address() {
     assert!(fixture.bench.newest_deployment_code().is_some() && fixture.bench.newest_code().is_none());
     // The uploader may deploy, but a sync has only the permissions that it needs.
     upload(2, "1,eve,mallory@example.org").await;
-    assert!(fixture.bench.newest_code().is_some(), "an invitation, which brings no secrets");
+    assert!(fixture.bench.newest_code().is_some(), "an invitation, which gives no secrets");
     assert_eq!(fixture.get(&format!("/users/{user}")).await["deployment"]["status"], "revoked");
 }

@@ -1,5 +1,6 @@
 //! The shapes of stored rows. A row that was stored once must stay readable, so a change of the shapes is deliberate:
-//! `UPDATE_SHAPES=1 cargo test --workspace --test it stored_shapes::` writes them again, and the commit shows the difference.
+//! `UPDATE_SHAPES=1 cargo test --workspace --test it stored_shapes::` writes them again, and the commit shows the
+//! difference.
 
 use aws::store::idempotency::IdempotencyRow;
 use aws::store::invitations::InvitationRef;
@@ -737,7 +738,7 @@ async fn stored_rows_have_the_pinned_shapes() {
             fs::write(&path, &actual).unwrap();
         }
         let pinned = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(actual, pinned, "{name}: if it is meant to change, see the head of this file");
+        assert_eq!(actual, pinned, "{name}: if the change is intended, see the top of this file");
     }
     let pinned: BTreeSet<String> = pinned().into_keys().collect();
     assert_eq!(pinned, shapes.into_keys().collect(), "each pinned shape is still stored");
@@ -750,7 +751,7 @@ async fn every_kind_of_row_is_documented_pinned_and_stored() {
     assert_eq!(kinds.len(), 47);
     for (_, row) in rows::everything(&bench) {
         let fitting = kinds.iter().filter(|kind| kind.is(&row)).count();
-        assert_eq!(fitting, 1, "store.rs documents each row by one line: {row}");
+        assert_eq!(fitting, 1, "store.rs documents each row in one line: {row}");
     }
     for kind in &kinds {
         let name = kind.name.split([',', '(']).next().unwrap().trim().replace('\'', "").replace(' ', "_");
@@ -825,7 +826,7 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
     for (index, value) in thing.indexes() {
         let stored = row[index].as_str().unwrap_or_else(|| panic!("{name} has no {index}"));
         let shard = index == "due_shard";
-        assert!(shard || stored == value, "{name}: {index} is {stored}, not {value}");
+        assert!(shard || stored == value, "{name}: {index}: expected {value}, found {stored}");
     }
     // The row is written back as it was read, except for keys and indexes.
     let written = aws::to_json(&thing).unwrap();
@@ -839,7 +840,7 @@ fn expect_round_trip<R: Row>(name: &str, row: &Value) {
         // A user's own login day is written by the device's check-in, and identity providers alone ask
         // when the user was last changed.
         let of_a_user = name.starts_with("user.") && ["login_day", "updated_at"].contains(&field.as_str());
-        assert!(known || of_a_user, "{name}: nobody reads {field}");
+        assert!(known || of_a_user, "{name}: no reader has the field {field}");
     }
 }
 

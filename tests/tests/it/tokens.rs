@@ -280,7 +280,7 @@ async fn issuer_keys_that_were_not_refreshed_for_a_day_are_no_longer_trusted() {
     assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, accepted());
     bench.advance(Duration::milliseconds(1));
     let token = oidc.token("anna", bench.now());
-    assert_eq!(answer(&bench, &token).await, invalid(), "whether they are at hand or read anew");
+    assert_eq!(answer(&bench, &token).await, invalid(), "whether they are cached or read again");
     oidc.publish_keys_to(&bench);
     bench.advance(Duration::minutes(1));
     assert_eq!(answer(&bench, &token).await, accepted());
@@ -353,7 +353,7 @@ async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
         duration: FaultDuration::Outage,
     };
     faults.watch("refresh-issuer-keys", Some(lost));
-    assert!(refreshed().await.is_err(), "that they are not kept is told");
+    assert!(refreshed().await.is_err(), "the failure to store them is reported");
     assert_eq!(stored_issuer_keys(&bench), before);
     faults.end_outage();
     // Keys that the issuer no longer publishes are removed.
@@ -749,14 +749,14 @@ async fn a_membership_has_no_effect_until_it_is_accepted() {
     assert_eq!(post(&second.key).await.expect(403).code(), "member_only");
     let accepted = post(&anna).await.expect(200);
     assert_eq!((accepted.get("member_id"), accepted.get("status")), (member.clone(), "active".to_owned()));
-    assert_eq!(post(&anna).await.expect(200).body, accepted.body, "twice is once");
+    assert_eq!(post(&anna).await.expect(200).body, accepted.body, "a repetition records no second event");
     let changed = bench.event_types(&second).await.into_iter().filter(|kind| kind == "member.changed").count();
     assert_eq!(changed, 1);
     let _there = get_as(&bench, "/keys", &anna, Some(&second.workspace_id)).await.expect(200);
     let unsaid = get_as(&bench, "/devices", &anna, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
     let last = bench.delete(&format!("/members/{member}"), &second.key).await.expect(409);
-    assert_eq!(last.code(), "last_admin", "once accepted, an admin is one");
+    assert_eq!(last.code(), "last_admin", "an accepted admin counts");
     let declined =
         bench.call(http::Method::DELETE, &format!("/memberships/{}", second.workspace_id), Some(&anna), None).await;
     assert_eq!(declined.expect(409).code(), "membership_accepted");

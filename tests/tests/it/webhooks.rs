@@ -180,11 +180,11 @@ async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_
     assert_eq!(
         (&complete_row["user_id"], &complete_row["actor"]),
         (&own["user_id"], &own["actor"]),
-        "of both, it is told both"
+        "it receives both events"
     );
     assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
     let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
-    assert!(!fixture.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
+    assert!(!fixture.sent_to(OTHER).iter().any(own), "it does not receive its own creation");
     let get = fixture.bench.get("/webhooks/create?url=https://x.example.com", &fixture.tenant.key).await.expect(405);
     assert_eq!(get.body["error"]["type"], "method_not_allowed");
     let bad =
@@ -459,7 +459,7 @@ async fn an_event_is_delivered_wherever_the_run_is_killed() {
     assert_eq!((&delivery["state"], &delivery["last_attempt"]), (&json!("pending"), &Value::Null));
     fixture.pages.answer_ok("");
     fixture.bench.advance(Duration::seconds(89));
-    assert_eq!(fixture.schedule().await["done"], 0, "nobody takes it up while its lease lasts");
+    assert_eq!(fixture.schedule().await["done"], 0, "no other run takes it during its lease");
     fixture.bench.advance(Duration::seconds(61));
     assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 60}));
     assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded");

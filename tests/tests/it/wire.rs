@@ -115,7 +115,7 @@ async fn unprocessed_keys_of_a_batch_are_requested_again_and_no_others() {
         .map(|sent| request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len())
         .collect();
     assert_eq!(asked, [3, 2, 1]);
-    assert!(requests.iter().all(|sent| !sent.call.stale), "each of them asks for what was written last");
+    assert!(requests.iter().all(|sent| !sent.call.stale), "each read is consistent");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_batch_that_never_completes_is_an_error() {
     let recorder = RequestRecorder::answering(|sent| Some(dynamodb_response(&batch(sent, 0))));
     let found = table(&recorder).job_items(workspace(), job(), &["a".to_owned()]).await;
     assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
-    assert!(recorder.take().len() > 1, "it was asked for again");
+    assert!(recorder.take().len() > 1, "the keys were requested again");
 }
 
 /// Commits an event and a row. The first `failing` calls fail, the others succeed. Returns the outcome and the
@@ -420,7 +420,7 @@ async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     for one in ["0", "1"] {
         *refused.lock().unwrap() = Some(one);
         let answer = bench.stack.invoke("republish-events", span.clone()).await;
-        assert!(answer.is_err(), "{one} was not taken, and it says {answer:?}");
+        assert!(answer.is_err(), "{one} was not published, and the response is {answer:?}");
     }
     *refused.lock().unwrap() = None;
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
@@ -466,7 +466,8 @@ impl SlowSystem {
         }));
     }
 
-    /// Runs an operation until `last` is true, checks that each run ends within its timeout, and returns the number of runs.
+    /// Runs an operation until `last` is true, checks that each run ends within its timeout, and returns the number of
+    /// runs.
     async fn runs(&self, operation: &str, mut event: Value, mut last: impl FnMut(&Value, &mut Value) -> bool) -> usize {
         for run in 1..100 {
             let began = self.bench.now();
@@ -533,7 +534,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     slow.delay("run-due", "", Duration::milliseconds(1_500));
     assert!(open() >= 100);
     let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
 
     slow.fill("| USER", 120, |id, user: User| User {
         user_id: UserId(id),
@@ -547,7 +548,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     slow.delay("run-due", "", Duration::milliseconds(500));
     let over = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| over()).await;
-    assert!(runs > 1, "it was too much for one");
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(bench.get(&path, key).await.expect(200).body["progress"]["changed"], 121);
 }
 
@@ -572,7 +573,7 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
     let blocked = || slow.count(|key, row| key.ends_with("| DEVICE") && row["blocked"].is_object());
     slow.delay("run-due", "", Duration::milliseconds(500));
     let runs = slow.runs("run-due", json!({}), |_, _| blocked() == 61).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
 
     let deleted =
         |device: &Device| Deleted { at: device.created_at, by: Actor::System, purge_after: device.created_at };
@@ -580,7 +581,7 @@ async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is()
     slow.delay("purge-deleted", "", Duration::seconds(2));
     let remaining = |answer: &Value, _: &mut Value| answer["more"] == false;
     let runs = slow.runs("purge-deleted", json!({}), remaining).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(slow.count(|key, row| key.ends_with("| DEVICE") && row["deleted"].is_object()), 0);
 }
 
@@ -594,7 +595,7 @@ async fn a_message_is_only_sent_with_enough_time_left() {
     }
     slow.delay("send-message", "SendEmail", Duration::seconds(5));
     let runs = slow.runs("send-message", slow.queue_batch("user.invited"), is_batch_done).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     let to: BTreeSet<String> = bench.stack.messaging().outbox().into_iter().map(|item| item.to).collect();
     assert_eq!((to.len(), bench.stack.messaging().outbox().len()), (8, 8), "each of them once");
 }
@@ -618,12 +619,12 @@ async fn a_webhook_is_only_called_with_enough_time_left() {
     assert_eq!(waits(), 41);
     slow.delay("deliver-webhook", "", Duration::milliseconds(100));
     let runs = slow.runs("deliver-webhook", json!({}), |_, _| waits() == 0).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     // By the queue, too.
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
     let before = slow.pages.sent().len();
     let runs = slow.runs("deliver-webhook", slow.queue_batch("user.created"), is_batch_done).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(slow.pages.sent().len() - before, 40, "each of the new ones once");
 }
 
@@ -660,11 +661,11 @@ async fn a_sync_stops_in_time_however_slow_the_table_is() {
     let is_user = |key: &str| key.ends_with("| USER");
     let idle = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| slow.count(|key, _| is_user(key)) == 60 && idle()).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     bench.advance(Duration::hours(25));
     show(0..2);
     let runs = slow.runs("run-due", json!({}), |_, _| idle()).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     let jobs = bench.get("/jobs", &slow.tenant.key).await.expect(200).body;
     assert_eq!(jobs["items"][0]["progress"]["changed"], 58, "{jobs}");
 }
@@ -694,7 +695,7 @@ async fn a_page_of_events_is_only_republished_with_enough_time_left() {
             event["until"].is_null()
         })
         .await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     assert!(published >= 502, "{published}");
 }
 
@@ -792,5 +793,5 @@ async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
     let _run = slow.bench.run_due().await;
     let shown = slow.bench.get(&format!("/devices/{device}"), &slow.tenant.key).await.expect(200).body;
     assert_eq!(shown["blocked"], Value::Null, "{shown}");
-    assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it came meanwhile");
+    assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it has checked in meanwhile");
 }

@@ -82,7 +82,7 @@ fn the_program_and_the_template_have_the_same_operations() {
     assert!(defaults["Timeout"].as_u64().is_some() && defaults["MemorySize"].as_u64().is_some());
     for operation in functions::OPERATIONS {
         let found = functions::operation(operation.name).expect("an operation is found by its name");
-        assert!(std::ptr::eq(found, operation), "{} stands twice", operation.name);
+        assert!(std::ptr::eq(found, operation), "{} is declared twice", operation.name);
     }
 }
 
@@ -139,7 +139,7 @@ async fn each_operations_routes_equal_the_templates() {
         }
     }
     let all: Vec<&str> = functions::OPERATIONS.iter().flat_map(|operation| operation.routes).copied().collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a route stands twice");
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a route is declared twice");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
     for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
         assert!(arguments.contains(&name) && parameters.contains_key(name), "{name}");
     }
-    assert!(needed.iter().all(|name| arguments.contains(&name.as_str())), "{needed:?} must be given");
+    assert!(needed.iter().all(|name| arguments.contains(&name.as_str())), "{needed:?} have neither a default nor a value in the guide");
     let config = fs::read_to_string(root().join("samconfig.toml")).unwrap();
     for line in [
         "stack_name = \"handset\"",
@@ -173,7 +173,7 @@ fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
         let stem = table["Properties"]["TableName"]["Sub"].as_str().map_or("handset", |_| "handset-secrets");
         assert!(guide.contains(&format!("update-table --table-name {stem} --deletion-protection-enabled")), "{name}");
     }
-    assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "what may or may not be there is no reason to fail");
+    assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "optional resources do not make it fail");
 }
 
 #[tokio::test]
@@ -421,7 +421,7 @@ fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
             let handler = resource["Properties"]["Handler"].as_str().unwrap().to_owned();
             assert!(
                 beside.insert(route.as_str().unwrap().to_owned(), handler).is_none(),
-                "{name}: {route} stands twice"
+                "{name}: {route} is declared twice"
             );
         }
     }

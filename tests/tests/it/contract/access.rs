@@ -56,7 +56,7 @@ async fn keys_and_members_are_found_in_their_own_workspace_only() {
     assert_eq!(
         store.table.find_ancestors(&created).await.expect("the call succeeds"),
         ancestors,
-        "those that are there"
+        "the existing ones"
     );
     assert_eq!(store.table.makers_of_all(&[key.clone(), created.clone()]).await.expect("the call succeeds"), ancestors);
     assert_eq!(store.table.find_ancestors(&key).await.expect("the call succeeds"), AncestorKeys::new());
@@ -186,7 +186,7 @@ async fn workspaces_and_issuer_keys_are_read_as_stored() {
     assert_eq!(store.table.workspace(case.workspace).await.expect("the call succeeds").as_ref(), Some(&workspace));
     let unknown = WorkspaceId(new_id(case.now));
     let several = store.table.workspaces(&[case.workspace, unknown].into()).await.expect("the call succeeds");
-    assert_eq!(several, [workspace], "and nothing of one that is not there");
+    assert_eq!(several, [workspace], "nothing for one that does not exist");
     for kid in ["one", "two"] {
         let material = KeyMaterial::Ec { x: "x".to_owned(), y: "y".to_owned() };
         let key = IssuerKey { kid: kid.to_owned(), material };
@@ -195,7 +195,7 @@ async fn workspaces_and_issuer_keys_are_read_as_stored() {
         assert_eq!(
             store.table.issuer_keys().await.expect("the call succeeds"),
             Some(stored),
-            "the newer take the older's place"
+            "newer tokens replace older ones in the page"
         );
     }
 }

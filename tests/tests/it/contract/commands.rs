@@ -41,7 +41,7 @@ async fn a_device_is_read_with_its_open_commands() {
     assert_eq!(
         table.devices_with_commands(case.workspace, &some).await.expect("the call succeeds"),
         phones[..1],
-        "without what is gone"
+        "without deleted rows"
     );
     assert_eq!(table.devices_with_commands(case.workspace, &BTreeSet::new()).await.expect("the call succeeds"), []);
     let other = Case::new(store);

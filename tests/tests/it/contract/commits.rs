@@ -47,13 +47,13 @@ async fn a_change_is_conditional_on_the_version_that_was_read() {
     assert_eq!((now.first_name, now.number.as_deref(), now.version), (None, Some("7"), 3));
     expect_conflict(
         store.table.commit(Commit::without_event(case.id()).delete(&before)).await,
-        "a delete is guarded as well",
+        "a delete is conditional as well",
     );
     let missing = case.new_user("nobody");
     let edited = User { number: Some("7".to_owned()), ..missing.clone() };
     expect_conflict(
         store.table.commit(Commit::without_event(case.id()).edit(&missing, &edited)).await,
-        "what is not there cannot change",
+        "a missing row cannot be changed",
     );
 }
 
@@ -90,7 +90,7 @@ async fn an_edit_restores_missing_derived_attributes() {
     stripped["deployed"] = "2001-01-01".into();
     put_user(store, &stripped);
     let read = case.read(&user).await;
-    assert!(Commit::without_event(case.id()).edit(&read, &read).is_empty(), "nothing of it was changed");
+    assert!(Commit::without_event(case.id()).edit(&read, &read).is_empty(), "nothing was changed");
     case.edit(&read, &User { number: Some("7".to_owned()), ..read.clone() }).await;
     let now = row_of(store, &user);
     for name in ["list", "not_deployed", "deployed"] {
@@ -144,7 +144,7 @@ async fn attributes_of_another_release_survive_an_edit() {
     assert_eq!(now["suspended"]["tomorrow"], "held");
     assert_eq!(now["suspended"]["by"]["tomorrow"], "whom");
     assert_eq!(now["suspended"]["reason"], serde_json::Value::Null);
-    assert_eq!(now["client"], json!({"tomorrow": ["client"]}), "the part is emptied of what is known");
+    assert_eq!(now["client"], json!({"tomorrow": ["client"]}), "the known fields of the part are removed");
     assert_eq!(
         (&now["networks"][VERIZON]["tomorrow"], &now["networks"][VERIZON]["status"]),
         (&json!("network"), &json!("disabled"))
@@ -157,7 +157,7 @@ async fn attributes_of_another_release_survive_an_edit() {
     assert_eq!((&now["tomorrow"], &now["networks"][VERIZON]["status"]), (&row["tomorrow"], &json!("disabled")));
     let read = case.read(&user).await;
     case.edit(&read, &User { networks: BTreeMap::new(), ..read.clone() }).await;
-    assert_eq!(row_of(store, &user).get("networks"), None, "a network that is gone is gone");
+    assert_eq!(row_of(store, &user).get("networks"), None, "a removed network is removed completely");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn an_existing_row_is_not_created_again() {
     let device = case.new_device(UserId(new_id(case.now)), "phone");
     case.put(&device).await;
     let again = Device { model_name: "Another".to_owned(), ..device.clone() };
-    expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&again)).await, "the row is there");
+    expect_conflict(store.table.commit(Commit::without_event(case.id()).put(&again)).await, "the row exists");
     assert_eq!(store.table.device(case.workspace, device.device_id).await.expect("the call succeeds"), Some(device));
 }
 
@@ -202,7 +202,7 @@ async fn a_repeated_commit_is_one_change() {
     let commit = || Commit::without_event(without_event).edit(&now, &user);
     store.table.commit(commit()).await.expect("no conflict");
     store.table.commit(commit()).await.expect("DynamoDB knows the request");
-    expect_conflict(store.forgetful.commit(commit()).await, "without an event nothing tells a repeat from a race");
+    expect_conflict(store.forgetful.commit(commit()).await, "without an event a repeat and a race look the same");
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_commit_is_atomic() {
     let rows = case.rows();
     let other = case.new_user("bob");
     let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&other).edit(&stale, &changed);
-    expect_conflict(store.table.commit(commit).await, "one part is refused");
+    expect_conflict(store.table.commit(commit).await, "one part is rejected");
     assert_eq!(case.rows(), rows);
 }
 
@@ -227,14 +227,14 @@ async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let with = |user: &User, number: &str| User { number: Some(number.to_owned()), ..user.clone() };
     let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "1")).require_unchanged(&bob);
     store.table.commit(commit).await.expect("bob is unchanged");
-    assert_eq!(case.read(&bob).await, bob, "and stays so");
+    assert_eq!(case.read(&bob).await, bob, "and it is unchanged");
     case.edit(&bob, &with(&bob, "2")).await;
     let ada = case.read(&ada).await;
     let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "3")).require_unchanged(&bob);
     expect_conflict(store.table.commit(commit).await, "bob has changed since");
     case.remove(&case.read(&bob).await).await;
     let commit = Commit::without_event(case.id()).edit(&ada, &with(&ada, "3")).require_unchanged(&bob);
-    expect_conflict(store.table.commit(commit).await, "bob is gone");
+    expect_conflict(store.table.commit(commit).await, "bob is deleted");
     assert_eq!(case.read(&ada).await, ada);
     // Attributes that are written without a new version.
     let mut user = ada;
@@ -247,7 +247,7 @@ async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let rename = || Commit::without_event(case.id()).edit(&device, &named);
     expect_conflict(
         store.table.commit(rename().require_attribute_unchanged(&device, "last_login_at")).await,
-        "it has come since",
+        "the device has checked in since",
     );
     store.table.commit(rename()).await.expect("the commit succeeds");
 }

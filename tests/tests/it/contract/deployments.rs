@@ -49,7 +49,7 @@ async fn a_deployment_is_found_by_its_identifier_and_an_invitation_is_not() {
     assert_eq!(find(case.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
     assert_eq!(find(case.workspace, InvitationId(new_id(case.now))).await, None);
     assert_eq!(find(case.workspace, InvitationId(user.user_id.0)).await, None);
-    assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's thing is not there");
+    assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's objects are not found");
     assert_eq!(user.client.deployment_id, Some(made.invitation_id));
     case.remove(&made).await;
     assert_eq!(find(case.workspace, made.invitation_id).await, None);
@@ -105,7 +105,7 @@ async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_la
         (SecretKind::PbxSipPassword, "kept-three"),
         (SecretKind::VoicemailPin, "27182818"),
     ];
-    assert_eq!((read(&user).await, stored()), (expect(&all), 1), "what is left out stays");
+    assert_eq!((read(&user).await, stored()), (expect(&all), 1), "omitted secrets are kept");
     set(&[(SecretKind::ClientPassword, None), (SecretKind::TeleworkerSipPassword, None)]).await;
     assert_eq!(read(&user).await, expect(&all[1..]));
     assert_eq!(read(&other).await, expect(&[]));
@@ -115,7 +115,7 @@ async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_la
         "only in their own table"
     );
     set(&[(SecretKind::PbxSipPassword, None), (SecretKind::VoicemailPin, None)]).await;
-    assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
+    assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row is deleted with the last secret");
     // They are deleted with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };

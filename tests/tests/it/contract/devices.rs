@@ -42,7 +42,7 @@ async fn the_table_rejects_a_fourth_device() {
     let mut two_more = user.clone();
     two_more.device_ids.extend([DeviceId(new_id(case.now)), DeviceId(new_id(case.now))]);
     let commit = Commit::with_event(&case.context().event(EventType::DeviceRegistered)).edit(&user, &two_more);
-    expect_conflict(store.table.commit(commit).await, "two beside two");
+    expect_conflict(store.table.commit(commit).await, "two more for a user with two");
     let third = case.device(&mut user, "three").await;
     let rows = case.rows();
     let fourth = case.new_device(user.user_id, "four");
@@ -51,8 +51,8 @@ async fn the_table_rejects_a_fourth_device() {
     let event = case.context().event(EventType::DeviceRegistered);
     let commit = Commit::with_event(&event).put(&fourth).edit(&user, &past_the_rule);
     expect_conflict(store.table.commit(commit).await, "a fourth device");
-    assert_eq!(case.read(&user).await, user, "the row was known as it is, and did not change");
-    assert_eq!(case.rows(), rows, "neither the device nor the event was made");
+    assert_eq!(case.read(&user).await, user, "the row was known, and is unchanged");
+    assert_eq!(case.rows(), rows, "neither the device nor the event was stored");
     let mut freed = user.clone();
     freed.device_ids.remove(&third.device_id);
     case.edit(&user, &freed).await;
@@ -85,7 +85,7 @@ async fn a_registration_reads_all_inputs_of_its_rule() {
         store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert!(found.claim.is_some() && found.claimed.is_none() && found.held.is_empty(), "the claim outlives the row");
     case.remove(&user).await;
-    assert!(store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(), "the user is gone");
+    assert!(store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(), "the user is deleted");
     assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("the call succeeds"), None);
 }
 
@@ -213,7 +213,7 @@ async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
             store.table.record_login(&credential, &CheckInReport::default(), case.now.plus(Duration::days(1))).await;
         let Ok(Login::NotRecorded(Some(row))) = more else { panic!("{after:?}: {more:?}") };
         before = Device { version: after.version + 1, ..after };
-        assert_eq!(*row, before, "the row says why, and nothing of it has changed");
+        assert_eq!(*row, before, "the row shows the reason, and is unchanged");
     }
 }
 
@@ -240,7 +240,7 @@ async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let rows = case.rows();
     let nobody = case.new_device(user.user_id, "gone");
     assert!(!store.table.record_login_time(&nobody, later).await.expect("the call succeeds"));
-    assert_eq!(case.rows(), rows, "and no row comes of it");
+    assert_eq!(case.rows(), rows, "and no row is created");
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_search_finds_each_device_once_by_its_words_and_its_users() {
     })
     .await;
     let ids: Vec<DeviceId> = found.iter().map(|device| device.device_id).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item was listed twice");
     for device in &devices[1..] {
         assert!(ids.contains(&device.device_id), "{} was lost", device.device_identifier);
     }
@@ -380,13 +380,13 @@ async fn a_device_is_read_with_its_attachments() {
     let second = case.device(&mut user, "second").await;
     let ids = [second.device_id, DeviceId(new_id(case.now)), id].into();
     let found = store.table.devices(case.workspace, &ids).await.expect("the call succeeds");
-    assert_eq!(found, [device, second], "in order, without what is gone");
+    assert_eq!(found, [device, second], "in order, without deleted rows");
     assert!(store.table.devices(case.workspace, &BTreeSet::new()).await.expect("the call succeeds").is_empty());
     let many: BTreeSet<UserId> = (0..250).map(|_| UserId(new_id(case.now))).chain([user.user_id]).collect();
     assert_eq!(
         store.table.users(case.workspace, &many).await.expect("the call succeeds"),
         [user],
-        "more than one batch takes"
+        "more than one batch"
     );
 }
 

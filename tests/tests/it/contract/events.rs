@@ -89,7 +89,7 @@ async fn a_month_without_events_does_not_end_the_list() {
     };
     let (case, span) = (&case, &span);
     let first = case.table.list_events(case.workspace, span, 10, None).await.expect("the call succeeds");
-    assert!(first.items.is_empty() && first.next.is_some(), "a page looks at so many days only");
+    assert!(first.items.is_empty() && first.next.is_some(), "a page reads a limited number of days");
     let found =
         list_all_pages(|start| async move { case.table.list_events(case.workspace, span, 10, start).await }, nothing)
             .await;

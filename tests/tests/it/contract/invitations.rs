@@ -20,7 +20,7 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
     let refused = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code).edit(&stale, &changed);
-    expect_conflict(store.table.commit(refused).await, "one part is refused");
+    expect_conflict(store.table.commit(refused).await, "one part is rejected");
     assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), None);
     let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
     store.table.commit(commit).await.expect("no conflict");
@@ -31,7 +31,7 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
     assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("the call succeeds"), Some(owner));
     let stored = rows::everything(&store.bench);
     let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
-    assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
+    assert_eq!(leaks.count(), 0, "the code itself is only in the table of secrets");
     store
         .table
         .commit(Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code(&invitation))
@@ -40,7 +40,7 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
     assert_eq!(
         store.table.invitation_code(id).await.expect("the call succeeds"),
         Some(code),
-        "a code that is wanted stays"
+        "a needed code is kept"
     );
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(case.now), ..before.clone() };
@@ -73,7 +73,7 @@ async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists()
     let expected = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
     case.remove(&Invitation { version: 2, ..text.clone() }).await;
-    assert_eq!(owner(&text).await, None, "it falls with its invitation");
+    assert_eq!(owner(&text).await, None, "it is deleted with its invitation");
     case.put(&mail).await;
     assert_eq!(owner(&mail).await, None, "an e-mail's reports name the invitation themselves");
 }

@@ -50,7 +50,7 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     }
     let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
     let event = case.context().event(EventType::UserActivated);
-    expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "a thing has one outcome");
+    expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "an object has one outcome");
     let table = case.table;
     let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("the call succeeds");
     assert_eq!(both, (Some(of.clone()), Some(items[3].clone())));
@@ -58,7 +58,7 @@ async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     assert_eq!(none, (Some(of.clone()), None));
     let ids: Vec<String> = ["thing-8", "thing-1", "thing-0"].map(str::to_owned).into();
     let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("the call succeeds");
-    assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
+    assert_eq!(some, [items[4].clone(), items[0].clone()], "in the requested order, without missing ones");
     for limit in [1, 2, 100] {
         let page = |start| async move { case.table.list_job_items(case.workspace, of.job_id, limit, start).await };
         let mut created = 0;

@@ -40,11 +40,11 @@ async fn messages_are_counted_for_their_recipient_and_in_a_shard_of_the_day() {
     let (second, beside) = (message_counters(read(&[3]).await, 1), message_counters(read(&[3]).await, 1));
     store.table.commit(commit(&second)).await.expect("no conflict");
     let only_the_day = Commit::without_event(case.id()).apply(&beside.today);
-    expect_conflict(store.table.commit(only_the_day).await, "the part has counted another since");
+    expect_conflict(store.table.commit(only_the_day).await, "the shard has counted another message since");
     let (to, parts) = read(&[3]).await;
     assert_eq!(to.map(|to| to.at.len()), Some(2));
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [2]);
-    assert_eq!(today.with_one_more(&parts, &[3]), None, "the part has its share");
+    assert_eq!(today.with_one_more(&parts, &[3]), None, "the shard has its share of the quota");
     // Another kind, another day, another workspace.
     let (deployed, tomorrow) = (recipient(&case, Purpose::Deploy), quota(&case, "2026-11-24"));
     let elsewhere = (recipient(&other, Purpose::Invite), quota(&other, "2026-11-23"));

@@ -70,7 +70,7 @@ impl Drop for TestStore {
         if !std::thread::panicking() {
             let requests = self.0.recorder.take();
             let stale: Vec<_> = requests.iter().filter(|sent| sent.call.stale).collect();
-            assert!(stale.is_empty(), "these may miss what was written before: {stale:?}");
+            assert!(stale.is_empty(), "reads without consistency: {stale:?}");
         }
     }
 }

@@ -55,7 +55,7 @@ async fn scim_lists_show_users_who_are_not_deleted() {
     assert_eq!(
         store.table.id_of_external_id(workspace, "00BOB").await.expect("the read succeeds"),
         None,
-        "in its own capitals"
+        "case is significant"
     );
     // An external id belongs to one user.
     let mut twin = case.new_user("twin");
@@ -86,7 +86,7 @@ async fn scim_lists_show_users_who_are_not_deleted() {
     let bobs = async || {
         store.table.scim_user(workspace, bob.user_id).await.expect("the read succeeds").expect("the row exists")
     };
-    assert_eq!(bobs().await.updated_at, None, "they never were");
+    assert_eq!(bobs().await.updated_at, None, "they never existed");
     let named = User { number: Some("7".to_owned()), ..bob.clone() };
     let change = Commit::with_event(&case.context().event(EventType::UserUpdated)).edit(bob, &named);
     store.table.commit(change).await.expect("no conflict");

@@ -30,7 +30,7 @@ async fn usage_is_read_by_month_for_a_user_and_for_the_workspace() {
     let total = table.workspace_usage(case.workspace).await.expect("the call succeeds");
     assert_eq!(total.keys().cloned().collect::<Vec<_>>(), newest);
     let sum = (0..u64::from(TOTAL_SHARDS)).sum::<u64>();
-    assert!(total.values().all(|counts| counts[&UsageKind::Calls] == sum), "each month whole: {total:?}");
+    assert!(total.values().all(|counts| counts[&UsageKind::Calls] == sum), "complete months: {total:?}");
     let both = [UsageScope::User(ada), UsageScope::User(bob), UsageScope::Shard(3)];
     let month = &months[5];
     let expected = [usage(&case, UsageScope::User(ada), month, 2), usage(&case, UsageScope::Shard(3), month, 3)];

@@ -47,7 +47,7 @@ async fn usernames_are_unique_without_case_and_with_accents() {
         let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&second);
         expect_conflict(
             store.table.commit(commit).await,
-            "the name is taken, whatever the code that came here believes",
+            "the table rejects a taken name",
         );
         assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
@@ -61,7 +61,7 @@ async fn usernames_are_unique_without_case_and_with_accents() {
     assert_eq!(called("JOSE.PENA").await, Some(second.user_id));
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
     case.edit(&user, &renamed).await;
-    assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
+    assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a released name is free");
     let _third = create_user(&case, "jos\u{e9}.pe\u{f1}a").await.expect("the name is free");
     let other = Case::new(store);
     let _same_name_elsewhere = other.user("jose.pena").await;
@@ -89,7 +89,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     // A write without a look-up is rejected by the table.
     let again = case.new_user("JOSE\u{301}");
     let unseen = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&again);
-    expect_conflict(store.table.commit(unseen).await, "one who is called so holds the former claim");
+    expect_conflict(store.table.commit(unseen).await, "a user with that name has the former claim");
     // Another name with the same letters is free, both with the same former key and as that very key.
     let other = create_user(&case, "jos\u{ea}").await.expect("the username is free");
     let claims = store.table.username_claims(case.workspace, "jose").await.expect("the call succeeds");
@@ -100,7 +100,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
             .claim_username(&claims, plain.user_id)
     };
     case.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
-    expect_conflict(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
+    expect_conflict(store.table.commit(late()).await, "the claim's user may have been renamed");
     let plain = create_user(&case, "jose").await.expect("the username is free");
     let holder = |username: &str| {
         let key = users::username_key(case.workspace, username).to_string();
@@ -130,7 +130,7 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
     store.table.commit(commit).await.expect("no conflict");
-    assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
+    assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "the claim has its new key");
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
     let joao = user_of_earlier_release(&case, "Jo\u{e3}o", "joao").await;
@@ -139,12 +139,12 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("the username has an earlier key");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
-    expect_conflict(store.table.commit(late).await, "another holds the former claim by now");
-    assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
+    expect_conflict(store.table.commit(late).await, "another user has the former claim by now");
+    assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and still has it");
     let rene_before = user_of_earlier_release(&case, "Ren\u{e9}", "rene").await;
     let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
     case.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
-    assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "what is left behind holds nothing");
+    assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "a remaining claim blocks nothing");
     let _next = create_user(&case, "rene").await.expect("the name is free");
     let _next = create_user(&case, "ren\u{e9}").await.expect("the name is free");
 }
@@ -368,7 +368,7 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
     })
     .await;
     let ids: Vec<UserId> = found.iter().map(|person| person.user.user_id).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item was listed twice");
     for user in &users[..2] {
         assert!(ids.contains(&user.user_id), "{} was lost", user.username);
     }
@@ -396,7 +396,7 @@ async fn a_deleted_user_is_readable_and_their_username_is_free() {
     let page = |start| async move { case.table.list_users(case.workspace, filter, 1, start, case.now).await };
     let found: Vec<User> = list_all_pages(page, nothing).await.into_iter().map(|person| person.user).collect();
     users.reverse();
-    assert_eq!(found, users, "the last one first");
+    assert_eq!(found, users, "newest first");
     let searched = UserFilter { search: Some(search_query("xena")), ..UserFilter::default() };
     let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
@@ -428,5 +428,5 @@ async fn last_seen_only_moves_forward() {
         .record_last_seen(case.workspace, UserId(new_id(case.now)), later)
         .await
         .expect("an unknown id is not an error");
-    assert_eq!(case.rows(), rows, "and no row comes of it");
+    assert_eq!(case.rows(), rows, "and no row is created");
 }

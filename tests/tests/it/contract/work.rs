@@ -42,7 +42,7 @@ async fn an_event_is_leased_by_one_consumer_at_a_time_and_done_is_final() {
     };
     let both = futures::join!(take(&case), take(&case));
     let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Acquired(_));
-    assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
+    assert!(yes(&both.0) != yes(&both.1), "one of two concurrent consumers has the lease: {both:?}");
     assert!(matches!(take(&case).await, LeaseOutcome::Busy));
     let other = store.table.take_lease("another", event, hold, case.now, case.id()).await.expect("the call succeeds");
     assert!(yes(&other), "another consumer has a lease of its own");
@@ -50,7 +50,7 @@ async fn an_event_is_leased_by_one_consumer_at_a_time_and_done_is_final() {
     case.later(hold);
     let LeaseOutcome::Acquired(lease) = take(&case).await else { panic!("the hold is over") };
     let late = Commit::without_event(case.id()).complete_lease(&stale, case.now);
-    expect_conflict(store.table.commit(late).await, "who lost the hold cannot say that it is done");
+    expect_conflict(store.table.commit(late).await, "a consumer without the lease cannot complete it");
     store
         .table
         .commit(Commit::without_event(case.id()).complete_lease(&lease, case.now))
@@ -92,7 +92,7 @@ async fn due_rows_are_read_in_order_and_an_unreadable_one_stops_nothing() {
                     Ok(Some(DueRow::PushToken(token))) => {
                         assert!(last <= token.mend_at, "the longest overdue come first");
                         last = token.mend_at;
-                        assert!(found.insert(token.device_id), "a row came twice");
+                        assert!(found.insert(token.device_id), "a row was listed twice");
                     }
                     Ok(other) => panic!("{other:?}"),
                     Err(_) => {
@@ -108,7 +108,7 @@ async fn due_rows_are_read_in_order_and_an_unreadable_one_stops_nothing() {
         }
     }
     let expected = tokens[..30].iter().map(|token| token.device_id).filter(|id| *id != tokens[20].device_id);
-    assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
+    assert_eq!((found, unread), (expected.collect(), 1), "exactly the rows that are due");
     let settled = PushToken { mend_at: None, ..tokens[0].clone() };
     case.edit(&tokens[0], &settled).await;
     let shards = (0..due::DUE_SHARDS).map(due::due_shard);
@@ -116,7 +116,7 @@ async fn due_rows_are_read_in_order_and_an_unreadable_one_stops_nothing() {
         let page = store.table.due(&shard, due_at, None, 100).await.expect("the call succeeds");
         let again =
             page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(case.workspace, tokens[0].device_id));
-        assert!(!again, "what is settled is not due");
+        assert!(!again, "completed rows are not due");
     }
 }
 
@@ -204,7 +204,7 @@ async fn an_idempotency_record_is_stored_once() {
     };
     remember("first", false).await.expect("the row is new");
     let rows = case.rows();
-    expect_conflict(remember("second", false).await, "of two calls one is remembered");
+    expect_conflict(remember("second", false).await, "one of two concurrent requests is recorded");
     assert_eq!(case.rows(), rows);
     assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), Some(call("first").remembered));
     remember("third", true).await.expect("the first record has expired");
