@@ -77,7 +77,11 @@ fn the_checked_in_permissions_equal_the_operations() {
     if updating_description() {
         fs::write(PERMISSIONS, &actual).unwrap();
     }
-    assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if the change is intended, write the file again: see above");
+    assert_eq!(
+        actual,
+        fs::read_to_string(PERMISSIONS).unwrap(),
+        "if the change is intended, write the file again: see above"
+    );
 }
 
 /// A workspace with an object for every operation.
@@ -687,7 +691,7 @@ async fn a_change_that_names_a_version_needs_that_version() {
 async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("jobs").await;
-    let begun = [
+    let job_requests = [
         ("/users/bulk", "activate", vec![UsersManage], UsersRead),
         ("/users/bulk", "force_config", vec![UsersManage, DeploymentsManage], UsersRead),
         ("/devices/bulk", "unblock", vec![DevicesManage], DevicesRead),
@@ -695,11 +699,11 @@ async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
         ("/deployments/auto", "", vec![DeploymentsManage], DeploymentsRead),
     ];
     let mut jobs = Vec::new();
-    for (begin, action, ..) in &begun {
+    for (begin, action, ..) in &job_requests {
         jobs.push(running_job(&bench, &tenant, begin, action).await);
     }
     let mut combinations: Vec<Vec<Permission>> = SEE_JOBS.iter().map(|permission| vec![*permission]).collect();
-    combinations.extend(begun.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
+    combinations.extend(job_requests.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
     for held in combinations {
         let words: Vec<&str> = held.iter().map(|permission| permission.as_str()).collect();
         let body = json!({"name": words.join(" "), "permissions": words});
@@ -707,7 +711,7 @@ async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
         let listed = bench.get("/jobs", &key).await.expect(200);
         let listed: BTreeSet<&str> =
             listed.body["items"].as_array().unwrap().iter().filter_map(|job| job["job_id"].as_str()).collect();
-        for ((begin, action, needed, about), job) in begun.iter().zip(&jobs) {
+        for ((begin, action, needed, about), job) in job_requests.iter().zip(&jobs) {
             let may_begin = needed.iter().all(|permission| held.contains(permission));
             let may_see = may_begin || held.contains(about);
             let what = format!("{begin} {action} by {words:?}");
@@ -1018,7 +1022,7 @@ async fn assigning_a_configuration_needs_the_permission_to_deploy() {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         expect_rejected(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
     }
-    let _made = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
+    let _created = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
 }
 
 #[tokio::test]
@@ -1112,8 +1116,8 @@ async fn a_device_reports_only_its_own_commands() {
         let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
         expect_rejected(&bench, &report, Some(&ours.credential), 404, "command_not_found", "a device").await;
     }
-    let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
-    let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
+    let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
+    let _own = send(&bench, &report, Some(&ours.credential)).await.expect(200);
     // A command is not found by another device's path, nor an invitation by another user's.
     let key = &ours.tenant.key;
     let elsewhere = [

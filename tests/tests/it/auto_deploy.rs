@@ -288,7 +288,10 @@ async fn killed_five_times(users: usize, seed: u64) {
         "seed {seed}"
     );
     let counts = fixture.done(&job, "deployment.started").await;
-    assert!(counts.len() == users && counts.values().all(|times| *times == 1), "seed {seed}: one deployment for each user");
+    assert!(
+        counts.len() == users && counts.values().all(|times| *times == 1),
+        "seed {seed}: one deployment for each user"
+    );
     let deployments =
         rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
     assert_eq!((deployments, rows::all(&fixture.bench, rows::SECRETS).len()), (users, users), "seed {seed}");

@@ -279,8 +279,8 @@ fn expect_valid_problem(answer: &Answer, what: &str) {
         for error in errors {
             let text = |name: &str| error[name].as_str();
             assert!(text("field").is_some(), "{what}: {error}");
-            let told = ["code", "detail"].map(|name| text(name).is_some_and(|text| !text.is_empty()));
-            assert_eq!(told, [true; 2], "{what}: {error}");
+            let is_present = ["code", "detail"].map(|name| text(name).is_some_and(|text| !text.is_empty()));
+            assert_eq!(is_present, [true; 2], "{what}: {error}");
         }
     }
 }

@@ -148,11 +148,12 @@ impl Expected {
             return Transition::Same;
         }
         let next = table(self.kind, self.state, gone, what);
-        let told_again = gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
+        let is_redeliverable =
+            gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
         let happened = match next {
             Transition::To(state) | Transition::Late(state) => {
                 let fails = matches!(next, Transition::To("failed" | "rejected"));
-                self.again_at = (told_again && fails).then(|| now + Duration::days(1));
+                self.again_at = (is_redeliverable && fails).then(|| now + Duration::days(1));
                 self.result_at = Some(now);
                 self.state = state;
                 self.late |= matches!(next, Transition::Late(_));
@@ -487,7 +488,10 @@ impl<'a> Walk<'a> {
                 let known = self.device(phone).commands[at].clone();
                 let answer = answer.expect(202);
                 assert_eq!(answer.get("state"), known.state);
-                assert!(known.id.is_none_or(|id| id == answer.get("command_id")), "a repeated request returns the same command");
+                assert!(
+                    known.id.is_none_or(|id| id == answer.get("command_id")),
+                    "a repeated request returns the same command"
+                );
             }
         }
     }
@@ -765,8 +769,9 @@ impl<'a> Walk<'a> {
             assert!(!self.wiped.contains(&id) || state == "succeeded", "the success of a wipe is not recorded");
             let history = command["history"].as_array().unwrap();
             let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
-            let told_again = gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
-            let ends = last == state || told_again && matches!(&*last, "delivered" | "deferred");
+            let is_redeliverable =
+                gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
+            let ends = last == state || is_redeliverable && matches!(&*last, "delivered" | "deferred");
             assert!(ends, "the history ends with the command's state: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;
@@ -780,7 +785,11 @@ impl<'a> Walk<'a> {
                     by_device && command["late"] == true && RESULTS.contains(&&*state),
                     "unexpected change from {before} to {command}"
                 );
-                assert_eq!(history[..history.len() - 1], *before["history"].as_array().unwrap(), "the end and the late result are both recorded");
+                assert_eq!(
+                    history[..history.len() - 1],
+                    *before["history"].as_array().unwrap(),
+                    "the end and the late result are both recorded"
+                );
             }
         }
     }
@@ -1026,18 +1035,26 @@ async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
 async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
     let fixture = SinglePhone::new().await;
     let lock = fixture.request_command("lock").await;
-    assert_eq!(fixture.report(&lock, "deferred").await.expect(409).code(), "command_over", "the command was not delivered yet");
+    assert_eq!(
+        fixture.report(&lock, "deferred").await.expect(409).code(),
+        "command_over",
+        "the command was not delivered yet"
+    );
     assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
     for (times, state) in [(1, "deferred"), (2, "deferred")] {
         assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), state);
         assert_eq!(fixture.command(&lock).await["deferrals"], times);
     }
     assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
-    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock), "delivered twice, so `delivered` is recorded again");
+    assert_eq!(
+        fixture.delivered().await,
+        std::slice::from_ref(&lock),
+        "delivered twice, so `delivered` is recorded again"
+    );
     assert_eq!(fixture.command(&lock).await["state"], "delivered");
     let body = json!({"result": "rejected", "detail": "in a call"});
     let path = format!("/devices/me/commands/{lock}");
-    let _said = fixture.bench.call(Method::POST, &path, Some(&fixture.credential), Some(&body)).await.expect(200);
+    let _reported = fixture.bench.call(Method::POST, &path, Some(&fixture.credential), Some(&body)).await.expect(200);
     let command = fixture.command(&lock).await;
     assert_eq!((&command["deferrals"], &command["detail"]), (&json!(2), &json!("in a call")));
     assert_eq!(states(&command), ["queued", "delivered", "deferred", "deferred", "delivered", "rejected"]);
@@ -1272,7 +1289,8 @@ async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_reco
         fixture.bench.advance(Duration::days(120));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(fixture.bench.purge().await["failed"], 0);
-        let _gone = fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
+        let _missing =
+            fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 
@@ -1311,7 +1329,8 @@ async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
         let refused = fixture.post("lock", json!({})).await.expect(409);
         assert_eq!(refused.code(), "device_deleted");
         assert_eq!(fixture.bench.purge().await["failed"], 0);
-        let _gone = fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
+        let _missing =
+            fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 

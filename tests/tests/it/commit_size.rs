@@ -1139,10 +1139,10 @@ fn a_webhook_with_the_most_event_types_and_its_largest_delivery_are_small_rows()
     let mut edit = Fields::from_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
     let (after, event) = webhook.update(HookEdit::read(&mut edit, EgressPolicy::Public), &context()).unwrap();
     let delivery = HookDelivery::new_due(&after, &event, now()).with_attempt_started(id(41), now());
-    let gone =
+    let end =
         Attempt { reply: "x".repeat(RESPONSE_EXCERPT_LIMIT), ..Attempt::with_response(now(), 410, b"", i64::MAX) };
-    let ended = delivery.with_attempt_result(id(41), &gone).unwrap();
-    let (off, disabled) = after.after(&after.url, &gone, false, &context()).unwrap();
+    let ended = delivery.with_attempt_result(id(41), &end).unwrap();
+    let (off, disabled) = after.after(&after.url, &end, false, &context()).unwrap();
     expect_fits(&Commit::with_event(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
     expect_small(&ended);
     // What SNS takes of an event, and so does every queue.

@@ -522,11 +522,11 @@ async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
     bench.drain().await;
     let _unknown = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(404);
     let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
-    let told = events.body["items"].as_array().unwrap().iter().filter(|event| {
+    let private = events.body["items"].as_array().unwrap().iter().filter(|event| {
         let private = event["private"].as_object();
         private.is_some_and(|private| private.values().any(|value| !value.is_null()))
     });
-    assert_eq!(told.count(), 0, "private data of a purged user's events is deleted");
+    assert_eq!(private.count(), 0, "private data of a purged user's events is deleted");
     assert!(!events.text.contains("left"));
 }
 
@@ -560,8 +560,8 @@ async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_i
     let left: Vec<_> = remaining.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
     assert!(left.is_empty(), "{left:?}");
     let recorded = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
-    let told: Vec<_> = recorded.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
-    assert!(told.is_empty(), "{told:?}");
+    let private: Vec<_> = recorded.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
+    assert!(private.is_empty(), "{private:?}");
 }
 
 /// Registers a phone whose push token is rejected, and returns its device and its credential.
@@ -697,7 +697,7 @@ async fn a_deleted_device_is_kept_for_the_retention_time_and_then_purged_complet
     assert_eq!(bench.check_in(&credential).await.expect(200).get("access"), "deleted");
     bench.advance(Duration::days(1));
     assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
-    let _gone = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
+    let _missing = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
     let _unknown = bench.check_in(&credential).await.expect(401);
     let listed = bench.get("/devices", &tenant.key).await.expect(200);
     assert_eq!(listed.body["items"], json!([]));

@@ -44,7 +44,7 @@ impl Fixture {
     /// Downloads and installs a phone's configuration, and returns its version.
     async fn set_up(&self, credential: &str) -> String {
         let version = self.download(credential).await.expect(200).get("config_version");
-        let _told = self.report_installed(credential, &version).await;
+        let _check_in = self.report_installed(credential, &version).await;
         version
     }
 
@@ -214,7 +214,7 @@ async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code()
     let before = fixture.bench.event_types(&fixture.tenant).await;
     let repeated = fixture.download(&credential).await.expect(200);
     assert_eq!(repeated.body, config.body);
-    let _told = fixture.report_installed(&credential, &version).await;
+    let _check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(fixture.bench.event_types(&fixture.tenant).await, before);
     for kind in [
         "deployment.started",
@@ -674,15 +674,15 @@ async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
 async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
-    let _told = fixture.report_installed(&credential, "made-up").await;
+    let _check_in = fixture.report_installed(&credential, "made-up").await;
     assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null);
     let version = fixture.download(&credential).await.expect(200).get("config_version");
-    let _told = fixture.report_installed(&credential, "made-up").await;
+    let _check_in = fixture.report_installed(&credential, "made-up").await;
     assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "another version was served");
     // An installation after the account was deleted is not recorded.
     let _undeployed =
         fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
-    let _told = fixture.report_installed(&credential, &version).await;
+    let _check_in = fixture.report_installed(&credential, &version).await;
     let user = fixture.bench.get(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(user["downloaded_at"], Value::Null, "{user}");
 }
@@ -766,7 +766,11 @@ async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploy
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let mut to: Vec<String> = fixture.mails().into_iter().map(|mail| mail.to).collect();
     to.sort();
-    assert_eq!(to, ["bob@example.com", "zoe@example.com"], "zoe's first deployment was superseded before its e-mail was sent");
+    assert_eq!(
+        to,
+        ["bob@example.com", "zoe@example.com"],
+        "zoe's first deployment was superseded before its e-mail was sent"
+    );
     let left_out = shown(&out).await;
     assert!(left_out["removed_at"].is_string() && left_out["deployment"].is_null());
     assert_eq!(shown(&unreached).await["deployment"], Value::Null);

@@ -170,14 +170,14 @@ async fn the_parts_of_an_export_together_equal_the_list() {
         let until = if list == "/events" { "until=2026-11-23T08:07:30Z&" } else { "" };
         let expected = bench.list_all(&tenant, &format!("{list}?{until}{filter}")).await;
         assert!(!expected.is_empty(), "{list}?{filter}");
-        let whole = parts(&bench, &tenant, &format!("{list}/export?{until}{filter}")).await.concat();
+        let joined = parts(&bench, &tenant, &format!("{list}/export?{until}{filter}")).await.concat();
         for size in [1, 2, 5, 100] {
             let export = format!("{list}/export?limit={size}&{until}{filter}");
             let parts = parts(&bench, &tenant, &export).await;
             assert!(parts.len() >= expected.len().div_ceil(size), "{export}: {} parts", parts.len());
-            assert!(parts.concat() == whole, "{export} is another file");
+            assert!(parts.concat() == joined, "{export} is another file");
         }
-        let rows = table(&whole);
+        let rows = table(&joined);
         assert_eq!(rows.len(), expected.len(), "{list}?{filter}");
         for (row, item) in rows.iter().zip(&expected) {
             for (column, shown) in row.iter().filter(|(column, _)| *column != "profile") {

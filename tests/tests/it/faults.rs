@@ -601,22 +601,22 @@ static PEOPLE: &[Scenario] = &[
         Box::pin(async move {
             let _stays =
                 oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("one"), "admin").await;
-            let goes =
+            let removed =
                 oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("two"), "admin").await;
             // A retry finds no member.
-            sampled(&[("member", &goes)], &[200, 404])
+            sampled(&[("member", &removed)], &[200, 404])
         })
     }),
     scenario("remove-member", "with the keys that they created", |system| {
         Box::pin(async move {
             let _stays =
                 oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("one"), "admin").await;
-            let (goes, credential) = system.admin().await;
+            let (removed, credential) = system.admin().await;
             let key = json!({"name": "theirs", "permissions": ["devices:read"]});
             let _key = system.bench.post("/keys", &credential, key).await.expect(201);
             let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
             let _hook = system.bench.post("/webhooks", &credential, hook).await.expect(201);
-            http(system, Method::DELETE, format!("/members/{goes}?revoke=true"), Value::Null, &[200, 404])
+            http(system, Method::DELETE, format!("/members/{removed}?revoke=true"), Value::Null, &[200, 404])
         })
     }),
     scenario("accept-membership", "an admin's", |system| {
@@ -1260,7 +1260,7 @@ static SCHEDULES: &[Scenario] = &[
     scenario("run-due", "an expired command", |system| {
         Box::pin(async move {
             let phone = system.phone().await;
-            let _told = system.deliver_command(&phone, "lock").await;
+            let _command = system.deliver_command(&phone, "lock").await;
             system.bench.advance(Duration::days(31));
             Trigger::Schedule
         })
@@ -1426,8 +1426,8 @@ static READERS: &[Scenario] = &[
     }),
     scenario("get-profile", "one", |system| {
         Box::pin(async move {
-            let made = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            sampled(&[("profile", &made.get("profile_id"))], &[200])
+            let created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            sampled(&[("profile", &created.get("profile_id"))], &[200])
         })
     }),
     scenario("list-sources", "all", |system| {

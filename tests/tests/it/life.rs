@@ -72,13 +72,13 @@ impl UserWithPhones {
 
     /// The kinds of the commands in each phone's check-in.
     async fn delivered_kinds(&self) -> Vec<Vec<String>> {
-        let mut told = Vec::new();
+        let mut kinds = Vec::new();
         for (_, credential) in &self.phones {
             let answer = self.bench.check_in(credential).await.expect(200);
             let commands = answer.body["commands"].as_array().cloned().unwrap_or_default();
-            told.push(commands.iter().map(|command| text(&command["kind"])).collect());
+            kinds.push(commands.iter().map(|command| text(&command["kind"])).collect());
         }
-        told
+        kinds
     }
 
     async fn user(&self) -> Value {
@@ -345,9 +345,9 @@ async fn a_wipe_pending_at_its_users_deletion_is_delivered_and_reported_a_month_
     fixture.bench.set_clock("2027-02-21T08:01:00Z".parse().unwrap());
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     fixture.purge().await;
-    let _gone = fixture.bench.get(&format!("/users/{}", fixture.user), &fixture.tenant.key).await.expect(404);
+    let _missing = fixture.bench.get(&format!("/users/{}", fixture.user), &fixture.tenant.key).await.expect(404);
     for (device, credential) in &fixture.phones {
-        let _gone = fixture.bench.get(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(404);
+        let _missing = fixture.bench.get(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(404);
         let _unknown = fixture.bench.check_in(credential).await.expect(401);
     }
     let list = format!("/events?user_id={}&since=2026-11-01T00:00:00Z", fixture.user);

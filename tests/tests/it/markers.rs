@@ -252,7 +252,11 @@ impl Walk {
             let text = row.to_string();
             let codes = self.codes.iter().map(String::as_str);
             assert!(key.starts_with("WEBHOOKS#") || first_word_in(&text, HOOK).is_none(), "{what}: {text}");
-            assert_eq!(first_word_in(&text, SECRETS.into_iter().chain(codes)), None, "{what} contains a secret: {text}");
+            assert_eq!(
+                first_word_in(&text, SECRETS.into_iter().chain(codes)),
+                None,
+                "{what} contains a secret: {text}"
+            );
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
             match kind {
@@ -285,8 +289,8 @@ impl Walk {
                 Service::Dynamodb => {}
                 Service::Sns => {
                     // SNS needs the text's number and the phone's token.
-                    let told = ["PhoneNumber=", "Token="];
-                    let rest = sent.body.lines().filter(|line| !told.iter().any(|name| line.starts_with(name)));
+                    let known_to_sns = ["PhoneNumber=", "Token="];
+                    let rest = sent.body.lines().filter(|line| !known_to_sns.iter().any(|name| line.starts_with(name)));
                     let rest: String = rest.collect::<Vec<_>>().join("\n");
                     expect_only(&rest, &[], &what);
                     if sent.operation == "publish-events" {
@@ -410,7 +414,7 @@ async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belo
     let holds = |word: &&str| config.text.contains(*word);
     assert!(SECRETS.iter().all(holds) && [FIRST, LAST, SIP, ACCOUNT, OWN, NUMBER].iter().all(holds), "{}", config.text);
     let report = json!({"config_version": config.get("config_version"), "push_token": format!("{TOKEN}-new"), "pin_failures": 1});
-    let _told = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), report).await.expect(200);
+    let _check_in = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), report).await.expect(200);
     let device = format!("/devices/{}", phones[0].0);
     let edit = json!({"nickname": format!("{NICKNAME} too"), "custom_metadata": {METADATA: METADATA}});
     let _edited = walk.admin(Method::PATCH, &device, edit).await.expect(200);

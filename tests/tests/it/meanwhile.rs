@@ -263,10 +263,10 @@ async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
     for (action, event) in [("block", "device.blocked"), ("delete", "device.deleted")] {
         let gate = Gate::new();
         let (bench, tenant, device, credential) = silent_phone(&gate, action).await;
-        let comes = bench.check_in(&credential);
+        let check_in = bench.check_in(&credential);
         let commit = ("run-due", "TransactWriteItems", event);
-        let (done, came) = gate.meanwhile(commit, bench.run_due(), comes).await;
-        let _came = came.expect("the operation reached its commit").expect(200);
+        let (done, came) = gate.meanwhile(commit, bench.run_due(), check_in).await;
+        let _check_in = came.expect("the operation reached its commit").expect(200);
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
         bench.advance(Duration::days(31));
@@ -453,13 +453,13 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
     for (begin, body) in job_requests() {
         let what = format!("{begin} {body}");
         let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
-        let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
+        let (note, commits_seen) = (Arc::clone(&noted), Mutex::new(0));
         let _earlier = recorder.take();
         recorder.before(move |sent| {
-            let mut begun = begun.lock().unwrap();
-            *begun += usize::from(sent.call.transaction.is_some());
+            let mut commits_seen = commits_seen.lock().unwrap();
+            *commits_seen += usize::from(sent.call.transaction.is_some());
             // The first commit creates the job, the second stores its first page, the third makes the first change.
-            if *begun == 3 {
+            if *commits_seen == 3 {
                 note.lock().unwrap().get_or_insert_with(|| stop_jobs(&database));
             }
         });
@@ -467,7 +467,11 @@ async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
         assert_eq!(job.get("state"), "canceled", "{what}");
         let noted = noted.lock().unwrap().take().expect("the job reached its first change");
         let pk = format!("JOB#{}#{}", tenant.workspace_id, job.get("job_id"));
-        assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was changed before");
+        assert_eq!(
+            noted.iter().filter(|row| row["pk"] == pk.as_str()).count(),
+            1,
+            "{what}: something was changed before"
+        );
         let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
         assert!(noted == after, "{what}: something was changed");
         let commits: Vec<RecordedRequest> =

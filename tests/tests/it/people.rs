@@ -93,7 +93,7 @@ async fn users_are_found_while_one_types() {
 #[tokio::test]
 async fn the_user_list_shows_every_column() {
     let fixture = Fixture::new().await;
-    let _settled = fixture.update_settings(json!({"service_levels": ["gold"]})).await.expect(200);
+    let _updated = fixture.update_settings(json!({"service_levels": ["gold"]})).await.expect(200);
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let path = format!("/users/{user}");
     let _gold = fixture.patch(&path, json!({"service_level": "gold"})).await.expect(200);
@@ -238,9 +238,9 @@ async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
         "last_seen_at": "2026-12-20T10:00:00Z",
     });
     for provider in ["att", "verizon"] {
-        let heard = fixture.report_network(&user, provider, seen.clone()).await.expect(200);
-        assert_eq!(heard.get("indicator"), "green", "{}", heard.text);
-        assert_eq!(heard.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
+        let reported = fixture.report_network(&user, provider, seen.clone()).await.expect(200);
+        assert_eq!(reported.get("indicator"), "green", "{}", reported.text);
+        assert_eq!(reported.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
     }
     assert_eq!(fixture.usernames("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "disabled", "mdn_provisioning": "enabled"});
@@ -420,10 +420,10 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
     });
-    let settled = fixture.update_settings(settings.clone()).await.expect(200);
-    assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
+    let updated = fixture.update_settings(settings.clone()).await.expect(200);
+    assert_eq!((updated.get("name"), &updated.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
     let repeated = fixture.update_settings(settings).await.expect(200);
-    assert_eq!(repeated.headers["etag"], settled.headers["etag"]);
+    assert_eq!(repeated.headers["etag"], updated.headers["etag"]);
     let events = fixture.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["retention_days"], json!({"before": null, "after": 5}));
@@ -446,7 +446,7 @@ async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let back = fixture.update_settings(restored).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
-        Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
+        Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &updated.headers["etag"]);
     let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
     let refused = fixture.bench.send(request.body(br#"{"name": "Other"}"#.to_vec()).unwrap()).await;
     assert_eq!(refused.expect(412).code(), "version_mismatch");
@@ -479,7 +479,7 @@ async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
         assert_eq!(preview["devices"][0]["device_id"], *phones[0].0);
         assert_eq!(rows::everything(&fixture.bench), before, "a preview changes nothing");
 
-        let _settled = fixture.update_settings(json!({"silent_devices": rule})).await.expect(200);
+        let _updated = fixture.update_settings(json!({"silent_devices": rule})).await.expect(200);
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, done);
         let events = fixture.events(&format!("device.{done}")).await;

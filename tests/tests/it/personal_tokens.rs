@@ -385,7 +385,11 @@ async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
     assert_eq!(first.body["status"], "revoked");
     let token = both.get("token");
     assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, accepted(), "it still gives access to the other workspace");
+    assert_eq!(
+        fixture.answer(&token, "/users", Some(&fixture.second)).await,
+        accepted(),
+        "it still gives access to the other workspace"
+    );
     fixture.bench.advance(Duration::minutes(1));
     let second = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(first.body, second.body, "a repetition gets the same response");

@@ -108,7 +108,7 @@ async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted
         |at: usize| async move { bench.post("/profiles", &tenant.key, profile_body(&format!("profile {at}"))).await };
     let all = futures::future::join_all((0..6).map(make)).await;
     for answer in all {
-        let _made = answer.expect(201);
+        let _created = answer.expect(201);
     }
     assert_eq!(defaults(bench, tenant).await.len(), 1);
     // Profiles are deleted concurrently: one stays the default until there are none.
@@ -118,9 +118,9 @@ async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted
         let path = path(profile["profile_id"].as_str().unwrap());
         async move { bench.delete(&path, &tenant.key).await }
     };
-    let gone = futures::future::join_all(profiles.iter().map(remove)).await;
-    let refused = gone.iter().filter(|answer| answer.status == 409).count();
-    assert!(refused <= 1 && gone.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 409)));
+    let responses = futures::future::join_all(profiles.iter().map(remove)).await;
+    let refused = responses.iter().filter(|answer| answer.status == 409).count();
+    assert!(refused <= 1 && responses.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 409)));
     assert_eq!(defaults(bench, tenant).await.len(), refused);
 }
 

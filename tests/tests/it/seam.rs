@@ -110,12 +110,12 @@ async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
         assert!(body.get("nickname").is_none(), "the field is omitted rather than null: {body}");
 
         for _again in 0..2 {
-            let gone = if older {
+            let response = if older {
                 fixture.post("/phones/deactivate", named.clone()).await
             } else {
                 fixture.call(Method::DELETE, &format!("/phones/deactivate?device_id={device}"), None).await
             };
-            assert_eq!(gone.expect(200).body, json!({"ok": true}));
+            assert_eq!(response.expect(200).body, json!({"ok": true}));
         }
         assert_eq!(fixture.phones("").await, Vec::<String>::new());
         expect_error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
@@ -196,8 +196,9 @@ async fn a_deleted_users_phones_are_deactivated_and_their_credentials_end() {
     let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
     let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     for _again in 0..2 {
-        let gone = fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
-        assert_eq!(gone.expect(200).body, json!({"ok": true}));
+        let deletion =
+            fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
+        assert_eq!(deletion.expect(200).body, json!({"ok": true}));
     }
     expect_error(
         &fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await,
@@ -660,8 +661,8 @@ async fn seams_routes_separate_workspaces_and_use_seams_error_format() {
     let missing = other.get("/phones/get").await;
     expect_error(&missing, 400, "invalid_input");
     assert_eq!(missing.body["error"]["message"], "device_id is required");
-    let told = json!({"_errors": [], "device_id": {"_errors": ["Required"]}});
-    assert_eq!(missing.body["error"]["validation_errors"], told);
+    let expected = json!({"_errors": [], "device_id": {"_errors": ["Required"]}});
+    assert_eq!(missing.body["error"]["validation_errors"], expected);
     expect_error(&other.get(&format!("/phones/get?device_id={device}&device_id={device}")).await, 400, "invalid_input");
     expect_error(&other.get("/phones/nothing").await, 404, "route_not_found");
     for bad in ["x", "seam_at1_x", "seam_11111111_111111111111111111111111"] {

@@ -175,8 +175,8 @@ async fn a_sync_creates_updates_and_flags_users_and_reports_only_changes() {
     );
     assert_eq!(outcomes(&job)[3].2, "vanished");
     assert_eq!(fixture.user_by_name("renamed").await["user_id"], user["user_id"]);
-    let gone = fixture.stored_user("user0003");
-    assert!(gone["provenance"]["vanished_at"].is_string() && gone["suspended"].is_null(), "{gone}");
+    let vanished = fixture.stored_user("user0003");
+    assert!(vanished["provenance"]["vanished_at"].is_string() && vanished["suspended"].is_null(), "{vanished}");
     assert_eq!(fixture.events("user.vanished").await.len(), 1);
     // They are back.
     rows.as_array_mut().unwrap().push(person(3));
@@ -257,7 +257,7 @@ async fn a_file_can_be_uploaded_in_parts_cut_anywhere_in_any_order_and_repeatedl
 async fn the_csv_of_a_sync_has_the_user_the_changes_and_the_errors_of_each_row() {
     let fixture = Fixture::new().await;
     let source = fixture.csv(json!({})).await;
-    let _made = fixture.upload_and_sync(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
+    let _first = fixture.upload_and_sync(&source, 1, "login,mail,first\nada,ada@example.com,Ada\n").await;
     let file = "login,mail,first\nada,ada@example.com,Adela\nbea,nonsense,Bea\n";
     let job = fixture.upload_and_sync(&source, 2, file).await;
     let request = Request::builder().uri(format!("/jobs/{}", job["job_id"].as_str().unwrap()));
@@ -907,7 +907,7 @@ async fn usernames_that_pass_from_user_to_user_are_changed_in_one_sync_in_any_or
     for (before, after) in cases {
         let fixture = Fixture::new().await;
         let source = fixture.by_external_id(json!({"vanish_policy": "delete"})).await;
-        let _made = fixture.upload_and_sync(&source, 1, &names(before)).await;
+        let _first = fixture.upload_and_sync(&source, 1, &names(before)).await;
         let job = fixture.upload_and_sync(&source, 2, &names(after)).await;
         assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(after.len(), 0, 0)), "{job}");
         assert_eq!(fixture.called().await, called(after));
@@ -926,7 +926,7 @@ async fn a_chain_of_two_hundred_and_fifty_username_changes_works_in_the_worst_or
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
     let users = |by: usize| named(&(0..250).map(|n| (n, format!("user{:03}", (n + by) % 250))).collect::<Vec<_>>());
-    let _made = fixture.upload_and_sync(&source, 1, &users(0)).await;
+    let _first = fixture.upload_and_sync(&source, 1, &users(0)).await;
     let job = fixture.upload_and_sync(&source, 2, &users(1)).await;
     assert_eq!((&job["state"], &job["progress"]), (&json!("finished"), &progress(250, 0, 0)));
     let called = fixture.called().await;
@@ -939,7 +939,7 @@ async fn a_vanished_users_name_passes_on_in_the_same_sync() {
         for after in [[(1, "b"), (3, "c"), (4, "x")], [(3, "c"), (1, "x"), (4, "b")], [(3, "b"), (1, "c"), (4, "x")]] {
             let fixture = Fixture::new().await;
             let source = fixture.by_external_id(json!({"vanish_policy": policy})).await;
-            let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+            let _first = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
             let job = fixture.upload_and_sync(&source, 2, &names(&after)).await;
             assert_eq!((&job["state"], &job["progress"]["failed"]), (&json!("finished"), &json!(0)), "{policy} {job}");
             let mut now = fixture.called().await;
@@ -964,7 +964,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "delete", "vanish_limit_percent": 1})).await;
     let before = [(1, "a"), (2, "b"), (3, "c")];
-    let _made = fixture.upload_and_sync(&source, 1, &names(&before)).await;
+    let _first = fixture.upload_and_sync(&source, 1, &names(&before)).await;
     let _by_hand = fixture.user("outside").await;
     let failed = |job: &Value| {
         let outcomes = outcomes(job).into_iter().filter(|(_, outcome, _, _)| outcome == "failed");
@@ -990,7 +990,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({"vanish_policy": "flag", "vanish_limit_percent": 1})).await;
     let many: Vec<(usize, String)> = (0..12).map(|n| (n, format!("user{n}"))).collect();
-    let _made = fixture.upload_and_sync(&source, 1, &named(&many)).await;
+    let _first = fixture.upload_and_sync(&source, 1, &named(&many)).await;
     let job = fixture.upload_and_sync(&source, 2, &names(&[(0, "user1"), (20, "user2")])).await;
     assert_eq!((&job["state"], job["failure"]["code"].as_str()), (&json!("failed"), Some("too_many_vanish")));
     assert_eq!(failed(&job), [taken("000002"), taken("000003")]);
@@ -1001,7 +1001,7 @@ async fn a_chain_of_username_changes_with_one_that_is_impossible_changes_nobody(
 async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_and_resets_each_once() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
-    let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
+    let _first = fixture.upload_and_sync(&source, 1, &names(&[(1, "ann"), (2, "bob")])).await;
     let mut phones = Vec::new();
     for name in ["ann", "bob"] {
         let user = text(&fixture.user_by_name(name).await["user_id"]);
@@ -1039,7 +1039,7 @@ async fn a_chain_of_username_changes_with_phones_needs_the_permission_to_wipe_an
 async fn a_dry_run_reports_a_chain_of_username_changes() {
     let fixture = Fixture::new().await;
     let source = fixture.by_external_id(json!({})).await;
-    let _made = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
+    let _first = fixture.upload_and_sync(&source, 1, &names(&[(1, "a"), (2, "b"), (3, "c")])).await;
     let query = format!("upload={UPLOAD}2&last=true&start=false");
     let _part = fixture.part(&source, 1, &query, names(&[(1, "b"), (2, "a"), (4, "c")]).as_bytes()).await.expect(202);
     let before = fixture.rows_without_jobs();

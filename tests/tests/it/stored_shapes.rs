@@ -261,9 +261,9 @@ async fn store_tokens(oidc: &Oidc, bench: &Bench, tenant: &Tenant, keep: &mut im
     let of_narrow = format!("\"token_id\":\"{}\"", narrow.get("token_id"));
     keep("event.token_created", row(bench, "EVENT#", &of_narrow));
     let created = bench.post("/users", &narrow.get("token"), json!({"username": "by-a-token"})).await.expect(201);
-    let made = created.get("user_id");
-    keep("event.by_a_token", row(bench, "EVENT#", &format!("\"user_id\":\"{made}\"")));
-    let bulk_request = json!({"action": "activate", "ids": [made]});
+    let user_id = created.get("user_id");
+    keep("event.by_a_token", row(bench, "EVENT#", &format!("\"user_id\":\"{user_id}\"")));
+    let bulk_request = json!({"action": "activate", "ids": [user_id]});
     let job = bench.post("/users/bulk", &narrow.get("token"), bulk_request).await.expect(200).get("job_id");
     keep("job.by_a_token", row(bench, &format!("JOB#{}#{job}", tenant.workspace_id), "\"sk\":\"JOB\""));
     let path = format!("/tokens/{}", narrow.get("token_id"));

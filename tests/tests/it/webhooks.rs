@@ -548,18 +548,18 @@ async fn a_deleted_webhook_receives_nothing_more_and_leaves_no_secret() {
     // In the middle of a call as well.
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     fixture.answer(500);
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     fixture.pages.meanwhile({
-        let told = Arc::clone(&told);
-        move || told.lock().unwrap().push(())
+        let received = Arc::clone(&received);
+        move || received.lock().unwrap().push(())
     });
     let _user = fixture.new_user("cyd").await;
     let _deleted = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
     fixture.bench.drain().await;
-    let calls = told.lock().unwrap().len();
+    let calls = received.lock().unwrap().len();
     fixture.bench.advance(Duration::days(2));
     let _run = fixture.schedule().await;
-    assert_eq!(told.lock().unwrap().len(), calls);
+    assert_eq!(received.lock().unwrap().len(), calls);
 }
 
 #[tokio::test]
@@ -744,9 +744,9 @@ async fn loopback_addresses_are_called_only_if_the_program_allows_them() {
     let paths: BTreeSet<&str> = received.iter().map(|(path, _, _)| path.as_str()).collect();
     assert_eq!(paths, ["/here", "/moved"].into(), "a redirect is not followed");
     let (_, headers, body) = &received[0];
-    let told: Value = serde_json::from_str(body).unwrap();
+    let delivered: Value = serde_json::from_str(body).unwrap();
     assert_eq!(headers["svix-id"].to_str().unwrap(), text(&event["event_id"]));
-    assert_eq!(told["event_type"], "user.created");
+    assert_eq!(delivered["event_type"], "user.created");
 }
 
 #[tokio::test]

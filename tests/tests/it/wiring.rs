@@ -154,7 +154,10 @@ fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
     for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
         assert!(arguments.contains(&name) && parameters.contains_key(name), "{name}");
     }
-    assert!(needed.iter().all(|name| arguments.contains(&name.as_str())), "{needed:?} have neither a default nor a value in the guide");
+    assert!(
+        needed.iter().all(|name| arguments.contains(&name.as_str())),
+        "{needed:?} have neither a default nor a value in the guide"
+    );
     let config = fs::read_to_string(root().join("samconfig.toml")).unwrap();
     for line in [
         "stack_name = \"handset\"",

@@ -43,21 +43,17 @@ async fn keys_and_members_are_found_in_their_own_workspace_only() {
     );
     assert!(store.table.list_keys(other.workspace, 10, None).await.expect("the call succeeds").items.is_empty());
 
-    let gone = short();
+    let revoked = short();
     let created = ApiKey {
         key_id: KeyId(new_id(case.now)),
         short: short(),
         created_by: Actor::Key(key.key_id).into(),
-        ancestors: vec![gone, key.short.clone()],
+        ancestors: vec![revoked, key.short.clone()],
         ..key.clone()
     };
     case.put(&created).await;
     let ancestors = AncestorKeys::from([(key.short.clone(), key.clone())]);
-    assert_eq!(
-        store.table.find_ancestors(&created).await.expect("the call succeeds"),
-        ancestors,
-        "the existing ones"
-    );
+    assert_eq!(store.table.find_ancestors(&created).await.expect("the call succeeds"), ancestors, "the existing ones");
     assert_eq!(store.table.makers_of_all(&[key.clone(), created.clone()]).await.expect("the call succeeds"), ancestors);
     assert_eq!(store.table.find_ancestors(&key).await.expect("the call succeeds"), AncestorKeys::new());
     let by = |creator| store.table.keys_created_by(case.workspace, creator);

@@ -85,7 +85,10 @@ async fn a_registration_reads_all_inputs_of_its_rule() {
         store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert!(found.claim.is_some() && found.claimed.is_none() && found.held.is_empty(), "the claim outlives the row");
     case.remove(&user).await;
-    assert!(store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(), "the user is deleted");
+    assert!(
+        store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(),
+        "the user is deleted"
+    );
     assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("the call succeeds"), None);
 }
 
@@ -272,14 +275,14 @@ async fn a_search_finds_each_device_once_by_its_words_and_its_users() {
     let filter = DeviceFilter { search: Some(search_query("anna")), ..DeviceFilter::default() };
     let filter = &filter;
     let page = |start| async move { case.table.list_devices(case.workspace, filter, 1, start, case.now).await };
-    let mut goes = Some(&devices[0]);
+    let mut to_remove = Some(&devices[0]);
     let found = list_all_pages(page, || {
-        let comes = case.new_device(UserId(new_id(case.now)), &format!("anna-{}", case.id()));
-        let goes = goes.take();
+        let newer = case.new_device(UserId(new_id(case.now)), &format!("anna-{}", case.id()));
+        let to_remove = to_remove.take();
         async move {
-            if let Some(goes) = goes {
-                case.put(&comes).await;
-                case.remove(goes).await;
+            if let Some(to_remove) = to_remove {
+                case.put(&newer).await;
+                case.remove(to_remove).await;
             }
         }
     })

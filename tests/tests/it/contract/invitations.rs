@@ -37,11 +37,7 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
         .commit(Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code(&invitation))
         .await
         .expect("no conflict");
-    assert_eq!(
-        store.table.invitation_code(id).await.expect("the call succeeds"),
-        Some(code),
-        "a needed code is kept"
-    );
+    assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code), "a needed code is kept");
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(case.now), ..before.clone() };
     let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code(&over);

@@ -72,8 +72,8 @@ async fn a_profile_that_is_assigned_concurrently_is_not_deleted() {
         .expect("the assignment succeeds");
     commit(&|commit| commit.delete_profile(&office, before.as_ref())).await.expect("the removal succeeds");
     assert_eq!(read().await, None);
-    let gone = commit(&|commit| commit.guard_profile_assignment(&office, None).put(&profile(&case, "After"))).await;
-    assert!(matches!(gone, Err(Error::Conflict)), "a deleted profile cannot be assigned: {gone:?}");
+    let outcome = commit(&|commit| commit.guard_profile_assignment(&office, None).put(&profile(&case, "After"))).await;
+    assert!(matches!(outcome, Err(Error::Conflict)), "a deleted profile cannot be assigned: {outcome:?}");
     let id = office.profile_id.to_string();
     assert!(!rows::all(&store.bench, rows::MAIN).keys().any(|key| key.contains(&id)), "no row of it is left");
 }

@@ -45,10 +45,7 @@ async fn usernames_are_unique_without_case_and_with_accents() {
         let rows = case.rows();
         let second = case.new_user(taken);
         let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&second);
-        expect_conflict(
-            store.table.commit(commit).await,
-            "the table rejects a taken name",
-        );
+        expect_conflict(store.table.commit(commit).await, "the table rejects a taken name");
         assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
     assert!(!is_taken(&case, "jose.pena").await, "another person");
@@ -130,7 +127,11 @@ async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
     store.table.commit(commit).await.expect("no conflict");
-    assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "the claim has its new key");
+    assert_eq!(
+        (holder("bjorn"), holder("bj\u{f6}rn")),
+        (None, Some(json!(bjorn.user_id))),
+        "the claim has its new key"
+    );
     let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
     let joao = user_of_earlier_release(&case, "Jo\u{e3}o", "joao").await;
@@ -174,11 +175,11 @@ async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
         let removed: BTreeSet<UserId> = created.iter().step_by(4).map(|user| user.user_id).collect();
         let seen = list_all_pages(page, || {
             let newer = case.new_user(&format!("newer-{}", case.id()));
-            let gone = removals.next();
+            let removal = removals.next();
             async move {
                 case.put(&newer).await;
-                if let Some(gone) = gone {
-                    case.remove(gone).await;
+                if let Some(removal) = removal {
+                    case.remove(removal).await;
                 }
             }
         })

@@ -66,9 +66,9 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     let (rotated, _) = hook.rotated(&case.context());
     let event = case.context().event(EventType::UserCreated);
     let lease = new_id(case.now);
-    let begun = Delivery::new_due(&hook, &event, case.now).with_attempt_started(lease, case.now);
+    let started = Delivery::new_due(&hook, &event, case.now).with_attempt_started(lease, case.now);
     case.put(&rotated).await;
-    case.put(&begun).await;
+    case.put(&started).await;
     let due = async |case: &Case<'_>| {
         let mut due = (0, 0);
         for shard in 0..due::DUE_SHARDS {
@@ -88,10 +88,10 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     assert_eq!(due(&case).await, (1, 0));
     case.later(domain::models::webhook::FORMER_SECRET_SIGNS_FOR);
     assert_eq!(due(&case).await, (1, 1));
-    let taken = begun
+    let taken = started
         .with_attempt_result(lease, &Attempt::with_response(case.now, 200, b"", 1))
         .expect("the delivery holds the lease");
-    case.edit(&begun, &taken).await;
+    case.edit(&started, &taken).await;
     case.edit(&rotated, &hook).await;
     assert_eq!(due(&case).await, (0, 0));
 }
