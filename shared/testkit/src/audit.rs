@@ -176,6 +176,7 @@ impl Audit {
     }
 
     /// Checks that a value is the expected one.
+    #[expect(clippy::needless_pass_by_value, reason = "most values are computed for the check")]
     fn check_equal<T: PartialEq + Debug>(&mut self, at: impl Display, rule: impl Display, found: T, expected: T) {
         self.check(at, format!("{rule}: expected {expected:?}"), found == expected, format!("{found:?}"));
     }
