@@ -387,9 +387,11 @@ impl Audit {
         );
         self.check(
             user.key(),
-            format!("the recorded invitation of the purpose {purpose}, {recorded:?}, exists and is not superseded"),
+            format!(
+                "the recorded invitation of the purpose {purpose}, {recorded:?}, exists and has no `superseded_at`"
+            ),
             recorded.is_none() || latest.is_some_and(|latest| latest.superseded_at.is_none()),
-            format!("{latest:?}"),
+            format!("{:?}", latest.map(|latest| latest.superseded_at)),
         );
         let open = invitations.iter().filter(|offer| offer.needs_code()).count();
         self.check(user.key(), format!("at most one open invitation of the purpose {purpose}"), open <= 1, open);
