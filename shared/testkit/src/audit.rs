@@ -10,13 +10,13 @@ mod webhooks;
 use aws::store::leases::Lease;
 use aws::store::tokens::token_place_key;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 
 use aws::{Read, Row};
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::{Event, EventType};
-use domain::models::invitation::{Channel as By, DeliveryState, Invitation, Purpose};
+use domain::models::invitation::{Channel as MessageChannel, DeliveryState, Invitation, Purpose};
 use domain::models::job::{Job, JobItem};
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
@@ -50,22 +50,22 @@ pub struct Outline {
     pub pushes: usize,
 }
 
-/// Objects outside the tables that an earlier test case left behind.
+/// Objects outside the tables that exist before a test case, which the audit ignores.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct Baseline {
     endpoints: BTreeSet<String>,
     dead_letters: usize,
 }
 
-impl Known {
-    /// The present ones.
+impl Baseline {
+    /// Those of the present.
     #[must_use]
     pub fn of(bench: &Bench) -> Self {
         Self { endpoints: endpoints(bench), dead_letters: bench.stack.driver().dead_letters().len() }
     }
 }
 
-/// The data of a system.
+/// The data of a system, and the rules that it breaks.
 pub struct Audit {
     main: BTreeMap<String, Value>,
     secrets: BTreeMap<String, Value>,
@@ -85,16 +85,16 @@ pub struct Audit {
     pushed_to: Vec<String>,
     endpoints: BTreeSet<String>,
     dead_letters: usize,
-    wrong: Vec<String>,
+    findings: Vec<String>,
 }
 
 impl Audit {
-    /// Reads everything except what was known before.
+    /// Reads everything except the baseline.
     #[must_use]
-    pub fn read(bench: &Bench, known: &Known) -> Self {
+    pub fn read(bench: &Bench, baseline: &Baseline) -> Self {
         let main = rows::all(bench, rows::MAIN);
         let outbox = bench.stack.messaging().outbox();
-        let of = |channel| outbox.iter().filter(move |item| item.channel == channel);
+        let sent_by = |channel| outbox.iter().filter(move |item| item.channel == channel);
         let events: Vec<Event> = read_all(&main, |pk, _| pk.starts_with("EVENT#"));
         let purged = events.iter().filter(|event| event.event_type == EventType::UserPurged);
         Self {
@@ -108,14 +108,14 @@ impl Audit {
             devices: read_all(&main, |pk, sk| pk.starts_with("DEVICE#") && sk == "DEVICE"),
             users: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk == "USER"),
             invitations: read_all(&main, |pk, sk| pk.starts_with("USER#") && sk.starts_with("INVITATION#")),
-            mailed_codes: codes(of(Channel::Email)),
-            texted_codes: codes(of(Channel::Sms)),
-            pushed_to: of(Channel::Push).map(|push| push.to.clone()).collect(),
-            endpoints: endpoints(bench).difference(&known.endpoints).cloned().collect(),
-            dead_letters: bench.stack.driver().dead_letters().len() - known.dead_letters,
+            mailed_codes: codes(sent_by(Channel::Email)),
+            texted_codes: codes(sent_by(Channel::Sms)),
+            pushed_to: sent_by(Channel::Push).map(|push| push.to.clone()).collect(),
+            endpoints: endpoints(bench).difference(&baseline.endpoints).cloned().collect(),
+            dead_letters: bench.stack.driver().dead_letters().len() - baseline.dead_letters,
             secrets: rows::all(bench, rows::SECRETS),
             main,
-            wrong: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Audit {
         outline
     }
 
-    /// All inconsistencies.
+    /// All broken rules, each with its row, what was expected and what was found.
     #[must_use]
     pub fn inconsistencies(mut self) -> Vec<String> {
         self.workspaces();
@@ -161,17 +161,36 @@ impl Audit {
         self.sources();
         self.webhooks();
         self.identifiers();
-        self.tokens();
+        self.push_tokens();
         self.index_rows();
         self.access_tokens();
         self.consumers();
-        self.wrong
+        self.findings
     }
 
-    fn check(&mut self, holds: bool, what: impl Display) {
+    /// Checks a rule about a row or a kind of rows; a finding shows the row, the rule and what was found.
+    fn check(&mut self, at: impl Display, rule: impl Display, holds: bool, found: impl Display) {
         if !holds {
-            self.wrong.push(what.to_string());
+            self.findings.push(format!("{at}: {rule}, found {found}"));
         }
+    }
+
+    /// Checks that a value is the expected one.
+    #[expect(clippy::needless_pass_by_value, reason = "most values are computed for the check")]
+    fn check_equal<T: PartialEq + Debug>(&mut self, at: impl Display, rule: impl Display, found: T, expected: T) {
+        self.check(at, format!("{rule}: expected {expected:?}"), found == expected, format!("{found:?}"));
+    }
+
+    /// Checks that a row's field is what the events' changes of it lead to.
+    fn check_changes(
+        &mut self,
+        at: impl Display,
+        field: &str,
+        (first, last): (&Value, &Value),
+        changes: &[(Value, Value)],
+    ) {
+        let rule = format!("the events' changes of `{field}` lead from {first} to the stored {last}");
+        self.check(at, rule, is_chain(first, changes, last), json!(changes));
     }
 
     fn count(&self, event_type: EventType, about: impl Fn(&Event) -> bool) -> usize {
@@ -180,77 +199,112 @@ impl Audit {
 
     /// Each message was counted once for its workspace and for its recipient.
     fn messages(&mut self) {
-        let made = |kind: &Event| matches!(kind.event_type, EventType::UserInvited | EventType::DeploymentStarted);
-        let made = self.events.iter().filter(|event| made(event)).count();
+        let sends = |event: &Event| matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted);
+        let messages = self.events.iter().filter(|event| sends(event)).count();
         let days: Vec<DailyCount> = read_all(&self.main, |pk, _| pk.starts_with("QUOTA#"));
         let counted: u32 = days.iter().map(|day| day.count).sum();
-        self.check(usize::try_from(counted) == Ok(made), format!("{counted} messages were counted, {made} made"));
+        self.check(
+            "QUOTA# rows",
+            format!("the daily counts add up to the {messages} messages that events started"),
+            usize::try_from(counted) == Ok(messages),
+            counted,
+        );
         let recipients: Vec<RecipientHistory> = read_all(&self.main, |pk, _| pk.starts_with("SENT#"));
-        let changes: u64 = recipients.iter().map(|recipient| recipient.version).sum();
-        self.check(usize::try_from(changes) == Ok(made), format!("{changes} were counted for recipients, {made} made"));
+        let versions: u64 = recipients.iter().map(|recipient| recipient.version).sum();
+        self.check(
+            "SENT# rows",
+            format!("the recipients' versions add up to the {messages} messages that events started"),
+            usize::try_from(versions) == Ok(messages),
+            versions,
+        );
     }
 
     fn workspaces(&mut self) {
         let workspaces: Vec<Workspace> = read_all(&self.main, |pk, _| pk.starts_with("WORKSPACE#"));
-        let made = self.count(EventType::WorkspaceCreated, |_| true);
-        self.check(made == workspaces.len(), format!("{made} workspace.created of {} workspaces", workspaces.len()));
+        let created = self.count(EventType::WorkspaceCreated, |_| true);
+        self.check_equal("WORKSPACE# rows", "one per event workspace.created", workspaces.len(), created);
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         for workspace in workspaces {
             let id = workspace.workspace_id;
             self.settings(&workspace);
-            let here = members.iter().filter(|member| member.workspace_id == id && !member.pending);
-            let admins = here.filter(|member| member.role.as_str() == "admin").count();
+            let accepted = members.iter().filter(|member| member.workspace_id == id && !member.pending);
+            let admins = accepted.filter(|member| member.role.as_str() == "admin").count();
             self.profiles(&workspace);
             let counted = workspace.admin_count;
             self.check(
+                workspace.key(),
+                format!("`admin_count` is the number of accepted admins, {admins}"),
                 usize::try_from(counted) == Ok(admins),
-                format!("{counted} admins are counted, {admins} are there"),
+                counted,
             );
         }
     }
 
     /// A workspace with profiles has one default; each profile has one event of its creation.
     fn profiles(&mut self, workspace: &Workspace) {
-        let all: Vec<Profile> = read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE");
-        let ids: BTreeSet<_> =
-            all.iter().filter(|of| of.workspace_id == workspace.workspace_id).map(|of| of.profile_id).collect();
+        let profiles: Vec<Profile> = read_all(&self.main, |pk, sk| pk.starts_with("PROFILE#") && sk == "PROFILE");
+        let profiles = profiles.iter().filter(|profile| profile.workspace_id == workspace.workspace_id);
+        let ids: BTreeSet<_> = profiles.map(|profile| profile.profile_id).collect();
         let counted = workspace.profile_count;
         self.check(
+            workspace.key(),
+            format!("`profile_count` is the number of profiles, {}", ids.len()),
             usize::try_from(counted) == Ok(ids.len()),
-            format!("{counted} profiles are counted of {}", ids.len()),
+            counted,
         );
         let default = workspace.default_profile_id;
-        let right = default.map_or(ids.is_empty(), |id| ids.contains(&id));
-        self.check(right, "the default profile is not there");
-        let about = |event: &Event| event.workspace_id == workspace.workspace_id;
-        let (made, gone) = (self.count(EventType::ProfileCreated, about), self.count(EventType::ProfileDeleted, about));
         self.check(
-            made == ids.len() + gone,
-            format!("{made} profiles were made, {} are there, {gone} gone", ids.len()),
+            workspace.key(),
+            format!("`default_profile_id` is one of {ids:?}, and unset only without profiles"),
+            default.map_or(ids.is_empty(), |id| ids.contains(&id)),
+            format!("{default:?}"),
+        );
+        let about = |event: &Event| event.workspace_id == workspace.workspace_id;
+        let created = self.count(EventType::ProfileCreated, about);
+        let deleted = self.count(EventType::ProfileDeleted, about);
+        self.check(
+            workspace.key(),
+            format!("its profiles are the {created} of profile.created without the {deleted} of profile.deleted"),
+            created == ids.len() + deleted,
+            ids.len(),
         );
     }
 
     /// A workspace's settings match its events, and its rule for silent devices is due as long as there is one.
     fn settings(&mut self, workspace: &Workspace) {
-        let (at, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
-        let goes_on = rule.is_some() && workspace.silent_rule_paused_at.is_none();
-        self.check(at.is_some() == goes_on, format!("the rule {rule:?} is due at {at:?}"));
-        let by = workspace.silent_rule_by;
-        self.check(by.is_some() == rule.is_some(), format!("the rule {rule:?} was set by {by:?}"));
+        let (due, rule) = (workspace.silent_rule_at, &workspace.settings.silent_devices);
+        let is_active = rule.is_some() && workspace.silent_rule_paused_at.is_none();
+        self.check(
+            workspace.key(),
+            format!("`silent_rule_at` is set exactly while a rule is active: {is_active}"),
+            due.is_some() == is_active,
+            format!("{due:?}"),
+        );
+        let set_by = workspace.silent_rule_by;
+        self.check(
+            workspace.key(),
+            format!("`silent_rule_by` is set exactly if there is a rule: {}", rule.is_some()),
+            set_by.is_some() == rule.is_some(),
+            format!("{set_by:?}"),
+        );
         let about = |event: &Event| {
             event.workspace_id == workspace.workspace_id && event.event_type == EventType::WorkspaceUpdated
         };
-        let settled = json!(workspace.settings);
+        let settings = json!(workspace.settings);
         // Events contain only that addresses and numbers were changed.
         for name in ["retention_days", "invitation_days", "silent_devices", "pin_limit", "service_levels"] {
             let changes = self.changes(name, about);
-            let is = &settled[name];
-            self.check(is_chain(&Value::Null, &changes, is), format!("{name} is {is}, its events say {changes:?}"));
+            self.check_changes(workspace.key(), name, (&Value::Null, &settings[name]), &changes);
         }
         for name in ["sender", "sms_sender"] {
             let recorded =
                 self.events.iter().any(|event| about(event) && event.changed_fields.iter().any(|f| f == name));
-            self.check(settled[name].is_null() || recorded, format!("{name} was changed without its event"));
+            self.check(
+                workspace.key(),
+                format!("a workspace.updated names `{name}` if it is set"),
+                settings[name].is_null() || recorded,
+                "none",
+            );
         }
     }
 
@@ -258,13 +312,18 @@ impl Audit {
         let keys: Vec<ApiKey> = read_all(&self.main, |pk, _| pk.starts_with("KEY#"));
         for key in &keys {
             let about = |event: &Event| event.key_id == Some(key.key_id);
-            let made = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
+            let created = self.count(EventType::KeyCreated, about) + self.count(EventType::WorkspaceCreated, about);
             let revoked = self.count(EventType::KeyRevoked, about);
-            self.check(made == 1, format!("a key was made by {made} events"));
-            self.check(revoked == usize::from(key.revoked.is_some()), format!("a key has {revoked} key.revoked"));
+            self.check_equal(key.key(), "one key.created or workspace.created", created, 1);
+            self.check_equal(
+                key.key(),
+                "one key.revoked if it is revoked",
+                revoked,
+                usize::from(key.revoked.is_some()),
+            );
         }
-        let made = self.count(EventType::KeyCreated, |_| true) + self.count(EventType::WorkspaceCreated, |_| true);
-        self.check(made == keys.len(), format!("{made} keys were made, {} are there", keys.len()));
+        let created = self.count(EventType::KeyCreated, |_| true) + self.count(EventType::WorkspaceCreated, |_| true);
+        self.check_equal("KEY# rows", "one per key.created and workspace.created", keys.len(), created);
         let members: Vec<Member> = read_all(&self.main, |pk, _| pk.starts_with("MEMBER#"));
         let ids: BTreeSet<_> = self.events.iter().filter_map(|event| event.member_id).collect();
         for id in ids {
@@ -272,149 +331,163 @@ impl Audit {
             let removed = self.count(EventType::MemberRemoved, |event| event.member_id == Some(id));
             let present = members.iter().filter(|member| member.member_id == id).count();
             self.check(
+                format!("member {id}"),
+                "one member.added, and either a row or one member.removed",
                 added == 1 && removed + present == 1,
-                format!("a member: {added} added, {removed} removed, {present} there"),
+                format!("{added} member.added, {removed} member.removed, {present} rows"),
             );
         }
         let added = self.count(EventType::MemberAdded, |_| true);
-        self.check(members.len() <= added, "a member is there that nobody added");
+        let stored = members.len();
+        self.check("MEMBER# rows", format!("at most the {added} of member.added"), stored <= added, stored);
     }
 
     fn users(&mut self) {
         let created = self.count(EventType::UserCreated, |_| true);
         let (present, purged) = (self.users.len(), self.purged.len());
         self.check(
+            "USER rows",
+            format!("one for each of {created} user.created, without {purged} purged users"),
             created == present + purged,
-            format!("{created} users were created, {present} are there, {purged} gone"),
+            present,
         );
         for user in self.users.clone() {
             let id = user.user_id;
             let created = self.count(EventType::UserCreated, |event| event.user_id == Some(id));
-            self.check(created == 1, format!("a user has {created} user.created"));
+            self.check_equal(user.key(), "one user.created", created, 1);
             let present = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none());
             let present: BTreeSet<_> = present.map(|device| device.device_id).collect();
-            self.check(
-                present == user.device_ids,
-                format!("a user holds {:?}, and there are {present:?}", user.device_ids),
+            self.check_equal(
+                user.key(),
+                "`device_ids` are the user's devices that are not deleted",
+                &user.device_ids,
+                &present,
             );
             for purpose in Purpose::ALL {
-                self.newest(&user, *purpose);
+                self.latest_invitation(&user, *purpose);
             }
         }
     }
 
     /// The user's latest invitation for a purpose is the recorded one, and only that one may be open.
-    fn newest(&mut self, user: &User, purpose: Purpose) {
-        let offered =
-            || self.invitations.iter().filter(|offer| offer.user_id == user.user_id && offer.purpose == purpose);
-        let (known, forgotten) = match purpose {
+    fn latest_invitation(&mut self, user: &User, purpose: Purpose) {
+        let (recorded, may_be_cleared) = match purpose {
             Purpose::Invite | Purpose::Unknown(_) => (user.invitation_id, false),
             // A user who was removed from client deployment has none.
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
-        let newest = offered().find(|offer| Some(offer.invitation_id) == known);
-        let present = known.is_none() == (offered().count() == 0) || (forgotten && known.is_none());
-        let superseded = known.is_some() && newest.is_none_or(|newest| newest.superseded_at.is_some());
-        let open = offered().filter(|offer| offer.needs_code()).count();
-        let checks = [
-            (present, format!("a user's newest {purpose} is not there")),
-            (!superseded, format!("a user's newest {purpose} is superseded")),
-            (open <= 1, format!("{open} of a user's {purpose} are open at once")),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
-        }
+        let is_theirs = |offer: &&Invitation| offer.user_id == user.user_id && offer.purpose == purpose;
+        let invitations: Vec<Invitation> = self.invitations.iter().filter(is_theirs).cloned().collect();
+        let latest = invitations.iter().find(|offer| Some(offer.invitation_id) == recorded);
+        self.check(
+            user.key(),
+            format!("the latest of {} invitations of the purpose {purpose} is recorded", invitations.len()),
+            recorded.is_none() == invitations.is_empty() || (may_be_cleared && recorded.is_none()),
+            format!("{recorded:?}"),
+        );
+        self.check(
+            user.key(),
+            format!(
+                "the recorded invitation of the purpose {purpose}, {recorded:?}, exists and has no `superseded_at`"
+            ),
+            recorded.is_none() || latest.is_some_and(|latest| latest.superseded_at.is_none()),
+            format!("{:?}", latest.map(|latest| latest.superseded_at)),
+        );
+        let open = invitations.iter().filter(|offer| offer.needs_code()).count();
+        self.check(user.key(), format!("at most one open invitation of the purpose {purpose}"), open <= 1, open);
     }
 
     /// SCIM attributes are stored for existing users only.
     fn scim_attributes(&mut self) {
-        let scim_attributes: Vec<ScimAttributes> =
-            read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
-        let nobodys =
-            scim_attributes.iter().filter(|row| !self.users.iter().any(|user| user.user_id == row.user_id)).count();
-        self.check(nobodys == 0, format!("attributes are kept of {nobodys} users who are not there"));
+        let rows: Vec<ScimAttributes> = read_all(&self.main, |pk, sk| pk.starts_with("USER#") && sk == "SCIM");
+        for row in rows {
+            let has_user = self.users.iter().any(|user| user.user_id == row.user_id);
+            self.check(row.key(), "SCIM attributes have a user", has_user, "none");
+        }
     }
 
     fn invitations(&mut self) {
+        let of_purged = |event: &Event, purged: &BTreeSet<UserId>| event.user_id.is_some_and(|id| purged.contains(&id));
         for purpose in Purpose::ALL {
-            let made = creation_event(*purpose);
-            let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
-            let (offered, gone) = (self.count(made, |_| true), self.count(made, of_gone));
+            let creation = creation_event(*purpose);
+            let created = self.count(creation, |_| true);
+            let purged = self.count(creation, |event| of_purged(event, &self.purged));
             let present = self.invitations.iter().filter(|offer| offer.purpose == *purpose).count();
-            self.check(offered == present + gone, format!("{offered} {made}, {present} there, {gone} gone"));
+            self.check(
+                format!("INVITATION# rows of the purpose {purpose}"),
+                format!("one for each of {created} {creation}, without {purged} of purged users"),
+                created == present + purged,
+                present,
+            );
         }
-        let of_gone = |event: &Event| event.user_id.is_some_and(|id| self.purged.contains(&id));
-        let gone: usize = Purpose::ALL.iter().map(|purpose| self.count(creation_event(*purpose), of_gone)).sum();
-        for channel in By::ALL {
+        let creations = Purpose::ALL.iter().map(|purpose| creation_event(*purpose));
+        let purged: usize = creations.map(|kind| self.count(kind, |event| of_purged(event, &self.purged))).sum();
+        for channel in MessageChannel::ALL {
             let invitations = self.invitations.iter().filter(|invitation| invitation.channel == *channel);
             let codes: BTreeSet<Hash> = invitations.map(|invitation| invitation.code_hash.clone()).collect();
             let sent: BTreeSet<&String> = self.sent_codes(*channel).iter().collect();
-            let foreign = sent.into_iter().filter(|code| !codes.contains(&Hash::of(code))).count();
+            let unmatched = sent.into_iter().filter(|code| !codes.contains(&Hash::of(code))).count();
             // Codes of purged rows cannot be matched any more.
             self.check(
-                foreign <= gone,
-                format!("{foreign} codes sent by {channel} are of no invitation that was made"),
+                format!("messages by {channel}"),
+                format!("each code is that of an invitation, except for at most {purged} of purged users"),
+                unmatched <= purged,
+                unmatched,
             );
         }
         for invitation in self.invitations.clone() {
             self.invitation(&invitation);
         }
         let codes = self.secrets.keys().filter(|key| key.starts_with("INVITATION#")).count();
-        self.check(
-            codes == self.invitations.iter().filter(|invitation| invitation.needs_code()).count(),
-            "a code is kept of an invitation that is not there",
-        );
+        let open = self.invitations.iter().filter(|invitation| invitation.needs_code()).count();
+        self.check_equal("INVITATION# secrets", "one for each invitation that needs its code", codes, open);
     }
 
     /// The codes that were sent by a channel.
-    fn sent_codes(&self, by: By) -> &[String] {
-        match by {
-            By::Email => &self.mailed_codes,
-            By::Sms => &self.texted_codes,
-            By::Unknown(_) => &[],
+    fn sent_codes(&self, channel: MessageChannel) -> &[String] {
+        match channel {
+            MessageChannel::Email => &self.mailed_codes,
+            MessageChannel::Sms => &self.texted_codes,
+            MessageChannel::Unknown(_) => &[],
         }
     }
 
     fn invitation(&mut self, invitation: &Invitation) {
         let id = invitation.invitation_id;
         let purpose = invitation.purpose;
+        let at = invitation.key();
         let about = |event: &Event| match purpose {
             Purpose::Invite | Purpose::Unknown(_) => event.invitation_id == Some(id),
             Purpose::Deploy => event.deployment_id == Some(id),
         };
         let [sent_event, delivered_event, expired_event, revoked_event] = outcome_events(purpose);
-        let is =
-            |found: usize, expected: usize, what: &str| (found == expected, format!("{what}: {found}, not {expected}"));
+        for (event_type, expected) in [
+            (creation_event(purpose), 1),
+            (EventType::InvitationOpened, invitation.opened as usize),
+            (expired_event, usize::from(invitation.expired_at.is_some())),
+            (revoked_event, usize::from(invitation.revoked_at.is_some())),
+        ] {
+            let found = self.count(event_type, about);
+            self.check_equal(&at, format!("number of events {event_type}"), found, expected);
+        }
+        for event_type in [sent_event, delivered_event] {
+            let found = self.count(event_type, about);
+            self.check(&at, format!("at most one {event_type}"), found <= 1, found);
+        }
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
+        self.check_equal(&at, "`used` is the number of registrations", invitation.used as usize, registered);
         let has_code = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
+        self.check_equal(&at, "its code is stored exactly while it is needed", has_code, invitation.needs_code());
         let sent = self.sent_codes(invitation.channel);
-        let codes = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let messages = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();
+        let state = invitation.delivery.state;
+        let failed = state == DeliveryState::Failed;
+        self.check(&at, "`sent_at` is set unless the message failed", invitation.sent_at.is_some() || failed, "none");
+        self.check(&at, "a message contains its code unless the message failed", messages > 0 || failed, "none");
+        self.check(&at, "its message is no longer queued", state != DeliveryState::Queued, state);
         let changes = self.changes("delivery", about);
-        let delivery = is_chain(&json!("queued"), &changes, &json!(invitation.delivery.state));
-        let expired = usize::from(invitation.expired_at.is_some());
-        let revoked = usize::from(invitation.revoked_at.is_some());
-        let failed = invitation.delivery.state == DeliveryState::Failed;
-        let checks = [
-            is(self.count(creation_event(purpose), about), 1, "made"),
-            is(self.count(EventType::InvitationOpened, about), invitation.opened as usize, "invitation.opened"),
-            is(self.count(expired_event, about), expired, "expired"),
-            is(self.count(revoked_event, about), revoked, "revoked"),
-            is(self.count(sent_event, about).max(1), 1, "sent"),
-            is(self.count(delivered_event, about).max(1), 1, "delivered"),
-            is(registered, invitation.used as usize, "registrations with an invitation"),
-            (
-                has_code == invitation.needs_code(),
-                format!("code stored: {has_code}, needed: {}", invitation.needs_code()),
-            ),
-            (invitation.sent_at.is_some() || failed, "a message went out at no time".to_owned()),
-            (codes > 0 || failed, "an invitation's message was never sent".to_owned()),
-            (invitation.delivery.state != DeliveryState::Queued, "a sent invitation is still queued".to_owned()),
-            (delivery, format!("delivery is {:?}, its events say {changes:?}", invitation.delivery.state)),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
-        }
+        self.check_changes(&at, "delivery", (&json!("queued"), &json!(state)), &changes);
     }
 
     fn devices(&mut self) {
@@ -423,7 +496,12 @@ impl Audit {
         let present: BTreeSet<_> = self.devices.iter().map(|device| device.device_id).collect();
         for id in ids.difference(&present) {
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == Some(*id));
-            self.check(purged == 1, format!("a device is gone, with {purged} device.purged"));
+            self.check_equal(
+                format!("device {id}"),
+                "a registered device without a row has one device.purged",
+                purged,
+                1,
+            );
         }
         for device in self.devices.clone() {
             self.device(&device);
@@ -432,79 +510,112 @@ impl Audit {
 
     fn device(&mut self, device: &Device) {
         let id = device.device_id;
+        let at = device.key();
         let about = |event: &Event| event.device_id == Some(id);
-        let count = |event_type| self.count(event_type, about);
-        let enrolled = count(EventType::DeviceRegistered) + count(EventType::DeviceReEnrolled);
-        let confirmed = count(EventType::DeviceConfirmed);
-        let blocked = self.changes("blocked", about);
-        let status = self.changes("status", |event| about(event) && event.event_type == EventType::DeviceDeleted);
-        let is_blocked = is_chain(&json!(false), &blocked, &json!(device.blocked.is_some()));
-        let checks = [
-            (count(EventType::DeviceRegistered) == 1, "a device has not one device.registered".to_owned()),
-            (count(EventType::DevicePurged) == 0, "a purged device is there".to_owned()),
-            (is_chain(&json!("active"), &status, &json!(device.status())), format!("status: {status:?}")),
-            (count(EventType::DeviceDeleted) == usize::from(device.deleted.is_some()), "device.deleted".to_owned()),
-            (is_blocked, format!("blocked: {:?}, its events say {blocked:?}", device.blocked)),
-            (confirmed <= enrolled, format!("{confirmed} confirmations of {enrolled} enrolments")),
-            // A device that was barred from the start may have been wiped nevertheless.
-            (
-                device.enrolment.is_some() || device.erased.is_some() || confirmed >= 1,
-                "a device is confirmed without its event".to_owned(),
-            ),
-            (device.last_login_at.is_none() || confirmed >= 1, "a device has come, unconfirmed".to_owned()),
-            (
-                device.push.reason.in_use() <= device.push_endpoint.is_some(),
-                "pushes are in use without an endpoint".to_owned(),
-            ),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
+        for (event_type, expected) in [
+            (EventType::DeviceRegistered, 1),
+            (EventType::DevicePurged, 0),
+            (EventType::DeviceDeleted, usize::from(device.deleted.is_some())),
+        ] {
+            let found = self.count(event_type, about);
+            self.check_equal(&at, format!("number of events {event_type}"), found, expected);
         }
+        let status = self.changes("status", |event| about(event) && event.event_type == EventType::DeviceDeleted);
+        self.check_changes(&at, "status", (&json!("active"), &json!(device.status())), &status);
+        let blocked = self.changes("blocked", about);
+        self.check_changes(&at, "blocked", (&json!(false), &json!(device.blocked.is_some())), &blocked);
+        let enrolled = self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
+        let confirmed = self.count(EventType::DeviceConfirmed, about);
+        self.check(
+            &at,
+            format!("at most one device.confirmed for each of {enrolled} enrolments"),
+            confirmed <= enrolled,
+            confirmed,
+        );
+        // A device that was barred from the start may have been wiped nevertheless.
+        self.check(
+            &at,
+            "a device that is neither enrolling nor erased has a device.confirmed",
+            device.enrolment.is_some() || device.erased.is_some() || confirmed >= 1,
+            confirmed,
+        );
+        self.check(
+            &at,
+            "a device with `last_login_at` has a device.confirmed",
+            device.last_login_at.is_none() || confirmed >= 1,
+            confirmed,
+        );
+        self.check(
+            &at,
+            "pushes are only in use with an endpoint",
+            device.push.reason.in_use() <= device.push_endpoint.is_some(),
+            "none",
+        );
     }
 
     fn identifiers(&mut self) {
         let claims: Vec<IdentifierClaim> = read_all(&self.main, |pk, _| pk.starts_with("IDENTIFIER#"));
         for device in self.devices.clone() {
-            let mut same = claims.iter().filter(|claim| claim.device_identifier == device.device_identifier);
-            let claim = same.next();
-            let newest = claim.is_some_and(|claim| claim.device_id == device.device_id);
-            let right = claim.is_some_and(|claim| {
-                claim.epoch >= device.epoch
-                    && (!newest
-                        || (claim.held == device.deleted.is_none()
-                            && claim.epoch == device.epoch
-                            && claim.user_id == device.user_id))
-            });
-            self.check(right, format!("the claim of a device's identifier: {claim:?}"));
-            self.check(newest || device.deleted.is_some(), "a device that is there does not hold its identifier");
-            self.check(newest || device.replaced, "a replaced device does not know it");
+            let at = device.key();
+            let claim = claims.iter().find(|claim| claim.device_identifier == device.device_identifier);
+            let is_holder = claim.is_some_and(|claim| claim.device_id == device.device_id);
+            self.check(
+                &at,
+                format!("its identifier has a claim of at least the epoch {}", device.epoch),
+                claim.is_some_and(|claim| claim.epoch >= device.epoch),
+                format!("{claim:?}"),
+            );
+            if let Some(claim) = claim.filter(|_| is_holder) {
+                self.check_equal(
+                    &at,
+                    "the claim that names the device has its (held, epoch, user)",
+                    (claim.held, claim.epoch, claim.user_id),
+                    (device.deleted.is_none(), device.epoch, device.user_id),
+                );
+            }
+            self.check(
+                &at,
+                "a device that is not deleted holds its identifier",
+                is_holder || device.deleted.is_some(),
+                format!("{claim:?}"),
+            );
+            self.check(
+                &at,
+                "a device whose identifier another one holds has `replaced`",
+                is_holder || device.replaced,
+                device.replaced,
+            );
         }
         for claim in claims {
             let present = self.devices.iter().any(|device| device.device_id == claim.device_id);
-            self.check(present, "an identifier is claimed by a device that is gone");
+            self.check(claim.key(), "the device of an identifier's claim has a row", present, claim.device_id);
         }
     }
 
-    fn tokens(&mut self) {
+    fn push_tokens(&mut self) {
         let tokens: Vec<PushToken> = read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "PUSH");
         for device in self.devices.clone() {
             let token = tokens.iter().find(|token| token.device_id == device.device_id);
             let hash = token.map(|token| Hash::of(&token.token));
-            self.check(hash == device.push_token_hash, "a device's token is not the one that its row knows");
-            let settled = token.is_none_or(|token| token.mend_at.is_none());
-            self.check(settled, "a token's endpoint is not settled");
+            self.check_equal(
+                device.key(),
+                "`push_token_hash` is that of the stored token",
+                device.push_token_hash.as_ref(),
+                hash.as_ref(),
+            );
+            let repair = token.and_then(|token| token.mend_at);
+            self.check_equal(device.key(), "no repair of its push endpoint is due", repair, None);
         }
-        let of_devices = |id| self.devices.iter().any(|device| device.device_id == id);
-        let metadata: Vec<DeviceAttachments> =
+        let attachments: Vec<DeviceAttachments> =
             read_all(&self.main, |pk, sk| pk.starts_with("DEVICE#") && sk == "BELONGINGS");
-        let lost = tokens.iter().filter(|token| !of_devices(token.device_id)).count()
-            + metadata.iter().filter(|metadata| !of_devices(metadata.device_id)).count();
-        self.check(lost == 0, format!("{lost} rows are of devices that are gone"));
+        let rows = tokens.iter().map(|token| (token.key(), token.device_id));
+        let rows = rows.chain(attachments.iter().map(|attachment| (attachment.key(), attachment.device_id)));
+        for (key, id) in rows {
+            let has_device = self.devices.iter().any(|device| device.device_id == id);
+            self.check(key, "the row's device has a row", has_device, "none");
+        }
         let held: BTreeSet<String> = self.devices.iter().filter_map(|device| device.push_endpoint.clone()).collect();
-        let alone: Vec<_> = self.endpoints.difference(&held).cloned().collect();
-        self.check(alone.is_empty(), format!("endpoints that nobody holds: {alone:?}"));
-        let gone: Vec<_> = held.difference(&self.endpoints).cloned().collect();
-        self.check(gone.is_empty(), format!("endpoints that are held and not there: {gone:?}"));
+        self.check_equal("SNS endpoints", "those that devices record", self.endpoints.clone(), held);
     }
 
     /// Index rows and index attributes are exactly those that are derived from the main rows.
@@ -539,15 +650,17 @@ impl Audit {
         ];
         let present: BTreeSet<String> =
             self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        let missing: Vec<_> = expected.index_rows.difference(&present).cloned().collect();
-        let surplus: Vec<_> = present.difference(&expected.index_rows).cloned().collect();
-        self.check(missing.is_empty(), format!("missing: {missing:?}"));
-        self.check(surplus.is_empty(), format!("of nobody: {surplus:?}"));
+        for key in expected.index_rows.difference(&present) {
+            self.check(key, "an index row of a stored object exists", false, "none");
+        }
+        for key in present.difference(&expected.index_rows) {
+            self.check(key, "an index row belongs to a stored object", false, "none that derives it");
+        }
         for (key, indexes) in expected.indexes {
             let row = self.main.get(&key).cloned().unwrap_or_default();
-            for name in INDEXES {
-                let (is, should) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
-                self.check(*name == "created_at" || is == should, format!("{key}: {name} is {is:?}, not {should:?}"));
+            for name in INDEXES.iter().filter(|name| **name != "created_at") {
+                let (found, derived) = (row[*name].as_str(), indexes.get(*name).map(String::as_str));
+                self.check_equal(&key, format!("the index attribute `{name}` is the derived one"), found, derived);
             }
         }
     }
@@ -555,20 +668,23 @@ impl Audit {
     /// A personal access token has its list entry, and each workspace has the events of its start and its end.
     fn access_tokens(&mut self) {
         let tokens: Vec<Token> = read_all(&self.main, |pk, sk| pk.starts_with("TOKEN#") && sk == "TOKEN");
-        let places = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
-        self.check(places == tokens.len(), format!("{places} places of {} tokens", tokens.len()));
+        let entries = self.main.keys().filter(|key| key.starts_with("TOKENS#")).count();
+        self.check_equal("TOKENS# rows", "one list entry for each personal access token", entries, tokens.len());
         for token in tokens {
-            let key = token_place_key(&token.issuer, &token.subject, token.token_id);
-            self.check(self.main.contains_key(&format!("{} | {}", key.pk, key.sk)), "a token has no place");
+            let entry = token_place_key(&token.issuer, &token.subject, token.token_id).to_string();
+            let has_entry = self.main.contains_key(&entry);
+            self.check(token.key(), format!("its list entry is {entry}"), has_entry, "none");
             for workspace in &token.workspace_ids {
-                let of = |event: &&Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
-                let types: Vec<EventType> = self.events.iter().filter(of).map(|event| event.event_type).collect();
-                let count = |kind| types.iter().filter(|found| **found == kind).count();
+                let is_of_token =
+                    |event: &Event| event.token_id == Some(token.token_id) && event.workspace_id == *workspace;
                 let ended = token.revoked_at.is_some() || !token.gives_access_to(*workspace);
-                let recorded = (count(EventType::TokenCreated), count(EventType::TokenRevoked));
-                self.check(
-                    recorded == (1, usize::from(ended)),
-                    format!("a token was made and ended {recorded:?} times"),
+                let created = self.count(EventType::TokenCreated, is_of_token);
+                let revoked = self.count(EventType::TokenRevoked, is_of_token);
+                self.check_equal(
+                    token.key(),
+                    format!("number of (token.created, token.revoked) in the workspace {workspace}"),
+                    (created, revoked),
+                    (1, usize::from(ended)),
                 );
             }
         }
@@ -590,15 +706,20 @@ impl Audit {
                 | EventType::UserConfigForced => "notify-device",
                 _ => continue,
             };
-            let done = leases
-                .iter()
-                .any(|lease| lease.consumer == consumer && lease.event_id == event.event_id && lease.done_at.is_some());
-            self.check(done, format!("{consumer} has not done a {}", event.event_type));
+            let lease = leases.iter().find(|lease| lease.consumer == consumer && lease.event_id == event.event_id);
+            self.check(
+                event.key(),
+                format!("the consumer {consumer} has handled the {}", event.event_type),
+                lease.is_some_and(|lease| lease.done_at.is_some()),
+                lease.map_or("no lease", |_| "a lease without `done_at`"),
+            );
         }
         let events: BTreeSet<_> = self.events.iter().map(|event| event.event_id).collect();
-        let foreign = leases.iter().filter(|lease| !events.contains(&lease.event_id)).count();
-        self.check(foreign == 0, format!("{foreign} events were published that were never committed"));
-        self.check(self.dead_letters == 0, format!("{} dead letters", self.dead_letters));
+        for lease in leases {
+            let is_stored = events.contains(&lease.event_id);
+            self.check(lease.key(), "the event of a consumer's lease is stored", is_stored, "none");
+        }
+        self.check_equal("dead-letter queues", "no message", self.dead_letters, 0);
     }
 
     /// The old and new values of a field in the events.
@@ -676,7 +797,7 @@ fn is_chain(first: &Value, changes: &[(Value, Value)], last: &Value) -> bool {
 
 /// SNS's push endpoints.
 fn endpoints(bench: &Bench) -> BTreeSet<String> {
-    let state = bench.stack.messaging().to_json().expect("the state is plain data");
+    let state = bench.stack.messaging().to_json().expect("the state of messaging is JSON");
     state["endpoints"].as_object().into_iter().flatten().map(|(arn, _)| arn.clone()).collect()
 }
 
@@ -691,7 +812,11 @@ fn code(text: &str) -> String {
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
-fn read_all<R: Read>(rows: &BTreeMap<String, Value>, is: impl Fn(&str, &str) -> bool) -> Vec<R> {
-    let wanted = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| is(pk, sk)));
-    wanted.map(|(key, row)| aws::from_json(row.clone()).unwrap_or_else(|e| panic!("{key}: {e}"))).collect()
+/// The rows whose keys match, by key, as objects.
+fn read_all<R: Read>(rows: &BTreeMap<String, Value>, matches: impl Fn(&str, &str) -> bool) -> Vec<R> {
+    let matching = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| matches(pk, sk)));
+    let read = |(key, row): (&String, &Value)| {
+        aws::from_json(row.clone()).unwrap_or_else(|error| panic!("{key}: the row cannot be read: {error}"))
+    };
+    matching.map(read).collect()
 }

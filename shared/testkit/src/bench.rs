@@ -15,7 +15,7 @@ use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::described::{self, Exchange};
+use crate::description_check::{self, Exchange};
 use crate::oidc;
 
 /// A running system whose clock only moves when a test moves it.
@@ -61,10 +61,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The response itself, after checking its status.
+    /// The response, after checking its status.
     #[must_use]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.status.as_u16(), status, "status of the response with the body {}", self.text);
         self
     }
 
@@ -151,13 +151,13 @@ fn missing_header(path: &str, status: StatusCode, headers: &HeaderMap) -> Option
     let values = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     let lacks = |name: &str, expected: &str| {
         let actual: Vec<&str> = values(name);
-        (actual != [expected]).then(|| format!("{name} is {actual:?}"))
+        (actual != [expected]).then(|| format!("{name} is {actual:?}, expected {expected:?}"))
     };
-    let _ours = headers.get("x-request-id")?;
+    headers.get("x-request-id")?;
     let caching = if CACHEABLE.contains(&path) { None } else { lacks("cache-control", "no-store") };
     // RFC 9110, section 15.5.2.
-    let asked = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
-    lacks("x-content-type-options", "nosniff").or(caching).or(asked)
+    let challenge = if status == StatusCode::UNAUTHORIZED { lacks("www-authenticate", "Bearer") } else { None };
+    lacks("x-content-type-options", "nosniff").or(caching).or(challenge)
 }
 
 /// Waits by the bench's clock, so that a busy machine takes none of an operation's time.
@@ -216,29 +216,33 @@ impl Bench {
     /// Takes a snapshot to return to. No work may be in progress.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark { stack: self.stack.mark().expect("the system can be marked"), now: self.now() }
+        Mark { stack: self.stack.mark().expect("a snapshot of the system is taken"), now: self.now() }
     }
 
     /// Restores a snapshot, at a later time, so that values cached by operations have expired.
     pub fn restore(&self, mark: &Mark, later: Duration) {
-        self.stack.restore(&mark.stack).expect("the system goes back");
+        self.stack.restore(&mark.stack).expect("the snapshot is restored");
         self.set_clock(mark.now + later);
     }
 
     /// Runs everything that is due, including retries.
     pub async fn drain(&self) {
-        self.stack.drain(Retry::Now).await.expect("the stream moves on");
+        self.stack.drain(Retry::Now).await.expect("the stream, queues and schedules run to their end");
     }
 
     /// Runs everything, with retries at their times.
     pub async fn settle(&self) {
-        self.stack.settle(|to| self.set_clock(to)).await.expect("the stream moves on");
+        self.stack.settle(|to| self.set_clock(to)).await.expect("the stream, queues and schedules run to their end");
     }
 
     /// A new workspace.
     pub async fn tenant(&self, name: &str) -> Tenant {
-        let made = self.stack.invoke("create-workspace", json!({"name": name})).await.expect("a workspace is made");
-        let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+        let created = self
+            .stack
+            .invoke("create-workspace", json!({"name": name}))
+            .await
+            .expect("create-workspace creates a workspace");
+        let text = |field: &str| created[field].as_str().unwrap_or_default().to_owned();
         Tenant { workspace_id: text("workspace_id"), key: text("key") }
     }
 
@@ -258,11 +262,11 @@ impl Bench {
             body: &body,
             open: self.open.load(Ordering::Relaxed),
         };
-        if let Some(fault) = described::violation(&exchange) {
-            panic!("outside of the description: {fault}");
+        if let Some(fault) = description_check::violation(&exchange) {
+            panic!("the exchange violates the API's description: {fault}");
         }
         if let Some(fault) = missing_header(&path, parts.status, &parts.headers) {
-            panic!("{method} {path}: {fault}");
+            panic!("{method} {path}: the header {fault}");
         }
         Answer { status: parts.status, headers: parts.headers, text, body }
     }
@@ -274,14 +278,15 @@ impl Bench {
             request = request.header("authorization", format!("Bearer {credential}"));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.send(request.body(body.into_bytes()).expect("the request is one")).await
+        self.send(request.body(body.into_bytes()).expect("the request is valid")).await
     }
 
     /// A POST with an idempotency key.
-    pub async fn post_idempotent(&self, path: &str, key: &str, once: &str, body: &Value) -> Answer {
+    pub async fn post_idempotent(&self, path: &str, key: &str, idempotency_key: &str, body: &Value) -> Answer {
         let request = Request::builder().method(Method::POST).uri(path);
-        let request = request.header("authorization", format!("Bearer {key}")).header("idempotency-key", once);
-        self.send(request.body(body.to_string().into_bytes()).expect("the request is one")).await
+        let request =
+            request.header("authorization", format!("Bearer {key}")).header("idempotency-key", idempotency_key);
+        self.send(request.body(body.to_string().into_bytes()).expect("the request is valid")).await
     }
 
     /// A GET with a key.
@@ -318,7 +323,7 @@ impl Bench {
     pub async fn upload(&self, tenant: &Tenant, path: &str, text: &str) -> Answer {
         let request = Request::builder().method(Method::PUT).uri(path).header("content-type", "text/csv");
         let request = request.header("authorization", format!("Bearer {}", tenant.key));
-        self.send(request.body(text.as_bytes().to_vec()).expect("the request is one")).await
+        self.send(request.body(text.as_bytes().to_vec()).expect("the request is valid")).await
     }
 
     /// A DELETE with a key.
@@ -443,12 +448,12 @@ impl Bench {
 
     /// Runs `run-due`.
     pub async fn run_due(&self) -> Value {
-        self.stack.run_schedule("run-due").await.expect("what is due is done")
+        self.stack.run_schedule("run-due").await.expect("run-due succeeds")
     }
 
     /// Runs `purge-deleted`.
     pub async fn purge(&self) -> Value {
-        self.stack.run_schedule("purge-deleted").await.expect("what is to go goes")
+        self.stack.run_schedule("purge-deleted").await.expect("purge-deleted succeeds")
     }
 
     /// A check-in without changes.
@@ -457,8 +462,8 @@ impl Bench {
     }
 
     /// A check-in with changes.
-    pub async fn check_in_with(&self, credential: &str, news: Value) -> Answer {
-        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&news)).await
+    pub async fn check_in_with(&self, credential: &str, report: Value) -> Answer {
+        self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(&report)).await
     }
 
     /// Downloads a device's configuration.
@@ -481,9 +486,9 @@ impl Bench {
     /// Starts a deployment, sends its e-mail, and returns its identifier and its code.
     pub async fn deploy(&self, tenant: &Tenant, user: &str) -> (String, String) {
         let path = format!("/users/{user}/deploy");
-        let made = self.post_after_message_limit(&path, &tenant.key, json!({})).await.expect(202);
+        let deployment = self.post_after_message_limit(&path, &tenant.key, json!({})).await.expect(202);
         self.drain().await;
-        (made.get("deployment_id"), self.newest_deployment_code().expect("an e-mail with a code was sent"))
+        (deployment.get("deployment_id"), self.newest_deployment_code().expect("an e-mail with a code was sent"))
     }
 
     /// Creates a profile without settings, and returns its identifier.

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use local::operations::Adjust;
 use serde_json::Value;
 
-/// How a page answers.
+/// The response of a page.
 #[derive(Clone, Debug)]
 pub enum Answers {
     /// With a status, headers and a body.
@@ -23,7 +23,7 @@ pub enum Answers {
     Never,
     /// By closing the connection.
     ConnectionClosed,
-    /// Too late: the process ends while the page is read.
+    /// The process ends while the page is read.
     ProcessEnds,
 }
 
@@ -64,20 +64,20 @@ pub struct Pages(Arc<Mutex<State>>);
 struct State {
     answers: Answers,
     answers_at: BTreeMap<String, Answers>,
-    asked: Vec<ReceivedRequest>,
+    received: Vec<ReceivedRequest>,
     sent: Vec<Sent>,
     meanwhile: Box<dyn Fn() + Send>,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        let nothing = Box::new(|| ());
+        let do_nothing = Box::new(|| ());
         Self(Arc::new(Mutex::new(State {
             answers: Answers::Never,
             answers_at: BTreeMap::new(),
-            asked: Vec::new(),
+            received: Vec::new(),
             sent: Vec::new(),
-            meanwhile: nothing,
+            meanwhile: do_nothing,
         })))
     }
 }
@@ -111,23 +111,23 @@ impl Pages {
     }
 
     /// Sets a function that runs while a page is read.
-    pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
-        self.state().meanwhile = Box::new(happens);
+    pub fn meanwhile(&self, run: impl Fn() + Send + 'static) {
+        self.state().meanwhile = Box::new(run);
     }
 
     /// All requests so far.
     #[must_use]
     pub fn received(&self) -> Vec<ReceivedRequest> {
-        self.state().asked.clone()
+        self.state().received.clone()
     }
 
-    /// Replaces the network outside AWS by these pages, for every operation and without waiting.
+    /// Replaces the network outside AWS by these pages, for every operation. Pauses take no time.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         let pages = self.clone();
         Arc::new(move |_, mut connection| {
             connection.egress = Some(SharedHttpConnector::new(pages.clone()));
-            connection.sleep = SharedAsyncSleep::new(Impatient);
+            connection.sleep = SharedAsyncSleep::new(NoPauses);
             connection
         })
     }
@@ -141,7 +141,7 @@ impl HttpConnector for Pages {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let authorization = request.headers().get("authorization").map(str::to_owned);
         let mut state = self.state();
-        state.asked.push(ReceivedRequest { url: request.uri().to_owned(), authorization });
+        state.received.push(ReceivedRequest { url: request.uri().to_owned(), authorization });
         let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         state.sent.push(Sent {
             method: request.method().to_owned(),
@@ -153,9 +153,11 @@ impl HttpConnector for Pages {
         match state.answers_at.get(request.uri()).unwrap_or(&state.answers).clone() {
             Answers::Never => HttpConnectorFuture::new(std::future::pending()),
             Answers::ProcessEnds => resume_unwind(Box::new("the process ended")),
-            Answers::ConnectionClosed => HttpConnectorFuture::ready(Err(ConnectorError::io("closed".into()))),
+            Answers::ConnectionClosed => {
+                HttpConnectorFuture::ready(Err(ConnectorError::io("the connection was closed".into())))
+            }
             Answers::With(status, headers, body) => {
-                let status = StatusCode::try_from(status).expect("a status that a test has written");
+                let status = StatusCode::try_from(status).expect("the test's status is valid");
                 let mut response = HttpResponse::new(status, body.into());
                 for (name, value) in headers {
                     response.headers_mut().insert(name, value);
@@ -169,9 +171,9 @@ impl HttpConnector for Pages {
 /// Makes pauses between attempts and page timeouts take no time; AWS timeouts never end, since no call here
 /// comes near them.
 #[derive(Debug)]
-struct Impatient;
+struct NoPauses;
 
-impl AsyncSleep for Impatient {
+impl AsyncSleep for NoPauses {
     fn sleep(&self, duration: Duration) -> Sleep {
         if duration < Duration::from_secs(2) || duration == aws::FETCH_TIMEOUT {
             Sleep::new(tokio::task::yield_now())

@@ -154,7 +154,7 @@ impl Fault {
     }
 
     /// In a series of faults: the equivalent for a call that cannot have this one.
-    fn at(self, call: &Call) -> Option<Self> {
+    fn equivalent_for(self, call: &Call) -> Option<Self> {
         match self {
             fault if fault.applies_to(call) => Some(fault),
             Self::After => Some(Self::Before),
@@ -213,7 +213,7 @@ pub enum FaultDuration {
 
 /// An injected fault: which call fails, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strike {
+pub struct InjectedFault {
     /// Action of the call.
     pub action: String,
     /// Number of the call among those of this action, from 1.
@@ -226,14 +226,14 @@ pub struct Strike {
 
 /// Every point at which a process can end: before each call, and after each write.
 #[must_use]
-pub fn process_ends(calls: &[Call]) -> Vec<Strike> {
+pub fn process_ends(calls: &[Call]) -> Vec<InjectedFault> {
     let mut ends = Vec::new();
     let mut nth = BTreeMap::<&str, usize>::new();
     for call in calls {
         let nth = nth.entry(&call.action).or_default();
         *nth += 1;
         for fault in [Fault::DropBefore, Fault::DropAfter].into_iter().filter(|fault| fault.applies_to(call)) {
-            ends.push(Strike { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
+            ends.push(InjectedFault { action: call.action.clone(), nth: *nth, fault, duration: FaultDuration::Once });
         }
     }
     ends
@@ -242,7 +242,7 @@ pub fn process_ends(calls: &[Call]) -> Vec<Strike> {
 #[derive(Default)]
 struct Plan {
     operation: String,
-    strike: Option<Strike>,
+    injected: Option<InjectedFault>,
     calls: Vec<Call>,
     failed_calls: Vec<Call>,
     /// Number of calls that are still to fail.
@@ -253,19 +253,19 @@ impl Plan {
     /// Records a call and returns its fault, if any.
     fn next(&mut self, call: &Call) -> Option<Fault> {
         self.calls.push(call.clone());
-        let strike = self.strike.as_ref()?;
+        let injected = self.injected.as_ref()?;
         if self.failed_calls.is_empty() {
             let nth = self.calls.iter().filter(|earlier| earlier.action == call.action).count();
-            if call.action != strike.action || nth != strike.nth {
+            if call.action != injected.action || nth != injected.nth {
                 return None;
             }
-            self.left = match strike.duration {
+            self.left = match injected.duration {
                 FaultDuration::Once => 1,
                 FaultDuration::Calls(calls) => calls,
                 FaultDuration::Outage => usize::MAX,
             };
         }
-        let fault = strike.fault.at(call)?;
+        let fault = injected.fault.equivalent_for(call)?;
         self.left = self.left.checked_sub(1)?;
         self.failed_calls.push(call.clone());
         Some(fault)
@@ -300,21 +300,21 @@ impl Faults {
         })
     }
 
-    /// Starts to record the calls of an operation; one of them fails according to `strike`.
-    pub fn watch(&self, operation: &str, strike: Option<Strike>) {
-        *self.plan() = Plan { operation: operation.to_owned(), strike, ..Plan::default() };
+    /// Starts to record the calls of an operation; one of them fails according to `injected`.
+    pub fn watch(&self, operation: &str, injected: Option<InjectedFault>) {
+        *self.plan() = Plan { operation: operation.to_owned(), injected, ..Plan::default() };
     }
 
     /// Ends an outage.
     pub fn end_outage(&self) {
         let mut plan = self.plan();
-        plan.strike.take_if(|strike| strike.duration == FaultDuration::Outage);
+        plan.injected.take_if(|injected| injected.duration == FaultDuration::Outage);
     }
 
     /// True if the fault ends the run.
     #[must_use]
     pub fn ends_run(&self) -> bool {
-        self.plan().strike.as_ref().is_some_and(|strike| strike.fault.ends_process())
+        self.plan().injected.as_ref().is_some_and(|injected| injected.fault.ends_process())
     }
 
     /// The calls of the watched operation.
@@ -370,7 +370,7 @@ impl Hook for Faults {
             if fault == Fault::DropAfter {
                 end_of_process();
             }
-            Err(ConnectorError::timeout("the answer did not come".into()))
+            Err(ConnectorError::timeout("the response was lost".into()))
         })
     }
 }
@@ -381,7 +381,7 @@ impl Hook for Faults {
 /// If the status is invalid.
 #[must_use]
 pub fn answer(status: u16, content_type: &'static str, body: String) -> HttpResponse {
-    let status = StatusCode::try_from(status).expect("a status that is written here");
+    let status = StatusCode::try_from(status).expect("the status is valid");
     let mut response = HttpResponse::new(status, body.into());
     response.headers_mut().insert("content-type", content_type);
     response

@@ -1,4 +1,5 @@
-//! Holds a call up, so that something else can happen just before it.
+//! Holds up one call to AWS, so that a test can run something else just before it. Tests of races use it to make the
+//! other request come first, in the same order each time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,20 +47,20 @@ impl Gate {
         connector::adjust(self)
     }
 
-    /// Runs one thing, and another just before the operation's first call of an action whose body contains a
-    /// text. Returns both results; `None` for the other if there was no such call.
+    /// Runs `run`, and `other` just before the operation's first call of an action whose body contains a text. Returns
+    /// both results; `None` for `other` if there was no such call.
     pub async fn meanwhile<T, U>(
         &self,
         (operation, action, body_contains): (&str, &str, &str),
         run: impl Future<Output = T>,
         other: impl Future<Output = U>,
     ) -> (T, Option<U>) {
-        let ((reached, is_reached), (may_go_on, resume)) = (oneshot::channel(), oneshot::channel());
+        let ((reached, is_reached), (resume_sender, resume)) = (oneshot::channel(), oneshot::channel());
         let [operation, action, body_contains] = [operation, action, body_contains].map(str::to_owned);
         *self.held() = Some(HeldCall { operation, action, body_contains, reached, resume });
         let run = async {
             let outcome = run.await;
-            // Without such a call nobody waits for it.
+            // Without such a call, nothing is held up any more.
             *self.held() = None;
             outcome
         };
@@ -68,7 +69,7 @@ impl Gate {
                 Ok(()) => Some(other.await),
                 Err(_) => None,
             };
-            let _ = may_go_on.send(());
+            let _ = resume_sender.send(());
             outcome
         };
         futures::join!(run, other)
@@ -78,10 +79,10 @@ impl Gate {
     fn take(&self, operation: &str, request: &HttpRequest) -> Option<HeldCall> {
         let action = Call::of(request).action;
         let body_contains = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
-        let is = |held: &mut HeldCall| {
+        let matches = |held: &mut HeldCall| {
             held.operation == operation && held.action == action && body_contains.contains(&held.body_contains)
         };
-        self.held().take_if(is)
+        self.held().take_if(matches)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<HeldCall>> {

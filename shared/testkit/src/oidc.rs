@@ -54,10 +54,10 @@ impl Oidc {
         let lines = TEST_ONLY_RSA_KEY.lines().filter(|line| !line.starts_with("-----"));
         let der = STANDARD.decode(lines.collect::<String>()).expect("the test key is base64");
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let ec = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key can be made");
+        let ec = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("an EC key is generated");
         Self {
-            rsa: RsaKeyPair::from_pkcs8(&der).expect("the test key is a key"),
-            ec: EcdsaKeyPair::from_pkcs8(algorithm, ec.as_ref(), &random).expect("a new key is a key"),
+            rsa: RsaKeyPair::from_pkcs8(&der).expect("the test key is an RSA key"),
+            ec: EcdsaKeyPair::from_pkcs8(algorithm, ec.as_ref(), &random).expect("the generated key is readable"),
             random,
         }
     }
@@ -77,7 +77,7 @@ impl Oidc {
     /// Stores the issuer's keys in a system.
     pub fn publish_keys_to(&self, bench: &Bench) {
         let keys = self.keys(bench.now());
-        let mut row = serde_json::to_value(&keys).expect("keys are JSON");
+        let mut row = serde_json::to_value(&keys).expect("the keys serialize to JSON");
         row["pk"] = "ISSUER".into();
         row["sk"] = "KEYS".into();
         rows::put(bench, rows::MAIN, &row, &[]);
@@ -122,12 +122,12 @@ impl Oidc {
             Signer::Rsa => {
                 let mut signature = vec![0; self.rsa.public().modulus_len()];
                 let signed = self.rsa.sign(&RSA_PKCS1_SHA256, &self.random, message.as_bytes(), &mut signature);
-                signed.expect("a message can be signed");
+                signed.expect("the message is signed");
                 signature
             }
             Signer::Ec => {
                 let signature = self.ec.sign(&self.random, message.as_bytes());
-                signature.expect("a message can be signed").as_ref().to_vec()
+                signature.expect("the message is signed").as_ref().to_vec()
             }
         };
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -203,7 +203,7 @@ pub async fn send_as(
         request = request.header(header, workspace);
     }
     let body = body.map(Value::to_string).unwrap_or_default();
-    bench.send(request.body(body.into_bytes()).expect("the request is one")).await
+    bench.send(request.body(body.into_bytes()).expect("the request is valid")).await
 }
 
 /// Creates a personal access token for a signed-in person, valid until the end of the year; the response contains it.

@@ -34,7 +34,7 @@ pub fn all_in(database: &Database, table: &str) -> BTreeMap<String, Value> {
     let mut from = None;
     loop {
         let request = ScanRequest { table_name: table.to_owned(), exclusive_start_key: from, ..ScanRequest::default() };
-        let response = database.scan(request).expect("the table can be read");
+        let response = database.scan(request).expect("the table is scanned");
         items.extend(response.items.unwrap_or_default());
         from = response.last_evaluated_key;
         if from.is_none() {
@@ -44,7 +44,7 @@ pub fn all_in(database: &Database, table: &str) -> BTreeMap<String, Value> {
     items
         .into_iter()
         .map(|item| {
-            let item = serde_json::to_value(item).expect("a row is JSON");
+            let item = serde_json::to_value(item).expect("the row serializes to JSON");
             let fields = item.as_object().into_iter().flatten();
             let row: Value = fields.map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into();
             (key(&row), row)
@@ -82,9 +82,9 @@ pub fn clear(bench: &Bench) {
 pub fn remove(bench: &Bench, table: &str, row: &Value) {
     let parts = ["pk", "sk"].into_iter().filter(|name| table == MAIN || *name == "pk");
     let key: Map<String, Value> = parts.map(|name| (name.to_owned(), attribute(&row[name]))).collect();
-    let request: DeleteItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Key": key})).expect("a key is one");
-    bench.stack.database().delete_item(request).expect("the row is removed");
+    let request: DeleteItemRequest = serde_json::from_value(json!({"TableName": table, "Key": key}))
+        .expect("the row's key is a delete request's key");
+    bench.stack.database().delete_item(request).expect("the row is deleted");
 }
 
 /// Puts a row of plain JSON into a table, unconditionally. Attributes named in `sets` are stored as string sets.
@@ -94,26 +94,27 @@ pub fn put(bench: &Bench, table: &str, row: &Value, sets: &[&str]) {
 
 /// As [`put`], without a running system.
 pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
-    let request: PutItemRequest =
-        serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)})).expect("a row is an item");
+    let request: PutItemRequest = serde_json::from_value(json!({"TableName": table, "Item": item(row, sets)}))
+        .expect("the row is an item of DynamoDB");
     database.put_item(request).expect("the row is stored");
 }
 
 /// An object's row and its index rows, as plain JSON.
-pub fn rows_of<R: Row>(thing: &R) -> Vec<Value> {
+pub fn rows_of<R: Row>(object: &R) -> Vec<Value> {
     let keyed = |mut row: Value, key: RowKey| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
     };
-    let row = aws::to_json(thing).expect("a thing is a row");
-    let index_rows = thing.index_rows().into_iter();
+    let row = aws::to_json(object).expect("the object serializes to a row");
+    let index_rows = object.index_rows().into_iter();
     let index_rows = index_rows.map(|index_row| keyed(json!(index_row.attributes), index_row.key));
     [row].into_iter().chain(index_rows).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does, but without stream records.
 pub fn put_many(bench: &Bench, table: &str, rows: &[Value], sets: &[&str]) {
-    let items = rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("a row is an item"));
+    let items =
+        rows.iter().map(|row| serde_json::from_value(item(row, sets).into()).expect("the row is an item of DynamoDB"));
     let options = ImportOptions::default();
     let _imported = bench.stack.database().import_items(table, items.collect(), options).expect("the rows are stored");
 }

@@ -133,11 +133,11 @@ impl SampleRequest {
 
 impl Sample {
     /// The request with its placeholders filled in.
-    pub fn fill_placeholders(&self, thing: impl Fn(&str) -> String) -> SampleRequest {
+    pub fn fill_placeholders(&self, value_of: impl Fn(&str) -> String) -> SampleRequest {
         SampleRequest {
             method: self.method.clone(),
-            path: fill_text(self.path, &thing),
-            body: self.body.as_ref().map(|body| fill_value(body, &thing)),
+            path: fill_text(self.path, &value_of),
+            body: self.body.as_ref().map(|body| fill_value(body, &value_of)),
         }
     }
 
@@ -151,21 +151,21 @@ impl Sample {
 }
 
 /// A text with its placeholders filled in.
-fn fill_text(text: &str, thing: &impl Fn(&str) -> String) -> String {
+fn fill_text(text: &str, value_of: &impl Fn(&str) -> String) -> String {
     let mut parts = text.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
-        let (name, rest) = part.split_once('}').expect("a brace that opens is closed");
-        text + &thing(name) + rest
+        let (name, rest) = part.split_once('}').expect("each `{` has its `}`");
+        text + &value_of(name) + rest
     })
 }
 
-fn fill_value(value: &Value, thing: &impl Fn(&str) -> String) -> Value {
+fn fill_value(value: &Value, value_of: &impl Fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) => fill_text(text, thing).into(),
-        Value::Array(items) => items.iter().map(|item| fill_value(item, thing)).collect(),
+        Value::String(text) => fill_text(text, value_of).into(),
+        Value::Array(items) => items.iter().map(|item| fill_value(item, value_of)).collect(),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), fill_value(value, thing)));
+            let fields = fields.iter().map(|(name, value)| (name.clone(), fill_value(value, value_of)));
             Value::Object(fields.collect())
         }
         other => other.clone(),
@@ -186,7 +186,7 @@ pub fn samples() -> &'static [Sample] {
 #[must_use]
 pub fn of(operation: &str) -> Vec<&'static Sample> {
     let samples: Vec<_> = samples().iter().filter(|sample| sample.operation == operation).collect();
-    assert!(!samples.is_empty(), "say in `testkit::samples` how {operation} is called");
+    assert!(!samples.is_empty(), "`testkit::samples` has no sample request of the operation {operation}");
     samples
 }
 
@@ -208,41 +208,41 @@ const COUNT_LIMIT: i64 = 1_000_000_000_000;
 /// The largest daily quota of a channel that a workspace can set.
 const QUOTA_LIMIT: i64 = 10_000_000;
 
-fn of_method(operation: &'static str, method: Method, path: &'static str, body: Option<Value>) -> Sample {
+fn sample(operation: &'static str, method: Method, path: &'static str, body: Option<Value>) -> Sample {
     Sample { operation, method, path, body, fields: Vec::new(), is_variant: false }
 }
 
 fn get(operation: &'static str, path: &'static str) -> Sample {
-    of_method(operation, Method::GET, path, None)
+    sample(operation, Method::GET, path, None)
 }
 
 fn post(operation: &'static str, path: &'static str, body: Value) -> Sample {
-    of_method(operation, Method::POST, path, Some(body))
+    sample(operation, Method::POST, path, Some(body))
 }
 
 fn patch(operation: &'static str, path: &'static str, body: Value) -> Sample {
-    of_method(operation, Method::PATCH, path, Some(body))
+    sample(operation, Method::PATCH, path, Some(body))
 }
 
 fn put(operation: &'static str, path: &'static str, body: Value) -> Sample {
-    of_method(operation, Method::PUT, path, Some(body))
+    sample(operation, Method::PUT, path, Some(body))
 }
 
 fn delete(operation: &'static str, path: &'static str) -> Sample {
-    of_method(operation, Method::DELETE, path, None)
+    sample(operation, Method::DELETE, path, None)
 }
 
-fn reason() -> [Field; 1] {
+fn reason_field() -> [Field; 1] {
     [optional("reason", Line(256))]
 }
 
 /// The optional fields of a command.
-fn order() -> [Field; 2] {
+fn command_fields() -> [Field; 2] {
     [optional("reason", Line(256)), optional("expires_in_days", Integer(1, 365))]
 }
 
 /// The fields of every bulk call with named objects.
-fn named() -> [Field; 2] {
+fn bulk_fields() -> [Field; 2] {
     [required("ids", Ids), optional("dry_run", Boolean)]
 }
 
@@ -282,12 +282,12 @@ fn user(username: Field) -> [Field; 12] {
     ]
 }
 
-/// The fields of a source that is fetched from a page; `needed` makes the required ones.
-fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
+/// The fields of a source that is fetched from a page; `field` makes those that only a new one requires.
+fn source(field: fn(&'static str, Kind) -> Field) -> Vec<Field> {
     vec![
-        needed("name", Line(64)),
-        needed("kind", Choice),
-        needed("mapping", Object),
+        field("name", Line(64)),
+        field("kind", Choice),
+        field("mapping", Object),
         required("mapping.username", Line(128)),
         optional("mapping.external_id", Line(128)),
         optional("mapping.first_name", Line(128)),
@@ -302,8 +302,8 @@ fn source(needed: fn(&'static str, Kind) -> Field) -> Vec<Field> {
         optional("vanish_policy", Choice),
         optional("vanish_limit_percent", Integer(1, 100)),
         optional("delimiter", Choice),
-        needed("url", Url(2048)),
-        needed("format", Choice),
+        field("url", Url(2048)),
+        field("format", Choice),
         optional("items", Pointer(256)),
         optional("token", Ascii(4096)),
         optional("every_hours", Integer(1, 168)),
@@ -371,13 +371,13 @@ fn devices() -> Vec<Sample> {
         get("get-device", "/devices/{device}"),
         patch("update-device", "/devices/{device}", json!({"nickname": "{fresh}"}))
             .with_fields([optional("nickname", Line(48)), optional("custom_metadata", Metadata)]),
-        post("block-device", "/devices/{device}/block", json!({"reason": "lost"})).with_fields(reason()),
-        post("unblock-device", "/devices/{device}/unblock", json!({})).with_fields(reason()),
-        delete("delete-device", "/devices/{doomed}"),
-        post("wipe-device", "/devices/{device}/wipe", json!({"reason": "lost"})).with_fields(order()),
-        post("lock-device", "/devices/{device}/lock", json!({})).with_fields(order()),
+        post("block-device", "/devices/{device}/block", json!({"reason": "lost"})).with_fields(reason_field()),
+        post("unblock-device", "/devices/{device}/unblock", json!({})).with_fields(reason_field()),
+        delete("delete-device", "/devices/{deletable_device}"),
+        post("wipe-device", "/devices/{device}/wipe", json!({"reason": "lost"})).with_fields(command_fields()),
+        post("lock-device", "/devices/{device}/lock", json!({})).with_fields(command_fields()),
         get("list-commands", "/devices/{device}/commands"),
-        delete("cancel-command", "/devices/{doomed}/commands/{told}"),
+        delete("cancel-command", "/devices/{deletable_device}/commands/{delivered_command}"),
         get("export-devices", "/devices/export"),
     ]
 }
@@ -389,23 +389,23 @@ fn users() -> Vec<Sample> {
         get("list-users", "/users"),
         patch("update-user", "/users/{user}", json!({"first_name": "{fresh}"}))
             .with_fields([&user(optional("username", Username))[..], &[optional("release", Fields)]].concat()),
-        post("activate-user", "/users/{guest}/activate", json!({})),
-        post("suspend-user", "/users/{guest}/suspend", json!({"reason": "away"})).with_fields(reason()),
-        delete("delete-user", "/users/{leaver}"),
-        of_method(
+        post("activate-user", "/users/{other_user}/activate", json!({})),
+        post("suspend-user", "/users/{other_user}/suspend", json!({"reason": "away"})).with_fields(reason_field()),
+        delete("delete-user", "/users/{deletable_user}"),
+        sample(
             "delete-user",
             Method::DELETE,
-            "/users/{leaver}",
+            "/users/{deletable_user}",
             Some(json!({"without_wipe": true, "reason": "gone"})),
         )
         .with_fields([optional("without_wipe", Boolean), optional("reason", Line(256))])
         .variant(),
-        post("lock-and-wipe-user", "/users/{guest}/lock-and-wipe", json!({})).with_fields(order()),
-        post("reset-pin", "/users/{guest}/reset-pin", json!({})).with_fields(order()),
+        post("lock-and-wipe-user", "/users/{other_user}/lock-and-wipe", json!({})).with_fields(command_fields()),
+        post("reset-pin", "/users/{other_user}/reset-pin", json!({})).with_fields(command_fields()),
         post("invite-user", "/users/{user}/invite", json!({"channel": "email"}))
             .with_fields([required("channel", Choice), optional("devices", Integer(1, 3))]),
-        get("list-invitations", "/users/{guest}/invitations"),
-        delete("revoke-invitation", "/users/{guest}/invitations/{invitation}"),
+        get("list-invitations", "/users/{other_user}/invitations"),
+        delete("revoke-invitation", "/users/{other_user}/invitations/{invitation}"),
         put("report-network", "/users/{user}/networks/verizon", json!({"status": "enabled"})).with_fields([
             required("status", Choice),
             optional("status_at", Past),
@@ -430,13 +430,13 @@ fn deployments() -> Vec<Sample> {
     ];
     vec![
         post("deploy-config", "/users/{user}/deploy", json!({})).with_fields([optional("profile_id", Id)]),
-        post("auto-deploy", "/deployments/auto", json!({"ids": ["{user}"]})).with_fields(named()),
+        post("auto-deploy", "/deployments/auto", json!({"ids": ["{user}"]})).with_fields(bulk_fields()),
         post("auto-deploy", "/deployments/auto", json!({"filter": {"search": "nobody"}}))
             .with_fields([&[optional("dry_run", Boolean)], &user_filter()[..]].concat())
             .variant(),
         post("set-force-config", "/users/{user}/force-config", json!({})),
         get("list-deployments", "/deployments"),
-        delete("revoke-deployment", "/deployments/{ending}"),
+        delete("revoke-deployment", "/deployments/{revocable_deployment}"),
         get("get-deployment-qr", "/deployments/{deployment}/qr"),
         put("set-user-secrets", "/users/{user}/secrets", json!({"client_password": "correct horse"})).with_fields([
             optional("client_password", Ascii(128)),
@@ -444,7 +444,7 @@ fn deployments() -> Vec<Sample> {
             optional("teleworker_sip_password", Ascii(128)),
             optional("voicemail_pin", Pin(16)),
         ]),
-        delete("undeploy-user", "/deployments/users/{guest}"),
+        delete("undeploy-user", "/deployments/users/{other_user}"),
         get("redirect", "/r/{code}"),
         post("create-profile", "/profiles", json!({"name": "{fresh}", "settings": {"a": 1}})).with_fields([
             required("name", Line(64)),
@@ -455,7 +455,7 @@ fn deployments() -> Vec<Sample> {
         get("list-profiles", "/profiles"),
         get("get-profile", "/profiles/{profile}"),
         patch("update-profile", "/profiles/{profile}", json!({"name": "{fresh}"})).with_fields(profile),
-        delete("delete-profile", "/profiles/{spare}"),
+        delete("delete-profile", "/profiles/{unused_profile}"),
     ]
 }
 
@@ -464,24 +464,32 @@ fn bulk() -> Vec<Sample> {
     let devices = |body: Value| post("bulk-devices", "/devices/bulk", body);
     let action = [required("action", Choice)];
     vec![
-        users(json!({"action": "activate", "ids": ["{user}"]})).with_fields([&action[..], &named()].concat()),
+        users(json!({"action": "activate", "ids": ["{user}"]})).with_fields([&action[..], &bulk_fields()].concat()),
         users(json!({"action": "deploy", "ids": ["{user}"]}))
-            .with_fields([&[optional("profile_id", Id)], &named()[..]].concat())
+            .with_fields([&[optional("profile_id", Id)], &bulk_fields()[..]].concat())
             .variant(),
-        users(json!({"action": "force_config", "ids": ["{user}"]})).with_fields(named()).variant(),
-        users(json!({"action": "lock_and_wipe", "ids": ["{user}"]})).with_fields([named(), order()].concat()).variant(),
+        users(json!({"action": "force_config", "ids": ["{user}"]})).with_fields(bulk_fields()).variant(),
+        users(json!({"action": "lock_and_wipe", "ids": ["{user}"]}))
+            .with_fields([bulk_fields(), command_fields()].concat())
+            .variant(),
         users(json!({"action": "delete", "ids": ["{user}"], "without_wipe": true, "reason": "gone"}))
             .with_fields([optional("without_wipe", Boolean), optional("reason", Line(256)), required("ids", Ids)])
             .variant(),
         users(json!({"action": "invite", "ids": ["{user}"], "channel": "sms"}))
-            .with_fields([&[required("channel", Choice), optional("devices", Integer(1, 3))][..], &named()].concat())
+            .with_fields(
+                [&[required("channel", Choice), optional("devices", Integer(1, 3))][..], &bulk_fields()].concat(),
+            )
             .variant(),
         users(json!({"action": "suspend", "filter": {"search": "nobody"}}))
-            .with_fields([&reason()[..], &[optional("dry_run", Boolean)], &user_filter()].concat())
+            .with_fields([&reason_field()[..], &[optional("dry_run", Boolean)], &user_filter()].concat())
             .variant(),
-        devices(json!({"action": "unblock", "ids": ["{device}"]})).with_fields([&action[..], &named()].concat()),
-        devices(json!({"action": "wipe", "ids": ["{device}"]})).with_fields([&action[..], &named()].concat()).variant(),
-        devices(json!({"action": "lock", "ids": ["{device}"]})).with_fields([named(), order()].concat()).variant(),
+        devices(json!({"action": "unblock", "ids": ["{device}"]})).with_fields([&action[..], &bulk_fields()].concat()),
+        devices(json!({"action": "wipe", "ids": ["{device}"]}))
+            .with_fields([&action[..], &bulk_fields()].concat())
+            .variant(),
+        devices(json!({"action": "lock", "ids": ["{device}"]}))
+            .with_fields([bulk_fields(), command_fields()].concat())
+            .variant(),
         devices(json!({"action": "block", "filter": {"search": "nobody"}}))
             .with_fields([
                 optional("reason", Line(256)),
@@ -552,7 +560,7 @@ fn workspace() -> Vec<Sample> {
         delete("delete-webhook", "/webhooks/{webhook}"),
         post("rotate-webhook-secret", "/webhooks/{webhook}/rotate-secret", json!({})),
         get("list-deliveries", "/webhooks/{webhook}/deliveries"),
-        post("redeliver", "/webhooks/{webhook}/deliveries/{delivered}/redeliver", json!({})),
+        post("redeliver", "/webhooks/{webhook}/deliveries/{delivered_event}/redeliver", json!({})),
     ]
 }
 
@@ -627,7 +635,7 @@ fn people() -> Vec<Sample> {
         get("list-member-tokens", "/members/{owner}/tokens"),
         delete("revoke-member-token", "/members/{owner}/tokens/{token}"),
         get("list-memberships", "/memberships"),
-        of_method("accept-membership", Method::POST, "/memberships/{workspace}/accept", None),
+        sample("accept-membership", Method::POST, "/memberships/{workspace}/accept", None),
         delete("decline-membership", "/memberships/{workspace}"),
         post(
             "create-token",
@@ -649,7 +657,7 @@ fn people() -> Vec<Sample> {
 fn pages() -> Vec<Sample> {
     vec![
         get("open-invitation", "/i/{code}"),
-        of_method("open-invitation", Method::POST, "/i/{code}", None),
+        sample("open-invitation", Method::POST, "/i/{code}", None),
         get("app-links", "/.well-known/apple-app-site-association"),
         get("app-links", "/.well-known/assetlinks.json"),
         get("get-docs", "/docs"),

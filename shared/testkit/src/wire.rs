@@ -1,5 +1,5 @@
-//! Clients of the embedded DynamoDB, by the real SDK over HTTP, with metering and with requests that can be
-//! changed on the way.
+//! Clients of the embedded DynamoDB, by the real SDK over HTTP. Requests can be changed on the way, and the capacity
+//! that they consume is metered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::bench::{Bench, Setup};
 use crate::connector::{self, Hook};
 use crate::faults::NoWait;
+use crate::request_recorder::RequestRecorder;
 use crate::rows;
-use crate::tap::Tap;
 
 /// The capacity that a call to DynamoDB consumed.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,28 +86,28 @@ pub struct Store {
     /// The tables, with a DynamoDB that has forgotten all request tokens, as it does after ten minutes.
     pub forgetful: Table,
     /// Records the calls through `table`.
-    pub tap: Tap,
+    pub recorder: RequestRecorder,
 }
 
 impl Store {
     /// Starts the system in memory.
     pub async fn start() -> Self {
-        let seen: Arc<Mutex<Option<Connection>>> = Arc::default();
-        let keep = Arc::clone(&seen);
+        let latest: Arc<Mutex<Option<Connection>>> = Arc::default();
+        let setter = Arc::clone(&latest);
         let adjust: Adjust = Arc::new(move |_, connection| {
-            *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+            *setter.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
             connection
         });
         let bench = Setup::new().with(adjust).start().await;
-        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let seen = seen.expect("the system has operations");
-        let mut own = Connection::new(seen.region, seen.credentials);
-        own.dynamodb_endpoint = seen.dynamodb_endpoint;
+        let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let connection = latest.expect("the system has connected at least one operation");
+        let mut own = Connection::new(connection.region, connection.credentials);
+        own.dynamodb_endpoint = connection.dynamodb_endpoint;
         own.sleep = SharedAsyncSleep::new(NoWait);
-        let tap = Tap::new();
-        let table = table(&Connection { http: tap.in_front_of(own.http.clone(), ""), ..own.clone() });
+        let recorder = RequestRecorder::new();
+        let table = table(&Connection { http: recorder.in_front_of(own.http.clone(), ""), ..own.clone() });
         own.http = connector::with_hook(&Wire { change: forget_token, meter: Meter::new() }, own.http, "");
-        Self { bench, table, forgetful: self::table(&own), tap }
+        Self { bench, table, forgetful: self::table(&own), recorder }
     }
 }
 

@@ -1,4 +1,4 @@
-//! No one comes in who does not belong: every operation is called by everyone.
+//! Access: every operation is called by every kind of caller, and rejects those without the right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,18 +20,18 @@ use Permission::{
     UsersWipe, WorkspaceManage,
 };
 
-/// Who may see any jobs.
+/// The permissions that show jobs.
 const SEE_JOBS: &[Permission] =
     &[UsersRead, DevicesRead, DeploymentsRead, UsersManage, DevicesManage, DeploymentsManage];
 
 const PERMISSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/permissions.txt");
 
-/// Whom each operation takes.
-fn table() -> impl Iterator<Item = (&'static str, Access)> {
+/// The access of each operation.
+fn access_table() -> impl Iterator<Item = (&'static str, Access)> {
     functions::OPERATIONS.iter().map(|operation| (operation.name, operation.access()))
 }
 
-/// What each role holds, written out.
+/// The permissions of each role.
 const HELD: [(&str, Role, &[Permission]); 4] = [
     ("viewer", Role::Viewer, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead]),
     ("helpdesk", Role::Helpdesk, &[DevicesRead, UsersRead, EventsRead, DeploymentsRead, DevicesManage, UsersManage]),
@@ -67,9 +67,9 @@ const HELD: [(&str, Role, &[Permission]); 4] = [
     ),
 ];
 
-/// Who may call each operation, so that a change of it shows in a review. `UPDATE_DESCRIPTION=1` writes it anew.
+/// The access of each operation, so that a change shows in a review. `UPDATE_DESCRIPTION=1` writes it again.
 #[test]
-fn the_permissions_that_are_checked_in_are_the_operations_own() {
+fn the_checked_in_permissions_equal_the_operations() {
     let line = |operation: &Operation| format!("{} {:?}\n", operation.name, operation.access());
     let lines: BTreeSet<String> = functions::OPERATIONS.iter().map(line).collect();
     assert_eq!(lines.len(), functions::OPERATIONS.len(), "an operation has one row");
@@ -77,98 +77,102 @@ fn the_permissions_that_are_checked_in_are_the_operations_own() {
     if updating_description() {
         fs::write(PERMISSIONS, &actual).unwrap();
     }
-    assert_eq!(actual, fs::read_to_string(PERMISSIONS).unwrap(), "if it is meant to change, write it anew: see above");
+    assert_eq!(
+        actual,
+        fs::read_to_string(PERMISSIONS).unwrap(),
+        "if the change is intended, write the file again: see above"
+    );
 }
 
-/// A workspace in which every operation has something to do.
+/// A workspace with an object for every operation.
 struct SampleWorkspace {
     tenant: Tenant,
     user: String,
     device: String,
     credential: String,
-    doomed: String,
+    deletable_device: String,
     /// A user with an open invitation.
-    guest: String,
+    other_user: String,
     invitation: String,
     /// The event of a phone that was deactivated.
     deactivated: String,
-    /// A user who may go.
-    leaver: String,
-    /// A command that the device has not come for.
+    /// A user that may be deleted.
+    deletable_user: String,
+    /// A command that was not delivered.
     command: String,
-    /// A command that the doomed device was told of.
-    told: String,
+    /// A delivered command of `deletable_device`.
+    delivered_command: String,
     /// An open deployment, whose QR code may be shown.
     deployment: String,
-    /// A deployment that may end.
-    ending: String,
-    /// A source, to which a file was uploaded that waits.
+    /// A deployment that may be revoked.
+    revocable_deployment: String,
+    /// A source with an unused upload.
     source: String,
-    /// A job over users at work, one over devices, and an auto-deploy.
+    /// A running job for users, one for devices, and an auto-deploy.
     job: String,
     device_job: String,
     auto_deploy: String,
     key: String,
     member: String,
-    /// The default profile, and one that may go.
+    /// The default profile, and one that may be deleted.
     profile: String,
-    spare: String,
+    unused_profile: String,
     /// A member who has a personal access token, and the token.
     owner: String,
     token: String,
     /// A webhook, and an event that was delivered to it.
     webhook: String,
-    delivered: String,
+    delivered_event: String,
 }
 
 impl SampleWorkspace {
     async fn new(bench: &Bench, name: &str) -> Self {
         let tenant = bench.tenant(name).await;
         let (device, credential) = bench.phone(&tenant, &format!("{name}-ada")).await;
-        let (doomed, told) = bench.phone(&tenant, &format!("{name}-bea")).await;
-        let guest = bench.user(&tenant, &format!("{name}-guest")).await;
-        let invited = bench.post(&format!("/users/{guest}/invite"), &tenant.key, json!({"channel": "sms"})).await;
-        let leaver = bench.user(&tenant, &format!("{name}-leaver")).await;
+        let (deletable_device, deletable_credential) = bench.phone(&tenant, &format!("{name}-bea")).await;
+        let other_user = bench.user(&tenant, &format!("{name}-guest")).await;
+        let invited = bench.post(&format!("/users/{other_user}/invite"), &tenant.key, json!({"channel": "sms"})).await;
+        let deletable_user = bench.user(&tenant, &format!("{name}-leaver")).await;
         let (command, locked) = (
             bench.create_command(&tenant, &device, "lock").await,
-            bench.create_command(&tenant, &doomed, "lock").await,
+            bench.create_command(&tenant, &deletable_device, "lock").await,
         );
-        let _told = bench.check_in(&told).await.expect(200);
+        let _delivered = bench.check_in(&deletable_credential).await.expect(200);
         let shown = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200);
-        let key = bench.post("/keys", &tenant.key, json!({"name": "doomed", "permissions": ["devices:read"]})).await;
-        let member = oidc::add_accepted_member(bench, &tenant, &format!("{name}-doomed"), "viewer").await;
+        let key = bench.post("/keys", &tenant.key, json!({"name": "revocable", "permissions": ["devices:read"]})).await;
+        let member = oidc::add_accepted_member(bench, &tenant, &format!("{name}-removable"), "viewer").await;
         let deployed = async |of: &str| {
             let user = bench.user(&tenant, &format!("{name}-{of}")).await;
             bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await.expect(202).get("deployment_id")
         };
-        let (deployment, ending) = (deployed("kim").await, deployed("lee").await);
+        let (deployment, revocable_deployment) = (deployed("kim").await, deployed("lee").await);
         let (gone, _credential) = bench.phone(&tenant, &format!("{name}-gone")).await;
-        let _gone = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&format!("/devices/{gone}"), &tenant.key).await.expect(200);
         let ended = bench.get("/events?event_type=device.deleted", &tenant.key).await.expect(200);
         let source = source(bench, &tenant, &format!("{name}-people")).await;
-        let (webhook, delivered) = webhook(bench, &tenant).await;
+        let (webhook, delivered_event) = webhook(bench, &tenant).await;
         bench.drain().await;
         Self {
             webhook,
-            delivered,
+            delivered_event,
             source,
             deactivated: ended.body["items"][0]["event_id"].as_str().unwrap().to_owned(),
             deployment,
-            ending,
+            revocable_deployment,
             user: shown.get("user_id"),
             device,
             credential,
-            doomed,
-            guest,
+            deletable_device,
+            other_user,
             invitation: invited.expect(202).get("invitation_id"),
-            leaver,
+            deletable_user,
             command,
-            told: locked,
-            job: job_at_work(bench, &tenant, "/users/bulk", "activate").await,
-            device_job: job_at_work(bench, &tenant, "/devices/bulk", "unblock").await,
-            auto_deploy: job_at_work(bench, &tenant, "/deployments/auto", "").await,
+            delivered_command: locked,
+            job: running_job(bench, &tenant, "/users/bulk", "activate").await,
+            device_job: running_job(bench, &tenant, "/devices/bulk", "unblock").await,
+            auto_deploy: running_job(bench, &tenant, "/deployments/auto", "").await,
             profile: bench.profile(&tenant, &format!("{name}-office")).await,
-            spare: bench.profile(&tenant, &format!("{name}-spare")).await,
+            unused_profile: bench.profile(&tenant, &format!("{name}-spare")).await,
             key: key.expect(201).get("key_id"),
             owner: member.clone(),
             token: NOBODYS.to_owned(),
@@ -186,13 +190,13 @@ impl SampleWorkspace {
         fixture
     }
 
-    /// A new token of a member's, for this workspace alone.
+    /// A new token of a member, for this workspace only.
     async fn new_token(&self, bench: &Bench, oidc: &Oidc, subject: &str, narrow: Option<&[&str]>) -> Answer {
         let signed_in = oidc.token(subject, bench.now());
         oidc::new_token(bench, &signed_in, &[&self.tenant.workspace_id], narrow).await
     }
 
-    /// A job that whoever holds these may see, and cancel if it is one of them that begins it.
+    /// A job that may be seen with these permissions.
     fn job_for(&self, held: &[Permission]) -> &str {
         let holds = |any: [Permission; 2]| any.iter().any(|permission| held.contains(permission));
         match (holds([UsersRead, UsersManage]), holds([DevicesRead, DevicesManage])) {
@@ -202,16 +206,16 @@ impl SampleWorkspace {
         }
     }
 
-    /// How many requests reach the operations that are asked for.
+    /// The number of sample requests of the selected operations.
     fn calls(&self, is_asked_for: impl Fn(&str, Access) -> bool) -> usize {
-        let asked_for = table().filter(|(operation, access)| is_asked_for(operation, *access));
+        let asked_for = access_table().filter(|(operation, access)| is_asked_for(operation, *access));
         asked_for.map(|(operation, _)| self.samples(operation, "fresh", &self.member).len()).sum()
     }
 
-    /// The requests that reach an operation, of one route each; none for one without. `fresh` is a name that nothing
-    /// has yet, `member` a member who may go; or a profile that may.
+    /// The sample requests of an operation, one for each route; none without a route. `fresh` is an unused
+    /// name, `member` a member or a profile that may be deleted.
     fn samples(&self, operation: &str, fresh: &str, member: &str) -> Vec<SampleRequest> {
-        let declared = functions::operation(operation).expect("it is an operation");
+        let declared = functions::operation(operation).expect("the sample's operation exists");
         if declared.access() == Access::Internal {
             return Vec::new();
         }
@@ -219,31 +223,31 @@ impl SampleWorkspace {
             let thing = match name {
                 "user" => &self.user,
                 "device" => &self.device,
-                "doomed" => &self.doomed,
-                "guest" => &self.guest,
-                "leaver" => &self.leaver,
+                "deletable_device" => &self.deletable_device,
+                "other_user" => &self.other_user,
+                "deletable_user" => &self.deletable_user,
                 "command" => &self.command,
-                "told" => &self.told,
+                "delivered_command" => &self.delivered_command,
                 "invitation" => &self.invitation,
                 "deactivated" => &self.deactivated,
                 "deployment" => &self.deployment,
-                "ending" => &self.ending,
+                "revocable_deployment" => &self.revocable_deployment,
                 "source" | "page" => &self.source,
                 "job" => &self.job,
                 "key" => &self.key,
                 "profile" => &self.profile,
-                "spare" if member == self.member => &self.spare,
-                "member" | "spare" => member,
+                "unused_profile" if member == self.member => &self.unused_profile,
+                "member" | "unused_profile" => member,
                 "owner" => &self.owner,
                 "token" => &self.token,
                 "webhook" => &self.webhook,
-                "delivered" => &self.delivered,
+                "delivered_event" => &self.delivered_event,
                 "workspace" => &self.tenant.workspace_id,
                 "acs_credential" => ACS_CREDENTIAL,
                 "upload" => UPLOAD,
                 "code" => NOBODYS_CODE,
                 "fresh" => fresh,
-                other => panic!("there is no {other} here"),
+                other => panic!("no value for the placeholder {other}"),
             };
             thing.to_owned()
         };
@@ -252,13 +256,13 @@ impl SampleWorkspace {
     }
 }
 
-/// A code that is nobody's.
+/// An unknown code.
 const NOBODYS_CODE: &str = "2222222222222222222222";
 
-/// A token's identifier that is nobody's.
+/// An unknown token's identifier.
 const NOBODYS: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 
-/// A webhook, and an event whose delivery to it is on the record. It leads inside by now, so that nobody is
+/// Creates a webhook with a delivered event. Its URL then leads to a private address, so that it is not
 /// called.
 async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
     let body = json!({"url": HOOK, "event_types": ["webhook.deleted"]});
@@ -277,24 +281,24 @@ async fn webhook(bench: &Bench, tenant: &Tenant) -> (String, String) {
     (id, event)
 }
 
-/// A source, to which a file was uploaded that waits.
+/// A source with an unused upload.
 async fn source(bench: &Bench, tenant: &Tenant, name: &str) -> String {
     let body = json!({"name": name, "kind": "csv", "mapping": {"username": "login"}});
     let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
     let path = format!("/sources/{source}/parts/1?upload={UPLOAD}&last=true&start=false");
-    let _waits = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
+    let _updated = bench.put(&path, &tenant.key, json!("login")).await.expect(202);
     source
 }
 
-/// A job that is not over: one that is, with its row set back, since a small one ends with its call.
-async fn job_at_work(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
+/// A running job: a finished one whose row is reset, since a small job finishes within its request.
+async fn running_job(bench: &Bench, tenant: &Tenant, begin: &str, action: &str) -> String {
     let mut body = json!({"filter": {"search": "nobody"}});
     if !action.is_empty() {
         body["action"] = action.into();
     }
     let job = bench.post(begin, &tenant.key, body).await.expect(202).get("job_id");
-    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
-    let mut row = rows::all(bench, rows::MAIN).values().find(is).cloned().unwrap();
+    let is_match = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(bench, rows::MAIN).values().find(is_match).cloned().unwrap();
     row["state"] = "running".into();
     let _ended = row.as_object_mut().unwrap().remove("ended_at");
     rows::put(bench, rows::MAIN, &row, &[]);
@@ -305,14 +309,21 @@ async fn send(bench: &Bench, sample: &SampleRequest, credential: Option<&str>) -
     bench.call(sample.method.clone(), &sample.path, credential, sample.body.as_ref()).await
 }
 
-/// Asserts that a request is refused in our own shape, and that nothing was changed by it.
-async fn refused(bench: &Bench, sample: &SampleRequest, credential: Option<&str>, status: u16, code: &str, who: &str) {
+/// Asserts that a request is rejected in our own format, and that it changes nothing.
+async fn expect_rejected(
+    bench: &Bench,
+    sample: &SampleRequest,
+    credential: Option<&str>,
+    status: u16,
+    code: &str,
+    who: &str,
+) {
     let before = rows::everything(bench);
-    turned_away(bench, sample, credential, status, code, who).await;
+    expect_rejected_in_format(bench, sample, credential, status, code, who).await;
     assert!(before == rows::everything(bench), "{} {} by {who}: something was changed", sample.method, sample.path);
 }
 
-/// Where failures are told as Seam tells them.
+/// Paths with Seam's error format.
 const SEAM: [&str; 9] = [
     "/phones/",
     "/devices/get",
@@ -325,11 +336,11 @@ const SEAM: [&str; 9] = [
     "/webhooks/create",
 ];
 
-/// Where failures are told as SCIM tells them.
+/// Paths with SCIM's error format.
 const SCIM: &str = "/scim/v2/";
 
-/// Asserts that a request is refused in our own shape, or in that of its dialect.
-async fn turned_away(
+/// Asserts that a request is rejected, in our own error format or that of its path.
+async fn expect_rejected_in_format(
     bench: &Bench,
     sample: &SampleRequest,
     credential: Option<&str>,
@@ -340,8 +351,12 @@ async fn turned_away(
     let answer = send(bench, sample, credential).await;
     let what = format!("{} {} by {who}: {}", sample.method, sample.path, answer.text);
     if SEAM.iter().any(|route| sample.path.starts_with(route)) {
-        let told = if status == 401 { "unauthorized" } else { code };
-        assert_eq!((answer.status.as_u16(), answer.body["error"]["type"].as_str()), (status, Some(told)), "{what}");
+        let expected_code = if status == 401 { "unauthorized" } else { code };
+        assert_eq!(
+            (answer.status.as_u16(), answer.body["error"]["type"].as_str()),
+            (status, Some(expected_code)),
+            "{what}"
+        );
         assert_eq!(answer.body["ok"], false, "{what}");
         assert_eq!(answer.headers["content-type"], "application/json", "{what}");
         assert_eq!(answer.body["error"]["request_id"], answer.headers["seam-request-id"].to_str().unwrap(), "{what}");
@@ -358,7 +373,7 @@ async fn turned_away(
 }
 
 #[tokio::test]
-async fn every_route_is_called_and_what_is_internal_has_none() {
+async fn every_route_has_a_sample_and_internal_operations_have_no_route() {
     let bench = Bench::start().await;
     let fixture = SampleWorkspace::new(&bench, "routes").await;
     let template = bench.stack.template();
@@ -373,24 +388,25 @@ async fn every_route_is_called_and_what_is_internal_has_none() {
             assert_eq!(found.operation, operation.name, "{} {}", sample.method, sample.path);
             called.insert(found.key);
         }
-        // Nor is there a way in by its name.
+        // Its name alone gives no access.
         if operation.access() == Access::Internal {
             let path = format!("/{}", operation.name);
             let answer = bench.post(&path, &fixture.tenant.key, json!({"name": "x"})).await;
             assert_eq!(answer.expect(404).code(), "route_not_found");
         }
     }
-    let wanted: BTreeSet<String> =
+    let expected: BTreeSet<String> =
         template.functions.iter().flat_map(|function| &function.routes).map(local::template::Route::key).collect();
-    assert_eq!(called, wanted, "each route is called");
+    assert_eq!(called, expected, "each route is called");
 }
 
-/// Everyone who may do some things: by their credential, with what they hold.
+/// Callers of each kind: name, credential and permissions.
 async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut callers = Vec::new();
     for (name, role, held) in HELD {
         let all: BTreeSet<Permission> = role.permissions();
-        let used = |permission: &&Permission| table().any(|(_, access)| access == Access::Permission(**permission));
+        let used =
+            |permission: &&Permission| access_table().any(|(_, access)| access == Access::Permission(**permission));
         assert_eq!(all.iter().filter(used).copied().collect::<BTreeSet<_>>(), held.iter().copied().collect(), "{name}");
         let _member = oidc::add_accepted_member(bench, &fixture.tenant, name, name).await;
         callers.push((name.to_owned(), oidc.token(name, bench.now()), held.to_vec()));
@@ -405,14 +421,14 @@ async fn callers(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(
     callers
 }
 
-/// A personal access token of each role, and one that was narrowed.
+/// A personal access token of each role, and one with fewer permissions.
 async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(String, String, Vec<Permission>)> {
     let mut tokens = Vec::new();
     for (name, _, held) in HELD {
         let token = fixture.new_token(bench, oidc, name, None).await.get("token");
         tokens.push((format!("a token, {name}'s"), token, held.to_vec()));
     }
-    // It lets nothing through that the role may not.
+    // It grants nothing beyond the role.
     for (name, held) in [("admin", vec![DevicesRead, DevicesManage]), ("viewer", vec![DevicesRead])] {
         let narrow = Some(["devices:read", "devices:manage"].as_slice());
         let token = fixture.new_token(bench, oidc, name, narrow).await.get("token");
@@ -422,7 +438,7 @@ async fn tokens(bench: &Bench, oidc: &Oidc, fixture: &SampleWorkspace) -> Vec<(S
 }
 
 #[tokio::test]
-async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
+async fn each_role_and_each_key_may_exactly_what_the_table_says() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "roles").await;
@@ -431,7 +447,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
     let (mut let_in, mut kept_out) = (0, 0);
     for (at, (who, credential, held)) in callers.iter().enumerate() {
         let of = |may: bool| {
-            table().filter_map(move |(operation, access)| match access {
+            access_table().filter_map(move |(operation, access)| match access {
                 Access::Permission(permission) if held.contains(&permission) == may => Some(operation),
                 Access::AnyOf(any) if any.iter().any(|permission| held.contains(permission)) == may => Some(operation),
                 _ => None,
@@ -440,7 +456,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
         let before = rows::everything(&bench);
         for operation in of(false) {
             for sample in fixture.samples(operation, "fresh", &fixture.member) {
-                turned_away(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
+                expect_rejected_in_format(&bench, &sample, Some(credential), 403, "permission_missing", who).await;
                 kept_out += 1;
             }
         }
@@ -457,7 +473,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                 if ["get-job", "cancel-job"].contains(&operation) {
                     sample.path = format!("/jobs/{}", fixture.job_for(held));
                 }
-                // One recipient gets few messages.
+                // A recipient's messages are limited.
                 let sends = [("invite-user", "invite"), ("deploy-config", "deploy")];
                 if let Some((_, what)) = sends.iter().find(|(sends, _)| *sends == operation) {
                     let user = bench.user(&fixture.tenant, &format!("of-{at}-{what}")).await;
@@ -470,7 +486,7 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
                     sample.path = format!("/webhooks/{}", webhook(&bench, &fixture.tenant).await.0);
                 }
                 let answer = send(&bench, &sample, Some(credential)).await;
-                // Whoever may manage the workspace alone can give nothing away that they do not hold.
+                // A key that may only manage the workspace cannot grant other permissions.
                 let tells_events = ["create-webhook", "update-webhook", "seam-webhooks"].contains(&operation);
                 if tells_events && !held.contains(&EventsRead) {
                     let body = answer.expect(403).body;
@@ -489,19 +505,19 @@ async fn each_role_and_each_key_may_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    assert!(let_in >= 725 && kept_out >= 1144, "{let_in} let in, {kept_out} kept out");
+    assert!(let_in >= 725 && kept_out >= 1144, "{let_in} accepted, {kept_out} rejected");
     let calls = fixture.calls(|_, access| matches!(access, Access::Permission(_) | Access::AnyOf(_)));
     assert_eq!(let_in + kept_out, callers.len() * calls, "each caller made each call");
 }
 
 #[tokio::test]
-async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_tokens() {
+async fn operations_for_people_accept_only_signed_in_people() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let mut fixture = SampleWorkspace::with_token(&bench, &oidc, "people").await;
     let callers = callers(&bench, &oidc, &fixture).await;
     let of_people: Vec<&str> =
-        table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
+        access_table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
     let (mut let_in, mut kept_out) = (0, 0);
     for (who, credential, _) in &callers {
         let person = HELD.iter().any(|(name, ..)| name == who);
@@ -515,7 +531,7 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
                     assert!(answer.status.is_success(), "{operation} by {who}: {}", answer.text);
                     let_in += 1;
                 } else {
-                    refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+                    expect_rejected(&bench, &sample, Some(credential), 403, "member_only", who).await;
                     kept_out += 1;
                 }
             }
@@ -523,22 +539,22 @@ async fn what_is_for_people_takes_those_who_have_signed_in_and_neither_keys_nor_
     }
     assert_eq!((let_in, kept_out), (3 * 4, 3 * 17));
     // So are their memberships.
-    let of_anyone = table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
+    let of_anyone = access_table().filter(|(_, access)| *access == Access::SignedIn).map(|(operation, _)| operation);
     for sample in of_anyone.flat_map(|operation| fixture.samples(operation, "fresh", &fixture.member)) {
         for (who, credential, _) in callers.iter().filter(|(who, ..)| HELD.iter().all(|(name, ..)| name != who)) {
-            refused(&bench, &sample, Some(credential), 403, "member_only", who).await;
+            expect_rejected(&bench, &sample, Some(credential), 403, "member_only", who).await;
         }
     }
-    // One person's is nobody else's.
+    // A person's tokens are only shown to that person.
     let admin = oidc.token("admin", bench.now());
     fixture.token = fixture.new_token(&bench, &oidc, "viewer", None).await.get("token_id");
     for sample in fixture.samples("revoke-token", "fresh", &fixture.member) {
-        refused(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
+        expect_rejected(&bench, &sample, Some(&admin), 404, "token_not_found", "another person").await;
     }
 }
 
 #[tokio::test]
-async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
+async fn head_is_answered_like_get_and_has_no_effect() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "heads").await;
@@ -570,11 +586,11 @@ async fn head_is_answered_as_get_wherever_get_is_and_counts_for_nothing() {
             asked += 1;
         }
     }
-    assert!(asked >= 36, "{asked} routes were asked");
+    assert!(asked >= 36, "{asked} routes were called");
 }
 
 #[tokio::test]
-async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_not() {
+async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "strict").await;
@@ -609,13 +625,13 @@ async fn what_admins_and_programs_misspell_is_refused_and_what_phones_send_is_no
     let patch =
         bench.patch(&format!("/users/{}", fixture.user), &fixture.tenant.key, json!({"status": "suspended"})).await;
     assert_eq!(patch.expect(422).body["errors"][0]["field"], "status");
-    // A newer app says more than this release knows.
+    // A newer app sends fields that this release does not know.
     let body = json!({"battery": 80});
     let check_in = bench.call(Method::POST, "/devices/me/check-in?x=1", Some(&fixture.credential), Some(&body)).await;
-    let _told = check_in.expect(200);
+    let _check_in = check_in.expect(200);
 }
 
-/// A request with a credential that guards itself by a version.
+/// Sends a request with a version in `if-match`.
 async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, version: u64) -> Answer {
     let request = Request::builder().method(sample.method.clone()).uri(&sample.path);
     let request = request.header("authorization", format!("Bearer {credential}"));
@@ -625,7 +641,7 @@ async fn send_guarded(bench: &Bench, sample: &SampleRequest, credential: &str, v
 }
 
 #[tokio::test]
-async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other() {
+async fn a_change_that_names_a_version_needs_that_version() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "versions").await;
@@ -648,7 +664,7 @@ async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other()
         for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             let mut version = 0;
-            let made = loop {
+            let created = loop {
                 let answer = send_guarded(&bench, &sample, key, version).await;
                 if answer.status != 412 {
                     break answer;
@@ -656,26 +672,26 @@ async fn a_change_that_names_a_version_is_made_to_that_version_and_to_no_other()
                 assert_eq!(answer.code(), "version_mismatch", "{}", operation.name);
                 assert!(before == rows::everything(&bench), "{} has changed something", operation.name);
                 version += 1;
-                assert!(version < 100, "{} takes no version", operation.name);
+                assert!(version < 100, "{} accepts no version", operation.name);
             };
-            let what = format!("{} at {version}: {}", operation.name, made.text);
-            assert!(version > 0 && made.status.is_success(), "{what}");
-            if let Some(shown) = made.headers.get("etag") {
+            let what = format!("{} at {version}: {}", operation.name, created.text);
+            assert!(version > 0 && created.status.is_success(), "{what}");
+            if let Some(shown) = created.headers.get("etag") {
                 let may_be = [version, version + 1].map(|version| format!("\"{version}\""));
                 assert!(may_be.contains(&shown.to_str().unwrap().to_owned()), "{what}, now {shown:?}");
             }
             guarded += 1;
         }
     }
-    assert!(guarded >= 42, "{guarded} operations take a version");
+    assert!(guarded >= 42, "{guarded} operations accept a version");
     assert_eq!(guarded, fixture.calls(|operation, _| guarded_ids.contains(operation)), "each was called");
 }
 
 #[tokio::test]
-async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
+async fn a_job_can_be_seen_and_canceled_with_the_permission_to_create_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("jobs").await;
-    let begun = [
+    let job_requests = [
         ("/users/bulk", "activate", vec![UsersManage], UsersRead),
         ("/users/bulk", "force_config", vec![UsersManage, DeploymentsManage], UsersRead),
         ("/devices/bulk", "unblock", vec![DevicesManage], DevicesRead),
@@ -683,11 +699,11 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
         ("/deployments/auto", "", vec![DeploymentsManage], DeploymentsRead),
     ];
     let mut jobs = Vec::new();
-    for (begin, action, ..) in &begun {
-        jobs.push(job_at_work(&bench, &tenant, begin, action).await);
+    for (begin, action, ..) in &job_requests {
+        jobs.push(running_job(&bench, &tenant, begin, action).await);
     }
     let mut combinations: Vec<Vec<Permission>> = SEE_JOBS.iter().map(|permission| vec![*permission]).collect();
-    combinations.extend(begun.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
+    combinations.extend(job_requests.iter().map(|(_, _, needed, _)| needed.clone()).filter(|needed| needed.len() > 1));
     for held in combinations {
         let words: Vec<&str> = held.iter().map(|permission| permission.as_str()).collect();
         let body = json!({"name": words.join(" "), "permissions": words});
@@ -695,7 +711,7 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
         let listed = bench.get("/jobs", &key).await.expect(200);
         let listed: BTreeSet<&str> =
             listed.body["items"].as_array().unwrap().iter().filter_map(|job| job["job_id"].as_str()).collect();
-        for ((begin, action, needed, about), job) in begun.iter().zip(&jobs) {
+        for ((begin, action, needed, about), job) in job_requests.iter().zip(&jobs) {
             let may_begin = needed.iter().all(|permission| held.contains(permission));
             let may_see = may_begin || held.contains(about);
             let what = format!("{begin} {action} by {words:?}");
@@ -712,11 +728,11 @@ async fn whoever_may_begin_a_job_sees_and_cancels_such_a_job_and_no_other() {
     }
 }
 
-/// Who has signed in, and whom no workspace knows.
+/// The subject of a signed-in person without a membership.
 const NO_MEMBER: &str = "a token of someone who is no member";
 
 #[tokio::test]
-async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
+async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothing() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::with_token(&bench, &oidc, "doors").await;
@@ -724,7 +740,7 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let new_key = |expires: Option<&str>| json!({"name": "k", "permissions": all, "expires_at": expires});
     let revoked = bench.post("/keys", &fixture.tenant.key, new_key(None)).await.expect(201);
     let path = format!("/keys/{}", revoked.get("key_id"));
-    let _gone = bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path, &fixture.tenant.key).await.expect(200);
     let expired = bench.post("/keys", &fixture.tenant.key, new_key(Some("2026-11-23T08:30:00Z"))).await.expect(201);
     let _member = oidc::add_accepted_member(&bench, &fixture.tenant, "anna", "admin").await;
     let stale = oidc.token("anna", bench.now() - chrono::Duration::hours(2));
@@ -733,19 +749,19 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let good_token = token("anna").await.get("token");
     let revoked_token = token("anna").await;
     let path = format!("/tokens/{}", revoked_token.get("token_id"));
-    let _gone = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
+    let _deleted = bench.delete(&path, &oidc.token("anna", bench.now())).await.expect(200);
     let short = json!({
         "name": "t", "workspace_ids": [fixture.tenant.workspace_id], "expires_at": "2026-11-23T08:30:00Z",
     });
     let expired_token = bench.post("/tokens", &oidc.token("anna", bench.now()), short).await.expect(201).get("token");
     let leaves = oidc::add_accepted_member(&bench, &fixture.tenant, "leaves", "admin").await;
     let orphan = token("leaves").await.get("token");
-    let _left = bench.delete(&format!("/members/{leaves}"), &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/members/{leaves}"), &fixture.tenant.key).await.expect(200);
     let shut_out = token("anna").await;
     let anna = bench.list_all(&fixture.tenant, "/members").await.into_iter().find(|member| member["subject"] == "anna");
     let anna = anna.unwrap()["member_id"].as_str().unwrap().to_owned();
     let path = format!("/members/{anna}/tokens/{}", shut_out.get("token_id"));
-    let _out = bench.delete(&path, &fixture.tenant.key).await.expect(200);
+    let _deleted = bench.delete(&path, &fixture.tenant.key).await.expect(200);
     let (revoked_token, shut_out) = (revoked_token.get("token"), shut_out.get("token"));
     bench.advance(chrono::Duration::minutes(30));
     let good = &fixture.tenant.key;
@@ -772,14 +788,14 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
         (Some(shut_out.as_str()), "credential_invalid", "a personal token that was shut out"),
     ];
     let mut calls = 0;
-    for (operation, access) in table() {
+    for (operation, access) in access_table() {
         let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
-            // Who has signed in may look whether a workspace has added them.
+            // A signed-in person may list their memberships.
             let nobody_yet = |who: &str| access == Access::SignedIn && who == NO_MEMBER;
             for (credential, code, who) in cases.iter().filter(|(_, _, who)| !nobody_yet(who)) {
-                turned_away(&bench, &sample, *credential, 401, code, who).await;
+                expect_rejected_in_format(&bench, &sample, *credential, 401, code, who).await;
                 calls += 1;
             }
             assert!(before == rows::everything(&bench), "{operation}: something was changed");
@@ -788,12 +804,12 @@ async fn without_a_valid_credential_nobody_comes_in_and_nothing_changes() {
     let guarded =
         |access| matches!(access, Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn);
     let all = fixture.calls(|_, access| guarded(access));
-    assert!(all >= 95, "{all} calls take a credential of a person or a key");
+    assert!(all >= 95, "{all} requests accept a credential of a person or a key");
     assert_eq!(calls, all * cases.len() - fixture.calls(|_, access| access == Access::SignedIn));
 }
 
 #[tokio::test]
-async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
+async fn operations_for_devices_accept_only_a_devices_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "devices").await;
@@ -812,18 +828,18 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
         (Some(token.as_str()), "credential_invalid", "an admin's token"),
         (Some(mixed.as_str()), "credential_invalid", "another device's secret"),
     ];
-    for (operation, access) in table() {
+    for (operation, access) in access_table() {
         if access != Access::Device {
             continue;
         }
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             for (credential, code, who) in &cases {
-                refused(&bench, &sample, *credential, 401, code, who).await;
+                expect_rejected(&bench, &sample, *credential, 401, code, who).await;
             }
             let _own = send(&bench, &sample, Some(&fixture.credential)).await.expect(200);
         }
     }
-    // It has noted the login of the device whose credential it was, and of no other.
+    // Only the login of the credential's own device is recorded.
     let seen = |device: String| {
         let (bench, key) = (&bench, &fixture.tenant.key);
         async move { bench.get(&format!("/devices/{device}"), key).await.expect(200).body["last_login_at"].clone() }
@@ -833,21 +849,21 @@ async fn what_is_for_devices_takes_the_devices_own_credential_and_no_other() {
 }
 
 #[tokio::test]
-async fn who_has_no_code_comes_in_by_no_credential() {
+async fn operations_with_a_code_accept_no_other_credential() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "codes").await;
     let credentials = [None, Some(fixture.tenant.key.as_str()), Some(fixture.credential.as_str()), Some("garbage")];
     for credential in credentials {
         for sample in fixture.samples("register-device", "fresh", &fixture.member) {
-            refused(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
+            expect_rejected(&bench, &sample, credential, 401, "code_unknown", "someone without a code").await;
         }
         for operation in ["open-invitation", "app-links", "get-docs", "get-openapi", "redirect", "not-found"] {
             for sample in fixture.samples(operation, "fresh", &fixture.member) {
                 let before = rows::everything(&bench);
                 let answer = send(&bench, &sample, credential).await;
-                let wanted = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
-                let answer = answer.expect(wanted);
+                let expected = if ["app-links", "get-docs", "get-openapi"].contains(&operation) { 200 } else { 404 };
+                let answer = answer.expect(expected);
                 assert!(!answer.text.contains("codes-ada"), "nothing about a user is shown");
                 assert!(before == rows::everything(&bench), "{operation} changed something");
             }
@@ -864,7 +880,7 @@ fn rows_of(bench: &Bench, workspace: &str) -> BTreeMap<(&'static str, String), V
 }
 
 #[tokio::test]
-async fn from_another_workspace_nothing_is_there() {
+async fn objects_of_another_workspace_are_not_found() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let ours = SampleWorkspace::with_token(&bench, &oidc, "ours").await;
@@ -873,16 +889,16 @@ async fn from_another_workspace_nothing_is_there() {
     let signed_in = oidc.token("eve", bench.now());
     let token = theirs.new_token(&bench, &oidc, "eve", None).await.get("token");
     let before = rows_of(&bench, &ours.tenant.workspace_id);
-    assert!(before.len() > 20, "our own rows are looked at");
+    assert!(before.len() > 20, "the rows include those of our workspace");
     let (mut missing, mut lists) = (0, 0);
     for (at, credential) in [&theirs.tenant.key, &signed_in, &token].into_iter().enumerate() {
-        for (operation, access) in table() {
+        for (operation, access) in access_table() {
             let (Access::Permission(_) | Access::AnyOf(_)) = access else { continue };
             for sample in ours.samples(operation, &format!("fresh-{at}-{operation}"), &ours.member) {
                 let answer = send(&bench, &sample, Some(credential)).await;
                 let what = format!("{} {}: {}", sample.method, sample.path, answer.text);
                 if operation.starts_with("bulk-") || operation == "auto-deploy" {
-                    // What is named is echoed, and there is nothing more to it.
+                    // The response repeats the request's names and nothing else.
                     assert_eq!(answer.status, 207, "{what}");
                     let items = answer.body["items"].as_array().unwrap();
                     assert!(items.iter().all(|item| item["code"].as_str().unwrap().ends_with("_not_found")), "{what}");
@@ -905,14 +921,14 @@ async fn from_another_workspace_nothing_is_there() {
                 }
                 if sample.path.matches('/').count() > 1 && !lists_all {
                     let seam = || answer.body["error"]["type"].as_str().unwrap_or_default().ends_with("_not_found");
-                    let told = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
-                    assert!(answer.status == 404 && told, "{what}");
+                    let is_not_found = sample.path.starts_with(SCIM) || answer.code().ends_with("_not_found") || seam();
+                    assert!(answer.status == 404 && is_not_found, "{what}");
                     missing += 1;
                 } else {
                     assert!(answer.status.is_success(), "{what}");
                     lists += 1;
                 }
-                // In their own jobs stands what they have named themselves.
+                // Their own jobs contain the identifiers that they sent.
                 let named = [&ours.user, &ours.device].into_iter().filter(|_| operation != "list-jobs");
                 let ours = [
                     &ours.tenant.workspace_id,
@@ -921,7 +937,7 @@ async fn from_another_workspace_nothing_is_there() {
                     &ours.invitation,
                     &ours.deployment,
                     &ours.profile,
-                    &ours.spare,
+                    &ours.unused_profile,
                     &ours.token,
                 ]
                 .into_iter();
@@ -931,29 +947,29 @@ async fn from_another_workspace_nothing_is_there() {
             }
         }
     }
-    assert!(missing >= 3 * 57 && lists >= 3 * 29 - 1, "{missing} find nothing, {lists} list");
+    assert!(missing >= 3 * 57 && lists >= 3 * 29 - 1, "{missing} are not found, {lists} are lists");
     let in_bulk = |operation: &str| operation.starts_with("bulk-") || operation == "auto-deploy";
     let is_called =
         |operation: &str, access| matches!(access, Access::Permission(_) | Access::AnyOf(_)) && !in_bulk(operation);
-    assert_eq!(missing + lists, 3 * ours.calls(is_called) - 1, "a token makes no key");
-    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "their calls changed our rows");
+    assert_eq!(missing + lists, 3 * ours.calls(is_called) - 1, "a token cannot create keys");
+    assert!(before == rows_of(&bench, &ours.tenant.workspace_id), "requests of the other workspace changed our rows");
 }
 
 #[tokio::test]
-async fn no_filter_and_no_search_leads_into_another_workspace() {
+async fn no_filter_or_search_finds_objects_of_another_workspace() {
     let bench = Bench::start().await;
     let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = bench.tenant("theirs").await;
     let _blocked =
         bench.post(&format!("/devices/{}/block", ours.device), &ours.tenant.key, json!({})).await.expect(200);
     let key = &ours.tenant.key;
-    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.doomed), key, json!({})).await.expect(202);
-    let _deleted = bench.delete(&format!("/devices/{}", ours.doomed), &ours.tenant.key).await.expect(200);
+    let _wiped = bench.post(&format!("/devices/{}/wipe", ours.deletable_device), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/devices/{}", ours.deletable_device), &ours.tenant.key).await.expect(200);
     let _levels = bench.patch("/workspace", key, json!({"service_levels": ["gold"]})).await.expect(200);
     let user = format!("/users/{}", ours.user);
     let _gold = bench.patch(&user, key, json!({"service_level": "gold"})).await.expect(200);
     let _red = bench.put(&format!("{user}/networks/verizon"), key, json!({"status": "disabled"})).await.expect(200);
-    let _gone = bench.delete(&format!("/users/{}", ours.leaver), key).await.expect(200);
+    let _deleted = bench.delete(&format!("/users/{}", ours.deletable_user), key).await.expect(200);
     let queries = [
         format!("/devices?user_id={}", ours.user),
         format!("/devices?user_id={}&blocked=true", ours.user),
@@ -981,14 +997,14 @@ async fn no_filter_and_no_search_leads_into_another_workspace() {
     ];
     for query in queries {
         let own = bench.get(&query, &ours.tenant.key).await.expect(200);
-        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows us something");
+        assert!(!own.body["items"].as_array().unwrap().is_empty(), "{query} shows nothing of the own workspace");
         let foreign = bench.get(&query, &theirs.key).await.expect(200);
-        assert_eq!(foreign.body["items"], json!([]), "{query} shows others something");
+        assert_eq!(foreign.body["items"], json!([]), "{query} shows rows of another workspace");
     }
 }
 
 #[tokio::test]
-async fn who_may_not_deploy_decides_on_no_configuration() {
+async fn assigning_a_configuration_needs_the_permission_to_deploy() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "settings").await;
@@ -996,7 +1012,7 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
     let manage = bench.post("/keys", &fixture.tenant.key, manage).await.expect(201).get("key");
     let patch = |body: Value| SampleRequest::new(Method::PATCH, format!("/users/{}", fixture.user), Some(body));
     for body in [json!({"overrides": {"host": "elsewhere"}}), json!({"overrides": null}), json!({"profile_id": null})] {
-        refused(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
+        expect_rejected(&bench, &patch(body.clone()), Some(&manage), 403, "permission_missing", "a key").await;
         let _allowed = send(&bench, &patch(body), Some(&fixture.tenant.key)).await.expect(200);
     }
     let _other = send(&bench, &patch(json!({"first_name": "Kim"})), Some(&manage)).await.expect(200);
@@ -1004,13 +1020,13 @@ async fn who_may_not_deploy_decides_on_no_configuration() {
     for more in [json!({"overrides": {"host": "elsewhere"}}), json!({"profile_id": fixture.user})] {
         let mut body = json!({"username": "new"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        refused(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
+        expect_rejected(&bench, &post(body), Some(&manage), 403, "permission_missing", "a key").await;
     }
-    let _made = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
+    let _created = send(&bench, &post(json!({"username": "new"})), Some(&manage)).await.expect(201);
 }
 
 #[tokio::test]
-async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
+async fn every_operation_that_wipes_needs_the_permission_to_wipe() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "wipes").await;
@@ -1033,7 +1049,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
     ];
     for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
         for call in &bulk {
-            refused(&bench, call, Some(credential), 403, "permission_missing", who).await;
+            expect_rejected(&bench, call, Some(credential), 403, "permission_missing", who).await;
         }
     }
     bench.advance(chrono::Duration::minutes(1));
@@ -1041,17 +1057,17 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
         let answer = send(&bench, call, Some(&device_admin)).await;
         assert!(answer.status.is_success(), "{}", answer.text);
     }
-    // What it has queued, only those may take back who may wipe.
+    // Canceling its commands needs the permission to wipe.
     let commands = bench.get(&format!("/devices/{device}/commands"), &fixture.tenant.key).await.expect(200);
     let items = commands.body["items"].as_array().unwrap();
     let kinds: Vec<&Value> = items.iter().map(|command| &command["kind"]).collect();
-    assert_eq!(kinds, ["wipe", "lock"], "asked for four times, queued once");
+    assert_eq!(kinds, ["wipe", "lock"], "four requests queue one command");
     let cancel = |command: &Value| {
         let id = command["command_id"].as_str().unwrap_or_default();
         SampleRequest::new(Method::DELETE, format!("/devices/{device}/commands/{id}"), None)
     };
     for (who, credential) in [("helpdesk", &helpdesk), ("a key that may manage", &manage)] {
-        refused(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
+        expect_rejected(&bench, &cancel(&items[0]), Some(credential), 403, "permission_missing", who).await;
     }
     let lock = send(&bench, &cancel(&items[1]), Some(&helpdesk)).await.expect(200);
     assert_eq!((lock.get("kind"), lock.get("state")), ("lock".into(), "canceled".into()));
@@ -1060,7 +1076,7 @@ async fn what_wipes_takes_the_right_to_wipe_by_whatever_operation() {
 }
 
 #[tokio::test]
-async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does_taking_it_back() {
+async fn a_rename_that_resets_phones_needs_the_permission_to_wipe_and_so_does_its_reversal() {
     let oidc = Oidc::new();
     let bench = oidc.bench().await;
     let fixture = SampleWorkspace::new(&bench, "resets").await;
@@ -1072,9 +1088,9 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
     };
     let helpdesk = oidc.token("helpdesk", bench.now());
     let another = rename(&fixture.user, "another");
-    refused(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
-    // Other capitals are no other identity, and without a phone there is nothing to reset.
-    for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.leaver, "left")] {
+    expect_rejected(&bench, &another, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    // A change of case is no other identity, and without a phone nothing is reset.
+    for renamed in [rename(&fixture.user, "RESETS-ada"), rename(&fixture.deletable_user, "left")] {
         let _renamed = send(&bench, &renamed, Some(&helpdesk)).await.expect(200);
     }
     let _renamed =
@@ -1084,36 +1100,38 @@ async fn a_factory_reset_by_another_username_takes_the_right_to_wipe_and_so_does
     let reset = &commands.body["items"][0];
     assert_eq!(reset["kind"], "factory_reset");
     let cancel = SampleRequest::new(Method::DELETE, format!("{path}/{}", reset["command_id"].as_str().unwrap()), None);
-    refused(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
+    expect_rejected(&bench, &cancel, Some(&helpdesk), 403, "permission_missing", "helpdesk").await;
     assert_eq!(send(&bench, &cancel, Some(key)).await.expect(200).get("state"), "canceled");
 }
 
 #[tokio::test]
-async fn a_device_speaks_of_its_own_commands_alone() {
+async fn a_device_reports_only_its_own_commands() {
     let bench = Bench::start().await;
     let ours = SampleWorkspace::new(&bench, "ours").await;
     let theirs = SampleWorkspace::new(&bench, "theirs").await;
     let word = json!({"result": "succeeded"});
-    let others = [&ours.told, &theirs.command, &theirs.told, &ours.device, &ours.tenant.workspace_id];
+    let others =
+        [&ours.delivered_command, &theirs.command, &theirs.delivered_command, &ours.device, &ours.tenant.workspace_id];
     for command in others {
-        let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
-        refused(&bench, &said, Some(&ours.credential), 404, "command_not_found", "a device").await;
+        let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{command}"), Some(word.clone()));
+        expect_rejected(&bench, &report, Some(&ours.credential), 404, "command_not_found", "a device").await;
     }
-    let said = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
-    let _own = send(&bench, &said, Some(&ours.credential)).await.expect(200);
-    // Nor is a command found by another device's address, or an invitation by another user's.
+    let report = SampleRequest::new(Method::POST, format!("/devices/me/commands/{}", ours.command), Some(word));
+    let _own = send(&bench, &report, Some(&ours.credential)).await.expect(200);
+    // A command is not found by another device's path, nor an invitation by another user's.
     let key = &ours.tenant.key;
     let elsewhere = [
-        (format!("/devices/{}/commands/{}", ours.device, ours.told), "command_not_found"),
+        (format!("/devices/{}/commands/{}", ours.device, ours.delivered_command), "command_not_found"),
         (format!("/users/{}/invitations/{}", ours.user, ours.invitation), "invitation_not_found"),
     ];
     for (path, code) in elsewhere {
-        refused(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin").await;
+        expect_rejected(&bench, &SampleRequest::new(Method::DELETE, path, None), Some(key), 404, code, "an admin")
+            .await;
     }
 }
 
 #[tokio::test]
-async fn a_code_leads_into_its_own_workspace_alone() {
+async fn a_code_is_only_valid_in_its_own_workspace() {
     let bench = Bench::start().await;
     let ours = bench.tenant("ours").await;
     let theirs = bench.tenant("theirs").await;
@@ -1133,7 +1151,7 @@ async fn a_code_leads_into_its_own_workspace_alone() {
 }
 
 #[tokio::test]
-async fn every_reply_over_https_keeps_browsers_there() {
+async fn every_https_response_has_strict_transport_security() {
     let secure = Setup::new().parameter("PublicUrl", "https://phones.example.com");
     for (setup, says) in [(secure, Some("max-age=31536000")), (Setup::new(), None)] {
         let bench = setup.start().await;
@@ -1154,8 +1172,8 @@ async fn every_reply_over_https_keeps_browsers_there() {
             (Method::DELETE, "/docs", None),
         ] {
             let answer = bench.call(method, path, credential, None).await;
-            let said = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
-            assert_eq!(said, says, "{path} {}", answer.status);
+            let policy = answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap());
+            assert_eq!(policy, says, "{path} {}", answer.status);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Auto-deploy, whatever ends in the middle: each user has exactly one deployment of it, and at
-//! least one e-mail with its one link; a second only where the end struck the call that sends.
+//! Auto-deploy with a process that ends at any step: each user gets exactly one deployment, and at least one e-mail
+//! with its only link. A second e-mail is only sent if the sending call itself was interrupted.
 
 use std::collections::BTreeMap;
 
@@ -11,57 +11,57 @@ use domain::{UserId, WorkspaceId};
 use http::Method;
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Call, Fault, FaultDuration, Strike, process_ends};
+use testkit::faults::{Call, Fault, FaultDuration, InjectedFault, process_ends};
 use testkit::{Answer, rows, text};
 
 use crate::fixture::Fixture;
 
 impl Fixture {
-    async fn begin(&self, once: &str, body: &Value) -> Answer {
+    async fn auto_deploy(&self, once: &str, body: &Value) -> Answer {
         self.bench.post_idempotent("/deployments/auto", &self.tenant.key, once, body).await
     }
 
-    /// The links that were mailed to each address, each with how often.
-    fn mailed(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
+    /// The number of e-mails to each address with each link.
+    fn mailed_links(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
         let mut mailed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for mail in self.bench.stack.messaging().outbox() {
             if mail.channel == Channel::Email {
-                let said = mail.text.unwrap_or_default();
-                let link = said.lines().find(|line| line.contains("/r/")).unwrap_or_default().to_owned();
+                let mail_text = mail.text.unwrap_or_default();
+                let link = mail_text.lines().find(|line| line.contains("/r/")).unwrap_or_default().to_owned();
                 *mailed.entry(mail.to).or_default().entry(link).or_default() += 1;
             }
         }
         mailed
     }
 
-    /// Asserts that each of so many users, by their addresses, was mailed one link, and that a copy
-    /// was sent only where the end struck the call that sends.
-    fn each_mailed_one_link(&self, users: usize, copies: usize, what: &str) {
-        let mailed = self.mailed();
-        assert_eq!(mailed.len(), users, "{what}: everyone has an e-mail");
-        assert!(mailed.values().all(|links| links.len() == 1), "{what}: everyone has one link");
+    /// Asserts that each user was mailed one link, and that a second e-mail was only sent if the
+    /// sending call itself failed.
+    fn expect_one_link_each(&self, users: usize, copies: usize, what: &str) {
+        let mailed = self.mailed_links();
+        assert_eq!(mailed.len(), users, "{what}: every user has an e-mail");
+        assert!(mailed.values().all(|links| links.len() == 1), "{what}: every user has one link");
         let sent: usize = mailed.values().flat_map(BTreeMap::values).sum();
         assert!((users..=users + copies).contains(&sent), "{what}: {sent} e-mails to {users} users");
     }
 }
 
-/// So many runs share a system: what it remembers makes it slower.
-const RUNS_OF_A_SYSTEM: usize = 12;
-/// So many of the thirty have a phone that has downloaded.
+/// Number of runs that share a system; a system becomes slower with each run.
+const RUNS_PER_SYSTEM: usize = 12;
+/// Number of the thirty users with a phone that has downloaded.
 const SET_UP: usize = 3;
 
-/// Thirty users, to whom it is deployed again and again, each time with another end in the middle.
-struct Thirty {
-    many: Fixture,
+/// Thirty users for repeated auto-deploys, each of which ends at another step.
+struct ThirtyUsers {
+    fixture: Fixture,
     users: Vec<String>,
     phones: Vec<String>,
     run: usize,
 }
 
-impl Thirty {
+impl ThirtyUsers {
     async fn new() -> Self {
-        let many = Fixture::new().await;
-        let (bench, tenant) = (&many.bench, &many.tenant);
+        let fixture = Fixture::new().await;
+        let (bench, tenant) = (&fixture.bench, &fixture.tenant);
         let (mut users, mut phones) = (Vec::new(), Vec::new());
         for n in 0..30 {
             let user = bench.user(tenant, &format!("user{n:03}")).await;
@@ -76,104 +76,104 @@ impl Thirty {
             bench.advance(Duration::milliseconds(1));
         }
         bench.drain().await;
-        let thirty = Self { many, users, phones, run: 0 };
-        thirty.download().await;
-        thirty
+        let runner = Self { fixture, users, phones, run: 0 };
+        runner.download().await;
+        runner
     }
 
-    /// Has the phones put their configuration in place.
+    /// Makes the phones download and install their configurations.
     async fn download(&self) {
         for credential in &self.phones {
             let post = async |path: &str, body: Value| {
-                self.many.bench.call(Method::POST, path, Some(credential), Some(&body)).await.expect(200)
+                self.fixture.bench.call(Method::POST, path, Some(credential), Some(&body)).await.expect(200)
             };
             let version = post("/devices/me/config", json!({})).await.get("config_version");
-            let told = post("/devices/me/check-in", json!({"config_version": version})).await;
-            assert_eq!(told.body["download_config"], false);
+            let check_in = post("/devices/me/check-in", json!({"config_version": version})).await;
+            assert_eq!(check_in.body["download_config"], false);
         }
-        self.many.bench.drain().await;
+        self.fixture.bench.drain().await;
     }
 
-    /// The calls that an operation makes in a run in which nothing ends.
-    async fn clean(&mut self, operation: &str) -> Vec<Call> {
-        let _none = self.go(operation, None, None).await;
-        self.many.faults.calls()
+    /// The calls of an operation in a run without an end.
+    async fn calls_of_clean_run(&mut self, operation: &str) -> Vec<Call> {
+        let _none = self.run_with_end(operation, None, None).await;
+        self.fixture.faults.calls()
     }
 
-    /// Auto-deploys, where a run of an operation may end in the middle, and lets it be run on: by the
-    /// schedule if `schedule` says at which of its own commits that ends once more, else by whoever
-    /// began it.
+    /// Auto-deploys with an optional end of an operation's process, and continues: by the
+    /// schedule if `schedule` has the number of the commit at which that ends as well, otherwise by the
+    /// client.
     ///
-    /// Answers with how many ends there were. What comes by the stream comes in batches, as it
-    /// happens, so that a run may make fewer calls than another.
-    async fn go(&mut self, operation: &str, end: Option<&Strike>, schedule: Option<usize>) -> usize {
+    /// Returns the number of ends. The stream delivers in batches of varying
+    /// size, so a run may make fewer calls than another.
+    async fn run_with_end(&mut self, operation: &str, end: Option<&InjectedFault>, schedule: Option<usize>) -> usize {
         let what = format!("{operation}, {end:?}, {schedule:?}");
-        let many = &self.many;
+        let fixture = &self.fixture;
         let once = format!("once-{}", self.run);
         self.run += 1;
-        // Nobody gets more than five a day.
-        many.bench.advance(Duration::hours(5));
-        many.bench.stack.messaging().clear();
+        // A recipient gets at most five messages a day.
+        fixture.bench.advance(Duration::hours(5));
+        fixture.bench.stack.messaging().clear();
         let body = json!({"ids": self.users});
         let struck_here = end.is_some() && operation == "auto-deploy";
-        many.faults.watch(operation, end.cloned());
-        let first = many.begin(&once, &body).await;
+        fixture.faults.watch(operation, end.cloned());
+        let first = fixture.auto_deploy(&once, &body).await;
         assert_eq!(first.status.is_server_error(), struck_here, "{what}: {}", first.text);
         if let Some(nth) = schedule {
-            many.bench.advance(Duration::seconds(61));
+            fixture.bench.advance(Duration::seconds(61));
             let action = "TransactWriteItems".to_owned();
-            let again = Strike { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
-            many.faults.watch("run-due", Some(again));
-            let _ended = many.bench.stack.run_schedule("run-due").await;
-            let _run_on = many.bench.run_due().await;
-            many.faults.watch("none", None);
+            let repeated_fault = InjectedFault { action, nth, fault: Fault::DropAfter, duration: FaultDuration::Once };
+            fixture.faults.watch("run-due", Some(repeated_fault));
+            let _run = fixture.bench.stack.run_schedule("run-due").await;
+            let _run_on = fixture.bench.run_due().await;
+            fixture.faults.watch("none", None);
         }
         if !struck_here {
-            many.settle().await;
+            fixture.settle().await;
         }
-        let failed_calls = many.faults.failed_calls().len();
+        let failed_calls = fixture.faults.failed_calls().len();
         if operation == "auto-deploy" && schedule.is_none() {
             assert_eq!(failed_calls, usize::from(end.is_some()), "{what}");
         }
-        let answer = if struck_here { many.begin(&once, &body).await } else { first };
+        let answer = if struck_here { fixture.auto_deploy(&once, &body).await } else { first };
         let answer = answer.expect(200);
-        many.settle().await;
+        fixture.settle().await;
         let job = answer.get("job_id");
         assert_eq!(answer.body["progress"], json!({"done": 30, "changed": 30, "unchanged": 0, "failed": 0}), "{what}");
         let once_each = |users: &[String]| users.iter().map(|user| (user.clone(), 1)).collect::<BTreeMap<_, _>>();
-        assert_eq!(many.done(&job, "user.config_forced").await, once_each(&self.users[..SET_UP]), "{what}");
-        assert_eq!(many.done(&job, "deployment.started").await, once_each(&self.users[SET_UP..]), "{what}");
-        let shown = many.all("/deployments").await;
+        assert_eq!(fixture.done(&job, "user.config_forced").await, once_each(&self.users[..SET_UP]), "{what}");
+        assert_eq!(fixture.done(&job, "deployment.started").await, once_each(&self.users[SET_UP..]), "{what}");
+        let shown = fixture.all("/deployments").await;
         let open = shown.iter().filter(|user| user["deployment"]["status"] == "open").count();
         assert_eq!(open, 30 - SET_UP, "{what}");
         let sent = shown.iter().filter(|user| user["deployment"]["delivery"]["state"] == "delivered").count();
         assert_eq!(sent, 30 - SET_UP, "{what}");
-        let open = rows::all(&many.bench, rows::SECRETS).len();
+        let open = rows::all(&fixture.bench, rows::SECRETS).len();
         assert_eq!(open, 30 - SET_UP, "{what}: one code each");
         let copies = end.filter(|end| end.action == "SendEmail" && end.fault.takes_effect());
-        many.each_mailed_one_link(30 - SET_UP, usize::from(copies.is_some()), &what);
+        fixture.expect_one_link_each(30 - SET_UP, usize::from(copies.is_some()), &what);
         self.download().await;
         failed_calls
     }
 
-    /// Ends the runs of an operation at each of some calls.
-    async fn killed(operation: &str, every: usize) {
-        let mut thirty = Self::new().await;
-        let ends = process_ends(&thirty.clean(operation).await);
+    /// Runs once for every `every`-th call of an operation, ending the process there.
+    async fn run_killed_at_every(operation: &str, every: usize) {
+        let mut runner = Self::new().await;
+        let ends = process_ends(&runner.calls_of_clean_run(operation).await);
         let in_sight = if operation == "auto-deploy" { 100 } else { 5 };
         assert!(ends.len() > in_sight, "{operation}: {} ends", ends.len());
         println!("{operation}: {} ends, of which each {every}th is looked at", ends.len());
-        // The beginning and the end of the work are where it may be lost.
+        // The first and the last steps are always covered.
         let edges = [0, 1, ends.len() - 2, ends.len() - 1];
         let sample = ends.iter().enumerate().filter(|(at, _)| at % every == every / 2 || edges.contains(at));
         let (mut failed_calls, mut runs) = (0, 0);
         for (at, end) in sample {
-            if thirty.run >= RUNS_OF_A_SYSTEM {
-                thirty = Self::new().await;
+            if runner.run >= RUNS_PER_SYSTEM {
+                runner = Self::new().await;
             }
             let by_schedule = operation == "auto-deploy" && (at / every).is_multiple_of(2) && !edges.contains(&at);
             let schedule = by_schedule.then_some(1 + at % 5);
-            failed_calls += thirty.go(operation, Some(end), schedule).await;
+            failed_calls += runner.run_with_end(operation, Some(end), schedule).await;
             runs += usize::from(schedule.is_none());
         }
         assert!(failed_calls > 0 || runs == 0, "{operation}: no end in {runs} runs");
@@ -181,40 +181,40 @@ impl Thirty {
 }
 
 #[tokio::test]
-async fn killed_between_two_steps_and_run_on_each_of_thirty_users_has_one_deployment_and_one_link() {
-    Thirty::killed("auto-deploy", 61).await;
+async fn an_auto_deploy_killed_between_steps_gives_each_of_thirty_users_one_deployment_and_link() {
+    ThirtyUsers::run_killed_at_every("auto-deploy", 61).await;
 }
 
 #[tokio::test]
-async fn whoever_sends_is_killed_between_two_steps_and_each_of_thirty_users_has_one_link() {
-    Thirty::killed("send-message", 83).await;
+async fn a_sender_killed_between_steps_sends_each_of_thirty_users_one_link() {
+    ThirtyUsers::run_killed_at_every("send-message", 83).await;
     for operation in ["publish-events", "record-feedback", "notify-device"] {
-        Thirty::killed(operation, 71).await;
+        ThirtyUsers::run_killed_at_every(operation, 71).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn killed_between_any_two_steps_and_run_on_each_of_thirty_users_has_one_deployment_and_one_link() {
-    Thirty::killed("auto-deploy", 1).await;
+async fn an_auto_deploy_killed_at_any_step_gives_each_of_thirty_users_one_deployment_and_link() {
+    ThirtyUsers::run_killed_at_every("auto-deploy", 1).await;
 }
 
 #[tokio::test]
 #[ignore = "every step"]
-async fn whoever_sends_is_killed_between_any_two_steps_and_each_of_thirty_users_has_one_link() {
+async fn a_sender_killed_at_any_step_sends_each_of_thirty_users_one_link() {
     for operation in ["send-message", "publish-events", "record-feedback", "notify-device"] {
-        Thirty::killed(operation, 1).await;
+        ThirtyUsers::run_killed_at_every(operation, 1).await;
     }
 }
 
-/// Stores so many users at once, each with an address.
-async fn populate(many: &Fixture, count: usize) {
-    let user = many.user("template").await;
-    many.bench.drain().await;
-    let key = format!("USER#{}#{user} | USER", many.tenant.workspace_id);
-    let template = rows::all(&many.bench, rows::MAIN).remove(&key).expect("the template's row");
-    let workspace = WorkspaceId::parse(&many.tenant.workspace_id).unwrap();
-    let mut made = Vec::new();
+/// Stores many users, each with an e-mail address.
+async fn populate(fixture: &Fixture, count: usize) {
+    let user = fixture.user("template").await;
+    fixture.bench.drain().await;
+    let key = format!("USER#{}#{user} | USER", fixture.tenant.workspace_id);
+    let template = rows::all(&fixture.bench, rows::MAIN).remove(&key).expect("the template's row");
+    let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
+    let mut created = Vec::new();
     for number in 1..count {
         let mut user: User = serde_json::from_value(template.clone()).unwrap();
         let mut bytes = [9; 10];
@@ -229,18 +229,18 @@ async fn populate(many: &Fixture, count: usize) {
         for (name, value) in user.indexes() {
             row[name] = value.into();
         }
-        made.push(row);
-        made.extend(user.index_rows().into_iter().map(|index_row| {
+        created.push(row);
+        created.extend(user.index_rows().into_iter().map(|index_row| {
             let mut row = json!(index_row.attributes);
             (row["pk"], row["sk"]) = (index_row.key.pk.into(), index_row.key.sk.into());
             row
         }));
     }
-    rows::put_many(&many.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&fixture.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
-/// Numbers that look random, the same ones for the same seed.
-fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
+/// Pseudo-random numbers from a seed.
+fn pseudo_random(mut seed: u64) -> impl FnMut(usize) -> usize {
     move |below| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap_or_default() % below
@@ -248,56 +248,63 @@ fn drawn(mut seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 async fn killed_five_times(users: usize, seed: u64) {
-    let many = Fixture::new().await;
-    populate(&many, users).await;
-    let mut new_id = drawn(seed);
-    let begun = many.begin("once", &json!({"filter": {}})).await.expect(202);
-    let job = begun.get("job_id");
-    assert_eq!(text(&begun.body["state"]), "running");
-    let strike = |action: &str, nth: usize, fault: Fault| {
-        Some(Strike { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
+    let fixture = Fixture::new().await;
+    populate(&fixture, users).await;
+    let mut new_id = pseudo_random(seed);
+    let started = fixture.auto_deploy("once", &json!({"filter": {}})).await.expect(202);
+    let job = started.get("job_id");
+    assert_eq!(text(&started.body["state"]), "running");
+    let injected = |action: &str, nth: usize, fault: Fault| {
+        Some(InjectedFault { action: action.to_owned(), nth, fault, duration: FaultDuration::Once })
     };
-    // Three times the schedule's own run, twice whoever sends: once before a call, once after it.
+    // Three ends of the schedule's run and two of the sender's: before a call, and after it.
     let mut kills = 0;
     let state =
-        async || text(&many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body["state"]);
+        async || text(&fixture.bench.get(&format!("/jobs/{job}"), &fixture.tenant.key).await.expect(200).body["state"]);
     for fault in [Fault::DropBefore, Fault::DropAfter, Fault::DropAfter] {
-        many.bench.advance(Duration::minutes(2));
-        many.faults.watch("run-due", strike("TransactWriteItems", 1 + new_id(users / 4), fault));
-        let _ended = many.bench.stack.run_schedule("run-due").await;
-        kills += many.faults.failed_calls().len();
+        fixture.bench.advance(Duration::minutes(2));
+        fixture.faults.watch("run-due", injected("TransactWriteItems", 1 + new_id(users / 4), fault));
+        let _run = fixture.bench.stack.run_schedule("run-due").await;
+        kills += fixture.faults.failed_calls().len();
     }
-    many.faults.watch("none", None);
+    fixture.faults.watch("none", None);
     while state().await == "running" {
-        many.bench.advance(Duration::minutes(2));
-        let _done = many.bench.run_due().await;
+        fixture.bench.advance(Duration::minutes(2));
+        let _run = fixture.bench.run_due().await;
     }
     for (action, fault) in [("TransactWriteItems", Fault::DropBefore), ("SendEmail", Fault::DropAfter)] {
-        many.faults.watch("send-message", strike(action, 1 + new_id(users / 4), fault));
-        many.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream moves on");
-        kills += many.faults.failed_calls().len();
+        fixture.faults.watch("send-message", injected(action, 1 + new_id(users / 4), fault));
+        fixture.bench.stack.drain(local::queue::Retry::WhenDue).await.expect("the stream and the queues are processed");
+        kills += fixture.faults.failed_calls().len();
     }
-    many.faults.watch("none", None);
-    many.settle().await;
+    fixture.faults.watch("none", None);
+    fixture.settle().await;
     assert!(kills >= 4, "{kills} kills, seed {seed}");
-    let over = many.bench.get(&format!("/jobs/{job}"), &many.tenant.key).await.expect(200).body;
+    let finished_job = fixture.bench.get(&format!("/jobs/{job}"), &fixture.tenant.key).await.expect(200).body;
     let progress = json!({"done": users, "changed": users, "unchanged": 0, "failed": 0});
-    assert_eq!((text(&over["state"]), &over["progress"]), ("finished".into(), &progress), "seed {seed}");
-    let done = many.done(&job, "deployment.started").await;
-    assert!(done.len() == users && done.values().all(|times| *times == 1), "seed {seed}: each once");
+    assert_eq!(
+        (text(&finished_job["state"]), &finished_job["progress"]),
+        ("finished".into(), &progress),
+        "seed {seed}"
+    );
+    let counts = fixture.done(&job, "deployment.started").await;
+    assert!(
+        counts.len() == users && counts.values().all(|times| *times == 1),
+        "seed {seed}: one deployment for each user"
+    );
     let deployments =
-        rows::all(&many.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
-    assert_eq!((deployments, rows::all(&many.bench, rows::SECRETS).len()), (users, users), "seed {seed}");
-    many.each_mailed_one_link(users, 1, &format!("seed {seed}"));
+        rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.contains("| INVITATION#")).count();
+    assert_eq!((deployments, rows::all(&fixture.bench, rows::SECRETS).len()), (users, users), "seed {seed}");
+    fixture.expect_one_link_each(users, 1, &format!("seed {seed}"));
 }
 
 #[tokio::test]
-async fn killed_at_five_random_points_each_of_150_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_at_five_random_points_gives_each_of_150_users_one_deployment_and_link() {
     killed_five_times(150, 11).await;
 }
 
 #[tokio::test]
 #[ignore = "2,000 users take minutes"]
-async fn killed_at_five_random_points_each_of_2000_users_has_one_deployment_and_one_link() {
+async fn an_auto_deploy_killed_at_five_random_points_gives_each_of_2000_users_one_deployment_and_link() {
     killed_five_times(2_000, 7).await;
 }

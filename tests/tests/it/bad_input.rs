@@ -1,5 +1,5 @@
-//! Bad input is refused in our own shape, with every fault named, and changes nothing. It is never
-//! a fault of ours.
+//! Bad input is rejected in the API's error format, with every error named, and changes nothing. It never causes a
+//! server error.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use Kind::{
     Object, Past, Permissions, Pin, Pointer, Search, Settings, Timestamp, Types, Url, Username, Version, Workspaces,
 };
 
-/// A part of an upload, and that it is the only one.
+/// The query of an upload with one part.
 const PART: &str = "/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-000000000001&last=true&start=false";
 
 /// An operation with a body.
@@ -34,7 +34,7 @@ struct Operation {
     fields: &'static [Field],
 }
 
-/// A system with something in it, to which bad input is sent.
+/// A system with one object of each kind, to which bad input is sent.
 struct Target {
     bench: Bench,
     tenant: Tenant,
@@ -43,26 +43,26 @@ struct Target {
     credential: String,
     key: String,
     member: String,
-    /// Who vouches for the member, who has a personal access token.
+    /// The issuer of the member, who has a personal access token.
     oidc: Oidc,
     token: String,
     code: String,
     /// A device of another user, with a command.
     other: String,
-    /// A command that waits for the device.
+    /// A command that was not delivered to the device.
     command: String,
     invitation: String,
     /// A job over two users.
     job: String,
     /// The default of two profiles.
     profile: String,
-    /// A source, to which a file was uploaded that waits.
+    /// A source with an unused upload.
     source: String,
     /// A source that is read from a page.
     page: String,
     /// One of two webhooks.
     webhook: String,
-    /// What is stored, as of the last refusal; nothing once something else was done.
+    /// All stored rows before the first rejected request; none after another request.
     known: RefCell<Option<Stored>>,
 }
 
@@ -90,14 +90,14 @@ impl Target {
         let newest = bench.get(&format!("/users/{user}/invitations"), &tenant.key).await.expect(200);
         let invitations = newest.body["items"].as_array().unwrap().iter();
         let open = invitations.filter(|item| item["status"] == "open").find_map(|item| item["invitation_id"].as_str());
-        let invitation = open.expect("one is open").to_owned();
+        let invitation = open.expect("an invitation is open").to_owned();
         let every = json!({"action": "activate", "filter": {}});
         let _first = bench.post("/users/bulk", &tenant.key, every.clone()).await.expect(202);
         let job = bench.post("/users/bulk", &tenant.key, every).await.expect(202).get("job_id");
         let body = json!({"name": "File", "kind": "csv", "mapping": {"username": "login"}});
         let source = bench.post("/sources", &tenant.key, body).await.expect(201).get("source_id");
         let part = format!("/sources/{source}{PART}");
-        let _waits = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
+        let _uploaded = bench.upload(&tenant, &part, "login\nzoe\n").await.expect(202);
         let page = bench.post("/sources", &tenant.key, page("Page")).await.expect(201).get("source_id");
         let mut hooks = Vec::new();
         for _ in 0..2 {
@@ -133,17 +133,17 @@ impl Target {
         }
     }
 
-    /// What the member sends who has signed in.
+    /// The token of the signed-in member.
     fn signed_in(&self) -> String {
         self.oidc.token("anna", self.bench.now())
     }
 
-    /// Every operation with a body that is read, by each of its samples that say what it takes.
+    /// Every operation with a body, by each of its samples that list fields.
     fn operations(&self) -> Vec<Operation> {
         let thing = |name: &str| {
             let thing = match name {
-                "user" | "guest" | "leaver" => &self.user,
-                "device" | "doomed" => &self.device,
+                "user" | "other_user" | "deletable_user" => &self.user,
+                "device" | "deletable_device" => &self.device,
                 "command" => &self.command,
                 "source" => &self.source,
                 "page" => &self.page,
@@ -152,82 +152,89 @@ impl Target {
                 "workspace" => &self.tenant.workspace_id,
                 "code" => &self.code,
                 "fresh" => "another",
-                other => panic!("there is no {other} here"),
+                other => panic!("no value for the placeholder {other}"),
             };
             thing.to_owned()
         };
         let with_body = samples::samples().iter().filter(|sample| !sample.fields.is_empty());
         let operation = |sample: &'static Sample| {
             let SampleRequest { method, path, body } = sample.fill_placeholders(thing);
-            let credential = match functions::operation(sample.operation).expect("it is an operation").access() {
-                Access::Code | Access::Public | Access::Internal => None,
-                Access::Device => Some(self.credential.clone()),
-                Access::Person | Access::SignedIn => Some(self.signed_in()),
-                Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
-            };
+            let credential =
+                match functions::operation(sample.operation).expect("the sample's operation exists").access() {
+                    Access::Code | Access::Public | Access::Internal => None,
+                    Access::Device => Some(self.credential.clone()),
+                    Access::Person | Access::SignedIn => Some(self.signed_in()),
+                    Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
+                };
             let good = body.expect("a body with fields has a sample");
             Operation { name: sample.operation, method, path, credential, good, fields: &sample.fields }
         };
         with_body.map(operation).collect()
     }
 
-    /// Sends what may change something.
+    /// Sends a request that may change something.
     async fn send(&self, operation: &Operation, body: Vec<u8>) -> Answer {
-        self.unchanged("before what may change something");
-        let _known = self.known.take();
+        self.expect_unchanged("before what may change something");
+        let _earlier = self.known.take();
         let credential = operation.credential.as_deref();
         self.bench.send(request(operation.method.clone(), &operation.path, credential, body)).await
     }
 
-    /// Sends what must be refused, and asserts that it was. That nothing was changed by it is
-    /// asserted by [`Target::unchanged`], for many of them at once: at the latest at the end.
-    async fn refuse_request(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
+    /// Asserts that a request is rejected. That rejected requests change nothing is checked by
+    /// [`Target::expect_unchanged`] for many at once, at the latest at the end.
+    async fn expect_rejected(&self, request: Request<Vec<u8>>, status: u16, code: &str) -> Answer {
         let body = String::from_utf8_lossy(&request.body()[..request.body().len().min(200)]).into_owned();
         let what = format!("{} {:.300} {body}", request.method(), request.uri());
         self.known.borrow_mut().get_or_insert_with(|| rows::everything(&self.bench));
         let answer = self.bench.send(request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{what}: {}", answer.text);
-        well_told(&answer, &what);
+        expect_valid_problem(&answer, &what);
         answer
     }
 
-    /// Asserts that the refusals since the last call have changed nothing.
-    fn unchanged(&self, what: &str) {
+    /// Asserts that the rejected requests since the last call have changed nothing.
+    fn expect_unchanged(&self, what: &str) {
         if let Some(known) = &*self.known.borrow() {
             assert!(*known == rows::everything(&self.bench), "{what}: something was changed");
         }
     }
 
-    /// Sends an operation a body that must be refused.
-    async fn refuse(&self, operation: &Operation, body: impl Into<Vec<u8>>, status: u16, code: &str) -> Answer {
+    /// Asserts that an operation rejects a body.
+    async fn expect_body_rejected(
+        &self,
+        operation: &Operation,
+        body: impl Into<Vec<u8>>,
+        status: u16,
+        code: &str,
+    ) -> Answer {
         let credential = operation.credential.as_deref();
         let sent = request(operation.method.clone(), &operation.path, credential, body.into());
-        self.refuse_request(sent, status, code).await
+        self.expect_rejected(sent, status, code).await
     }
 
-    /// As [`Self::refuse`], for a body with these faults and no others.
-    async fn refuse_faults(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
-        let answer = self.refuse(operation, body.to_string(), 422, "invalid_input").await;
-        let wanted: BTreeSet<(String, String)> =
+    /// As [`Self::expect_body_rejected`], with exactly these errors.
+    async fn expect_fields_rejected(&self, operation: &Operation, body: &Value, faults: &[(&str, &str)]) {
+        let answer = self.expect_body_rejected(operation, body.to_string(), 422, "invalid_input").await;
+        let expected: BTreeSet<(String, String)> =
             faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{} {:.200}", operation.name, body.to_string());
+        assert_eq!(field_errors(&answer), expected, "{} {:.200}", operation.name, body.to_string());
     }
 
-    /// Sends a GET that must be refused.
-    async fn refuse_get(&self, path: &str, status: u16, code: &str) -> Answer {
-        self.refuse_request(request(Method::GET, path, Some(&self.tenant.key), Vec::new()), status, code).await
+    /// Asserts that a GET is rejected.
+    async fn expect_get_rejected(&self, path: &str, status: u16, code: &str) -> Answer {
+        self.expect_rejected(request(Method::GET, path, Some(&self.tenant.key), Vec::new()), status, code).await
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.unchanged("in the end");
+            self.expect_unchanged("in the end");
         }
     }
 }
 
-/// The field of a body by its name, which leads into objects by dots.
+/// The field of a body; dots in the name lead into nested objects.
 fn field<'a>(body: &'a mut Value, name: &str) -> &'a mut Value {
     name.split('.').fold(body, |value, part| {
         if !value.is_object() {
@@ -237,8 +244,8 @@ fn field<'a>(body: &'a mut Value, name: &str) -> &'a mut Value {
     })
 }
 
-/// Takes a field out of a body.
-fn take_out(body: &mut Value, name: &str) {
+/// Removes a field of a body.
+fn remove_field(body: &mut Value, name: &str) {
     match name.rsplit_once('.') {
         Some((object, name)) => drop(field(body, object).as_object_mut().unwrap().remove(name)),
         None => drop(body.as_object_mut().unwrap().remove(name)),
@@ -253,8 +260,8 @@ fn request(method: Method, path: &str, credential: Option<&str>, body: Vec<u8>) 
     request.body(body).unwrap()
 }
 
-/// Asserts that a problem is told as the contract says.
-fn well_told(answer: &Answer, what: &str) {
+/// Asserts that a response is a problem in the contract's format.
+fn expect_valid_problem(answer: &Answer, what: &str) {
     let body = &answer.body;
     let status = answer.status.as_u16();
     assert!((400..500).contains(&status), "{what}: {status} {}", answer.text);
@@ -267,31 +274,31 @@ fn well_told(answer: &Answer, what: &str) {
     assert!(!id.is_empty() && answer.headers["x-request-id"] == *id, "{what}: {}", answer.text);
     if body["code"] == "invalid_input" {
         assert_eq!(status, 422, "{what}");
-        let errors = body["errors"].as_array().expect("its faults are named");
+        let errors = body["errors"].as_array().expect("the problem has its errors");
         assert!(!errors.is_empty(), "{what}");
         for error in errors {
             let text = |name: &str| error[name].as_str();
             assert!(text("field").is_some(), "{what}: {error}");
-            let told = ["code", "detail"].map(|name| text(name).is_some_and(|text| !text.is_empty()));
-            assert_eq!(told, [true; 2], "{what}: {error}");
+            let is_present = ["code", "detail"].map(|name| text(name).is_some_and(|text| !text.is_empty()));
+            assert_eq!(is_present, [true; 2], "{what}: {error}");
         }
     }
 }
 
-fn told(answer: &Answer) -> BTreeSet<(String, String)> {
+fn field_errors(answer: &Answer) -> BTreeSet<(String, String)> {
     let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
     let faults: BTreeSet<_> = errors.iter().map(|error| (text(error, "field"), text(error, "code"))).collect();
-    assert_eq!(faults.len(), errors.len(), "a fault is named once: {}", answer.text);
+    assert_eq!(faults.len(), errors.len(), "an error is reported twice: {}", answer.text);
     faults
 }
 
-fn not_a_time() -> [(Value, &'static str, &'static str); 5] {
+fn invalid_times() -> [(Value, &'static str, &'static str); 5] {
     ["tomorrow", "", "2030-13-01T00:00:00Z", "2030-01-01", "2030-01-01T00:00:00"]
         .map(|text| (json!(text), "", "invalid_format"))
 }
 
-/// Values that a kind of field does not take, with the place within the field and the code.
+/// Values that a kind of field rejects, with the place within the field and the error's code.
 fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
     let controls = ["a\u{0}b", "a\nb", "a\tb", "\u{7f}ab", "ab\u{85}", "\u{1b}[31m"];
     let mut bad: Vec<(Value, &str, &str)> = Vec::new();
@@ -340,7 +347,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             let unseen = ["a\u{AD}b", "a\u{200B}", "\u{2066}a", "a\u{34F}b", "a\u{3164}", "a\u{FE0F}", "a\u{E0061}"];
             bad.extend(unseen.map(|text| (json!(text), "", "invalid_format")));
             bad.extend(["a b", "a\u{3000}b", "a\u{202E}b"].map(|text| (json!(text), "", "invalid_format")));
-            // A single sign that stands for eighteen letters.
+            // One character that expands to eighteen letters.
             bad.extend([too_long(64), (json!("\u{FDFA}".repeat(64)), "", "too_long"), (json!(""), "", "too_short")]);
         }
         Email => {
@@ -483,13 +490,13 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
             }));
             bad.extend([(json!("a\u{0}"), "", "control_character"), (json!("x".repeat(101)), "", "too_long")]);
         }
-        Timestamp => bad.extend(not_a_time()),
+        Timestamp => bad.extend(invalid_times()),
         Past => {
-            bad.extend(not_a_time());
+            bad.extend(invalid_times());
             bad.push((json!("2026-11-23T09:00:00Z"), "", "out_of_range"));
         }
         Future => {
-            bad.extend(not_a_time());
+            bad.extend(invalid_times());
             bad.extend(["2020-01-01T00:00:00Z", "0000-01-01T00:00:00Z"].map(|text| (json!(text), "", "out_of_range")));
         }
         Pin(most) => bad.extend([
@@ -528,7 +535,7 @@ fn bad_values(kind: Kind) -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn each_field_takes_what_it_is_for_and_nothing_else() {
+async fn each_field_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     let mut cases = 0;
     for operation in fixture.operations() {
@@ -536,7 +543,7 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
             for (value, place, code) in bad_values(of.kind) {
                 let mut body = operation.good.clone();
                 *field(&mut body, of.name) = value;
-                fixture.refuse_faults(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
+                fixture.expect_fields_rejected(&operation, &body, &[(&format!("{}{place}", of.name), code)]).await;
                 cases += 1;
             }
             if of.required {
@@ -544,20 +551,20 @@ async fn each_field_takes_what_it_is_for_and_nothing_else() {
                     let mut body = operation.good.clone();
                     match absent {
                         Some(null) => *field(&mut body, of.name) = null,
-                        None => take_out(&mut body, of.name),
+                        None => remove_field(&mut body, of.name),
                     }
-                    fixture.refuse_faults(&operation, &body, &[(of.name, "missing")]).await;
+                    fixture.expect_fields_rejected(&operation, &body, &[(of.name, "missing")]).await;
                     cases += 1;
                 }
             }
-            fixture.unchanged(&format!("{} {}", operation.name, of.name));
+            fixture.expect_unchanged(&format!("{} {}", operation.name, of.name));
         }
     }
     assert!(cases > 1_200, "{cases} cases");
 }
 
 #[tokio::test]
-async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
+async fn an_invitation_accepts_each_known_channel_and_no_other() {
     let fixture = Target::new().await;
     let path = format!("/users/{}/invite", fixture.user);
     for channel in ["email", "sms"] {
@@ -572,14 +579,14 @@ async fn an_invitation_goes_by_each_channel_that_there_is_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_named_at_once() {
+async fn every_error_of_a_body_is_reported_at_once() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
-        // Which fields there are is for the action to say.
+        // The fields depend on the action.
         let action = operation.good.get("action").filter(|_| operation.fields[0].name != "action");
         let mut body = action.map_or_else(|| json!({}), |action| json!({"action": action}));
         let mut faults = Vec::new();
-        // An object within has faults of its own instead, but for one that must be there.
+        // A nested object has its own errors, unless it is required.
         for of in operation.fields.iter().filter(|of| of.kind == Object && of.required) {
             *field(&mut body, of.name) = operation.good[of.name].clone();
         }
@@ -589,19 +596,19 @@ async fn every_fault_of_a_body_is_named_at_once() {
             faults.push((format!("{}{place}", of.name), code));
         }
         let faults: Vec<(&str, &str)> = faults.iter().map(|(field, code)| (field.as_str(), *code)).collect();
-        fixture.refuse_faults(&operation, &body, &faults).await;
+        fixture.expect_fields_rejected(&operation, &body, &faults).await;
         let musts = operation.fields.iter().filter(|field| field.required && !field.name.contains('.'));
         let missing: Vec<(&str, &str)> = musts.map(|field| (field.name, "missing")).collect();
         if !missing.is_empty() && action.is_none() {
-            fixture.refuse_faults(&operation, &json!({}), &missing).await;
-            let empty = fixture.refuse(&operation, "", 422, "invalid_input").await;
-            assert_eq!(told(&empty).len(), missing.len(), "an empty body is an empty object");
+            fixture.expect_fields_rejected(&operation, &json!({}), &missing).await;
+            let empty = fixture.expect_body_rejected(&operation, "", 422, "invalid_input").await;
+            assert_eq!(field_errors(&empty).len(), missing.len(), "an empty body is an empty object");
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_rejected() {
     let fixture = Target::new().await;
     let deep_array = "[".repeat(10_000);
     let closed = format!("{{\"x\":{deep_array}{}}}", "]".repeat(10_000));
@@ -645,17 +652,17 @@ async fn a_body_that_is_no_json_object_is_refused() {
     .collect();
     for operation in fixture.operations() {
         for body in &malformed {
-            let _refused = fixture.refuse(&operation, body.clone(), 400, "malformed_body").await;
+            let _refused = fixture.expect_body_rejected(&operation, body.clone(), 400, "malformed_body").await;
         }
         for body in ["[]", "null", "7", "true", "\"text\"", "[{}]", "1e5"] {
-            let answer = fixture.refuse(&operation, body, 422, "invalid_input").await;
-            assert_eq!(told(&answer), [(String::new(), "wrong_type".to_owned())].into(), "{}", operation.name);
+            let answer = fixture.expect_body_rejected(&operation, body, 422, "invalid_input").await;
+            assert_eq!(field_errors(&answer), [(String::new(), "wrong_type".to_owned())].into(), "{}", operation.name);
         }
     }
 }
 
 #[tokio::test]
-async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
+async fn a_duplicate_field_in_a_body_is_rejected() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
         let field = operation.fields[0].name;
@@ -664,23 +671,24 @@ async fn a_name_that_stands_twice_in_a_body_is_a_fault() {
         let inner = body.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
         let comma = if inner.is_empty() { "" } else { "," };
         let twice = format!("{{\"{field}\":{good},\"{field}\":{good}{comma}{inner}}}");
-        let answer = fixture.refuse(&operation, twice, 422, "invalid_input").await;
-        assert!(told(&answer).contains(&(field.to_owned(), "repeated".to_owned())), "{}", answer.text);
+        let answer = fixture.expect_body_rejected(&operation, twice, 422, "invalid_input").await;
+        assert!(field_errors(&answer).contains(&(field.to_owned(), "repeated".to_owned())), "{}", answer.text);
     }
     let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
-    let answer =
-        fixture.refuse(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input").await;
-    let wanted = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
-    assert_eq!(told(&answer), wanted.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
+    let answer = fixture
+        .expect_body_rejected(update, r#"{"custom_metadata":{"k":"a","k":"b"},"nickname":7}"#, 422, "invalid_input")
+        .await;
+    let expected = [("custom_metadata.k", "repeated"), ("nickname", "wrong_type")];
+    assert_eq!(field_errors(&answer), expected.map(|(field, code)| (field.to_owned(), code.to_owned())).into());
     let bulk = operations.iter().find(|operation| operation.name == "bulk-users").unwrap();
     let twice = r#"{"action":"activate","filter":{"status":"active","status":"suspended"}}"#;
-    let answer = fixture.refuse(bulk, twice, 422, "invalid_input").await;
-    assert_eq!(told(&answer), [("filter.status".to_owned(), "repeated".to_owned())].into());
+    let answer = fixture.expect_body_rejected(bulk, twice, 422, "invalid_input").await;
+    assert_eq!(field_errors(&answer), [("filter.status".to_owned(), "repeated".to_owned())].into());
 }
 
 #[tokio::test]
-async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
+async fn a_body_of_300_kib_is_too_large_whatever_it_contains() {
     let fixture = Target::new().await;
     for operation in fixture.operations() {
         let mut padded = operation.good.clone();
@@ -691,7 +699,7 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
             vec![0xff; 300 * 1024],
             vec![b' '; 256 * 1024 + 1],
         ] {
-            let _refused = fixture.refuse(&operation, body, 413, "body_too_large").await;
+            let _refused = fixture.expect_body_rejected(&operation, body, 413, "body_too_large").await;
         }
     }
     // Also where no body is read.
@@ -707,12 +715,12 @@ async fn a_body_of_300_kib_is_too_large_whatever_it_holds() {
         (Method::GET, "/usage".to_owned()),
     ] {
         let sent = request(method, &path, Some(&fixture.tenant.key), body.clone());
-        let _refused = fixture.refuse_request(sent, 413, "body_too_large").await;
+        let _refused = fixture.expect_rejected(sent, 413, "body_too_large").await;
     }
 }
 
 #[tokio::test]
-async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
+async fn any_number_of_errors_is_reported_in_a_response_of_bounded_size() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let of = |name: &str| operations.iter().find(|operation| operation.name == name).unwrap();
@@ -723,32 +731,32 @@ async fn faults_without_end_are_told_in_an_answer_of_bounded_size() {
     let repeated = format!("{{{pairs}\"username\":\"bea\"}}");
     for (name, body) in [("create-key", zeros), ("update-device", metadata), ("create-user", repeated)] {
         assert!(body.len() <= 256 * 1024, "{name}: {}", body.len());
-        let answer = fixture.refuse(of(name), body, 422, "invalid_input").await;
+        let answer = fixture.expect_body_rejected(of(name), body, 422, "invalid_input").await;
         assert!(answer.text.len() < 64 * 1024, "{name}: {} bytes", answer.text.len());
     }
 }
 
 #[tokio::test]
-async fn custom_metadata_stays_within_its_bounds_also_over_several_calls() {
+async fn custom_metadata_stays_within_its_limits_over_several_requests() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let update = operations.iter().find(|operation| operation.name == "update-device").unwrap();
     let keys = |range: std::ops::Range<usize>, value: Value| json!({"custom_metadata": range.map(|at| (format!("key-{at}"), value.clone())).collect::<Map<_, _>>()});
-    fixture.refuse_faults(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    fixture.expect_fields_rejected(update, &keys(0..51, json!("v")), &[("custom_metadata", "too_many")]).await;
     let full = fixture.send(update, keys(0..50, json!("x".repeat(500))).to_string().into_bytes()).await.expect(200);
     assert_eq!(full.body["custom_metadata"].as_object().unwrap().len(), 50);
-    fixture.refuse_faults(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
-    // One may go as another comes.
+    fixture.expect_fields_rejected(update, &keys(50..51, json!("v")), &[("custom_metadata", "too_many")]).await;
+    // One may be removed while another is added.
     let swapped = json!({"custom_metadata": {"key-0": null, "key-50": true}});
     let swapped = fixture.send(update, swapped.to_string().into_bytes()).await.expect(200);
     assert_eq!(swapped.body["custom_metadata"]["key-50"], true);
     assert!(swapped.body["custom_metadata"].get("key-0").is_none());
 }
 
-/// A parameter, a bad value, the code of its fault.
+/// A parameter, a bad value, and the error's code.
 type BadParameter = (&'static str, &'static str, &'static str);
 
-/// The lists, each with its query's faults.
+/// The lists, each with bad parameters.
 fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
     let upper = "0190F3C4-7B5E-7A11-8C1D-3F2A9B6C5D4E";
     let limits = [
@@ -836,16 +844,20 @@ fn queries(fixture: &Target) -> Vec<(String, Vec<BadParameter>)> {
     lists
 }
 
-/// Longer than the name of a service level.
+/// A text that is too long for a service level.
 const LONG_LEVEL: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[tokio::test]
-async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
+async fn each_parameter_of_a_list_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     for (list, faults) in queries(&fixture) {
         for (name, value, code) in &faults {
-            let answer = fixture.refuse_get(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
+            let answer = fixture.expect_get_rejected(&format!("{list}?{name}={value}"), 422, "invalid_input").await;
+            assert_eq!(
+                field_errors(&answer),
+                [((*name).to_owned(), (*code).to_owned())].into(),
+                "{list} {name}={value}"
+            );
         }
         // All of them at once, each parameter with one of its faults.
         let mut one_each: Vec<&BadParameter> = Vec::new();
@@ -855,24 +867,24 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
             }
         }
         let query: Vec<String> = one_each.iter().map(|(name, value, _)| format!("{name}={value}")).collect();
-        let answer = fixture.refuse_get(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
-        let wanted = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{list}");
-        // Once each: of two values nobody knows which is meant.
-        let answer = fixture.refuse_get(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
+        let answer = fixture.expect_get_rejected(&format!("{list}?{}", query.join("&")), 422, "invalid_input").await;
+        let expected = one_each.iter().map(|(name, _, code)| ((*name).to_owned(), (*code).to_owned())).collect();
+        assert_eq!(field_errors(&answer), expected, "{list}");
+        // A repeated parameter is ambiguous.
+        let answer = fixture.expect_get_rejected(&format!("{list}?limit=5&limit=5"), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("limit".to_owned(), "repeated".to_owned())].into());
         for query in ["limit=%ff", "%ff=1", "search=%c3%28", "x=%ed%a0%80"] {
-            let answer = fixture.refuse_get(&format!("{list}?{query}"), 422, "invalid_input").await;
-            assert!(told(&answer).iter().any(|(_, code)| code == "invalid_encoding"), "{query}");
+            let answer = fixture.expect_get_rejected(&format!("{list}?{query}"), 422, "invalid_input").await;
+            assert!(field_errors(&answer).iter().any(|(_, code)| code == "invalid_encoding"), "{query}");
         }
         let long = "x".repeat(101);
         if list == "/devices" || list == "/users" {
-            let answer = fixture.refuse_get(&format!("{list}?search={long}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [("search".to_owned(), "too_long".to_owned())].into());
+            let answer = fixture.expect_get_rejected(&format!("{list}?search={long}"), 422, "invalid_input").await;
+            assert_eq!(field_errors(&answer), [("search".to_owned(), "too_long".to_owned())].into());
         }
         for unknown in ["?unknown=1", "?unknown=", "?=", "?%=", "?%zz=1"] {
-            let answer = fixture.refuse_get(&format!("{list}{unknown}"), 422, "invalid_input").await;
-            assert!(told(&answer).iter().all(|(_, code)| code == "unknown_field"), "{list}{unknown}");
+            let answer = fixture.expect_get_rejected(&format!("{list}{unknown}"), 422, "invalid_input").await;
+            assert!(field_errors(&answer).iter().all(|(_, code)| code == "unknown_field"), "{list}{unknown}");
         }
         for fine in ["", "?", "?&&", "?limit=", "?limit=1", "?limit=100", "?limit=%31"] {
             let _page = fixture.bench.get(&format!("{list}{fine}"), &fixture.tenant.key).await.expect(200);
@@ -881,7 +893,7 @@ async fn each_parameter_of_a_list_takes_what_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
+async fn each_parameter_of_an_export_accepts_valid_values_and_rejects_all_others() {
     let fixture = Target::new().await;
     let id = |at: usize| format!("0190f3c4-7b5e-7a11-8c1d-{at:012x}");
     let many = (0..101).map(id).collect::<Vec<_>>().join(",");
@@ -901,7 +913,7 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
             (format!("ids={one},{upper}"), &[("ids.1", "invalid_format")]),
             (format!("ids={one},{one}"), &[("ids", "repeated")]),
             (format!("ids={many}"), &[("ids", "too_many")]),
-            // A filter that is misspelled would let everything out.
+            // A misspelled filter would match everything.
             ("statsu=active".into(), &[("statsu", "unknown_field")]),
             ("limit=0".into(), &[("limit", "out_of_range")]),
             ("limit=1001".into(), &[("limit", "out_of_range")]),
@@ -918,30 +930,35 @@ async fn each_parameter_of_an_export_takes_what_it_is_for_and_nothing_else() {
             ("limit=%ff".into(), &[("", "invalid_encoding")]),
         ];
         for (query, faults) in cases {
-            let answer = fixture.refuse_get(&format!("{export}?{query}"), 422, "invalid_input").await;
-            let wanted: BTreeSet<(String, String)> =
+            let answer = fixture.expect_get_rejected(&format!("{export}?{query}"), 422, "invalid_input").await;
+            let expected: BTreeSet<(String, String)> =
                 faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-            assert_eq!(told(&answer), wanted, "{export}?{query:.100}");
+            assert_eq!(field_errors(&answer), expected, "{export}?{query:.100}");
         }
         let filter = if export == "/events/export" { ("event_type", "user.created") } else { ("search", "ada") };
         let both = format!("{export}?ids={one}&{}={}", filter.0, filter.1);
-        let answer = fixture.refuse_get(&both, 422, "invalid_input").await;
-        assert_eq!(told(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
-        let _refused = fixture.refuse_get(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
+        let answer = fixture.expect_get_rejected(&both, 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [(filter.0.to_owned(), "too_many".to_owned())].into());
+        let _refused = fixture.expect_get_rejected(&format!("{export}?cursor=x"), 400, "cursor_invalid").await;
     }
     // The faults of a list's filters are those of its export.
     for (list, faults) in
         queries(&fixture).into_iter().filter(|(list, _)| ["/users", "/devices", "/events"].contains(&list.as_str()))
     {
         for (name, value, code) in faults.iter().filter(|(name, ..)| *name != "limit") {
-            let answer = fixture.refuse_get(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
-            assert_eq!(told(&answer), [((*name).to_owned(), (*code).to_owned())].into(), "{list} {name}={value}");
+            let answer =
+                fixture.expect_get_rejected(&format!("{list}/export?{name}={value}"), 422, "invalid_input").await;
+            assert_eq!(
+                field_errors(&answer),
+                [((*name).to_owned(), (*code).to_owned())].into(),
+                "{list} {name}={value}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
+async fn a_cursor_is_only_accepted_unchanged_and_by_its_own_list() {
     let fixture = Target::new().await;
     let (bench, key) = (&fixture.bench, &fixture.tenant.key);
     let _second = bench.phone(&fixture.tenant, "bea").await;
@@ -949,7 +966,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     let _member = bench.post("/members", key, body).await.expect(201);
     let _invited =
         bench.post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"})).await.expect(202);
-    let _seen = bench.check_in(&fixture.credential).await.expect(200);
+    let _check_in = bench.check_in(&fixture.credential).await.expect(200);
     for (n, event) in
         ["0190f3c4-7b5e-7a11-8c1d-000000000001", "0190f3c4-7b5e-7a11-8c1d-000000000002"].iter().enumerate()
     {
@@ -992,7 +1009,7 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
     let mut cursors = Vec::new();
     for list in &lists {
         let page = bench.get(&format!("{list}&limit=1"), key).await.expect(200);
-        cursors.push((list, page.body["next_cursor"].as_str().expect("there is more").to_owned()));
+        cursors.push((list, page.body["next_cursor"].as_str().expect("there is a next page").to_owned()));
     }
     let another = bench.get(&format!("/devices/{}", fixture.other), key).await.expect(200).get("user_id");
     let job = bench.get("/jobs", key).await.expect(200);
@@ -1023,10 +1040,11 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
             "x".repeat(4000),
         ]);
         for bad in altered {
-            let _refused = fixture.refuse_get(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
+            let _refused = fixture.expect_get_rejected(&format!("{list}&cursor={bad}"), 400, "cursor_invalid").await;
         }
         for (elsewhere, _) in cursors.iter().filter(|(elsewhere, _)| elsewhere != list) {
-            let _refused = fixture.refuse_get(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused =
+                fixture.expect_get_rejected(&format!("{elsewhere}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         // Nor with the same list of another thing.
         let twins = [
@@ -1036,20 +1054,20 @@ async fn a_cursor_counts_only_as_it_was_given_out_and_where() {
             (&fixture.webhook, &hook),
         ];
         for twin in twins.into_iter().filter(|(id, _)| list.contains(*id)).map(|(id, twin)| list.replace(id, twin)) {
-            let _refused = fixture.refuse_get(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
+            let _refused = fixture.expect_get_rejected(&format!("{twin}&cursor={cursor}"), 400, "cursor_invalid").await;
         }
         if list.matches('/').count() > 1 {
             continue;
         }
         let foreign = bench.get(&format!("{list}&cursor={cursor}"), &other.key).await.expect(400);
         assert_eq!(foreign.code(), "cursor_invalid");
-        well_told(&foreign, list);
+        expect_valid_problem(&foreign, list);
     }
 }
 
-/// A cursor holds no secret, so anyone may make one. It is still nothing but bad input.
+/// A cursor contains no secret, so anyone can forge one.
 #[tokio::test]
-async fn a_cursor_of_someones_own_making_leads_nowhere() {
+async fn a_forged_cursor_is_rejected() {
     let fixture = Target::new().await;
     let workspace = &fixture.tenant.workspace_id;
     let other = Target::new().await;
@@ -1120,13 +1138,13 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
         let scope = json!([workspace, operation, filter]).to_string();
         let query: String = filter.iter().map(|(name, value)| format!("{name}={value}&")).collect();
         for position in &positions {
-            let made = cursor::encode(&scope, position.to_string().as_bytes());
-            let answer = fixture.bench.get(&format!("{path}?{query}cursor={made}"), &fixture.tenant.key).await;
+            let forged = cursor::encode(&scope, position.to_string().as_bytes());
+            let answer = fixture.bench.get(&format!("{path}?{query}cursor={forged}"), &fixture.tenant.key).await;
             let what = format!("{path}?{query} {position:.200}");
             assert!(matches!(answer.status.as_u16(), 200 | 400), "{what}: {}", answer.text);
             if answer.status == 400 {
                 assert_eq!(answer.code(), "cursor_invalid", "{what}");
-                well_told(&answer, &what);
+                expect_valid_problem(&answer, &what);
             }
             for theirs in [&other.device, &other.command, &other.invitation, &other.job] {
                 assert!(!answer.text.contains(theirs), "{what}");
@@ -1136,20 +1154,21 @@ async fn a_cursor_of_someones_own_making_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_position_beyond_the_words_of_a_search_leads_nowhere() {
+async fn a_cursor_beyond_the_words_of_a_search_is_rejected() {
     let fixture = Target::new().await;
     let scope = json!([fixture.tenant.workspace_id, "list-devices", [["search", "iphone"]]]).to_string();
     for sk in ["\u{10FFFF}\u{10FFFF}".to_owned(), "zzz#x".to_owned(), "x".repeat(3000)] {
         for half in ["device", "user"] {
-            let made = cursor::encode(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
-            let answer = fixture.bench.get(&format!("/devices?search=iphone&cursor={made}"), &fixture.tenant.key).await;
+            let forged = cursor::encode(&scope, json!({"half": half, "sk": sk, "taken": "0"}).to_string().as_bytes());
+            let answer =
+                fixture.bench.get(&format!("/devices?search=iphone&cursor={forged}"), &fixture.tenant.key).await;
             assert_eq!(answer.expect(400).code(), "cursor_invalid", "{half} {sk:.20}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_no_identifier_of_ours_names_nothing() {
+async fn an_identifier_in_another_format_is_not_found() {
     let fixture = Target::new().await;
     let command = format!("/commands/{}", fixture.command);
     let invitation = format!("/invitations/{}", fixture.invitation);
@@ -1280,9 +1299,9 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
             fixture.tenant.workspace_id.clone(),
         ];
         for id in bad {
-            // Of a device's own commands the address takes no other method.
+            // The path of a device's own commands has no other method.
             let calls = calls.iter().filter(|(_, suffix)| id != "me" || !suffix.starts_with("/commands/"));
-            // A membership goes by the workspace's identifier.
+            // A membership's path has the workspace's identifier.
             let calls = calls.filter(|_| kind != "membership" || id != fixture.tenant.workspace_id);
             for (method, suffix) in calls {
                 let body = match *suffix {
@@ -1297,20 +1316,20 @@ async fn what_is_no_identifier_of_ours_names_nothing() {
                 let body = body.to_string();
                 let path = format!("/{collection}/{id}{suffix}");
                 let code = match (kind, suffix.starts_with("/invitations/")) {
-                    // An invitation is one row, whoever's it is said to be.
+                    // An invitation is found by its own identifier only.
                     ("user", true) if domain::UserId::parse(&id).is_some() => "invitation_not_found".to_owned(),
                     _ => format!("{kind}_not_found"),
                 };
                 let sent = request(method.clone(), &path, Some(credential), body.into_bytes());
-                let _refused = fixture.refuse_request(sent, 404, &code).await;
+                let _refused = fixture.expect_rejected(sent, 404, &code).await;
             }
-            fixture.unchanged(&format!("/{collection}/{id:.100}"));
+            fixture.expect_unchanged(&format!("/{collection}/{id:.100}"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_bad_idempotency_key_is_refused() {
+async fn an_invalid_idempotency_key_is_rejected() {
     let fixture = Target::new().await;
     let bad: [(&[u8], &str); 5] =
         [(b"", "too_short"), (b"  ", "too_short"), (&[b'x'; 256], "too_long"), (b"caf\xc3\xa9", ""), (b"\xff", "")];
@@ -1342,30 +1361,30 @@ async fn a_bad_idempotency_key_is_refused() {
             );
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_bytes(value).unwrap());
             let answer = fixture.bench.send(sent).await.expect(422);
-            well_told(&answer, operation.name);
-            let told = told(&answer);
+            expect_valid_problem(&answer, operation.name);
+            let errors = field_errors(&answer);
             assert!(
-                told.iter().all(|(field, told)| field == "idempotency-key" && (code.is_empty() || told == code)),
-                "{told:?}"
+                errors.iter().all(|(field, errors)| field == "idempotency-key" && (code.is_empty() || errors == code)),
+                "{errors:?}"
             );
             assert!(before == rows::everything(&fixture.bench), "{}", operation.name);
         }
-        // The same key with another body, be it another in its spaces alone.
+        // The same key with another body, even if only whitespace differs.
         let send_to = |path: &str, body: String| {
             let mut sent = request(Method::POST, path, operation.credential.as_deref(), body.into_bytes());
             sent.headers_mut().insert("idempotency-key", HeaderValue::from_static("once"));
             fixture.bench.send(sent)
         };
         let send = |body: String| send_to(&operation.path, body);
-        // A message may have gone to the same address just now.
+        // The recipient's limit may be reached.
         fixture.bench.advance(Duration::minutes(1));
-        let made = send(operation.good.to_string()).await;
-        assert!(made.status.is_success(), "{}", made.text);
+        let created = send(operation.good.to_string()).await;
+        assert!(created.status.is_success(), "{}", created.text);
         let before = rows::everything(&fixture.bench);
         let refused = send(format!("{} ", operation.good)).await.expect(422);
         assert_eq!(refused.code(), "idempotency_mismatch", "{}", operation.name);
-        well_told(&refused, operation.name);
-        // Nor is the same body for another thing the same call.
+        expect_valid_problem(&refused, operation.name);
+        // The same body for another object is another request.
         let another = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
         let parts =
             operation.path.split('/').map(|part| if uuid::Uuid::try_parse(part).is_ok() { another } else { part });
@@ -1379,7 +1398,7 @@ async fn a_bad_idempotency_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_the_current_one_is_refused() {
+async fn a_version_that_is_not_the_current_one_is_rejected() {
     let fixture = Target::new().await;
     let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     let profile = format!("/profiles/{}", fixture.profile);
@@ -1451,10 +1470,10 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
                 let path = format!("{path}{suffix}");
                 let mut sent = request(method.clone(), &path, Some(&fixture.tenant.key), body);
                 sent.headers_mut().insert("if-match", HeaderValue::from_bytes(value).unwrap());
-                let _refused = fixture.refuse_request(sent, 412, "version_mismatch").await;
+                let _refused = fixture.expect_rejected(sent, 412, "version_mismatch").await;
             }
         }
-        fixture.unchanged(path);
+        fixture.expect_unchanged(path);
         for value in [tag.clone(), "*".to_owned(), format!("\"0\", {tag}")] {
             let mut sent = request(Method::GET, path, Some(&fixture.tenant.key), Vec::new());
             sent.headers_mut().insert("if-match", HeaderValue::from_str(&value).unwrap());
@@ -1464,7 +1483,7 @@ async fn a_version_that_is_not_the_current_one_is_refused() {
 }
 
 #[tokio::test]
-async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name() {
+async fn the_version_in_a_response_is_accepted_by_the_next_change() {
     let fixture = Target::new().await;
     let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     let profile = format!("/profiles/{}", fixture.profile);
@@ -1497,11 +1516,11 @@ async fn the_version_that_a_reply_shows_is_the_one_that_the_next_change_may_name
     }
 }
 
-/// An operation, a body, and its faults: fields and codes.
+/// An operation, a body, and its errors: fields and codes.
 type Misplaced = (&'static str, Value, Vec<(&'static str, &'static str)>);
 
 #[tokio::test]
-async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
+async fn a_valid_value_that_is_not_allowed_there_is_rejected_with_its_field() {
     let fixture = Target::new().await;
     let key = &fixture.tenant.key;
     let levels = json!({"service_levels": ["gold", "silver"]});
@@ -1583,7 +1602,7 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
         ("bulk-users", json!({"action": "delete", "ids": [id], "without_wipe": true}), vec![("reason", "missing")]),
         ("bulk-users", json!({"action": "invite", "ids": [id]}), vec![("channel", "missing")]),
         ("bulk-devices", json!({"action": "suspend", "ids": [id]}), vec![("action", "unknown_value")]),
-        // A filter that was misspelled would find everything.
+        // A misspelled filter would match everything.
         (
             "bulk-users",
             json!({"action": "activate", "filter": {"stauts": "suspended"}}),
@@ -1607,13 +1626,13 @@ async fn what_fits_its_field_but_not_its_place_is_refused_by_name() {
     ];
     for (name, body, faults) in cases {
         let operation = operations.iter().find(|operation| operation.name == name).unwrap();
-        fixture.refuse_faults(operation, &body, &faults).await;
+        fixture.expect_fields_rejected(operation, &body, &faults).await;
     }
-    fixture.unchanged("what does not fit its place");
+    fixture.expect_unchanged("what does not fit its place");
 }
 
 #[tokio::test]
-async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
+async fn parameters_of_a_user_deletion_are_validated_in_the_query_as_in_a_body() {
     let fixture = Target::new().await;
     let cases = [
         ("without_wipe=maybe", vec![("without_wipe", "wrong_type")]),
@@ -1628,9 +1647,9 @@ async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
     for (query, faults) in cases {
         let path = format!("/users/{}?{query}", fixture.user);
         let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), Vec::new());
-        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
-        let wanted = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
-        assert_eq!(told(&answer), wanted, "{query}");
+        let answer = fixture.expect_rejected(sent, 422, "invalid_input").await;
+        let expected = faults.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
+        assert_eq!(field_errors(&answer), expected, "{query}");
     }
     // And the rule holds by either way: a phone that was not wiped stops it.
     let olga =
@@ -1638,13 +1657,13 @@ async fn deleting_a_user_by_the_query_reads_it_as_strictly_as_a_body() {
     for body in ["", "{}", r#"{"without_wipe":false,"reason":"gone"}"#] {
         let path = format!("/users/{olga}");
         let sent = request(Method::DELETE, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
-        let answer = fixture.refuse_request(sent, 409, "wipe_first").await;
+        let answer = fixture.expect_rejected(sent, 409, "wipe_first").await;
         assert_eq!(answer.body["devices"][0]["device_id"], *fixture.other, "{}", answer.text);
     }
 }
 
 #[tokio::test]
-async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight() {
+async fn networks_need_a_valid_provider_name_and_there_are_at_most_eight() {
     let fixture = Target::new().await;
     let put = |provider: &str, status: &str| {
         let path = format!("/users/{}/networks/{provider}", fixture.user);
@@ -1664,26 +1683,26 @@ async fn what_is_no_providers_name_is_no_network_and_of_networks_there_are_eight
         "a%2Fb",
         &long,
     ] {
-        let answer = fixture.refuse_request(put(provider, "enabled"), 422, "invalid_input").await;
-        let told = told(&answer);
-        assert!(told.len() == 1 && told.iter().all(|(field, _)| field == "provider"), "{provider}: {told:?}");
+        let answer = fixture.expect_rejected(put(provider, "enabled"), 422, "invalid_input").await;
+        let errors = field_errors(&answer);
+        assert!(errors.len() == 1 && errors.iter().all(|(field, _)| field == "provider"), "{provider}: {errors:?}");
     }
     let verizons = ["new_request", "opt_in_sent", "unable_to_provision"];
     for status in verizons {
-        let answer = fixture.refuse_request(put("att", status), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
+        let answer = fixture.expect_rejected(put("att", status), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("status".to_owned(), "unknown_value".to_owned())].into());
     }
-    fixture.unchanged("networks that are none");
-    let _known = fixture.known.take();
+    fixture.expect_unchanged("networks that are none");
+    let _earlier = fixture.known.take();
     for provider in 0..8 {
         let _network = fixture.bench.send(put(&format!("p{provider}"), "enabled")).await.expect(200);
     }
-    let answer = fixture.refuse_request(put("p8", "enabled"), 422, "invalid_input").await;
-    assert_eq!(told(&answer), [("provider".to_owned(), "too_many".to_owned())].into());
+    let answer = fixture.expect_rejected(put("p8", "enabled"), 422, "invalid_input").await;
+    assert_eq!(field_errors(&answer), [("provider".to_owned(), "too_many".to_owned())].into());
 }
 
 #[tokio::test]
-async fn what_is_over_stays_as_it_is() {
+async fn deleted_revoked_and_ended_objects_cannot_be_changed() {
     let fixture = Target::new().await;
     let key = &fixture.tenant.key;
     let say = |command: &str, result: &str| {
@@ -1694,31 +1713,31 @@ async fn what_is_over_stays_as_it_is() {
     let delete = |path: String| request(Method::DELETE, &path, Some(key), Vec::new());
     let command = format!("/devices/{}/commands/{}", fixture.device, fixture.command);
     // A command that was not delivered cannot be put off.
-    let _refused = fixture.refuse_request(say(&fixture.command, "deferred"), 409, "command_over").await;
-    fixture.unchanged("a command that was not delivered");
-    let _known = fixture.known.take();
+    let _refused = fixture.expect_rejected(say(&fixture.command, "deferred"), 409, "command_over").await;
+    fixture.expect_unchanged("a command that was not delivered");
+    let _earlier = fixture.known.take();
     let _done = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
     for result in ["succeeded", "rejected", "not_supported", "deferred"] {
-        let _refused = fixture.refuse_request(say(&fixture.command, result), 409, "command_over").await;
+        let _refused = fixture.expect_rejected(say(&fixture.command, result), 409, "command_over").await;
     }
-    let _refused = fixture.refuse_request(delete(command), 409, "command_over").await;
+    let _refused = fixture.expect_rejected(delete(command), 409, "command_over").await;
     // The job was done within its call.
-    let _refused = fixture.refuse_request(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
+    let _refused = fixture.expect_rejected(delete(format!("/jobs/{}", fixture.job)), 409, "job_over").await;
     let _same = fixture.bench.send(say(&fixture.command, "failed")).await.expect(200);
-    fixture.unchanged("the same word again");
-    let _known = fixture.known.take();
+    fixture.expect_unchanged("the same word again");
+    let _earlier = fixture.known.take();
     let _newer = fixture
         .bench
         .post(&format!("/users/{}/invite", fixture.user), key, json!({"channel": "sms"}))
         .await
         .expect(202);
     let superseded = format!("/users/{}/invitations/{}", fixture.user, fixture.invitation);
-    let _refused = fixture.refuse_request(delete(superseded), 409, "invitation_over").await;
-    fixture.unchanged("an invitation that is over");
-    let _known = fixture.known.take();
+    let _refused = fixture.expect_rejected(delete(superseded), 409, "invitation_over").await;
+    fixture.expect_unchanged("an invitation that is over");
+    let _earlier = fixture.known.take();
     let user = format!("/users/{}", fixture.user);
     let without = json!({"without_wipe": true, "reason": "gone"});
-    let _gone = fixture.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
+    let _deleted = fixture.bench.call(Method::DELETE, &user, Some(key), Some(&without)).await.expect(200);
     let of_user = [
         (Method::PATCH, "", json!({"first_name": "X"})),
         (Method::POST, "/activate", json!({})),
@@ -1732,20 +1751,20 @@ async fn what_is_over_stays_as_it_is() {
     ];
     for (method, suffix, body) in of_user {
         let sent = request(method, &format!("{user}{suffix}"), Some(key), body.to_string().into_bytes());
-        let _refused = fixture.refuse_request(sent, 409, "user_deleted").await;
+        let _refused = fixture.expect_rejected(sent, 409, "user_deleted").await;
     }
     let path = format!("/devices/{}/lock", fixture.device);
     let _refused =
-        fixture.refuse_request(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
-    let _again = fixture.bench.delete(&user, key).await.expect(200);
-    fixture.unchanged("a user who is deleted");
-    // But a wipe that has failed can be ordered anew.
+        fixture.expect_rejected(request(Method::POST, &path, Some(key), Vec::new()), 409, "device_deleted").await;
+    let _deleted = fixture.bench.delete(&user, key).await.expect(200);
+    fixture.expect_unchanged("a user who is deleted");
+    // A failed wipe can be requested again.
     let anew = fixture.bench.post(&format!("/devices/{}/wipe", fixture.device), key, json!({})).await.expect(202);
     assert_ne!(anew.get("command_id"), fixture.command);
 }
 
 #[tokio::test]
-async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
+async fn an_authorization_header_in_another_form_is_rejected() {
     let fixture = Target::new().await;
     let key = fixture.tenant.key.as_bytes();
     let joined = |parts: [&[u8]; 3]| parts.concat();
@@ -1773,13 +1792,13 @@ async fn an_authorization_header_of_any_other_form_lets_nobody_in() {
             let answer = fixture.bench.send(sent).await.expect(401);
             assert_eq!(answer.code(), "credential_invalid", "{}", String::from_utf8_lossy(&value));
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
 }
 
 #[tokio::test]
-async fn no_header_and_no_host_makes_a_fault_of_ours() {
+async fn no_header_and_no_host_causes_a_server_error() {
     let fixture = Target::new().await;
     let values: [&[u8]; 9] =
         [b"", b" ", b"a b", b"[::", b"http://evil/\"<>", b"\xff\xfe", b"caf\xc3\xa9", b"\t", &[b'x'; 8000]];
@@ -1806,7 +1825,7 @@ async fn no_header_and_no_host_makes_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn whatever_has_no_route_is_told_so() {
+async fn a_path_without_a_route_is_not_found() {
     let fixture = Target::new().await;
     let paths = [
         "/",
@@ -1860,12 +1879,12 @@ async fn whatever_has_no_route_is_told_so() {
             let answer =
                 fixture.bench.send(request(method.clone(), path, Some(&fixture.tenant.key), b"{}".to_vec())).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (404, "route_not_found"), "{method} {path}");
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
     let long = format!("/{}", "x".repeat(8000));
     let answer = fixture.bench.get(&long, &fixture.tenant.key).await.expect(404);
-    well_told(&answer, "a long path");
+    expect_valid_problem(&answer, "a long path");
     let device = format!("/devices/{}", fixture.device);
     let taken = [
         ("/devices", "GET, HEAD, POST"),
@@ -1910,13 +1929,13 @@ async fn whatever_has_no_route_is_told_so() {
                 ("method_not_allowed", allow),
                 "{method} {path}"
             );
-            well_told(&answer, path);
+            expect_valid_problem(&answer, path);
         }
     }
 }
 
 #[tokio::test]
-async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
+async fn a_code_in_another_format_is_unknown() {
     let fixture = Target::new().await;
     let cut = &fixture.code[..21];
     for code in [
@@ -1944,18 +1963,18 @@ async fn a_code_of_any_form_that_is_not_ours_is_nobodys() {
     for code in ["x", cut, "0000000000000000000000", "2222222222222222222222", "I#O/l0"] {
         let mut body = operations[0].good.clone();
         body["code"] = code.into();
-        let _refused = fixture.refuse(&operations[0], body.to_string(), 401, "code_unknown").await;
+        let _refused = fixture.expect_body_rejected(&operations[0], body.to_string(), 401, "code_unknown").await;
     }
 }
 
-/// Runs cases of a strategy, always the same ones.
+/// The first cases of a strategy, always the same ones.
 fn cases<S: Strategy>(strategy: &S, count: usize) -> Vec<S::Value> {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     (0..count).map(|_| strategy.new_tree(&mut runner).expect("the strategy makes cases").current()).collect()
 }
 
-/// JSON of any form, with names and words that mean something more often than chance would have it.
+/// Random JSON with a bias towards known names and values.
 fn any_json() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
         "ios",
@@ -2108,7 +2127,7 @@ fn any_query() -> impl Strategy<Value = String> {
 }
 
 #[tokio::test]
-async fn no_body_whatever_makes_a_fault_of_ours() {
+async fn no_body_causes_a_server_error() {
     let documents = cases(&any_json(), 60).into_iter().map(|value| value.to_string().into_bytes());
     let objects = prop::collection::btree_map(any_name(), any_json(), 0..10);
     let objects = cases(&objects, 120).into_iter().map(|fields| json!(fields).to_string().into_bytes());
@@ -2116,7 +2135,7 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
     let bodies: Vec<Vec<u8>> = documents.chain(objects).chain(bytes).collect();
     let count = Target::new().await.operations().len();
     for at in (0..count).step_by(AT_ONCE) {
-        // A system of their own, so that what is made by others does not slow them down.
+        // Separate systems, so that other operations' rows do not slow them down.
         let fixture = Target::new().await;
         let some = fixture.operations().into_iter().enumerate().skip(at).take(AT_ONCE);
         // Of a bulk call's actions one does for all.
@@ -2126,7 +2145,7 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
                 || operation.good["filter"].is_object()
         };
         for (number, operation) in some.filter(|(_, operation)| one(operation)) {
-            // Each operation gets some of them, so that they are not sent for ever.
+            // Each operation gets some of them, to limit the time.
             for body in bodies.iter().skip(number % SHARES).step_by(SHARES) {
                 any_body(&fixture, &operation, body).await;
             }
@@ -2134,12 +2153,12 @@ async fn no_body_whatever_makes_a_fault_of_ours() {
     }
 }
 
-/// Operations that are sent to one system, and how many of them share the bodies.
+/// Number of operations per system, and of those that share bodies.
 const AT_ONCE: usize = 4;
 const SHARES: usize = 12;
 
-/// Sends an operation a body, as it is and merged with what is good, so that more than the first
-/// check is passed.
+/// Sends an operation a body, alone and merged with a valid one, so that it also passes the first
+/// checks.
 async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
     let merged = match (serde_json::from_slice::<Value>(body), &operation.good) {
         (Ok(Value::Object(sent)), Value::Object(good)) => {
@@ -2155,7 +2174,7 @@ async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
         assert!(answer.status.as_u16() < 500, "{what}: {}", answer.text);
         let after = rows::everything(&fixture.bench);
         if answer.status.as_u16() >= 400 {
-            well_told(&answer, &what);
+            expect_valid_problem(&answer, &what);
             assert!(before == after, "{what}: something was changed");
         }
         *fixture.known.borrow_mut() = Some(after);
@@ -2163,7 +2182,7 @@ async fn any_body(fixture: &Target, operation: &Operation, body: &[u8]) {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_words() {
+async fn no_scim_request_causes_a_server_error_and_errors_have_scims_format() {
     let fixture = Target::new().await;
     let path = format!("/scim/v2/Users/{}", fixture.user);
     let scim = async |sent: Request<Vec<u8>>| {
@@ -2219,7 +2238,7 @@ async fn whatever_is_sent_by_scim_is_no_fault_of_ours_and_is_told_in_its_own_wor
 }
 
 #[tokio::test]
-async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them() {
+async fn no_seam_request_causes_a_server_error_and_errors_have_seams_format() {
     let fixture = Target::new().await;
     let seam = async |sent: Request<Vec<u8>>| {
         let what = format!("{} {:.300} {:.300}", sent.method(), sent.uri(), String::from_utf8_lossy(sent.body()));
@@ -2300,7 +2319,7 @@ async fn whatever_is_sent_in_seams_words_is_no_fault_of_ours_and_is_told_in_them
 }
 
 #[tokio::test]
-async fn no_query_whatever_makes_a_fault_of_ours() {
+async fn no_query_causes_a_server_error() {
     let fixture = Target::new().await;
     let queries = cases(&any_query(), 60);
     let (commands, invitations, job) = (
@@ -2329,14 +2348,14 @@ async fn no_query_whatever_makes_a_fault_of_ours() {
             let answer = fixture.bench.get(&path, &fixture.tenant.key).await;
             assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
             if answer.status.as_u16() >= 400 {
-                well_told(&answer, &path);
+                expect_valid_problem(&answer, &path);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_source_is_refused_by_name() {
+async fn a_field_that_its_source_does_not_allow_is_rejected_by_name() {
     let fixture = Target::new().await;
     let operations = fixture.operations();
     let create = operations.iter().find(|operation| operation.name == "create-source").unwrap();
@@ -2360,13 +2379,15 @@ async fn what_does_not_fit_a_source_is_refused_by_name() {
         (with(&page("Page"), "url", json!("https://a:b@example.com/")), "url", "invalid_format"),
         (with(&page("Page"), "url", json!("https://169.254.169.254/latest")), "url", "not_public"),
     ] {
-        fixture.refuse_faults(create, &body, &[(field, code)]).await;
+        fixture.expect_fields_rejected(create, &body, &[(field, code)]).await;
     }
     let update = operations.iter().find(|operation| operation.name == "update-source").unwrap();
-    fixture.refuse_faults(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
-    fixture.refuse_faults(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")]).await;
+    fixture.expect_fields_rejected(update, &json!({"kind": "csv"}), &[("kind", "not_allowed")]).await;
+    fixture
+        .expect_fields_rejected(update, &json!({"key_field": "external_id"}), &[("mapping.external_id", "missing")])
+        .await;
     for gone in ["name", "url", "format", "mapping"] {
-        fixture.refuse_faults(update, &json!({gone: null}), &[(gone, "missing")]).await;
+        fixture.expect_fields_rejected(update, &json!({gone: null}), &[(gone, "missing")]).await;
     }
     let put =
         |path: String, body: &str| request(Method::PUT, &path, Some(&fixture.tenant.key), body.as_bytes().to_vec());
@@ -2382,22 +2403,22 @@ async fn what_does_not_fit_a_source_is_refused_by_name() {
         (&format!("1?{upload}"), "", "", "missing"),
     ] {
         let sent = put(format!("/sources/{}/parts/{path}", fixture.source), body);
-        let answer = fixture.refuse_request(sent, 422, "invalid_input").await;
-        assert_eq!(told(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
+        let answer = fixture.expect_rejected(sent, 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [(field.to_owned(), code.to_owned())].into(), "{path}");
     }
     let sent = put(format!("/sources/{}/parts/1?{upload}", fixture.page), "x");
-    let _refused = fixture.refuse_request(sent, 409, "source_not_uploaded").await;
+    let _refused = fixture.expect_rejected(sent, 409, "source_not_uploaded").await;
     let pushed = fixture.bench.post("/sources", &fixture.tenant.key, pushed).await.expect(201).get("source_id");
-    let _known = fixture.known.take();
+    let _earlier = fixture.known.take();
     let sent = request(Method::POST, &format!("/sources/{pushed}/sync"), Some(&fixture.tenant.key), Vec::new());
-    let _refused = fixture.refuse_request(sent, 409, "source_pushed").await;
+    let _refused = fixture.expect_rejected(sent, 409, "source_pushed").await;
     // A part beyond the last one, and two last ones.
     let path = |more: &str| format!("/sources/{}/parts/{more}&{upload}", fixture.source);
-    fixture.unchanged("before a part comes");
-    let _known = fixture.known.take();
+    fixture.expect_unchanged("before a part comes");
+    let _earlier = fixture.known.take();
     let _come = fixture.bench.send(put(path("2?last=true"), "x")).await.expect(202);
     for more in ["3?last=false", "3?last=true", "1?last=true"] {
-        let answer = fixture.refuse_request(put(path(more), "x"), 422, "invalid_input").await;
-        assert_eq!(told(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
+        let answer = fixture.expect_rejected(put(path(more), "x"), 422, "invalid_input").await;
+        assert_eq!(field_errors(&answer), [("last".to_owned(), "conflicting".to_owned())].into(), "{more}");
     }
 }

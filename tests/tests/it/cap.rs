@@ -1,4 +1,4 @@
-//! A user never holds more than three devices, whoever comes at once.
+//! A user never has more than three devices, also with concurrent registrations.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use testkit::{Answer, Bench, Tenant};
 
 const AT_ONCE: usize = 64;
 
-async fn storm(bench: &Bench, code: &str, prefix: &str) -> Vec<Answer> {
+async fn register_concurrently(bench: &Bench, code: &str, prefix: &str) -> Vec<Answer> {
     join_all((0..AT_ONCE).map(|n| {
         let identifier = format!("{prefix}-{n}");
         async move { bench.register(code, &identifier).await }
@@ -14,7 +14,7 @@ async fn storm(bench: &Bench, code: &str, prefix: &str) -> Vec<Answer> {
     .await
 }
 
-async fn held(bench: &Bench, tenant: &Tenant, user: &str) -> Vec<Value> {
+async fn devices_of_user(bench: &Bench, tenant: &Tenant, user: &str) -> Vec<Value> {
     let answer = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
     answer.body["devices"].as_array().cloned().unwrap_or_default()
 }
@@ -23,7 +23,7 @@ fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status.as_u16() == status).count()
 }
 
-async fn good_for_three(rounds: usize) {
+async fn race_for_three_devices(rounds: usize) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Race").await;
     for round in 0..rounds {
@@ -31,53 +31,53 @@ async fn good_for_three(rounds: usize) {
         let code = bench.invite(&tenant, &user, 1).await;
         let _first = bench.register(&code, &format!("first-{round}")).await.expect(201);
         let code = bench.invite(&tenant, &user, 3).await;
-        let answers = storm(&bench, &code, &format!("three-{round}")).await;
+        let answers = register_concurrently(&bench, &code, &format!("three-{round}")).await;
         assert_eq!((count(&answers, 201), count(&answers, 409)), (2, 62), "round {round}");
         for refused in answers.iter().filter(|answer| answer.status == 409) {
             assert_eq!(refused.code(), "device_limit_reached");
             assert_eq!(refused.body["devices"].as_array().map(Vec::len), Some(3));
         }
-        assert_eq!(held(&bench, &tenant, &user).await.len(), 3);
+        assert_eq!(devices_of_user(&bench, &tenant, &user).await.len(), 3);
     }
 }
 
 #[tokio::test]
-async fn of_64_at_once_beside_one_device_exactly_two_come_in() {
-    good_for_three(10).await;
+async fn of_64_concurrent_registrations_beside_one_device_exactly_two_succeed() {
+    race_for_three_devices(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_64_at_once_beside_one_device_exactly_two_come_in_a_hundred_times() {
-    good_for_three(100).await;
+async fn of_64_concurrent_registrations_beside_one_device_exactly_two_succeed_a_hundred_times() {
+    race_for_three_devices(100).await;
 }
 
-async fn good_for_one(rounds: usize) {
+async fn race_for_one_device(rounds: usize) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Race").await;
     for round in 0..rounds {
         let user = bench.user(&tenant, &format!("one-{round}")).await;
         let code = bench.invite(&tenant, &user, 1).await;
-        let answers = storm(&bench, &code, &format!("one-{round}")).await;
+        let answers = register_concurrently(&bench, &code, &format!("one-{round}")).await;
         assert_eq!((count(&answers, 201), count(&answers, 410)), (1, 63), "round {round}");
-        assert_eq!(held(&bench, &tenant, &user).await.len(), 1);
+        assert_eq!(devices_of_user(&bench, &tenant, &user).await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in() {
-    good_for_one(10).await;
+async fn of_64_concurrent_registrations_by_an_invitation_for_one_exactly_one_succeeds() {
+    race_for_one_device(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_64_at_once_with_an_invitation_for_one_exactly_one_comes_in_a_hundred_times() {
-    good_for_one(100).await;
+async fn of_64_concurrent_registrations_by_an_invitation_for_one_exactly_one_succeeds_a_hundred_times() {
+    race_for_one_device(100).await;
 }
 
-/// Registrations and deletes at once: never more than three, and afterwards as many free slots as
+/// Registers and deletes concurrently: at most three devices at any time, and afterwards as many free slots as
 /// devices are missing.
-async fn under_deletes(rounds: usize) {
+async fn race_with_deletions(rounds: usize) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Race").await;
     for round in 0..rounds {
@@ -95,12 +95,12 @@ async fn under_deletes(rounds: usize) {
             async move { bench.delete(&path, &tenant.key).await.expect(200) }
         }));
         let prefix = format!("new-{round}");
-        let (deleted, registered) = futures::join!(deletes, storm(&bench, &code, &prefix));
+        let (deleted, registered) = futures::join!(deletes, register_concurrently(&bench, &code, &prefix));
         assert_eq!(deleted.len(), 3);
         let came_in = count(&registered, 201);
-        assert!(came_in <= 3, "round {round}: {came_in} came in");
-        assert_eq!(held(&bench, &tenant, &user).await.len(), came_in);
-        // Every slot that is free can be taken.
+        assert!(came_in <= 3, "round {round}: {came_in} registered");
+        assert_eq!(devices_of_user(&bench, &tenant, &user).await.len(), came_in);
+        // Every free slot can be used.
         let code = bench.invite(&tenant, &user, 3).await;
         for n in came_in..3 {
             let _fills = bench.register(&code, &format!("fill-{round}-{n}")).await.expect(201);
@@ -111,40 +111,40 @@ async fn under_deletes(rounds: usize) {
 }
 
 #[tokio::test]
-async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost() {
-    under_deletes(10).await;
+async fn during_deletions_there_are_at_most_three_devices_and_no_slot_is_lost() {
+    race_with_deletions(10).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn under_deletes_there_are_never_more_than_three_and_no_slot_is_lost_a_hundred_times() {
-    under_deletes(100).await;
+async fn during_deletions_there_are_at_most_three_devices_and_no_slot_is_lost_a_hundred_times() {
+    race_with_deletions(100).await;
 }
 
 #[tokio::test]
-async fn a_phone_that_lost_its_answer_comes_again_without_another_use_of_the_code() {
+async fn a_repeated_registration_does_not_use_the_code_again() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Repeat").await;
     let user = bench.user(&tenant, "ada").await;
     let code = bench.invite(&tenant, &user, 1).await;
     let first = bench.register(&code, "phone").await.expect(201);
-    let again = bench.register(&code, "phone").await.expect(201);
-    assert_eq!(first.body["device"]["device_id"], again.body["device"]["device_id"]);
-    assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential counts");
-    let _ok = bench.check_in(&again.get("credential")).await.expect(200);
+    let repeated = bench.register(&code, "phone").await.expect(201);
+    assert_eq!(first.body["device"]["device_id"], repeated.body["device"]["device_id"]);
+    assert_eq!(bench.check_in(&first.get("credential")).await.status, 401, "only the newer credential is valid");
+    let _ok = bench.check_in(&repeated.get("credential")).await.expect(200);
     let late = bench.register(&code, "phone").await;
     assert_eq!(
         (late.status.as_u16(), late.code()),
         (410, "code_used"),
-        "after the first check-in it takes a fresh code"
+        "after the first check-in a new code is needed"
     );
     let registered = bench.event_types(&tenant).await.into_iter().filter(|kind| kind == "device.registered").count();
     assert_eq!(registered, 1);
 }
 
-/// Whoever holds an open code learns of at most five identifiers that somebody else holds, however many
-/// they ask for at once.
-async fn asking_for_what_another_holds(rounds: usize) {
+/// With an open code, at most five requests for an identifier of another user are answered as such, however many
+/// are sent concurrently.
+async fn race_for_held_identifier(rounds: usize) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Race").await;
     for round in 0..rounds {
@@ -153,7 +153,7 @@ async fn asking_for_what_another_holds(rounds: usize) {
         let code = bench.invite(&tenant, &user, 3).await;
         let identifier = format!("holder-{round}-phone");
         let mut answers = join_all((0..20).map(|_| bench.register(&code, &identifier))).await;
-        // Whoever came away empty from the race asks again.
+        // Rejected registrations are sent again.
         for _ in 0..6 {
             answers.push(bench.register(&code, &identifier).await);
         }
@@ -168,17 +168,17 @@ async fn asking_for_what_another_holds(rounds: usize) {
         let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
         let refused = events.body["items"].as_array().unwrap();
         let refused = refused.iter().filter(|event| event["event_type"] == "device.refused").count();
-        assert_eq!(refused, 5, "each is on the record");
+        assert_eq!(refused, 5, "each has its event");
     }
 }
 
 #[tokio::test]
-async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told() {
-    asking_for_what_another_holds(3).await;
+async fn of_20_concurrent_registrations_of_anothers_identifier_five_are_recorded() {
+    race_for_held_identifier(3).await;
 }
 
 #[tokio::test]
 #[ignore = "a hundred rounds"]
-async fn of_20_at_once_who_ask_for_what_another_holds_five_are_told_a_hundred_times() {
-    asking_for_what_another_holds(100).await;
+async fn of_20_concurrent_registrations_of_anothers_identifier_five_are_recorded_a_hundred_times() {
+    race_for_held_identifier(100).await;
 }

@@ -1,5 +1,5 @@
-//! What calls cost, by DynamoDB's own account: a check-in one write, and a page the same however
-//! many there are.
+//! The capacity that calls consume, as DynamoDB reports it: a check-in is one write, and a page costs the same for any
+//! number of users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,17 +37,17 @@ impl Metered {
         Self { bench, meter, tenant }
     }
 
-    /// What a call consumes: its actions, and the units of each.
+    /// The actions of a call, and the units that each consumes.
     async fn cost(&self, method: Method, path: &str, credential: &str, body: Option<Value>) -> Vec<(String, f64)> {
-        let _before = self.meter.read();
+        let _earlier = self.meter.read();
         let _answer = self.bench.call(method, path, Some(credential), body.as_ref()).await.expect(200);
         self.meter.read().into_iter().map(|Consumed { action, units, .. }| (action, units)).collect()
     }
 
-    /// Gives the only user's phone its configuration, and answers with its version.
+    /// Downloads the configuration of the only user's phone, and returns its version.
     async fn download(&self, credential: &str) -> String {
         let user = self.bench.list_all(&self.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
-        let _deployed =
+        let _deployment =
             self.bench.post(&format!("/users/{user}/deploy"), &self.tenant.key, json!({})).await.expect(202);
         self.bench.drain().await;
         let path = "/devices/me/config";
@@ -68,7 +68,7 @@ fn one_write() -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
-async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_no_read() {
+async fn a_check_in_without_changes_is_one_write_of_one_unit_and_no_read() {
     let fixture = Metered::start().await;
     let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let _first = fixture.bench.check_in(&credential).await.expect(200);
@@ -79,24 +79,24 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
         "usage": {"sequence": 9, "messages_sent": 3}, "config_version": version,
     });
     let more = fixture.check_in(&credential, reported.clone()).await;
-    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "it is new for once: {more:?}");
+    assert!(more.iter().any(|(action, _)| action == "TransactWriteItems"), "only the first one costs more: {more:?}");
     let of_usage = |sequence: u64| json!({"usage": {"sequence": sequence, "calls": 1}});
     let installed = json!({"config_version": version});
     for body in [json!({}), reported, json!({"pin_failures": 2}), of_usage(9), of_usage(1), installed.clone()] {
         fixture.bench.advance(Duration::minutes(1));
         assert_eq!(fixture.check_in(&credential, body).await, one_write());
     }
-    // One that was told to fetch its configuration says once that it has put it in place.
+    // A phone that must download its configuration reports the installation once.
     let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
     let _forced =
         fixture.bench.post(&format!("/users/{user}/force-config"), &fixture.tenant.key, json!({})).await.expect(200);
-    assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "it has fetched nothing");
-    let _same = fixture.download(&credential).await;
+    assert_eq!(fixture.check_in(&credential, installed.clone()).await, one_write(), "nothing was downloaded");
+    let _downloaded = fixture.download(&credential).await;
     assert_eq!(fixture.check_in(&credential, json!({})).await, one_write());
     let news = fixture.check_in(&credential, installed.clone()).await;
     assert!(news.iter().any(|(action, _)| action == "TransactWriteItems"), "{news:?}");
     assert_eq!(fixture.check_in(&credential, installed).await, one_write());
-    // With the next quarter of an hour the user's own "last seen" follows.
+    // A quarter of an hour later the user's `last_seen_at` is written as well.
     fixture.bench.advance(Duration::minutes(15));
     let follows = fixture.check_in(&credential, json!({})).await;
     assert_eq!(follows, [one_write(), one_write()].concat());
@@ -104,7 +104,7 @@ async fn a_check_in_of_which_only_the_time_is_new_is_one_write_of_one_unit_and_n
 }
 
 #[tokio::test]
-async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_be() {
+async fn a_check_in_costs_no_more_with_texts_of_maximum_length() {
     let fixture = Metered::start().await;
     let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -137,13 +137,13 @@ async fn a_check_in_costs_no_more_if_every_text_of_the_device_is_as_long_as_may_
 }
 
 #[tokio::test]
-async fn what_a_day_begins_with_costs_the_index_of_days_too() {
+async fn the_first_check_in_of_a_day_also_writes_the_index_of_login_days() {
     let fixture = Metered::start().await;
     let (_device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.advance(Duration::days(1));
     let costs = fixture.check_in(&credential, json!({})).await;
-    // Of the device and of its user, the entry of the old day goes and that of the new day comes.
+    // For the device and its user, the entry of the old day is replaced by that of the new day.
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
     assert!(costs.len() == 2 && units <= 6.0, "{costs:?}");
 }
@@ -155,13 +155,13 @@ async fn showing_a_device_is_three_reads() {
     let _first = fixture.bench.check_in(&credential).await.expect(200);
     let costs = fixture.get(&format!("/devices/{device}")).await;
     let actions: Vec<&str> = costs.iter().map(|(action, _)| action.as_str()).collect();
-    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and what belongs to it");
+    assert_eq!(actions, ["GetItem", "GetItem", "BatchGetItem"], "the key, the device, and its attachments");
     let units: f64 = costs.iter().map(|(_, units)| units).sum();
     assert!(units <= 8.0, "{units} units");
 }
 
 #[tokio::test]
-async fn a_personal_access_token_is_known_by_two_reads() {
+async fn a_personal_access_token_is_checked_by_two_reads() {
     let oidc = Oidc::new();
     let meter = Meter::new();
     let bench = Setup::new().with(meter.adjust()).issuer().start().await;
@@ -187,12 +187,12 @@ fn id(number: usize) -> uuid::Uuid {
     timed_uuid(Time::parse("2026-11-20T08:00:00Z").unwrap(), bytes)
 }
 
-/// The profile of those who have one.
+/// The profile of users with one.
 fn profile() -> ProfileId {
     ProfileId(id(1_000_003))
 }
 
-/// A user's deployment: the user with it, and its rows.
+/// The user with a deployment, and the rows of the deployment.
 fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
     let context = EventContext {
         event_id: EventId(id(number)),
@@ -218,10 +218,10 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
     (change.user_after().unwrap().clone(), rows::rows_of(&change.invitations[0].after))
 }
 
-/// So many people with a phone each, of whom one is called Zora.
+/// Stores users with a phone each; one is called Zora.
 fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value)) {
     let workspace = WorkspaceId::parse(&fixture.tenant.workspace_id).unwrap();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in from..to {
         let mut user: domain::models::user::User = aws::from_json(template.0.clone()).unwrap();
         let mut device: domain::models::device::Device = aws::from_json(template.1.clone()).unwrap();
@@ -237,7 +237,7 @@ fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value
         device.created_at = user.created_at;
         device.push_endpoint = None;
         user.device_ids = BTreeSet::from([device.device_id]);
-        // The first of them are in every other state that a list looks for.
+        // The first ones are in the other states that filters match.
         if number < 100 {
             let at = device.created_at;
             let hold = Restriction { at, by: Actor::System, reason: None };
@@ -271,18 +271,18 @@ fn populate(fixture: &Metered, from: usize, to: usize, template: (&Value, &Value
                     user.last_seen_at = Some(at.minus(Duration::days(60)));
                     let (with, deployment) = deployed(&user, number);
                     user = with;
-                    made.extend(deployment);
+                    created.extend(deployment);
                     device = device.with_download_ordered();
                 }
             }
         }
-        made.extend(rows::rows_of(&user));
-        made.extend(rows::rows_of(&device));
+        created.extend(rows::rows_of(&user));
+        created.extend(rows::rows_of(&device));
     }
-    rows::put_many(&fixture.bench, rows::MAIN, &made, &["device_ids"]);
+    rows::put_many(&fixture.bench, rows::MAIN, &created, &["device_ids"]);
 }
 
-/// The rows of a user and of their phone, after which all others are made.
+/// The rows of a user and of their phone, the templates of all others.
 fn templates(fixture: &Metered) -> (Value, Value) {
     let all = rows::all(&fixture.bench, rows::MAIN);
     let row = |kind: &str, sk: &str| {
@@ -292,7 +292,7 @@ fn templates(fixture: &Metered) -> (Value, Value) {
     (row("USER#", "| USER"), row("DEVICE#", "| DEVICE"))
 }
 
-/// What each page and each search costs once there are so many people.
+/// The cost of each page and each search with these numbers of users.
 async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let fixture = Metered::start().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
@@ -339,7 +339,7 @@ async fn costs_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> 
     costs_of(&fixture, &pages, counts, (&templates.0, &templates.1)).await
 }
 
-/// What the first part of each export costs once there are so many people.
+/// The cost of the first part of each export with these numbers of users.
 async fn costs_of_exports_with(counts: &[usize]) -> Vec<(String, Vec<Vec<(String, f64)>>)> {
     let fixture = Metered::start().await;
     let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
@@ -372,11 +372,11 @@ async fn costs_of(
 }
 
 #[tokio::test]
-async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
+async fn a_page_and_a_search_cost_the_same_with_200_users_and_with_5000() {
     for (page, costs) in costs_with(&[200, 5_000]).await {
         let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
         println!("{page}: {} calls, {units} units", costs[1].len());
-        // What no index is narrow enough for is looked for among so many rows, and a page may be short.
+        // Without a narrow index a page reads this many rows, and may have fewer items.
         if ["network_indicator", "service_level"].iter().any(|narrow| page.contains(narrow)) {
             assert!(units <= 600.0, "{page}: {units} units");
             continue;
@@ -386,12 +386,12 @@ async fn a_page_and_a_search_cost_the_same_with_200_people_and_with_5000() {
     }
 }
 
-/// What the first page of an auto-deploy over everyone costs: of each action, how many calls and units.
+/// The cost of the first page of an auto-deploy for everyone: calls and units of each action.
 async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)> {
-    let _before = fixture.meter.read();
+    let _earlier = fixture.meter.read();
     let body = json!({"filter": {}});
-    let begun = fixture.bench.post("/deployments/auto", &fixture.tenant.key, body).await.expect(202);
-    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(50)));
+    let started = fixture.bench.post("/deployments/auto", &fixture.tenant.key, body).await.expect(202);
+    assert_eq!((&started.body["state"], &started.body["progress"]["changed"]), (&json!("running"), &json!(50)));
     let mut costs = BTreeMap::<String, (usize, f64)>::new();
     for Consumed { action, units, .. } in fixture.meter.read() {
         let (calls, sum) = costs.entry(action).or_default();
@@ -402,7 +402,7 @@ async fn cost_of_auto_deploy(fixture: &Metered) -> BTreeMap<String, (usize, f64)
 }
 
 #[tokio::test]
-async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
+async fn a_page_of_auto_deploy_costs_the_same_with_200_users_and_with_5000() {
     let fixture = Metered::start().await;
     let (_device, _credential) = fixture.bench.phone(&fixture.tenant, "template").await;
     let all = rows::all(&fixture.bench, rows::MAIN);
@@ -416,7 +416,7 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
     for to in [200, 5_000] {
         populate(&fixture, from, to, (&user, &device));
         from = to;
-        // The users whom the test has made are the newest; all others are older.
+        // The test's own users are the newest.
         fixture.bench.advance(Duration::days(1));
         costs.push(cost_of_auto_deploy(&fixture).await);
     }
@@ -425,7 +425,7 @@ async fn a_page_of_auto_deploy_costs_the_same_with_200_people_and_with_5000() {
 }
 
 #[tokio::test]
-async fn a_part_of_an_export_costs_the_same_with_200_people_and_with_5000() {
+async fn a_part_of_an_export_costs_the_same_with_200_users_and_with_5000() {
     for (export, costs) in costs_of_exports_with(&[200, 5_000]).await {
         let units = costs[1].iter().map(|(_, units)| units).sum::<f64>();
         println!("{export}: {} calls, {units} units", costs[1].len());
@@ -440,14 +440,15 @@ async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
     let mut costs = Vec::new();
     for (name, size) in [("small", 1), ("large", 60_000)] {
         let body = json!({"name": name, "settings": {"text": "x".repeat(size)}, "default": true});
-        let made = fixture.bench.post("/profiles", &fixture.tenant.key, body).await.expect(201).get("profile_id");
+        let created = fixture.bench.post("/profiles", &fixture.tenant.key, body).await.expect(201).get("profile_id");
         if costs.is_empty() {
             let _user = fixture.bench.user(&fixture.tenant, "ada").await;
             let _other = fixture.bench.user(&fixture.tenant, "bea").await;
         }
         let user = fixture.bench.list_all(&fixture.tenant, "/users").await[0]["user_id"].as_str().unwrap().to_owned();
-        let given = json!({"profile_id": made});
-        let _given = fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, given).await.expect(200);
+        let assignment = json!({"profile_id": created});
+        let _updated =
+            fixture.bench.patch(&format!("/users/{user}"), &fixture.tenant.key, assignment).await.expect(200);
         let mut units = Vec::new();
         for list in ["/users", "/deployments", "/users/export"] {
             let reads = fixture.get(list).await.into_iter().filter(|(action, _)| action != "TransactWriteItems");
@@ -455,5 +456,5 @@ async fn a_page_of_users_costs_the_same_however_large_their_profiles_are() {
         }
         costs.push(units);
     }
-    assert_eq!(costs[0], costs[1], "small, and sixty kilobytes");
+    assert_eq!(costs[0], costs[1], "with small profiles, and with 60 KB");
 }

@@ -1,5 +1,5 @@
-//! Commands on the store: over HTTP, each goes its way through the design's table, whatever comes
-//! before what; and what each device may do follows from its own state and its user's.
+//! Commands over HTTP, in random sequences of steps: each command follows the design's transitions, and each device's
+//! access follows from its own state and its user's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, text};
 use tokio::runtime::Runtime;
 
-/// What befalls a command.
+/// What happens to a command.
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum Input {
     Told,
     Says(&'static str),
     NotNow,
@@ -24,9 +24,9 @@ enum What {
     Replaced,
 }
 
-/// What becomes of it.
+/// The effect on the command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Next {
+enum Transition {
     To(&'static str),
     Late(&'static str),
     Counted,
@@ -39,55 +39,55 @@ const PENDING: [&str; 3] = ["queued", "delivered", "deferred"];
 const OVER: [&str; 7] = ["canceled", "timed_out", "succeeded", "failed", "rejected", "not_supported", "removed"];
 const RESULTS: [&str; 4] = ["succeeded", "failed", "rejected", "not_supported"];
 
-/// The design's table, row by row; `gone` is whether the device is deleted.
-fn table(kind: &str, state: &str, gone: bool, what: What) -> Next {
-    use Next::{Again, Counted, Late, Refused, Same, To};
+/// The transitions of the design, row by row; `gone` is true for a deleted device.
+fn table(kind: &str, state: &str, gone: bool, what: Input) -> Transition {
+    use Transition::{Again, Counted, Late, Refused, Same, To};
     if gone && is_wipe(kind, gone) && matches!(state, "failed" | "rejected") {
         return match what {
-            What::Told => Again,
-            What::Says("succeeded") => Late("succeeded"),
-            What::Says(result) => To(result),
-            What::NotNow => Counted,
-            What::Cancel => Refused,
-            What::TimeIsUp => To("timed_out"),
-            What::Replaced => To("removed"),
+            Input::Told => Again,
+            Input::Says("succeeded") => Late("succeeded"),
+            Input::Says(result) => To(result),
+            Input::NotNow => Counted,
+            Input::Cancel => Refused,
+            Input::TimeIsUp => To("timed_out"),
+            Input::Replaced => To("removed"),
         };
     }
     match (state, what) {
-        ("queued", What::Told) => To("delivered"),
-        ("queued", What::Says(result)) => To(result),
-        ("queued", What::NotNow) => Refused,
-        ("queued", What::Cancel) => To("canceled"),
+        ("queued", Input::Told) => To("delivered"),
+        ("queued", Input::Says(result)) => To(result),
+        ("queued", Input::NotNow) => Refused,
+        ("queued", Input::Cancel) => To("canceled"),
 
-        ("delivered", What::Told) => Same,
-        ("delivered", What::Says(result)) => To(result),
-        ("delivered", What::NotNow) => To("deferred"),
-        ("delivered", What::Cancel) => To("cancel_requested"),
+        ("delivered", Input::Told) => Same,
+        ("delivered", Input::Says(result)) => To(result),
+        ("delivered", Input::NotNow) => To("deferred"),
+        ("delivered", Input::Cancel) => To("cancel_requested"),
 
-        ("deferred", What::Told) => To("delivered"),
-        ("deferred", What::Says(result)) => To(result),
-        ("deferred", What::NotNow) => Counted,
-        ("deferred", What::Cancel) => To("cancel_requested"),
+        ("deferred", Input::Told) => To("delivered"),
+        ("deferred", Input::Says(result)) => To(result),
+        ("deferred", Input::NotNow) => Counted,
+        ("deferred", Input::Cancel) => To("cancel_requested"),
 
-        ("queued" | "delivered" | "deferred", What::TimeIsUp) => To("timed_out"),
-        ("queued" | "delivered" | "deferred" | "cancel_requested", What::Replaced) => To("removed"),
+        ("queued" | "delivered" | "deferred", Input::TimeIsUp) => To("timed_out"),
+        ("queued" | "delivered" | "deferred" | "cancel_requested", Input::Replaced) => To("removed"),
 
-        ("cancel_requested", What::Says(result)) => Late(result),
-        ("cancel_requested", What::NotNow | What::TimeIsUp) => To("canceled"),
-        ("cancel_requested", What::Told | What::Cancel) => Same,
+        ("cancel_requested", Input::Says(result)) => Late(result),
+        ("cancel_requested", Input::NotNow | Input::TimeIsUp) => To("canceled"),
+        ("cancel_requested", Input::Told | Input::Cancel) => Same,
 
-        ("canceled" | "timed_out", What::Says(result)) => Late(result),
-        ("removed", What::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
-        ("removed", What::Says(_)) => Refused,
-        (over, What::Says(result)) => {
+        ("canceled" | "timed_out", Input::Says(result)) => Late(result),
+        ("removed", Input::Says("succeeded")) if is_wipe(kind, gone) => Late("succeeded"),
+        ("removed", Input::Says(_)) => Refused,
+        (over, Input::Says(result)) => {
             if over == result {
                 Same
             } else {
                 Refused
             }
         }
-        (_, What::Told | What::TimeIsUp | What::Replaced) => Same,
-        (_, What::NotNow | What::Cancel) => Refused,
+        (_, Input::Told | Input::TimeIsUp | Input::Replaced) => Same,
+        (_, Input::NotNow | Input::Cancel) => Refused,
     }
 }
 
@@ -95,15 +95,15 @@ fn is_destructive(kind: &str) -> bool {
     matches!(kind, "wipe" | "factory_reset")
 }
 
-/// Nobody enrols a deleted device anew, so that of one a factory reset is a wipe as well.
+/// A deleted device cannot re-enrol, so for one a factory reset is a wipe as well.
 fn is_wipe(kind: &str, gone: bool) -> bool {
     kind == "wipe" || gone && kind == "factory_reset"
 }
 
-/// A command, as it should be.
+/// The expected state of a command.
 #[derive(Clone, Debug)]
 struct Expected {
-    /// Known once the list has shown it.
+    /// Known once the list has shown the command.
     id: Option<String>,
     kind: &'static str,
     epoch: u32,
@@ -111,15 +111,15 @@ struct Expected {
     late: bool,
     deferrals: u64,
     expires_at: DateTime<Utc>,
-    /// When the device last said what became of it.
-    said_at: Option<DateTime<Utc>>,
-    /// When it is told again.
+    /// Time of the device's latest report.
+    result_at: Option<DateTime<Utc>>,
+    /// Time of the redelivery.
     again_at: Option<DateTime<Utc>>,
-    /// True once it is over: the credential that it was meant for may speak of it even when the
-    /// device was enrolled anew.
-    kept: bool,
-    /// The events that tell of it, in their order.
-    told: Vec<String>,
+    /// True once it is over: its credential may then report it even after the device
+    /// has re-enrolled.
+    is_over: bool,
+    /// Its events, oldest first.
+    events: Vec<String>,
 }
 
 impl Expected {
@@ -135,47 +135,47 @@ impl Expected {
         self.is_waiting(now) && self.again_at.is_none_or(|again| again <= now)
     }
 
-    /// Lets something befall it, and says what that was.
-    fn befall(&mut self, what: What, gone: bool, now: DateTime<Utc>) -> Next {
-        if let What::Says(result) = what
+    /// Applies an input, and returns its effect.
+    fn apply(&mut self, what: Input, gone: bool, now: DateTime<Utc>) -> Transition {
+        if let Input::Says(result) = what
             && self.state == result
-            && self.told.last() == Some(&format!("command.{result}"))
+            && self.events.last() == Some(&format!("command.{result}"))
         {
-            return Next::Same;
+            return Transition::Same;
         }
         let open = PENDING.contains(&self.state) || self.state == "cancel_requested" || self.again_at.is_some();
-        if !open && matches!(what, What::TimeIsUp | What::Replaced) {
-            return Next::Same;
+        if !open && matches!(what, Input::TimeIsUp | Input::Replaced) {
+            return Transition::Same;
         }
         let next = table(self.kind, self.state, gone, what);
-        let with_redelivery =
+        let is_redeliverable =
             gone && is_wipe(self.kind, gone) && (PENDING.contains(&self.state) || self.again_at.is_some());
         let happened = match next {
-            Next::To(state) | Next::Late(state) => {
-                let fails = matches!(next, Next::To("failed" | "rejected"));
-                self.again_at = (with_redelivery && fails).then(|| now + Duration::days(1));
-                self.said_at = Some(now);
+            Transition::To(state) | Transition::Late(state) => {
+                let fails = matches!(next, Transition::To("failed" | "rejected"));
+                self.again_at = (is_redeliverable && fails).then(|| now + Duration::days(1));
+                self.result_at = Some(now);
                 self.state = state;
-                self.late |= matches!(next, Next::Late(_));
-                self.kept |= OVER.contains(&state);
+                self.late |= matches!(next, Transition::Late(_));
+                self.is_over |= OVER.contains(&state);
                 state
             }
-            Next::Counted => "deferred",
-            Next::Again => {
+            Transition::Counted => "deferred",
+            Transition::Again => {
                 self.again_at = Some(now + Duration::days(1));
                 "delivered"
             }
-            Next::Same | Next::Refused => return next,
+            Transition::Same | Transition::Refused => return next,
         };
-        if matches!(what, What::NotNow) {
+        if matches!(what, Input::NotNow) {
             self.deferrals += 1;
         }
-        self.told.push(format!("command.{happened}"));
+        self.events.push(format!("command.{happened}"));
         next
     }
 }
 
-/// A device, as it should be.
+/// The expected state of a device.
 #[derive(Clone, Debug)]
 struct Device {
     id: String,
@@ -186,12 +186,17 @@ struct Device {
     replaced: bool,
     last_login: Option<DateTime<Utc>>,
     commands: Vec<Expected>,
-    /// True if the last wipe is over, and not confirmed.
+    /// True if the last wipe ended without a confirmation.
     unconfirmed: bool,
 }
 
 impl Device {
-    fn order(&mut self, kind: &'static str, days: Option<i64>, now: DateTime<Utc>) -> Result<usize, &'static str> {
+    fn request_command(
+        &mut self,
+        kind: &'static str,
+        days: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<usize, &'static str> {
         if self.deleted && (self.replaced || kind != "wipe" || !self.is_unconfirmed()) {
             return Err("device_deleted");
         }
@@ -204,9 +209,9 @@ impl Device {
         }
         for outlived in self.commands.iter_mut().filter(|known| known.kind == kind || known.again_at.is_some()) {
             match outlived.again_at.take() {
-                // It stays failed, and the new one is told in its place.
+                // It stays failed, and the new one replaces it.
                 Some(_) => {}
-                None => drop(outlived.befall(What::TimeIsUp, self.deleted, now)),
+                None => drop(outlived.apply(Input::TimeIsUp, self.deleted, now)),
             }
         }
         self.unconfirmed &= !is_destructive(kind);
@@ -219,19 +224,19 @@ impl Device {
             late: false,
             deferrals: 0,
             expires_at: now + Duration::days(days),
-            said_at: None,
+            result_at: None,
             again_at: None,
-            kept: false,
-            told: vec!["command.queued".to_owned()],
+            is_over: false,
+            events: vec!["command.queued".to_owned()],
         });
         Ok(self.commands.len() - 1)
     }
 
-    fn is_to_be_erased(&self, now: DateTime<Utc>) -> bool {
+    fn has_pending_erasure(&self, now: DateTime<Utc>) -> bool {
         self.commands.iter().any(|known| is_destructive(known.kind) && known.is_pending(now))
     }
 
-    /// True if a wipe was ordered, and not taken back, that is not confirmed.
+    /// True if a wipe was requested and not canceled, and is not confirmed.
     fn is_unconfirmed(&self) -> bool {
         let open = |known: &Expected| {
             is_wipe(known.kind, self.deleted) && (PENDING.contains(&known.state) || known.again_at.is_some())
@@ -239,8 +244,8 @@ impl Device {
         !self.erased && (self.unconfirmed || self.commands.iter().any(open))
     }
 
-    /// Notes what became of a wipe.
-    fn note(&mut self, at: usize) {
+    /// Updates `unconfirmed` after a change of a wipe.
+    fn update_unconfirmed(&mut self, at: usize) {
         let known = &self.commands[at];
         if known.epoch != self.epoch {
             return;
@@ -252,17 +257,17 @@ impl Device {
             let open = PENDING.contains(&known.state) || known.state == "cancel_requested" || known.again_at.is_some();
             is_wipe(known.kind, self.deleted) && open
         };
-        let over = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
-        self.unconfirmed |= is_wipe(known.kind, self.deleted) && over && !self.commands.iter().any(open);
+        let is_final = matches!(known.state, "failed" | "rejected" | "not_supported" | "timed_out" | "removed");
+        self.unconfirmed |= is_wipe(known.kind, self.deleted) && is_final && !self.commands.iter().any(open);
     }
 
-    /// What it still has to do, now or later.
+    /// Its open commands, deliverable now or later.
     fn waiting(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let waiting = self.commands.iter().filter(|known| !self.erased && known.is_waiting(now));
-        waiting.map(|known| known.id.clone().expect("the list has shown it")).collect()
+        waiting.map(|known| known.id.clone().expect("the list has shown the command")).collect()
     }
 
-    /// The device is deleted: a wipe that has failed, and that no other order stands in place of, is told again.
+    /// Deletes the device; the last wipe, if it failed, is delivered again.
     fn delete(&mut self, now: DateTime<Utc>) {
         if self.deleted {
             return;
@@ -275,18 +280,18 @@ impl Device {
             failed && known.epoch == epoch && known.expires_at > now && !erased
         };
         if let Some(failed) = last.filter(failed) {
-            failed.again_at = failed.said_at.map(|at| at + Duration::days(1));
+            failed.again_at = failed.result_at.map(|at| at + Duration::days(1));
             self.unconfirmed = false;
         }
     }
 
-    fn served(&self, now: DateTime<Utc>) -> BTreeSet<String> {
+    fn deliverable(&self, now: DateTime<Utc>) -> BTreeSet<String> {
         let served = self.commands.iter().filter(|known| known.is_deliverable(now));
-        served.map(|known| known.id.clone().expect("the list has shown it")).collect()
+        served.map(|known| known.id.clone().expect("the list has shown the command")).collect()
     }
 }
 
-/// A phone: what it was given over time, the newest last.
+/// A phone with all credentials and devices that it has had, newest last.
 #[derive(Clone, Debug, Default)]
 struct Phone {
     credentials: Vec<Credential>,
@@ -300,7 +305,7 @@ struct Credential {
     epoch: u32,
 }
 
-/// One step of somebody.
+/// A step of an admin, a phone or a schedule.
 #[derive(Clone, Debug)]
 enum Step {
     Order { phone: usize, kind: &'static str, days: Option<i64> },
@@ -320,7 +325,7 @@ enum Step {
     Enrol { phone: usize },
 }
 
-/// Steps of which those that get a command along are the most frequent. What is picked of several
+/// Steps, most of them of commands. An index that selects one of several
 /// counts from the newest.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let phone = 0..2_usize;
@@ -352,7 +357,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..50)
 }
 
-/// A user with two phones, in the store and as they should be.
+/// A user with two phones, in the store and in the model.
 struct Walk<'a> {
     bench: &'a Bench,
     tenant: Tenant,
@@ -363,9 +368,9 @@ struct Walk<'a> {
     locked: bool,
     devices: Vec<Device>,
     phones: [Phone; 2],
-    /// Wipes of which a phone was told that its word counts.
+    /// Wipes whose report was accepted as a confirmation.
     wiped: BTreeSet<String>,
-    /// What the list last showed of each command.
+    /// The latest listing of each command.
     shown: BTreeMap<String, Value>,
 }
 
@@ -389,7 +394,7 @@ impl<'a> Walk<'a> {
         for phone in 0..2 {
             walk.enrol(phone).await;
         }
-        walk.look(None).await;
+        walk.compare_with_store(None).await;
         walk
     }
 
@@ -399,15 +404,15 @@ impl<'a> Walk<'a> {
         &mut self.devices[device]
     }
 
-    /// Notes an order to each device that the user holds; those that are erased are passed over.
-    fn ordered_of_all(&mut self, kind: &'static str) {
+    /// Adds a command to each of the user's devices except erased ones.
+    fn request_for_all(&mut self, kind: &'static str) {
         let now = self.bench.now();
         for device in self.devices.iter_mut().filter(|device| !device.deleted && !device.erased) {
-            let _at = device.order(kind, None, now);
+            let _at = device.request_command(kind, None, now);
         }
     }
 
-    /// A command of any of a phone's devices, counted from the newest: its device and its place there.
+    /// A command of a phone, counted from the newest: the indexes of its device and of the command.
     fn command(&self, phone: usize, back: usize) -> Option<(usize, usize)> {
         let of = |&device: &usize| (0..self.devices[device].commands.len()).map(move |at| (device, at));
         let all: Vec<(usize, usize)> = self.phones[phone].devices.iter().flat_map(of).collect();
@@ -424,43 +429,43 @@ impl<'a> Walk<'a> {
         self.bench.call(method, path, Some(&self.tenant.key), Some(&body)).await
     }
 
-    async fn of_user(&self, action: &str) {
+    async fn act_on_user(&self, action: &str) {
         let path = format!("/users/{}/{action}", self.user);
         let _done = self.admin(Method::POST, &path, json!({})).await.expect(200);
     }
 
     async fn take(&mut self, step: &Step) {
         match *step {
-            Step::Order { phone, kind, days } => self.order(phone, kind, days).await,
+            Step::Order { phone, kind, days } => self.request_command(phone, kind, days).await,
             Step::ResetPin => {
-                self.of_user("reset-pin").await;
+                self.act_on_user("reset-pin").await;
                 self.locked = false;
-                self.ordered_of_all("reset_pin");
+                self.request_for_all("reset_pin");
             }
             Step::Rename => {
                 self.renamed += 1;
                 let body = json!({"username": format!("ada{}", self.renamed)});
-                let _done = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
-                self.ordered_of_all("factory_reset");
+                let _updated = self.admin(Method::PATCH, &format!("/users/{}", self.user), body).await.expect(200);
+                self.request_for_all("factory_reset");
             }
             Step::LockAndWipe => {
-                self.of_user("lock-and-wipe").await;
+                self.act_on_user("lock-and-wipe").await;
                 self.locked = true;
-                self.ordered_of_all("wipe");
+                self.request_for_all("wipe");
             }
             Step::Suspend => {
-                self.of_user("suspend").await;
+                self.act_on_user("suspend").await;
                 self.suspended = true;
             }
             Step::Activate => {
-                self.of_user("activate").await;
+                self.act_on_user("activate").await;
                 (self.suspended, self.locked) = (false, false);
             }
             Step::Block { phone } => self.block(phone, true).await,
             Step::Unblock { phone } => self.block(phone, false).await,
             Step::Cancel { phone, command } => self.cancel(phone, command).await,
             Step::CheckIn { phone, credential } => self.check_in(phone, credential).await,
-            Step::Say { phone, credential, command, result } => self.say(phone, credential, command, result).await,
+            Step::Say { phone, credential, command, result } => self.report(phone, credential, command, result).await,
             Step::Wait { days } => self.bench.advance(Duration::days(days)),
             Step::RunDue => self.run_due().await,
             Step::Delete { phone } => {
@@ -473,17 +478,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn order(&mut self, phone: usize, kind: &'static str, days: Option<i64>) {
+    async fn request_command(&mut self, phone: usize, kind: &'static str, days: Option<i64>) {
         let now = self.bench.now();
         let path = format!("/devices/{}/{kind}", self.device(phone).id);
         let answer = self.admin(Method::POST, &path, json!({"expires_in_days": days})).await;
-        match self.device(phone).order(kind, days, now) {
+        match self.device(phone).request_command(kind, days, now) {
             Err(code) => assert_eq!(answer.expect(409).code(), code),
             Ok(at) => {
                 let known = self.device(phone).commands[at].clone();
                 let answer = answer.expect(202);
                 assert_eq!(answer.get("state"), known.state);
-                assert!(known.id.is_none_or(|id| id == answer.get("command_id")), "asking again is the same command");
+                assert!(
+                    known.id.is_none_or(|id| id == answer.get("command_id")),
+                    "a repeated request returns the same command"
+                );
             }
         }
     }
@@ -509,8 +517,8 @@ impl<'a> Walk<'a> {
         let known = &mut device.commands[at];
         let path = format!("/devices/{}/commands/{}", device.id, known.id.as_deref().unwrap());
         let answer = self.bench.delete(&path, &self.tenant.key).await;
-        match known.befall(What::Cancel, device.deleted, now) {
-            Next::Refused => {
+        match known.apply(Input::Cancel, device.deleted, now) {
+            Transition::Refused => {
                 let answer = answer.expect(409);
                 assert_eq!((answer.code(), answer.get("state").as_str()), ("command_over", known.state));
             }
@@ -529,18 +537,22 @@ impl<'a> Walk<'a> {
         }
         let answer = answer.expect(200);
         assert_eq!(answer.get("access"), access);
-        let told: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
-        let ids: BTreeSet<String> = told.iter().map(|command| text(&command["command_id"])).collect();
-        assert_eq!((ids, told.len()), (device.served(now), device.served(now).len()), "exactly what is pending");
+        let events: Vec<Value> = answer.body["commands"].as_array().cloned().unwrap_or_default();
+        let ids: BTreeSet<String> = events.iter().map(|command| text(&command["command_id"])).collect();
+        assert_eq!(
+            (ids, events.len()),
+            (device.deliverable(now), device.deliverable(now).len()),
+            "the delivered commands are the pending ones"
+        );
         device.commands.iter_mut().filter(|known| known.is_deliverable(now)).for_each(|known| {
-            known.befall(What::Told, device.deleted, now);
+            known.apply(Input::Told, device.deleted, now);
         });
         if access == "allowed" {
             device.last_login = Some(now);
         }
     }
 
-    async fn say(&mut self, phone: usize, credential: usize, command: usize, result: &'static str) {
+    async fn report(&mut self, phone: usize, credential: usize, command: usize, result: &'static str) {
         let Some((device, at)) = self.command(phone, command) else {
             return;
         };
@@ -548,7 +560,7 @@ impl<'a> Walk<'a> {
         let id = self.devices[device].commands[at].id.clone().unwrap();
         let answer = self.bench.report_command(&credential.secret, &id, result).await;
         if device != credential.device {
-            // It speaks of a command of another device, of which it can know nothing.
+            // The command belongs to another device.
             let speaks = credential.epoch == self.devices[credential.device].epoch;
             let _refused = answer.expect(if speaks { 404 } else { 401 });
             return;
@@ -556,21 +568,21 @@ impl<'a> Walk<'a> {
         let now = self.bench.now();
         let device = &mut self.devices[device];
         let known = &mut device.commands[at];
-        if credential.epoch < device.epoch && !(known.kept && known.epoch == credential.epoch) {
+        if credential.epoch < device.epoch && !(known.is_over && known.epoch == credential.epoch) {
             assert_eq!(answer.expect(401).code(), "re_enrol");
             return;
         }
         let before = known.state;
-        let what = if result == "deferred" { What::NotNow } else { What::Says(result) };
-        match known.befall(what, device.deleted, now) {
-            Next::Refused => {
+        let what = if result == "deferred" { Input::NotNow } else { Input::Says(result) };
+        match known.apply(what, device.deleted, now) {
+            Transition::Refused => {
                 assert_eq!(answer.expect(409).code(), "command_over");
                 return;
             }
             _ => assert_eq!(answer.expect(200).get("state"), known.state),
         }
         let (state, kind, epoch) = (known.state, known.kind, known.epoch);
-        device.note(at);
+        device.update_unconfirmed(at);
         if state == "succeeded" {
             if kind == "wipe" {
                 self.wiped.insert(id);
@@ -582,14 +594,14 @@ impl<'a> Walk<'a> {
 
     async fn run_due(&mut self) {
         let now = self.bench.now();
-        let done = self.bench.run_due().await;
-        assert_eq!(done["failed"], 0);
+        let run = self.bench.run_due().await;
+        assert_eq!(run["failed"], 0);
         for device in &mut self.devices {
             for at in 0..device.commands.len() {
                 if device.commands[at].expires_at <= now {
-                    let next = device.commands[at].befall(What::TimeIsUp, device.deleted, now);
-                    if next != Next::Same {
-                        device.note(at);
+                    let next = device.commands[at].apply(Input::TimeIsUp, device.deleted, now);
+                    if next != Transition::Same {
+                        device.update_unconfirmed(at);
                     }
                 }
             }
@@ -597,7 +609,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn enrol(&mut self, phone: usize) {
-        // Nobody gets more than five texts a day.
+        // A recipient gets at most five texts a day.
         self.bench.advance(Duration::hours(5));
         let invite = format!("/users/{}/invite", self.user);
         let invited = self.admin(Method::POST, &invite, json!({"channel": "sms"})).await;
@@ -613,7 +625,7 @@ impl<'a> Walk<'a> {
         let newest = self.phones[phone].devices.last().copied();
         let now = self.bench.now();
         let is_blocked = newest.is_some_and(|at| !self.devices[at].deleted && self.devices[at].blocked);
-        if !is_blocked && newest.is_some_and(|at| self.devices[at].is_to_be_erased(now)) {
+        if !is_blocked && newest.is_some_and(|at| self.devices[at].has_pending_erasure(now)) {
             assert_eq!(answer.expect(409).code(), "erasure_pending");
             return;
         }
@@ -653,7 +665,7 @@ impl<'a> Walk<'a> {
         if let Some(old) = newest {
             let old = &mut self.devices[old];
             old.commands.iter_mut().for_each(|known| {
-                known.befall(What::Replaced, old.deleted, now);
+                known.apply(Input::Replaced, old.deleted, now);
             });
         }
         let answer = answer.expect(201);
@@ -675,7 +687,7 @@ impl<'a> Walk<'a> {
 
     fn status(&self, at: usize) -> &'static str {
         let (device, now) = (&self.devices[at], self.bench.now());
-        let wiping = device.is_to_be_erased(now);
+        let wiping = device.has_pending_erasure(now);
         match device.last_login {
             _ if device.deleted => "deleted",
             _ if device.erased && self.access(at) == "allowed" => "needs_enrolment",
@@ -688,12 +700,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Holds what the store shows against what should be.
-    async fn look(&mut self, step: Option<&Step>) {
-        for at in self.touched(step) {
+    /// Compares the store with the model.
+    async fn compare_with_store(&mut self, step: Option<&Step>) {
+        for at in self.affected_devices(step) {
             let path = format!("/devices/{}/commands", self.devices[at].id);
             let listed = self.bench.list_all(&self.tenant, &path).await;
-            self.learn(at, &listed);
+            self.learn_id(at, &listed);
             self.compare(at, &listed, step);
             let shown =
                 self.bench.get(&format!("/devices/{}", self.devices[at].id), &self.tenant.key).await.expect(200);
@@ -707,7 +719,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The devices that a step may have changed.
-    fn touched(&self, step: Option<&Step>) -> Vec<usize> {
+    fn affected_devices(&self, step: Option<&Step>) -> Vec<usize> {
         match step {
             Some(
                 Step::Order { phone, .. }
@@ -724,14 +736,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes up the identifier of a command that is new.
-    fn learn(&mut self, at: usize, listed: &[Value]) {
+    /// Records the identifier of a new command.
+    fn learn_id(&mut self, at: usize, listed: &[Value]) {
         let known: BTreeSet<String> = self.devices[at].commands.iter().filter_map(|known| known.id.clone()).collect();
         let mut new = listed.iter().map(|command| text(&command["command_id"])).filter(|id| !known.contains(id));
         for command in self.devices[at].commands.iter_mut().filter(|known| known.id.is_none()) {
-            command.id = Some(new.next().expect("a command that was ordered is there"));
+            command.id = Some(new.next().expect("the requested command is listed"));
         }
-        assert_eq!(new.next(), None, "a command is there that nobody ordered");
+        assert_eq!(new.next(), None, "a command exists that was not requested");
     }
 
     fn compare(&mut self, at: usize, listed: &[Value], step: Option<&Step>) {
@@ -754,13 +766,13 @@ impl<'a> Walk<'a> {
         assert!(destructive.count() <= 1, "one destructive command at a time");
         for command in listed {
             let (id, state) = (text(&command["command_id"]), text(&command["state"]));
-            assert!(!self.wiped.contains(&id) || state == "succeeded", "a wipe's success is lost");
+            assert!(!self.wiped.contains(&id) || state == "succeeded", "the success of a wipe is not recorded");
             let history = command["history"].as_array().unwrap();
             let (last, gone) = (text(&history.last().unwrap()["state"]), self.devices[at].deleted);
-            let with_redelivery =
+            let is_redeliverable =
                 gone && matches!(&*state, "failed" | "rejected") && is_wipe(&text(&command["kind"]), gone);
-            let ends = last == state || with_redelivery && matches!(&*last, "delivered" | "deferred");
-            assert!(ends, "the history ends where the command stands: {command}");
+            let ends = last == state || is_redeliverable && matches!(&*last, "delivered" | "deferred");
+            assert!(ends, "the history ends with the command's state: {command}");
             let Some(before) = self.shown.insert(id, command.clone()).filter(|before| before != command) else {
                 continue;
             };
@@ -771,42 +783,47 @@ impl<'a> Walk<'a> {
                 let by_device = matches!(step, Some(Step::Say { .. }));
                 assert!(
                     by_device && command["late"] == true && RESULTS.contains(&&*state),
-                    "{before} became {command}"
+                    "unexpected change from {before} to {command}"
                 );
-                assert_eq!(history[..history.len() - 1], *before["history"].as_array().unwrap(), "both facts are kept");
+                assert_eq!(
+                    history[..history.len() - 1],
+                    *before["history"].as_array().unwrap(),
+                    "the end and the late result are both recorded"
+                );
             }
         }
     }
 
-    /// In the end nothing is stuck, and each step of each command is on the record once.
+    /// Checks that in the end no command is open, and that each has exactly its events.
     async fn end(&mut self) {
         self.bench.advance(Duration::days(400));
         self.run_due().await;
-        self.look(Some(&Step::RunDue)).await;
+        self.compare_with_store(Some(&Step::RunDue)).await;
         for command in self.shown.values() {
             assert!(OVER.contains(&&*text(&command["state"])), "{command} is stuck");
         }
         let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
         for device in &self.devices {
             let list = format!("/events?device_id={}&since={since}", device.id);
-            let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            let mut recorded: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for event in self.bench.list_all(&self.tenant, &list).await {
                 if event["command_id"].is_string() {
-                    told.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
+                    recorded.entry(text(&event["command_id"])).or_default().push(text(&event["event_type"]));
                 }
             }
             let sorted = |mut types: Vec<String>| {
                 types.sort();
                 types
             };
-            let told: BTreeMap<_, _> = told.into_iter().map(|(id, types)| (id, sorted(types))).collect();
-            let expected = device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.told.clone())));
-            assert_eq!(told, expected.collect());
+            let events: BTreeMap<_, _> = recorded.into_iter().map(|(id, types)| (id, sorted(types))).collect();
+            let expected =
+                device.commands.iter().map(|known| (known.id.clone().unwrap(), sorted(known.events.clone())));
+            assert_eq!(events, expected.collect());
         }
     }
 }
 
-/// So many cases share a system: what it remembers makes it slower.
+/// Number of cases that share a system; a system becomes slower with each case.
 const CASES_OF_A_SYSTEM: u32 = 10;
 
 fn random_walks(config: Config, rng: TestRng) {
@@ -823,7 +840,7 @@ fn random_walks(config: Config, rng: TestRng) {
             let mut walk = Walk::start(&bench).await;
             for step in &steps {
                 walk.take(step).await;
-                walk.look(Some(step)).await;
+                walk.compare_with_store(Some(step)).await;
             }
             walk.end().await;
         });
@@ -844,18 +861,18 @@ fn config(cases: u32) -> Config {
 }
 
 #[test]
-fn whatever_comes_before_what_each_command_goes_its_way_and_each_device_may_do_what_it_should() {
+fn commands_and_device_access_follow_the_model_in_random_sequences() {
     random_walks(config(8), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
 }
 
 #[test]
 #[ignore = "two hundred walks"]
-fn whatever_comes_before_what_each_command_goes_its_way_two_hundred_times() {
+fn commands_and_device_access_follow_the_model_in_two_hundred_random_sequences() {
     random_walks(config(200), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
 }
 
-/// A workspace with one phone that has come once.
-struct One {
+/// A workspace with one phone that has checked in once.
+struct SinglePhone {
     bench: Bench,
     tenant: Tenant,
     user: String,
@@ -863,13 +880,13 @@ struct One {
     credential: String,
 }
 
-impl One {
+impl SinglePhone {
     async fn new() -> Self {
         let bench = Bench::start().await;
         let tenant = bench.tenant("Acme").await;
         let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = phones[0].clone();
-        let _came = bench.check_in(&credential).await.expect(200);
+        let _check_in = bench.check_in(&credential).await.expect(200);
         Self { bench, tenant, user, device, credential }
     }
 
@@ -877,7 +894,7 @@ impl One {
         self.bench.post(&format!("/devices/{}/{action}", self.device), &self.tenant.key, body).await
     }
 
-    async fn order(&self, kind: &str) -> String {
+    async fn request_command(&self, kind: &str) -> String {
         self.post(kind, json!({})).await.expect(202).get("command_id")
     }
 
@@ -886,12 +903,12 @@ impl One {
         self.bench.delete(&format!("/devices/{}/commands/{command}", self.device), &self.tenant.key).await
     }
 
-    async fn say(&self, command: &str, result: &str) -> Answer {
+    async fn report(&self, command: &str, result: &str) -> Answer {
         self.bench.advance(Duration::seconds(1));
         self.bench.report_command(&self.credential, command, result).await
     }
 
-    async fn told(&self) -> Vec<String> {
+    async fn delivered(&self) -> Vec<String> {
         self.bench.advance(Duration::seconds(1));
         let answer = self.bench.check_in(&self.credential).await.expect(200);
         let commands = answer.body["commands"].as_array().cloned().unwrap_or_default();
@@ -903,7 +920,7 @@ impl One {
         listed.into_iter().find(|command| command["command_id"] == *id).unwrap()
     }
 
-    /// The types of the events about a command, the oldest first.
+    /// The types of a command's events, oldest first.
     async fn events(&self, command: &str) -> Vec<String> {
         let mut events = self.bench.list_all(&self.tenant, &format!("/events?device_id={}", self.device)).await;
         events.reverse();
@@ -918,7 +935,7 @@ impl One {
         text(&self.shown().await["device_status"])
     }
 
-    /// Lets the user's next code register the phone again.
+    /// Registers the phone again, by another code of its user.
     async fn enrol(&self) -> Answer {
         let code = self.bench.invite(&self.tenant, &self.user, 1).await;
         self.bench.register(&code, "ada-0").await
@@ -930,162 +947,171 @@ fn states(command: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn asking_twice_is_answered_by_the_command_that_is_pending_and_recorded_once() {
-    let one = One::new().await;
-    let wipe = one.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
+async fn a_repeated_command_request_returns_the_pending_command_and_records_one_event() {
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.post("wipe", json!({"reason": "lost", "expires_in_days": 40})).await.expect(202);
     assert_eq!(
         (wipe.get("kind"), wipe.get("state"), wipe.get("reason")),
         ("wipe".into(), "queued".into(), "lost".into())
     );
     assert_eq!(wipe.get("expires_at"), "2027-01-02T08:00:00.000Z");
-    let again = one.post("wipe", json!({"reason": "stolen"})).await.expect(202);
-    assert_eq!(again.body, wipe.body);
-    // A lock is another order, and is given beside it.
-    let lock = one.order("lock").await;
-    assert_eq!(one.order("lock").await, lock);
-    assert_eq!(one.events(&wipe.get("command_id")).await, ["command.queued"]);
-    assert_eq!(one.events(&lock).await, ["command.queued"]);
-    let told: BTreeSet<String> = one.told().await.into_iter().collect();
-    assert_eq!(told, [wipe.get("command_id"), lock].into());
-    assert_eq!(one.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
+    let repeated = fixture.post("wipe", json!({"reason": "stolen"})).await.expect(202);
+    assert_eq!(repeated.body, wipe.body);
+    // A lock is a separate command.
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.request_command("lock").await, lock);
+    assert_eq!(fixture.events(&wipe.get("command_id")).await, ["command.queued"]);
+    assert_eq!(fixture.events(&lock).await, ["command.queued"]);
+    let delivered: BTreeSet<String> = fixture.delivered().await.into_iter().collect();
+    assert_eq!(delivered, [wipe.get("command_id"), lock].into());
+    assert_eq!(fixture.post("wipe", json!({})).await.expect(202).get("state"), "delivered");
 }
 
 #[tokio::test]
-async fn what_is_taken_back_before_the_phone_was_told_is_never_told() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "canceled");
-    assert!(one.told().await.is_empty());
-    let over = one.cancel(&lock).await.expect(409);
-    assert_eq!((over.code(), over.get("state").as_str()), ("command_over", "canceled"));
-    assert_eq!(one.events(&lock).await, ["command.queued", "command.canceled"]);
-    assert_ne!(one.order("lock").await, lock, "an order after it is a new one");
+async fn a_command_canceled_before_delivery_is_never_delivered() {
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "canceled");
+    assert!(fixture.delivered().await.is_empty());
+    let rejected = fixture.cancel(&lock).await.expect(409);
+    assert_eq!((rejected.code(), rejected.get("state").as_str()), ("command_over", "canceled"));
+    assert_eq!(fixture.events(&lock).await, ["command.queued", "command.canceled"]);
+    assert_ne!(fixture.request_command("lock").await, lock, "a later request is a new command");
 }
 
 #[tokio::test]
-async fn what_is_taken_back_after_the_phone_was_told_ends_when_the_phone_has_not_done_it() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
-    one.bench.advance(Duration::minutes(1));
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
-    assert_eq!(one.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
-    assert!(one.told().await.is_empty());
-    one.bench.advance(Duration::minutes(1));
-    assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), "canceled");
-    let canceled = one.command(&lock).await;
+async fn a_command_canceled_after_delivery_ends_unless_the_phone_has_carried_it_out() {
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
+    fixture.bench.advance(Duration::minutes(1));
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert_eq!(fixture.cancel(&lock).await.expect(200).get("state"), "cancel_requested");
+    assert!(fixture.delivered().await.is_empty());
+    fixture.bench.advance(Duration::minutes(1));
+    assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), "canceled");
+    let canceled = fixture.command(&lock).await;
     assert_eq!(states(&canceled), ["queued", "delivered", "cancel_requested", "canceled"]);
     assert_eq!(canceled["late"], false);
     let events = ["command.queued", "command.delivered", "command.cancel_requested", "command.canceled"];
-    assert_eq!(one.events(&lock).await, events);
+    assert_eq!(fixture.events(&lock).await, events);
 }
 
 #[tokio::test]
-async fn a_result_that_comes_after_the_end_is_told_as_late_and_both_facts_are_on_the_record() {
+async fn a_result_after_the_end_is_marked_late_and_both_are_recorded() {
     for end in ["canceled", "timed_out"] {
-        let one = One::new().await;
-        let wipe = one.order("wipe").await;
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
+        let fixture = SinglePhone::new().await;
+        let wipe = fixture.request_command("wipe").await;
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
         if end == "canceled" {
-            let _requested = one.cancel(&wipe).await.expect(200);
+            let _requested = fixture.cancel(&wipe).await.expect(200);
         }
-        one.bench.advance(Duration::days(90));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        assert_eq!(one.command(&wipe).await["state"], end);
-        one.bench.advance(Duration::minutes(1));
-        let said = one.say(&wipe, "succeeded").await.expect(200);
-        assert_eq!((said.get("state").as_str(), &said.body["late"]), ("succeeded", &json!(true)));
-        let command = one.command(&wipe).await;
+        fixture.bench.advance(Duration::days(90));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        assert_eq!(fixture.command(&wipe).await["state"], end);
+        fixture.bench.advance(Duration::minutes(1));
+        let reported = fixture.report(&wipe, "succeeded").await.expect(200);
+        assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
+        let command = fixture.command(&wipe).await;
         assert_eq!(states(&command)[states(&command).len() - 2..], [end, "succeeded"]);
         assert_eq!(command["history"].as_array().unwrap().last().unwrap()["late"], true);
-        let events = one
+        let events = fixture
             .bench
-            .list_all(&one.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", one.device))
+            .list_all(&fixture.tenant, &format!("/events?device_id={}&since=2026-11-01T00:00:00Z", fixture.device))
             .await;
-        let told = |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
-        assert_eq!(told(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
-        assert_eq!(told("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
+        let event_of =
+            |kind: &str| events.iter().find(|event| event["event_type"] == kind).cloned().unwrap_or_default();
+        assert_eq!(event_of(&format!("command.{end}"))["actor"]["type"], "system", "{end}");
+        assert_eq!(event_of("command.succeeded")["changes"]["late"], json!({"before": false, "after": true}));
         assert_eq!(
-            told("command.succeeded")["actor"],
-            json!({"type": "device", "id": one.device, "name": "iPhone 17"})
+            event_of("command.succeeded")["actor"],
+            json!({"type": "device", "id": fixture.device, "name": "iPhone 17"})
         );
-        assert_eq!(one.status().await, "needs_enrolment", "what ran has run");
+        assert_eq!(fixture.status().await, "needs_enrolment", "the schedule has run");
     }
 }
 
 #[tokio::test]
-async fn not_now_is_counted_and_the_command_is_told_again() {
-    let one = One::new().await;
-    let lock = one.order("lock").await;
-    assert_eq!(one.say(&lock, "deferred").await.expect(409).code(), "command_over", "it was not told yet");
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
+async fn a_deferral_is_counted_and_the_command_is_delivered_again() {
+    let fixture = SinglePhone::new().await;
+    let lock = fixture.request_command("lock").await;
+    assert_eq!(
+        fixture.report(&lock, "deferred").await.expect(409).code(),
+        "command_over",
+        "the command was not delivered yet"
+    );
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
     for (times, state) in [(1, "deferred"), (2, "deferred")] {
-        assert_eq!(one.say(&lock, "deferred").await.expect(200).get("state"), state);
-        assert_eq!(one.command(&lock).await["deferrals"], times);
+        assert_eq!(fixture.report(&lock, "deferred").await.expect(200).get("state"), state);
+        assert_eq!(fixture.command(&lock).await["deferrals"], times);
     }
-    assert_eq!(one.told().await, std::slice::from_ref(&lock));
-    assert_eq!(one.told().await, std::slice::from_ref(&lock), "told twice, delivered once more");
-    assert_eq!(one.command(&lock).await["state"], "delivered");
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&lock));
+    assert_eq!(
+        fixture.delivered().await,
+        std::slice::from_ref(&lock),
+        "delivered twice, so `delivered` is recorded again"
+    );
+    assert_eq!(fixture.command(&lock).await["state"], "delivered");
     let body = json!({"result": "rejected", "detail": "in a call"});
     let path = format!("/devices/me/commands/{lock}");
-    let _said = one.bench.call(Method::POST, &path, Some(&one.credential), Some(&body)).await.expect(200);
-    let command = one.command(&lock).await;
+    let _reported = fixture.bench.call(Method::POST, &path, Some(&fixture.credential), Some(&body)).await.expect(200);
+    let command = fixture.command(&lock).await;
     assert_eq!((&command["deferrals"], &command["detail"]), (&json!(2), &json!("in a call")));
     assert_eq!(states(&command), ["queued", "delivered", "deferred", "deferred", "delivered", "rejected"]);
-    assert!(one.told().await.is_empty());
+    assert!(fixture.delivered().await.is_empty());
 }
 
 #[tokio::test]
-async fn the_same_result_again_is_the_same_answer_and_another_one_is_refused() {
-    let one = One::new().await;
+async fn a_repeated_result_gets_the_same_response_and_a_different_one_is_rejected() {
+    let fixture = SinglePhone::new().await;
     for result in RESULTS {
-        let lock = one.order("lock").await;
-        let first = one.say(&lock, result).await.expect(200);
-        assert_eq!(one.say(&lock, result).await.expect(200).body, first.body);
+        let lock = fixture.request_command("lock").await;
+        let first = fixture.report(&lock, result).await.expect(200);
+        assert_eq!(fixture.report(&lock, result).await.expect(200).body, first.body);
         for other in RESULTS.into_iter().chain(["deferred"]).filter(|other| *other != result) {
-            let refused = one.say(&lock, other).await.expect(409);
+            let refused = fixture.report(&lock, other).await.expect(409);
             assert_eq!((refused.code(), refused.get("state").as_str()), ("command_over", result));
         }
-        assert_eq!(one.cancel(&lock).await.expect(409).code(), "command_over");
-        assert_eq!(one.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
+        assert_eq!(fixture.cancel(&lock).await.expect(409).code(), "command_over");
+        assert_eq!(fixture.events(&lock).await, ["command.queued".to_owned(), format!("command.{result}")]);
     }
-    let _unknown = one.say("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
-    let _nonsense = one.say("nonsense", "succeeded").await.expect(404);
+    let _unknown = fixture.report("0190f3c4-7b5e-7a11-8c1d-000000000001", "succeeded").await.expect(404);
+    let _nonsense = fixture.report("nonsense", "succeeded").await.expect(404);
 }
 
 #[tokio::test]
-async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slot() {
+async fn a_wiped_phone_loses_access_and_re_enrols_only_by_a_new_code_in_its_own_slot() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     let (device, credential) = phones[1].clone();
-    let _came = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let wipe = wipe.get("command_id");
-    let _told = bench.check_in(&credential).await.expect(200);
-    let done = bench.report_command(&credential, &wipe, "succeeded").await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
+    let reported = bench.report_command(&credential, &wipe, "succeeded").await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
     assert_eq!(
         bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body,
-        done.body,
-        "its answer was lost"
+        reported.body,
+        "the response was lost"
     );
     let path = format!("/devices/{device}");
     let erased = bench.get(&path, &tenant.key).await.expect(200);
     assert_eq!(erased.get("device_status"), "needs_enrolment");
     assert_eq!(erased.get("erased_at"), "2026-11-23T08:00:00.000Z");
-    let again = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
-    assert_eq!(again.code(), "device_erased");
+    let repeated = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(409);
+    assert_eq!(repeated.code(), "device_erased");
 
-    // Its slot is its own: another phone is refused, and it comes back itself.
+    // Its slot is reserved: another phone is rejected, and it can re-enrol itself.
     let code = bench.invite(&tenant, &user, 3).await;
     assert_eq!(bench.register(&code, "another").await.expect(409).code(), "device_limit_reached");
-    let back = bench.register(&code, "ada-1").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *device);
-    let fresh = back.get("credential");
+    let re_enrolled = bench.register(&code, "ada-1").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *device);
+    let fresh = re_enrolled.get("credential");
     assert_eq!(bench.check_in(&fresh).await.expect(200).get("access"), "allowed");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
-    assert_eq!(bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body, done.body);
+    assert_eq!(bench.report_command(&credential, &wipe, "succeeded").await.expect(200).body, reported.body);
     assert_eq!(bench.get(&path, &tenant.key).await.expect(200).get("device_status"), "in_use");
     let held = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200);
     assert_eq!(held.body["devices"].as_array().map(Vec::len), Some(3));
@@ -1095,7 +1121,7 @@ async fn a_wiped_phone_is_out_and_comes_back_only_by_a_fresh_code_in_its_own_slo
 }
 
 #[tokio::test]
-async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
+async fn a_code_from_before_the_wipe_does_not_re_enrol_the_phone() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -1104,121 +1130,122 @@ async fn a_code_from_before_the_wipe_does_not_bring_the_phone_back() {
     let device = text(&phone.body["device"]["device_id"]);
     let wipe = bench.post(&format!("/devices/{device}/wipe"), &tenant.key, json!({})).await.expect(202);
     let credential = phone.get("credential");
-    let _done = bench.report_command(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _reported = bench.report_command(&credential, &wipe.get("command_id"), "succeeded").await.expect(200);
     assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_used");
     assert_eq!(bench.check_in(&credential).await.expect(401).code(), "re_enrol");
 }
 
 #[tokio::test]
-async fn who_is_shut_out_is_still_told_what_to_do_and_may_say_so_and_nothing_else_of_it_is_noted() {
+async fn a_phone_without_access_still_receives_and_reports_commands_and_nothing_else_is_stored() {
     for (kept_out, access) in [
         ("block", "device_blocked"),
         ("suspend", "user_suspended"),
         ("lock-and-wipe", "user_locked"),
         ("delete", "deleted"),
     ] {
-        let one = One::new().await;
-        let wipe = one.order("wipe").await;
-        let user = format!("/users/{}", one.user);
-        let _done = match kept_out {
-            "block" => one.post("block", json!({})).await,
-            "delete" => one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await,
-            action => one.bench.post(&format!("{user}/{action}"), &one.tenant.key, json!({})).await,
+        let fixture = SinglePhone::new().await;
+        let wipe = fixture.request_command("wipe").await;
+        let user = format!("/users/{}", fixture.user);
+        let _deleted = match kept_out {
+            "block" => fixture.post("block", json!({})).await,
+            "delete" => fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await,
+            action => fixture.bench.post(&format!("{user}/{action}"), &fixture.tenant.key, json!({})).await,
         }
         .expect(200);
-        one.bench.drain().await;
-        one.bench.advance(Duration::hours(1));
-        let before = one.shown().await;
+        fixture.bench.drain().await;
+        fixture.bench.advance(Duration::hours(1));
+        let before = fixture.shown().await;
         let news = json!({
             "os_version": "99.9", "app_version": "9.9.9", "push_token": "another", "pin_failures": 50,
             "usage": {"sequence": 1, "calls": 5},
         });
-        let answer = one.bench.check_in_with(&one.credential, news).await.expect(200);
+        let answer = fixture.bench.check_in_with(&fixture.credential, news).await.expect(200);
         assert_eq!(answer.get("access"), access);
         assert_eq!(answer.body["commands"][0]["command_id"], *wipe, "{kept_out}");
-        one.bench.drain().await;
-        let mut after = one.shown().await;
+        fixture.bench.drain().await;
+        let mut after = fixture.shown().await;
         assert_eq!(after["commands"][0]["state"], "delivered");
         assert_eq!(after["unconfirmed_wipe"]["state"], "delivered");
-        for told in ["commands", "unconfirmed_wipe"] {
-            after[told] = before[told].clone();
+        for events in ["commands", "unconfirmed_wipe"] {
+            after[events] = before[events].clone();
         }
         assert_eq!(after, before, "{kept_out}");
-        let usage = one.bench.get(&format!("{user}/usage"), &one.tenant.key).await.expect(200);
+        let usage = fixture.bench.get(&format!("{user}/usage"), &fixture.tenant.key).await.expect(200);
         assert_eq!(usage.body["months"], json!([]), "{kept_out}");
-        assert_eq!(one.say(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
+        assert_eq!(fixture.report(&wipe, "succeeded").await.expect(200).get("state"), "succeeded");
         let wiped = if kept_out == "delete" { "deleted" } else { "wiped" };
-        assert_eq!(one.status().await, wiped);
-        assert_eq!(one.bench.check_in(&one.credential).await.expect(401).code(), "re_enrol");
+        assert_eq!(fixture.status().await, wiped);
+        assert_eq!(fixture.bench.check_in(&fixture.credential).await.expect(401).code(), "re_enrol");
     }
 }
 
 #[tokio::test]
-async fn what_a_device_is_called_follows_what_befalls_it() {
-    let one = One::new().await;
-    let never = one.bench.phone(&one.tenant, "bob").await.0;
-    let never = one.bench.get(&format!("/devices/{never}"), &one.tenant.key).await.expect(200);
+async fn a_devices_status_follows_its_blocks_commands_and_deletion() {
+    let fixture = SinglePhone::new().await;
+    let never = fixture.bench.phone(&fixture.tenant, "bob").await.0;
+    let never = fixture.bench.get(&format!("/devices/{never}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(never.get("device_status"), "never_seen");
-    assert_eq!(one.status().await, "in_use");
-    one.bench.advance(Duration::days(30));
-    assert_eq!(one.status().await, "in_use");
-    one.bench.advance(Duration::seconds(1));
-    assert_eq!(one.status().await, "silent");
-    let _came = one.bench.check_in(&one.credential).await.expect(200);
-    assert_eq!(one.status().await, "in_use");
-    let _blocked = one.post("block", json!({})).await.expect(200);
-    assert_eq!(one.status().await, "blocked");
-    let wipe = one.order("wipe").await;
-    assert_eq!(one.status().await, "wiping", "what is to come says more than the block");
-    let _done = one.say(&wipe, "succeeded").await.expect(200);
-    assert_eq!(one.status().await, "wiped", "kept out by its block");
-    assert_eq!(one.enrol().await.expect(403).code(), "device_blocked");
-    let _lifted = one.post("unblock", json!({})).await.expect(200);
-    assert_eq!(one.status().await, "needs_enrolment");
-    let _back = one.enrol().await.expect(201);
-    assert_eq!(one.status().await, "in_use", "it has come before");
-    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
-    assert_eq!(one.status().await, "deleted");
+    assert_eq!(fixture.status().await, "in_use");
+    fixture.bench.advance(Duration::days(30));
+    assert_eq!(fixture.status().await, "in_use");
+    fixture.bench.advance(Duration::seconds(1));
+    assert_eq!(fixture.status().await, "silent");
+    let _check_in = fixture.bench.check_in(&fixture.credential).await.expect(200);
+    assert_eq!(fixture.status().await, "in_use");
+    let _blocked = fixture.post("block", json!({})).await.expect(200);
+    assert_eq!(fixture.status().await, "blocked");
+    let wipe = fixture.request_command("wipe").await;
+    assert_eq!(fixture.status().await, "wiping", "a pending command is shown instead of the block");
+    let _reported = fixture.report(&wipe, "succeeded").await.expect(200);
+    assert_eq!(fixture.status().await, "wiped", "a blocked phone has no access");
+    assert_eq!(fixture.enrol().await.expect(403).code(), "device_blocked");
+    let _unblocked = fixture.post("unblock", json!({})).await.expect(200);
+    assert_eq!(fixture.status().await, "needs_enrolment");
+    let _back = fixture.enrol().await.expect(201);
+    assert_eq!(fixture.status().await, "in_use", "it has checked in before");
+    let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
+    assert_eq!(fixture.status().await, "deleted");
 }
 
 #[tokio::test]
-async fn a_wipe_whose_time_is_over_is_not_told_and_no_longer_shows() {
-    let one = One::new().await;
-    let wipe = one.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
-    one.bench.advance(Duration::days(1));
-    assert!(one.told().await.is_empty(), "even before the schedule came round");
-    assert_eq!(one.status().await, "in_use");
-    let other = one.order("wipe").await;
-    assert_ne!(other, wipe, "an order after it is a new one, and closes it");
-    assert_eq!(one.command(&wipe).await["state"], "timed_out");
-    assert_eq!(one.told().await, [other]);
+async fn an_expired_wipe_is_not_delivered_and_no_longer_shown() {
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.post("wipe", json!({"expires_in_days": 1})).await.expect(202).get("command_id");
+    fixture.bench.advance(Duration::days(1));
+    assert!(fixture.delivered().await.is_empty(), "also before the schedule has run");
+    assert_eq!(fixture.status().await, "in_use");
+    let other = fixture.request_command("wipe").await;
+    assert_ne!(other, wipe, "a later request is a new command, and ends the earlier one");
+    assert_eq!(fixture.command(&wipe).await["state"], "timed_out");
+    assert_eq!(fixture.delivered().await, [other]);
 }
 
-/// A phone that is deleted, told to wipe itself, and has said that it could not.
-async fn failed_leaver(by_user: bool) -> (One, String) {
-    let one = One::new().await;
-    let (device, user) = (format!("/devices/{}", one.device), format!("/users/{}", one.user));
+/// A deleted phone whose wipe has failed.
+async fn deleted_phone_with_failed_wipe(by_user: bool) -> (SinglePhone, String) {
+    let fixture = SinglePhone::new().await;
+    let (device, user) = (format!("/devices/{}", fixture.device), format!("/users/{}", fixture.user));
     if by_user {
-        let _locked = one.bench.post(&format!("{user}/lock-and-wipe"), &one.tenant.key, json!({})).await.expect(200);
-        let _gone = one.bench.delete(&user, &one.tenant.key).await.expect(200);
+        let _locked =
+            fixture.bench.post(&format!("{user}/lock-and-wipe"), &fixture.tenant.key, json!({})).await.expect(200);
+        let _deleted = fixture.bench.delete(&user, &fixture.tenant.key).await.expect(200);
     } else {
-        let _ordered = one.order("wipe").await;
-        let _gone = one.bench.delete(&device, &one.tenant.key).await.expect(200);
+        let _ordered = fixture.request_command("wipe").await;
+        let _deleted = fixture.bench.delete(&device, &fixture.tenant.key).await.expect(200);
     }
-    let told = one.told().await;
-    let _failed = one.say(&told[0], "failed").await.expect(200);
-    one.bench.drain().await;
-    (one, told[0].clone())
+    let delivered = fixture.delivered().await;
+    let _reported = fixture.report(&delivered[0], "failed").await.expect(200);
+    fixture.bench.drain().await;
+    (fixture, delivered[0].clone())
 }
 
-impl One {
+impl SinglePhone {
     async fn user(&self) -> Value {
         self.bench.get(&format!("/users/{}", self.user), &self.tenant.key).await.expect(200).body
     }
 
-    /// The user and the device show that the wipe is not confirmed, or that it is: by themselves, in the lists and by
-    /// each filter.
-    async fn shows(&self, pending: bool, unconfirmed: bool) {
+    /// Checks what the user and the device show about the wipe: by themselves, in the lists and by each
+    /// filter.
+    async fn expect_shown(&self, pending: bool, unconfirmed: bool) {
         let (user, device) = (self.user().await, self.shown().await);
         assert_eq!(user["pending_command"], pending, "{user}");
         assert_eq!(user["unconfirmed_wipe"], unconfirmed, "{user}");
@@ -1238,85 +1265,87 @@ impl One {
 }
 
 #[tokio::test]
-async fn a_leavers_wipe_that_fails_is_told_again_shows_and_is_kept_when_it_is_done_late() {
+async fn a_deleted_users_failed_wipe_is_redelivered_and_its_late_success_is_recorded() {
     for by_user in [true, false] {
-        let (one, wipe) = failed_leaver(by_user).await;
-        one.shows(true, true).await;
-        let device = one.shown().await;
+        let (fixture, wipe) = deleted_phone_with_failed_wipe(by_user).await;
+        fixture.expect_shown(true, true).await;
+        let device = fixture.shown().await;
         assert_eq!(device["unconfirmed_wipe"]["state"], "failed");
         assert_eq!(device["errors"][0]["code"], "command_failed", "{device}");
         assert_eq!(device["commands"][0]["again_at"], "2026-11-24T08:00:02.000Z");
-        assert!(one.told().await.is_empty(), "it failed less than a day ago");
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-        assert!(one.told().await.is_empty(), "once a day");
-        assert_eq!(one.say(&wipe, "failed").await.expect(200).get("state"), "failed");
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-        let done = one.say(&wipe, "succeeded").await.expect(200);
-        assert_eq!((done.get("state").as_str(), &done.body["late"]), ("succeeded", &json!(true)));
-        one.shows(false, false).await;
+        assert!(fixture.delivered().await.is_empty(), "redelivery is a day after the failure");
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+        assert!(fixture.delivered().await.is_empty(), "once a day");
+        assert_eq!(fixture.report(&wipe, "failed").await.expect(200).get("state"), "failed");
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+        let reported = fixture.report(&wipe, "succeeded").await.expect(200);
+        assert_eq!((reported.get("state").as_str(), &reported.body["late"]), ("succeeded", &json!(true)));
+        fixture.expect_shown(false, false).await;
         let events = ["queued", "delivered", "failed", "delivered", "failed", "delivered", "succeeded"];
-        assert_eq!(one.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
-        one.bench.run_due().await;
-        one.bench.advance(Duration::days(120));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        assert_eq!(one.bench.purge().await["failed"], 0);
-        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+        assert_eq!(fixture.events(&wipe).await, events.map(|kind| format!("command.{kind}")));
+        fixture.bench.run_due().await;
+        fixture.bench.advance(Duration::days(120));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        assert_eq!(fixture.bench.purge().await["failed"], 0);
+        let _missing =
+            fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 
 #[tokio::test]
-async fn a_leavers_wipe_can_be_ordered_anew_until_the_purge_and_the_purge_waits_for_it() {
+async fn a_deleted_users_wipe_can_be_requested_again_and_delays_the_purge() {
     for by_user in [true, false] {
-        let (one, failed) = failed_leaver(by_user).await;
-        let user = format!("/users/{}", one.user);
-        one.bench.advance(Duration::days(80));
+        let (fixture, failed) = deleted_phone_with_failed_wipe(by_user).await;
+        let user = format!("/users/{}", fixture.user);
+        fixture.bench.advance(Duration::days(80));
         if by_user {
             let path = format!("{user}/lock-and-wipe");
-            let ordered = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            let ordered = fixture.bench.post(&path, &fixture.tenant.key, json!({})).await.expect(200);
             assert_eq!(ordered.body["pending_command"], true, "{}", ordered.text);
-            let _again = one.bench.post(&path, &one.tenant.key, json!({})).await.expect(200);
+            let _again = fixture.bench.post(&path, &fixture.tenant.key, json!({})).await.expect(200);
         } else {
-            let _ordered = one.order("wipe").await;
+            let _ordered = fixture.request_command("wipe").await;
         }
-        one.bench.drain().await;
-        let told = one.told().await;
-        assert!(told.len() == 1 && told[0] != failed, "the new one alone: {told:?}");
+        fixture.bench.drain().await;
+        let delivered = fixture.delivered().await;
+        assert!(delivered.len() == 1 && delivered[0] != failed, "only the new command: {delivered:?}");
         let purge = "2027-05-12T08:00:02.000Z";
-        assert_eq!(one.shown().await["purge_after"], purge);
+        assert_eq!(fixture.shown().await["purge_after"], purge);
         if by_user {
-            assert_eq!(one.user().await["purge_after"], purge);
+            assert_eq!(fixture.user().await["purge_after"], purge);
         }
-        one.bench.advance(Duration::days(89));
+        fixture.bench.advance(Duration::days(89));
         assert_eq!(
-            (one.bench.run_due().await["failed"].clone(), one.bench.purge().await),
+            (fixture.bench.run_due().await["failed"].clone(), fixture.bench.purge().await),
             (json!(0), json!({"purged": 0, "failed": 0, "more": false}))
         );
-        one.shows(true, true).await;
-        one.bench.advance(Duration::days(1));
-        assert_eq!(one.bench.run_due().await["failed"], 0);
-        one.shows(false, true).await;
-        assert_eq!(one.shown().await["unconfirmed_wipe"]["state"], "timed_out");
-        let refused = one.post("lock", json!({})).await.expect(409);
+        fixture.expect_shown(true, true).await;
+        fixture.bench.advance(Duration::days(1));
+        assert_eq!(fixture.bench.run_due().await["failed"], 0);
+        fixture.expect_shown(false, true).await;
+        assert_eq!(fixture.shown().await["unconfirmed_wipe"]["state"], "timed_out");
+        let refused = fixture.post("lock", json!({})).await.expect(409);
         assert_eq!(refused.code(), "device_deleted");
-        assert_eq!(one.bench.purge().await["failed"], 0);
-        let _gone = one.bench.get(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(404);
+        assert_eq!(fixture.bench.purge().await["failed"], 0);
+        let _missing =
+            fixture.bench.get(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(404);
     }
 }
 
 #[tokio::test]
-async fn a_wipe_that_failed_before_the_phone_was_deleted_is_told_again_afterwards() {
-    let one = One::new().await;
-    let wipe = one.order("wipe").await;
-    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-    let _failed = one.say(&wipe, "failed").await.expect(200);
-    one.shows(false, true).await;
-    one.bench.advance(Duration::days(2));
-    assert!(one.told().await.is_empty(), "a phone that is there is wiped by another order");
-    let _gone = one.bench.delete(&format!("/devices/{}", one.device), &one.tenant.key).await.expect(200);
-    one.shows(true, true).await;
-    assert_eq!(one.told().await, std::slice::from_ref(&wipe));
-    assert_eq!(one.say(&wipe, "succeeded").await.expect(200).body["late"], true);
-    one.shows(false, false).await;
+async fn a_wipe_that_failed_before_the_deletion_is_redelivered_after_it() {
+    let fixture = SinglePhone::new().await;
+    let wipe = fixture.request_command("wipe").await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+    let _reported = fixture.report(&wipe, "failed").await.expect(200);
+    fixture.expect_shown(false, true).await;
+    fixture.bench.advance(Duration::days(2));
+    assert!(fixture.delivered().await.is_empty(), "an existing phone is wiped by a new command");
+    let _deleted = fixture.bench.delete(&format!("/devices/{}", fixture.device), &fixture.tenant.key).await.expect(200);
+    fixture.expect_shown(true, true).await;
+    assert_eq!(fixture.delivered().await, std::slice::from_ref(&wipe));
+    assert_eq!(fixture.report(&wipe, "succeeded").await.expect(200).body["late"], true);
+    fixture.expect_shown(false, false).await;
 }

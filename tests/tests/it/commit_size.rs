@@ -1,5 +1,4 @@
-//! The largest commit of each kind fits into one transaction, and the largest row of each kind into
-//! what DynamoDB takes of a row.
+//! The largest commit of each kind fits into one transaction, and the largest row of each kind into DynamoDB's limit.
 
 use aws::store::idempotency;
 use aws::store::idempotency::IdempotencyRow;
@@ -81,12 +80,12 @@ use uuid::Uuid;
 /// "Amazon DynamoDB Developer Guide", Quotas: items of a transaction, and bytes of a row.
 const ITEMS: usize = 100;
 const ROW_BYTES: usize = 400 * 1024;
-/// What one write unit writes.
+/// Bytes of one write unit.
 const UNIT_BYTES: usize = 1024;
-/// The most wrong PINs, and the highest number of a report of usage, that an app can tell.
+/// The largest numbers of wrong PINs and of a usage report.
 const PIN_FAILURES_MOST: u32 = 1_000_000;
 const SEQUENCE_MOST: u64 = i64::MAX as u64;
-/// As long as the name of an endpoint gets in the longest region, but for its application's name.
+/// The longest endpoint ARN, in the longest region, without the application's name.
 const ENDPOINT: &str =
     "arn:aws:sns:ap-southeast-1:123456789012:endpoint/APNS_SANDBOX/handset/0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
 
@@ -130,12 +129,12 @@ fn context() -> EventContext {
     }
 }
 
-/// Texts that a rule takes, of many short words, of long ones, and of letters of four bytes.
+/// Texts that a rule accepts: of many short words, of long ones, and of letters of four bytes.
 fn text(rule: TextRule) -> BoxedStrategy<String> {
     let max = rule.max;
     let of = move |pattern: &str| {
         let strategy = proptest::string::string_regex(&format!("({pattern}){{{},{max}}}", rule.min)).unwrap();
-        strategy.prop_map(move |text| cut(&text, rule))
+        strategy.prop_map(move |text| truncated(&text, rule))
     };
     let most = Just(words(max)).boxed();
     let texts = match rule.form {
@@ -147,8 +146,8 @@ fn text(rule: TextRule) -> BoxedStrategy<String> {
     texts.prop_filter_map("not a text of this rule", move |text| rule.read(&text).ok()).boxed()
 }
 
-/// As much of a text as a rule takes.
-fn cut(text: &str, rule: TextRule) -> String {
+/// The longest beginning of a text that a rule accepts.
+fn truncated(text: &str, rule: TextRule) -> String {
     let mut cut = String::new();
     for c in text.chars() {
         let length = if rule.in_bytes { cut.len() + c.len_utf8() } else { cut.chars().count() + 1 };
@@ -160,7 +159,7 @@ fn cut(text: &str, rule: TextRule) -> String {
     cut
 }
 
-/// As many different words as fit.
+/// As many different words as fit into a length.
 fn words(length: usize) -> String {
     let letters = ('a'..='z').chain('0'..='9').map(String::from).collect::<Vec<_>>().join(" ");
     letters.chars().take(length).collect::<String>().trim().to_owned()
@@ -187,7 +186,7 @@ fn new_user() -> impl Strategy<Value = NewUser> {
     })
 }
 
-fn application() -> impl Strategy<Value = RegistrationRequest> {
+fn registration_request() -> impl Strategy<Value = RegistrationRequest> {
     (text(IDENTIFIER), text(MODEL_NAME), text(VERSION), text(VERSION), text(NICKNAME)).prop_map(
         |(device_identifier, model_name, os_version, app_version, nickname)| RegistrationRequest {
             code: "c".repeat(22),
@@ -242,14 +241,14 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
     }
 }
 
-/// A device with one open command of each kind, which is more than there can be, all in a state.
+/// A device with one open command of each kind, all in one state: more than there can be.
 fn phone(device: Device, state: CommandState) -> DeviceWithCommands {
     let each = CommandKind::ALL.iter().map(|kind| (*kind, state, now().plus(Duration::days(1))));
-    phone_with(device, &each.collect::<Vec<_>>())
+    phone_with_commands(device, &each.collect::<Vec<_>>())
 }
 
-/// A device with open commands: each with its kind, its state, and until when it counts.
-fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> DeviceWithCommands {
+/// A device with open commands: kind, state and expiry of each.
+fn phone_with_commands(mut device: Device, open: &[(CommandKind, CommandState, Time)]) -> DeviceWithCommands {
     let mut number = 100;
     let mut command = |(kind, state, expires_at): &(CommandKind, CommandState, Time)| {
         number += 1;
@@ -279,11 +278,11 @@ fn phone_with(mut device: Device, open: &[(CommandKind, CommandState, Time)]) ->
         }
     };
     let open: Vec<Command> = open.iter().map(&mut command).collect();
-    device.commands = open.iter().map(noted).collect();
+    device.commands = open.iter().map(open_command).collect();
     DeviceWithCommands { device, open_commands: open }
 }
 
-fn noted(command: &Command) -> OpenCommand {
+fn open_command(command: &Command) -> OpenCommand {
     OpenCommand {
         command_id: command.command_id,
         kind: command.kind,
@@ -294,10 +293,11 @@ fn noted(command: &Command) -> OpenCommand {
     }
 }
 
-/// Phones that are to be deleted with their user, each with a wipe that it could not do, which is told again.
-fn leaving(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
+/// Phones that are deleted with their user, each with a failed wipe that is delivered again.
+fn devices_to_delete(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     let leaving = |phone: &DeviceWithCommands| {
-        let failed = phone_with(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
+        let failed =
+            phone_with_commands(phone.device.clone(), &[(CommandKind::Wipe, CommandState::Failed, Time::EPOCH)]);
         let failed = Command { expires_at: now().plus(Duration::days(1)), ..failed.open_commands[0].clone() };
         let claim = claim(&phone.device, true);
         DeviceToDelete { device: phone.device.clone(), claim, unconfirmed: Some(failed), attachments: None }
@@ -305,7 +305,7 @@ fn leaving(phones: &[DeviceWithCommands]) -> Vec<DeviceToDelete> {
     phones.iter().map(leaving).collect()
 }
 
-/// Open commands of some kinds, in whatever state they are open in, over their time or not.
+/// Open commands of some kinds, in any open state, expired or not.
 fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time)>> {
     let states =
         vec![CommandState::Queued, CommandState::Delivered, CommandState::Deferred, CommandState::CancelRequested];
@@ -318,7 +318,7 @@ fn open_commands() -> impl Strategy<Value = Vec<(CommandKind, CommandState, Time
     })
 }
 
-/// A user with as many phones as one may have.
+/// Gives a user the most phones that are allowed.
 fn with_phones(user: &mut User, phones: [DeviceWithCommands; DEVICE_LIMIT]) -> Vec<DeviceWithCommands> {
     let mut phones = Vec::from(phones);
     for (number, phone) in (40..).zip(&mut phones) {
@@ -342,30 +342,30 @@ fn new_id() -> CommandId {
     CommandId(id(90))
 }
 
-/// The commit of a change, which fits as it is and with the outcome of a job's thing, and whose
-/// rows are small.
-fn fits_changed(change: &ChangeSet) -> usize {
+/// Checks that the commit of a change fits, alone and with a job's item, and that its
+/// rows are small. Returns its number of items.
+fn expect_change_fits(change: &ChangeSet) -> usize {
     let commit = Commit::from_changes(context().event_id, change);
     let len = commit.len();
-    fits(&commit);
-    fits(&commit.put(&outcome(1)));
-    change.events.iter().for_each(small);
+    expect_fits(&commit);
+    expect_fits(&commit.put(&job_item(1)));
+    change.events.iter().for_each(expect_small);
     for edited in &change.commands {
-        small(&edited.after);
+        expect_small(&edited.after);
     }
     for edited in &change.devices {
-        small(&edited.after);
+        expect_small(&edited.after);
     }
     if let Some(edited) = &change.user {
-        small(&edited.after);
+        expect_small(&edited.after);
     }
     for edited in &change.usage {
-        small(&edited.after);
+        expect_small(&edited.after);
     }
     len
 }
 
-fn outcome(number: u8) -> JobItem {
+fn job_item(number: u8) -> JobItem {
     JobItem {
         workspace_id: context().workspace_id,
         job_id: JobId(id(20)),
@@ -383,12 +383,12 @@ fn outcome(number: u8) -> JobItem {
     }
 }
 
-fn order(kind: CommandKind) -> CommandRequest {
+fn command_request(kind: CommandKind) -> CommandRequest {
     CommandRequest { kind, reason: Some("\u{10400}".repeat(REASON.max)), expires_in_days: Some(365) }
 }
 
-/// A user who is invited, and their invitation.
-fn invited(user: &User, number: u8) -> (User, Invitation) {
+/// The user with an invitation, and the invitation.
+fn with_invitation(user: &User, number: u8) -> (User, Invitation) {
     let change = invite(user, None, new_invitation(number), &context()).unwrap();
     (change.user_after().unwrap().clone(), change.new_invitation().unwrap().clone())
 }
@@ -397,15 +397,15 @@ fn new_deployment(number: u8) -> NewInvitation {
     NewInvitation { purpose: Purpose::Deploy, devices: 1, ..new_invitation(number) }
 }
 
-/// A user with an open deployment, who has everything that client deployment knows of one.
-fn deployed(user: &User) -> (User, Invitation) {
-    let made = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
-    let mut user = made.user_after().unwrap().clone();
+/// The user with an open deployment and all data of client deployment, and the deployment.
+fn with_deployment(user: &User) -> (User, Invitation) {
+    let created = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
+    let mut user = created.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
     client.secrets = SecretKind::ALL.iter().map(|kind| (*kind, now())).collect();
     (client.served_at, client.downloaded_at) = (Some(now()), Some(now()));
-    (user, made.invitations.last().unwrap().after.clone())
+    (user, created.invitations.last().unwrap().after.clone())
 }
 
 fn claim(device: &Device, held: bool) -> IdentifierClaim {
@@ -433,7 +433,7 @@ fn new_invitation(number: u8) -> NewInvitation {
     }
 }
 
-fn remembered() -> IdempotencyRow {
+fn idempotency_row() -> IdempotencyRow {
     let pk = idempotency::idempotency_pk(context().workspace_id, "principal", "operation", "key");
     let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: id(5).to_string(), expires_at: now() };
     IdempotencyRow { pk, remembered }
@@ -446,8 +446,8 @@ fn metadata(device: &Device) -> DeviceAttachments {
     DeviceAttachments { metadata: values, ..DeviceAttachments::empty(device) }
 }
 
-/// As the operation commits it.
-fn registered(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
+/// The commit as the operation makes it.
+fn registration_commit(registration: &Registration, token_before: Option<&PushToken>) -> Commit {
     let commit = Commit::from_changes(context().event_id, &registration.change());
     let device = &registration.device.after;
     let token = PushToken::new_for(device, registration.push_token.clone().unwrap(), token_before, now());
@@ -457,11 +457,11 @@ fn registered(registration: &Registration, token_before: Option<&PushToken>) -> 
     }
 }
 
-fn fits(commit: &Commit) {
+fn expect_fits(commit: &Commit) {
     assert!((2..=ITEMS).contains(&commit.len()), "{} items", commit.len());
 }
 
-fn small<R: Row>(row: &R) {
+fn expect_small<R: Row>(row: &R) {
     assert!(bytes(row) <= ROW_BYTES, "{} bytes", bytes(row));
 }
 
@@ -469,15 +469,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn making_a_user_fits_into_one_commit(new in new_user()) {
+    fn creating_a_user_fits_into_one_commit(new in new_user()) {
         let (user, change) = User::create(new, UserId(id(3)), &context());
-        fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
-        small(&user);
-        small(&change.events[0]);
+        expect_fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), false));
+        expect_small(&user);
+        expect_small(&change.events[0]);
     }
 
     #[test]
-    fn making_and_ending_a_token_for_as_many_workspaces_as_may_be_fits_into_one_commit_each(name in text(token::NAME)) {
+    fn creating_and_revoking_a_token_for_the_most_workspaces_fit_into_one_commit_each(name in text(token::NAME)) {
         let member = |number| Member {
             workspace_id: WorkspaceId(id(number)),
             member_id: MemberId(id(100 + number)),
@@ -503,30 +503,30 @@ proptest! {
         let (token, events) = tokens::create(new, TokenId(id(9)), &text, &person, now(), own);
         prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
         let commit = Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
-        fits(&commit.put(&token).put(&TokenPlace::of(&token)).put_idempotency_record(&remembered(), false));
-        small(&token);
+        expect_fits(&commit.put(&token).put(&TokenPlace::of(&token)).put_idempotency_record(&idempotency_row(), false));
+        expect_small(&token);
         let (revoked, events) = tokens::revoke(&token, &person, now(), own).unwrap();
-        fits(&Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
+        expect_fits(&Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
     }
 
     #[test]
-    fn an_invitation_in_place_of_another_fits_into_one_commit(new in new_user()) {
+    fn replacing_an_invitation_fits_into_one_commit(new in new_user()) {
         let user = user(new);
-        let (user, first) = invited(&user, 6);
+        let (user, first) = with_invitation(&user, 6);
         let second = invite(&user, Some(&first), new_invitation(7), &context()).unwrap();
         let superseded = second.invitation_after(&first).clone();
         prop_assert!(superseded.superseded_at.is_some());
-        fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&remembered(), false));
-        small(&superseded);
+        expect_fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&idempotency_row(), false));
+        expect_small(&superseded);
     }
 
     #[test]
-    fn a_registration_fits_into_one_commit(new in new_user(), application in application(), again in application()) {
+    fn a_registration_fits_into_one_commit(new in new_user(), application in registration_request(), again in registration_request()) {
         let user = user(new);
-        let (user, invitation) = invited(&user, 6);
+        let (user, invitation) = with_invitation(&user, 6);
         let old = phone(device(&user, &again), CommandState::CancelRequested);
         let device_id = DeviceId(id(9));
-        // A device that was deleted comes back, and one that is there is enrolled anew as something else.
+        // A deleted device returns, and an existing one re-enrols with other data.
         for held in [false, true] {
             let found = RegistrationState {
                 invitation: invitation.clone(),
@@ -538,82 +538,82 @@ proptest! {
             };
             let registration = register(&found, &application, device_id, &context()).unwrap();
             let token = PushToken::new_for(&old.device, "t".repeat(PUSH_TOKEN.max), None, now());
-            fits(&registered(&registration, held.then_some(&token)));
-            small(&registration.device.after);
-            small(&token);
+            expect_fits(&registration_commit(&registration, held.then_some(&token)));
+            expect_small(&registration.device.after);
+            expect_small(&token);
         }
     }
 
     #[test]
-    fn a_renaming_with_all_the_metadata_fits_into_one_commit(new in new_user(), application in application(), name in text(NICKNAME)) {
+    fn a_device_update_with_all_metadata_fits_into_one_commit(new in new_user(), application in registration_request(), name in text(NICKNAME)) {
         let before = device(&user(new), &application);
         let edit = Edit { nickname: Some(Some(format!("{name}x"))), metadata: metadata(&before).metadata };
         let change = devices::edit(&before, None, &edit, &context()).unwrap().unwrap();
-        fits(&Commit::from_changes(context().event_id, &change));
-        small(&change.attachments[0].after);
-        small(&change.events[0]);
+        expect_fits(&Commit::from_changes(context().event_id, &change));
+        expect_small(&change.attachments[0].after);
+        expect_small(&change.events[0]);
     }
 
     #[test]
-    fn a_deletion_and_a_purge_fit_into_one_commit_each(new in new_user(), application in application()) {
+    fn a_deletion_and_a_purge_fit_into_one_commit_each(new in new_user(), application in registration_request()) {
         let mut user = user(new);
         let device = device(&user, &application);
         user.device_ids.insert(device.device_id);
         let leaving = DeviceToDelete { device: device.clone(), claim: claim(&device, true), unconfirmed: None, attachments: None };
         let change = devices::delete(&leaving, &user, None, Duration::days(30), &context()).unwrap();
-        fits(&Commit::from_changes(context().event_id, &change));
+        expect_fits(&Commit::from_changes(context().event_id, &change));
         let (deleted, claim) = (&change.devices[0].after, &change.claims[0].after);
         let late = EventContext { at: now().plus(Duration::days(30)), ..context() };
         let event = devices::purge(deleted, &late).unwrap();
         let token = PushToken::new_for(&device, "t".repeat(PUSH_TOKEN.max), None, now());
         let commit =
             Commit::with_event(&event).delete(deleted).delete(&metadata(&device)).delete(&token).delete(claim);
-        fits(&commit);
-        small(deleted);
-        small(claim);
+        expect_fits(&commit);
+        expect_small(deleted);
+        expect_small(claim);
     }
 
     #[test]
     fn deleting_a_user_with_three_phones_and_an_invitation_fits_into_one_commit(
-        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+        new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
-        let (mut user, invitation) = invited(&user(new), 6);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let (mut user, invitation) = with_invitation(&user(new), 6);
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
-        let claimed = leaving(&phones);
-        let wanted = lifecycle::Deletion {
+        let claimed = devices_to_delete(&phones);
+        let deletion = lifecycle::Deletion {
             without_wipe: true,
             reason: Some("\u{10400}".repeat(REASON.max)),
             retention: Duration::days(30),
         };
-        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invitation), &wanted, &context()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, std::slice::from_ref(&invitation), &deletion, &context()).unwrap().unwrap();
         // Five events, the user, whose username and identity key are free again, the phones and their claims, the
         // invitation and its code, and of each phone a wipe that is told again. Other commands stay as they are.
-        prop_assert_eq!(fits_changed(&change), 5 + 3 + 6 + 2 + 3);
+        prop_assert_eq!(expect_change_fits(&change), 5 + 3 + 6 + 2 + 3);
     }
 
     #[test]
-    fn an_order_to_three_phones_fits_into_one_commit(
-        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    fn lifecycle_actions_on_three_phones_fit_into_one_commit(
+        new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(new);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         for change in [
-            lifecycle::lock_and_wipe(&user, &phones, &order(CommandKind::Wipe), &new_id, &context()).unwrap(),
-            lifecycle::reset_pin(&user, &phones, &order(CommandKind::ResetPin), &new_id, &context()).unwrap(),
+            lifecycle::lock_and_wipe(&user, &phones, &command_request(CommandKind::Wipe), &new_id, &context()).unwrap(),
+            lifecycle::reset_pin(&user, &phones, &command_request(CommandKind::ResetPin), &new_id, &context()).unwrap(),
             lifecycle::suspend(&user, &devices(&phones), Some("x".repeat(REASON.max)), &context()).unwrap(),
         ].into_iter().flatten() {
-            fits_changed(&change);
+            expect_change_fits(&change);
         }
     }
 
     #[test]
     fn a_user_whose_every_field_changes_fits_into_one_commit(
-        old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+        old in new_user(), new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(old);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let edit = UserEdit {
             username: Some(new.username),
@@ -626,16 +626,16 @@ proptest! {
             ..UserEdit::default()
         };
         let change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
-        fits_changed(&change);
+        expect_change_fits(&change);
     }
 
     #[test]
-    fn another_username_with_three_phones_and_the_deployment_that_follows_fit_into_one_commit(
-        old in new_user(), new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    fn a_rename_with_three_phones_and_the_next_deployment_fit_into_one_commit_each(
+        old in new_user(), new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
-        let (user, older) = deployed(&user(old));
-        let (mut user, invitation) = invited(&user, 8);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let (user, older) = with_deployment(&user(old));
+        let (mut user, invitation) = with_invitation(&user, 8);
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
         let edit = UserEdit {
             username: Some(format!("x{}", new.username)),
@@ -648,7 +648,7 @@ proptest! {
             ..UserEdit::default()
         };
         let mut change = lifecycle::update(&user, &phones, &edit, &new_id, &context()).unwrap().unwrap();
-        // Another address ends what is open, as well.
+        // Another address also ends open invitations and deployments.
         prop_assert!(lifecycle::is_readdressed(&change));
         revoke_open(&mut change, &[invitation, older], &context());
         let older = change.invitations.last().unwrap().after.clone();
@@ -656,60 +656,60 @@ proptest! {
         prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
         let offered = deployments::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
         let change = change.then(offered);
-        fits(&Commit::from_changes(context().event_id, &change).put(&outcome(1)));
+        expect_fits(&Commit::from_changes(context().event_id, &change).put(&job_item(1)));
     }
 
     #[test]
-    fn deleting_a_user_with_three_phones_a_deployment_and_secrets_fits_into_one_commit_and_so_does_undeploying(
-        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    fn deleting_and_undeploying_a_user_with_three_phones_fit_into_one_commit_each(
+        new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
-        let (user, open_deployment) = deployed(&user(new));
-        let (mut user, invitation) = invited(&user, 8);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let (user, open_deployment) = with_deployment(&user(new));
+        let (mut user, invitation) = with_invitation(&user, 8);
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
-        let claimed = leaving(&phones);
-        let wanted = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
+        let claimed = devices_to_delete(&phones);
+        let deletion = lifecycle::Deletion { without_wipe: true, reason: None, retention: Duration::days(30) };
         let offers = [invitation, open_deployment.clone()];
-        let change = lifecycle::delete(&user, &claimed, &offers, &wanted, &context()).unwrap().unwrap();
+        let change = lifecycle::delete(&user, &claimed, &offers, &deletion, &context()).unwrap().unwrap();
         // Six events, the user, whose username and identity key are free again, the phones and their claims, what
         // was offered with its codes, the secrets, and of each phone a wipe that is told again.
-        prop_assert_eq!(fits_changed(&change), 6 + 3 + 6 + 4 + 1 + 3);
+        prop_assert_eq!(expect_change_fits(&change), 6 + 3 + 6 + 4 + 1 + 3);
         let change = deployments::remove(&user, &devices(&phones), Some(&open_deployment), &context()).unwrap().unwrap();
         // Two events, the user, three phones that are to download, the deployment, its code and the secrets.
-        prop_assert_eq!(fits_changed(&change), 2 + 1 + 3 + 2 + 1);
+        prop_assert_eq!(expect_change_fits(&change), 2 + 1 + 3 + 2 + 1);
         let change = deployments::force(&user, &devices(&phones), &context()).unwrap().unwrap();
-        prop_assert_eq!(fits_changed(&change), 1 + 1 + 3);
+        prop_assert_eq!(expect_change_fits(&change), 1 + 1 + 3);
         let bare: Vec<Device> =
             devices(&phones).into_iter().map(|device| Device { served: None, ..device.clone() }).collect();
         let change =
             deployments::deploy(&user, &bare, Some(&open_deployment), new_deployment(9), None, &context()).unwrap();
         // The event, the user, the phones, the older deployment and its code, the newer with its pointer, the hash of
         // its code and the code for its message, and the two counters of the message.
-        prop_assert_eq!(fits_changed(&change), 1 + 1 + 3 + 2 + 4 + 2);
+        prop_assert_eq!(expect_change_fits(&change), 1 + 1 + 3 + 2 + 4 + 2);
     }
 
     #[test]
-    fn a_check_in_of_which_everything_is_new_fits_into_one_commit(
-        new in new_user(), application in application(), open in prop::array::uniform3(open_commands()),
+    fn a_check_in_that_changes_everything_fits_into_one_commit(
+        new in new_user(), application in registration_request(), open in prop::array::uniform3(open_commands()),
     ) {
         let mut user = user(new);
-        let phones = open.map(|open| phone_with(device(&user, &application), &open));
+        let phones = open.map(|open| phone_with_commands(device(&user, &application), &open));
         let phones = with_phones(&mut user, phones);
-        let commit = checked_in(&user, &phones);
-        fits(&commit);
+        let commit = check_in_commit(&user, &phones);
+        expect_fits(&commit);
     }
 
     #[test]
-    fn a_devices_word_fits_into_one_commit_and_leaves_a_small_row(application in application(), open in open_commands()) {
+    fn a_devices_command_report_fits_into_one_commit_and_leaves_a_small_row(application in registration_request(), open in open_commands()) {
         let new = NewUser { username: "a".into(), ..NewUser::default() };
-        let phone = phone_with(device(&user(new), &application), &open);
+        let phone = phone_with_commands(device(&user(new), &application), &open);
         for command in &phone.open_commands {
             for trigger in [Trigger::Deferred, Trigger::Cancel, Trigger::Expired, Trigger::Replaced] {
                 if let Ok(Some(said)) = apply(&phone.device, command, trigger, command.detail.clone(), &context()) {
-                    fits(&Commit::from_changes(context().event_id, &said));
+                    expect_fits(&Commit::from_changes(context().event_id, &said));
                     let after = said.command_after(command);
-                    small(after);
-                    small(&said.events[0]);
+                    expect_small(after);
+                    expect_small(&said.events[0]);
                     prop_assert!(after.history.len() <= HISTORY_LIMIT);
                 }
             }
@@ -717,14 +717,14 @@ proptest! {
     }
 
     #[test]
-    fn a_device_that_checks_in_is_a_row_of_one_unit(new in new_user(), application in application()) {
+    fn a_device_that_checks_in_is_a_row_of_one_unit(new in new_user(), application in registration_request()) {
         let device = device(&user(new), &application);
         prop_assert!(bytes(&device) <= UNIT_BYTES, "{} bytes: {device:?}", bytes(&device));
     }
 }
 
 #[test]
-fn a_device_whose_texts_are_all_as_long_as_may_be_is_a_row_of_one_unit() {
+fn a_device_with_texts_of_maximum_length_is_a_row_of_one_unit() {
     let application = RegistrationRequest {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
@@ -755,7 +755,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
         nickname: Some(alphabet.to_owned()),
     };
     let user = user(new);
-    let (user, invitation) = invited(&user, 6);
+    let (user, invitation) = with_invitation(&user, 6);
     let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::CancelRequested);
     let found = RegistrationState {
         invitation,
@@ -768,16 +768,16 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     let device_id = DeviceId(id(9));
     let application = of("1 2 3 4 5 6 7 8 9 0 r s t u v", "w");
     let registration = register(&found, &application, device_id, &context()).unwrap();
-    let commit = registered(&registration, None);
+    let commit = registration_commit(&registration, None);
     // The event, four rows and the code, a token, and fifteen words that go for fifteen that come;
     // and of each of the five commands its row and its event.
     assert_eq!(commit.len(), 37 + 2 * CommandKind::ALL.len());
     assert_eq!(registration.events[0].event_type, EventType::DeviceReEnrolled);
 }
 
-/// The commit of a check-in of the first phone at which everything is new: versions, the token,
+/// The commit of a check-in of the first phone that changes everything: versions, the token,
 /// wrong PINs that lock the user, usage, and all its commands.
-fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
+fn check_in_commit(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     let (phone, others) = phones.split_first().unwrap();
     let version = "n".repeat(CONFIG_VERSION.max);
     let device = Device { pin_failures: 0, usage_sequence: None, ..phone.device.clone() }.with_served_version(&version);
@@ -805,7 +805,7 @@ fn checked_in(user: &User, phones: &[DeviceWithCommands]) -> Commit {
     let CheckIn::Changed { change, token } = check_in::check_in(&device, &report, &found, &context()) else {
         panic!("all of it is new");
     };
-    fits_changed(&change);
+    expect_change_fits(&change);
     let Some(TokenChange::New(token)) = token else { panic!("it has a new token") };
     let after = PushToken::new_for(&change.devices[0].after, token, None, now());
     Commit::from_changes(context().event_id, &change).put(&after)
@@ -836,22 +836,22 @@ fn a_check_in_that_delivers_everything_and_locks_the_user_has_two_dozen_items() 
     let phones = with_phones(&mut user, phones);
     // Events: the device updated, usage reported, a configuration installed, five commands delivered,
     // the user locked. Rows: the user, three phones, five commands, two counts of usage, and the token.
-    assert_eq!(checked_in(&user, &phones).len(), 9 + 1 + 3 + 5 + 2 + 1);
+    assert_eq!(check_in_commit(&user, &phones).len(), 9 + 1 + 3 + 5 + 2 + 1);
 }
 
 #[test]
-fn remote_lock_and_wipe_of_three_phones_whose_last_wipe_was_taken_back_has_some_items() {
+fn lock_and_wipe_of_three_phones_with_cancel_requests_fits_into_one_commit() {
     let mut user = user(plain_user());
     let phones = [CommandState::CancelRequested; DEVICE_LIMIT].map(|state| plain_phone(&user, state));
     let phones = with_phones(&mut user, phones);
-    let wanted = order(CommandKind::Wipe);
-    let change = lifecycle::lock_and_wipe(&user, &phones, &wanted, &new_id, &context()).unwrap().unwrap();
+    let request = command_request(CommandKind::Wipe);
+    let change = lifecycle::lock_and_wipe(&user, &phones, &request, &new_id, &context()).unwrap().unwrap();
     // The user's event and row; of each phone its row, the old wipe closed and a new one queued.
-    assert_eq!(fits_changed(&change), 2 + DEVICE_LIMIT * (1 + 4));
+    assert_eq!(expect_change_fits(&change), 2 + DEVICE_LIMIT * (1 + 4));
 }
 
 #[test]
-fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_another() {
+fn the_largest_change_of_a_user_replaces_every_search_word() {
     let named = |username: &str, first: &str, last: &str| NewUser {
         username: username.to_owned(),
         first_name: Some(first.to_owned()),
@@ -873,7 +873,7 @@ fn the_largest_change_of_a_user_is_a_new_identity_under_which_every_word_is_anot
     assert_eq!(words, 16);
     // The event and the user's row, the two usernames, sixteen words that go for sixteen that come;
     // of each phone its row, an old factory reset closed and a new one queued.
-    assert_eq!(fits_changed(&change), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4));
+    assert_eq!(expect_change_fits(&change), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4));
 }
 
 #[test]
@@ -895,20 +895,20 @@ fn the_largest_change_by_an_identity_provider_fits_into_one_commit() {
     let phones = with_phones(&mut user, phones);
     let before = ScimUserRecord { user, scim_attributes: record.scim_attributes, updated_at: None };
     let after = body("w", "1 2 3 4 5 6 7 8", "9 0 q r s t v x", "b");
-    let edit = ScimUserEdit::read(&Document::from_record(&before), &after).unwrap();
-    let updated = update(&before, &phones, &edit, &new_id, &context()).unwrap().unwrap();
+    let expected = ScimUserEdit::read(&Document::from_record(&before), &after).unwrap();
+    let updated = update(&before, &phones, &expected, &new_id, &context()).unwrap().unwrap();
     let commit = Commit::from_changes(context().event_id, &updated.change);
     let commit = commit.put_scim_attributes(before.scim_attributes.as_ref(), updated.scim_attributes.as_ref());
     // As the largest change of a user, and the event of the suspension, two external ids, and what is kept.
     let words = before.user.search_words().len();
     assert_eq!(words, 16);
     assert_eq!(commit.len(), 2 + 2 + 2 * words + DEVICE_LIMIT * (1 + 4) + 1 + 2 + 1);
-    fits(&commit);
-    small(&updated.scim_attributes.unwrap());
+    expect_fits(&commit);
+    expect_small(&updated.scim_attributes.unwrap());
 }
 
 #[test]
-fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
+fn the_largest_change_by_a_source_renames_a_user_who_reappears() {
     let mapping: serde_json::Map<String, Value> = Field::ALL
         .iter()
         .map(|field| field.as_str())
@@ -948,13 +948,13 @@ fn the_largest_change_by_a_source_is_a_new_identity_of_a_user_who_is_back() {
     assert_eq!(row.faults, []);
     let (change, _) = sync::apply(&source, &user, &phones, &row, &new_id, &context()).unwrap().unwrap();
     // As the largest change by hand, that the user is back, and active, and known by their own name.
-    assert_eq!(fits_changed(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
+    assert_eq!(expect_change_fits(&change), 2 + 2 + 2 * 16 + DEVICE_LIMIT * (1 + 4) + 2 + 1);
     // With its outcome, and the job that it stands on.
-    assert!(fits_changed(&change) + 2 < 100);
+    assert!(expect_change_fits(&change) + 2 < 100);
 }
 
 #[test]
-fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
+fn a_page_with_texts_of_maximum_length_is_staged_in_one_row() {
     let wide = |length: usize| Some("\u{10400}".repeat(length));
     let texts = [
         ("username", wide(64)),
@@ -975,7 +975,7 @@ fn a_page_of_rows_whose_texts_are_all_as_long_as_may_be_is_staged_in_one_row() {
 }
 
 #[test]
-fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_row() {
+fn a_job_with_the_most_ids_fits_into_one_commit_and_a_small_row() {
     let ids: Vec<String> = (0..IDS_LIMIT).map(|_| id(9).to_string()).collect();
     let new = |selection| NewJob {
         job_id: JobId(id(20)),
@@ -990,19 +990,21 @@ fn a_job_that_names_as_many_things_as_may_be_fits_into_one_commit_and_a_small_ro
     for selection in [Selection::Ids(ids.clone()), Selection::Filter(filter)] {
         let change = begin(new(selection), &context());
         let job = change.job.as_ref().unwrap().after.clone();
-        fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&remembered(), false));
-        small(&job);
+        expect_fits(
+            &Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), false),
+        );
+        expect_small(&job);
         let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)), ..NextPage::default() };
         let change = page_done(&job, &[ItemOutcome::Failed; IDS_LIMIT], Some(next), &context());
-        small(&change.job.as_ref().unwrap().after);
+        expect_small(&change.job.as_ref().unwrap().after);
         let last = page_done(&job, &[ItemOutcome::Changed; IDS_LIMIT], None, &context());
-        fits(&Commit::from_changes(context().event_id, &last));
-        small(&outcome(1));
+        expect_fits(&Commit::from_changes(context().event_id, &last));
+        expect_small(&job_item(1));
     }
 }
 
 #[test]
-fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
+fn a_user_with_the_most_networks_is_a_small_row() {
     let mut user = user(plain_user());
     let report = Network {
         status: NetworkStatus::OptInResponseReceived,
@@ -1015,15 +1017,15 @@ fn a_user_with_as_many_networks_as_may_be_is_a_small_row() {
     for number in 0..NETWORK_LIMIT {
         let provider = format!("{}{number}", "p".repeat(PROVIDER.max - 1));
         let change = network_reported(&user, &provider, &report, &context()).unwrap().unwrap();
-        fits(&Commit::from_changes(context().event_id, &change));
-        small(&change.events[0]);
+        expect_fits(&Commit::from_changes(context().event_id, &change));
+        expect_small(&change.events[0]);
         user = change.into_user().unwrap();
     }
     let reason = Some("\u{10400}".repeat(REASON.max));
     user.suspended = Some(Restriction::by(&context(), reason.clone()));
     user.suspended_by_source = Some(Restriction::by(&context(), reason.clone()));
     user.locked = Some(Restriction::by(&context(), reason));
-    small(&user);
+    expect_small(&user);
     assert_eq!(user.networks.len(), NETWORK_LIMIT);
 }
 
@@ -1042,13 +1044,13 @@ fn a_workspace_with_every_setting_at_its_longest_is_a_small_row() {
         ..WorkspaceEdit::default()
     };
     let (after, event) = workspaces::update(&workspace, &edit, &context()).unwrap();
-    fits(&Commit::with_event(&event).edit(&workspace, &after));
-    small(&after);
-    small(&event);
+    expect_fits(&Commit::with_event(&event).edit(&workspace, &after));
+    expect_small(&after);
+    expect_small(&event);
 }
 
 #[test]
-fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
+fn removing_a_member_with_the_most_keys_fits_into_one_commit() {
     let before = serde_json::from_value::<Workspace>(json!({
         "workspace_id": context().workspace_id, "name": "Fleet", "sandbox": false, "created_at": now(), "admin_count": 2,
         "version": 1,
@@ -1068,22 +1070,22 @@ fn a_member_who_leaves_with_as_much_as_may_end_at_once_fits_into_one_commit() {
         }))
         .unwrap()
     };
-    let made = CreatedByMember { keys: (0..CREATED_LIMIT).map(key).collect(), webhooks: Vec::new() };
+    let created = CreatedByMember { keys: (0..CREATED_LIMIT).map(key).collect(), webhooks: Vec::new() };
     let drawn = std::cell::Cell::new(0_u8);
     let new_id = || {
         drawn.set(drawn.get() + 1);
         EventContext { event_id: EventId(timed_uuid(now(), [drawn.get(); 10])), ..context() }
     };
-    let removal = members::remove(&before, &leaves, &made, true, new_id).unwrap();
+    let removal = members::remove(&before, &leaves, &created, true, new_id).unwrap();
     assert_eq!(removal.keys.len(), CREATED_LIMIT);
     let change = ChangeSet { events: removal.events, ..ChangeSet::default() };
     let commit = Commit::from_changes(context().event_id, &change).delete(&leaves).edit(&before, &removal.workspace);
-    fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
+    expect_fits(&removal.keys.iter().fold(commit, |commit, (before, after)| commit.edit(before, after)));
 }
 
-/// What is kept of a user goes by so many rows at a time: see `purge-deleted`.
+/// A user's rows are purged in batches: see `purge-deleted`.
 #[test]
-fn removing_what_is_kept_of_a_user_fits_into_commits() {
+fn purging_a_user_fits_into_commits() {
     let mut user = user(plain_user());
     let texted = |number: u8| Invitation {
         channel: Channel::Sms,
@@ -1093,17 +1095,17 @@ fn removing_what_is_kept_of_a_user_fits_into_commits() {
             message_id: Some(id(number).to_string()),
             reason: None,
         },
-        ..invited(&user, number).1
+        ..with_invitation(&user, number).1
     };
     let invitations: Vec<Invitation> = (0..20).map(texted).collect();
     let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
     assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
-    fits(&commit);
-    let wanted = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
-    let change = lifecycle::delete(&user, &[], &[], &wanted, &context()).unwrap().unwrap();
+    expect_fits(&commit);
+    let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(1) };
+    let change = lifecycle::delete(&user, &[], &[], &deletion, &context()).unwrap().unwrap();
     user = change.user.unwrap().after;
     let late = EventContext { at: now().plus(Duration::days(1)), ..context() };
-    fits(&Commit::with_event(&lifecycle::purge(&user, &late).unwrap()).delete(&user));
+    expect_fits(&Commit::with_event(&lifecycle::purge(&user, &late).unwrap()).delete(&user));
 }
 
 #[test]
@@ -1112,21 +1114,21 @@ fn a_block_with_the_longest_reason_leaves_a_small_row() {
         code: "c".repeat(22),
         device_identifier: "d".repeat(IDENTIFIER.max),
         platform: Platform::ThirdParty,
-        model_name: cut(&"\u{10400}".repeat(MODEL_NAME.max), MODEL_NAME),
+        model_name: truncated(&"\u{10400}".repeat(MODEL_NAME.max), MODEL_NAME),
         os_version: "1".repeat(VERSION.max),
         app_version: Some("1".repeat(VERSION.max)),
         push_token: None,
-        nickname: Some(cut(&"\u{10400}".repeat(NICKNAME.max), NICKNAME)),
+        nickname: Some(truncated(&"\u{10400}".repeat(NICKNAME.max), NICKNAME)),
     };
     let new = NewUser { username: "a".into(), ..NewUser::default() };
     let device = device(&user(new), &application);
     let change = devices::block(&device, Some("\u{10400}".repeat(REASON.max)), &context()).unwrap().unwrap();
-    small(&change.devices[0].after);
-    small(&change.events[0]);
+    expect_small(&change.devices[0].after);
+    expect_small(&change.events[0]);
 }
 
 #[test]
-fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_rows() {
+fn a_webhook_with_the_most_event_types_and_its_largest_delivery_are_small_rows() {
     let types: Vec<String> = (0..TYPES_LIMIT).map(|n| format!("{n:0>width$}", width = TYPE.max)).collect();
     let url = format!("https://e.example/{}", "x".repeat(URL_LIMIT - 18));
     let body = json!({"url": url, "event_types": types, "description": "\u{10400}".repeat(DESCRIPTION.max)});
@@ -1135,16 +1137,16 @@ fn a_webhook_with_as_many_types_as_may_be_and_its_longest_delivery_are_small_row
     fields.finish().unwrap();
     let (webhook, made) = Webhook::create(WebhookId(id(40)), settings, &context());
     let secrets = Secrets::with_current(new_secret(|bytes| bytes.fill(7)));
-    fits(&Commit::with_event(&made).put(&webhook).put_webhook_secrets(webhook.webhook_id, &secrets));
+    expect_fits(&Commit::with_event(&made).put(&webhook).put_webhook_secrets(webhook.webhook_id, &secrets));
     let mut edit = Fields::from_json(json!({"event_types": ["*"]}).as_object().unwrap().clone());
     let (after, event) = webhook.update(HookEdit::read(&mut edit, EgressPolicy::Public), &context()).unwrap();
     let delivery = HookDelivery::new_due(&after, &event, now()).with_attempt_started(id(41), now());
-    let gone =
+    let end =
         Attempt { reply: "x".repeat(RESPONSE_EXCERPT_LIMIT), ..Attempt::with_response(now(), 410, b"", i64::MAX) };
-    let ended = delivery.with_attempt_result(id(41), &gone).unwrap();
-    let (off, disabled) = after.after(&after.url, &gone, false, &context()).unwrap();
-    fits(&Commit::with_event(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
-    small(&ended);
+    let ended = delivery.with_attempt_result(id(41), &end).unwrap();
+    let (off, disabled) = after.after(&after.url, &end, false, &context()).unwrap();
+    expect_fits(&Commit::with_event(&disabled.unwrap()).edit(&after, &off).edit(&delivery, &ended));
+    expect_small(&ended);
     // What SNS takes of an event, and so does every queue.
     assert!(bytes(&webhook) < 16 * 1024 && bytes(&event) < 64 * 1024 && bytes(&made) < 64 * 1024);
 }

@@ -1,4 +1,4 @@
-//! What follows from an event: messages, pushes, feedback, what is due, and the purge.
+//! Consumers of events: messages, pushes and feedback; and the schedules: due work and the purge.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
 use serde_json::{Value, json};
-use testkit::faults::{Fault, FaultDuration, Faults, Strike};
-use testkit::tap::Tap;
+use testkit::faults::{Fault, FaultDuration, Faults, InjectedFault};
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Bench, Setup, Tenant, rows};
 
 async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) -> String {
@@ -15,15 +15,15 @@ async fn user_of(bench: &Bench, tenant: &Tenant, email: &str, username: &str) ->
     bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
 }
 
-async fn invited(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
+async fn invite_by_email(bench: &Bench, tenant: &Tenant, user: &str) -> Value {
     let path = format!("/users/{user}/invite");
     let _accepted = bench.post(&path, &tenant.key, json!({"channel": "email"})).await.expect(202);
     bench.drain().await;
     bench.get(&format!("/users/{user}"), &tenant.key).await.expect(200).body["invitation"].clone()
 }
 
-/// An invitation by text, as it shows when everything has happened.
-async fn texted(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
+/// Invites a user by text, and returns the user and the invitation after delivery.
+async fn invite_by_text(bench: &Bench, tenant: &Tenant, username: &str, mobile: &str) -> (String, Value) {
     let body = json!({"username": username, "first_name": "Bo", "last_name": "Beck", "mobile": mobile});
     let user = bench.post("/users", &tenant.key, body).await.expect(201).get("user_id");
     let path = format!("/users/{user}/invite");
@@ -46,7 +46,7 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
-    let invitation = invited(&bench, &tenant, &user).await;
+    let invitation = invite_by_email(&bench, &tenant, &user).await;
     assert_eq!(invitation["delivery"]["state"], "delivered");
     let mails = bench.sent(Channel::Email);
     assert_eq!(mails.len(), 1);
@@ -58,11 +58,11 @@ async fn an_invitation_is_mailed_once_with_its_link_as_text_as_html_and_as_a_qr_
     assert!(mail.html.as_ref().unwrap().contains("cid:invitation-qr"));
     assert_eq!(mail.attachments.len(), 1);
     assert!(mail.html.as_ref().unwrap().len() < 100 * 1024);
-    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject holds no name");
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Bo"), "a subject contains no name");
 }
 
 #[tokio::test]
-async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
+async fn a_new_invitation_ends_the_earlier_code() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -74,7 +74,7 @@ async fn a_resend_ends_the_older_code_and_only_the_newer_registers() {
 }
 
 #[tokio::test]
-async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_none() {
+async fn an_invitation_superseded_before_its_message_is_sent_sends_none() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -89,7 +89,7 @@ async fn an_invitation_that_was_superseded_before_its_message_went_out_sends_non
 }
 
 #[tokio::test]
-async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_back() {
+async fn no_message_is_sent_for_an_invitation_or_deployment_that_has_ended() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let key = &tenant.key;
@@ -103,19 +103,19 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
             bench.stack.messaging().clear();
             let user = bench.user(&tenant, &format!("ada-{at}-{}", end.replace(' ', "-"))).await;
             let own = json!({"mobile": format!("+49170{at}{:06}", end.len())});
-            let _own = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
-            let made = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
+            let _updated = bench.patch(&format!("/users/{user}"), key, own).await.expect(200);
+            let created = bench.post(&format!("/users/{user}/{offer}"), key, body.clone()).await.expect(202);
             match end {
                 "taken back" => {
-                    let path = path.replace("{user}", &user).replace("{id}", &made.get(name));
-                    let _ended = bench.delete(&path, key).await.expect(200);
+                    let path = path.replace("{user}", &user).replace("{id}", &created.get(name));
+                    let _deleted = bench.delete(&path, key).await.expect(200);
                 }
                 "another address" => {
                     let moved = json!({"email": "elsewhere@example.com", "mobile": "+4917099999999"});
-                    let _ended = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
+                    let _updated = bench.patch(&format!("/users/{user}"), key, moved).await.expect(200);
                 }
                 "a user who is deleted" => {
-                    let _ended = bench.delete(&format!("/users/{user}"), key).await.expect(200);
+                    let _deleted = bench.delete(&format!("/users/{user}"), key).await.expect(200);
                 }
                 "its time" => bench.advance(Duration::days(8)),
                 _ => {}
@@ -124,7 +124,7 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
             let sent = bench.sent(Channel::Email).len() + bench.sent(Channel::Sms).len();
             assert_eq!(sent, usize::from(end == "nothing"), "{offer} {body}, ended by {end}");
             // Nor is its code kept any longer.
-            let secret = format!("INVITATION#{}", made.get(name));
+            let secret = format!("INVITATION#{}", created.get(name));
             let is_kept = rows::all(&bench, rows::SECRETS).contains_key(&secret);
             assert_eq!(is_kept, ["nothing", "its time"].contains(&end), "{offer} {body}, ended by {end}");
         }
@@ -132,7 +132,7 @@ async fn whatever_ends_an_offer_before_its_message_went_out_keeps_the_message_ba
 }
 
 #[tokio::test]
-async fn the_same_call_for_another_user_is_another_call() {
+async fn an_idempotency_key_with_another_user_is_another_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
@@ -148,22 +148,22 @@ async fn the_same_call_for_another_user_is_another_call() {
 }
 
 #[tokio::test]
-async fn a_phone_that_is_deleted_before_news_of_its_user_come_is_woken_by_its_own_end_alone() {
+async fn a_deleted_phone_is_woken_by_its_deletion_and_not_by_earlier_events_of_its_user() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     bench.stack.messaging().clear();
     let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
-    let _gone = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), &tenant.key).await.expect(200);
     bench.drain().await;
-    let mut kinds: Vec<Vec<String>> = woken(&bench).into_values().collect();
+    let mut kinds: Vec<Vec<String>> = pushed_events(&bench).into_values().collect();
     kinds.sort();
     assert_eq!(kinds, [["device.deleted"], ["user.suspended"]]);
 }
 
 #[tokio::test]
-async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
+async fn events_record_the_device_or_code_as_their_actor() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let key = &tenant.key;
@@ -174,15 +174,15 @@ async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
     let (id, credential) = (registered.body["device"]["device_id"].as_str().unwrap(), registered.get("credential"));
     let lock = bench.post(&format!("/devices/{id}/lock"), key, json!({})).await.expect(202).get("command_id");
     let news = json!({"app_version": "5.0.0"});
-    let _seen = bench.check_in_with(&credential, news).await.expect(200);
-    let _done = bench.report_command(&credential, &lock, "succeeded").await.expect(200);
-    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
+    let _check_in = bench.check_in_with(&credential, news).await.expect(200);
+    let _reported = bench.report_command(&credential, &lock, "succeeded").await.expect(200);
+    let _deployment = bench.post(&format!("/users/{user}/deploy"), key, json!({})).await.expect(202);
     let _config = bench.download(&credential).await.expect(200);
     let events = bench.list_all(&tenant, &format!("/events?user_id={user}")).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let by = |event: &Value| (text(&event["event_type"]), text(&event["actor"]["type"]));
     let actors: BTreeMap<String, String> = events.iter().map(by).collect();
-    let wanted = [
+    let expected = [
         ("user.created", "key"),
         ("user.invited", "key"),
         ("invitation.sent", "system"),
@@ -196,26 +196,26 @@ async fn what_a_phone_or_a_code_does_is_recorded_as_its_own() {
         ("deployment.started", "key"),
         ("device.config_served", "device"),
     ];
-    assert_eq!(actors, wanted.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
+    assert_eq!(actors, expected.map(|(event, actor)| (event.to_owned(), actor.to_owned())).into());
 }
 
 #[tokio::test]
-async fn what_the_mail_service_reports_shows_on_the_invitation() {
+async fn the_mail_services_reports_are_shown_on_the_invitation() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     for (email, state) in
         [("bounce@simulator.amazonses.com", "bounced"), ("complaint@simulator.amazonses.com", "complained")]
     {
         let user = user_of(&bench, &tenant, email, state).await;
-        assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], state);
+        assert_eq!(invite_by_email(&bench, &tenant, &user).await["delivery"]["state"], state);
     }
 }
 
 #[tokio::test]
-async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
+async fn an_invitation_is_texted_once_without_personal_data_and_its_code_registers() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (_user, invitation) = texted(&bench, &tenant, "bo", "+49 170 1234567").await;
+    let (_user, invitation) = invite_by_text(&bench, &tenant, "bo", "+49 170 1234567").await;
     assert_eq!((&invitation["channel"], &invitation["delivery"]["state"]), (&json!("sms"), &json!("delivered")));
     let texts = bench.sent(Channel::Sms);
     assert_eq!((texts.len(), bench.sent(Channel::Email).len()), (1, 0));
@@ -233,22 +233,22 @@ async fn an_invitation_is_texted_once_names_nobody_and_its_code_registers() {
 }
 
 #[tokio::test]
-async fn a_user_without_a_number_gets_no_text_and_one_whose_number_fails_is_shown_as_such() {
+async fn a_text_needs_a_number_and_a_failed_number_is_shown() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let unreached = user_of(&bench, &tenant, "bo@example.com", "bo").await;
     let path = format!("/users/{unreached}/invite");
     let refused = bench.post(&path, &tenant.key, json!({"channel": "sms"})).await.expect(409);
     assert_eq!(refused.code(), "mobile_missing");
-    let (_user, invitation) = texted(&bench, &tenant, "cleo", "+14254147167").await;
+    let (_user, invitation) = invite_by_text(&bench, &tenant, "cleo", "+14254147167").await;
     let delivery = &invitation["delivery"];
     assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("carrier_blocked")));
     let events = bench.get("/events", &tenant.key).await.expect(200).text;
-    assert!(!events.contains("4254147167"), "the audit holds no number");
+    assert!(!events.contains("4254147167"), "the events contain no number");
 }
 
-/// What CloudWatch Logs sends of a text.
-fn report_of(message_id: &str, status: &str) -> Value {
+/// The event of CloudWatch Logs with the report of a text.
+fn text_report(message_id: &str, status: &str) -> Value {
     let line = json!({
         "notification": {"messageId": message_id, "timestamp": "2026-11-23 08:00:00.000"},
         "delivery": {"destination": "+491701234567", "providerResponse": "Phone number is opted out"},
@@ -271,13 +271,13 @@ fn report_of(message_id: &str, status: &str) -> Value {
 async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
-    let (user, _) = texted(&bench, &tenant, "bo", "+491701234567").await;
+    let (user, _) = invite_by_text(&bench, &tenant, "bo", "+491701234567").await;
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
     let messages: Vec<&String> = rows.keys().filter(|key| key.starts_with("MESSAGE#")).collect();
     assert_eq!(messages.len(), 1);
     let id = messages[0].strip_prefix("MESSAGE#").and_then(|key| key.strip_suffix(" | MESSAGE")).unwrap();
     for (id, status) in [(id, "SUCCESS"), (id, "FAILURE"), ("11111111-2222-4333-8444-555555555555", "SUCCESS")] {
-        let _done = bench.stack.invoke("record-feedback", report_of(id, status)).await.unwrap();
+        let _done = bench.stack.invoke("record-feedback", text_report(id, status)).await.unwrap();
     }
     bench.drain().await;
     assert_eq!(testkit::rows::all(&bench, testkit::rows::MAIN), rows, "nothing changed");
@@ -287,7 +287,7 @@ async fn a_report_of_a_text_counts_once_and_one_of_an_unknown_text_is_dropped() 
 }
 
 #[tokio::test]
-async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_up_nobody_elses() {
+async fn a_message_that_is_not_allowed_fails_at_once_with_its_reason_and_delays_no_other() {
     for (channel, action) in [("email", "SendEmail"), ("sms", "Publish")] {
         let faults = Faults::new();
         let bench = Setup::new().with(faults.adjust()).start().await;
@@ -297,17 +297,21 @@ async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_
             let body = json!({"username": name, "email": format!("{name}@example.com"), "mobile": mobile});
             users.push(bench.post("/users", &tenant.key, body).await.expect(201).get("user_id"));
         }
-        // The first of them is denied, and would be denied again as often as it is tried.
-        let strike =
-            Strike { action: action.to_owned(), nth: 1, fault: Fault::Denied, duration: FaultDuration::Calls(1) };
-        faults.watch("send-message", Some(strike));
+        // The first one is denied, also on each retry.
+        let injected = InjectedFault {
+            action: action.to_owned(),
+            nth: 1,
+            fault: Fault::Denied,
+            duration: FaultDuration::Calls(1),
+        };
+        faults.watch("send-message", Some(injected));
         for user in &users {
             let path = format!("/users/{user}/invite");
             let _accepted = bench.post(&path, &tenant.key, json!({"channel": channel})).await.expect(202);
             bench.drain().await;
         }
         let calls = faults.calls().into_iter().filter(|call| call.sends()).count();
-        assert_eq!(calls, 2, "{channel}: one call for each");
+        assert_eq!(calls, 2, "{channel}: one request for each");
         let denied = invitation_of(&bench, &tenant, &users[0]).await;
         let delivery = &denied["delivery"];
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("access_denied")), "{channel}");
@@ -318,17 +322,17 @@ async fn a_message_that_may_not_be_sent_fails_at_once_with_its_reason_and_holds_
 }
 
 #[tokio::test]
-async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says_so() {
+async fn a_sender_that_is_no_longer_allowed_sends_nothing_and_the_failure_is_shown() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let senders = json!({"sender": "IT@handset.example", "sms_sender": "handset"});
-    let _settled = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
+    let _updated = bench.patch("/workspace", &tenant.key, senders).await.expect(200);
     let user = user_of(&bench, &tenant, "bo@example.com", "bo").await;
-    assert_eq!(invited(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
-    let (_, by_text) = texted(&bench, &tenant, "cleo", "+491701234567").await;
+    assert_eq!(invite_by_email(&bench, &tenant, &user).await["delivery"]["state"], "delivered");
+    let (_, by_text) = invite_by_text(&bench, &tenant, "cleo", "+491701234567").await;
     assert_eq!(by_text["delivery"]["state"], "delivered");
     let sent = bench.stack.messaging().outbox().len();
-    // What an earlier release let a workspace settle: any address of the deployment's domain, any name.
+    // Settings of an earlier release, which allowed any address of the domain and any name.
     let key = format!("WORKSPACE#{} | WORKSPACE", tenant.workspace_id);
     let mut row = testkit::rows::all(&bench, testkit::rows::MAIN)[&key].clone();
     row["settings"]["sender"] = json!("ceo@handset.example");
@@ -336,8 +340,8 @@ async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says
     testkit::rows::put(&bench, testkit::rows::MAIN, &row, &[]);
     bench.advance(Duration::minutes(2));
     let user = user_of(&bench, &tenant, "dan@example.com", "dan").await;
-    let by_mail = invited(&bench, &tenant, &user).await;
-    let (_, by_text) = texted(&bench, &tenant, "eve", "+491701234568").await;
+    let by_mail = invite_by_email(&bench, &tenant, &user).await;
+    let (_, by_text) = invite_by_text(&bench, &tenant, "eve", "+491701234568").await;
     for invitation in [by_mail, by_text] {
         let delivery = &invitation["delivery"];
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("sender_not_allowed")));
@@ -346,7 +350,7 @@ async fn what_a_sender_settled_before_may_not_be_any_more_sends_nothing_and_says
 }
 
 #[tokio::test]
-async fn an_invitations_email_says_where_the_app_is_to_be_had() {
+async fn an_invitations_email_links_to_the_app_stores() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
@@ -367,7 +371,7 @@ async fn an_invitations_email_says_where_the_app_is_to_be_had() {
 }
 
 #[tokio::test]
-async fn events_published_again_send_nothing_again() {
+async fn republished_events_send_no_message_twice() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, _) = bench.phone(&tenant, "ada").await;
@@ -387,7 +391,7 @@ async fn events_published_again_send_nothing_again() {
 }
 
 #[tokio::test]
-async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
+async fn block_unblock_and_delete_push_to_the_app_without_personal_data() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, _) = bench.phone(&tenant, "ada").await;
@@ -411,8 +415,8 @@ async fn block_unblock_and_delete_wake_the_app_and_say_nothing_about_anyone() {
     }
 }
 
-/// The kinds of event for which each endpoint was woken since the outbox was last cleared.
-fn woken(bench: &Bench) -> BTreeMap<String, Vec<String>> {
+/// The event types that were pushed to each endpoint since the outbox was cleared.
+fn pushed_events(bench: &Bench) -> BTreeMap<String, Vec<String>> {
     let mut woken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for push in bench.sent(Channel::Push).into_iter().rev() {
         let text = push.text.unwrap_or_default();
@@ -426,8 +430,8 @@ fn kind_of(told: &Value) -> String {
     told["type"].as_str().or(told["default"].as_str()).unwrap_or_default().to_owned()
 }
 
-/// Publishes everything of the last hour once more.
-async fn again(bench: &Bench, tenant: &Tenant) {
+/// Publishes the events of the last hour again.
+async fn republish_last_hour(bench: &Bench, tenant: &Tenant) {
     let (since, until) = (bench.now() - Duration::hours(1), bench.now() + Duration::hours(1));
     let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
     let _published = bench.stack.invoke("republish-events", span).await.unwrap();
@@ -435,7 +439,7 @@ async fn again(bench: &Bench, tenant: &Tenant) {
 }
 
 #[tokio::test]
-async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_comes() {
+async fn a_command_pushes_once_to_its_phone_only_however_often_its_event_is_delivered() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (_user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -446,15 +450,15 @@ async fn a_command_wakes_its_phone_once_and_no_other_however_often_the_event_com
         let _ordered = bench.post(&path, &tenant.key, json!({"reason": "lost"})).await.expect(202);
         bench.drain().await;
     }
-    again(&bench, &tenant).await;
+    republish_last_hour(&bench, &tenant).await;
     let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
-    assert_eq!(woken(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
+    assert_eq!(pushed_events(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
     let text = bench.sent(Channel::Push)[0].text.clone().unwrap();
     assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
 }
 
 #[tokio::test]
-async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() {
+async fn a_users_suspension_activation_and_lock_push_once_to_each_of_their_phones_only() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
@@ -472,18 +476,18 @@ async fn what_befalls_a_user_wakes_each_of_their_phones_once_and_nobody_elses() 
     assert_eq!(locked.get("access"), "user_locked");
     bench.drain().await;
     change("activate").await;
-    again(&bench, &tenant).await;
+    republish_last_hour(&bench, &tenant).await;
     let kinds = ["user.suspended", "user.activated", "user.locked", "user.activated"].map(str::to_owned).to_vec();
     let mut expected = BTreeMap::new();
     for (id, _) in &phones {
         let endpoint = device(&bench, &tenant, id).await["push_endpoint"].as_str().unwrap().to_owned();
         expected.insert(endpoint, kinds.clone());
     }
-    assert_eq!(woken(&bench), expected);
+    assert_eq!(pushed_events(&bench), expected);
 }
 
 #[tokio::test]
-async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_for_its_command() {
+async fn lock_and_wipe_and_reset_pin_push_to_every_phone_of_the_user() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
@@ -492,41 +496,42 @@ async fn a_user_who_is_locked_and_wiped_or_gets_a_new_pin_has_every_phone_woken_
         bench.stack.messaging().clear();
         let _changed = bench.post(&format!("/users/{user}/{step}"), &tenant.key, json!({})).await.expect(200);
         bench.drain().await;
-        let woken = woken(&bench);
+        let woken = pushed_events(&bench);
         assert_eq!(woken.len(), phones.len(), "{step}");
         assert!(woken.values().all(|kinds| kinds == &["command.queued"]), "{step}: {woken:?}");
     }
 }
 
 #[tokio::test]
-async fn a_deleted_users_phones_are_woken_and_afterwards_nothing_of_them_is() {
+async fn a_deleted_users_phones_get_a_last_push_and_are_removed_by_the_purge() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     bench.drain().await;
     bench.stack.messaging().clear();
     let body = json!({"without_wipe": true, "reason": "left"});
-    let _gone = bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
+    let _deleted =
+        bench.call(Method::DELETE, &format!("/users/{user}"), Some(&tenant.key), Some(&body)).await.expect(200);
     bench.drain().await;
-    let woken = woken(&bench);
+    let woken = pushed_events(&bench);
     assert_eq!(woken.len(), phones.len());
     assert!(woken.values().all(|kinds| kinds == &["device.deleted"]), "{woken:?}");
     bench.advance(Duration::days(30));
-    let done = (bench.purge().await, bench.purge().await);
-    assert_eq!((&done.0["failed"], &done.1["failed"]), (&json!(0), &json!(0)));
+    let purges = (bench.purge().await, bench.purge().await);
+    assert_eq!((&purges.0["failed"], &purges.1["failed"]), (&json!(0), &json!(0)));
     bench.drain().await;
     let _unknown = bench.get(&format!("/users/{user}"), &tenant.key).await.expect(404);
     let events = bench.get(&format!("/events?user_id={user}&limit=100"), &tenant.key).await.expect(200);
-    let told = events.body["items"].as_array().unwrap().iter().filter(|event| {
+    let private = events.body["items"].as_array().unwrap().iter().filter(|event| {
         let private = event["private"].as_object();
         private.is_some_and(|private| private.values().any(|value| !value.is_null()))
     });
-    assert_eq!(told.count(), 0, "what was said of a purged user in private is gone");
+    assert_eq!(private.count(), 0, "private data of a purged user's events is deleted");
     assert!(!events.text.contains("left"));
 }
 
 #[tokio::test]
-async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_more() {
+async fn a_user_is_kept_until_their_earlier_deleted_device_can_no_longer_check_in() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
@@ -534,7 +539,7 @@ async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_mo
     let wipe = json!({"expires_in_days": 60});
     let _ordered = bench.post(&format!("/devices/{id}/wipe"), &tenant.key, wipe).await.expect(202);
     for path in [format!("/devices/{id}"), format!("/users/{user}")] {
-        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path, &tenant.key).await.expect(200);
     }
     bench.drain().await;
     bench.advance(Duration::days(40));
@@ -551,15 +556,15 @@ async fn a_user_stays_until_a_device_that_was_deleted_before_them_can_come_no_mo
     let _second = bench.purge().await;
     bench.drain().await;
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
-    let left: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
-    let left: Vec<_> = left.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
+    let remaining: Vec<&String> = rows.keys().filter(|key| key.contains(&user) || key.contains(id.as_str())).collect();
+    let left: Vec<_> = remaining.into_iter().filter(|key| !key.starts_with("EVENT#")).collect();
     assert!(left.is_empty(), "{left:?}");
-    let told = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
-    let told: Vec<_> = told.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
-    assert!(told.is_empty(), "{told:?}");
+    let recorded = rows.values().filter(|row| row["user_id"] == json!(user) && row["event_type"].is_string());
+    let private: Vec<_> = recorded.filter(|row| row["private"] != json!({})).map(|row| &row["event_type"]).collect();
+    assert!(private.is_empty(), "{private:?}");
 }
 
-/// A phone whose token the push service does not take: its device and its credential.
+/// Registers a phone whose push token is rejected, and returns its device and its credential.
 async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, String) {
     let user = bench.user(tenant, "ada").await;
     let code = bench.invite(tenant, &user, 1).await;
@@ -570,9 +575,9 @@ async fn phone_with_a_stale_token(bench: &Bench, tenant: &Tenant) -> (String, St
 }
 
 #[tokio::test]
-async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_brings_it_back() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+async fn a_token_that_the_push_service_rejects_is_disabled_until_the_phone_sends_another_one() {
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
     bench.drain().await;
@@ -583,14 +588,14 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["in_use"], false, "{}", shown["push"]);
-    let _before = tap.take();
+    let _earlier = recorder.take();
     let _unblocked = bench.post(&format!("/devices/{id}/unblock"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    let pushed = tap.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
-    assert_eq!(pushed, 0, "nobody is pushed to who cannot be reached");
+    let pushed = recorder.take().iter().filter(|sent| sent.operation == "notify-device" && sent.call.sends()).count();
+    assert_eq!(pushed, 0, "no push to a phone that is unreachable");
 
     let report = json!({"push_token": "fresh-token"});
-    let _seen = bench.check_in_with(&credential, report).await.expect(200);
+    let _check_in = bench.check_in_with(&credential, report).await.expect(200);
     bench.drain().await;
     let shown = device(&bench, &tenant, &id).await;
     assert_eq!(shown["push"]["reason"], "endpoint_ready");
@@ -598,11 +603,11 @@ async fn a_token_that_the_push_service_gives_up_falls_out_of_use_and_a_new_one_b
 }
 
 #[tokio::test]
-async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_contact_but_not_again_and_again() {
+async fn an_endpoint_that_sns_disabled_is_enabled_by_the_next_check_in_but_not_repeatedly() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = phone_with_a_stale_token(&bench, &tenant).await;
-    let _came = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let endpoint = device(&bench, &tenant, &id).await["push_endpoint"].clone();
     // A push to this token fails, and SNS disables its endpoint.
@@ -616,7 +621,7 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
     };
     let contact = async || {
         let same = json!({"push_token": "stale-token"});
-        let _came = bench.check_in_with(&credential, same).await.expect(200);
+        let _check_in = bench.check_in_with(&credential, same).await.expect(200);
         bench.drain().await;
         device(&bench, &tenant, &id).await
     };
@@ -629,7 +634,7 @@ async fn an_endpoint_that_sns_has_disabled_is_enabled_again_by_the_apps_next_con
     let events = bench.event_types(&tenant).await.len();
     for _ in 0..3 {
         bench.advance(Duration::hours(7));
-        assert_eq!(contact().await["push"]["in_use"], false, "a token that does not work is not tried each time");
+        assert_eq!(contact().await["push"]["in_use"], false, "a rejected token is not tried each time");
     }
     assert_eq!(bench.event_types(&tenant).await.len(), events);
     bench.advance(Duration::hours(3));
@@ -643,9 +648,9 @@ async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
     let (_, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
     bench.drain().await;
     let [kept, deleted, erased] = [0, 1, 2].map(|n| phones[n].0.clone());
-    let _gone = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{deleted}"), &tenant.key).await.expect(200);
     let wipe = bench.post(&format!("/devices/{erased}/wipe"), &tenant.key, json!({})).await.expect(202);
-    let _done = bench.report_command(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
+    let _reported = bench.report_command(&phones[2].1, &wipe.get("command_id"), "succeeded").await.expect(200);
     bench.drain().await;
     for (id, reason) in [(&kept, "endpoint_ready"), (&deleted, "device_deleted"), (&erased, "device_erased")] {
         let push = device(&bench, &tenant, id).await["push"].clone();
@@ -664,22 +669,22 @@ async fn pushes_to_a_device_that_is_deleted_or_erased_show_as_not_in_use() {
 }
 
 #[tokio::test]
-async fn an_invitation_whose_time_is_over_ends_and_its_code_is_gone() {
+async fn an_expired_invitation_ends_and_its_code_is_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;
     let code = bench.invite(&tenant, &user, 1).await;
     bench.advance(Duration::days(7));
     assert_eq!(bench.register(&code, "phone").await.expect(410).code(), "code_expired");
-    let done = bench.stack.run_schedule("run-due").await.unwrap();
-    assert_eq!(done, json!({"done": 1, "failed": 0}));
+    let run = bench.stack.run_schedule("run-due").await.unwrap();
+    assert_eq!(run, json!({"done": 1, "failed": 0}));
     assert_eq!(bench.stack.run_schedule("run-due").await.unwrap(), json!({"done": 0, "failed": 0}));
     let types = bench.event_types(&tenant).await;
     assert_eq!(types.iter().filter(|kind| *kind == "invitation.expired").count(), 1);
 }
 
 #[tokio::test]
-async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_it_is_left() {
+async fn a_deleted_device_is_kept_for_the_retention_time_and_then_purged_completely() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let (id, credential) = bench.phone(&tenant, "ada").await;
@@ -692,7 +697,7 @@ async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_
     assert_eq!(bench.check_in(&credential).await.expect(200).get("access"), "deleted");
     bench.advance(Duration::days(1));
     assert_eq!(bench.stack.run_schedule("purge-deleted").await.unwrap()["purged"], 1);
-    let _gone = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
+    let _missing = bench.get(&format!("/devices/{id}"), &tenant.key).await.expect(404);
     let _unknown = bench.check_in(&credential).await.expect(401);
     let listed = bench.get("/devices", &tenant.key).await.expect(200);
     assert_eq!(listed.body["items"], json!([]));
@@ -703,7 +708,7 @@ async fn a_deleted_device_stays_until_its_retention_is_over_and_then_nothing_of_
 }
 
 #[tokio::test]
-async fn one_bad_row_never_stops_the_purge_of_the_rest() {
+async fn one_unreadable_row_does_not_stop_the_purge_of_the_others() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let mut ids = Vec::new();
@@ -728,7 +733,7 @@ async fn one_bad_row_never_stops_the_purge_of_the_rest() {
 }
 
 #[tokio::test]
-async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
+async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_released_it() {
     let bench = Bench::start().await;
     let mut phones = Vec::new();
     for name in ["One", "Two"] {
@@ -751,7 +756,7 @@ async fn a_phone_in_two_workspaces_keeps_its_endpoint_until_both_have_let_go() {
 }
 
 #[tokio::test]
-async fn the_button_of_an_invitation_counts_and_looking_at_its_page_does_not() {
+async fn opening_an_invitation_is_counted_by_its_button_and_not_by_its_page() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let user = bench.user(&tenant, "ada").await;

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use http::{Method, Request};
 use local::messaging::{Channel, OutboxItem};
 use serde_json::{Value, json};
-use testkit::tap::Tap;
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Answer, Setup, qr, rows, text};
 
 use crate::fixture::Fixture;
@@ -19,12 +19,12 @@ const ANDROID: &str = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.
 const DESKTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 impl Fixture {
-    /// Starts a deployment, lets its e-mail go out, and answers with the deployment and its code.
+    /// Starts a deployment, sends its e-mail, and returns its identifier and its code.
     async fn deploy(&self, user: &str) -> (String, String) {
         self.bench.deploy(&self.tenant, user).await
     }
 
-    /// A user with a phone that was registered by a deployment: the user, the phone's device and its
+    /// Creates a user with a phone registered by a deployment, and returns the user, the device and its
     /// credential.
     async fn enrolled(&self, username: &str) -> (String, String, String) {
         let user = self.user(username).await;
@@ -37,28 +37,28 @@ impl Fixture {
         self.bench.download(credential).await
     }
 
-    async fn installed(&self, credential: &str, version: &str) -> Answer {
+    async fn report_installed(&self, credential: &str, version: &str) -> Answer {
         self.bench.check_in_with(credential, json!({"config_version": version})).await.expect(200)
     }
 
-    /// Has a phone download its configuration and put it in place; answers with its version.
+    /// Downloads and installs a phone's configuration, and returns its version.
     async fn set_up(&self, credential: &str) -> String {
         let version = self.download(credential).await.expect(200).get("config_version");
-        let _told = self.installed(credential, &version).await;
+        let _check_in = self.report_installed(credential, &version).await;
         version
     }
 
-    /// A user as client deployment shows them.
-    async fn shown(&self, user: &str) -> Value {
+    /// A user in the list of client deployment.
+    async fn client_deployment(&self, user: &str) -> Value {
         let all = self.all("/deployments").await;
-        all.into_iter().find(|shown| shown["user_id"] == *user).expect("they are listed")
+        all.into_iter().find(|shown| shown["user_id"] == *user).expect("the list succeeds")
     }
 
     fn mails(&self) -> Vec<OutboxItem> {
         self.sent(Channel::Email)
     }
 
-    /// A GET by which a browser or an image viewer asks: status, headers and the bytes themselves.
+    /// A GET as of a browser or an image viewer, with the response's bytes.
     async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> http::Response<Vec<u8>> {
         let mut request = Request::builder().uri(path);
         for (name, value) in headers {
@@ -89,7 +89,7 @@ fn link(mail: &OutboxItem) -> String {
 }
 
 #[tokio::test]
-async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_leads_there() {
+async fn a_phone_downloads_its_profiles_configuration_by_every_kind_of_qr_code() {
     let fixture = Fixture::new().await;
     let profile = json!({
         "name": "Office",
@@ -112,10 +112,10 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     assert!(!set.text.contains("s3cret") && !set.text.contains("90210"), "{}", set.text);
 
     // The e-mail.
-    let made = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
-    let deployment = made.get("deployment_id");
-    assert_eq!((made.get("status"), &made.body["deployed_at"]), ("open".to_owned(), &Value::Null));
-    assert_eq!(fixture.shown(&user).await["deployed_at"], Value::Null, "it has not gone out");
+    let created = fixture.post(&format!("/users/{user}/deploy"), json!({"profile_id": profile})).await.expect(202);
+    let deployment = created.get("deployment_id");
+    assert_eq!((created.get("status"), &created.body["deployed_at"]), ("open".to_owned(), &Value::Null));
+    assert_eq!(fixture.client_deployment(&user).await["deployed_at"], Value::Null, "it was not sent");
     fixture.bench.drain().await;
     let mails = fixture.mails();
     assert_eq!(mails.len(), 1);
@@ -124,7 +124,7 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     let link = link(mail);
     assert!(link.ends_with(&format!("/r/{code}")) && link.starts_with("http"), "{link}");
     assert_eq!(mail.to, "ada@example.com");
-    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Ada"), "a subject holds no name");
+    assert!(!mail.subject.as_deref().unwrap_or_default().contains("Ada"), "a subject contains no name");
     let (plain, html) = (mail.text.as_deref().unwrap(), mail.html.as_deref().unwrap());
     assert!(html.contains(&format!("href=\"{link}\"")) && html.contains("cid:deployment-qr"));
     for said in
@@ -143,14 +143,14 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
         assert_eq!(picture.content_type, "image/png");
         assert_eq!(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()), link);
     }
-    let sent = fixture.shown(&user).await;
+    let sent = fixture.client_deployment(&user).await;
     assert_eq!(
         (text(&sent["profile"]), text(&sent["deployment"]["delivery"]["state"])),
         ("Office".into(), "delivered".into())
     );
     assert_eq!((&sent["deployed_at"].is_string(), &sent["downloaded_at"]), (&true, &Value::Null));
 
-    // The code at hand, each showing of it on the record, and the page on a computer.
+    // The QR code, whose display is recorded, and the page for computers.
     for accept in ["*/*", "image/svg+xml", "text/html, image/png;q=0.1, image/svg+xml;q=0.2"] {
         let picture = fixture.qr(&deployment, accept).await;
         assert_eq!((picture.status().as_u16(), header(&picture, "content-type")), (200, "image/svg+xml".to_owned()));
@@ -176,9 +176,9 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     fixture.bench.advance(Duration::minutes(1));
     let phone = fixture.bench.register(&code, "adas-phone").await.expect(201);
     let credential = phone.get("credential");
-    assert_eq!(fixture.shown(&user).await["force_pending"], true);
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".to_owned(), &json!(true)));
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true);
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".to_owned(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.headers["cache-control"], "no-store");
     assert_eq!(
@@ -194,25 +194,27 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
     });
     assert_eq!(settings["account"], account, "the user's own settings over their data over the profile's");
     let version = config.get("config_version");
-    let (served, downloaded) =
-        (fixture.shown(&user).await["served_at"].clone(), fixture.shown(&user).await["downloaded_at"].clone());
+    let (served, downloaded) = (
+        fixture.client_deployment(&user).await["served_at"].clone(),
+        fixture.client_deployment(&user).await["downloaded_at"].clone(),
+    );
     assert!(served.is_string() && downloaded.is_null(), "served is not downloaded");
 
-    // What it has in place, by its own word.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true, "it was given one that it has not put in place");
+    // The installed version, as the phone reports it.
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true, "one was served and is not installed");
     fixture.bench.advance(Duration::minutes(1));
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], false);
-    let set_up = fixture.shown(&user).await;
+    let check_in = fixture.report_installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], false);
+    let set_up = fixture.client_deployment(&user).await;
     assert!(set_up["downloaded_at"].as_str() > set_up["served_at"].as_str(), "{set_up}");
     assert_eq!((&set_up["force_pending"], text(&set_up["deployment"]["status"])), (&json!(false), "used".into()));
 
-    // The same once more is the same, and says nothing new.
+    // A repeated report records nothing.
     let before = fixture.bench.event_types(&fixture.tenant).await;
-    let again = fixture.download(&credential).await.expect(200);
-    assert_eq!(again.body, config.body);
-    let _told = fixture.installed(&credential, &version).await;
+    let repeated = fixture.download(&credential).await.expect(200);
+    assert_eq!(repeated.body, config.body);
+    let _check_in = fixture.report_installed(&credential, &version).await;
     assert_eq!(fixture.bench.event_types(&fixture.tenant).await, before);
     for kind in [
         "deployment.started",
@@ -228,7 +230,7 @@ async fn a_configuration_comes_from_the_profile_to_the_phone_and_every_qr_code_l
 }
 
 #[tokio::test]
-async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_secret_shows_in_its_version() {
+async fn a_configurations_version_changes_with_each_of_its_parts_and_reveals_no_secret() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
     let key = &fixture.tenant.key;
@@ -250,33 +252,33 @@ async fn a_configuration_is_another_once_anything_that_it_is_made_of_is_and_no_s
     let _changed = fixture.bench.patch(&path, key, json!({"sip_user_name": "s"})).await.expect(200);
     another("account data").await;
     for secret in ["4711", "4711"] {
-        let _set =
+        let _secrets_set =
             fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": secret})).await.expect(200);
-        // Whether it is the same as before is for nobody to learn.
+        // The version does not reveal that a secret is the same as before.
         another("a secret").await;
     }
-    let _same = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
-    assert!(!versions.insert(fixture.set_up(&credential).await), "of what a phone is not told it knows nothing");
+    let _updated = fixture.bench.patch(&path, key, json!({"mobile": "+491709999999"})).await.expect(200);
+    assert!(!versions.insert(fixture.set_up(&credential).await), "a version covers only what the phone receives");
 }
 
 #[tokio::test]
-async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them() {
+async fn the_salt_of_versions_is_stored_and_deleted_with_the_user() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let (_other, _device, others) = fixture.enrolled("bea").await;
     let version = fixture.set_up(&credential).await;
-    assert_eq!(fixture.set_up(&credential).await, version, "what is the same reads the same");
+    assert_eq!(fixture.set_up(&credential).await, version, "equal configurations have equal versions");
     let _others = fixture.set_up(&others).await;
     let salt = |user: &str| {
-        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
-        let row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned();
+        let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let row = rows::all(&fixture.bench, rows::MAIN).values().find(is_match).cloned();
         row.map(|row| text(&row["client"]["config_salt"])).unwrap_or_default()
     };
     let of_ada = salt(&user);
-    assert_eq!(of_ada.len(), 22, "it is drawn");
+    assert_eq!(of_ada.len(), 22, "the salt is set");
     let holding =
         || rows::everything(&fixture.bench).into_values().filter(|row| row.to_string().contains(&of_ada)).count();
-    assert_eq!(holding(), 1, "it stands in the user's own row alone");
+    assert_eq!(holding(), 1, "it is only in the user's own row");
     assert!(!fixture.get(&format!("/users/{user}")).await.to_string().contains(&of_ada));
     let delete = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
@@ -286,12 +288,12 @@ async fn what_versions_are_salted_with_stands_with_the_user_and_goes_with_them()
     let _purged = fixture.bench.purge().await;
     assert_eq!((salt(&user), holding()), (String::new(), 0));
     fixture.bench.drain().await;
-    let told = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
-    assert!(told.into_iter().any(|row| row.to_string().contains(&version)), "the record stays");
+    let recorded = rows::all(&fixture.bench, rows::MAIN).into_values().filter(|row| row["device_id"] == *device);
+    assert!(recorded.into_iter().any(|row| row.to_string().contains(&version)), "the event is kept");
 }
 
 #[tokio::test]
-async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_gets_the_configuration() {
+async fn of_phones_that_scan_the_same_code_concurrently_one_registers_and_gets_the_configuration() {
     let fixture = Fixture::new().await;
     for round in 0..10 {
         let user = fixture.user(&format!("ada-{round}")).await;
@@ -315,7 +317,7 @@ async fn of_many_phones_that_scan_the_same_code_at_once_one_is_registered_and_ge
 }
 
 #[tokio::test]
-async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_in_no_other_reply() {
+async fn a_phone_without_access_gets_no_configuration_and_no_other_response_has_a_secret() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let user = fixture.user("ada").await;
@@ -329,7 +331,7 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
         replies.borrow_mut().push(answer.text.clone());
         answer
     };
-    let _set = keep(fixture.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
+    let _secrets_set = keep(fixture.bench.put(&format!("{path}/secrets"), key, secrets).await.expect(200));
     let (_deployment, code) = fixture.deploy(&user).await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 3).await;
     let phone = keep(fixture.bench.register(&code, "one").await.expect(201));
@@ -351,9 +353,9 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
         assert_eq!(refused.code(), why);
         assert!(before == rows::everything(&fixture.bench), "{why}: something was changed");
         if status != 401 {
-            let told = keep(fixture.bench.check_in(&credential).await.expect(200));
-            let offered = told.body["download_config"] == true;
-            assert!(!offered || why == "not_deployed", "{why}: it is told to download");
+            let check_in = keep(fixture.bench.check_in(&credential).await.expect(200));
+            let offered = check_in.body["download_config"] == true;
+            assert!(!offered || why == "not_deployed", "{why}: the phone is ordered to download");
         }
     };
     let context = async |method: Method, path: &str, body: Value| {
@@ -367,20 +369,20 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
     let _unblocked = context(Method::POST, &format!("/devices/{device}/unblock"), json!({})).await;
     let _suspended = context(Method::POST, &format!("{path}/suspend"), json!({})).await;
     none(403, "user_suspended").await;
-    let _active = context(Method::POST, &format!("{path}/activate"), json!({})).await;
-    let _again = fixture.download(&credential).await.expect(200);
+    let _activated = context(Method::POST, &format!("{path}/activate"), json!({})).await;
+    let _downloaded = fixture.download(&credential).await.expect(200);
     for list in
         ["/users", "/deployments", "/devices", "/events", "/jobs", "/profiles", &path, &format!("{path}/invitations")]
     {
         let _listed = keep(fixture.bench.get(list, key).await.expect(200));
     }
-    let _out = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
+    let _revoked = context(Method::DELETE, &format!("/deployments{path}"), json!({})).await;
     none(409, "not_deployed").await;
     let refused = keep(fixture.post(&format!("{path}/force-config"), json!({})).await.expect(409));
     assert_eq!(refused.code(), "not_deployed");
-    let _back = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let config = fixture.download(&credential).await.expect(200);
-    assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets have gone");
+    assert_eq!(config.body["settings"]["account"].get("pbx_sip_password"), None, "the secrets are deleted");
     let locked = context(Method::POST, &format!("{path}/lock-and-wipe"), json!({})).await;
     none(403, "user_locked").await;
     assert_eq!(text(&locked.body["status"]), "locked");
@@ -392,13 +394,13 @@ async fn a_phone_that_may_do_nothing_gets_no_configuration_and_a_secret_stands_i
 }
 
 #[tokio::test]
-async fn a_redirect_sends_each_phone_where_it_belongs() {
+async fn a_redirect_leads_each_platform_to_its_store() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let (_deployment, code) = fixture.deploy(&user).await;
     for agent in [IPHONE, ANDROID, DESKTOP, ""] {
         let reply = fixture.fetch(&format!("/r/{code}"), &[("user-agent", agent)]).await;
-        told_to_nobody(&reply);
+        expect_private_response(&reply);
         let location = header(&reply, "location");
         match agent {
             IPHONE => assert!(reply.status() == 302 && location.starts_with("https://apps.apple.com/"), "{location}"),
@@ -420,7 +422,7 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
                     !page.contains("<script") && !page.contains("<img") && !page.contains("<link"),
                     "it loads nothing"
                 );
-                assert!(!page.contains("Adler"), "it tells nothing of whose it is");
+                assert!(!page.contains("Adler"), "it reveals nothing of its user");
                 assert!(header(&reply, "content-security-policy").contains("default-src 'none'"));
             }
         }
@@ -435,26 +437,26 @@ async fn a_redirect_sends_each_phone_where_it_belongs() {
             assert!(header(&reply, "location").is_empty() && header(&reply, "cache-control") == "no-store", "{none}");
         }
     }
-    assert_eq!(fixture.faults.calls(), [], "for what cannot be a code nothing is looked up");
+    assert_eq!(fixture.faults.calls(), [], "a text that cannot be a code is not looked up");
     let bea = fixture.user("bea").await;
     let invitation = fixture.bench.invite(&fixture.tenant, &bea, 1).await;
     let before = rows::everything(&fixture.bench);
     for nobodys in ["2222222222222222222222", invitation.as_str()] {
         let reply = fixture.fetch(&format!("/r/{nobodys}"), &[("user-agent", IPHONE)]).await;
-        assert_eq!(reply.status(), 404, "{nobodys} is no deployment's code");
+        assert_eq!(reply.status(), 404, "{nobodys} is not a deployment's code");
     }
     assert!(before == rows::everything(&fixture.bench));
 }
 
-/// Nobody keeps a reply whose address is a code, or learns of that address from it.
-fn told_to_nobody(reply: &http::Response<Vec<u8>>) {
+/// Asserts that a response whose URL contains a code is not cached and sends no referrer.
+fn expect_private_response(reply: &http::Response<Vec<u8>>) {
     assert_eq!(header(reply, "cache-control"), "no-store");
     assert_eq!(header(reply, "referrer-policy"), "no-referrer");
     assert!(header(reply, "set-cookie").is_empty());
 }
 
 #[tokio::test]
-async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
+async fn an_ended_link_shows_the_reason_instead_of_redirecting() {
     let fixture = Fixture::new().await;
     let users =
         [fixture.user("ada").await, fixture.user("bea").await, fixture.user("cyd").await, fixture.user("dan").await];
@@ -472,7 +474,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
             let page = body(&reply);
             assert_eq!((reply.status().as_u16(), header(&reply, "location")), (410, String::new()), "{why} {agent}");
             assert!(page.contains(why) && !page.contains(&links[at].1), "{page}");
-            told_to_nobody(&reply);
+            expect_private_response(&reply);
         }
     };
     says(0, "This link was revoked").await;
@@ -490,7 +492,7 @@ async fn a_link_that_is_over_says_why_instead_of_leading_anywhere() {
 }
 
 #[tokio::test]
-async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
+async fn without_a_store_url_a_redirect_opens_the_app() {
     let nowhere = [("IosStoreUrl", ""), ("AndroidStoreUrl", ""), ("AppLinkScheme", "acme")];
     let fixture = Fixture::of(Setup::new().parameters(nowhere)).await;
     let user = fixture.user("ada").await;
@@ -509,9 +511,9 @@ async fn with_no_store_set_up_a_redirect_leads_into_the_app_itself() {
 }
 
 #[tokio::test]
-async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_back_in_place() {
-    let tap = Tap::new();
-    let fixture = Fixture::of(Setup::new().with(tap.adjust())).await;
+async fn another_username_takes_effect_in_one_commit_and_the_phones_re_enrol_in_place() {
+    let recorder = RequestRecorder::new();
+    let fixture = Fixture::of(Setup::new().with(recorder.adjust())).await;
     let (user, first, credential) = fixture.enrolled("ada").await;
     let _version = fixture.set_up(&credential).await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -519,15 +521,15 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     let (second, second_credential) = (text(&second.body["device"]["device_id"]), second.get("credential"));
     let (old, old_code) = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
-    let _taken = tap.take();
+    let _earlier = recorder.take();
     fixture.bench.advance(Duration::minutes(1));
     let renamed = fixture.patch(&path, json!({"username": "eve"})).await.expect(200);
     assert_eq!(renamed.get("username"), "eve");
-    let calls = tap.take();
+    let calls = recorder.take();
     let commits = calls.iter().filter(|sent| sent.operation == "update-user" && !sent.call.is_read());
     let commits: Vec<&str> = commits.map(|sent| sent.call.action.as_str()).collect();
     assert_eq!(commits, ["TransactWriteItems"], "one commit");
-    // Before anything else happens, all of it has.
+    // Everything takes effect at once.
     for device in [&first, &second] {
         let commands = fixture.get(&format!("/devices/{device}/commands")).await;
         assert_eq!(
@@ -535,7 +537,7 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
             (&json!("factory_reset"), &json!("queued"))
         );
     }
-    let shown = fixture.shown(&user).await;
+    let shown = fixture.client_deployment(&user).await;
     assert_ne!(shown["deployment"]["deployment_id"], *old);
     assert_eq!(
         (text(&shown["deployment"]["status"]), text(&shown["deployment"]["delivery"]["state"])),
@@ -551,40 +553,40 @@ async fn another_username_is_carried_through_in_one_commit_and_the_phones_come_b
     assert_eq!(fixture.mails().len(), mails + 1, "one new e-mail");
     let code = fixture.bench.newest_deployment_code().unwrap();
     assert_ne!(code, old_code);
-    // A phone goes back to where it began, and comes back by the new code in its own place.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["commands"][0]["kind"], "factory_reset");
-    let command = text(&told.body["commands"][0]["command_id"]);
-    let _done = fixture.bench.report_command(&credential, &command, "succeeded").await.expect(200);
+    // A phone resets itself, and re-enrols by the new code in its own slot.
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["commands"][0]["kind"], "factory_reset");
+    let command = text(&check_in.body["commands"][0]["command_id"]);
+    let _reported = fixture.bench.report_command(&credential, &command, "succeeded").await.expect(200);
     let ended = fixture.download(&credential).await.expect(401);
     assert_eq!(ended.code(), "re_enrol");
-    let back = fixture.bench.register(&code, "ada-phone").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *first, "in its own place");
-    let credential = back.get("credential");
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(true)));
+    let re_enrolled = fixture.bench.register(&code, "ada-phone").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *first, "in its own slot");
+    let credential = re_enrolled.get("credential");
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(true)));
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.body["settings"]["account"]["username"], "eve");
-    // The same code brings back the other.
-    // A phone that opens the link first is told to go back to where it began, and loses nothing by it.
+    // The same code re-enrols the other phone.
+    // A phone that opens the link before its reset gets the order to reset, without using the code.
     let before = rows::everything(&fixture.bench);
     let refused = fixture.bench.register(&code, "second").await.expect(409);
     assert_eq!(refused.code(), "erasure_pending");
     assert!(before == rows::everything(&fixture.bench), "nothing has changed");
-    let told = fixture.bench.check_in(&second_credential).await.expect(200);
-    let command = &told.body["commands"][0];
+    let check_in = fixture.bench.check_in(&second_credential).await.expect(200);
+    let command = &check_in.body["commands"][0];
     assert_eq!(command["kind"], "factory_reset");
-    let _done =
+    let _reported =
         fixture.bench.report_command(&second_credential, &text(&command["command_id"]), "succeeded").await.expect(200);
-    let back = fixture.bench.register(&code, "second").await.expect(201);
-    assert_eq!(back.body["device"]["device_id"], *second);
-    // It has brought back as many as there were.
+    let re_enrolled = fixture.bench.register(&code, "second").await.expect(201);
+    assert_eq!(re_enrolled.body["device"]["device_id"], *second);
+    // The code is used up.
     assert_eq!(fixture.bench.register(&code, "third").await.expect(410).code(), "code_used");
     assert_eq!(fixture.get(&path).await["devices"].as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test]
-async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_back() {
+async fn another_username_starts_no_deployment_without_enrolled_phones() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let rename = async |user: &str, to: &str| {
@@ -596,20 +598,20 @@ async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_b
     let user = fixture.user("ada").await;
     rename(&user, "eve").await;
     assert_eq!((started().await, fixture.mails().len()), (0, 0));
-    // Other capitals are no other name.
+    // A change of case is no other username.
     let (_deployment, _code) = fixture.deploy(&user).await;
     rename(&user, "EVE").await;
     assert_eq!((started().await, fixture.mails().len()), (1, 1));
-    // A deployment alone is something to bring back, as long as an address is there.
+    // An open deployment alone is followed by another one, if the user has an address.
     fixture.bench.advance(Duration::minutes(1));
     rename(&user, "eva").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
-    let _unreached = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
+    let _updated = fixture.bench.patch(&format!("/users/{user}"), key, json!({"email": null})).await.expect(200);
     rename(&user, "ada").await;
     assert_eq!((started().await, fixture.mails().len()), (2, 2));
-    // Whoever was taken out stays out.
+    // A user removed from client deployment stays removed.
     let out = fixture.user("bob").await;
-    let _deployed = fixture.deploy(&out).await;
+    let _deployment = fixture.deploy(&out).await;
     let _removed = fixture.bench.delete(&format!("/deployments/users/{out}"), key).await.expect(200);
     let sent = fixture.mails().len();
     rename(&out, "ben").await;
@@ -617,7 +619,7 @@ async fn another_username_starts_no_deployment_where_there_is_nothing_to_bring_b
 }
 
 #[tokio::test]
-async fn a_phone_is_told_once_to_download_and_woken_once() {
+async fn a_phone_is_ordered_once_to_download_and_gets_one_push() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let invitation = fixture.bench.invite(&fixture.tenant, &user, 1).await;
@@ -637,55 +639,56 @@ async fn a_phone_is_told_once_to_download_and_woken_once() {
     assert!(
         fixture.sent(Channel::Push).iter().all(|push| push.text.as_deref().unwrap().contains("user.config_forced"))
     );
-    // Again there is nothing to do.
-    let again = fixture.post(&path, json!({})).await.expect(200);
+    // A repetition changes nothing.
+    let repeated = fixture.post(&path, json!({})).await.expect(200);
     fixture.bench.drain().await;
-    assert_eq!(again.body, first.body);
+    assert_eq!(repeated.body, first.body);
     assert_eq!((woken(), fixture.events("user.config_forced").await.len()), ((2, 2), 1));
-    assert_eq!(fixture.shown(&user).await["force_pending"], true);
-    // The same version as before counts: the phone has fetched it anew.
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true);
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true);
+    // The same version counts if the phone has downloaded it again.
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true);
     let config = fixture.download(&credential).await.expect(200);
     assert_eq!(config.get("config_version"), version);
-    let told = fixture.bench.check_in(&credential).await.expect(200);
-    assert_eq!(told.body["download_config"], true, "it has fetched it, and not put it in place");
-    let downloaded = async || text(&fixture.shown(&user).await["downloaded_at"]);
+    let check_in = fixture.bench.check_in(&credential).await.expect(200);
+    assert_eq!(check_in.body["download_config"], true, "it was downloaded and not installed");
+    let downloaded = async || text(&fixture.client_deployment(&user).await["downloaded_at"]);
     let before = downloaded().await;
     fixture.bench.advance(Duration::minutes(1));
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], false);
-    assert!(downloaded().await > before, "the same once more is a download as well");
-    assert_eq!(fixture.shown(&user).await["force_pending"], true, "the other phone has not come");
+    let check_in = fixture.report_installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], false);
+    assert!(downloaded().await > before, "a repeated installation is a download as well");
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], true, "the other phone has not checked in");
     let _set_up = fixture.set_up(&second.get("credential")).await;
-    assert_eq!(fixture.shown(&user).await["force_pending"], false);
-    // One that it has fetched can be asked of it once more; that it has the version of before says nothing.
+    assert_eq!(fixture.client_deployment(&user).await["force_pending"], false);
+    // A forced download needs a new one: a report of the earlier version has no effect.
     let _forced = fixture.post(&path, json!({})).await.expect(200);
-    let told = fixture.installed(&credential, &version).await;
-    assert_eq!(told.body["download_config"], true);
+    let check_in = fixture.report_installed(&credential, &version).await;
+    assert_eq!(check_in.body["download_config"], true);
     let forced = fixture.all("/users?force_pending=true").await;
     assert_eq!(forced.iter().map(|shown| text(&shown["user_id"])).collect::<Vec<_>>(), [user]);
     assert_eq!(fixture.events(&format!("device.config_installed&device_id={device}")).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_version_that_was_never_given_is_none_that_a_phone_has() {
+async fn a_phone_cannot_report_a_version_that_it_was_never_served() {
     let fixture = Fixture::new().await;
     let (user, _device, credential) = fixture.enrolled("ada").await;
-    let _told = fixture.installed(&credential, "made-up").await;
-    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null);
+    let _check_in = fixture.report_installed(&credential, "made-up").await;
+    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null);
     let version = fixture.download(&credential).await.expect(200).get("config_version");
-    let _told = fixture.installed(&credential, "made-up").await;
-    assert_eq!(fixture.shown(&user).await["downloaded_at"], Value::Null, "it was given another");
-    // What is put in place once the account is gone is no download of it.
-    let _gone = fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
-    let _told = fixture.installed(&credential, &version).await;
+    let _check_in = fixture.report_installed(&credential, "made-up").await;
+    assert_eq!(fixture.client_deployment(&user).await["downloaded_at"], Value::Null, "another version was served");
+    // An installation after the account was deleted is not recorded.
+    let _undeployed =
+        fixture.bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    let _check_in = fixture.report_installed(&credential, &version).await;
     let user = fixture.bench.get(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(user["downloaded_at"], Value::Null, "{user}");
 }
 
 #[tokio::test]
-async fn many_users_phones_are_told_to_download_at_once() {
+async fn a_bulk_force_config_orders_the_phones_of_many_users_to_download() {
     let fixture = Fixture::new().await;
     let (ada, _device, credential) = fixture.enrolled("ada").await;
     let _version = fixture.set_up(&credential).await;
@@ -701,7 +704,7 @@ async fn many_users_phones_are_told_to_download_at_once() {
         (text(&item["outcome"]), text(&item["code"]))
     };
     assert_eq!(outcome(&ada), ("changed".into(), String::new()));
-    // Bob's phone came by a deployment, and is to download anyway.
+    // Bob's phone registered by a deployment, so it must download anyway.
     assert_eq!(outcome(&bob), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&without), ("unchanged".into(), String::new()));
     assert_eq!(outcome(&out), ("failed".into(), "not_deployed".into()));
@@ -712,7 +715,7 @@ async fn many_users_phones_are_told_to_download_at_once() {
 }
 
 #[tokio::test]
-async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_others() {
+async fn an_auto_deploy_forces_the_configuration_if_it_was_downloaded_and_deploys_otherwise() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let (ada, _device, credential) = fixture.enrolled("ada").await;
@@ -733,17 +736,17 @@ async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_othe
             .collect::<BTreeMap<_, _>>()
     };
     let of = |outcome: &str, code: &str| (outcome.to_owned(), code.to_owned());
-    let wanted = BTreeMap::from([
+    let expected = BTreeMap::from([
         (ada.clone(), of("changed", "")),
         (bob.clone(), of("changed", "")),
         (unreached.clone(), of("failed", "email_missing")),
         (out.clone(), of("unchanged", "")),
         (zoe.clone(), of("changed", "")),
     ]);
-    // What would be.
+    // A dry run.
     let before = rows::everything(&fixture.bench);
     let dry = fixture.post("/deployments/auto", json!({"ids": ids, "dry_run": true})).await.expect(207);
-    assert_eq!((outcomes(&dry), &dry.body["job_id"]), (wanted.clone(), &Value::Null));
+    assert_eq!((outcomes(&dry), &dry.body["job_id"]), (expected.clone(), &Value::Null));
     assert!(before == rows::everything(&fixture.bench), "a dry run changes nothing");
     let dry = fixture.post("/deployments/auto", json!({"filter": {}, "dry_run": true})).await.expect(202);
     assert_eq!(dry.body["progress"], json!({"done": 5, "changed": 3, "unchanged": 1, "failed": 1}));
@@ -753,26 +756,30 @@ async fn an_auto_deploy_forces_those_who_have_downloaded_and_deploys_to_the_othe
     let some = fixture.post("/deployments/auto", json!({"filter": {"search": "zoe"}})).await.expect(202);
     assert_eq!(some.body["progress"], json!({"done": 1, "changed": 1, "unchanged": 0, "failed": 0}));
     assert_eq!((text(&some.body["kind"]), text(&some.body["action"])), ("users".into(), "auto_deploy".into()));
-    // All.
+    // All of them.
     fixture.bench.advance(Duration::minutes(1));
-    let done = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
-    assert_eq!(outcomes(&done), wanted);
+    let response = fixture.post("/deployments/auto", json!({"ids": ids})).await.expect(207);
+    assert_eq!(outcomes(&response), expected);
     fixture.bench.drain().await;
-    let shown = async |user: &str| fixture.shown(user).await;
+    let shown = async |user: &str| fixture.client_deployment(user).await;
     assert_eq!(shown(&ada).await["force_pending"], true);
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let mut to: Vec<String> = fixture.mails().into_iter().map(|mail| mail.to).collect();
     to.sort();
-    assert_eq!(to, ["bob@example.com", "zoe@example.com"], "zoe's first was superseded before it went out");
+    assert_eq!(
+        to,
+        ["bob@example.com", "zoe@example.com"],
+        "zoe's first deployment was superseded before its e-mail was sent"
+    );
     let left_out = shown(&out).await;
     assert!(left_out["removed_at"].is_string() && left_out["deployment"].is_null());
     assert_eq!(shown(&unreached).await["deployment"], Value::Null);
     let events = fixture.events("user.config_forced").await;
-    assert_eq!((events.len(), &events[0]["job_id"]), (1, &done.body["job_id"]));
+    assert_eq!((events.len(), &events[0]["job_id"]), (1, &response.body["job_id"]));
 }
 
 #[tokio::test]
-async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_they_may_not() {
+async fn an_auto_deploy_ends_when_its_creator_loses_the_permission() {
     let fixture = Fixture::new().await;
     for number in 0..120 {
         let _user = fixture.user(&format!("user{number:03}")).await;
@@ -780,15 +787,15 @@ async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_
     fixture.bench.drain().await;
     let deployer = async |name: &str| {
         let body = json!({"name": name, "permissions": ["deployments:manage"]});
-        let made = fixture.post("/keys", body).await.expect(201);
-        (made.get("key"), made.get("key_id"))
+        let created = fixture.post("/keys", body).await.expect(201);
+        (created.get("key"), created.get("key_id"))
     };
     let (key, _key_id) = deployer("stays").await;
     let (going, going_id) = deployer("goes").await;
     let begin = async |key: &str| {
-        let begun = fixture.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
-        assert_eq!((begun.get("state"), &begun.body["progress"]["done"]), ("running".into(), &json!(50)));
-        begun.get("job_id")
+        let started = fixture.bench.post("/deployments/auto", key, json!({"filter": {}})).await.expect(202);
+        assert_eq!((started.get("state"), &started.body["progress"]["done"]), ("running".into(), &json!(50)));
+        started.get("job_id")
     };
     let run_on = async || {
         fixture.bench.advance(Duration::minutes(2));
@@ -796,17 +803,17 @@ async fn an_auto_deploy_goes_on_in_the_name_of_whoever_may_deploy_and_ends_when_
     };
     let job = begin(&key).await;
     run_on().await;
-    let over = fixture.get(&format!("/jobs/{job}")).await;
-    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("finished".into(), &json!(120)));
+    let finished_job = fixture.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&finished_job["state"]), &finished_job["progress"]["changed"]), ("finished".into(), &json!(120)));
     let job = begin(&going).await;
     let _revoked = fixture.bench.delete(&format!("/keys/{going_id}"), &fixture.tenant.key).await.expect(200);
     run_on().await;
-    let over = fixture.get(&format!("/jobs/{job}")).await;
-    assert_eq!((text(&over["state"]), &over["progress"]["changed"]), ("canceled".into(), &json!(50)));
+    let finished_job = fixture.get(&format!("/jobs/{job}")).await;
+    assert_eq!((text(&finished_job["state"]), &finished_job["progress"]["changed"]), ("canceled".into(), &json!(50)));
 }
 
 #[tokio::test]
-async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
+async fn an_ended_deployments_link_and_qr_code_are_invalid() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let (revoked, code) = fixture.deploy(&user).await;
@@ -817,7 +824,7 @@ async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
     assert_eq!(
         fixture.bench.delete(&path, &fixture.tenant.key).await.expect(200).body,
         ended.body,
-        "again is the same"
+        "a repetition gets the same response"
     );
     assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_revoked");
     let refused = fixture.bench.get(&format!("{path}/qr"), &fixture.tenant.key).await;
@@ -825,12 +832,12 @@ async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
     let (expired, code) = fixture.deploy(&user).await;
     fixture.bench.advance(Duration::days(8));
     assert_eq!(fixture.bench.register(&code, "phone").await.expect(410).code(), "code_expired");
-    let _done = fixture.bench.run_due().await;
-    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code outlives what it is for");
+    let _run = fixture.bench.run_due().await;
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "no code is left");
     let refused = fixture.bench.get(&format!("/deployments/{expired}/qr"), &fixture.tenant.key).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (410, "code_expired"));
     assert_eq!(fixture.events("deployment.expired").await.len(), 1);
-    // An invitation's operations know nothing of deployments, nor the other way round.
+    // Operations of invitations do not find deployments, and the other way round.
     let (open, code) = fixture.deploy(&user).await;
     let as_invitation = format!("/users/{user}/invitations/{open}");
     assert_eq!(
@@ -846,11 +853,15 @@ async fn what_was_shown_once_of_a_deployment_leads_nowhere_when_it_is_over() {
         let refused = fixture.bench.call(method, &path, Some(&fixture.tenant.key), None).await.expect(404);
         assert_eq!(refused.code(), "deployment_not_found");
     }
-    assert_eq!(fixture.shown(&user).await["deployment"]["status"], "open", "an invitation ends no deployment");
+    assert_eq!(
+        fixture.client_deployment(&user).await["deployment"]["status"],
+        "open",
+        "an invitation ends no deployment"
+    );
 }
 
 #[tokio::test]
-async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
+async fn an_undeployed_users_client_account_is_deleted_and_starts_empty_again() {
     let fixture = Fixture::new().await;
     let (user, device, credential) = fixture.enrolled("ada").await;
     let key = &fixture.tenant.key;
@@ -858,12 +869,13 @@ async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
     let path = format!("/users/{user}");
     let edit = json!({"sip_user_name": "sip", "overrides": {"a": 1}});
     let _edited = fixture.bench.patch(&path, key, edit).await.expect(200);
-    let _set = fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
+    let _secrets_set =
+        fixture.bench.put(&format!("{path}/secrets"), key, json!({"voicemail_pin": "4711"})).await.expect(200);
     let (_open, code) = fixture.deploy(&user).await;
     let removed = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
     assert_eq!((removed.get("status"), &removed.body["devices"][0]["device_id"]), ("active".into(), &json!(device)));
     assert_eq!(fixture.bench.register(&code, "another").await.expect(410).code(), "code_revoked");
-    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "the code and the secrets are gone");
+    assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty(), "the code and the secrets are deleted");
     let shown = fixture.get(&path).await;
     assert_eq!(
         (&shown["overrides"], &shown["secrets"], &shown["sip_user_name"]),
@@ -871,16 +883,16 @@ async fn an_account_that_is_removed_leaves_the_user_and_comes_back_empty() {
     );
     assert_eq!(fixture.bench.check_in(&credential).await.expect(200).get("access"), "allowed", "the phone stays");
     let before = rows::everything(&fixture.bench);
-    let again = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
-    assert_eq!(again.get("user_id"), user);
-    assert!(before == rows::everything(&fixture.bench), "again is nothing");
+    let repeated = fixture.bench.delete(&format!("/deployments{path}"), key).await.expect(200);
+    assert_eq!(repeated.get("user_id"), user);
+    assert!(before == rows::everything(&fixture.bench), "a repetition changes nothing");
     let (_deployment, _code) = fixture.deploy(&user).await;
-    assert_eq!(fixture.shown(&user).await["removed_at"], Value::Null);
+    assert_eq!(fixture.client_deployment(&user).await["removed_at"], Value::Null);
     let _config = fixture.download(&credential).await.expect(200);
 }
 
 #[tokio::test]
-async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is_named() {
+async fn a_users_overrides_are_validated_by_the_profiles_schema_with_every_error() {
     let fixture = Fixture::new().await;
     let key = &fixture.tenant.key;
     let schema = json!({
@@ -896,48 +908,48 @@ async fn settings_of_ones_own_are_held_to_the_profiles_schema_and_every_fault_is
     let faults: BTreeSet<String> =
         refused.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert!(faults.iter().all(|field| field.starts_with("overrides")) && faults.len() >= 2, "{}", refused.text);
-    assert!(!refused.text.contains("pink"), "no value is told back: {}", refused.text);
+    assert!(!refused.text.contains("pink"), "the response repeats no value: {}", refused.text);
     let _good = fixture.bench.patch(&path, key, json!({"overrides": {"port": 7}})).await.expect(200);
 
-    // A new user may have them from the start.
+    // A new user may have overrides.
     let new = |overrides: Value| json!({"username": "bea", "profile_id": profile, "overrides": overrides});
     let refused = fixture.post("/users", new(json!({"port": "x"}))).await.expect(422);
     assert!(text(&refused.body["errors"][0]["field"]).starts_with("overrides"), "{}", refused.text);
     let nobodys = json!({"username": "bea", "profile_id": "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"});
     assert_eq!(fixture.post("/users", nobodys).await.expect(422).body["errors"][0]["field"], "profile_id");
-    let made = fixture.post("/users", new(json!({"port": 7}))).await.expect(201).body;
-    assert_eq!(made["profile_id"], json!(profile));
+    let created = fixture.post("/users", new(json!({"port": 7}))).await.expect(201).body;
+    assert_eq!(created["profile_id"], json!(profile));
     let refused = fixture.bench.delete(&format!("/profiles/{profile}"), key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
     let events = fixture.events("user.created").await;
-    let event = events.iter().find(|event| event["user_id"] == made["user_id"]).unwrap();
+    let event = events.iter().find(|event| event["user_id"] == created["user_id"]).unwrap();
     assert_eq!(
         (&event["changes"]["profile_id"]["after"], &event["changed_fields"]),
         (&json!(profile), &json!(["overrides"]))
     );
 }
 
-/// A key that may do so much and nothing else.
+/// Creates a key with these permissions only.
 async fn key(fixture: &Fixture, permissions: &[&str]) -> String {
     fixture.bench.key(&fixture.tenant, permissions).await.get("key")
 }
 
-/// A user who was deployed to, with a phone that is set up, and with a secret.
-async fn with_secret(fixture: &Fixture, username: &str) -> (String, String) {
+/// Creates a user with a deployment, a set-up phone and a secret.
+async fn user_with_secret(fixture: &Fixture, username: &str) -> (String, String) {
     let (user, _device, credential) = fixture.enrolled(username).await;
     let secrets = json!({"pbx_sip_password": "correct horse", "voicemail_pin": "4711"});
     let path = format!("/users/{user}/secrets");
-    let _set = fixture.put(&path, secrets).await.expect(200);
+    let _updated = fixture.put(&path, secrets).await.expect(200);
     let _version = fixture.set_up(&credential).await;
     (user, credential)
 }
 
 #[tokio::test]
-async fn whoever_may_only_invite_reaches_no_secrets() {
+async fn the_permission_to_invite_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:read", "users:manage", "devices:read", "devices:manage"]).await;
-    let (user, theirs) = with_secret(&fixture, "ada").await;
+    let (user, theirs) = user_with_secret(&fixture, "ada").await;
     let path = format!("/users/{user}");
     let invited = async |identifier: &str| {
         let invite = format!("{path}/invite");
@@ -947,49 +959,49 @@ async fn whoever_may_only_invite_reaches_no_secrets() {
         bench.register(&bench.newest_code().unwrap(), identifier).await.expect(201).get("credential")
     };
     let _changed = bench.patch(&path, &helpdesk, json!({"email": "mallory@example.org"})).await.expect(200);
-    // A phone of their own, and the user's own in its place.
+    // The helpdesk's phone, and the user's phone instead of it.
     for identifier in ["mallorys-phone", "ada-phone"] {
         let credential = invited(identifier).await;
-        let told = bench.check_in(&credential).await.expect(200);
-        assert_eq!((told.get("access"), &told.body["download_config"]), ("allowed".into(), &json!(false)));
+        let check_in = bench.check_in(&credential).await.expect(200);
+        assert_eq!((check_in.get("access"), &check_in.body["download_config"]), ("allowed".into(), &json!(false)));
         let refused = fixture.download(&credential).await.expect(409);
         assert_eq!(refused.code(), "device_not_deployed");
         assert!(!refused.text.contains("horse"));
     }
     assert_eq!(fixture.download(&theirs).await.expect(401).code(), "re_enrol");
 
-    // Whoever may deploy opens it for the phones that the user holds by then, and is told of the address.
+    // An admin with the permission starts one for the user's phones; the response shows the address.
     let credential = invited("another").await;
-    let made = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
-    assert_eq!(made.get("sent_to"), "m…y@example.org");
-    let warning = &made.body["warnings"][0];
+    let created = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    assert_eq!(created.get("sent_to"), "m…y@example.org");
+    let warning = &created.body["warnings"][0];
     assert_eq!(
         (&warning["code"], &warning["at"]),
         (&json!("address_changed_recently"), &json!("2026-11-23T08:00:00.000Z"))
     );
-    assert_eq!(fixture.shown(&user).await["deployment"]["warnings"], made.body["warnings"]);
+    assert_eq!(fixture.client_deployment(&user).await["deployment"]["warnings"], created.body["warnings"]);
     bench.advance(Duration::minutes(1));
     let many = fixture.post("/users/bulk", json!({"action": "deploy", "ids": [user]})).await.expect(200);
-    assert_eq!(many.body["items"][0]["warnings"], made.body["warnings"]);
+    assert_eq!(many.body["items"][0]["warnings"], created.body["warnings"]);
     assert!(fixture.download(&credential).await.expect(200).text.contains("horse"));
-    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "it has fetched one");
+    assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true, "one was downloaded");
     bench.advance(Duration::days(7));
     let later = fixture.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     assert_eq!(later.body["warnings"], json!([]));
-    // A phone that comes after it has none again, until it is told to fetch one.
+    // A phone that registers later has no configuration until it is ordered to download one.
     let credential = invited("another").await;
     let _refused = fixture.download(&credential).await.expect(409);
     let _forced = fixture.post(&format!("{path}/force-config"), json!({})).await.expect(200);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], true);
     let _config = fixture.download(&credential).await.expect(200);
-    // Who is taken out and comes back has it by the next deployment alone.
-    let _out = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
+    // A user who was removed gets it again only by the next deployment.
+    let _undeployed = bench.delete(&format!("/deployments/users/{user}"), &fixture.tenant.key).await.expect(200);
     let _refused = fixture.download(&credential).await.expect(409);
     assert_eq!(bench.check_in(&credential).await.expect(200).body["download_config"], false);
 }
 
 #[tokio::test]
-async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
+async fn a_rename_without_the_permission_to_deploy_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:manage", "users:wipe"]).await;
@@ -999,22 +1011,22 @@ async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
         bench.drain().await;
     };
     let newest = || fixture.mails()[0].text.clone().unwrap();
-    // To the address that was deployed to, a deployment follows.
-    let (user, _credential) = with_secret(&fixture, "ada").await;
+    // A rename is followed by a deployment if the address is the one of the last deployment.
+    let (user, _credential) = user_with_secret(&fixture, "ada").await;
     rename(&user, json!({"username": "eve"})).await;
     assert!(newest().contains("/r/"), "{}", newest());
-    // To another one, be it changed before or at once, or if nobody ever deployed, an invitation does.
+    // With another address, or without an earlier deployment, it is followed by an invitation.
     rename(&user, json!({"username": "eva", "email": "mallory@example.org"})).await;
     assert!(newest().contains("/i/"), "{}", newest());
     rename(&user, json!({"username": "mia"})).await;
     assert!(newest().contains("/i/"), "{}", newest());
-    let shown = fixture.shown(&user).await;
+    let shown = fixture.client_deployment(&user).await;
     assert_eq!(shown["deployment"]["status"], "revoked");
     let (never, _phones) = bench.user_with_phones(&fixture.tenant, "bob", 2).await;
     rename(&never, json!({"username": "ben"})).await;
     let invitations = fixture.get(&format!("/users/{never}/invitations")).await;
     assert_eq!((&invitations["items"][0]["devices"], &invitations["items"][0]["status"]), (&json!(2), &json!("open")));
-    // Whoever may deploy starts a deployment, wherever it goes.
+    // With the permission to deploy it is a deployment to any address.
     let admin = json!({"username": "may"});
     let _renamed = bench.patch(&format!("/users/{user}"), &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
@@ -1022,15 +1034,15 @@ async fn another_username_is_no_way_to_secrets_for_who_may_not_deploy() {
 }
 
 #[tokio::test]
-async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
+async fn a_delayed_deployment_after_a_rename_gives_no_access_to_secrets() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let helpdesk = key(&fixture, &["users:manage"]).await;
     let (edit, admin) = (json!({"username": "eve", "email": "mallory@example.org"}), json!({"number": "4712"}));
     let newest = || fixture.mails()[0].clone();
-    // A user who was deployed to is renamed while suspended: an admin who may deploy lets them in again.
+    // A suspended user with a deployment is renamed, and activated by an admin who may deploy.
     let user = fixture.user("ada").await;
-    let _deployed = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let path = format!("/users/{user}");
     bench.advance(Duration::minutes(1));
     let _suspended = bench.post(&format!("{path}/suspend"), &helpdesk, json!({})).await.expect(200);
@@ -1038,11 +1050,11 @@ async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
     bench.advance(Duration::minutes(1));
     let _activated = bench.post(&format!("{path}/activate"), &fixture.tenant.key, json!({})).await.expect(200);
     bench.drain().await;
-    assert!(newest().text.unwrap().contains("/i/"), "an invitation, which brings no secrets");
-    // What follows waits for a limit of messages: an admin's edit meanwhile does not let it out.
+    assert!(newest().text.unwrap().contains("/i/"), "an invitation, which gives no secrets");
+    // The message limit delays the deployment; an admin's edit does not release it.
     let other = bench.user(&fixture.tenant, "bob").await;
     let path = format!("/users/{other}");
-    let _deployed = fixture.deploy(&other).await;
+    let _deployment = fixture.deploy(&other).await;
     bench.advance(Duration::seconds(1));
     let shared = json!({"email": "mallory@example.org"});
     let _moved = bench.patch(&path, &helpdesk, shared).await.expect(200);
@@ -1050,7 +1062,7 @@ async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
     let sent = fixture.mails().len();
     let _edited = bench.patch(&path, &fixture.tenant.key, admin).await.expect(200);
     bench.drain().await;
-    assert_eq!(fixture.mails().len(), sent, "it waits for its minute");
+    assert_eq!(fixture.mails().len(), sent, "it waits for the limit of a minute");
     bench.advance(Duration::minutes(1));
     assert_eq!(bench.run_due().await["failed"], 0);
     bench.drain().await;
@@ -1058,7 +1070,7 @@ async fn what_follows_a_rename_later_is_no_way_to_secrets_either() {
 }
 
 #[tokio::test]
-async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_follows_one_made_meanwhile() {
+async fn a_delayed_deployment_after_an_admins_rename_is_not_repeated_if_one_was_started() {
     let fixture = Fixture::new().await;
     let bench = &fixture.bench;
     let rename = async |user: &str, to: &str| {
@@ -1071,25 +1083,25 @@ async fn what_follows_an_admins_rename_later_is_the_same_deployment_and_nothing_
         assert_eq!(bench.run_due().await["failed"], 0);
         bench.drain().await;
     };
-    // Nobody ever deployed to them, and the deployment of the first rename keeps that of the second for a minute.
+    // Without an earlier deployment; the message limit delays the second rename's deployment by a minute.
     let (user, _phones) = bench.user_with_phones(&fixture.tenant, "ada", 1).await;
     rename(&user, "eve").await;
     rename(&user, "eva").await;
     let sent = fixture.mails().len();
     due().await;
     assert!(fixture.mails().len() == sent + 1 && fixture.mails()[0].text.clone().unwrap().contains("/r/"));
-    // A deployment that an admin makes in the meantime is the one.
+    // A deployment that an admin starts meanwhile replaces it.
     rename(&user, "mia").await;
     rename(&user, "may").await;
     bench.advance(Duration::minutes(1));
-    let _deployed = fixture.deploy(&user).await;
+    let _deployment = fixture.deploy(&user).await;
     let sent = fixture.mails().len();
     due().await;
     assert_eq!(fixture.mails().len(), sent, "nothing is due any more");
 }
 
 #[tokio::test]
-async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes() {
+async fn another_address_or_number_ends_open_invitations_and_deployments_by_every_route() {
     let fixture = Fixture::new().await;
     let (bench, tenant) = (&fixture.bench, &fixture.tenant);
     let source = json!({"name": "File", "kind": "csv", "mapping": {"username": "login", "email": "mail"}});
@@ -1110,7 +1122,7 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
             _ => fixture.user(way).await,
         };
         if way.starts_with("scim") {
-            // Whom it takes over keeps what was typed: from then on it is the provider's.
+            // An adopted user keeps their fields, which the provider changes from then on.
             let taken = json!({"userName": way, "emails": [{"value": format!("{way}@example.com")}]});
             call(Method::PUT, &format!("/scim/v2/Users/{user}"), taken).await;
             let release = json!({"release": ["first_name", "last_name", "email", "mobile", "number"]});
@@ -1154,13 +1166,13 @@ async fn another_address_or_number_ends_what_is_open_by_whatever_path_it_comes()
             [of("user.updated"), of("user.updated")],
             "{way}"
         );
-        let shown = fixture.shown(&user).await;
+        let shown = fixture.client_deployment(&user).await;
         assert_eq!(
             (text(&shown["deployment"]["deployment_id"]), text(&shown["deployment"]["status"])),
             (deployment, "revoked".into())
         );
     }
-    // What leaves both as they are ends nothing.
+    // Edits of other fields end nothing.
     let user = fixture.user("same").await;
     let invited = bench.invite(tenant, &user, 1).await;
     let same = json!({"email": "same@example.com", "mobile": "+49 170 1234567", "first_name": "Eda"});

@@ -1,4 +1,4 @@
-//! The documents beside the code: short enough to be read, and without a link that leads nowhere.
+//! The documentation: short enough to be read, and without broken links.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ fn prose(path: &Path) -> String {
     text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// What a heading is linked by, as GitHub makes it.
+/// The anchor of a heading, as GitHub derives it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
 }
 
-/// Where a link leads from a document: the fault, if it leads nowhere.
-fn fault(document: &str, link: &str) -> Option<String> {
+/// The error of a document's link, if its target does not exist.
+fn link_error(document: &str, link: &str) -> Option<String> {
     let (file, heading) = link.split_once('#').unwrap_or((link, ""));
     let from = root().join(document);
     let to = if file.is_empty() { from } else { from.parent().unwrap().join(file) };
@@ -47,7 +47,7 @@ fn fault(document: &str, link: &str) -> Option<String> {
 }
 
 #[test]
-fn the_first_documents_are_short() {
+fn the_readme_and_the_guides_are_short() {
     for (document, limit) in LIMITS {
         let lines = fs::read_to_string(root().join(document)).unwrap().lines().count();
         assert!(lines <= limit, "{document} has {lines} lines");
@@ -55,7 +55,7 @@ fn the_first_documents_are_short() {
 }
 
 #[test]
-fn every_link_of_a_document_leads_somewhere() {
+fn every_link_of_a_document_has_a_target() {
     let mut faults = Vec::new();
     let mut found = 0;
     for document in documents() {
@@ -63,10 +63,10 @@ fn every_link_of_a_document_leads_somewhere() {
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         let own: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
         found += own.len();
-        faults.extend(own.iter().filter_map(|link| fault(&document, link)));
+        faults.extend(own.iter().filter_map(|link| link_error(&document, link)));
     }
     assert!(found > 50, "{found} links are found");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(fault("README.md", "infra/docs/none.md").is_some_and(|fault| fault.contains("no file")));
-    assert!(fault("README.md", "infra/docs/api.md#none").is_some_and(|fault| fault.contains("no heading")));
+    assert!(link_error("README.md", "infra/docs/none.md").is_some_and(|fault| fault.contains("no file")));
+    assert!(link_error("README.md", "infra/docs/api.md#none").is_some_and(|fault| fault.contains("no heading")));
 }

@@ -1,4 +1,4 @@
-//! Exports: what the lists show, as CSV in parts that are one file when put together.
+//! Exports: the lists as CSV, in parts that together are one file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,16 +7,16 @@ use chrono::Duration;
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-/// What API Gateway gives back at most, in bytes.
+/// The largest response of API Gateway, in bytes.
 const GATEWAY_LIMIT: usize = 6 * 1024 * 1024;
 
-/// The reference that a part gives for the next one.
-fn next(answer: &Answer) -> Option<String> {
+/// The link to the next part.
+fn next_link(answer: &Answer) -> Option<String> {
     let link = answer.headers.get("link")?.to_str().unwrap();
     Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
 }
 
-/// The parts of an export, as whoever follows the links gets them.
+/// The parts of an export, by following the links.
 async fn parts(bench: &Bench, tenant: &Tenant, export: &str) -> Vec<String> {
     let (mut parts, mut path) = (Vec::new(), Some(export.to_owned()));
     while let Some(at) = path {
@@ -26,21 +26,21 @@ async fn parts(bench: &Bench, tenant: &Tenant, export: &str) -> Vec<String> {
         let file = answer.headers["content-disposition"].to_str().unwrap();
         assert!(file.starts_with("attachment; filename=\"") && file.ends_with(".csv\""), "{file}");
         assert!(answer.text.len() < GATEWAY_LIMIT / 2);
-        path = next(&answer);
+        path = next_link(&answer);
         parts.push(answer.text);
     }
     parts
 }
 
-/// Reads RFC 4180 letter by letter: lines end by CRLF, a quoted field may hold anything, and a
-/// quote in it stands twice. It shares nothing with what writes the exports.
+/// Reads CSV by RFC 4180: lines end with CRLF, a quoted field may contain anything, and a
+/// quote in it is doubled. It shares no code with the exports.
 fn read(text: &str) -> Vec<Vec<String>> {
     let (mut lines, mut line, mut cell) = (Vec::new(), Vec::new(), String::new());
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
             '"' => {
-                assert!(cell.is_empty(), "a quote stands at the beginning of a field: {cell}");
+                assert!(cell.is_empty(), "a quote is only at the beginning of a field: {cell}");
                 loop {
                     match letters.next().expect("a quoted field ends") {
                         '"' if letters.peek() == Some(&'"') => cell.push(letters.next().unwrap()),
@@ -64,7 +64,7 @@ fn read(text: &str) -> Vec<Vec<String>> {
     lines
 }
 
-/// The rows of an export, each by the names of its columns.
+/// The rows of an export, by column.
 fn table(text: &str) -> Vec<BTreeMap<String, String>> {
     let lines = read(text);
     let (names, rows) = lines.split_first().unwrap();
@@ -75,7 +75,7 @@ fn table(text: &str) -> Vec<BTreeMap<String, String>> {
     rows.iter().map(row).collect()
 }
 
-/// What a list shows at a place, as a cell.
+/// The value at a pointer of a list's item, as a cell.
 fn cell(item: &Value, place: &str) -> String {
     match item.pointer(place) {
         None | Some(Value::Null) => String::new(),
@@ -89,7 +89,7 @@ fn cell(item: &Value, place: &str) -> String {
     }
 }
 
-fn hold(column: &str) -> Option<String> {
+fn restriction_place(column: &str) -> Option<String> {
     let (what, part) = column.split_once('_')?;
     let place = match part {
         "by_source_at" => format!("/{what}_by_source/at"),
@@ -98,13 +98,13 @@ fn hold(column: &str) -> Option<String> {
     ["suspended", "locked", "blocked"].contains(&what).then_some(place)
 }
 
-/// Where a column of an export stands in what the list shows.
+/// The pointer to an export's column in a list's item.
 fn place(list: &str, column: &str) -> String {
     match (list, column) {
         ("/users", "messages_sent" | "messages_received" | "messages_archived" | "attachment_bytes" | "calls") => {
             format!("/usage/{column}")
         }
-        ("/users" | "/devices", held) if hold(held).is_some() => hold(held).unwrap(),
+        ("/users" | "/devices", held) if restriction_place(held).is_some() => restriction_place(held).unwrap(),
         ("/devices", "push_in_use" | "push_since" | "push_reason") => format!("/push/{}", &column["push_".len()..]),
         ("/events", "actor_type") => "/actor/type".to_owned(),
         ("/events", "actor_id") => "/actor/id".to_owned(),
@@ -115,7 +115,7 @@ fn place(list: &str, column: &str) -> String {
 }
 
 /// A workspace with people and phones in many states.
-async fn peopled() -> (Bench, Tenant) {
+async fn populated_workspace() -> (Bench, Tenant) {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Exports").await;
     let key = &tenant.key;
@@ -135,7 +135,7 @@ async fn peopled() -> (Bench, Tenant) {
         if let Some((device, credential)) = phones.first() {
             let report = json!({"usage": {"sequence": 1, "messages_sent": at, "calls": 2}});
             let check_in = "/devices/me/check-in";
-            let _in = bench.call(http::Method::POST, check_in, Some(credential), Some(&report)).await.expect(200);
+            let _check_in = bench.call(http::Method::POST, check_in, Some(credential), Some(&report)).await.expect(200);
             let _blocked = bench
                 .post(&format!("/devices/{device}/block"), key, json!({"reason": "left in a taxi, \"again\""}))
                 .await
@@ -145,7 +145,7 @@ async fn peopled() -> (Bench, Tenant) {
             let _suspended = bench.post(&format!("{path}/suspend"), key, json!({"reason": "away"})).await.expect(200);
         }
         if at == 6 {
-            let _gone = bench.delete(&path, key).await.expect(200);
+            let _deleted = bench.delete(&path, key).await.expect(200);
         }
     }
     bench.drain().await;
@@ -153,9 +153,9 @@ async fn peopled() -> (Bench, Tenant) {
 }
 
 #[tokio::test]
-async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
-    let (bench, tenant) = peopled().await;
-    // What the exports record of themselves comes after what is exported.
+async fn the_parts_of_an_export_together_equal_the_list() {
+    let (bench, tenant) = populated_workspace().await;
+    // The exports' own events are newer than the exported ones.
     bench.advance(Duration::minutes(5));
     for (list, filter) in [
         ("/users", ""),
@@ -170,14 +170,14 @@ async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
         let until = if list == "/events" { "until=2026-11-23T08:07:30Z&" } else { "" };
         let expected = bench.list_all(&tenant, &format!("{list}?{until}{filter}")).await;
         assert!(!expected.is_empty(), "{list}?{filter}");
-        let whole = parts(&bench, &tenant, &format!("{list}/export?{until}{filter}")).await.concat();
+        let joined = parts(&bench, &tenant, &format!("{list}/export?{until}{filter}")).await.concat();
         for size in [1, 2, 5, 100] {
             let export = format!("{list}/export?limit={size}&{until}{filter}");
             let parts = parts(&bench, &tenant, &export).await;
             assert!(parts.len() >= expected.len().div_ceil(size), "{export}: {} parts", parts.len());
-            assert!(parts.concat() == whole, "{export} is another file");
+            assert!(parts.concat() == joined, "{export} is another file");
         }
-        let rows = table(&whole);
+        let rows = table(&joined);
         assert_eq!(rows.len(), expected.len(), "{list}?{filter}");
         for (row, item) in rows.iter().zip(&expected) {
             for (column, shown) in row.iter().filter(|(column, _)| *column != "profile") {
@@ -191,8 +191,8 @@ async fn the_parts_of_an_export_put_together_are_what_the_list_says() {
 }
 
 #[tokio::test]
-async fn columns_are_chosen_and_ordered_and_things_are_named() {
-    let (bench, tenant) = peopled().await;
+async fn export_columns_are_selected_and_ordered_and_objects_are_named() {
+    let (bench, tenant) = populated_workspace().await;
     let key = &tenant.key;
     let users = bench.list_all(&tenant, "/users").await;
     let id = |at: usize| users[at]["user_id"].as_str().unwrap();
@@ -207,7 +207,7 @@ async fn columns_are_chosen_and_ordered_and_things_are_named() {
         id(1),
         users[1]["usage"]["calls"],
     );
-    assert_eq!((answer.text.as_str(), next(&answer)), (expected.as_str(), None));
+    assert_eq!((answer.text.as_str(), next_link(&answer)), (expected.as_str(), None));
     let devices = bench.list_all(&tenant, "/devices").await;
     let device = devices[0]["device_id"].as_str().unwrap();
     let answer = bench.get(&format!("/devices/export?ids={device}&columns=device_id,user_name"), key).await.expect(200);
@@ -216,7 +216,7 @@ async fn columns_are_chosen_and_ordered_and_things_are_named() {
     let event = events[5]["event_id"].as_str().unwrap();
     let answer = bench.get(&format!("/events/export?ids={nobody},{event}&columns=event_id,event_type"), key).await;
     assert_eq!(read(&answer.expect(200).text)[1..], [[event, events[5]["event_type"].as_str().unwrap()]]);
-    // In another workspace nothing of it is there, whoever names it.
+    // Another workspace's rows are not found by their identifiers.
     let other = bench.tenant("Other").await;
     for path in ["users", "devices", "events"].map(|kind| format!("/{kind}/export?ids={},{device},{event}", id(1))) {
         let answer = bench.get(&path, &other.key).await.expect(200);
@@ -225,14 +225,14 @@ async fn columns_are_chosen_and_ordered_and_things_are_named() {
 }
 
 #[tokio::test]
-async fn no_cell_runs_as_a_formula_and_numbers_stay_what_they_are() {
+async fn no_cell_is_a_formula_and_numbers_are_unchanged() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Formulas").await;
     let body = json!({
         "username": "=cmd|'/c", "first_name": "@SUM(1+1)", "last_name": "＝HYPERLINK(\"http://x\")",
         "mobile": "+49 170 1234567", "number": "*21#", "service_account": "-2+3+cmd|' /C calc'!A0",
     });
-    let _made = bench.post("/users", &tenant.key, body).await.expect(201);
+    let _created = bench.post("/users", &tenant.key, body).await.expect(201);
     let columns = "username,first_name,last_name,name,mobile,number,service_account";
     let answer = bench.get(&format!("/users/export?columns={columns}"), &tenant.key).await.expect(200);
     let row = table(&answer.text).remove(0);
@@ -245,17 +245,17 @@ async fn no_cell_runs_as_a_formula_and_numbers_stay_what_they_are() {
 }
 
 #[tokio::test]
-async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
-    let (bench, tenant) = peopled().await;
+async fn each_exported_part_is_recorded_without_personal_data() {
+    let (bench, tenant) = populated_workspace().await;
     let key = &tenant.key;
     let export = "/users/export?limit=2&search=person&columns=email";
     let others = parts(&bench, &tenant, export).await.len() - 1;
     let recorded = async |event_type: &str| bench.list_all(&tenant, &format!("/events?event_type={event_type}")).await;
     assert_eq!((recorded("export.started").await.len(), recorded("export.continued").await.len()), (1, others));
-    // One who knows where the second part begins gets it by itself, and is on the record with it.
+    // The second part can be requested directly, and is recorded too.
     let body = json!({"name": "other", "permissions": ["users:read"]});
     let other = bench.post("/keys", key, body).await.expect(201);
-    let second = next(&bench.get(export, key).await.expect(200)).unwrap();
+    let second = next_link(&bench.get(export, key).await.expect(200)).unwrap();
     bench.advance(Duration::minutes(1));
     let _second = bench.get(&second, &other.get("key")).await.expect(200);
     let continued = recorded("export.continued").await;
@@ -280,7 +280,7 @@ async fn each_part_is_recorded_without_anything_personal_wherever_it_begins() {
 }
 
 #[tokio::test]
-async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_told() {
+async fn an_export_of_events_covers_the_period_of_the_list_and_more_on_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Old").await;
     let _user = bench.user(&tenant, "ada").await;
@@ -294,7 +294,7 @@ async fn an_export_of_events_goes_as_far_back_as_the_list_and_further_if_it_is_t
 }
 
 #[tokio::test]
-async fn an_export_holds_no_secret() {
+async fn an_export_contains_no_secret() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Secrets").await;
     let user = bench.user(&tenant, "ada").await;
@@ -314,13 +314,13 @@ async fn an_export_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_part_ends_before_it_is_too_large_whatever_its_rows_hold() {
+async fn a_part_of_an_export_never_exceeds_the_size_limit() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Large").await;
     let _user = bench.user(&tenant, "ada").await;
-    let is = |row: &Value| row["event_type"] == "user.created";
-    let template = rows::all(&bench, rows::MAIN).into_values().find(is).unwrap();
-    // Events of 100 KB each, more than any that there are.
+    let is_match = |row: &Value| row["event_type"] == "user.created";
+    let template = rows::all(&bench, rows::MAIN).into_values().find(is_match).unwrap();
+    // Events of 100 KB each, larger than real ones.
     let mut many = Vec::new();
     for at in 0..40 {
         let mut row = template.clone();
@@ -343,6 +343,6 @@ async fn a_part_ends_before_it_is_too_large_whatever_its_rows_hold() {
     let rows = table(&parts.concat());
     let exported: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str()).collect();
     let large = exported.iter().filter(|id| many.iter().any(|row| row["event_id"] == **id));
-    assert_eq!(large.count(), many.len(), "each is there once");
+    assert_eq!(large.count(), many.len(), "each is listed once");
     assert!(exported.len() > many.len() && exported.iter().rev().is_sorted(), "the newest first");
 }

@@ -1,10 +1,9 @@
-//! Nothing is lost or invented, whatever goes wrong at whichever call to AWS.
+//! No fault of a call to AWS loses or duplicates anything.
 //!
-//! Each scenario is run once as it should go. Then, for each call to AWS that its operation made
-//! and for each fault that can befall that call, it is run again with that fault, and everyone
-//! does what they would: a client repeats a call that ended in a 5xx, Lambda, the queue and the
-//! stream give again what failed, schedules come round. In the end everything must fit together
-//! (`testkit::audit`), and be what it was without the fault.
+//! Each scenario is run once without a fault. Then, for each call to AWS that its operation made and for each fault
+//! that this call can have, it is run again with that fault, and everyone retries as they do in production: a client
+//! repeats a call that ended in a 5xx, Lambda, the queue and the stream deliver again what failed, and schedules run.
+//! In the end the data must be consistent (`testkit::audit`), and the same as without the fault.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +21,10 @@ use futures::future::BoxFuture;
 use http::{Method, Request};
 use local::queue::Retry;
 use serde_json::{Value, json};
-use testkit::audit::{Audit, Known, Outline};
+use testkit::audit::{Audit, Baseline, Outline};
 use testkit::bench::Mark;
 use testkit::egress::{Answers, Pages};
-use testkit::faults::{Call, Fault, FaultDuration, Faults, Strike};
+use testkit::faults::{Call, Fault, FaultDuration, Faults, InjectedFault};
 use testkit::oidc::{self, Oidc};
 use testkit::samples::{self, ACS_CREDENTIAL};
 use testkit::{Answer, Bench, Setup, Tenant, rows};
@@ -33,39 +32,40 @@ use testkit::{Answer, Bench, Setup, Tenant, rows};
 /// Another access system's credential.
 const OTHER_ACS_CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000003";
 
-/// A system, one workspace in it, and a number that tells one run from the next.
-struct Ground {
+/// A system with one workspace.
+struct TestSystem {
     bench: Bench,
     tenant: Tenant,
     oidc: Arc<Oidc>,
-    /// Whether it has an issuer of the admins' tokens.
+    /// True if it has an issuer of the admins' tokens.
     issuer: bool,
+    /// Number of the run, for names that no other run uses.
     run: usize,
 }
 
-impl Ground {
-    fn name(&self, of: &str) -> String {
-        format!("{of}-x{}", self.run)
+impl TestSystem {
+    fn unique_name(&self, prefix: &str) -> String {
+        format!("{prefix}-x{}", self.run)
     }
 
-    /// A new admin who has signed in: their membership's identifier, and what they send.
+    /// Adds an admin who has signed in, and returns the membership's identifier and their token.
     async fn admin(&self) -> (String, String) {
-        // What was kept of the issuer's keys is too old by now, so that each run reads them.
+        // The cached keys of the issuer expire, so that each run reads them.
         self.bench.advance(Duration::minutes(2));
-        let subject = self.name("anna");
+        let subject = self.unique_name("anna");
         let member = oidc::add_accepted_member(&self.bench, &self.tenant, &subject, "admin").await;
         (member, self.oidc.token(&subject, self.bench.now()))
     }
 
-    /// Somebody who was added as an admin and has not accepted it: what they sign in with.
-    async fn invited(&self) -> String {
+    /// Adds an admin who has not accepted the membership, and returns their token.
+    async fn pending_member(&self) -> String {
         self.bench.advance(Duration::minutes(2));
-        let subject = self.name("ines");
+        let subject = self.unique_name("ines");
         let _member = oidc::add_member(&self.bench, &self.tenant, &subject, "admin").await;
         self.oidc.token(&subject, self.bench.now())
     }
 
-    /// A new personal access token for this workspace, by whoever has signed in: its identifier.
+    /// Creates a personal access token for this workspace, and returns its identifier.
     async fn personal_token(&self, signed_in: &str) -> String {
         let token = oidc::new_token(&self.bench, signed_in, &[&self.tenant.workspace_id], None).await;
         self.bench.advance(Duration::minutes(2));
@@ -74,19 +74,19 @@ impl Ground {
 
     /// A user without a device.
     async fn user(&self) -> String {
-        self.bench.user(&self.tenant, &self.name("ada")).await
+        self.bench.user(&self.tenant, &self.unique_name("ada")).await
     }
 
-    /// A phone that has checked in and has an endpoint: its identifier and credential.
+    /// Registers a phone that has checked in and has an endpoint, and returns its identifier and credential.
     async fn phone(&self) -> (String, String) {
-        let (device, credential) = self.bench.phone(&self.tenant, &self.name("ada")).await;
-        let _in = self.bench.check_in(&credential).await.expect(200);
+        let (device, credential) = self.bench.phone(&self.tenant, &self.unique_name("ada")).await;
+        let _check_in = self.bench.check_in(&credential).await.expect(200);
         self.bench.drain().await;
         (device, credential)
     }
 
-    /// A phone that two credentials were issued to: its identifier.
-    async fn holder(&self) -> String {
+    /// Registers a phone with two credentials of access systems, and returns its identifier.
+    async fn phone_with_credentials(&self) -> String {
         let (device, _credential) = self.phone().await;
         for id in [ACS_CREDENTIAL, OTHER_ACS_CREDENTIAL] {
             let path = format!("/devices/{device}/credentials/{id}");
@@ -96,48 +96,48 @@ impl Ground {
         device
     }
 
-    /// A user and so many registered phones of theirs, each as its identifier and credential.
-    async fn person(&self, phones: u32) -> (String, Vec<(String, String)>) {
-        let person = self.bench.user_with_phones(&self.tenant, &self.name("ada"), phones).await;
+    /// Creates a user with registered phones, and returns the identifiers and the phones' credentials.
+    async fn user_with_phones(&self, phones: u32) -> (String, Vec<(String, String)>) {
+        let person = self.bench.user_with_phones(&self.tenant, &self.unique_name("ada"), phones).await;
         self.bench.drain().await;
         person
     }
 
-    /// A user's newest deployment, whose e-mail was sent.
-    async fn deployed(&self, user: &str) -> String {
+    /// Starts a deployment, sends its e-mail, and returns its identifier.
+    async fn deploy(&self, user: &str) -> String {
         self.bench.deploy(&self.tenant, user).await.0
     }
 
     /// The code in the newest e-mail of a deployment.
-    fn code(&self) -> String {
+    fn deployment_code(&self) -> String {
         self.bench.newest_deployment_code().expect("an e-mail with a code was sent")
     }
 
-    /// A phone that was enrolled by an invitation and told to fetch its configuration since: its credential.
-    async fn forced(&self) -> String {
-        let (user, phones) = self.person(1).await;
+    /// Registers a phone by an invitation, orders it to download its configuration, and returns its credential.
+    async fn phone_with_forced_config(&self) -> String {
+        let (user, phones) = self.user_with_phones(1).await;
         let _forced = self.post(&format!("/users/{user}/force-config"), json!({})).await.expect(200);
         self.bench.drain().await;
         phones[0].1.clone()
     }
 
-    /// Gives a phone its configuration, and answers with its version.
+    /// Downloads a phone's configuration, and returns its version.
     async fn download(&self, credential: &str) -> String {
         self.bench.download(credential).await.expect(200).get("config_version")
     }
 
-    /// A user with a phone that has its configuration in place: the user's identifier, and the
-    /// phone's credential.
-    async fn set_up(&self) -> (String, String) {
+    /// Creates a user with a phone whose configuration is installed, and returns the user's identifier and the phone's
+    /// credential.
+    async fn user_with_set_up_phone(&self) -> (String, String) {
         let user = self.user().await;
-        let credential = self.set_up_for(&user).await;
+        let credential = self.set_up_phone(&user).await;
         (user, credential)
     }
 
-    /// A user's phone that has its configuration in place: its credential.
-    async fn set_up_for(&self, user: &str) -> String {
-        let _deployment = self.deployed(user).await;
-        let phone = self.bench.register(&self.code(), &self.name("set-up")).await.expect(201);
+    /// Registers a phone of a user, installs its configuration, and returns its credential.
+    async fn set_up_phone(&self, user: &str) -> String {
+        let _deployment = self.deploy(user).await;
+        let phone = self.bench.register(&self.deployment_code(), &self.unique_name("set-up")).await.expect(201);
         let credential = phone.get("credential");
         let version = self.download(&credential).await;
         let body = json!({"config_version": version});
@@ -146,39 +146,39 @@ impl Ground {
         credential
     }
 
-    /// A profile of no settings.
+    /// Creates a profile without settings, and returns its identifier.
     async fn profile(&self, of: &str) -> String {
-        self.bench.profile(&self.tenant, &self.name(of)).await
+        self.bench.profile(&self.tenant, &self.unique_name(of)).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.bench.post(path, &self.tenant.key, body).await
     }
 
-    /// A webhook for everything that was told of a user who was made: its identifier, and the event's.
+    /// Creates a webhook with a delivered user.created, and returns the identifiers of the webhook and the event.
     async fn webhook(&self, url: &str) -> (String, String) {
-        let made = self.post("/webhooks", json!({"url": url})).await.expect(201);
+        let created = self.post("/webhooks", json!({"url": url})).await.expect(201);
         let _user = self.user().await;
         self.bench.drain().await;
         let events = self.bench.get("/events?event_type=user.created", &self.tenant.key).await.expect(200);
-        (made.get("webhook_id"), events.body["items"][0]["event_id"].as_str().unwrap().to_owned())
+        (created.get("webhook_id"), events.body["items"][0]["event_id"].as_str().unwrap().to_owned())
     }
 
-    /// Orders something of a phone, and answers with the command.
-    async fn order(&self, device: &str, what: &str, body: Value) -> String {
+    /// Creates a command for a phone, and returns its identifier.
+    async fn create_command(&self, device: &str, what: &str, body: Value) -> String {
         self.post(&format!("/devices/{device}/{what}"), body).await.expect(202).get("command_id")
     }
 
-    /// Orders something of a phone, and lets the phone come for it.
-    async fn told(&self, (device, credential): &(String, String), what: &str) -> String {
-        let command = self.order(device, what, json!({})).await;
-        let _in = self.bench.check_in(credential).await.expect(200);
+    /// Creates a command, lets the phone check in and receive it, and returns its identifier.
+    async fn deliver_command(&self, (device, credential): &(String, String), what: &str) -> String {
+        let command = self.create_command(device, what, json!({})).await;
+        let _check_in = self.bench.check_in(credential).await.expect(200);
         self.bench.drain().await;
         command
     }
 
-    /// A job as a call leaves it that has ended right after it was begun.
-    fn begun(&self, action: Value, filter: Value) -> JobId {
+    /// Stores a job as a call leaves it that ended right after it had created the job.
+    fn stored_job(&self, action: Value, filter: Value) -> JobId {
         let id = |kind: u8| timed_uuid(self.bench.now().into(), [kind; 10]);
         let context = EventContext {
             event_id: EventId(id(1)),
@@ -200,81 +200,82 @@ impl Ground {
             dry_run: false,
         };
         let change = begin(new, &context);
-        self.put(&change.events[0]);
+        self.put_rows(&change.events[0]);
         let job = change.job.unwrap().after;
-        self.put(&job);
+        self.put_rows(&job);
         job.job_id
     }
 
-    fn put<R: aws::Row>(&self, row: &R) {
+    fn put_rows<R: aws::Row>(&self, row: &R) {
         for row in rows::rows_of(row) {
             rows::put(&self.bench, rows::MAIN, &row, &[]);
         }
     }
 }
 
-/// What sets the operation off, and what is as it should be in the end.
-enum Go {
-    /// The operation's sample about these things, by whoever may or by a credential; with another body, if one is
-    /// said; and the statuses that it may end with.
-    Sampled {
-        things: Vec<(&'static str, String)>,
+/// What starts the operation, and the results with which it may end.
+enum Trigger {
+    /// The operation's sample request with these placeholders, by default with the workspace's first key and the
+    /// sample's body; and the statuses with which it may end.
+    Sample {
+        placeholders: Vec<(&'static str, String)>,
         credential: Option<String>,
         body: Option<Value>,
-        ends: &'static [u16],
+        statuses: &'static [u16],
     },
-    /// A request that is no sample, and the statuses that it may end with.
-    Http { method: Method, path: String, credential: Option<String>, body: Value, ends: &'static [u16] },
-    /// The stream, a topic or a queue.
-    Driven,
+    /// Another request, and the statuses with which it may end.
+    Http { method: Method, path: String, credential: Option<String>, body: Value, statuses: &'static [u16] },
+    /// Events of the stream, a topic or a queue.
+    Events,
     /// Its schedule.
     Schedule,
-    /// Whoever may by IAM; an error that says one of these is an end as well.
-    Invoke { event: Value, ends: &'static [&'static str] },
+    /// An invocation by IAM; it may also end with an error that contains one of these texts.
+    Invoke { event: Value, accepted_errors: &'static [&'static str] },
 }
 
-impl Go {
+impl Trigger {
     /// A sample with another body.
-    fn saying(mut self, instead: Value) -> Self {
-        if let Self::Sampled { body, .. } = &mut self {
-            *body = Some(instead);
+    fn with_body(mut self, other: Value) -> Self {
+        if let Self::Sample { body, .. } = &mut self {
+            *body = Some(other);
         }
         self
     }
 
-    /// A sample that somebody sends by a credential of their own.
-    fn by(mut self, own: String) -> Self {
-        if let Self::Sampled { credential, .. } = &mut self {
+    /// A sample with another credential.
+    fn with_credential(mut self, own: String) -> Self {
+        if let Self::Sample { credential, .. } = &mut self {
             *credential = Some(own);
         }
         self
     }
 
-    /// What is sent for it.
-    fn of(self, operation: &str, ground: &Ground) -> Self {
-        let Self::Sampled { things, credential, body, ends } = self else { return self };
+    /// A sample as its request; other triggers are unchanged.
+    fn into_request(self, operation: &str, system: &TestSystem) -> Self {
+        let Self::Sample { placeholders, credential, body, statuses } = self else { return self };
         let sample = samples::of(operation)[0].fill_placeholders(|name| {
-            let thing = things.iter().find(|(of, _)| *of == name).map(|(_, thing)| thing.clone());
-            thing.unwrap_or_else(|| match name {
-                "fresh" => ground.name("fresh"),
-                "workspace" => ground.tenant.workspace_id.clone(),
+            let value =
+                placeholders.iter().find(|(placeholder, _)| *placeholder == name).map(|(_, value)| value.clone());
+            value.unwrap_or_else(|| match name {
+                "fresh" => system.unique_name("fresh"),
+                "workspace" => system.tenant.workspace_id.clone(),
                 "acs_credential" => ACS_CREDENTIAL.to_owned(),
-                // A body of the scenario's own says it.
+                // The scenario has a body of its own.
                 _ if body.is_some() => String::new(),
-                other => panic!("{operation} is called about no {other}"),
+                other => panic!("the scenario of {operation} has no value for the placeholder {other}"),
             })
         });
         let access = functions::operation(operation).map(functions::Operation::access);
-        let by_whoever_may = match access {
+        let default_credential = match access {
             Some(Access::Code | Access::Public) => None,
-            _ => Some(ground.tenant.key.clone()),
+            _ => Some(system.tenant.key.clone()),
         };
         Self::Http {
             method: sample.method,
             path: sample.path,
-            credential: credential.or(by_whoever_may),
+            credential: credential.or(default_credential),
             body: body.or(sample.body).unwrap_or_default(),
-            ends,
+            statuses,
         }
     }
 }
@@ -282,580 +283,589 @@ impl Go {
 struct Scenario {
     operation: &'static str,
     name: &'static str,
-    /// An event of which each repeat of the client's makes one more: it records that somebody tried.
-    each_try: Option<&'static str>,
-    prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>,
+    /// The type of an event that each attempt of the client records, so that repeats add more of them.
+    event_per_attempt: Option<&'static str>,
+    prepare: for<'a> fn(&'a TestSystem) -> BoxFuture<'a, Trigger>,
 }
 
 const fn scenario(
     operation: &'static str,
     name: &'static str,
-    prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>,
+    prepare: for<'a> fn(&'a TestSystem) -> BoxFuture<'a, Trigger>,
 ) -> Scenario {
-    Scenario { operation, name, each_try: None, prepare }
+    Scenario { operation, name, event_per_attempt: None, prepare }
 }
 
-/// An export, of which each try is recorded.
-const fn export(operation: &'static str, prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go>) -> Scenario {
-    Scenario { operation, name: "its first part", each_try: Some("export.started"), prepare }
+/// An export, of which each attempt is recorded.
+const fn export(operation: &'static str, prepare: for<'a> fn(&'a TestSystem) -> BoxFuture<'a, Trigger>) -> Scenario {
+    Scenario { operation, name: "its first part", event_per_attempt: Some("export.started"), prepare }
 }
 
-fn http(ground: &Ground, method: Method, path: String, body: Value, ends: &'static [u16]) -> Go {
-    Go::Http { method, path, credential: Some(ground.tenant.key.clone()), body, ends }
+fn http(system: &TestSystem, method: Method, path: String, body: Value, statuses: &'static [u16]) -> Trigger {
+    Trigger::Http { method, path, credential: Some(system.tenant.key.clone()), body, statuses }
 }
 
-/// The operation's sample about these things.
-fn sampled(things: &[(&'static str, &dyn ToString)], ends: &'static [u16]) -> Go {
-    let things = things.iter().map(|(name, thing)| (*name, thing.to_string())).collect();
-    Go::Sampled { things, credential: None, body: None, ends }
+/// The operation's sample request with these placeholders.
+fn sampled(placeholders: &[(&'static str, &dyn ToString)], statuses: &'static [u16]) -> Trigger {
+    let placeholders = placeholders.iter().map(|(name, value)| (*name, value.to_string())).collect();
+    Trigger::Sample { placeholders, credential: None, body: None, statuses }
 }
 
-fn register(code: &str, identifier: &str, ends: &'static [u16]) -> Go {
-    sampled(&[("code", &code), ("fresh", &identifier)], ends)
+fn register(code: &str, identifier: &str, statuses: &'static [u16]) -> Trigger {
+    sampled(&[("code", &code), ("fresh", &identifier)], statuses)
 }
 
-fn check_in(credential: String, body: Value) -> Go {
-    sampled(&[], &[200]).saying(body).by(credential)
+fn check_in(credential: String, body: Value) -> Trigger {
+    sampled(&[], &[200]).with_body(body).with_credential(credential)
 }
 
 static DEVICES: &[Scenario] = &[
-    scenario("register-device", "a new phone", |g| {
+    scenario("register-device", "a new phone", |system| {
         Box::pin(async move {
-            let code = g.bench.invite(&g.tenant, &g.user().await, 2).await;
-            register(&code, &g.name("phone"), &[201])
+            let code = system.bench.invite(&system.tenant, &system.user().await, 2).await;
+            register(&code, &system.unique_name("phone"), &[201])
         })
     }),
     scenario(
         "register-device",
-        "an installation whose device was deleted before it was locked, by the last use of a code",
-        |g| {
+        "again after its device was deleted with a pending lock, by the last use of a code",
+        |system| {
             Box::pin(async move {
-                let user = g.user().await;
-                let code = g.bench.invite(&g.tenant, &user, 2).await;
-                let old = g.bench.register(&code, &g.name("phone")).await.expect(201);
+                let user = system.user().await;
+                let code = system.bench.invite(&system.tenant, &user, 2).await;
+                let old = system.bench.register(&code, &system.unique_name("phone")).await.expect(201);
                 let device = old.body["device"]["device_id"].as_str().unwrap();
-                let _pending = g.order(device, "lock", json!({})).await;
-                let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
-                g.bench.drain().await;
-                register(&code, &g.name("phone"), &[201])
+                let _pending = system.create_command(device, "lock", json!({})).await;
+                let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+                system.bench.drain().await;
+                register(&code, &system.unique_name("phone"), &[201])
             })
         },
     ),
-    scenario("register-device", "a phone that is there, by a fresh code", |g| {
+    scenario("register-device", "a registered phone, by another code", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let code = g.bench.invite(&g.tenant, &user, 1).await;
-            let first = g.bench.register(&code, &g.name("phone")).await.expect(201);
-            let _in = g.bench.check_in(&first.get("credential")).await.expect(200);
-            let code = g.bench.invite(&g.tenant, &user, 1).await;
-            register(&code, &g.name("phone"), &[201])
+            let user = system.user().await;
+            let code = system.bench.invite(&system.tenant, &user, 1).await;
+            let first = system.bench.register(&code, &system.unique_name("phone")).await.expect(201);
+            let _check_in = system.bench.check_in(&first.get("credential")).await.expect(200);
+            let code = system.bench.invite(&system.tenant, &user, 1).await;
+            register(&code, &system.unique_name("phone"), &[201])
         })
     }),
     Scenario {
         operation: "register-device",
         name: "another user's phone",
-        each_try: Some("device.refused"),
-        prepare: |g| {
+        event_per_attempt: Some("device.refused"),
+        prepare: |system| {
             Box::pin(async move {
-                let (_device, _credential) = g.phone().await;
-                let other = g.bench.user(&g.tenant, &g.name("bob")).await;
-                let code = g.bench.invite(&g.tenant, &other, 1).await;
-                register(&code, &format!("{}-phone", g.name("ada")), &[409])
+                let (_device, _credential) = system.phone().await;
+                let other = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
+                let code = system.bench.invite(&system.tenant, &other, 1).await;
+                register(&code, &format!("{}-phone", system.unique_name("ada")), &[409])
             })
         },
     },
-    scenario("check-in-device", "for the first time, with news", |g| {
+    scenario("check-in-device", "for the first time, with changes", |system| {
         Box::pin(async move {
-            let (_device, credential) = g.bench.phone(&g.tenant, &g.name("ada")).await;
-            check_in(credential, json!({"os_version": "26.2", "push_token": g.name("newer")}))
+            let (_device, credential) = system.bench.phone(&system.tenant, &system.unique_name("ada")).await;
+            check_in(credential, json!({"os_version": "26.2", "push_token": system.unique_name("newer")}))
         })
     }),
-    scenario("check-in-device", "with a new version and a new token", |g| {
+    scenario("check-in-device", "with a new version and a new token", |system| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
-            check_in(credential, json!({"app_version": "5.0", "push_token": g.name("newer")}))
+            let (_device, credential) = system.phone().await;
+            check_in(credential, json!({"app_version": "5.0", "push_token": system.unique_name("newer")}))
         })
     }),
-    scenario("check-in-device", "with nothing new, after an hour", |g| {
+    scenario("check-in-device", "with nothing new, after an hour", |system| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
-            g.bench.advance(Duration::hours(1));
+            let (_device, credential) = system.phone().await;
+            system.bench.advance(Duration::hours(1));
             check_in(credential, json!({}))
         })
     }),
-    scenario("update-device", "a nickname and metadata", |g| {
+    scenario("update-device", "a nickname and metadata", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let (device, _credential) = system.phone().await;
             let body = json!({"nickname": "Work phone", "custom_metadata": {"desk": "4"}});
-            sampled(&[("device", &device)], &[200]).saying(body)
+            sampled(&[("device", &device)], &[200]).with_body(body)
         })
     }),
-    scenario("unblock-device", "a blocked phone", |g| {
+    scenario("unblock-device", "a blocked phone", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
-            g.bench.drain().await;
+            let (device, _credential) = system.phone().await;
+            let _blocked = system.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            system.bench.drain().await;
             sampled(&[("device", &device)], &[200])
         })
     }),
-    scenario("delete-device", "a phone that is there", |g| {
+    scenario("delete-device", "a registered phone", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            sampled(&[("doomed", &device)], &[200])
+            let (device, _credential) = system.phone().await;
+            sampled(&[("deletable_device", &device)], &[200])
         })
     }),
 ];
 
 static COMMANDS: &[Scenario] = &[
-    scenario("wipe-device", "a phone that is there", |g| {
+    scenario("wipe-device", "a registered phone", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let (device, _credential) = system.phone().await;
             sampled(&[("device", &device)], &[202])
         })
     }),
-    scenario("lock-device", "again, while the phone has not said what became of a lock that was taken back", |g| {
+    scenario("lock-device", "again, while a canceled lock may still be carried out", |system| {
         Box::pin(async move {
-            let phone = g.phone().await;
-            let command = g.told(&phone, "lock").await;
+            let phone = system.phone().await;
+            let command = system.deliver_command(&phone, "lock").await;
             let path = format!("/devices/{}/commands/{command}", phone.0);
-            let _back = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
             sampled(&[("device", &phone.0)], &[202])
         })
     }),
-    scenario("cancel-command", "of which the phone was not told", |g| {
+    scenario("cancel-command", "one that was not delivered", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let command = g.order(&device, "wipe", json!({})).await;
-            // Whose answer was lost is told that it is canceled.
-            sampled(&[("doomed", &device), ("told", &command)], &[200, 409])
+            let (device, _credential) = system.phone().await;
+            let command = system.create_command(&device, "wipe", json!({})).await;
+            // A retry after a lost response finds the command canceled.
+            sampled(&[("deletable_device", &device), ("delivered_command", &command)], &[200, 409])
         })
     }),
-    scenario("cancel-command", "of which the phone was told", |g| {
+    scenario("cancel-command", "one that was delivered", |system| {
         Box::pin(async move {
-            let phone = g.phone().await;
-            let command = g.told(&phone, "lock").await;
-            sampled(&[("doomed", &phone.0), ("told", &command)], &[200])
+            let phone = system.phone().await;
+            let command = system.deliver_command(&phone, "lock").await;
+            sampled(&[("deletable_device", &phone.0), ("delivered_command", &command)], &[200])
         })
     }),
-    scenario("report-command", "a wipe that is done", |g| {
+    scenario("report-command", "a wipe that succeeded", |system| {
         Box::pin(async move {
-            let phone = g.phone().await;
-            let command = g.told(&phone, "wipe").await;
+            let phone = system.phone().await;
+            let command = system.deliver_command(&phone, "wipe").await;
             report(phone.1, &command, "succeeded")
         })
     }),
-    scenario("report-command", "a lock that was done although it was taken back", |g| {
+    scenario("report-command", "a canceled lock that succeeded", |system| {
         Box::pin(async move {
-            let phone = g.phone().await;
-            let command = g.told(&phone, "lock").await;
+            let phone = system.phone().await;
+            let command = system.deliver_command(&phone, "lock").await;
             let path = format!("/devices/{}/commands/{command}", phone.0);
-            let _back = g.bench.delete(&path, &g.tenant.key).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
             report(phone.1, &command, "succeeded")
         })
     }),
     Scenario {
         operation: "report-command",
         name: "not now",
-        each_try: Some("command.deferred"),
-        prepare: |g| {
+        event_per_attempt: Some("command.deferred"),
+        prepare: |system| {
             Box::pin(async move {
-                let phone = g.phone().await;
-                let command = g.told(&phone, "lock").await;
+                let phone = system.phone().await;
+                let command = system.deliver_command(&phone, "lock").await;
                 report(phone.1, &command, "deferred")
             })
         },
     },
-    scenario("check-in-device", "of a phone that is told of two commands", |g| {
+    scenario("check-in-device", "with two commands to deliver", |system| {
         Box::pin(async move {
-            let (device, credential) = g.phone().await;
-            let _lock = g.order(&device, "lock", json!({})).await;
-            let _wipe = g.order(&device, "wipe", json!({})).await;
-            g.bench.drain().await;
+            let (device, credential) = system.phone().await;
+            let _lock = system.create_command(&device, "lock", json!({})).await;
+            let _wipe = system.create_command(&device, "wipe", json!({})).await;
+            system.bench.drain().await;
             check_in(credential, json!({}))
         })
     }),
-    scenario("check-in-device", "with what was used", |g| {
+    scenario("check-in-device", "with usage", |system| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
+            let (_device, credential) = system.phone().await;
             check_in(credential, json!({"usage": {"sequence": 4, "messages_sent": 7, "calls": 2}}))
         })
     }),
-    scenario("check-in-device", "with too many wrong PINs, of one of two phones", |g| {
+    scenario("check-in-device", "with too many wrong PINs, of one of two phones", |system| {
         Box::pin(async move {
-            let (_user, phones) = g.person(2).await;
-            let _in = g.bench.check_in(&phones[0].1).await.expect(200);
+            let (_user, phones) = system.user_with_phones(2).await;
+            let _check_in = system.bench.check_in(&phones[0].1).await.expect(200);
             check_in(phones[0].1.clone(), json!({"pin_failures": 10}))
         })
     }),
-    scenario("register-device", "a phone that was wiped, and had a lock to do as well", |g| {
+    scenario("register-device", "a wiped phone with a pending lock", |system| {
         Box::pin(async move {
-            let (user, phones) = g.person(1).await;
+            let (user, phones) = system.user_with_phones(1).await;
             let (device, credential) = &phones[0];
-            let _lock = g.order(device, "lock", json!({})).await;
-            let wipe = g.told(&phones[0], "wipe").await;
-            let _done = g.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
-            let code = g.bench.invite(&g.tenant, &user, 1).await;
-            register(&code, &format!("{}-0", g.name("ada")), &[201])
+            let _lock = system.create_command(device, "lock", json!({})).await;
+            let wipe = system.deliver_command(&phones[0], "wipe").await;
+            let _reported = system.bench.report_command(credential, &wipe, "succeeded").await.expect(200);
+            let code = system.bench.invite(&system.tenant, &user, 1).await;
+            register(&code, &format!("{}-0", system.unique_name("ada")), &[201])
         })
     }),
 ];
 
-fn report(credential: String, command: &str, result: &str) -> Go {
-    sampled(&[("command", &command)], &[200]).saying(json!({"result": result})).by(credential)
+fn report(credential: String, command: &str, result: &str) -> Trigger {
+    sampled(&[("command", &command)], &[200]).with_body(json!({"result": result})).with_credential(credential)
 }
 
 static PEOPLE: &[Scenario] = &[
-    scenario("create-user", "a new user", |g| {
+    scenario("create-user", "a new user", |system| {
         Box::pin(async move {
-            let body = json!({"username": g.name("eve"), "last_name": "Ohm", "email": "eve@example.com"});
-            sampled(&[], &[201]).saying(body)
+            let body = json!({"username": system.unique_name("eve"), "last_name": "Ohm", "email": "eve@example.com"});
+            sampled(&[], &[201]).with_body(body)
         })
     }),
-    scenario("invite-user", "for the first time", |g| {
+    scenario("invite-user", "for the first time", |system| {
         Box::pin(async move {
-            sampled(&[("user", &g.user().await)], &[202]).saying(json!({"channel": "email", "devices": 3}))
+            sampled(&[("user", &system.user().await)], &[202]).with_body(json!({"channel": "email", "devices": 3}))
         })
     }),
-    scenario("invite-user", "again, so that the code before ends", |g| {
+    scenario("invite-user", "again, which ends the earlier code", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            g.bench.advance(Duration::minutes(1));
+            let user = system.user().await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
+            system.bench.advance(Duration::minutes(1));
             sampled(&[("user", &user)], &[202])
         })
     }),
     Scenario {
         operation: "open-invitation",
         name: "its button",
-        each_try: Some("invitation.opened"),
-        prepare: |g| {
+        event_per_attempt: Some("invitation.opened"),
+        prepare: |system| {
             Box::pin(async move {
-                let code = g.bench.invite(&g.tenant, &g.user().await, 1).await;
+                let code = system.bench.invite(&system.tenant, &system.user().await, 1).await;
                 let path = format!("/i/{code}");
-                Go::Http { method: Method::POST, path, credential: None, body: Value::Null, ends: &[303] }
+                Trigger::Http { method: Method::POST, path, credential: None, body: Value::Null, statuses: &[303] }
             })
         },
     },
     // profiles
-    scenario("create-profile", "the first one, and then the default", |g| {
+    scenario("create-profile", "the first one, and then the default", |system| {
         Box::pin(async move {
-            let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let _first = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {"type": "object"}, "default": true});
-            // Whose answer was lost is told that the name is taken.
-            sampled(&[], &[201, 409]).saying(body)
+            // A retry after a lost response finds the name taken.
+            sampled(&[], &[201, 409]).with_body(body)
         })
     }),
-    scenario("update-profile", "another name, other settings, and the default", |g| {
+    scenario("update-profile", "another name, other settings, and the default", |system| {
         Box::pin(async move {
-            let _first = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            let second = g.post("/profiles", json!({"name": "Second", "settings": {}})).await.expect(201);
+            let _first = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let second = system.post("/profiles", json!({"name": "Second", "settings": {}})).await.expect(201);
             let body = json!({"name": "Office", "settings": {"a": 1}, "schema": {}, "default": true});
-            sampled(&[("profile", &second.get("profile_id"))], &[200]).saying(body)
+            sampled(&[("profile", &second.get("profile_id"))], &[200]).with_body(body)
         })
     }),
-    scenario("delete-profile", "the last one", |g| {
+    scenario("delete-profile", "the last one", |system| {
         Box::pin(async move {
-            let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            // Who asks again for what was done finds nothing to delete.
-            sampled(&[("spare", &made.get("profile_id"))], &[200, 404])
+            let created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            // A retry finds nothing to delete.
+            sampled(&[("unused_profile", &created.get("profile_id"))], &[200, 404])
         })
     }),
     // exports
-    export("export-users", |g| {
+    export("export-users", |system| {
         Box::pin(async move {
-            let _person = g.person(1).await;
+            let _person = system.user_with_phones(1).await;
             sampled(&[], &[200])
         })
     }),
-    export("export-devices", |g| {
+    export("export-devices", |system| {
         Box::pin(async move {
-            let _person = g.person(1).await;
-            http(g, Method::GET, "/devices/export?search=ada".to_owned(), Value::Null, &[200])
+            let _person = system.user_with_phones(1).await;
+            http(system, Method::GET, "/devices/export?search=ada".to_owned(), Value::Null, &[200])
         })
     }),
-    export("export-events", |g| {
+    export("export-events", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
-            http(g, Method::GET, "/events/export?event_type=user.created".to_owned(), Value::Null, &[200])
+            let _user = system.user().await;
+            http(system, Method::GET, "/events/export?event_type=user.created".to_owned(), Value::Null, &[200])
         })
     }),
     scenario("create-key", "a key for reading", |_| {
         Box::pin(async move {
-            // Whose answer was lost is told that the key was made, and can revoke it.
+            // A retry after a lost response reports that the key exists, so that it can be revoked.
             let body = json!({"name": "reader", "permissions": ["devices:read"]});
-            sampled(&[], &[201, 409]).saying(body)
+            sampled(&[], &[201, 409]).with_body(body)
         })
     }),
-    scenario("revoke-key", "another key", |g| {
+    scenario("revoke-key", "another key", |system| {
         Box::pin(async move {
             let body = json!({"name": "reader", "permissions": ["devices:read"]});
-            let key = g.post("/keys", body).await.expect(201).get("key_id");
+            let key = system.post("/keys", body).await.expect(201).get("key_id");
             sampled(&[("key", &key)], &[200])
         })
     }),
-    scenario("add-member", "an admin", |g| Box::pin(async move { sampled(&[], &[201]).saying(member(g, "one")) })),
-    scenario("remove-member", "one of two admins", |g| {
+    scenario("add-member", "an admin", |system| {
+        Box::pin(async move { sampled(&[], &[201]).with_body(member(system, "one")) })
+    }),
+    scenario("remove-member", "one of two admins", |system| {
         Box::pin(async move {
-            let _stays = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
-            let goes = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("two"), "admin").await;
-            // Who asks again for what was done finds nobody to remove.
-            sampled(&[("member", &goes)], &[200, 404])
+            let _stays =
+                oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("one"), "admin").await;
+            let removed =
+                oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("two"), "admin").await;
+            // A retry finds no member.
+            sampled(&[("member", &removed)], &[200, 404])
         })
     }),
-    scenario("remove-member", "with what they made", |g| {
+    scenario("remove-member", "with the keys that they created", |system| {
         Box::pin(async move {
-            let _stays = oidc::add_accepted_member(&g.bench, &g.tenant, &g.name("one"), "admin").await;
-            let (goes, credential) = g.admin().await;
+            let _stays =
+                oidc::add_accepted_member(&system.bench, &system.tenant, &system.unique_name("one"), "admin").await;
+            let (removed, credential) = system.admin().await;
             let key = json!({"name": "theirs", "permissions": ["devices:read"]});
-            let _key = g.bench.post("/keys", &credential, key).await.expect(201);
+            let _key = system.bench.post("/keys", &credential, key).await.expect(201);
             let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
-            let _hook = g.bench.post("/webhooks", &credential, hook).await.expect(201);
-            http(g, Method::DELETE, format!("/members/{goes}?revoke=true"), Value::Null, &[200, 404])
+            let _hook = system.bench.post("/webhooks", &credential, hook).await.expect(201);
+            http(system, Method::DELETE, format!("/members/{removed}?revoke=true"), Value::Null, &[200, 404])
         })
     }),
-    scenario("accept-membership", "an admin's", |g| {
+    scenario("accept-membership", "an admin's", |system| {
         Box::pin(async move {
-            let credential = g.invited().await;
-            sampled(&[], &[200]).by(credential)
+            let credential = system.pending_member().await;
+            sampled(&[], &[200]).with_credential(credential)
         })
     }),
-    scenario("decline-membership", "an admin's", |g| {
+    scenario("decline-membership", "an admin's", |system| {
         Box::pin(async move {
-            let credential = g.invited().await;
-            // Who asks again for what was done finds nothing to decline.
-            sampled(&[("workspace", &g.tenant.workspace_id)], &[200, 404]).by(credential)
+            let credential = system.pending_member().await;
+            // A retry finds no membership.
+            sampled(&[("workspace", &system.tenant.workspace_id)], &[200, 404]).with_credential(credential)
         })
     }),
-    scenario("create-token", "for one workspace", |g| {
+    scenario("create-token", "for one workspace", |system| {
         Box::pin(async move {
-            let (_member, credential) = g.admin().await;
-            let ends = g.bench.now() + Duration::days(30);
+            let (_member, credential) = system.admin().await;
+            let ends = system.bench.now() + Duration::days(30);
             let body = json!({
-                "name": "a program", "workspace_ids": [g.tenant.workspace_id], "expires_at": ends.to_rfc3339(),
+                "name": "a program", "workspace_ids": [system.tenant.workspace_id], "expires_at": ends.to_rfc3339(),
             });
-            // Whose answer was lost is told that the token was made, and can revoke it.
-            sampled(&[], &[201, 409]).saying(body).by(credential)
+            // A retry after a lost response reports that the token exists, so that it can be revoked.
+            sampled(&[], &[201, 409]).with_body(body).with_credential(credential)
         })
     }),
-    scenario("revoke-token", "one's own", |g| {
+    scenario("revoke-token", "one's own", |system| {
         Box::pin(async move {
-            let (_member, credential) = g.admin().await;
-            let token = g.personal_token(&credential).await;
-            sampled(&[("token", &token)], &[200]).by(credential)
+            let (_member, credential) = system.admin().await;
+            let token = system.personal_token(&credential).await;
+            sampled(&[("token", &token)], &[200]).with_credential(credential)
         })
     }),
-    scenario("revoke-member-token", "another's", |g| {
+    scenario("revoke-member-token", "another's", |system| {
         Box::pin(async move {
-            let (member, credential) = g.admin().await;
-            let token = g.personal_token(&credential).await;
+            let (member, credential) = system.admin().await;
+            let token = system.personal_token(&credential).await;
             sampled(&[("owner", &member), ("token", &token)], &[200])
         })
     }),
-    scenario("create-workspace", "with an identifier of the invoker's own", |g| {
+    scenario("create-workspace", "with an identifier from the caller", |system| {
         Box::pin(async move {
-            let id = format!("0190f3c4-7b5e-7a11-8c1d-{:012x}", g.run);
-            Go::Invoke { event: json!({"name": "Second", "workspace_id": id}), ends: &["already created"] }
+            let id = format!("0190f3c4-7b5e-7a11-8c1d-{:012x}", system.run);
+            Trigger::Invoke {
+                event: json!({"name": "Second", "workspace_id": id}),
+                accepted_errors: &["already created"],
+            }
         })
     }),
 ];
 
 /// What identity providers do.
 static SCIM: &[Scenario] = &[
-    scenario("scim", "a new user who is not active yet", |g| {
+    scenario("scim", "a new user who is not active yet", |system| {
         Box::pin(async move {
             let body = json!({
-                "userName": g.name("eve"), "externalId": g.name("00u"), "active": false, "title": "Guide",
+                "userName": system.unique_name("eve"), "externalId": system.unique_name("00u"), "active": false, "title": "Guide",
                 "emails": [{"value": "eve@example.com"}],
             });
-            // SCIM has no idempotency keys: whose answer was lost is told that the user is there.
-            http(g, Method::POST, "/scim/v2/Users".to_owned(), body, &[201, 409])
+            // SCIM has no idempotency keys: a retry after a lost response finds the user.
+            http(system, Method::POST, "/scim/v2/Users".to_owned(), body, &[201, 409])
         })
     }),
-    scenario("scim", "another username and no access, with two phones", |g| {
+    scenario("scim", "another username and no access, with two phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
+            let (user, _phones) = system.user_with_phones(2).await;
             let body = json!({"Operations": [
-                {"op": "Replace", "path": "userName", "value": g.name("eve")},
+                {"op": "Replace", "path": "userName", "value": system.unique_name("eve")},
                 {"op": "Add", "path": "title", "value": "Guide"},
                 {"op": "Replace", "path": "active", "value": "False"},
             ]});
-            http(g, Method::PATCH, format!("/scim/v2/Users/{user}"), body, &[200])
+            http(system, Method::PATCH, format!("/scim/v2/Users/{user}"), body, &[200])
         })
     }),
-    scenario("scim", "a user replaced", |g| {
+    scenario("scim", "a user replaced", |system| {
         Box::pin(async move {
-            let body = json!({"userName": g.name("eve"), "externalId": g.name("00u"), "title": "Guide"});
-            let user = g.post("/scim/v2/Users", body).await.expect(201).get("id");
-            g.bench.drain().await;
-            let body = json!({"userName": g.name("eve"), "externalId": g.name("00v")});
-            http(g, Method::PUT, format!("/scim/v2/Users/{user}"), body, &[200])
+            let body = json!({"userName": system.unique_name("eve"), "externalId": system.unique_name("00u"), "title": "Guide"});
+            let user = system.post("/scim/v2/Users", body).await.expect(201).get("id");
+            system.bench.drain().await;
+            let body = json!({"userName": system.unique_name("eve"), "externalId": system.unique_name("00v")});
+            http(system, Method::PUT, format!("/scim/v2/Users/{user}"), body, &[200])
         })
     }),
-    scenario("scim", "a user deleted, with a phone and an open invitation", |g| {
+    scenario("scim", "a user deleted, with a phone and an open invitation", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(1).await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            // Who asks again for what was done finds nobody to delete.
-            http(g, Method::DELETE, format!("/scim/v2/Users/{user}"), Value::Null, &[204, 404])
+            let (user, _phones) = system.user_with_phones(1).await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
+            // A retry finds no user.
+            http(system, Method::DELETE, format!("/scim/v2/Users/{user}"), Value::Null, &[204, 404])
         })
     }),
-    scenario("purge-deleted", "a user of whom a provider has said a lot", |g| {
+    scenario("purge-deleted", "a user with SCIM attributes", |system| {
         Box::pin(async move {
-            let body = json!({"userName": g.name("eve"), "externalId": g.name("00u"), "title": "Guide"});
-            let user = g.post("/scim/v2/Users", body).await.expect(201).get("id");
-            let _gone = g.bench.delete(&format!("/scim/v2/Users/{user}"), &g.tenant.key).await.expect(204);
-            g.bench.drain().await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let body = json!({"userName": system.unique_name("eve"), "externalId": system.unique_name("00u"), "title": "Guide"});
+            let user = system.post("/scim/v2/Users", body).await.expect(201).get("id");
+            let _deleted = system.bench.delete(&format!("/scim/v2/Users/{user}"), &system.tenant.key).await.expect(204);
+            system.bench.drain().await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
 ];
 
 /// What access systems report, and what Seam's clients do.
 static SEAM: &[Scenario] = &[
-    scenario("issue-credential", "a phone's first", |g| {
+    scenario("issue-credential", "a phone's first", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let (device, _credential) = system.phone().await;
             sampled(&[("device", &device), ("acs_credential", &ACS_CREDENTIAL)], &[200])
         })
     }),
-    scenario("revoke-credential", "one of two", |g| {
+    scenario("revoke-credential", "one of two", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
+            let device = system.phone_with_credentials().await;
             sampled(&[("device", &device), ("acs_credential", &ACS_CREDENTIAL)], &[200])
         })
     }),
-    scenario("report-credential-service", "with a problem", |g| {
+    scenario("report-credential-service", "with a problem", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
+            let device = system.phone_with_credentials().await;
             let body = json!({"endpoints": [{"endpoint_id": "e", "is_active": true}], "problem": "no answer"});
-            sampled(&[("device", &device)], &[200]).saying(body)
+            sampled(&[("device", &device)], &[200]).with_body(body)
         })
     }),
-    scenario("seam-phones", "a phone that holds credentials is deactivated", |g| {
+    scenario("seam-phones", "a phone that holds credentials is deactivated", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
+            let device = system.phone_with_credentials().await;
             let path = format!("/phones/deactivate?device_id={device}");
-            http(g, Method::DELETE, path, Value::Null, &[200])
+            http(system, Method::DELETE, path, Value::Null, &[200])
         })
     }),
-    scenario("seam-phones", "the phones that hold a credential", |g| {
+    scenario("seam-phones", "the phones that hold a credential", |system| {
         Box::pin(async move {
-            let _device = g.holder().await;
+            let _device = system.phone_with_credentials().await;
             let path = format!("/phones/list?acs_credential_id={ACS_CREDENTIAL}");
-            http(g, Method::GET, path, Value::Null, &[200])
+            http(system, Method::GET, path, Value::Null, &[200])
         })
     }),
-    scenario("seam-devices", "a name and metadata", |g| {
+    scenario("seam-devices", "a name and metadata", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
+            let device = system.phone_with_credentials().await;
             let body = json!({"device_id": device, "name": "Mine", "custom_metadata": {"a": true, "b": ""}});
-            http(g, Method::PATCH, "/devices/update".to_owned(), body, &[200])
+            http(system, Method::PATCH, "/devices/update".to_owned(), body, &[200])
         })
     }),
     scenario("seam-events", "the ends of phones", |_| Box::pin(async move { sampled(&[], &[200]) })),
-    scenario("seam-user-identities", "a new one", |g| {
+    scenario("seam-user-identities", "a new one", |system| {
         Box::pin(async move {
-            let body = json!({"user_identity_key": g.name("key"), "full_name": "Ada Lovelace"});
-            // Seam has no idempotency keys: whose answer was lost is told that the key is taken.
-            http(g, Method::POST, "/user_identities/create".to_owned(), body, &[200, 400])
+            let body = json!({"user_identity_key": system.unique_name("key"), "full_name": "Ada Lovelace"});
+            // Seam has no idempotency keys: a retry after a lost response finds the key taken.
+            http(system, Method::POST, "/user_identities/create".to_owned(), body, &[200, 400])
         })
     }),
-    scenario("seam-user-identities", "another key and no name", |g| {
+    scenario("seam-user-identities", "another key and no name", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let body = json!({"user_identity_id": user, "user_identity_key": g.name("key"), "full_name": null});
-            http(g, Method::PATCH, "/user_identities/update".to_owned(), body, &[200])
+            let user = system.user().await;
+            let body =
+                json!({"user_identity_id": user, "user_identity_key": system.unique_name("key"), "full_name": null});
+            http(system, Method::PATCH, "/user_identities/update".to_owned(), body, &[200])
         })
     }),
-    scenario("seam-user-identities", "one deleted, with a phone that holds credentials", |g| {
+    scenario("seam-user-identities", "one deleted, with a phone that holds credentials", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
-            let shown = g.bench.get(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+            let device = system.phone_with_credentials().await;
+            let shown = system.bench.get(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
             let body = json!({"user_identity_id": shown.get("user_id")});
-            http(g, Method::POST, "/user_identities/delete".to_owned(), body, &[200])
+            http(system, Method::POST, "/user_identities/delete".to_owned(), body, &[200])
         })
     }),
     scenario("seam-workspaces", "one's own", |_| Box::pin(async { sampled(&[], &[200]) })),
-    scenario("purge-deleted", "a phone that held credentials", |g| {
+    scenario("purge-deleted", "a phone that held credentials", |system| {
         Box::pin(async move {
-            let device = g.holder().await;
-            let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let device = system.phone_with_credentials().await;
+            let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
 ];
 
 /// What is done to users, and to many things at once.
 static LIVES: &[Scenario] = &[
-    scenario("update-user", "another username, with two phones", |g| {
+    scenario("update-user", "another username, with two phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
-            let body = json!({"username": g.name("eve"), "first_name": "Eve", "mobile": null});
-            sampled(&[("user", &user)], &[200]).saying(body)
+            let (user, _phones) = system.user_with_phones(2).await;
+            let body = json!({"username": system.unique_name("eve"), "first_name": "Eve", "mobile": null});
+            sampled(&[("user", &user)], &[200]).with_body(body)
         })
     }),
-    scenario("suspend-user", "with two phones", |g| {
+    scenario("suspend-user", "with two phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
-            sampled(&[("guest", &user)], &[200]).saying(json!({"reason": "on leave"}))
+            let (user, _phones) = system.user_with_phones(2).await;
+            sampled(&[("other_user", &user)], &[200]).with_body(json!({"reason": "on leave"}))
         })
     }),
-    scenario("activate-user", "who is suspended", |g| {
+    scenario("activate-user", "a suspended user", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(1).await;
-            let _held = g.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
-            g.bench.drain().await;
-            sampled(&[("guest", &user)], &[200])
+            let (user, _phones) = system.user_with_phones(1).await;
+            let _suspended = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
+            system.bench.drain().await;
+            sampled(&[("other_user", &user)], &[200])
         })
     }),
-    scenario("lock-and-wipe-user", "with two phones", |g| {
+    scenario("lock-and-wipe-user", "with two phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
-            sampled(&[("guest", &user)], &[200])
+            let (user, _phones) = system.user_with_phones(2).await;
+            sampled(&[("other_user", &user)], &[200])
         })
     }),
-    scenario("reset-pin", "of a locked user", |g| {
+    scenario("reset-pin", "of a locked user", |system| {
         Box::pin(async move {
-            let (user, phones) = g.person(1).await;
+            let (user, phones) = system.user_with_phones(1).await;
             let body = json!({"pin_failures": 10});
-            let _locked = g.bench.check_in_with(&phones[0].1, body).await.expect(200);
-            g.bench.drain().await;
-            sampled(&[("guest", &user)], &[200])
+            let _locked = system.bench.check_in_with(&phones[0].1, body).await.expect(200);
+            system.bench.drain().await;
+            sampled(&[("other_user", &user)], &[200])
         })
     }),
-    scenario("delete-user", "with a phone that was wiped and one that is about to be", |g| {
+    scenario("delete-user", "with a wiped phone and one with a pending wipe", |system| {
         Box::pin(async move {
-            let (user, phones) = g.person(2).await;
-            let wipe = g.told(&phones[0], "wipe").await;
-            let _done = g.bench.report_command(&phones[0].1, &wipe, "succeeded").await.expect(200);
-            let _pending = g.order(&phones[1].0, "wipe", json!({})).await;
-            sampled(&[("leaver", &user)], &[200])
+            let (user, phones) = system.user_with_phones(2).await;
+            let wipe = system.deliver_command(&phones[0], "wipe").await;
+            let _reported = system.bench.report_command(&phones[0].1, &wipe, "succeeded").await.expect(200);
+            let _pending = system.create_command(&phones[1].0, "wipe", json!({})).await;
+            sampled(&[("deletable_user", &user)], &[200])
         })
     }),
-    scenario("delete-user", "without a wipe, with an open invitation", |g| {
+    scenario("delete-user", "without a wipe, with an open invitation", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(1).await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            let (user, _phones) = system.user_with_phones(1).await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
             let body = json!({"without_wipe": true, "reason": "left"});
-            sampled(&[("leaver", &user)], &[200]).saying(body)
+            sampled(&[("deletable_user", &user)], &[200]).with_body(body)
         })
     }),
-    scenario("revoke-invitation", "an open one", |g| {
+    scenario("revoke-invitation", "an open one", |system| {
         Box::pin(async move {
-            let user = g.user().await;
+            let user = system.user().await;
             let path = format!("/users/{user}/invite");
-            let invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
-            g.bench.drain().await;
-            sampled(&[("guest", &user), ("invitation", &invited.get("invitation_id"))], &[200])
+            let invited = system.post(&path, json!({"channel": "email"})).await.expect(202);
+            system.bench.drain().await;
+            sampled(&[("other_user", &user), ("invitation", &invited.get("invitation_id"))], &[200])
         })
     }),
-    scenario("report-network", "a carrier's word that does not say since when", |g| {
+    scenario("report-network", "a carrier's report without a time", |system| {
         Box::pin(async move {
             let body = json!({"status": "unable_to_provision", "reason": "message_block"});
-            sampled(&[("user", &g.user().await)], &[200]).saying(body)
+            sampled(&[("user", &system.user().await)], &[200]).with_body(body)
         })
     }),
     scenario("update-workspace", "a rule, levels and a sender", |_| {
@@ -866,178 +876,178 @@ static LIVES: &[Scenario] = &[
                 "retention_days": 10,
                 "sender": "it@handset.example",
             });
-            sampled(&[], &[200]).saying(body)
+            sampled(&[], &[200]).with_body(body)
         })
     }),
 ];
 
 static JOBS: &[Scenario] = &[
-    scenario("bulk-users", "three, one of whom is suspended before and one unknown", |g| {
+    scenario("bulk-users", "three, of whom one is already suspended and one unknown", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let other = g.bench.user(&g.tenant, &g.name("bob")).await;
-            let _held = g.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
+            let user = system.user().await;
+            let other = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
+            let _suspended = system.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
             let ids = json!([user, other, "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"]);
-            sampled(&[], &[207, 202]).saying(json!({"action": "suspend", "ids": ids}))
+            sampled(&[], &[207, 202]).with_body(json!({"action": "suspend", "ids": ids}))
         })
     }),
-    scenario("bulk-users", "two with one address are invited, of whom one has to wait", |g| {
+    scenario("bulk-users", "invitations to two users with the same address, of whom one has to wait", |system| {
         Box::pin(async move {
             let mut ids = Vec::new();
             for name in ["ada", "bob"] {
-                let body = json!({"username": g.name(name), "email": "both@example.com"});
-                ids.push(g.post("/users", body).await.expect(201).get("user_id"));
+                let body = json!({"username": system.unique_name(name), "email": "both@example.com"});
+                ids.push(system.post("/users", body).await.expect(201).get("user_id"));
             }
             let body = json!({"action": "invite", "channel": "email", "ids": ids});
-            sampled(&[], &[200, 202]).saying(body)
+            sampled(&[], &[200, 202]).with_body(body)
         })
     }),
-    scenario("bulk-users", "all whom a filter finds are invited, one of whom has no address", |g| {
+    scenario("bulk-users", "invitations by a filter, one of them to a user without an address", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
-            let _unreached = g.post("/users", json!({"username": g.name("bob")})).await.expect(201);
+            let _user = system.user().await;
+            let _created = system.post("/users", json!({"username": system.unique_name("bob")})).await.expect(201);
             let body = json!({"action": "invite", "channel": "email", "filter": {"status": "inactive"}});
-            sampled(&[], &[202]).saying(body)
+            sampled(&[], &[202]).with_body(body)
         })
     }),
-    scenario("bulk-devices", "a phone is to be wiped", |g| {
+    scenario("bulk-devices", "a wipe", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let (device, _credential) = system.phone().await;
             let body = json!({"action": "wipe", "reason": "lost", "ids": [device]});
-            sampled(&[], &[200, 202]).saying(body)
+            sampled(&[], &[200, 202]).with_body(body)
         })
     }),
-    scenario("cancel-job", "at work", |g| {
+    scenario("cancel-job", "a running job", |system| {
         Box::pin(async move {
-            let job = g.begun(json!({"action": "suspend"}), json!({}));
+            let job = system.stored_job(json!({"action": "suspend"}), json!({}));
             sampled(&[("job", &job)], &[200])
         })
     }),
-    scenario("run-due", "a job that its call has left at work", |g| {
+    scenario("run-due", "a job that its call has left running", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
-            let _job = g.begun(json!({"action": "suspend"}), json!({}));
-            g.bench.advance(Duration::minutes(2));
-            Go::Schedule
+            let _user = system.user().await;
+            let _job = system.stored_job(json!({"action": "suspend"}), json!({}));
+            system.bench.advance(Duration::minutes(2));
+            Trigger::Schedule
         })
     }),
 ];
 
-fn member(ground: &Ground, subject: &str) -> Value {
-    json!({"issuer": "https://issuer.example", "subject": ground.name(subject), "role": "admin"})
+fn member(system: &TestSystem, subject: &str) -> Value {
+    json!({"issuer": "https://issuer.example", "subject": system.unique_name(subject), "role": "admin"})
 }
 
-async fn text_invitation(g: &Ground) -> Go {
-    let path = format!("/users/{}/invite", g.user().await);
-    let _invited = g.post(&path, json!({"channel": "sms"})).await.expect(202);
-    Go::Driven
+async fn text_invitation(system: &TestSystem) -> Trigger {
+    let path = format!("/users/{}/invite", system.user().await);
+    let _invited = system.post(&path, json!({"channel": "sms"})).await.expect(202);
+    Trigger::Events
 }
 
 static CONSUMERS: &[Scenario] = &[
-    scenario("publish-events", "a user made and invited", |g| {
+    scenario("publish-events", "a user made and invited", |system| {
         Box::pin(async move {
-            let path = format!("/users/{}/invite", g.user().await);
-            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
-            Go::Driven
+            let path = format!("/users/{}/invite", system.user().await);
+            let _invited = system.post(&path, json!({"channel": "email"})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("republish-events", "a day's events, all of which were published", |g| {
+    scenario("republish-events", "a day's events, all of which were published", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
-            g.bench.drain().await;
-            let (since, until) = (g.bench.now() - Duration::hours(2), g.bench.now() + Duration::seconds(1));
-            let span = json!({"workspace_id": g.tenant.workspace_id, "since": since, "until": until});
-            Go::Invoke { event: span, ends: &[] }
+            let (device, _credential) = system.phone().await;
+            let _blocked = system.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            system.bench.drain().await;
+            let (since, until) = (system.bench.now() - Duration::hours(2), system.bench.now() + Duration::seconds(1));
+            let span = json!({"workspace_id": system.tenant.workspace_id, "since": since, "until": until});
+            Trigger::Invoke { event: span, accepted_errors: &[] }
         })
     }),
-    scenario("reindex", "a user's and a phone's rows that stand as they should, and one that does not", |g| {
+    scenario("reindex", "a user's and a phone's correct rows, and a wrong one", |system| {
         Box::pin(async move {
-            let (_device, _credential) = g.phone().await;
-            g.bench.drain().await;
-            let pk = format!("USER#{}#", g.tenant.workspace_id);
+            let (_device, _credential) = system.phone().await;
+            system.bench.drain().await;
+            let pk = format!("USER#{}#", system.tenant.workspace_id);
             let is_user =
                 |row: &Value| row["sk"] == "USER" && row["pk"].as_str().is_some_and(|key| key.starts_with(&pk));
-            let user = rows::all(&g.bench, rows::MAIN).into_values().find(is_user);
-            let mut user = user.expect("there is a user");
+            let user = rows::all(&system.bench, rows::MAIN).into_values().find(is_user);
+            let mut user = user.expect("the user exists");
             let _list = user.as_object_mut().and_then(|user| user.remove("list"));
-            rows::put(&g.bench, rows::MAIN, &user, &["device_ids"]);
-            Go::Invoke { event: json!({"workspace_id": g.tenant.workspace_id}), ends: &[] }
+            rows::put(&system.bench, rows::MAIN, &user, &["device_ids"]);
+            Trigger::Invoke { event: json!({"workspace_id": system.tenant.workspace_id}), accepted_errors: &[] }
         })
     }),
-    scenario("notify-device", "the endpoint of a first token", |g| {
+    scenario("notify-device", "the endpoint of a first token", |system| {
         Box::pin(async move {
-            let (_device, _credential) = g.bench.phone(&g.tenant, &g.name("ada")).await;
-            Go::Driven
+            let (_device, _credential) = system.bench.phone(&system.tenant, &system.unique_name("ada")).await;
+            Trigger::Events
         })
     }),
-    scenario("notify-device", "the endpoint of a newer token", |g| {
+    scenario("notify-device", "the endpoint of a newer token", |system| {
         Box::pin(async move {
-            let (_device, credential) = g.phone().await;
-            let body = json!({"push_token": g.name("newer")});
-            let _in = g.bench.check_in_with(&credential, body).await.expect(200);
-            Go::Driven
+            let (_device, credential) = system.phone().await;
+            let body = json!({"push_token": system.unique_name("newer")});
+            let _check_in = system.bench.check_in_with(&credential, body).await.expect(200);
+            Trigger::Events
         })
     }),
-    scenario("notify-device", "a wake-up", |g| {
+    scenario("notify-device", "a wake-up", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let _blocked = g.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
-            Go::Driven
+            let (device, _credential) = system.phone().await;
+            let _blocked = system.post(&format!("/devices/{device}/block"), json!({})).await.expect(200);
+            Trigger::Events
         })
     }),
-    scenario("notify-device", "a wake-up of both of a user's phones", |g| {
+    scenario("notify-device", "a wake-up of both of a user's phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
-            let _held = g.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
-            Go::Driven
+            let (user, _phones) = system.user_with_phones(2).await;
+            let _suspended = system.post(&format!("/users/{user}/suspend"), json!({})).await.expect(200);
+            Trigger::Events
         })
     }),
-    scenario("send-message", "an invitation", |g| {
+    scenario("send-message", "an invitation", |system| {
         Box::pin(async move {
-            let path = format!("/users/{}/invite", g.user().await);
-            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
-            Go::Driven
+            let path = format!("/users/{}/invite", system.user().await);
+            let _invited = system.post(&path, json!({"channel": "email"})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("send-message", "an invitation by text", |g| Box::pin(text_invitation(g))),
-    scenario("record-feedback", "a text that arrived", |g| Box::pin(text_invitation(g))),
-    scenario("record-feedback", "a text that did not arrive", |g| {
+    scenario("send-message", "an invitation by text", |system| Box::pin(text_invitation(system))),
+    scenario("record-feedback", "a text that arrived", |system| Box::pin(text_invitation(system))),
+    scenario("record-feedback", "a text that did not arrive", |system| {
         Box::pin(async move {
             // A number by which AWS simulates a failure.
-            let body = json!({"username": g.name("eve"), "mobile": "+14254147167"});
-            let user = g.post("/users", body).await.expect(201).get("user_id");
-            let _invited = g.post(&format!("/users/{user}/invite"), json!({"channel": "sms"})).await.expect(202);
-            Go::Driven
+            let body = json!({"username": system.unique_name("eve"), "mobile": "+14254147167"});
+            let user = system.post("/users", body).await.expect(201).get("user_id");
+            let _invited = system.post(&format!("/users/{user}/invite"), json!({"channel": "sms"})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("record-feedback", "an e-mail that arrived", |g| {
+    scenario("record-feedback", "an e-mail that arrived", |system| {
         Box::pin(async move {
-            let path = format!("/users/{}/invite", g.user().await);
-            let _invited = g.post(&path, json!({"channel": "email"})).await.expect(202);
-            Go::Driven
+            let path = format!("/users/{}/invite", system.user().await);
+            let _invited = system.post(&path, json!({"channel": "email"})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("record-feedback", "a push that can never arrive", |g| {
+    scenario("record-feedback", "a push that fails for good", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let shown = g.bench.get(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
+            let (device, _credential) = system.phone().await;
+            let shown = system.bench.get(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
             let report = json!({
                 "EventType": "DeliveryFailure",
                 "FailureType": "EndpointDisabled",
                 "EndpointArn": shown.body["push_endpoint"],
-                "Time": g.bench.now() + Duration::seconds(1),
+                "Time": system.bench.now() + Duration::seconds(1),
             });
             let event = json!({"Records": [{"Sns": {"Message": report.to_string()}}]});
-            Go::Invoke { event, ends: &[] }
+            Trigger::Invoke { event, accepted_errors: &[] }
         })
     }),
-    scenario("refresh-issuer-keys", WITHOUT_ISSUER, |_| Box::pin(async { Go::Schedule })),
-    scenario("refresh-issuer-keys", "for the first time", |g| {
+    scenario("refresh-issuer-keys", WITHOUT_ISSUER, |_| Box::pin(async { Trigger::Schedule })),
+    scenario("refresh-issuer-keys", "for the first time", |system| {
         Box::pin(async move {
-            let keys = rows::all(&g.bench, rows::MAIN).remove("ISSUER | KEYS").expect("they are kept");
-            rows::remove(&g.bench, rows::MAIN, &keys);
-            Go::Schedule
+            let keys = rows::all(&system.bench, rows::MAIN).remove("ISSUER | KEYS").expect("the commit succeeds");
+            rows::remove(&system.bench, rows::MAIN, &keys);
+            Trigger::Schedule
         })
     }),
 ];
@@ -1047,142 +1057,142 @@ const WITHOUT_ISSUER: &str = "without an issuer";
 
 // sources
 static SOURCES: &[Scenario] = &[
-    scenario("create-source", "a page with a token", |g| {
-        Box::pin(async move { sampled(&[], &[201]).saying(page_of(g)) })
+    scenario("create-source", "a page with a token", |system| {
+        Box::pin(async move { sampled(&[], &[201]).with_body(page_of(system)) })
     }),
-    scenario("update-source", "another page, and so no token", |g| {
+    scenario("update-source", "another page, which removes the token", |system| {
         Box::pin(async move {
-            let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
+            let source = system.post("/sources", page_of(system)).await.expect(201).get("source_id");
             let body = json!({"url": "https://other.example.com/", "every_hours": 3});
-            sampled(&[("page", &source)], &[200]).saying(body)
+            sampled(&[("page", &source)], &[200]).with_body(body)
         })
     }),
-    scenario("delete-source", "with a token", |g| {
+    scenario("delete-source", "with a token", |system| {
         Box::pin(async move {
-            let source = g.post("/sources", page_of(g)).await.expect(201).get("source_id");
+            let source = system.post("/sources", page_of(system)).await.expect(201).get("source_id");
             sampled(&[("source", &source)], &[200, 404])
         })
     }),
-    scenario("upload-source-part", "the one that was missing", |g| {
+    scenario("upload-source-part", "the one that was missing", |system| {
         Box::pin(async move {
-            let _by_hand = g.user().await;
-            let source = file_of(g).await;
+            let _by_hand = system.user().await;
+            let source = file_of(system).await;
             let upload = "0190f3c4-7b5e-7a11-8c1d-000000000001";
             let path = |number: u8, last: bool| format!("/sources/{source}/parts/{number}?upload={upload}&last={last}");
-            let two = json!(format!("{}\nbad user\n{}\n", g.name("bob"), g.name("ada")));
-            let _first = g.bench.upload(&g.tenant, &path(2, true), two.as_str().unwrap()).await.expect(202);
-            http(g, Method::PUT, path(1, false), json!("login\n"), &[202])
+            let two = json!(format!("{}\nbad user\n{}\n", system.unique_name("bob"), system.unique_name("ada")));
+            let _first = system.bench.upload(&system.tenant, &path(2, true), two.as_str().unwrap()).await.expect(202);
+            http(system, Method::PUT, path(1, false), json!("login\n"), &[202])
         })
     }),
-    scenario("sync-users", "one is new, one was made by hand, one is faulty, one has vanished", |g| {
+    scenario("sync-users", "a new user, one created by hand, an invalid row, and a vanished user", |system| {
         Box::pin(async move {
-            let _by_hand = g.user().await;
-            let source = file_of(g).await;
+            let _by_hand = system.user().await;
+            let source = file_of(system).await;
             let path = |upload: u8, more: &str| {
                 format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{upload}&last=true{more}")
             };
-            let first = format!("login\n{}\n", g.name("eve"));
-            let _first = g.bench.upload(&g.tenant, &path(1, ""), &first).await.expect(202);
-            let file = format!("login\n{}\nbad user\n{}\n", g.name("bob"), g.name("ada"));
-            let _waits = g.bench.upload(&g.tenant, &path(2, "&start=false"), &file).await.expect(202);
-            sampled(&[("source", &source)], &[202]).saying(json!({}))
+            let first = format!("login\n{}\n", system.unique_name("eve"));
+            let _first = system.bench.upload(&system.tenant, &path(1, ""), &first).await.expect(202);
+            let file = format!("login\n{}\nbad user\n{}\n", system.unique_name("bob"), system.unique_name("ada"));
+            let _uploaded = system.bench.upload(&system.tenant, &path(2, "&start=false"), &file).await.expect(202);
+            sampled(&[("source", &source)], &[202]).with_body(json!({}))
         })
     }),
-    scenario("run-due", "a page whose time has come", |g| {
+    scenario("run-due", "a page that is due", |system| {
         Box::pin(async move {
-            let mut page = page_of(g);
+            let mut page = page_of(system);
             page["every_hours"] = json!(24);
-            let _source = g.post("/sources", page).await.expect(201);
-            Go::Schedule
+            let _source = system.post("/sources", page).await.expect(201);
+            Trigger::Schedule
         })
     }),
 ];
 
 // webhooks
 static WEBHOOKS: &[Scenario] = &[
-    scenario("create-webhook", "for everything", |g| {
+    scenario("create-webhook", "for everything", |system| {
         Box::pin(async move {
-            // What was before is told to nobody.
-            g.bench.advance(Duration::seconds(1));
-            // Whose answer was lost is told that it was made, and can rotate its secret.
-            sampled(&[], &[201, 409]).saying(json!({"url": HOOK}))
+            // Events before the webhook are not delivered.
+            system.bench.advance(Duration::seconds(1));
+            // A retry after a lost response reports that the webhook exists, so that its secret can be rotated.
+            sampled(&[], &[201, 409]).with_body(json!({"url": HOOK}))
         })
     }),
-    scenario("seam-webhooks", "for everything", |g| {
+    scenario("seam-webhooks", "for everything", |system| {
         Box::pin(async move {
-            g.bench.advance(Duration::seconds(1));
-            sampled(&[], &[200, 409]).saying(json!({"url": HOOK}))
+            system.bench.advance(Duration::seconds(1));
+            sampled(&[], &[200, 409]).with_body(json!({"url": HOOK}))
         })
     }),
-    scenario("update-webhook", "another address, switched off", |g| {
+    scenario("update-webhook", "another address, and disabled", |system| {
         Box::pin(async move {
-            let (id, _) = g.webhook(HOOK).await;
+            let (id, _) = system.webhook(HOOK).await;
             let body = json!({"url": "https://other.example.com/", "enabled": false});
-            sampled(&[("webhook", &id)], &[200]).saying(body)
+            sampled(&[("webhook", &id)], &[200]).with_body(body)
         })
     }),
-    scenario("delete-webhook", "one that was told something", |g| {
+    scenario("delete-webhook", "one with deliveries", |system| {
         Box::pin(async move {
-            let (id, _) = g.webhook(HOOK).await;
+            let (id, _) = system.webhook(HOOK).await;
             sampled(&[("webhook", &id)], &[200, 404])
         })
     }),
     Scenario {
         operation: "rotate-webhook-secret",
         name: "for the first time",
-        each_try: Some("webhook.secret_rotated"),
-        prepare: |g| {
+        event_per_attempt: Some("webhook.secret_rotated"),
+        prepare: |system| {
             Box::pin(async move {
                 let body = json!({"url": HOOK, "event_types": ["user.created"]});
-                let id = g.post("/webhooks", body).await.expect(201).get("webhook_id");
+                let id = system.post("/webhooks", body).await.expect(201).get("webhook_id");
                 sampled(&[("webhook", &id)], &[200])
             })
         },
     },
-    scenario("redeliver", "what was delivered", |g| {
+    scenario("redeliver", "a delivered event", |system| {
         Box::pin(async move {
-            let (id, event) = g.webhook(HOOK).await;
-            sampled(&[("webhook", &id), ("delivered", &event)], &[200])
+            let (id, event) = system.webhook(HOOK).await;
+            sampled(&[("webhook", &id), ("delivered_event", &event)], &[200])
         })
     }),
-    scenario("deliver-webhook", "a user made, to two webhooks", |g| {
+    scenario("deliver-webhook", "a user made, to two webhooks", |system| {
         Box::pin(async move {
             for url in [HOOK, "https://other.example.com/"] {
                 let body = json!({"url": url, "event_types": ["user.created"]});
-                let _made = g.post("/webhooks", body).await.expect(201);
+                let _created = system.post("/webhooks", body).await.expect(201);
             }
-            g.bench.drain().await;
-            let _user = g.user().await;
-            Go::Driven
+            system.bench.drain().await;
+            let _user = system.user().await;
+            Trigger::Events
         })
     }),
-    scenario("deliver-webhook", "a receiver that is gone, and one that is told so", |g| {
+    scenario("deliver-webhook", "a receiver that answers 410, and another webhook for that event", |system| {
         Box::pin(async move {
             let body = json!({"url": GONE, "event_types": ["user.created"]});
-            let _gone = g.post("/webhooks", body).await.expect(201);
+            let _created = system.post("/webhooks", body).await.expect(201);
             let body = json!({"url": HOOK, "event_types": ["webhook.disabled"]});
-            let _told = g.post("/webhooks", body).await.expect(201);
-            g.bench.drain().await;
-            let _user = g.user().await;
-            Go::Driven
+            let _created = system.post("/webhooks", body).await.expect(201);
+            system.bench.drain().await;
+            let _user = system.user().await;
+            Trigger::Events
         })
     }),
-    scenario("deliver-webhook", "an earlier secret to be forgotten, and a delivery whose run was ended", |g| {
+    scenario("deliver-webhook", "an earlier secret that expires, and a delivery whose run ended", |system| {
         Box::pin(async move {
-            let (id, event) = g.webhook(HOOK).await;
-            let _rotated = g.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
-            g.bench.drain().await;
-            let all = rows::all(&g.bench, rows::MAIN).into_iter();
+            let (id, event) = system.webhook(HOOK).await;
+            let _rotated = system.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200);
+            system.bench.drain().await;
+            let all = rows::all(&system.bench, rows::MAIN).into_iter();
             let (_, mut row) = all.into_iter().find(|(key, _)| key.ends_with(&format!("DELIVERY#{event}"))).unwrap();
             let lease = "0190f3c4-7b5e-7a11-8c1d-000000000001";
             row["state"] = "pending".into();
             row["lease"] = lease.into();
-            row["next_at"] = json!(domain::Time::from(g.bench.now()));
+            row["next_at"] = json!(domain::Time::from(system.bench.now()));
             row["due_at"] = row["next_at"].clone();
             row["due_shard"] = "CALLS#07".into();
-            rows::put(&g.bench, rows::MAIN, &row, &[]);
-            g.bench.advance(Duration::hours(25));
-            Go::Schedule
+            rows::put(&system.bench, rows::MAIN, &row, &[]);
+            system.bench.advance(Duration::hours(25));
+            Trigger::Schedule
         })
     }),
 ];
@@ -1193,296 +1203,300 @@ const HOOK: &str = "https://hooks.example.com/";
 const GONE: &str = "https://gone.example.com/";
 
 /// A source that is read from a page.
-fn page_of(g: &Ground) -> Value {
+fn page_of(system: &TestSystem) -> Value {
     json!({
-        "name": g.name("page"), "kind": "http", "mapping": {"username": "login"}, "format": "json",
+        "name": system.unique_name("page"), "kind": "http", "mapping": {"username": "login"}, "format": "json",
         "url": "https://hr.example.com/people", "token": "a token",
     })
 }
 
 /// A source that is uploaded.
-async fn file_of(g: &Ground) -> String {
-    let body =
-        json!({"name": g.name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
-    g.post("/sources", body).await.expect(201).get("source_id")
+async fn file_of(system: &TestSystem) -> String {
+    let body = json!({"name": system.unique_name("file"), "kind": "csv", "mapping": {"username": "login"}, "vanish_policy": "suspend"});
+    system.post("/sources", body).await.expect(201).get("source_id")
 }
 
 static SCHEDULES: &[Scenario] = &[
-    scenario("run-due", "a deployment that a limit of messages kept from following a rename", |g| {
+    scenario("run-due", "a deployment after a rename that a message limit delayed", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _deployment = g.deployed(&user).await;
-            let rename = json!({"username": g.name("eve")});
-            let _renamed = g.bench.patch(&format!("/users/{user}"), &g.tenant.key, rename).await.expect(200);
-            g.bench.drain().await;
-            g.bench.advance(Duration::minutes(2));
-            Go::Schedule
+            let user = system.user().await;
+            let _deployment = system.deploy(&user).await;
+            let rename = json!({"username": system.unique_name("eve")});
+            let _renamed = system.bench.patch(&format!("/users/{user}"), &system.tenant.key, rename).await.expect(200);
+            system.bench.drain().await;
+            system.bench.advance(Duration::minutes(2));
+            Trigger::Schedule
         })
     }),
-    scenario("run-due", "an invitation whose time is over", |g| {
+    scenario("run-due", "an expired invitation", |system| {
         Box::pin(async move {
-            let _code = g.bench.invite(&g.tenant, &g.user().await, 1).await;
-            g.bench.advance(Duration::days(8));
-            Go::Schedule
+            let _code = system.bench.invite(&system.tenant, &system.user().await, 1).await;
+            system.bench.advance(Duration::days(8));
+            Trigger::Schedule
         })
     }),
-    scenario("run-due", "a token whose endpoint nobody has settled", |g| {
+    scenario("run-due", "a push token whose endpoint needs repair", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            // As a token is after the topic's three tries have failed.
-            let key = format!("DEVICE#{}#{device} | PUSH", g.tenant.workspace_id);
-            let mut token = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the token's row");
-            token["token"] = json!(g.name("newer"));
+            let (device, _credential) = system.phone().await;
+            // A token after the topic's three attempts have failed.
+            let key = format!("DEVICE#{}#{device} | PUSH", system.tenant.workspace_id);
+            let mut token = rows::all(&system.bench, rows::MAIN).remove(&key).expect("the token's row");
+            token["token"] = json!(system.unique_name("newer"));
             let row: domain::models::device::PushToken = aws::from_json(token.clone()).unwrap();
-            let due = domain::models::device::PushToken { mend_at: Some(g.bench.now().into()), ..row };
+            let due = domain::models::device::PushToken { mend_at: Some(system.bench.now().into()), ..row };
             for (name, value) in aws::Row::indexes(&due) {
                 token[name] = json!(value);
             }
             token["mend_at"] = json!(due.mend_at);
-            rows::put(&g.bench, rows::MAIN, &token, &[]);
-            let key = format!("DEVICE#{}#{device} | DEVICE", g.tenant.workspace_id);
-            let mut row = rows::all(&g.bench, rows::MAIN).remove(&key).expect("the device's row");
+            rows::put(&system.bench, rows::MAIN, &token, &[]);
+            let key = format!("DEVICE#{}#{device} | DEVICE", system.tenant.workspace_id);
+            let mut row = rows::all(&system.bench, rows::MAIN).remove(&key).expect("the device's row");
             row["push_token_hash"] = json!(domain::secret::Hash::of(&due.token));
-            rows::put(&g.bench, rows::MAIN, &row, &[]);
-            g.bench.advance(Duration::minutes(6));
-            Go::Schedule
+            rows::put(&system.bench, rows::MAIN, &row, &[]);
+            system.bench.advance(Duration::minutes(6));
+            Trigger::Schedule
         })
     }),
-    scenario("run-due", "a command whose time is over", |g| {
+    scenario("run-due", "an expired command", |system| {
         Box::pin(async move {
-            let phone = g.phone().await;
-            let _told = g.told(&phone, "lock").await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let phone = system.phone().await;
+            let _command = system.deliver_command(&phone, "lock").await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
-    scenario("run-due", "the rule for silent devices", |g| {
+    scenario("run-due", "the rule for silent devices", |system| {
         Box::pin(async move {
-            let _phone = g.phone().await;
+            let _phone = system.phone().await;
             let body = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-            let _ruled = g.bench.patch("/workspace", &g.tenant.key, body).await.expect(200);
-            g.bench.advance(Duration::days(8));
-            Go::Schedule
+            let _updated = system.bench.patch("/workspace", &system.tenant.key, body).await.expect(200);
+            system.bench.advance(Duration::days(8));
+            Trigger::Schedule
         })
     }),
-    scenario("purge-deleted", "a user with invitations and usage, whose phone is gone", |g| {
+    scenario("purge-deleted", "a user with invitations, usage and a deleted phone", |system| {
         Box::pin(async move {
-            let (user, phones) = g.person(1).await;
+            let (user, phones) = system.user_with_phones(1).await;
             let (device, credential) = &phones[0];
             let usage = json!({"usage": {"sequence": 1, "calls": 3}});
-            let _used = g.bench.check_in_with(credential, usage).await.expect(200);
-            let _gone = g.bench.delete(&format!("/devices/{device}"), &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            // Of a phone and its user in one run, either may come first, and the calls would differ.
-            g.bench.advance(Duration::days(31));
-            let _purged = g.bench.purge().await;
-            let _open = g.bench.invite(&g.tenant, &user, 1).await;
-            let _gone = g.bench.delete(&format!("/users/{user}"), &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let _check_in = system.bench.check_in_with(credential, usage).await.expect(200);
+            let _deleted = system.bench.delete(&format!("/devices/{device}"), &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            // A phone and its user in one run would be purged in varying order.
+            system.bench.advance(Duration::days(31));
+            let _purged = system.bench.purge().await;
+            let _invitation = system.bench.invite(&system.tenant, &user, 1).await;
+            let _deleted = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
-    scenario("purge-deleted", "a phone with metadata, a token, an endpoint and a command", |g| {
+    scenario("purge-deleted", "a phone with metadata, a token, an endpoint and a command", |system| {
         Box::pin(async move {
-            let (device, credential) = g.phone().await;
-            let wipe = g.order(&device, "wipe", json!({"reason": "lost"})).await;
-            let _failed = g.bench.report_command(&credential, &wipe, "failed").await.expect(200);
+            let (device, credential) = system.phone().await;
+            let wipe = system.create_command(&device, "wipe", json!({"reason": "lost"})).await;
+            let _reported = system.bench.report_command(&credential, &wipe, "failed").await.expect(200);
             let path = format!("/devices/{device}");
             let body = json!({"custom_metadata": {"desk": "4"}});
-            let _edited = g.bench.call(Method::PATCH, &path, Some(&g.tenant.key), Some(&body)).await.expect(200);
-            let _gone = g.bench.delete(&path, &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let _edited =
+                system.bench.call(Method::PATCH, &path, Some(&system.tenant.key), Some(&body)).await.expect(200);
+            let _deleted = system.bench.delete(&path, &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
 ];
 
 /// Operations that change nothing: a way to call each, and what its calls to AWS may be.
 static READERS: &[Scenario] = &[
-    scenario("list-devices", "a search", |g| {
+    scenario("list-devices", "a search", |system| {
         Box::pin(async move {
-            let _phone = g.phone().await;
-            http(g, Method::GET, "/devices?search=ada".to_owned(), Value::Null, &[200])
+            let _phone = system.phone().await;
+            http(system, Method::GET, "/devices?search=ada".to_owned(), Value::Null, &[200])
         })
     }),
-    scenario("get-device", "one", |g| {
+    scenario("get-device", "one", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
+            let (device, _credential) = system.phone().await;
             sampled(&[("device", &device)], &[200])
         })
     }),
-    scenario("get-user", "one", |g| {
+    scenario("get-user", "one", |system| {
         Box::pin(async move {
-            let user = g.user().await;
+            let user = system.user().await;
             sampled(&[("user", &user)], &[200])
         })
     }),
-    scenario("list-users", "all", |g| {
+    scenario("list-users", "all", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
+            let _user = system.user().await;
             sampled(&[], &[200])
         })
     }),
-    scenario("scim", "a list with a filter", |g| {
+    scenario("scim", "a list with a filter", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
+            let _user = system.user().await;
             let path = "/scim/v2/Users?filter=title%20pr%20or%20active%20eq%20true&sortBy=userName".to_owned();
-            http(g, Method::GET, path, Value::Null, &[200])
+            http(system, Method::GET, path, Value::Null, &[200])
         })
     }),
-    scenario("list-events", "all", |g| {
+    scenario("list-events", "all", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
+            let _user = system.user().await;
             sampled(&[], &[200])
         })
     }),
     scenario("list-keys", "all", |_| Box::pin(async { sampled(&[], &[200]) })),
-    scenario("list-memberships", "one that waits", |g| {
+    scenario("list-memberships", "a pending one", |system| {
         Box::pin(async move {
-            let credential = g.invited().await;
-            sampled(&[], &[200]).by(credential)
+            let credential = system.pending_member().await;
+            sampled(&[], &[200]).with_credential(credential)
         })
     }),
-    scenario("list-tokens", "one's own", |g| {
+    scenario("list-tokens", "one's own", |system| {
         Box::pin(async move {
-            let (_member, credential) = g.admin().await;
-            let _token = g.personal_token(&credential).await;
-            sampled(&[], &[200]).by(credential)
+            let (_member, credential) = system.admin().await;
+            let _token = system.personal_token(&credential).await;
+            sampled(&[], &[200]).with_credential(credential)
         })
     }),
-    scenario("list-member-tokens", "another's", |g| {
+    scenario("list-member-tokens", "another's", |system| {
         Box::pin(async move {
-            let (member, credential) = g.admin().await;
-            let _token = g.personal_token(&credential).await;
+            let (member, credential) = system.admin().await;
+            let _token = system.personal_token(&credential).await;
             sampled(&[("owner", &member)], &[200])
         })
     }),
-    scenario("get-workspace", "by a personal access token", |g| {
+    scenario("get-workspace", "by a personal access token", |system| {
         Box::pin(async move {
-            let (_member, credential) = g.admin().await;
-            let made = oidc::new_token(&g.bench, &credential, &[&g.tenant.workspace_id], None).await;
-            sampled(&[], &[200]).by(made.get("token"))
+            let (_member, credential) = system.admin().await;
+            let created = oidc::new_token(&system.bench, &credential, &[&system.tenant.workspace_id], None).await;
+            sampled(&[], &[200]).with_credential(created.get("token"))
         })
     }),
-    scenario("seam-workspaces", "all that there are", |g| {
-        Box::pin(async move { http(g, Method::GET, "/workspaces/list".to_owned(), Value::Null, &[200]) })
+    scenario("seam-workspaces", "all", |system| {
+        Box::pin(async move { http(system, Method::GET, "/workspaces/list".to_owned(), Value::Null, &[200]) })
     }),
-    scenario("list-members", "all", |g| {
+    scenario("list-members", "all", |system| {
         Box::pin(async move {
-            let _member = g.post("/members", member(g, "one")).await.expect(201);
+            let _member = system.post("/members", member(system, "one")).await.expect(201);
             sampled(&[], &[200])
         })
     }),
-    scenario("list-commands", "a phone's", |g| {
+    scenario("list-commands", "a phone's", |system| {
         Box::pin(async move {
-            let (device, _credential) = g.phone().await;
-            let _wipe = g.order(&device, "wipe", json!({})).await;
+            let (device, _credential) = system.phone().await;
+            let _wipe = system.create_command(&device, "wipe", json!({})).await;
             sampled(&[("device", &device)], &[200])
         })
     }),
-    scenario("list-invitations", "a user's", |g| {
+    scenario("list-invitations", "a user's", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            sampled(&[("guest", &user)], &[200])
+            let user = system.user().await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
+            sampled(&[("other_user", &user)], &[200])
         })
     }),
-    scenario("get-usage", "a user's", |g| Box::pin(async move { sampled(&[("user", &g.user().await)], &[200]) })),
-    scenario("get-usage", "the whole workspace's", |g| {
-        Box::pin(async move { http(g, Method::GET, "/usage".to_owned(), Value::Null, &[200]) })
+    scenario("get-usage", "a user's", |system| {
+        Box::pin(async move { sampled(&[("user", &system.user().await)], &[200]) })
     }),
-    scenario("get-job", "one at work", |g| {
+    scenario("get-usage", "the workspace's", |system| {
+        Box::pin(async move { http(system, Method::GET, "/usage".to_owned(), Value::Null, &[200]) })
+    }),
+    scenario("get-job", "a running one", |system| {
         Box::pin(async move {
-            let job = g.begun(json!({"action": "suspend"}), json!({}));
+            let job = system.stored_job(json!({"action": "suspend"}), json!({}));
             sampled(&[("job", &job)], &[200])
         })
     }),
-    scenario("list-jobs", "all", |g| {
+    scenario("list-jobs", "all", |system| {
         Box::pin(async move {
-            let _job = g.begun(json!({"action": "suspend"}), json!({}));
+            let _job = system.stored_job(json!({"action": "suspend"}), json!({}));
             sampled(&[], &[200])
         })
     }),
     // profiles
-    scenario("list-profiles", "all", |g| {
+    scenario("list-profiles", "all", |system| {
         Box::pin(async move {
-            let _made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            let _created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
             sampled(&[], &[200])
         })
     }),
-    scenario("get-profile", "one", |g| {
+    scenario("get-profile", "one", |system| {
         Box::pin(async move {
-            let made = g.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
-            sampled(&[("profile", &made.get("profile_id"))], &[200])
+            let created = system.post("/profiles", json!({"name": "First", "settings": {}})).await.expect(201);
+            sampled(&[("profile", &created.get("profile_id"))], &[200])
         })
     }),
-    scenario("list-sources", "all", |g| {
+    scenario("list-sources", "all", |system| {
         Box::pin(async move {
-            let _source = file_of(g).await;
+            let _source = file_of(system).await;
             sampled(&[], &[200])
         })
     }),
-    scenario("get-source", "one", |g| Box::pin(async move { sampled(&[("source", &file_of(g).await)], &[200]) })),
-    scenario("list-webhooks", "all", |g| {
+    scenario("get-source", "one", |system| {
+        Box::pin(async move { sampled(&[("source", &file_of(system).await)], &[200]) })
+    }),
+    scenario("list-webhooks", "all", |system| {
         Box::pin(async move {
-            let _webhook = g.webhook(HOOK).await;
+            let _webhook = system.webhook(HOOK).await;
             sampled(&[], &[200])
         })
     }),
-    scenario("get-webhook", "one", |g| {
+    scenario("get-webhook", "one", |system| {
         Box::pin(async move {
-            let (id, _) = g.webhook(HOOK).await;
+            let (id, _) = system.webhook(HOOK).await;
             sampled(&[("webhook", &id)], &[200])
         })
     }),
-    scenario("list-deliveries", "of one", |g| {
+    scenario("list-deliveries", "of one", |system| {
         Box::pin(async move {
-            let (id, _) = g.webhook(HOOK).await;
+            let (id, _) = system.webhook(HOOK).await;
             sampled(&[("webhook", &id)], &[200])
         })
     }),
     scenario("get-workspace", "the caller's", |_| Box::pin(async { sampled(&[], &[200]) })),
-    scenario("update-workspace", "a preview of a rule", |g| {
+    scenario("update-workspace", "a preview of a rule", |system| {
         Box::pin(async move {
-            let _phone = g.phone().await;
+            let _phone = system.phone().await;
             let body = json!({"silent_devices": {"after_days": 7, "action": "delete"}, "dry_run": true});
-            sampled(&[], &[200]).saying(body)
+            sampled(&[], &[200]).with_body(body)
         })
     }),
-    scenario("bulk-users", "what would become of those who are named", |g| {
+    scenario("bulk-users", "a dry run for named users", |system| {
         Box::pin(async move {
-            let body = json!({"action": "suspend", "ids": [g.user().await], "dry_run": true});
-            sampled(&[], &[200]).saying(body)
+            let body = json!({"action": "suspend", "ids": [system.user().await], "dry_run": true});
+            sampled(&[], &[200]).with_body(body)
         })
     }),
-    scenario("list-deployments", "all", |g| {
+    scenario("list-deployments", "all", |system| {
         Box::pin(async move {
-            let _deployment = g.deployed(&g.user().await).await;
+            let _deployment = system.deploy(&system.user().await).await;
             sampled(&[], &[200])
         })
     }),
-    scenario("auto-deploy", "what would become of those who are named", |g| {
+    scenario("auto-deploy", "a dry run for named users", |system| {
         Box::pin(async move {
-            let body = json!({"ids": [g.user().await], "dry_run": true});
-            sampled(&[], &[200]).saying(body)
+            let body = json!({"ids": [system.user().await], "dry_run": true});
+            sampled(&[], &[200]).with_body(body)
         })
     }),
-    scenario("redirect", "on a computer", |g| {
+    scenario("redirect", "on a computer", |system| {
         Box::pin(async move {
-            let _deployment = g.deployed(&g.user().await).await;
-            sampled(&[("code", &g.code())], &[200])
+            let _deployment = system.deploy(&system.user().await).await;
+            sampled(&[("code", &system.deployment_code())], &[200])
         })
     }),
-    scenario("list-profiles", "all", |g| {
+    scenario("list-profiles", "all", |system| {
         Box::pin(async move {
-            let _profile = g.profile("first").await;
+            let _profile = system.profile("first").await;
             sampled(&[], &[200])
         })
     }),
-    scenario("get-profile", "one", |g| {
-        Box::pin(async move { sampled(&[("profile", &g.profile("first").await)], &[200]) })
+    scenario("get-profile", "one", |system| {
+        Box::pin(async move { sampled(&[("profile", &system.profile("first").await)], &[200]) })
     }),
     scenario("app-links", "Apple's", |_| Box::pin(async { sampled(&[], &[200]) })),
     scenario("get-docs", "the page", |_| Box::pin(async { sampled(&[], &[200]) })),
@@ -1492,44 +1506,44 @@ static READERS: &[Scenario] = &[
 
 /// Client deployment.
 static DEPLOYMENTS: &[Scenario] = &[
-    scenario("deploy-config", "for the first time", |g| {
-        Box::pin(async move { sampled(&[("user", &g.user().await)], &[202]) })
+    scenario("deploy-config", "for the first time", |system| {
+        Box::pin(async move { sampled(&[("user", &system.user().await)], &[202]) })
     }),
-    scenario("deploy-config", "again, so that the link before ends", |g| {
+    scenario("deploy-config", "again, which ends the earlier link", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _before = g.deployed(&user).await;
-            g.bench.advance(Duration::minutes(1));
+            let user = system.user().await;
+            let _deployment = system.deploy(&user).await;
+            system.bench.advance(Duration::minutes(1));
             sampled(&[("user", &user)], &[202])
         })
     }),
-    scenario("auto-deploy", "one who has downloaded, one who has not, and one without an address", |g| {
+    scenario("auto-deploy", "one with a downloaded configuration, one without, and one without an address", |system| {
         Box::pin(async move {
-            let _downloaded = g.set_up().await;
-            let _new = g.bench.user(&g.tenant, &g.name("bob")).await;
-            let _unreached = g.post("/users", json!({"username": g.name("eve")})).await.expect(201);
-            sampled(&[], &[202]).saying(json!({"filter": {}}))
+            let _downloaded = system.user_with_set_up_phone().await;
+            let _new = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
+            let _created = system.post("/users", json!({"username": system.unique_name("eve")})).await.expect(201);
+            sampled(&[], &[202]).with_body(json!({"filter": {}}))
         })
     }),
-    scenario("set-force-config", "with two phones", |g| {
+    scenario("set-force-config", "with two phones", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
+            let (user, _phones) = system.user_with_phones(2).await;
             sampled(&[("user", &user)], &[200])
         })
     }),
-    scenario("revoke-deployment", "an open one", |g| {
+    scenario("revoke-deployment", "an open one", |system| {
         Box::pin(async move {
-            let deployment = g.deployed(&g.user().await).await;
-            sampled(&[("ending", &deployment)], &[200])
+            let deployment = system.deploy(&system.user().await).await;
+            sampled(&[("revocable_deployment", &deployment)], &[200])
         })
     }),
     Scenario {
         operation: "get-deployment-qr",
         name: "of an open one",
-        each_try: Some("deployment.qr_shown"),
-        prepare: |g| {
+        event_per_attempt: Some("deployment.qr_shown"),
+        prepare: |system| {
             Box::pin(async move {
-                let deployment = g.deployed(&g.user().await).await;
+                let deployment = system.deploy(&system.user().await).await;
                 sampled(&[("deployment", &deployment)], &[200])
             })
         },
@@ -1537,144 +1551,145 @@ static DEPLOYMENTS: &[Scenario] = &[
     Scenario {
         operation: "set-user-secrets",
         name: "one set and one taken away",
-        each_try: Some("user.secrets_set"),
-        prepare: |g| {
+        event_per_attempt: Some("user.secrets_set"),
+        prepare: |system| {
             Box::pin(async move {
-                let path = format!("/users/{}/secrets", g.user().await);
+                let path = format!("/users/{}/secrets", system.user().await);
                 let body = json!({"client_password": "before", "voicemail_pin": "4711"});
-                let _before = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
+                let _updated = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
                 let body = json!({"client_password": null, "pbx_sip_password": "after"});
-                http(g, Method::PUT, path, body, &[200])
+                http(system, Method::PUT, path, body, &[200])
             })
         },
     },
     Scenario {
         operation: "set-user-secrets",
         name: "the last one taken away",
-        each_try: Some("user.secrets_set"),
-        prepare: |g| {
+        event_per_attempt: Some("user.secrets_set"),
+        prepare: |system| {
             Box::pin(async move {
-                let path = format!("/users/{}/secrets", g.user().await);
+                let path = format!("/users/{}/secrets", system.user().await);
                 let body = json!({"client_password": "before"});
-                let _before = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
-                http(g, Method::PUT, path, json!({"client_password": null}), &[200])
+                let _updated = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
+                http(system, Method::PUT, path, json!({"client_password": null}), &[200])
             })
         },
     },
-    scenario("undeploy-user", "with an open deployment, secrets and a phone that is set up", |g| {
+    scenario("undeploy-user", "with an open deployment, secrets and a set-up phone", |system| {
         Box::pin(async move {
-            let (user, _credential) = g.set_up().await;
-            let _open = g.deployed(&user).await;
+            let (user, _credential) = system.user_with_set_up_phone().await;
+            let _deployment = system.deploy(&user).await;
             let path = format!("/users/{user}/secrets");
             let body = json!({"client_password": "secret"});
-            let _secrets = g.bench.put(&path, &g.tenant.key, body).await.expect(200);
-            sampled(&[("guest", &user)], &[200])
+            let _secrets = system.bench.put(&path, &system.tenant.key, body).await.expect(200);
+            sampled(&[("other_user", &user)], &[200])
         })
     }),
-    scenario("download-config", "for the first time", |g| {
+    scenario("download-config", "for the first time", |system| {
         Box::pin(async move {
-            let credential = g.forced().await;
-            sampled(&[], &[200]).saying(Value::Null).by(credential)
+            let credential = system.phone_with_forced_config().await;
+            sampled(&[], &[200]).with_body(Value::Null).with_credential(credential)
         })
     }),
-    scenario("register-device", "a new phone by a deployment", |g| {
+    scenario("register-device", "a new phone by a deployment", |system| {
         Box::pin(async move {
-            let _deployment = g.deployed(&g.user().await).await;
-            register(&g.code(), &g.name("phone"), &[201])
+            let _deployment = system.deploy(&system.user().await).await;
+            register(&system.deployment_code(), &system.unique_name("phone"), &[201])
         })
     }),
-    scenario("check-in-device", "with a configuration in place", |g| {
+    scenario("check-in-device", "with a configuration in place", |system| {
         Box::pin(async move {
-            let credential = g.forced().await;
-            let version = g.download(&credential).await;
+            let credential = system.phone_with_forced_config().await;
+            let version = system.download(&credential).await;
             check_in(credential, json!({"config_version": version}))
         })
     }),
-    scenario("update-user", "another username, with a phone, an open deployment and secrets", |g| {
+    scenario("update-user", "another username, with a phone, an open deployment and secrets", |system| {
         Box::pin(async move {
-            let (user, _credential) = g.set_up().await;
-            let _open = g.deployed(&user).await;
-            g.bench.advance(Duration::minutes(1));
-            sampled(&[("user", &user)], &[200]).saying(json!({"username": g.name("eve")}))
+            let (user, _credential) = system.user_with_set_up_phone().await;
+            let _deployment = system.deploy(&user).await;
+            system.bench.advance(Duration::minutes(1));
+            sampled(&[("user", &user)], &[200]).with_body(json!({"username": system.unique_name("eve")}))
         })
     }),
-    scenario("update-user", "another address, with an open invitation and an open deployment", |g| {
+    scenario("update-user", "another address, with an open invitation and an open deployment", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _deployment = g.deployed(&user).await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
-            sampled(&[("user", &user)], &[200]).saying(json!({"email": "new@example.org"}))
+            let user = system.user().await;
+            let _deployment = system.deploy(&user).await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
+            sampled(&[("user", &user)], &[200]).with_body(json!({"email": "new@example.org"}))
         })
     }),
-    scenario("update-user", "another address and another username, with an open deployment", |g| {
+    scenario("update-user", "another address and another username, with an open deployment", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _deployment = g.deployed(&user).await;
-            let body = json!({"username": g.name("eve"), "email": "new@example.org"});
-            sampled(&[("user", &user)], &[200]).saying(body)
+            let user = system.user().await;
+            let _deployment = system.deploy(&user).await;
+            let body = json!({"username": system.unique_name("eve"), "email": "new@example.org"});
+            sampled(&[("user", &user)], &[200]).with_body(body)
         })
     }),
-    scenario("deploy-config", "to a user with two phones that may have no configuration yet", |g| {
+    scenario("deploy-config", "to a user with two phones without configuration", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
+            let (user, _phones) = system.user_with_phones(2).await;
             sampled(&[("user", &user)], &[202])
         })
     }),
-    scenario("delete-user", "with an open invitation, an open deployment and secrets", |g| {
+    scenario("delete-user", "with an open invitation, an open deployment and secrets", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _deployment = g.deployed(&user).await;
-            let _code = g.bench.invite(&g.tenant, &user, 1).await;
+            let user = system.user().await;
+            let _deployment = system.deploy(&user).await;
+            let _code = system.bench.invite(&system.tenant, &user, 1).await;
             let body = json!({"client_password": "secret"});
-            let _secrets = g.bench.put(&format!("/users/{user}/secrets"), &g.tenant.key, body).await.expect(200);
-            sampled(&[("leaver", &user)], &[200])
+            let _secrets =
+                system.bench.put(&format!("/users/{user}/secrets"), &system.tenant.key, body).await.expect(200);
+            sampled(&[("deletable_user", &user)], &[200])
         })
     }),
-    scenario("send-message", "a deployment", |g| {
+    scenario("send-message", "a deployment", |system| {
         Box::pin(async move {
-            let path = format!("/users/{}/deploy", g.user().await);
-            let _deployment = g.post(&path, json!({})).await.expect(202);
-            Go::Driven
+            let path = format!("/users/{}/deploy", system.user().await);
+            let _deployment = system.post(&path, json!({})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("record-feedback", "a deployment's e-mail that arrived", |g| {
+    scenario("record-feedback", "a deployment's e-mail that arrived", |system| {
         Box::pin(async move {
-            let path = format!("/users/{}/deploy", g.user().await);
-            let _deployment = g.post(&path, json!({})).await.expect(202);
-            Go::Driven
+            let path = format!("/users/{}/deploy", system.user().await);
+            let _deployment = system.post(&path, json!({})).await.expect(202);
+            Trigger::Events
         })
     }),
-    scenario("notify-device", "two phones that are to download", |g| {
+    scenario("notify-device", "two phones that must download", |system| {
         Box::pin(async move {
-            let (user, _phones) = g.person(2).await;
-            let _forced = g.post(&format!("/users/{user}/force-config"), json!({})).await.expect(200);
-            Go::Driven
+            let (user, _phones) = system.user_with_phones(2).await;
+            let _forced = system.post(&format!("/users/{user}/force-config"), json!({})).await.expect(200);
+            Trigger::Events
         })
     }),
-    scenario("run-due", "a deployment whose time is over", |g| {
+    scenario("run-due", "an expired deployment", |system| {
         Box::pin(async move {
-            let _deployment = g.deployed(&g.user().await).await;
-            g.bench.advance(Duration::days(8));
-            Go::Schedule
+            let _deployment = system.deploy(&system.user().await).await;
+            system.bench.advance(Duration::days(8));
+            Trigger::Schedule
         })
     }),
-    scenario("run-due", "an auto-deploy that its call has left at work", |g| {
+    scenario("run-due", "an auto-deploy that its call has left running", |system| {
         Box::pin(async move {
-            let _user = g.user().await;
-            let _job = g.begun(json!({"action": "auto_deploy"}), json!({}));
-            g.bench.advance(Duration::minutes(2));
-            Go::Schedule
+            let _user = system.user().await;
+            let _job = system.stored_job(json!({"action": "auto_deploy"}), json!({}));
+            system.bench.advance(Duration::minutes(2));
+            Trigger::Schedule
         })
     }),
-    scenario("purge-deleted", "a user with deployments", |g| {
+    scenario("purge-deleted", "a user with deployments", |system| {
         Box::pin(async move {
-            let user = g.user().await;
-            let _older = g.deployed(&user).await;
-            let _newer = g.deployed(&user).await;
-            let _gone = g.bench.delete(&format!("/users/{user}"), &g.tenant.key).await.expect(200);
-            g.bench.drain().await;
-            g.bench.advance(Duration::days(31));
-            Go::Schedule
+            let user = system.user().await;
+            let _older = system.deploy(&user).await;
+            let _newer = system.deploy(&user).await;
+            let _deleted = system.bench.delete(&format!("/users/{user}"), &system.tenant.key).await.expect(200);
+            system.bench.drain().await;
+            system.bench.advance(Duration::days(31));
+            Trigger::Schedule
         })
     }),
 ];
@@ -1695,62 +1710,62 @@ static AREAS: &[&[Scenario]] = &[
     WEBHOOKS,
 ];
 
-/// What a run came to.
+/// The result of a run.
 struct Outcome {
     calls: Vec<Call>,
     failed_calls: Vec<Call>,
     /// How often the client had to repeat its call.
     repeats: usize,
     outline: Outline,
-    faults: Vec<String>,
+    findings: Vec<String>,
 }
 
 impl Outcome {
-    /// How many calls of this action came before the one at which the run ended by the fault.
-    fn ended_after(&self, strike: &Strike, action: &str) -> usize {
-        let ends = strike.fault.ends_process() || strike.duration != FaultDuration::Once;
-        let mut like = self.calls.iter().enumerate().filter(|(_, call)| call.action == strike.action);
-        let failed_calls = like.nth(strike.nth - 1).filter(|_| ends).map_or(0, |(at, _)| at);
-        self.calls[..failed_calls].iter().filter(|call| call.action == action).count()
+    /// The number of calls of an action before the call whose fault ended the run.
+    fn calls_before_end(&self, injected: &InjectedFault, action: &str) -> usize {
+        let ends_run = injected.fault.ends_process() || injected.duration != FaultDuration::Once;
+        let mut same_action = self.calls.iter().enumerate().filter(|(_, call)| call.action == injected.action);
+        let end = same_action.nth(injected.nth - 1).filter(|_| ends_run).map_or(0, |(at, _)| at);
+        self.calls[..end].iter().filter(|call| call.action == action).count()
     }
 }
 
-/// So many runs share a system, each on empty tables: what a system remembers makes it slower.
-const RUNS_OF_A_SYSTEM: usize = 20;
+/// Number of runs that share a system, each on empty tables: a system becomes slower with each run.
+const RUNS_PER_SYSTEM: usize = 20;
 
-/// So long it takes until somebody tries again.
-const BEFORE_ANOTHER_TRY: Duration = Duration::seconds(61);
+/// Time until a caller tries again.
+const RETRY_DELAY: Duration = Duration::seconds(61);
 
-/// So long the tokens that people sign in with are good, and a little less.
-const SIGNED_IN: Duration = Duration::minutes(50);
+/// Time for which the tokens of signed-in people are used; they expire after an hour.
+const SIGN_IN_LIFETIME: Duration = Duration::minutes(50);
 
-/// What comes before a scenario, done once: each run of it begins there.
-struct Begun {
-    ground: Ground,
-    known: Known,
-    go: Go,
-    mark: Mark,
-    /// How much later the next run begins: what operations keep at hand for a minute is too old by then.
+/// A scenario whose preparation is done: each run starts from its snapshot.
+struct PreparedScenario {
+    system: TestSystem,
+    baseline: Baseline,
+    trigger: Trigger,
+    snapshot: Mark,
+    /// How much later than the snapshot the next run starts, so that values cached by operations have expired.
     later: Duration,
 }
 
-/// One system after the other.
-struct Stage {
+/// Runs scenarios, on a new system from time to time.
+struct ScenarioRunner {
     faults: Faults,
     oidc: Arc<Oidc>,
-    begun: Option<Begun>,
+    prepared: Option<PreparedScenario>,
     run: usize,
 }
 
-impl Stage {
+impl ScenarioRunner {
     fn new() -> Self {
-        Self { faults: Faults::new(), oidc: Arc::new(Oidc::new()), begun: None, run: 0 }
+        Self { faults: Faults::new(), oidc: Arc::new(Oidc::new()), prepared: None, run: 0 }
     }
 
-    async fn ground(&mut self, issuer: bool) -> Ground {
+    async fn new_system(&mut self, issuer: bool) -> TestSystem {
         self.run += 1;
-        let bench = match self.begun.take().map(|begun| begun.ground) {
-            Some(ground) if ground.issuer == issuer && !self.run.is_multiple_of(RUNS_OF_A_SYSTEM) => ground.bench,
+        let bench = match self.prepared.take().map(|prepared| prepared.system) {
+            Some(system) if system.issuer == issuer && !self.run.is_multiple_of(RUNS_PER_SYSTEM) => system.bench,
             _ => {
                 let pages = Pages::default();
                 pages.answer_ok(r#"[{"login": "from-a-page"}]"#);
@@ -1764,204 +1779,211 @@ impl Stage {
         bench.stack.messaging().clear();
         self.oidc.publish_keys_to(&bench);
         let tenant = bench.tenant("Faults").await;
-        Ground { bench, tenant, oidc: Arc::clone(&self.oidc), issuer, run: self.run }
+        TestSystem { bench, tenant, oidc: Arc::clone(&self.oidc), issuer, run: self.run }
     }
 
-    /// Everything that comes before a scenario, which goes well.
-    async fn begin(&mut self, scenario: &Scenario) -> Begun {
-        let ground = self.ground(scenario.name != WITHOUT_ISSUER).await;
-        let known = Known::of(&ground.bench);
+    /// Prepares a scenario, without faults.
+    async fn prepare(&mut self, scenario: &Scenario) -> PreparedScenario {
+        let system = self.new_system(scenario.name != WITHOUT_ISSUER).await;
+        let baseline = Baseline::of(&system.bench);
         self.faults.watch("none", None);
-        let go = (scenario.prepare)(&ground).await.of(scenario.operation, &ground);
-        let mark = ground.bench.mark();
-        Begun { ground, known, go, mark, later: Duration::zero() }
+        let trigger = (scenario.prepare)(&system).await.into_request(scenario.operation, &system);
+        let snapshot = system.bench.mark();
+        PreparedScenario { system, baseline, trigger, snapshot, later: Duration::zero() }
     }
 
-    /// A scenario as it goes without a fault.
-    async fn clean(&mut self, scenario: &Scenario) -> Outcome {
-        let begun = self.begin(scenario).await;
-        let clean = self.go_on(scenario, begun, None).await;
+    /// Runs a scenario without a fault, and checks that its reads of rows are consistent.
+    async fn run_without_fault(&mut self, scenario: &Scenario) -> Outcome {
+        let prepared = self.prepare(scenario).await;
+        let clean = self.run_scenario(scenario, prepared, None).await;
         let stale: Vec<&Call> = clean.calls.iter().filter(|call| call.stale).collect();
-        assert!(stale.is_empty(), "{} may miss what was written before: {stale:?}", scenario.operation);
+        assert!(stale.is_empty(), "{} reads rows without consistency: {stale:?}", scenario.operation);
         clean
     }
 
-    /// The same scenario once more, with a fault.
-    async fn again(&mut self, scenario: &Scenario, strike: Strike) -> Outcome {
-        let begun = match self.begun.take() {
-            Some(begun) if begun.later < SIGNED_IN => {
-                begun.ground.bench.restore(&begun.mark, begun.later);
-                begun
+    /// Runs the scenario again, with a fault.
+    async fn run_with_fault(&mut self, scenario: &Scenario, injected: InjectedFault) -> Outcome {
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.later < SIGN_IN_LIFETIME => {
+                prepared.system.bench.restore(&prepared.snapshot, prepared.later);
+                prepared
             }
-            begun => {
-                self.begun = begun;
-                self.begin(scenario).await
+            prepared => {
+                self.prepared = prepared;
+                self.prepare(scenario).await
             }
         };
-        self.go_on(scenario, begun, Some(strike)).await
+        self.run_scenario(scenario, prepared, Some(injected)).await
     }
 
-    async fn go_on(&mut self, scenario: &Scenario, begun: Begun, strike: Option<Strike>) -> Outcome {
-        let ground = &begun.ground;
-        self.faults.watch(scenario.operation, strike);
-        let repeats = self.context(ground, scenario.operation, &begun.go).await;
-        self.settle(ground).await;
-        self.finish(ground).await;
-        let audit = Audit::read(&ground.bench, &begun.known);
+    async fn run_scenario(
+        &mut self,
+        scenario: &Scenario,
+        prepared: PreparedScenario,
+        injected: Option<InjectedFault>,
+    ) -> Outcome {
+        let system = &prepared.system;
+        self.faults.watch(scenario.operation, injected);
+        let repeats = self.run_until_done(system, scenario.operation, &prepared.trigger).await;
+        self.settle(system).await;
+        self.finish(system).await;
+        let audit = Audit::read(&system.bench, &prepared.baseline);
         let outcome = Outcome {
             calls: self.faults.calls(),
             failed_calls: self.faults.failed_calls(),
             repeats,
             outline: audit.outline(),
-            faults: audit.inconsistencies(),
+            findings: audit.inconsistencies(),
         };
         let tries = i32::try_from(repeats).unwrap_or(0) + 1;
-        let later = begun.later + BEFORE_ANOTHER_TRY * tries;
-        self.begun = Some(Begun { later, ..begun });
+        let later = prepared.later + RETRY_DELAY * tries;
+        self.prepared = Some(PreparedScenario { later, ..prepared });
         outcome
     }
 
-    async fn settle(&self, ground: &Ground) {
-        ground.bench.settle().await;
+    async fn settle(&self, system: &TestSystem) {
+        system.bench.settle().await;
     }
 
-    /// Lets the schedules end the jobs and the deliveries that were left to them.
-    async fn finish(&self, ground: &Ground) {
-        while rows::all(&ground.bench, rows::MAIN).values().any(|row| row["state"] == "pending") {
-            ground.bench.advance(Duration::minutes(2));
-            let _done = ground.bench.stack.run_schedule("deliver-webhook").await;
-            self.settle(ground).await;
+    /// Runs the schedules until no delivery is pending and no job is running.
+    async fn finish(&self, system: &TestSystem) {
+        while rows::all(&system.bench, rows::MAIN).values().any(|row| row["state"] == "pending") {
+            system.bench.advance(Duration::minutes(2));
+            let _run = system.bench.stack.run_schedule("deliver-webhook").await;
+            self.settle(system).await;
         }
-        while rows::all(&ground.bench, rows::MAIN).values().any(|row| row["sk"] == "JOB" && row["state"] == "running") {
-            ground.bench.advance(Duration::minutes(2));
-            let _done = ground.bench.run_due().await;
-            self.settle(ground).await;
+        while rows::all(&system.bench, rows::MAIN).values().any(|row| row["sk"] == "JOB" && row["state"] == "running") {
+            system.bench.advance(Duration::minutes(2));
+            let _run = system.bench.run_due().await;
+            self.settle(system).await;
         }
     }
 
-    /// Does it until it is done, as whoever does it would; an outage is over after the first try.
-    async fn context(&self, ground: &Ground, operation: &str, go: &Go) -> usize {
+    /// Repeats the trigger until it succeeds, and returns the number of repeats. The first attempt ends an outage.
+    async fn run_until_done(&self, system: &TestSystem, operation: &str, trigger: &Trigger) -> usize {
         for tries in 0..20 {
-            if self.attempt(ground, operation, go).await {
+            if self.attempt(system, operation, trigger).await {
                 return tries;
             }
             self.faults.end_outage();
-            ground.bench.advance(BEFORE_ANOTHER_TRY);
+            system.bench.advance(RETRY_DELAY);
         }
-        panic!("{operation} is never done");
+        panic!("{operation} does not succeed within 20 attempts");
     }
 
-    /// One try; true if nobody would try again.
-    async fn attempt(&self, ground: &Ground, operation: &str, go: &Go) -> bool {
-        let stack = &ground.bench.stack;
-        match go {
-            Go::Http { method, path, credential, body, ends } => {
+    /// One attempt; true if the caller would not try again.
+    async fn attempt(&self, system: &TestSystem, operation: &str, trigger: &Trigger) -> bool {
+        let stack = &system.bench.stack;
+        match trigger {
+            Trigger::Http { method, path, credential, body, statuses } => {
                 let mut request =
-                    Request::builder().method(method).uri(path).header("idempotency-key", ground.name("once"));
+                    Request::builder().method(method).uri(path).header("idempotency-key", system.unique_name("once"));
                 if let Some(credential) = credential {
                     request = request.header("authorization", format!("Bearer {credential}"));
                 }
                 let body = match body {
                     Value::Null => Vec::new(),
-                    // What is no JSON.
+                    // A text is sent as it is.
                     Value::String(text) => text.clone().into_bytes(),
                     body => body.to_string().into_bytes(),
                 };
-                let answer = ground.bench.send(request.body(body).unwrap()).await;
+                let answer = system.bench.send(request.body(body).unwrap()).await;
                 let status = answer.status.as_u16();
-                // What passes is never told as what stays, but where the process ends.
-                let passes = status == 503 && answer.headers.contains_key("retry-after");
-                let passes = passes || status == 500 && self.faults.ends_run();
-                assert!(passes || ends.contains(&status), "{operation}: {status} {}", answer.text);
-                !passes
+                // A transient fault is answered with 503 and `retry-after`, or with 500 if the process ended.
+                let is_transient = (status == 503 && answer.headers.contains_key("retry-after"))
+                    || (status == 500 && self.faults.ends_run());
+                let is_expected = is_transient || statuses.contains(&status);
+                assert!(is_expected, "{operation}: expected one of {statuses:?}, found {status} {}", answer.text);
+                !is_transient
             }
-            Go::Sampled { .. } => unreachable!("a run begins with its request"),
-            Go::Driven => {
-                stack.drain(Retry::WhenDue).await.expect("the stream moves on");
+            Trigger::Sample { .. } => unreachable!("`into_request` has replaced the sample by its request"),
+            Trigger::Events => {
+                stack.drain(Retry::WhenDue).await.expect("the stream and the queues are processed");
                 self.faults.end_outage();
-                self.settle(ground).await;
+                self.settle(system).await;
                 true
             }
-            Go::Schedule => {
+            Trigger::Schedule => {
                 let reply = stack.run_schedule(operation).await;
                 reply.is_ok_and(|reply| reply["failed"].as_u64().unwrap_or(0) == 0)
             }
-            Go::Invoke { event, ends } => match stack.invoke(operation, event.clone()).await {
+            Trigger::Invoke { event, accepted_errors } => match stack.invoke(operation, event.clone()).await {
                 Ok(_) => true,
-                Err(why) => ends.iter().any(|end| why.contains(end)),
+                Err(error) => accepted_errors.iter().any(|accepted| error.contains(accepted)),
             },
         }
     }
 }
 
-/// What is wrong with a run, held against the run without a fault.
-fn wrong(scenario: &Scenario, clean: &Outcome, strike: &Strike, outcome: &Outcome) -> Vec<String> {
-    let mut wrong = outcome.faults.clone();
+/// The differences of a run with a fault from the run without one, and the audit's findings.
+fn differences(scenario: &Scenario, clean: &Outcome, injected: &InjectedFault, outcome: &Outcome) -> Vec<String> {
+    let mut differences = outcome.findings.clone();
     if outcome.failed_calls.is_empty() {
-        wrong.push("the fault did not strike".to_owned());
+        differences.push("the fault was not injected: no call matched".to_owned());
     }
     let events = |outline: &Outline| {
         let mut events = outline.events.clone();
-        // That it was sent is told by the one who sent it, or by the mail service, whose word counts more.
+        // Either the sender or the mail service records that a message was sent, depending on which is first.
         events.remove("invitation.sent");
         events.remove("deployment.sent");
-        if let Some(each_try) = scenario.each_try {
-            events.remove(each_try);
+        if let Some(event_per_attempt) = scenario.event_per_attempt {
+            events.remove(event_per_attempt);
         }
         events
     };
     if events(&clean.outline) != events(&outcome.outline) {
-        wrong.push(format!("events: {:?}, not {:?}", outcome.outline.events, clean.outline.events));
+        differences.push(format!("events: expected {:?}, found {:?}", clean.outline.events, outcome.outline.events));
     }
-    if let Some(each_try) = scenario.each_try {
-        let times = |outline: &Outline| outline.events.get(each_try).copied().unwrap_or(0);
+    if let Some(event_per_attempt) = scenario.event_per_attempt {
+        let times = |outline: &Outline| outline.events.get(event_per_attempt).copied().unwrap_or(0);
         let (once, times) = (times(&clean.outline), times(&outcome.outline));
         if times < once || times > once + outcome.repeats {
-            wrong.push(format!("{times} {each_try} after {} repeats", outcome.repeats));
+            differences.push(format!(
+                "events {event_per_attempt}: expected {once} to {}, found {times}",
+                once + outcome.repeats
+            ));
         }
     }
     if clean.outline.rows != outcome.outline.rows {
-        wrong.push(format!("rows: {:?}, not {:?}", outcome.outline.rows, clean.outline.rows));
+        differences.push(format!("rows: expected {:?}, found {:?}", clean.outline.rows, outcome.outline.rows));
     }
-    // A second copy only where the fault struck the very call that sends, and left open what became of it.
-    let open = |action: &str| {
-        let sends = outcome.failed_calls.iter().filter(|call| call.action == action).count();
-        if strike.fault.takes_effect() { sends } else { 0 }
+    // A message may only be sent twice if its own call failed with an unknown outcome.
+    let with_unknown_outcome = |action: &str| {
+        let failed = outcome.failed_calls.iter().filter(|call| call.action == action).count();
+        if injected.fault.takes_effect() { failed } else { 0 }
     };
-    // That an e-mail went out is known even then when the run ended before it could say so: the mail
-    // service reports it. Of a wake-up nobody reports, so it is repeated; it asks for nothing new. What is
-    // reported of a text names it by an identifier that ended with the run, so it is repeated too, with its link.
-    let published = open("Publish") + outcome.ended_after(strike, "Publish");
+    // If the run ends before it records an e-mail as sent, the mail service's report records it. Pushes have no
+    // reports, and reports of texts name an identifier that was lost with the run, so both are sent again.
+    let published = with_unknown_outcome("Publish") + outcome.calls_before_end(injected, "Publish");
     let more = |sent: usize| if sent > 0 { published } else { 0 };
     for (what, sent, expected, more) in [
-        ("e-mails", outcome.outline.mails, clean.outline.mails, open("SendEmail")),
+        ("e-mails", outcome.outline.mails, clean.outline.mails, with_unknown_outcome("SendEmail")),
         ("texts", outcome.outline.texts, clean.outline.texts, more(clean.outline.texts)),
         ("pushes", outcome.outline.pushes, clean.outline.pushes, more(clean.outline.pushes)),
     ] {
         if sent < expected || sent > expected + more {
-            wrong.push(format!("{sent} {what}, not {expected}"));
+            differences.push(format!("{what}: expected {expected} to {}, found {sent}", expected + more));
         }
     }
-    wrong
+    differences
 }
 
-/// How much of the product of calls and faults is gone through.
+/// Which combinations of calls and faults are run.
 #[derive(Clone, Copy, PartialEq)]
 enum Breadth {
-    /// Every call. What the SDK makes good on its own, beneath the operation, is shown at one call
-    /// of each action; the others have what the operation itself must bear.
+    /// Every call. Faults that the SDK's own retries hide from the operation are run at one call of each action only.
     Single,
     /// Every call, fault and duration.
     Full,
 }
 
 impl Breadth {
-    /// How long a fault at a call is to last, each in a run of its own; `known` if a call of the
-    /// same action has had every fault before.
+    /// The durations of a fault at a call, each in a run of its own; `known` if an earlier call of the same action has
+    /// had every fault.
     fn duration(self, fault: Fault, call: &Call, known: bool) -> &'static [FaultDuration] {
         let known = known && !call.sends();
         match (self, fault) {
-            // A process that ends makes no second try of its own.
+            // A process that ends does not retry.
             (Self::Full, _) if fault.ends_process() => &[FaultDuration::Once, FaultDuration::Outage],
             (Self::Full, _) => &[FaultDuration::Once, FaultDuration::Calls(3), FaultDuration::Outage],
             (Self::Single, Fault::Before) if known && call.is_read() => &[],
@@ -1972,68 +1994,79 @@ impl Breadth {
             (Self::Single, Fault::Before | Fault::After) if !call.is_read() => {
                 &[FaultDuration::Once, FaultDuration::Calls(3), FaultDuration::Outage]
             }
-            // Once is made good by the SDK, so that nobody hears of it.
+            // The SDK's retry hides a single failure.
             (Self::Single, Fault::Throttle | Fault::ServerError) => &[FaultDuration::Once, FaultDuration::Calls(3)],
             (Self::Single, _) => &[FaultDuration::Once],
         }
     }
 }
 
-/// What is to go wrong in the runs of a scenario that makes these calls. `known` are the actions
-/// that have had every fault before.
-fn strikes(calls: &[Call], breadth: Breadth, known: &mut BTreeSet<String>) -> Vec<Strike> {
-    let mut strikes = Vec::new();
+/// The faults for the runs of a scenario that makes these calls, one for each run. `known` are the actions that have
+/// had every fault.
+fn faults_to_inject(calls: &[Call], breadth: Breadth, known: &mut BTreeSet<String>) -> Vec<InjectedFault> {
+    let mut faults = Vec::new();
     let mut nth: BTreeMap<String, usize> = BTreeMap::new();
     for (at, call) in calls.iter().enumerate() {
         let nth = nth.entry(call.action.clone()).or_default();
         *nth += 1;
-        // Of many like reads in a row, as of the shards of what is due, the first and the last stand for all.
-        let like = |other: Option<&Call>| other == Some(call);
-        let amid = call.is_read() && like(at.checked_sub(1).and_then(|at| calls.get(at))) && like(calls.get(at + 1));
-        if breadth == Breadth::Single && amid {
+        // Of several equal reads in a row, such as those of the shards, only the first and the last have faults.
+        let is_equal = |other: Option<&Call>| other == Some(call);
+        let previous = at.checked_sub(1).and_then(|at| calls.get(at));
+        let is_inner = call.is_read() && is_equal(previous) && is_equal(calls.get(at + 1));
+        if breadth == Breadth::Single && is_inner {
             continue;
         }
         let known = !known.insert(call.action.clone());
         for fault in Fault::ALL.into_iter().filter(|fault| fault.applies_to(call)) {
-            let strike = |duration: &FaultDuration| Strike {
+            let injected = |duration: &FaultDuration| InjectedFault {
                 action: call.action.clone(),
                 nth: *nth,
                 fault,
                 duration: *duration,
             };
-            strikes.extend(breadth.duration(fault, call, known).iter().map(strike));
+            faults.extend(breadth.duration(fault, call, known).iter().map(injected));
         }
     }
-    strikes
+    faults
 }
 
-async fn enumerate(scenarios: &[Scenario], breadth: Breadth) {
-    let mut stage = Stage::new();
-    let (mut calls, mut runs, mut wrongs, mut known) = (0, 0, Vec::new(), BTreeSet::new());
+async fn run_all(scenarios: &[Scenario], breadth: Breadth) {
+    let mut runner = ScenarioRunner::new();
+    let (mut calls, mut runs, mut failed, mut known) = (0, 0, Vec::new(), BTreeSet::new());
     for scenario in scenarios {
-        let clean = stage.clean(scenario).await;
-        assert_eq!(clean.faults, Vec::<String>::new(), "{} ({}), without a fault", scenario.operation, scenario.name);
-        assert_eq!(clean.repeats, 0, "{} ({}), without a fault", scenario.operation, scenario.name);
+        let clean = runner.run_without_fault(scenario).await;
+        assert_eq!(
+            clean.findings,
+            Vec::<String>::new(),
+            "findings of {} ({}) without a fault",
+            scenario.operation,
+            scenario.name
+        );
+        assert_eq!(clean.repeats, 0, "repeats of {} ({}) without a fault", scenario.operation, scenario.name);
         calls += clean.calls.len();
-        for strike in strikes(&clean.calls, breadth, &mut known) {
+        for injected in faults_to_inject(&clean.calls, breadth, &mut known) {
             runs += 1;
-            let outcome = stage.again(scenario, strike.clone()).await;
-            let wrong = wrong(scenario, &clean, &strike, &outcome);
-            if !wrong.is_empty() {
-                let Strike { action, nth, fault, duration } = &strike;
+            let outcome = runner.run_with_fault(scenario, injected.clone()).await;
+            let differences = differences(scenario, &clean, &injected, &outcome);
+            if !differences.is_empty() {
+                let InjectedFault { action, nth, fault, duration } = &injected;
                 let at =
                     format!("{} ({}), {fault:?} at {action} {nth}, {duration:?}", scenario.operation, scenario.name);
-                println!("{at}:\n  {}", wrong.join("\n  "));
-                wrongs.push(at);
+                println!("{at}:\n  {}", differences.join("\n  "));
+                failed.push(at);
             }
         }
     }
     println!("{} scenarios, {calls} calls, {runs} runs with a fault", scenarios.len());
-    assert!(wrongs.is_empty(), "{} of {runs} runs went wrong:\n{}", wrongs.len(), wrongs.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {runs} runs with a fault differ from the run without it:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
 }
 
-/// The operations that have no scenario of their own and need none: their sample is about a phone or a user that is
-/// there, and no more.
+/// Scenarios of the operations that have none of their own and whose sample request only needs a phone or a user.
 fn scenarios_of_samples() -> Vec<Scenario> {
     let own: BTreeSet<&str> = AREAS.iter().flat_map(|area| area.iter()).map(|scenario| scenario.operation).collect();
     let without = functions::OPERATIONS.iter().filter(|of| !of.routes.is_empty() && !own.contains(of.name));
@@ -2047,14 +2080,14 @@ fn scenario_of_sample(operation: &'static str) -> Option<Scenario> {
         String::new()
     });
     let things = things.into_inner();
-    // A name that nothing has yet is there for all.
+    // A fresh name needs no preparation.
     let things: Vec<&str> = things.iter().map(String::as_str).filter(|name| *name != "fresh").collect();
-    let prepare: for<'a> fn(&'a Ground) -> BoxFuture<'a, Go> = match things.as_slice() {
-        ["device"] => |g| Box::pin(async move { sampled(&[("device", &g.phone().await.0)], &[200, 202]) }),
-        ["user"] => |g| Box::pin(async move { sampled(&[("user", &g.user().await)], &[200, 202]) }),
+    let prepare: for<'a> fn(&'a TestSystem) -> BoxFuture<'a, Trigger> = match things.as_slice() {
+        ["device"] => |system| Box::pin(async move { sampled(&[("device", &system.phone().await.0)], &[200, 202]) }),
+        ["user"] => |system| Box::pin(async move { sampled(&[("user", &system.user().await)], &[200, 202]) }),
         _ => return None,
     };
-    Some(scenario(operation, "as its sample calls it", prepare))
+    Some(scenario(operation, "the sample request", prepare))
 }
 
 #[test]
@@ -2066,55 +2099,57 @@ fn every_operation_has_its_scenarios() {
     assert_eq!(known, all);
 }
 
-/// A workspace with something of everything: a user whose first phone has a lock to do and whose
-/// second was wiped, a network, usage, a rule, a job, somebody whose phone is set up, and somebody who
-/// is gone for good. Answers with the first user, and whose phone is set up.
-async fn something_of_everything(g: &Ground) -> (String, String) {
-    let gone = g.bench.user(&g.tenant, &g.name("bob")).await;
-    let _invited = g.post(&format!("/users/{gone}/invite"), json!({"channel": "email"})).await.expect(202);
-    g.bench.drain().await;
-    let _gone = g.bench.delete(&format!("/users/{gone}"), &g.tenant.key).await.expect(200);
-    g.bench.advance(Duration::days(31));
-    let _purged = g.bench.purge().await;
-    let (user, phones) = g.person(2).await;
+/// Fills a workspace with one of each: a user whose first phone has a pending lock and whose second was wiped, a
+/// network, usage, a rule, a job, a user whose phone is set up, and a purged user. Returns the first user and the one
+/// whose phone is set up.
+async fn fill_workspace(system: &TestSystem) -> (String, String) {
+    let purged_user = system.bench.user(&system.tenant, &system.unique_name("bob")).await;
+    let _invited = system.post(&format!("/users/{purged_user}/invite"), json!({"channel": "email"})).await.expect(202);
+    system.bench.drain().await;
+    let _deleted = system.bench.delete(&format!("/users/{purged_user}"), &system.tenant.key).await.expect(200);
+    system.bench.advance(Duration::days(31));
+    let _purged = system.bench.purge().await;
+    let (user, phones) = system.user_with_phones(2).await;
     let body = json!({"usage": {"sequence": 1, "calls": 3}});
-    let _used = g.bench.check_in_with(&phones[0].1, body).await.expect(200);
-    let _lock = g.order(&phones[0].0, "lock", json!({})).await;
-    let wipe = g.told(&phones[1], "wipe").await;
-    let _done = g.bench.report_command(&phones[1].1, &wipe, "succeeded").await.expect(200);
+    let _check_in = system.bench.check_in_with(&phones[0].1, body).await.expect(200);
+    let _lock = system.create_command(&phones[0].0, "lock", json!({})).await;
+    let wipe = system.deliver_command(&phones[1], "wipe").await;
+    let _reported = system.bench.report_command(&phones[1].1, &wipe, "succeeded").await.expect(200);
     let network = json!({"status": "opt_in_sent"});
-    let _told = g.bench.put(&format!("/users/{user}/networks/verizon"), &g.tenant.key, network).await.expect(200);
+    let _updated =
+        system.bench.put(&format!("/users/{user}/networks/verizon"), &system.tenant.key, network).await.expect(200);
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = g.bench.patch("/workspace", &g.tenant.key, rule).await.expect(200);
-    let body = json!({"action": "suspend", "ids": [user, gone]});
-    let _suspended = g.post("/users/bulk", body).await.expect(207);
-    let eve = g.bench.user(&g.tenant, &g.name("eve")).await;
-    let _credential = g.set_up_for(&eve).await;
+    let _updated = system.bench.patch("/workspace", &system.tenant.key, rule).await.expect(200);
+    let body = json!({"action": "suspend", "ids": [user, purged_user]});
+    let _suspended = system.post("/users/bulk", body).await.expect(207);
+    let eve = system.bench.user(&system.tenant, &system.unique_name("eve")).await;
+    let _credential = system.set_up_phone(&eve).await;
     let secrets = json!({"client_password": "secret"});
-    let _set = g.bench.put(&format!("/users/{eve}/secrets"), &g.tenant.key, secrets).await.expect(200);
-    g.bench.drain().await;
+    let _secrets_set =
+        system.bench.put(&format!("/users/{eve}/secrets"), &system.tenant.key, secrets).await.expect(200);
+    system.bench.drain().await;
     (user, eve)
 }
 
 #[tokio::test]
-async fn whatever_does_not_fit_together_is_found() {
-    let mut stage = Stage::new();
-    let g = stage.ground(true).await;
-    let known = Known::of(&g.bench);
-    let (user, eve) = something_of_everything(&g).await;
-    let faults = || Audit::read(&g.bench, &known).inconsistencies();
-    assert_eq!(faults(), Vec::<String>::new());
+async fn the_audit_finds_inconsistent_rows() {
+    let mut runner = ScenarioRunner::new();
+    let system = runner.new_system(true).await;
+    let baseline = Baseline::of(&system.bench);
+    let (user, eve) = fill_workspace(&system).await;
+    let findings = || Audit::read(&system.bench, &baseline).inconsistencies();
+    assert_eq!(findings(), Vec::<String>::new());
     let lock = ("COMMAND#", "kind", json!("lock"));
-    let first = ("| DEVICE", "device_identifier", json!(format!("{}-0", g.name("ada"))));
-    let wiped = ("| DEVICE", "device_identifier", json!(format!("{}-1", g.name("ada"))));
+    let first = ("| DEVICE", "device_identifier", json!(format!("{}-0", system.unique_name("ada"))));
+    let wiped = ("| DEVICE", "device_identifier", json!(format!("{}-1", system.unique_name("ada"))));
     let ada = ("| USER", "user_id", json!(user));
     let job = ("| JOB", "state", json!("finished"));
     let workspace = ("WORKSPACE#", "sk", json!("WORKSPACE"));
     let event = |kind: &str| ("EVENT#", "event_type", json!(kind));
-    let set_up = ("| DEVICE", "device_identifier", json!(g.name("set-up")));
+    let set_up = ("| DEVICE", "device_identifier", json!(system.unique_name("set-up")));
     let deployment = ("| INVITATION#", "user_id", json!(eve));
     let eve = ("| USER", "user_id", json!(eve));
-    let tampers = [
+    let changes = [
         (&set_up, "/config", json!("another")),
         (&set_up, "/served", json!("another")),
         (&eve, "/client/secrets", Value::Null),
@@ -2142,7 +2177,7 @@ async fn whatever_does_not_fit_together_is_found() {
         (&event("user.usage_reported"), "/changes/calls/after", json!(4)),
         (&event("user.invited"), "/private", json!({"reason": "he asked for it"})),
         (&event("user.purged"), "/event_type", json!("user.updated")),
-        (&("USAGE#", "pk", json!(format!("USAGE#{}", g.tenant.workspace_id))), "/counts/calls", json!(2)),
+        (&("USAGE#", "pk", json!(format!("USAGE#{}", system.tenant.workspace_id))), "/counts/calls", json!(2)),
         (&("| USAGE#", "month", json!("2026-12")), "/counts/calls", json!(2)),
         (&job, "/tally/changed", json!(2)),
         (&job, "/due_at", json!("2026-12-24T08:00:00.000Z")),
@@ -2151,20 +2186,20 @@ async fn whatever_does_not_fit_together_is_found() {
         (&workspace, "/silent_rule_at", Value::Null),
         (&workspace, "/settings/silent_devices/after_days", json!(8)),
     ];
-    for ((part, field, is), at, value) in tampers {
-        let all = rows::all(&g.bench, rows::MAIN);
-        let found = all.into_iter().find(|(key, row)| key.contains(part) && row[field] == *is);
-        let (key, row) = found.unwrap_or_else(|| panic!("no row {part} whose {field} is {is}"));
-        let mut other = row.clone();
-        set(&mut other, at, value);
-        rows::put(&g.bench, rows::MAIN, &other, &["device_ids"]);
-        assert!(!faults().is_empty(), "{at} of {key}");
-        rows::put(&g.bench, rows::MAIN, &row, &["device_ids"]);
-        assert_eq!(faults(), Vec::<String>::new(), "{key} as it was");
+    for ((part, field, original), at, value) in changes {
+        let all = rows::all(&system.bench, rows::MAIN);
+        let found = all.into_iter().find(|(key, row)| key.contains(part) && row[field] == *original);
+        let (key, row) = found.unwrap_or_else(|| panic!("no row {part} whose {field} is {original}"));
+        let mut changed = row.clone();
+        set(&mut changed, at, value);
+        rows::put(&system.bench, rows::MAIN, &changed, &["device_ids"]);
+        assert!(!findings().is_empty(), "the audit accepts a changed {at} of {key}");
+        rows::put(&system.bench, rows::MAIN, &row, &["device_ids"]);
+        assert_eq!(findings(), Vec::<String>::new(), "findings after {key} was restored");
     }
 }
 
-/// Sets what a pointer (RFC 6901) leads to; `null` takes it away.
+/// Sets the value at a pointer (RFC 6901); `null` removes it.
 fn set(row: &mut Value, pointer: &str, value: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = row.pointer_mut(parent).unwrap();
@@ -2175,89 +2210,89 @@ fn set(row: &mut Value, pointer: &str, value: Value) {
 }
 
 #[tokio::test]
-async fn operations_that_show_things_change_nothing() {
-    let mut stage = Stage::new();
+async fn read_operations_change_nothing() {
+    let mut runner = ScenarioRunner::new();
     for scenario in READERS {
-        let clean = stage.clean(scenario).await;
+        let clean = runner.run_without_fault(scenario).await;
         let writes: Vec<&Call> = clean.calls.iter().filter(|call| !call.is_read()).collect();
         assert!(writes.is_empty(), "{} makes {writes:?}", scenario.operation);
     }
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_device_nothing_is_lost_or_invented() {
-    enumerate(DEVICES, Breadth::Single).await;
+async fn device_operations_survive_every_fault() {
+    run_all(DEVICES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_its_sample_tries_nothing_is_lost_or_invented() {
-    enumerate(&scenarios_of_samples(), Breadth::Single).await;
+async fn operations_with_only_a_sample_survive_every_fault() {
+    run_all(&scenarios_of_samples(), Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_command_nothing_is_lost_or_invented() {
-    enumerate(COMMANDS, Breadth::Single).await;
+async fn command_operations_survive_every_fault() {
+    run_all(COMMANDS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_users_life_nothing_is_lost_or_invented() {
-    enumerate(LIVES, Breadth::Single).await;
+async fn user_lifecycle_operations_survive_every_fault() {
+    run_all(LIVES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_an_identity_provider_nothing_is_lost_or_invented() {
-    enumerate(SCIM, Breadth::Single).await;
+async fn scim_operations_survive_every_fault() {
+    run_all(SCIM, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_access_systems_and_seams_clients_do_nothing_is_lost_or_invented() {
-    enumerate(SEAM, Breadth::Single).await;
+async fn seam_operations_survive_every_fault() {
+    run_all(SEAM, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_is_only_shown_nothing_is_lost_or_invented() {
-    enumerate(READERS, Breadth::Single).await;
+async fn read_operations_survive_every_fault() {
+    run_all(READERS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_deployment_nothing_is_lost_or_invented() {
-    enumerate(DEPLOYMENTS, Breadth::Single).await;
+async fn deployment_operations_survive_every_fault() {
+    run_all(DEPLOYMENTS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_job_nothing_is_lost_or_invented() {
-    enumerate(JOBS, Breadth::Single).await;
+async fn job_operations_survive_every_fault() {
+    run_all(JOBS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_source_nothing_is_lost_or_invented() {
-    enumerate(SOURCES, Breadth::Single).await;
+async fn source_operations_survive_every_fault() {
+    run_all(SOURCES, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_webhook_nothing_is_lost_or_invented() {
-    enumerate(WEBHOOKS, Breadth::Single).await;
+async fn webhook_operations_survive_every_fault() {
+    run_all(WEBHOOKS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_people_and_access_nothing_is_lost_or_invented() {
-    enumerate(PEOPLE, Breadth::Single).await;
+async fn user_and_access_operations_survive_every_fault() {
+    run_all(PEOPLE, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_was_published_nothing_is_lost_or_invented() {
-    enumerate(CONSUMERS, Breadth::Single).await;
+async fn event_consumers_survive_every_fault() {
+    run_all(CONSUMERS, Breadth::Single).await;
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_what_is_due_nothing_is_lost_or_invented() {
-    enumerate(SCHEDULES, Breadth::Single).await;
+async fn scheduled_operations_survive_every_fault() {
+    run_all(SCHEDULES, Breadth::Single).await;
 }
 
 #[tokio::test]
 #[ignore = "every call, every fault, each once, three times and for good"]
-async fn whatever_goes_wrong_and_however_long_nothing_is_lost_or_invented() {
+async fn every_operation_survives_every_fault_of_every_duration() {
     for area in AREAS {
-        enumerate(area, Breadth::Full).await;
+        run_all(area, Breadth::Full).await;
     }
 }

@@ -82,13 +82,13 @@ impl Fixture {
 
     /// How often a job has changed each user, by the events of a type.
     pub(crate) async fn done(&self, job: &str, event_type: &str) -> BTreeMap<String, usize> {
-        let mut done = BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for event in self.events(event_type).await {
             if event["job_id"] == *job {
-                *done.entry(text(&event["user_id"])).or_default() += 1;
+                *counts.entry(text(&event["user_id"])).or_default() += 1;
             }
         }
-        done
+        counts
     }
 
     /// Runs everything that is due, retries at their times.

@@ -1,5 +1,5 @@
-//! An administrator's day, over HTTP against the running product: one started here on a free
-//! port, or the one that `HANDSET_URL` and `HANDSET_KEY` name.
+//! An administrator's day, over HTTP against the running product: one that is started here on a free port, or the one
+//! of `HANDSET_URL` and `HANDSET_KEY`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use local::stack::{Stack, StackOptions};
 use serde_json::{Value, json};
 
-/// The running product, and a key to it.
+/// The running product, and a key of it.
 struct Product {
     url: String,
     key: String,
@@ -33,9 +33,9 @@ impl Product {
             return Self { url, key, client, _stack: None };
         }
         let options = StackOptions { port: Some(0), automatic: true, ..StackOptions::default() };
-        let stack = Stack::start(options).await.expect("the product starts");
-        let made = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is made");
-        let key = made["key"].as_str().unwrap().to_owned();
+        let stack = Stack::start(options).await.expect("the server starts");
+        let created = stack.invoke("create-workspace", json!({"name": "Acme"})).await.expect("a workspace is created");
+        let key = created["key"].as_str().unwrap().to_owned();
         Self { url: stack.url().to_owned(), key, client, _stack: Some(stack) }
     }
 
@@ -69,7 +69,7 @@ impl Product {
         self.call(Method::POST, "/devices", None, Some(body)).await
     }
 
-    /// Makes a user, and answers with their identifier.
+    /// Creates a user, and returns the identifier.
     async fn user(&self, person: Value) -> String {
         let user = self.admin(Method::POST, "/users", Some(person)).await;
         assert_eq!(user.status, 201, "{}", user.body);
@@ -80,8 +80,8 @@ impl Product {
         self.call(Method::POST, "/devices/me/check-in", Some(credential), Some(json!({}))).await
     }
 
-    /// The code in the newest message to an address or a number, once it has come.
-    async fn code_sent_to(&self, address: &str) -> String {
+    /// Waits for the latest message to an address or a number, and returns its code.
+    async fn newest_code_for(&self, address: &str) -> String {
         for _ in 0..200 {
             let outbox = self.call(Method::GET, "/_local/outbox", None, None).await.body;
             let items = outbox["items"].as_array().cloned().unwrap_or_default();
@@ -89,14 +89,14 @@ impl Product {
                 let (_, rest) = message["text"].as_str().unwrap().split_once("/i/").unwrap();
                 return rest.chars().take_while(char::is_ascii_alphanumeric).collect();
             }
-            // The product is another process, or drives itself: all one can do is to look again.
+            // The product is another process, so the test has to poll.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no message came");
     }
 }
 
-/// Nine digits that tell this run from earlier ones against the same product.
+/// Nine digits that no earlier run against the same product has used.
 fn unique() -> String {
     format!("{:09}", local::stack::system_time().timestamp_micros() % 1_000_000_000)
 }
@@ -112,7 +112,7 @@ async fn a_phone_is_invited_registered_blocked_and_deleted() {
     let invited = product.admin(Method::POST, &invite, Some(json!({"channel": "email", "devices": 3}))).await;
     assert_eq!(invited.status, 202, "{}", invited.body);
 
-    let code = product.code_sent_to(&email).await;
+    let code = product.newest_code_for(&email).await;
     let mut phones = Vec::new();
     for n in 1..=3 {
         let phone = product.register(&code, &format!("{username}-{n}")).await;
@@ -160,7 +160,7 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     let status = async || product.admin(Method::GET, &user, None).await.body["status"].clone();
     let _invited = context("invite", json!({"channel": "sms"})).await;
     assert_eq!(status().await, "inactive");
-    let code = product.code_sent_to(&mobile).await;
+    let code = product.newest_code_for(&mobile).await;
     let phone = product.register(&code, &username).await;
     assert_eq!(phone.status, 201, "{}", phone.body);
     let credential = phone.body["credential"].as_str().unwrap();
@@ -173,17 +173,17 @@ async fn a_user_is_invited_by_text_suspended_activated_locked_and_wiped_and_dele
     let _suspended = context("suspend", json!({"reason": "on leave"})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "user_suspended");
     assert_eq!(status().await, "suspended");
-    let _active = context("activate", json!({})).await;
+    let _activated = context("activate", json!({})).await;
     assert_eq!(product.check_in(credential).await.body["access"], "allowed");
 
     let refused = product.admin(Method::DELETE, &user, None).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("wipe_first")));
     let _locked = context("lock-and-wipe", json!({"reason": "stolen"})).await;
-    let told = product.check_in(credential).await.body;
-    assert_eq!((&told["access"], &told["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
-    let report = format!("/devices/me/commands/{}", told["commands"][0]["command_id"].as_str().unwrap());
-    let done = product.call(Method::POST, &report, Some(credential), Some(json!({"result": "succeeded"}))).await;
-    assert_eq!((done.status, &done.body["state"]), (200, &json!("succeeded")));
+    let check_in = product.check_in(credential).await.body;
+    assert_eq!((&check_in["access"], &check_in["commands"][0]["kind"]), (&json!("user_locked"), &json!("wipe")));
+    let report = format!("/devices/me/commands/{}", check_in["commands"][0]["command_id"].as_str().unwrap());
+    let reported = product.call(Method::POST, &report, Some(credential), Some(json!({"result": "succeeded"}))).await;
+    assert_eq!((reported.status, &reported.body["state"]), (200, &json!("succeeded")));
     let wiped = product.admin(Method::GET, &device, None).await;
     assert_eq!(wiped.body["device_status"], "wiped");
     let out = product.check_in(credential).await;

@@ -1,4 +1,4 @@
-//! Lists: what they find, in which order, page by page, while things change.
+//! Lists: their filters, order and pages, also while rows change.
 
 use domain::permission::Permission;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use testkit::oidc::ISSUER;
 use testkit::{Bench, Tenant, rows, text};
 
-/// Every item of a list, by pages of a size, with something done between the pages.
-async fn walk(
+/// All items of a list, by pages of a size; `between` runs after each page.
+async fn list_while(
     bench: &Bench,
     tenant: &Tenant,
     list: &str,
@@ -45,7 +45,7 @@ async fn walk(
 }
 
 async fn all(bench: &Bench, tenant: &Tenant, list: &str, limit: usize) -> Vec<Value> {
-    walk(bench, tenant, list, limit, async |_| {}).await
+    list_while(bench, tenant, list, limit, async |_| {}).await
 }
 
 /// A workspace of people and phones in every state.
@@ -81,7 +81,7 @@ impl Fleet {
         fleet.bench.advance(Duration::minutes(1));
         fleet.post("blocked", "block", json!({"reason": "lost in Oslo"})).await;
         fleet.bench.advance(Duration::minutes(1));
-        let _gone =
+        let _deleted =
             fleet.bench.delete(&format!("/devices/{}", fleet.devices["gone"]), &fleet.tenant.key).await.expect(200);
         fleet.bench.advance(Duration::minutes(1));
         fleet
@@ -129,10 +129,10 @@ impl Fleet {
     async fn shown(&self, query: &str) -> Vec<&'static str> {
         let items = all(&self.bench, &self.tenant, &format!("/devices?{query}"), 2).await;
         let name = |item: &Value| self.devices.iter().find(|(_, id)| item["device_id"] == **id).map(|(name, _)| *name);
-        items.iter().map(|item| name(item).expect("a device of ours")).collect()
+        items.iter().map(|item| name(item).expect("the device is registered")).collect()
     }
 
-    async fn shows(&self, query: &str, wanted: &[&str]) {
+    async fn expect_shown(&self, query: &str, wanted: &[&str]) {
         let shown = self.shown(query).await;
         assert_eq!(shown.iter().copied().collect::<BTreeSet<_>>(), wanted.iter().copied().collect(), "{query}");
         assert_eq!(shown.len(), wanted.len(), "{query} shows each once: {shown:?}");
@@ -142,7 +142,7 @@ impl Fleet {
         let one = self.bench.get(&format!("/devices/{}", self.devices[name]), &self.tenant.key).await.expect(200).body;
         let list = all(&self.bench, &self.tenant, "/devices", 100).await;
         let mut listed = list.into_iter().find(|item| item["device_id"] == *self.devices[name]).unwrap();
-        // The list and the thing itself show the same, but for what may be long.
+        // The list shows the same as a single device, except for long fields.
         for long in ["custom_metadata", "acs_credentials", "credential_services"] {
             assert!(listed.get(long).is_none(), "{name}");
             listed[long] = one[long].clone();
@@ -153,40 +153,40 @@ impl Fleet {
 }
 
 #[tokio::test]
-async fn each_filter_of_the_devices_shows_what_it_is_for() {
+async fn each_device_filter_shows_the_matching_devices() {
     let fleet = Fleet::new().await;
     let (zoe, max) = (&fleet.users["zoe"], &fleet.users["max"]);
     let everything = ["new", "silent", "blocked", "used", "gone", "namesake"];
-    fleet.shows("", &everything).await;
-    fleet.shows(&format!("user_id={zoe}"), &["new", "silent", "blocked"]).await;
-    fleet.shows(&format!("user_id={max}"), &["used", "gone"]).await;
-    fleet.shows("status=active", &["new", "silent", "blocked", "used", "namesake"]).await;
-    fleet.shows("status=deleted", &["gone"]).await;
-    fleet.shows("device_status=never_seen", &["new", "namesake"]).await;
-    fleet.shows("device_status=in_use", &["used"]).await;
-    fleet.shows("device_status=silent", &["silent"]).await;
-    fleet.shows("device_status=blocked", &["blocked"]).await;
-    fleet.shows("device_status=deleted", &["gone"]).await;
-    fleet.shows("blocked=true", &["blocked"]).await;
-    fleet.shows("blocked=false", &["new", "silent", "used", "gone", "namesake"]).await;
-    fleet.shows("platform=ios", &["new", "used"]).await;
-    fleet.shows("platform=android", &["silent", "gone", "namesake"]).await;
-    fleet.shows("platform=third_party", &["blocked"]).await;
-    fleet.shows("push_in_use=true", &["new", "silent", "namesake"]).await;
-    fleet.shows("push_in_use=false", &["blocked", "used", "gone"]).await;
-    fleet.shows("pending_command=true", &[]).await;
-    fleet.shows("pending_command=false", &everything).await;
+    fleet.expect_shown("", &everything).await;
+    fleet.expect_shown(&format!("user_id={zoe}"), &["new", "silent", "blocked"]).await;
+    fleet.expect_shown(&format!("user_id={max}"), &["used", "gone"]).await;
+    fleet.expect_shown("status=active", &["new", "silent", "blocked", "used", "namesake"]).await;
+    fleet.expect_shown("status=deleted", &["gone"]).await;
+    fleet.expect_shown("device_status=never_seen", &["new", "namesake"]).await;
+    fleet.expect_shown("device_status=in_use", &["used"]).await;
+    fleet.expect_shown("device_status=silent", &["silent"]).await;
+    fleet.expect_shown("device_status=blocked", &["blocked"]).await;
+    fleet.expect_shown("device_status=deleted", &["gone"]).await;
+    fleet.expect_shown("blocked=true", &["blocked"]).await;
+    fleet.expect_shown("blocked=false", &["new", "silent", "used", "gone", "namesake"]).await;
+    fleet.expect_shown("platform=ios", &["new", "used"]).await;
+    fleet.expect_shown("platform=android", &["silent", "gone", "namesake"]).await;
+    fleet.expect_shown("platform=third_party", &["blocked"]).await;
+    fleet.expect_shown("push_in_use=true", &["new", "silent", "namesake"]).await;
+    fleet.expect_shown("push_in_use=false", &["blocked", "used", "gone"]).await;
+    fleet.expect_shown("pending_command=true", &[]).await;
+    fleet.expect_shown("pending_command=false", &everything).await;
     let login = text(&fleet.view("used").await["last_login_at"]);
     let early = text(&fleet.view("silent").await["last_login_at"]);
-    fleet.shows(&format!("last_login_before={early}"), &[]).await;
-    fleet.shows(&format!("last_login_before={login}"), &["silent", "blocked"]).await;
-    fleet.shows("last_login_before=2027-06-01T00:00:00Z", &["silent", "blocked", "used"]).await;
+    fleet.expect_shown(&format!("last_login_before={early}"), &[]).await;
+    fleet.expect_shown(&format!("last_login_before={login}"), &["silent", "blocked"]).await;
+    fleet.expect_shown("last_login_before=2027-06-01T00:00:00Z", &["silent", "blocked", "used"]).await;
     let zone = early.replace(".000Z", "%2B02:00");
-    fleet.shows(&format!("last_login_before={zone}"), &[]).await;
+    fleet.expect_shown(&format!("last_login_before={zone}"), &[]).await;
 }
 
 #[tokio::test]
-async fn filters_together_show_what_each_of_them_shows() {
+async fn combined_device_filters_show_the_intersection() {
     let fleet = Fleet::new().await;
     let (zoe, max) = (fleet.users["zoe"].clone(), fleet.users["max"].clone());
     let filters = [
@@ -221,15 +221,18 @@ async fn filters_together_show_what_each_of_them_shows() {
                 continue;
             }
             let both: Vec<&str> = alone[at].intersection(&alone[other]).copied().collect();
-            // By a user's name the devices are found that the user holds, which deleted ones are not.
-            fleet.shows(&format!("{first}&{second}"), &both).await;
-            fleet.shows(&format!("{second}&{first}"), &both).await;
+            // A user's name finds their devices except deleted ones.
+            fleet.expect_shown(&format!("{first}&{second}"), &both).await;
+            fleet.expect_shown(&format!("{second}&{first}"), &both).await;
             pairs += 1;
         }
     }
     assert!(pairs > 120, "{pairs} pairs");
     fleet
-        .shows(&format!("user_id={zoe}&status=active&blocked=false&platform=android&push_in_use=true"), &["silent"])
+        .expect_shown(
+            &format!("user_id={zoe}&status=active&blocked=false&platform=android&push_in_use=true"),
+            &["silent"],
+        )
         .await;
 }
 
@@ -248,36 +251,36 @@ async fn a_search_finds_by_users_models_and_identifiers_whatever_their_accents()
         "angstrom+zo",
         "A%CC%8Angstro%CC%88m",
     ] {
-        fleet.shows(&format!("search={typed}"), &of_zoe).await;
+        fleet.expect_shown(&format!("search={typed}"), &of_zoe).await;
     }
-    fleet.shows("search=pixel", &["silent"]).await;
-    fleet.shows("search=groesse", &[]).await;
-    fleet.shows("search=gro%C3%9Fe", &["namesake"]).await;
-    fleet.shows("search=ZX-400", &["used"]).await;
-    fleet.shows("search=400", &["used"]).await;
-    fleet.shows("search=zx", &["new", "used"]).await;
-    fleet.shows("search=o'neil", &["used"]).await;
-    fleet.shows("search=neil", &["used"]).await;
+    fleet.expect_shown("search=pixel", &["silent"]).await;
+    fleet.expect_shown("search=groesse", &[]).await;
+    fleet.expect_shown("search=gro%C3%9Fe", &["namesake"]).await;
+    fleet.expect_shown("search=ZX-400", &["used"]).await;
+    fleet.expect_shown("search=400", &["used"]).await;
+    fleet.expect_shown("search=zx", &["new", "used"]).await;
+    fleet.expect_shown("search=o'neil", &["used"]).await;
+    fleet.expect_shown("search=neil", &["used"]).await;
     // A word of the phone and a word of the person, in either order.
-    fleet.shows("search=iphone+zoe", &["new"]).await;
-    fleet.shows("search=zoe+iphone", &["new"]).await;
-    fleet.shows("search=pro+max", &["used"]).await;
-    fleet.shows("search=pixel+max", &[]).await;
-    // One who is called as phones are, and the phones: each once.
-    fleet.shows("search=iphone", &["new", "used", "namesake"]).await;
-    fleet.shows("search=17+iphone", &["new", "used"]).await;
+    fleet.expect_shown("search=iphone+zoe", &["new"]).await;
+    fleet.expect_shown("search=zoe+iphone", &["new"]).await;
+    fleet.expect_shown("search=pro+max", &["used"]).await;
+    fleet.expect_shown("search=pixel+max", &[]).await;
+    // A user named like phone models, and the phones: each once.
+    fleet.expect_shown("search=iphone", &["new", "used", "namesake"]).await;
+    fleet.expect_shown("search=17+iphone", &["new", "used"]).await;
     // The beginning of a word, not its middle.
-    fleet.shows("search=xel", &[]).await;
-    fleet.shows("search=hone", &[]).await;
-    // A deleted phone is found by what it is called until it is purged.
-    fleet.shows("search=galaxy", &["gone"]).await;
-    fleet.shows("search=galaxy&status=active", &[]).await;
-    // A nickname is found at once, and no longer once it is taken away.
+    fleet.expect_shown("search=xel", &[]).await;
+    fleet.expect_shown("search=hone", &[]).await;
+    // A deleted phone is found by its own words until it is purged.
+    fleet.expect_shown("search=galaxy", &["gone"]).await;
+    fleet.expect_shown("search=galaxy&status=active", &[]).await;
+    // A nickname is found at once, and no longer after its removal.
     let path = format!("/devices/{}", fleet.devices["silent"]);
     for (nickname, found) in [(json!("Büro"), vec!["silent"]), (Value::Null, vec![])] {
         let edit = json!({"nickname": nickname});
         let _edited = fleet.bench.call(Method::PATCH, &path, Some(&fleet.tenant.key), Some(&edit)).await.expect(200);
-        fleet.shows("search=buro", &found).await;
+        fleet.expect_shown("search=buro", &found).await;
     }
 }
 
@@ -305,7 +308,7 @@ async fn users_are_found_by_name_username_number_and_address() {
 }
 
 #[tokio::test]
-async fn every_column_of_the_administration_view_is_right_in_every_state() {
+async fn every_column_of_the_device_list_is_right_in_every_state() {
     let fleet = Fleet::new().await;
     let columns = [
         "acs_credentials",
@@ -375,19 +378,19 @@ async fn every_column_of_the_administration_view_is_right_in_every_state() {
         json!({"at": "2026-12-24T08:10:00.000Z", "by": {"type": "key", "id": key, "name": "First key"}, "reason": "lost in Oslo"})
     );
 
-    let gone = fleet.view("gone").await;
-    assert_eq!((&gone["device_status"], &gone["status"]), (&json!("deleted"), &json!("deleted")));
-    assert_eq!(gone["deleted_at"], "2026-12-24T08:11:00.000Z");
-    assert_eq!(gone["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
+    let deleted_device = fleet.view("gone").await;
+    assert_eq!((&deleted_device["device_status"], &deleted_device["status"]), (&json!("deleted"), &json!("deleted")));
+    assert_eq!(deleted_device["deleted_at"], "2026-12-24T08:11:00.000Z");
+    assert_eq!(deleted_device["purge_after"], "2027-01-23T08:11:00.000Z", "30 days are kept");
 
-    // A blocked device that is unblocked is what it was.
+    // An unblocked device has its earlier status.
     fleet.post("blocked", "unblock", json!({})).await;
     let unblocked = fleet.view("blocked").await;
     assert_eq!((&unblocked["device_status"], &unblocked["blocked"]), (&json!("silent"), &Value::Null));
 }
 
 #[tokio::test]
-async fn a_device_is_silent_when_it_has_not_come_for_more_than_thirty_days() {
+async fn a_device_is_silent_after_more_than_thirty_days_without_a_check_in() {
     let fleet = Fleet::new().await;
     fleet.check_in("new").await;
     let status = async || text(&fleet.view("new").await["device_status"]);
@@ -400,7 +403,7 @@ async fn a_device_is_silent_when_it_has_not_come_for_more_than_thirty_days() {
 }
 
 #[tokio::test]
-async fn push_shows_since_when_and_why_it_is_not_in_use() {
+async fn a_device_shows_since_when_and_why_push_is_not_in_use() {
     let fleet = Fleet::new().await;
     let before = fleet.view("new").await;
     let endpoint = text(&before["push_endpoint"]);
@@ -413,16 +416,19 @@ async fn push_shows_since_when_and_why_it_is_not_in_use() {
     let after = fleet.view("new").await;
     let now = fleet.bench.now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     assert_eq!(after["push"], json!({"in_use": false, "reason": "delivery_failed", "since": now}));
-    fleet.shows("push_in_use=true", &["silent", "namesake"]).await;
-    // A new token comes into use again.
+    fleet.expect_shown("push_in_use=true", &["silent", "namesake"]).await;
+    // A new token enables push again.
     fleet.bench.advance(Duration::minutes(1));
     let report = json!({"push_token": "another-token"});
     let _login = fleet.bench.check_in_with(&fleet.credentials["new"], report).await.expect(200);
     assert_eq!(fleet.view("new").await["push"]["reason"], "endpoint_pending");
     fleet.bench.drain().await;
-    let again = fleet.view("new").await;
-    assert_eq!((&again["push"]["in_use"], &again["push"]["reason"]), (&json!(true), &json!("endpoint_ready")));
-    assert_ne!(again["push_endpoint"], before["push_endpoint"], "a new token has an endpoint of its own");
+    let new_device = fleet.view("new").await;
+    assert_eq!(
+        (&new_device["push"]["in_use"], &new_device["push"]["reason"]),
+        (&json!(true), &json!("endpoint_ready"))
+    );
+    assert_ne!(new_device["push_endpoint"], before["push_endpoint"], "a new token has an endpoint of its own");
     fleet.post("new", "block", json!({})).await;
     fleet.bench.drain().await;
     let pushed = fleet.bench.stack.messaging().outbox();
@@ -435,7 +441,7 @@ fn ids(items: &[Value], name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_list_gives_each_item_once_in_pages_of_any_size_the_newest_first() {
+async fn every_list_returns_each_item_once_newest_first_for_any_page_size() {
     let fleet = Fleet::new().await;
     let (bench, tenant) = (&fleet.bench, &fleet.tenant);
     for at in 0..5 {
@@ -445,7 +451,7 @@ async fn every_list_gives_each_item_once_in_pages_of_any_size_the_newest_first()
         let member = json!({"issuer": ISSUER, "subject": format!("s{at}"), "role": "viewer"});
         let _member = bench.post("/members", &tenant.key, member).await.expect(201);
     }
-    // Several of the same moment.
+    // Several created at the same time.
     for at in 0..4 {
         let _user = bench.user(tenant, &format!("same-{at}")).await;
     }
@@ -456,20 +462,24 @@ async fn every_list_gives_each_item_once_in_pages_of_any_size_the_newest_first()
         ("/members", "member_id", 5),
         ("/events", "event_id", 0),
     ] {
-        let whole = all(bench, tenant, list, 100).await;
+        let full_list = all(bench, tenant, list, 100).await;
         if count > 0 {
-            assert_eq!(whole.len(), count, "{list}");
+            assert_eq!(full_list.len(), count, "{list}");
         }
-        let times = ids(&whole, "created_at");
+        let times = ids(&full_list, "created_at");
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
-        let unique: BTreeSet<String> = ids(&whole, id).into_iter().collect();
-        assert_eq!(unique.len(), whole.len(), "{list}: each once");
-        for limit in [1, 2, 3, 5, whole.len() - 1, whole.len(), whole.len() + 1] {
-            assert_eq!(ids(&all(bench, tenant, list, limit.min(100)).await, id), ids(&whole, id), "{list} by {limit}");
+        let unique: BTreeSet<String> = ids(&full_list, id).into_iter().collect();
+        assert_eq!(unique.len(), full_list.len(), "{list}: each once");
+        for limit in [1, 2, 3, 5, full_list.len() - 1, full_list.len(), full_list.len() + 1] {
+            assert_eq!(
+                ids(&all(bench, tenant, list, limit.min(100)).await, id),
+                ids(&full_list, id),
+                "{list} by {limit}"
+            );
         }
     }
     let fifty = bench.get("/events", &tenant.key).await.expect(200);
-    assert!(fifty.body["items"].as_array().unwrap().len() <= 50, "50 items if nothing is said");
+    assert!(fifty.body["items"].as_array().unwrap().len() <= 50, "50 items by default");
     let _empty = bench.tenant("Empty").await;
     for list in ["/devices", "/users", "/members"] {
         assert_eq!(bench.get(list, &_empty.key).await.expect(200).body, json!({"items": [], "next_cursor": null}));
@@ -486,7 +496,7 @@ async fn a_list_of_users_is_stable_while_users_are_added() {
         bench.advance(Duration::seconds(1));
     }
     for limit in [1, 2, 3] {
-        let items = walk(&bench, &tenant, "/users", limit, async |page| {
+        let items = list_while(&bench, &tenant, "/users", limit, async |page| {
             bench.advance(Duration::seconds(1));
             let _added = bench.user(&tenant, &format!("added-{limit}-{page}")).await;
         })
@@ -494,12 +504,12 @@ async fn a_list_of_users_is_stable_while_users_are_added() {
         let seen: Vec<String> = ids(&items, "user_id");
         let unique: BTreeSet<String> = seen.iter().cloned().collect();
         assert_eq!(unique.len(), seen.len(), "by {limit}: each once");
-        assert!(before.is_subset(&unique), "by {limit}: all that were there");
+        assert!(before.is_subset(&unique), "by {limit}: all existing ones");
     }
 }
 
 #[tokio::test]
-async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_taken_away() {
+async fn lists_of_keys_members_and_events_are_stable_while_items_are_added_and_removed() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Moving").await;
     for at in 0..6 {
@@ -511,11 +521,12 @@ async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_
     }
     for (list, id) in [("/keys", "key_id"), ("/members", "member_id"), ("/events", "event_id")] {
         let before = ids(&all(&bench, &tenant, list, 100).await, id);
-        // What was on the page just seen goes, and something new comes.
-        let items = walk(&bench, &tenant, list, 2, async |page| {
+        // An item of the last page is removed, and a new one is added.
+        let items = list_while(&bench, &tenant, list, 2, async |page| {
             bench.advance(Duration::seconds(1));
             if list == "/members" {
-                let _gone = bench.delete(&format!("/members/{}", before[2 * page + 1]), &tenant.key).await.expect(200);
+                let _deleted =
+                    bench.delete(&format!("/members/{}", before[2 * page + 1]), &tenant.key).await.expect(200);
             } else {
                 let _revoked = bench
                     .post("/keys", &tenant.key, json!({"name": "new", "permissions": ["devices:read"]}))
@@ -529,14 +540,14 @@ async fn lists_of_keys_members_and_events_are_stable_while_things_are_added_and_
 }
 
 #[tokio::test]
-async fn whoever_did_something_is_named_beside_their_identifier() {
+async fn actors_are_shown_with_their_names() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Names").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
     let nightly = json!({"name": "Nightly sync", "permissions": ["devices:manage", "users:manage"]});
     let nightly = bench.post("/keys", &tenant.key, nightly).await.expect(201).get("key");
     let _locked = bench.post(&format!("/devices/{device}/lock"), &nightly, json!({})).await.expect(202);
-    let _told = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let job = json!({"action": "unblock", "ids": [device]});
     let job = bench.post("/devices/bulk", &nightly, job).await.expect(200).get("job_id");
     let named = |holder: &Value| holder["name"].as_str().unwrap_or_default().to_owned();
@@ -545,8 +556,8 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
         .iter()
         .map(|event| (event["actor"]["type"].as_str().unwrap().to_owned(), named(&event["actor"])))
         .collect();
-    let wanted = [("device", "iPhone 17"), ("invitation", ""), ("key", "Nightly sync")];
-    assert!(wanted.iter().all(|(kind, name)| by.contains(&((*kind).to_owned(), (*name).to_owned()))), "{by:?}");
+    let expected = [("device", "iPhone 17"), ("invitation", ""), ("key", "Nightly sync")];
+    assert!(expected.iter().all(|(kind, name)| by.contains(&((*kind).to_owned(), (*name).to_owned()))), "{by:?}");
     let commands = bench.get(&format!("/devices/{device}/commands"), &tenant.key).await.expect(200).body;
     assert_eq!(named(&commands["items"][0]["queued_by"]), "Nightly sync");
     assert_eq!(named(&commands["items"][0]["history"][0]["by"]), "Nightly sync");
@@ -558,16 +569,16 @@ async fn whoever_did_something_is_named_beside_their_identifier() {
 }
 
 #[tokio::test]
-async fn whoever_blocked_suspended_made_or_revoked_something_is_named_wherever_it_is_shown() {
+async fn the_actor_of_a_block_suspension_creation_or_revocation_is_named_everywhere() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Holders").await;
     let (device, _) = bench.phone(&tenant, "ada").await;
     let user = bench.get(&format!("/devices/{device}"), &tenant.key).await.expect(200).get("user_id");
     let everything: Vec<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
-    let made =
+    let created =
         bench.post("/keys", &tenant.key, json!({"name": "Helpdesk", "permissions": everything})).await.expect(201);
-    let helpdesk = made.get("key");
-    // What a caller has sent is not taken for an actor.
+    let helpdesk = created.get("key");
+    // A caller's own data is not shown as an actor.
     let sent = json!({"custom_metadata": {"by": "nobody"}});
     let _noted = bench.patch(&format!("/devices/{device}"), &helpdesk, sent).await.expect(200);
     for path in [format!("/devices/{device}/block"), format!("/users/{user}/suspend")] {
@@ -598,17 +609,17 @@ async fn whoever_blocked_suspended_made_or_revoked_something_is_named_wherever_i
     ];
     for (path, holder) in shown {
         let body = bench.get(&path, &tenant.key).await.expect(200).body;
-        let wanted = json!({"type": "key", "id": made.get("key_id"), "name": "Helpdesk"});
-        assert_eq!(body.pointer(holder), Some(&wanted), "{path} {holder}: {body}");
+        let expected = json!({"type": "key", "id": created.get("key_id"), "name": "Helpdesk"});
+        assert_eq!(body.pointer(holder), Some(&expected), "{path} {holder}: {body}");
     }
     for (path, column) in [("/devices/export", "blocked_by"), ("/users/export", "suspended_by")] {
         let path = format!("{path}?columns={column}_type,{column}_id,{column}_name");
         let csv = bench.get(&path, &tenant.key).await.expect(200).text;
-        assert!(csv.ends_with(&format!("key,{},Helpdesk\r\n", made.get("key_id"))), "{csv}");
+        assert!(csv.ends_with(&format!("key,{},Helpdesk\r\n", created.get("key_id"))), "{csv}");
     }
 }
 
-/// Devices of one user each, the oldest first.
+/// Registers phones of one user each, and returns their devices, oldest first.
 async fn phones(bench: &Bench, tenant: &Tenant, prefix: &str, count: usize) -> Vec<String> {
     let mut devices = Vec::new();
     for at in 0..count {
@@ -624,24 +635,24 @@ async fn a_list_of_devices_is_stable_while_devices_are_added_blocked_and_deleted
     let bench = Bench::start().await;
     let tenant = bench.tenant("Changing").await;
     let devices = phones(&bench, &tenant, "p", 8).await;
-    let mut wanted = devices.clone();
-    wanted.reverse();
-    let items = walk(&bench, &tenant, "/devices", 2, async |page| {
-        // The last one seen is deleted, one still to come is blocked, and a new one is there.
-        let seen = &wanted[2 * page + 1];
+    let mut expected = devices.clone();
+    expected.reverse();
+    let items = list_while(&bench, &tenant, "/devices", 2, async |page| {
+        // The last listed device is deleted, a later one is blocked, and a new one is added.
+        let seen = &expected[2 * page + 1];
         let _deleted = bench.delete(&format!("/devices/{seen}"), &tenant.key).await.expect(200);
-        if let Some(next) = wanted.get(2 * page + 3) {
+        if let Some(next) = expected.get(2 * page + 3) {
             let _blocked = bench.post(&format!("/devices/{next}/block"), &tenant.key, json!({})).await.expect(200);
         }
         bench.advance(Duration::seconds(1));
         let _new = bench.phone(&tenant, &format!("new{page}")).await;
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
 }
 
 #[tokio::test]
-async fn a_narrow_list_of_devices_gives_each_once_while_it_narrows() {
+async fn a_filtered_device_list_returns_each_device_once_while_fewer_match() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Narrow").await;
     let devices = phones(&bench, &tenant, "p", 6).await;
@@ -649,23 +660,28 @@ async fn a_narrow_list_of_devices_gives_each_once_while_it_narrows() {
         let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
         bench.advance(Duration::seconds(1));
     }
-    let mut wanted = devices.clone();
-    wanted.reverse();
-    let items = walk(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
-        // The row that the cursor stands at leaves the list.
-        let _free = bench.post(&format!("/devices/{}/unblock", wanted[page]), &tenant.key, json!({})).await.expect(200);
+    let mut expected = devices.clone();
+    expected.reverse();
+    let items = list_while(&bench, &tenant, "/devices?blocked=true", 1, async |page| {
+        // The cursor's own row leaves the list.
+        let _unblocked =
+            bench.post(&format!("/devices/{}/unblock", expected[page]), &tenant.key, json!({})).await.expect(200);
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
     for device in &devices {
         let _deleted = bench.delete(&format!("/devices/{device}"), &tenant.key).await.expect(200);
         bench.advance(Duration::seconds(1));
     }
-    assert_eq!(ids(&all(&bench, &tenant, "/devices?status=deleted", 1).await, "device_id"), wanted, "the newest first");
+    assert_eq!(
+        ids(&all(&bench, &tenant, "/devices?status=deleted", 1).await, "device_id"),
+        expected,
+        "the newest first"
+    );
 }
 
 #[tokio::test]
-async fn a_search_gives_each_device_once_in_pages_of_any_size() {
+async fn a_search_returns_each_device_once_for_any_page_size() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Searching").await;
     let user = bench.user(&tenant, "iphone").await;
@@ -676,18 +692,19 @@ async fn a_search_gives_each_device_once_in_pages_of_any_size() {
     let _others = phones(&bench, &tenant, "p", 4).await;
     for query in ["iphone", "ada", "p", "own"] {
         let list = format!("/devices?search={query}");
-        let whole: BTreeSet<String> = ids(&all(&bench, &tenant, &list, 100).await, "device_id").into_iter().collect();
-        assert!(!whole.is_empty());
+        let full_list: BTreeSet<String> =
+            ids(&all(&bench, &tenant, &list, 100).await, "device_id").into_iter().collect();
+        assert!(!full_list.is_empty());
         for limit in 1..=8 {
             let found = ids(&all(&bench, &tenant, &list, limit).await, "device_id");
-            assert_eq!(found.len(), whole.len(), "{query} by {limit}: each once");
-            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), whole, "{query} by {limit}");
+            assert_eq!(found.len(), full_list.len(), "{query} by {limit}: each once");
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), full_list, "{query} by {limit}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_search_by_a_users_name_passes_over_no_device_while_another_of_theirs_is_deleted() {
+async fn a_search_by_username_skips_no_device_while_another_one_of_the_user_is_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Searching").await;
     let user = bench.user(&tenant, "zelda").await;
@@ -695,12 +712,12 @@ async fn a_search_by_a_users_name_passes_over_no_device_while_another_of_theirs_
     for at in 0..3 {
         let _device = bench.register(&code, &format!("own-{at}")).await.expect(201);
     }
-    let wanted = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
-    let items = walk(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
-        let _deleted = bench.delete(&format!("/devices/{}", wanted[page]), &tenant.key).await.expect(200);
+    let expected = ids(&all(&bench, &tenant, "/devices?search=zelda", 100).await, "device_id");
+    let items = list_while(&bench, &tenant, "/devices?search=zelda", 1, async |page| {
+        let _deleted = bench.delete(&format!("/devices/{}", expected[page]), &tenant.key).await.expect(200);
     })
     .await;
-    assert_eq!(ids(&items, "device_id"), wanted);
+    assert_eq!(ids(&items, "device_id"), expected);
 }
 
 #[tokio::test]
@@ -745,7 +762,7 @@ async fn events_are_found_by_device_user_type_and_time() {
             assert_eq!(ids(&found, "event_id"), select(&wanted), "{query} by {limit}");
         }
     }
-    // Who, from where, under which request; the reason stands in the private part.
+    // Actor, address and request; the reason is private.
     assert_eq!(blocked["actor"]["type"], "key");
     assert_eq!(blocked["operation"], "block-device");
     assert_eq!(blocked["private"], json!({"address": "127.0.0.1", "reason": "lost in Oslo"}));
@@ -754,7 +771,7 @@ async fn events_are_found_by_device_user_type_and_time() {
 }
 
 #[tokio::test]
-async fn events_older_than_ninety_days_are_shown_to_whoever_asks_for_them() {
+async fn events_older_than_ninety_days_are_listed_on_request() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Old").await;
     let _user = bench.user(&tenant, "ada").await;
@@ -810,23 +827,24 @@ impl Staff {
         staff
     }
 
-    /// Ian has a deployment, Max and Sue have a profile, and Max's phone is to download.
+    /// Gives Ian a deployment, and Max and Sue a profile; Max's phone must download its configuration.
     async fn deployed(&self) {
         let (bench, key) = (&self.0.bench, &self.0.tenant.key);
         let _first = bench.post("/profiles", key, json!({"name": "Office", "settings": {}})).await.expect(201);
         let profile = json!({"name": "Field", "settings": {}});
         let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
         for username in ["max", "sue"] {
-            let _given = bench.patch(&self.path(username, ""), key, json!({"profile_id": profile})).await.expect(200);
+            let _updated = bench.patch(&self.path(username, ""), key, json!({"profile_id": profile})).await.expect(200);
         }
-        let _deployed = bench.post(&self.path("ian", "/deploy"), key, json!({})).await.expect(202);
+        let _deployment = bench.post(&self.path("ian", "/deploy"), key, json!({})).await.expect(202);
         let _forced = bench.post(&self.path("max", "/force-config"), key, json!({})).await.expect(200);
     }
 
-    /// The filter by the profile that some have.
+    /// The filter by the profile of Max and Sue.
     async fn by_profile(&self) -> String {
         let profiles = all(&self.0.bench, &self.0.tenant, "/profiles", 100).await;
-        let profile = profiles.iter().find(|profile| profile["name"] == "Field").expect("it is listed");
+        let profile =
+            profiles.iter().find(|profile| profile["name"] == "Field").expect("the row has the index attribute");
         format!("profile_id={}", text(&profile["profile_id"]))
     }
 
@@ -840,7 +858,7 @@ impl Staff {
         ids(&items, "username")
     }
 
-    async fn shows(&self, query: &str, wanted: &[&str]) {
+    async fn expect_shown(&self, query: &str, wanted: &[&str]) {
         for limit in [1, 2, 100] {
             let shown = self.shown(query, limit).await;
             let unique: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
@@ -851,47 +869,47 @@ impl Staff {
 }
 
 #[tokio::test]
-async fn each_filter_of_the_users_shows_what_it_is_for() {
+async fn each_user_filter_shows_the_matching_users() {
     let staff = Staff::new().await;
     let everyone = ["zoe", "max", "eva", "ian", "sue", "lou", "del"];
-    staff.shows("", &everyone).await;
-    staff.shows("status=active", &["zoe", "max", "eva"]).await;
-    staff.shows("status=inactive", &["ian"]).await;
-    staff.shows("status=suspended", &["sue"]).await;
-    staff.shows("status=locked", &["lou"]).await;
-    staff.shows("status=deleted", &["del"]).await;
-    staff.shows("service_level=gold", &["max", "sue"]).await;
-    staff.shows("service_level=plain+silver", &["eva"]).await;
-    staff.shows("service_level=bronze", &[]).await;
-    staff.shows("network_indicator=red", &["eva"]).await;
-    staff.shows("network_indicator=orange", &["zoe"]).await;
-    staff.shows("network_indicator=green", &["max"]).await;
-    staff.shows("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
-    staff.shows("pending_command=true", &["zoe", "eva"]).await;
-    staff.shows("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("", &everyone).await;
+    staff.expect_shown("status=active", &["zoe", "max", "eva"]).await;
+    staff.expect_shown("status=inactive", &["ian"]).await;
+    staff.expect_shown("status=suspended", &["sue"]).await;
+    staff.expect_shown("status=locked", &["lou"]).await;
+    staff.expect_shown("status=deleted", &["del"]).await;
+    staff.expect_shown("service_level=gold", &["max", "sue"]).await;
+    staff.expect_shown("service_level=plain+silver", &["eva"]).await;
+    staff.expect_shown("service_level=bronze", &[]).await;
+    staff.expect_shown("network_indicator=red", &["eva"]).await;
+    staff.expect_shown("network_indicator=orange", &["zoe"]).await;
+    staff.expect_shown("network_indicator=green", &["max"]).await;
+    staff.expect_shown("network_indicator=none", &["ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("pending_command=true", &["zoe", "eva"]).await;
+    staff.expect_shown("pending_command=false", &["max", "ian", "sue", "lou", "del"]).await;
     // deployments
-    staff.shows("deployed=true", &["ian"]).await;
-    staff.shows("deployed=false", &["zoe", "max", "eva", "sue", "lou"]).await;
-    staff.shows(&staff.by_profile().await, &["max", "sue"]).await;
-    staff.shows("force_pending=true", &["max"]).await;
-    staff.shows("force_pending=false", &["zoe", "eva", "ian", "sue", "lou", "del"]).await;
-    staff.shows("search=quist&deployed=true", &["ian"]).await;
+    staff.expect_shown("deployed=true", &["ian"]).await;
+    staff.expect_shown("deployed=false", &["zoe", "max", "eva", "sue", "lou"]).await;
+    staff.expect_shown(&staff.by_profile().await, &["max", "sue"]).await;
+    staff.expect_shown("force_pending=true", &["max"]).await;
+    staff.expect_shown("force_pending=false", &["zoe", "eva", "ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("search=quist&deployed=true", &["ian"]).await;
     let items = all(&staff.0.bench, &staff.0.tenant, "/users", 100).await;
     let seen = |username: &str| {
-        text(&items.iter().find(|user| user["username"] == username).expect("they are listed")["last_seen_at"])
+        text(&items.iter().find(|user| user["username"] == username).expect("the list succeeds")["last_seen_at"])
     };
     let (zoe, max) = (seen("zoe"), seen("max"));
-    staff.shows(&format!("last_seen_before={zoe}"), &[]).await;
-    staff.shows(&format!("last_seen_before={max}"), &["zoe"]).await;
-    staff.shows("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
-    // What has a filter of its own is also found by what is typed.
-    staff.shows("search=quist", &["ian", "sue", "lou", "del"]).await;
-    staff.shows("search=quist&status=deleted", &["del"]).await;
-    staff.shows("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
+    staff.expect_shown(&format!("last_seen_before={zoe}"), &[]).await;
+    staff.expect_shown(&format!("last_seen_before={max}"), &["zoe"]).await;
+    staff.expect_shown("last_seen_before=2027-06-01T00:00:00Z", &["zoe", "max"]).await;
+    // Fields with their own filter are also searched.
+    staff.expect_shown("search=quist", &["ian", "sue", "lou", "del"]).await;
+    staff.expect_shown("search=quist&status=deleted", &["del"]).await;
+    staff.expect_shown("search=zoe&pending_command=true&network_indicator=orange&status=active", &["zoe"]).await;
 }
 
 #[tokio::test]
-async fn filters_of_users_together_show_what_each_of_them_shows() {
+async fn combined_user_filters_show_the_intersection() {
     let staff = Staff::new().await;
     let filters = [
         "status=active",
@@ -933,7 +951,7 @@ async fn filters_of_users_together_show_what_each_of_them_shows() {
 }
 
 #[tokio::test]
-async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
+async fn every_column_of_the_user_list_is_also_shown_for_a_single_user() {
     let staff = Staff::new().await;
     let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
     let columns = [
@@ -986,16 +1004,16 @@ async fn every_column_of_user_management_is_shown_for_one_as_in_the_list() {
     }
     let eva = bench.get(&staff.path("eva", ""), &tenant.key).await.expect(200).body;
     let networks = eva["networks"].as_array().unwrap();
-    let told = |name: &str| networks.iter().map(|network| text(&network[name])).collect::<Vec<_>>();
-    assert_eq!(told("provider"), ["att", "verizon"]);
-    assert_eq!(told("indicator"), ["green", "red"], "and the most pressing of them is the user's: {eva}");
+    let values_of = |name: &str| networks.iter().map(|network| text(&network[name])).collect::<Vec<_>>();
+    assert_eq!(values_of("provider"), ["att", "verizon"]);
+    assert_eq!(values_of("indicator"), ["green", "red"], "and the most pressing of them is the user's: {eva}");
     assert_eq!(eva["network_indicator"], "red");
     let del = bench.get(&staff.path("del", ""), &tenant.key).await.expect(200).body;
     assert!(del["deleted_at"].is_string() && del["purge_after"].is_string(), "{del}");
 }
 
 #[tokio::test]
-async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of_the_users() {
+async fn the_client_deployment_list_shows_every_column_and_has_the_user_filters() {
     let staff = Staff::new().await;
     let (bench, tenant) = (&staff.0.bench, &staff.0.tenant);
     let max = json!({"sip_user_name": "sip-max", "service_account": "Max at work"});
@@ -1026,16 +1044,16 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
         let actual: Vec<&str> = user.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(actual, columns, "{}", user["username"]);
     }
-    let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("they are listed");
+    let of = |username: &str| listed.iter().find(|user| user["username"] == username).expect("the list succeeds");
     let max = of("max");
-    let told = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
-    assert_eq!(told, ["Field", "sip-max", "Max at work"]);
+    let shown_values = ["profile", "sip_user_name", "service_account"].map(|name| text(&max[name]));
+    assert_eq!(shown_values, ["Field", "sip-max", "Max at work"]);
     assert_eq!(
         (&max["force_pending"], &max["deployment"], &max["deployed_at"]),
         (&json!(true), &Value::Null, &Value::Null)
     );
     let set: Vec<&String> = max["secrets"].as_object().unwrap().keys().collect();
-    assert_eq!(set, ["voicemail_pin"], "it is told which are set");
+    assert_eq!(set, ["voicemail_pin"], "the response names the secrets that are set");
     let ian = of("ian");
     assert_eq!(
         (&ian["deployment"]["status"], &ian["deployment"]["delivery"]["state"]),
@@ -1044,7 +1062,7 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
     assert_eq!(
         (&ian["force_pending"], &ian["profile"], &ian["profile_id"], &ian["deployed_at"]),
         (&json!(false), &json!("Office"), &Value::Null, &Value::Null),
-        "the default profile holds for whoever has none"
+        "the default profile applies to users without one"
     );
     bench.drain().await;
     let sent = all(bench, tenant, "/deployments?search=ian", 100).await;
@@ -1053,17 +1071,17 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
         "{}",
         sent[0]
     );
-    // Deleted users are not among them, however they are asked for.
+    // Deleted users are never listed.
     let everyone: BTreeSet<String> = ids(&listed, "username").into_iter().collect();
     assert_eq!(everyone, ["zoe", "max", "eva", "ian", "sue", "lou"].map(str::to_owned).into());
     for query in
         ["", "status=active", "status=deleted", "deployed=true", "deployed=false", "force_pending=true", "search=quist"]
     {
-        let mut wanted = staff.shown(query, 100).await;
-        wanted.retain(|username| username != "del");
+        let mut expected = staff.shown(query, 100).await;
+        expected.retain(|username| username != "del");
         for limit in [1, 3, 100] {
             let shown = all(bench, tenant, &format!("/deployments?{query}"), limit).await;
-            assert_eq!(ids(&shown, "username"), wanted, "{query} by {limit}");
+            assert_eq!(ids(&shown, "username"), expected, "{query} by {limit}");
         }
     }
     let profile = staff.by_profile().await;
@@ -1072,34 +1090,34 @@ async fn every_column_of_client_deployment_is_shown_and_its_filters_are_those_of
 }
 
 #[tokio::test]
-async fn a_user_with_several_phones_that_wait_is_listed_once_until_the_last_of_them_is_done() {
+async fn a_user_with_several_pending_phones_is_listed_once_until_the_last_one_is_done() {
     let staff = Staff::new().await;
     let (bench, key) = (&staff.0.bench, &staff.0.tenant.key);
-    staff.shows("pending_command=true", &["zoe", "eva"]).await;
+    staff.expect_shown("pending_command=true", &["zoe", "eva"]).await;
     for (device, left) in [("new", vec!["zoe", "eva"]), ("namesake", vec!["zoe"]), ("silent", vec![])] {
         let path = format!("/devices/{}/commands", staff.0.devices[device]);
         for command in all(bench, &staff.0.tenant, &path, 100).await {
             let _canceled = bench.delete(&format!("{path}/{}", text(&command["command_id"])), key).await.expect(200);
         }
-        staff.shows("pending_command=true", &left).await;
+        staff.expect_shown("pending_command=true", &left).await;
     }
 }
 
 #[tokio::test]
-async fn commands_waiting_past_their_time_do_not_make_a_user_wait() {
+async fn a_user_with_only_expired_commands_is_not_pending() {
     let staff = Staff::new().await;
     staff.0.bench.advance(Duration::days(31));
-    staff.shows("pending_command=true", &["zoe"]).await;
-    staff.0.shows("pending_command=true", &["silent"]).await;
+    staff.expect_shown("pending_command=true", &["zoe"]).await;
+    staff.0.expect_shown("pending_command=true", &["silent"]).await;
     staff.0.bench.advance(Duration::days(60));
-    staff.shows("pending_command=true", &[]).await;
-    staff.0.shows("pending_command=true", &[]).await;
-    let _ended = staff.0.bench.run_due().await;
-    staff.shows("pending_command=true", &[]).await;
+    staff.expect_shown("pending_command=true", &[]).await;
+    staff.0.expect_shown("pending_command=true", &[]).await;
+    let _run = staff.0.bench.run_due().await;
+    staff.expect_shown("pending_command=true", &[]).await;
 }
 
 #[tokio::test]
-async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_those_shown_end() {
+async fn lists_of_commands_invitations_and_jobs_are_stable_while_items_are_added_and_ended() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Moving").await;
     let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
@@ -1107,7 +1125,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_t
     let (commands, invitations) = (format!("/devices/{device}/commands"), format!("/users/{user}/invitations"));
     // One more of each.
     let more = async || {
-        // Nobody gets more than five texts a day.
+        // A recipient gets at most five texts a day.
         bench.advance(Duration::hours(5));
         let lock = bench.post(&format!("/devices/{device}/lock"), &tenant.key, json!({})).await.expect(202);
         let canceled = format!("{commands}/{}", lock.get("command_id"));
@@ -1120,17 +1138,17 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_t
     for _ in 0..5 {
         more().await;
     }
-    // Each by a page size of its own: every page makes the lists longer.
+    // Different page sizes: every page makes the lists longer.
     for (list, id, limit) in
         [(commands.as_str(), "command_id", 2), (&invitations, "invitation_id", 3), ("/jobs", "job_id", 5)]
     {
-        let whole = all(&bench, &tenant, list, 100).await;
-        assert!(whole.len() >= 5, "{list}");
-        let times = ids(&whole, if id == "command_id" { "queued_at" } else { "created_at" });
+        let full_list = all(&bench, &tenant, list, 100).await;
+        assert!(full_list.len() >= 5, "{list}");
+        let times = ids(&full_list, if id == "command_id" { "queued_at" } else { "created_at" });
         assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{list}: the newest first");
-        // The invitations that were shown change as well: each new one takes the place of the last.
-        let items = walk(&bench, &tenant, list, limit, async |_| more().await).await;
-        assert_eq!(ids(&items, id), ids(&whole, id), "{list} by {limit}");
+        // Listed invitations change as well: each new one supersedes the last.
+        let items = list_while(&bench, &tenant, list, limit, async |_| more().await).await;
+        assert_eq!(ids(&items, id), ids(&full_list, id), "{list} by {limit}");
         let by_one = all(&bench, &tenant, list, 1).await;
         assert_eq!(ids(&by_one, id), ids(&all(&bench, &tenant, list, 100).await, id), "{list}");
     }
@@ -1144,7 +1162,7 @@ async fn lists_of_commands_invitations_and_jobs_are_stable_while_more_come_and_t
 }
 
 #[tokio::test]
-async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work() {
+async fn a_running_jobs_outcomes_are_listed_page_by_page() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Many").await;
     for number in 0..110 {
@@ -1156,20 +1174,20 @@ async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work()
     let path = format!("/jobs/{}", job.get("job_id"));
     let first = all(&bench, &tenant, &path, 7).await;
     assert!((50..110).contains(&first.len()), "{} are done within the call", first.len());
-    // The schedule does the others between the pages: those that were there come once each.
-    let items = walk(&bench, &tenant, &path, 10, async |page| {
+    // The schedule handles the others between the pages: the earlier outcomes are listed once each.
+    let items = list_while(&bench, &tenant, &path, 10, async |page| {
         if page == 1 {
             bench.advance(Duration::minutes(1));
-            let _done = bench.run_due().await;
+            let _run = bench.run_due().await;
         }
     })
     .await;
     let seen = ids(&items, "id");
     let unique: BTreeSet<&String> = seen.iter().collect();
     assert_eq!(unique.len(), seen.len(), "each once");
-    assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all that were done before");
-    let whole = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
-    assert_eq!((&whole.body["state"], &whole.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
+    assert!(ids(&first, "id").iter().all(|id| unique.contains(id)), "all earlier outcomes");
+    let full_list = bench.get(&format!("{path}?limit=100"), &tenant.key).await.expect(200);
+    assert_eq!((&full_list.body["state"], &full_list.body["progress"]["changed"]), (&json!("finished"), &json!(110)));
     for limit in [7, 100] {
         let items = all(&bench, &tenant, &path, limit).await;
         let unique: BTreeSet<String> = ids(&items, "id").into_iter().collect();
@@ -1177,13 +1195,13 @@ async fn what_became_of_a_jobs_things_is_told_page_by_page_while_it_is_at_work()
     }
 }
 
-/// More than a page looks at.
+/// More rows than a page reads.
 const MANY: usize = 450;
 
 impl Staff {
-    /// Many people with a phone each who are in no state that anybody looks for, made after all others, and as many
-    /// events of one of the other phones.
-    fn many_more(&self, user: &str, device: &str) {
+    /// Adds many users with a phone each whom no filter matches, newer than all others, and as many events of another
+    /// phone.
+    fn add_unmatched(&self, user: &str, device: &str) {
         let Fleet { bench, tenant, .. } = &self.0;
         let stored = rows::all(bench, rows::MAIN);
         let row = |key: &str| stored[key].clone();
@@ -1194,7 +1212,7 @@ impl Staff {
             .values()
             .find(|row| row["event_type"] == "device.confirmed" && row["device_id"] == *self.0.devices["used"]);
         let event: Event = aws::from_json(event.unwrap().clone()).unwrap();
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for number in 0..MANY {
             let at = Time::from(bench.now()).plus(Duration::milliseconds(i64::try_from(number).unwrap()));
             let id = |kind| timed_uuid(at, [kind; 10]);
@@ -1206,21 +1224,21 @@ impl Staff {
                 device_ids: [device_id].into(),
                 ..user.clone()
             };
-            made.extend(rows::rows_of(&Device {
+            created.extend(rows::rows_of(&Device {
                 device_id,
                 user_id: user.user_id,
                 device_identifier: format!("other{number}"),
                 created_at: at,
                 ..device.clone()
             }));
-            made.extend(rows::rows_of(&user));
-            made.extend(rows::rows_of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
+            created.extend(rows::rows_of(&user));
+            created.extend(rows::rows_of(&Event { event_id: EventId(id(3)), created_at: at, ..event.clone() }));
         }
-        rows::put_many(bench, rows::MAIN, &made, &["device_ids"]);
+        rows::put_many(bench, rows::MAIN, &created, &["device_ids"]);
         bench.advance(Duration::minutes(1));
     }
 
-    /// Values of a filter: each that the description names, or those that mean somebody here.
+    /// Values of a filter: all that the description names, or those that match something here.
     async fn values(&self, parameter: &Value) -> Vec<String> {
         let schema = &parameter["schema"];
         match parameter["name"].as_str().unwrap() {
@@ -1233,13 +1251,13 @@ impl Staff {
             "service_level" => vec!["gold".to_owned()],
             "search" => vec!["quist".to_owned(), "zx".to_owned()],
             "last_seen_before" | "last_login_before" | "until" => vec!["2026-12-01T00:00:00Z".to_owned()],
-            // Nobody is of a source, and what happened last is no news.
+            // No user belongs to a source.
             "source_id" | "since" | "columns" | "ids" => Vec::new(),
             other => panic!("how is a list filtered by {other}?"),
         }
     }
 
-    /// Each list with each of its filters, one at a time, and events by two of them.
+    /// Each list with each of its filters, one at a time, and events with two of them.
     async fn filtered(&self) -> Vec<String> {
         let described = self.0.bench.get("/openapi.json", &self.0.tenant.key).await.expect(200).body;
         let mut lists = Vec::new();
@@ -1264,7 +1282,7 @@ impl Staff {
         lists
     }
 
-    /// The items of a list, by their identifiers, or the rows of an export but for the line of names.
+    /// The identifiers of a list's items, or an export's rows without the header.
     async fn items(&self, list: &str) -> Vec<String> {
         let (bench, tenant) = (&self.0.bench, &self.0.tenant);
         let Some((kind, _)) = list.split_once("s/export?") else {
@@ -1289,7 +1307,7 @@ impl Staff {
 }
 
 #[tokio::test]
-async fn however_many_stand_before_those_whom_a_filter_means_the_list_goes_on_to_them() {
+async fn a_filtered_list_finds_its_items_however_many_others_come_first() {
     let mut staff = Staff::new().await;
     staff.0.user("other", "Otto", "Other").await;
     staff.0.device("other", "other", "android", "Pixel 11", "other", true).await;
@@ -1300,24 +1318,24 @@ async fn however_many_stand_before_those_whom_a_filter_means_the_list_goes_on_to
     let mut before = Vec::new();
     for list in staff.filtered().await {
         let items = staff.items(&list).await;
-        // Where those are meant that there are many of, there is nothing to look past.
+        // A filter that matches the added rows has nothing to skip.
         if !items.is_empty() && !items.iter().any(is_other) {
             before.push((list, items));
         }
     }
     assert!(before.len() > 40, "{} lists", before.len());
-    staff.many_more(&user, &device);
+    staff.add_unmatched(&user, &device);
     for (list, items) in before {
         let mut found = staff.items(&list).await;
         found.retain(|item| items.contains(item));
         assert_eq!(found, items, "{list}");
     }
-    // Words are gone through from the oldest thing to the newest, as are Seam's events.
+    // Searches list the oldest first, as do Seam's events.
     let Fleet { bench, tenant, .. } = &staff.0;
     let newest = bench.get("/devices?limit=1", &tenant.key).await.expect(200).body["items"][0].clone();
     let (device, user) = (text(&newest["device_id"]), text(&newest["user_id"]));
     let _blocked = bench.post(&format!("/devices/{device}/block"), &tenant.key, json!({})).await.expect(200);
-    let _held = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
+    let _suspended = bench.post(&format!("/users/{user}/suspend"), &tenant.key, json!({})).await.expect(200);
     for list in ["/devices?search=pixel&blocked=true", "/devices?search=otto&blocked=true"] {
         assert_eq!(staff.items(list).await, std::slice::from_ref(&device), "{list}");
     }
@@ -1325,8 +1343,8 @@ async fn however_many_stand_before_those_whom_a_filter_means_the_list_goes_on_to
         assert_eq!(staff.items(list).await, std::slice::from_ref(&user), "{list}");
     }
     let used = &staff.0.devices["used"];
-    let _gone = bench.delete(&format!("/devices/{used}"), &tenant.key).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{used}"), &tenant.key).await.expect(200);
     let list = format!("/events/list?device_id={used}&since=2026-01-01T00:00:00Z");
-    let told = bench.get(&list, &tenant.key).await.expect(200).body;
-    assert_eq!(told["events"][0]["device_id"], **used, "{told}");
+    let listed = bench.get(&list, &tenant.key).await.expect(200).body;
+    assert_eq!(listed["events"][0]["device_id"], **used, "{listed}");
 }

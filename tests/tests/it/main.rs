@@ -1,6 +1,6 @@
-//! What must hold of the whole, in one program: a module for each area, found by its name
-//! (`cargo test --workspace --test it scim::`). Every test has a system of its own; what it is made of, and a way to call
-//! each operation, stand in `testkit`, the fixture of most tests over HTTP in [`fixture`].
+//! Tests of the whole system, in one program with a module for each area
+//! (`cargo test --workspace --test it scim::`). Every test has its own system; `testkit` has its parts and a sample
+//! request of each operation, and [`fixture`] the fixture of most tests over HTTP.
 
 mod access;
 mod auto_deploy;

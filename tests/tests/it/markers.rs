@@ -1,6 +1,5 @@
-//! What is personal stays with the person. Each personal field holds a word of its own; everything
-//! that can be done is done; then everything that was stored elsewhere, or has left the system, is
-//! searched for these words.
+//! Personal data stays where it belongs. Each personal field contains a marker, a unique word; every operation is run;
+//! then all other rows, and everything that has left the system, are searched for the markers.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +11,8 @@ use local::messaging::Channel;
 use serde_json::{Value, json};
 use testkit::egress::Pages;
 use testkit::faults::Service;
-use testkit::lines::Lines;
-use testkit::tap::Tap;
+use testkit::log_lines::LogLines;
+use testkit::request_recorder::RequestRecorder;
 use testkit::{Answer, Bench, Setup, Tenant, qr, rows};
 
 const FIRST: &str = "qzfirst";
@@ -32,14 +31,14 @@ const IDENTIFIER: &str = "qzinstallation";
 const REASON: &str = "qzreason";
 const METADATA: &str = "qzmetadata";
 const TOKEN: &str = "qzpushtoken";
-/// What is typed to look for people, and what they are called.
+/// Search texts and names of the personal data.
 const TYPED: &str = "qztyped";
 const SECRETS: [&str; 4] = ["qzsecretone", "qzsecrettwo", "qzsecretthree", "40493832271828"];
 
-/// What only a webhook's receiver is to know, and what signs its calls.
+/// The private parts of a webhook's URL, and its secret.
 const HOOK: [&str; 2] = ["qzhooktoken", "whsec_"];
 
-/// Every word that tells of the person, secrets aside.
+/// Every marker of the person except secrets.
 const PERSONAL: [&str; 19] = [
     FIRST,
     LAST,
@@ -62,7 +61,7 @@ const PERSONAL: [&str; 19] = [
     "203.0.113.77",
 ];
 
-/// The personal columns of the exports, each with the words that may stand there. The others hold none.
+/// The personal columns of the exports, each with the markers that it may contain. Other columns contain none.
 const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("users", "username", &USERNAMES),
     ("users", "first_name", &[FIRST]),
@@ -86,19 +85,19 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
     ("events", "address", &["203.0.113.77"]),
 ];
 
-/// The first of some words that a text holds, whatever its capitals.
-fn found<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The first of some words that a text contains, without case.
+fn first_word_in<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
     words.into_iter().find(|word| text.contains(&word.to_lowercase()))
 }
 
-/// Asserts that a text holds no word but these.
-fn holds_only(text: &str, allowed: &[&str], what: &str) {
+/// Asserts that a text contains no markers except these.
+fn expect_only(text: &str, allowed: &[&str], what: &str) {
     let others = PERSONAL.into_iter().chain(SECRETS).filter(|word| !allowed.contains(word));
-    assert_eq!(found(text, others), None, "{what}: {text:.2000}");
+    assert_eq!(first_word_in(text, others), None, "{what}: {text:.2000}");
 }
 
-/// Every address that a text or a page leads to.
+/// Every URL in a text or a page.
 fn addresses(text: &str) -> Vec<String> {
     let ends = |c: char| c.is_whitespace() || "\"'<>`".contains(c);
     let mut addresses = Vec::new();
@@ -115,33 +114,33 @@ fn addresses(text: &str) -> Vec<String> {
     addresses
 }
 
-/// Someone whose every field is marked, and everyone who deals with them.
+/// A user whose every field has a marker, with admins, phones and programs.
 struct Walk {
     bench: Bench,
-    tap: Tap,
+    recorder: RequestRecorder,
     pages: Pages,
-    /// What webhooks were told so far.
+    /// Number of the webhooks' requests so far.
     told: usize,
-    lines: Lines,
+    lines: LogLines,
     tenant: Tenant,
     codes: Vec<String>,
     addresses: Vec<String>,
 }
 
 impl Walk {
-    async fn new(lines: Lines) -> Self {
-        let (tap, pages) = (Tap::new(), Pages::default());
+    async fn new(lines: LogLines) -> Self {
+        let (recorder, pages) = (RequestRecorder::new(), Pages::default());
         pages.answer_ok("thank you");
-        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+        let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Acme").await;
-        // Somebody is told everything.
+        // One webhook receives all events.
         let hook = json!({"url": format!("https://hooks.example.com/{}", HOOK[0])});
         let _hook = bench.post("/webhooks", &tenant.key, hook).await.expect(201);
-        Self { bench, tap, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
+        Self { bench, recorder, pages, told: 0, lines, tenant, codes: Vec::new(), addresses: Vec::new() }
     }
 
-    /// A call from an address of its own. No reply but a configuration holds a secret, and no header
-    /// anything personal.
+    /// A request with its own source address. Only configurations may contain a secret, and no header
+    /// may contain personal data.
     async fn call(&mut self, method: Method, path: &str, credential: Option<&str>, body: Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("x-forwarded-for", "203.0.113.77");
         if let Some(credential) = credential {
@@ -151,13 +150,13 @@ impl Walk {
         let answer = self.bench.send(request.body(body).unwrap()).await;
         for (name, value) in &answer.headers {
             let value = value.to_str().unwrap_or_default();
-            holds_only(value, &[], &format!("{path}: {name}"));
+            expect_only(value, &[], &format!("{path}: {name}"));
             if ["location", "link"].contains(&name.as_str()) {
                 self.addresses.push(value.to_owned());
             }
         }
         if path != "/devices/me/config" {
-            assert_eq!(found(&answer.text, SECRETS), None, "{path}: {}", answer.text);
+            assert_eq!(first_word_in(&answer.text, SECRETS), None, "{path}: {}", answer.text);
         }
         answer
     }
@@ -171,23 +170,23 @@ impl Walk {
         self.admin(Method::POST, path, body).await
     }
 
-    /// Exports everything, and searches it column by column; answers with the personal columns in
-    /// which something stood.
+    /// Searches every export column by column, and returns the personal columns that contained
+    /// something.
     async fn export(&mut self) -> BTreeSet<&'static str> {
         let mut filled = BTreeSet::new();
         for list in ["users", "devices", "events"] {
             let part = self.admin(Method::GET, &format!("/{list}/export?limit=1000"), Value::Null).await.expect(200);
-            assert_eq!(found(&part.text, self.codes.iter().map(String::as_str)), None, "a code in {list}");
+            assert_eq!(first_word_in(&part.text, self.codes.iter().map(String::as_str)), None, "a code in {list}");
             let mut reader = csv::Reader::from_reader(part.text.as_bytes());
             let names = reader.headers().unwrap().clone();
             for row in reader.records() {
                 let row = row.unwrap();
                 for (name, cell) in names.iter().zip(row.iter()) {
                     let personal = COLUMNS.iter().find(|(of, column, _)| (*of, *column) == (list, name));
-                    holds_only(cell, personal.map_or(&[], |(_, _, words)| words), &format!("{name} of {list}"));
+                    expect_only(cell, personal.map_or(&[], |(_, _, words)| words), &format!("{name} of {list}"));
                     filled.extend(
                         personal
-                            .filter(|(_, _, words)| found(cell, words.iter().copied()).is_some())
+                            .filter(|(_, _, words)| first_word_in(cell, words.iter().copied()).is_some())
                             .map(|(_, column, _)| *column),
                     );
                 }
@@ -196,37 +195,37 @@ impl Walk {
         filled
     }
 
-    /// Does something to many people who are looked for by a word, which stands in the job's own row
-    /// as long as it is at work, and in no other row.
-    async fn many(&mut self, action: Value) {
+    /// Runs an action on many users found by a search word, which only the running job's own row may
+    /// contain.
+    async fn run_bulk_job(&mut self, action: Value) {
         let mut body = json!({"filter": {"search": TYPED}});
         body.as_object_mut().unwrap().extend(action.as_object().cloned().unwrap());
         let job = self.post("/users/bulk", body).await.expect(202);
-        assert_eq!(job.get("state"), "running", "there is more to do than one call does");
+        assert_eq!(job.get("state"), "running", "one request does not finish the job");
         let path = format!("/jobs/{}", job.get("job_id"));
         let holding = |bench: &Bench| {
             let of_jobs = rows::all(bench, rows::MAIN).into_iter().filter(|(key, _)| key.starts_with("JOB#"));
-            of_jobs.filter(|(_, row)| found(&row.to_string(), [TYPED, REASON]).is_some()).count()
+            of_jobs.filter(|(_, row)| first_word_in(&row.to_string(), [TYPED, REASON]).is_some()).count()
         };
-        assert_eq!(holding(&self.bench), 1, "the job knows what it looks for");
+        assert_eq!(holding(&self.bench), 1, "the job has its filter");
         self.bench.drain().await;
         self.search("a job at work");
         while self.admin(Method::GET, &path, Value::Null).await.expect(200).get("state") == "running" {
             self.bench.advance(Duration::minutes(2));
-            let _done = self.bench.run_due().await;
+            let _run = self.bench.run_due().await;
         }
-        assert_eq!(holding(&self.bench), 0, "and forgets it");
+        assert_eq!(holding(&self.bench), 0, "and deletes it");
         self.bench.drain().await;
         self.search("a job that is over");
     }
 
-    /// The newest code of a message, once it has gone out.
+    /// Sends the messages, and returns the latest code.
     async fn code(&mut self) -> String {
         self.bench.drain().await;
         let outbox = self.bench.stack.messaging().outbox();
         let message = outbox.iter().find(|item| item.channel != Channel::Push).expect("a message was sent");
         let text = message.text.as_deref().unwrap_or_default();
-        let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).expect("it has a link");
+        let (_, rest) = text.split_once("/i/").or_else(|| text.split_once("/r/")).expect("the message has a link");
         let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
         self.codes.push(code.clone());
         code
@@ -240,119 +239,123 @@ impl Walk {
         self.call(Method::POST, "/devices", None, body).await
     }
 
-    /// Searches everything that is stored.
+    /// Searches all stored rows.
     fn search_rows(&self, when: &str) {
         for ((table, key), row) in rows::everything(&self.bench) {
             let what = format!("{when}: {key}");
             let mut row = rows::with_key_fields(row);
             if table == rows::SECRETS {
-                assert!(key.starts_with("USER#") || found(&row.to_string(), SECRETS).is_none(), "{what}");
-                assert_eq!(found(&row.to_string(), PERSONAL), None, "{what}");
+                assert!(key.starts_with("USER#") || first_word_in(&row.to_string(), SECRETS).is_none(), "{what}");
+                assert_eq!(first_word_in(&row.to_string(), PERSONAL), None, "{what}");
                 continue;
             }
             let text = row.to_string();
             let codes = self.codes.iter().map(String::as_str);
-            assert!(key.starts_with("WEBHOOKS#") || found(&text, HOOK).is_none(), "{what}: {text}");
-            assert_eq!(found(&text, SECRETS.into_iter().chain(codes)), None, "{what} holds a secret: {text}");
+            assert!(key.starts_with("WEBHOOKS#") || first_word_in(&text, HOOK).is_none(), "{what}: {text}");
+            assert_eq!(
+                first_word_in(&text, SECRETS.into_iter().chain(codes)),
+                None,
+                "{what} contains a secret: {text}"
+            );
             let kind = key.split('#').next().unwrap_or_default();
             let word_of = |kind: &str| key.contains(&format!("#{kind} | "));
             match kind {
-                // The person's own, and their phones'.
+                // Rows of the person and of their phones.
                 "USER" | "DEVICE" => {}
                 "EVENT" => {
                     let private = row.as_object_mut().and_then(|row| row.remove("private")).unwrap_or_default();
-                    holds_only(&private.to_string(), &[REASON, METADATA, "203.0.113.77"], &what);
-                    holds_only(&row.to_string(), &[], &what);
+                    expect_only(&private.to_string(), &[REASON, METADATA, "203.0.113.77"], &what);
+                    expect_only(&row.to_string(), &[], &what);
                 }
-                "JOB" if row["state"] == "running" => holds_only(&text, &[TYPED, REASON], &what),
-                "USERNAME" => holds_only(&text, &USERNAMES, &what),
-                "IDENTIFIER" => holds_only(&text, &[IDENTIFIER], &what),
+                "JOB" if row["state"] == "running" => expect_only(&text, &[TYPED, REASON], &what),
+                "USERNAME" => expect_only(&text, &USERNAMES, &what),
+                "IDENTIFIER" => expect_only(&text, &[IDENTIFIER], &what),
                 "WORD" if word_of("USER") => {
                     let [one, two] = USERNAMES;
-                    holds_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
+                    expect_only(&text, &[FIRST, LAST, one, two, EMAIL, MOBILE, NUMBER, TYPED], &what);
                 }
-                "WORD" if word_of("DEVICE") => holds_only(&text, &[IDENTIFIER, NICKNAME], &what),
-                _ => holds_only(&text, &[], &what),
+                "WORD" if word_of("DEVICE") => expect_only(&text, &[IDENTIFIER, NICKNAME], &what),
+                _ => expect_only(&text, &[], &what),
             }
         }
     }
 
-    /// Searches everything that has left the system, and every address that anyone was led to.
-    fn search_what_left(&mut self, when: &str) {
+    /// Searches everything that has left the system, and every URL in it.
+    fn search_sent(&mut self, when: &str) {
         let mut published = 0;
-        for sent in self.tap.take() {
+        for sent in self.recorder.take() {
             let what = format!("{when}: {} by {}", sent.call, sent.operation);
             match sent.call.service {
                 Service::Dynamodb => {}
                 Service::Sns => {
-                    // Where a text goes to, and by what a phone is reached, SNS must know.
-                    let told = ["PhoneNumber=", "Token="];
-                    let rest = sent.body.lines().filter(|line| !told.iter().any(|name| line.starts_with(name)));
+                    // SNS needs the text's number and the phone's token.
+                    let known_to_sns = ["PhoneNumber=", "Token="];
+                    let rest = sent.body.lines().filter(|line| !known_to_sns.iter().any(|name| line.starts_with(name)));
                     let rest: String = rest.collect::<Vec<_>>().join("\n");
-                    holds_only(&rest, &[], &what);
+                    expect_only(&rest, &[], &what);
                     if sent.operation == "publish-events" {
                         published += 1;
-                        assert_eq!(found(&rest, self.codes.iter().map(String::as_str)), None, "{what}");
+                        assert_eq!(first_word_in(&rest, self.codes.iter().map(String::as_str)), None, "{what}");
                     }
                 }
                 Service::Sesv2 => {
                     let body: Value = serde_json::from_str(&sent.body).unwrap();
                     let simple = &body["Content"]["Simple"];
                     assert!(simple["Body"]["Html"]["Data"].is_string(), "{what}");
-                    holds_only(&simple["Body"].to_string(), &[FIRST], &what);
-                    holds_only(&simple["Subject"].to_string(), &[], &what);
-                    holds_only(&simple["Attachments"].to_string(), &[], &what);
-                    holds_only(&body["EmailTags"].to_string(), &[], &what);
-                    holds_only(&body["Destination"].to_string(), &[EMAIL], &what);
+                    expect_only(&simple["Body"].to_string(), &[FIRST], &what);
+                    expect_only(&simple["Subject"].to_string(), &[], &what);
+                    expect_only(&simple["Attachments"].to_string(), &[], &what);
+                    expect_only(&body["EmailTags"].to_string(), &[], &what);
+                    expect_only(&body["Destination"].to_string(), &[EMAIL], &what);
                 }
             }
         }
         assert!(published > 0, "{when}: events were published");
-        let told = self.pages.sent();
-        assert!(told.len() > self.told, "{when}: webhooks were told");
-        for sent in &told[self.told..] {
+        let requests = self.pages.sent();
+        assert!(requests.len() > self.told, "{when}: webhooks received events");
+        for sent in &requests[self.told..] {
             let what = format!("{when}: a webhook was told");
-            holds_only(&sent.body, &[], &what);
-            holds_only(&json!(sent.headers).to_string(), &[], &what);
+            expect_only(&sent.body, &[], &what);
+            expect_only(&json!(sent.headers).to_string(), &[], &what);
             let codes = self.codes.iter().map(String::as_str);
-            assert_eq!(found(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
+            assert_eq!(first_word_in(&sent.body, HOOK.into_iter().chain(codes)), None, "{what}");
         }
-        self.told = told.len();
+        self.told = requests.len();
         for item in self.bench.stack.messaging().outbox() {
             for part in [&item.text, &item.html].into_iter().flatten() {
                 self.addresses.extend(addresses(part));
             }
             if item.channel == Channel::Push {
-                holds_only(item.text.as_deref().unwrap_or_default(), &[], when);
-                holds_only(&item.to, &[], when);
+                expect_only(item.text.as_deref().unwrap_or_default(), &[], when);
+                expect_only(&item.to, &[], when);
             }
             for picture in item.attachments.iter().filter(|picture| picture.content_type == "image/png") {
-                holds_only(&picture.name, &[], when);
+                expect_only(&picture.name, &[], when);
                 self.addresses.push(qr::read_png(&BASE64_STANDARD.decode(&picture.content).unwrap()));
             }
         }
         assert!(self.addresses.iter().any(|address| address.contains("://")), "{when}: addresses were found");
         for address in &self.addresses {
-            holds_only(address, &[], when);
+            expect_only(address, &[], when);
         }
         let lines = self.lines.text();
         assert!(lines.contains("served"), "{when}: something was logged");
-        let said = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
-        assert_eq!(found(&lines, said), None, "{when}: the log");
+        let forbidden = PERSONAL.into_iter().chain(SECRETS).chain(HOOK).chain(self.codes.iter().map(String::as_str));
+        assert_eq!(first_word_in(&lines, forbidden), None, "{when}: the log");
     }
 
     fn search(&mut self, when: &str) {
         self.search_rows(when);
-        self.search_what_left(when);
+        self.search_sent(when);
     }
 }
 
 #[tokio::test]
-async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_the_system_and_secrets_least_of_all() {
-    let (lines, _logging) = Lines::capture("info,functions=trace,lambda=trace,domain=trace");
+async fn personal_data_and_secrets_stay_in_the_rows_and_messages_where_they_belong() {
+    let (lines, _logging) = LogLines::capture("info,functions=trace,lambda=trace,domain=trace");
     let mut walk = Walk::new(lines).await;
 
-    // A person is made, invited by mail and by text, and registers.
+    // A user is created, invited by e-mail and by text, and registers.
     let profile = json!({"name": "Office", "settings": {"theme": "dark"}});
     let _profile = walk.post("/profiles", profile).await.expect(201);
     let body = json!({
@@ -367,7 +370,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         "client_password": SECRETS[0], "pbx_sip_password": SECRETS[1], "teleworker_sip_password": SECRETS[2],
         "voicemail_pin": SECRETS[3],
     });
-    let _set = walk.admin(Method::PUT, &format!("{path}/secrets"), secrets).await.expect(200);
+    let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), secrets).await.expect(200);
     let mut phones = Vec::new();
     for (number, channel) in ["email", "sms"].into_iter().enumerate() {
         let _invited = walk.post(&format!("{path}/invite"), json!({"channel": channel})).await.expect(202);
@@ -384,12 +387,12 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let missing: Vec<_> =
         [FIRST, LAST, EMAIL, MOBILE, NUMBER, KEY, PROBLEM, SIP, ACCOUNT, OWN, NICKNAME, IDENTIFIER, TOKEN]
             .into_iter()
-            .filter(|word| found(&stored, [*word]).is_none())
+            .filter(|word| first_word_in(&stored, [*word]).is_none())
             .collect();
-    assert!(missing.is_empty(), "the search finds what is there: {missing:?}");
+    assert!(missing.is_empty(), "the search finds the stored data: {missing:?}");
     walk.search("registered");
 
-    // They are set up.
+    // The phone is set up.
     let deployment = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202).get("deployment_id");
     let code = walk.code().await;
     for agent in ["iPhone", "Android", "Firefox"] {
@@ -397,7 +400,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
         let reply = walk.bench.send(request.body(Vec::new()).unwrap()).await;
         walk.addresses.extend(reply.headers.get("location").map(|to| to.to_str().unwrap().to_owned()));
         walk.addresses.extend(addresses(&reply.text));
-        holds_only(&reply.text, &[], "the page behind the link");
+        expect_only(&reply.text, &[], "the page behind the link");
         if agent == "Firefox" {
             walk.addresses.push(qr::read_svg(&reply.text));
         }
@@ -411,7 +414,7 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let holds = |word: &&str| config.text.contains(*word);
     assert!(SECRETS.iter().all(holds) && [FIRST, LAST, SIP, ACCOUNT, OWN, NUMBER].iter().all(holds), "{}", config.text);
     let report = json!({"config_version": config.get("config_version"), "push_token": format!("{TOKEN}-new"), "pin_failures": 1});
-    let _told = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), report).await.expect(200);
+    let _check_in = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), report).await.expect(200);
     let device = format!("/devices/{}", phones[0].0);
     let edit = json!({"nickname": format!("{NICKNAME} too"), "custom_metadata": {METADATA: METADATA}});
     let _edited = walk.admin(Method::PATCH, &device, edit).await.expect(200);
@@ -435,8 +438,8 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     ];
     let names =
         names.into_iter().chain(["service_account", "user_name", "device_identifier", "nickname", "display_name"]);
-    assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds what is exported");
-    // What was typed is for the list alone, and what was mistyped for whoever typed it.
+    assert_eq!(filled, names.chain(["actor_name"]).collect(), "the search finds the exported data");
+    // A search text may only be in its list, and an invalid value only in its own response.
     for word in [FIRST, EMAIL, IDENTIFIER, NUMBER] {
         let _found = walk.admin(Method::GET, &format!("/users?search={word}"), Value::Null).await.expect(200);
         let _found =
@@ -445,9 +448,9 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let bad =
         json!({"username": format!("{} {}", USERNAMES[0], LAST), "email": EMAIL, "mobile": MOBILE, "number": FIRST});
     let refused = walk.post("/users", bad).await.expect(422);
-    holds_only(&refused.text, &[], "what is refused is not told back");
-    let taken = walk.post("/users", json!({"username": USERNAMES[0]})).await.expect(409);
-    holds_only(&taken.text, &[], "a username that is taken");
+    expect_only(&refused.text, &[], "what is refused is not told back");
+    let rejected = walk.post("/users", json!({"username": USERNAMES[0]})).await.expect(409);
+    expect_only(&rejected.text, &[], "a username that is taken");
     let bad = json!({"client_password": [SECRETS[0]], "voicemail_pin": SECRETS[1], SECRETS[2]: 1});
     let key = walk.tenant.key.clone();
     let request = Request::builder().method(Method::PUT).uri(format!("{path}/secrets"));
@@ -456,13 +459,13 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     walk.search("set up");
     for number in 0..60 {
         let body = json!({"username": format!("one-of-many-{number}"), "last_name": TYPED});
-        let _made = walk.post("/users", body).await.expect(201);
+        let _created = walk.post("/users", body).await.expect(201);
     }
-    walk.many(json!({"action": "suspend", "reason": REASON})).await;
+    walk.run_bulk_job(json!({"action": "suspend", "reason": REASON})).await;
     assert!(walk.export().await.contains("suspended_reason"));
-    walk.many(json!({"action": "delete", "reason": REASON})).await;
+    walk.run_bulk_job(json!({"action": "delete", "reason": REASON})).await;
 
-    // Another tries their phone's identifier; things are blocked, renamed, reset, enrolled anew.
+    // Another user tries the phone's identifier; the phone is blocked, renamed, reset and re-enrolled.
     let other = walk.bench.user(&walk.tenant, "other").await;
     let _invited = walk.post(&format!("/users/{other}/invite"), json!({"channel": "email"})).await.expect(202);
     let code = walk.code().await;
@@ -477,15 +480,17 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     let renamed = walk.admin(Method::PATCH, &path, json!({"username": USERNAMES[1]})).await.expect(200);
     assert_eq!(renamed.get("username"), USERNAMES[1]);
     let code = walk.code().await;
-    let told = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), json!({})).await.expect(200);
-    let commands = told.body["commands"].as_array().unwrap();
+    let check_in = walk.call(Method::POST, "/devices/me/check-in", Some(&credential), json!({})).await.expect(200);
+    let commands = check_in.body["commands"].as_array().unwrap();
     let reset = commands.iter().find(|command| command["kind"] == "factory_reset").unwrap();
     let command = format!("/devices/me/commands/{}", reset["command_id"].as_str().unwrap());
     let done = json!({"result": "succeeded", "detail": "erased"});
     let _done = walk.call(Method::POST, &command, Some(&credential), done).await.expect(200);
-    let back = walk.register(&code, 2).await.expect(201);
-    let config =
-        walk.call(Method::POST, "/devices/me/config", Some(&back.get("credential")), json!({})).await.expect(200);
+    let re_enrolled = walk.register(&code, 2).await.expect(201);
+    let config = walk
+        .call(Method::POST, "/devices/me/config", Some(&re_enrolled.get("credential")), json!({}))
+        .await
+        .expect(200);
     assert!(config.text.contains(USERNAMES[1]) && config.text.contains(SECRETS[0]));
     let nothing = json!({});
     for (action, body) in
@@ -499,31 +504,31 @@ async fn nothing_personal_is_stored_outside_of_the_persons_own_rows_or_leaves_th
     walk.bench.drain().await;
     walk.search("renamed");
 
-    // Out of client deployment, and then altogether.
-    let _active = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
+    // The user is undeployed, and then deleted.
+    let _activated = walk.post(&format!("{path}/activate"), json!({})).await.expect(200);
     walk.bench.advance(Duration::minutes(1));
-    let _again = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
+    let _deployment = walk.post(&format!("{path}/deploy"), json!({})).await.expect(202);
     let _code = walk.code().await;
-    let _out = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
+    let _revoked = walk.admin(Method::DELETE, &format!("/deployments{path}"), Value::Null).await.expect(200);
     walk.bench.drain().await;
-    let kept = |bench: &Bench| found(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
-    assert!(!kept(&walk.bench), "the secrets are gone");
+    let kept = |bench: &Bench| first_word_in(&json!(rows::all(bench, rows::SECRETS)).to_string(), SECRETS).is_some();
+    assert!(!kept(&walk.bench), "the secrets are deleted");
     let set = json!({"client_password": SECRETS[0]});
-    let _set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
-    let gone = json!({"without_wipe": true, "reason": REASON});
-    let _gone = walk.admin(Method::DELETE, &path, gone).await.expect(200);
+    let _secrets_set = walk.admin(Method::PUT, &format!("{path}/secrets"), set).await.expect(200);
+    let deletion = json!({"without_wipe": true, "reason": REASON});
+    let _deleted = walk.admin(Method::DELETE, &path, deletion).await.expect(200);
     walk.bench.drain().await;
-    assert!(!kept(&walk.bench), "and so they are with the person");
+    assert!(!kept(&walk.bench), "the person's rows contain them");
     walk.search("deleted");
     walk.bench.advance(Duration::days(120));
     for _ in 0..3 {
-        let _done = walk.bench.run_due().await;
+        let _run = walk.bench.run_due().await;
         let _purged = walk.bench.purge().await;
         walk.bench.drain().await;
     }
     walk.search("purged");
-    // Of whom nothing is left at all.
+    // After the purge nothing is left.
     for (key, row) in rows::everything(&walk.bench) {
-        holds_only(&row.to_string(), &["203.0.113.77"], &format!("purged: {}", key.1));
+        expect_only(&row.to_string(), &["203.0.113.77"], &format!("purged: {}", key.1));
     }
 }

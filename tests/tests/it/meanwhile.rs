@@ -1,5 +1,5 @@
-//! What happens meanwhile: indexes lag behind the rows that they lead to, and other requests come in between. Whoever
-//! acts on what they have found looks at the row itself, and what they write stands on that.
+//! Races: indexes lag behind the rows, and other requests come in between. Operations therefore read the row itself,
+//! and their writes are conditional on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -11,31 +11,31 @@ use serde_json::{Value, json};
 use testkit::bench::START;
 use testkit::egress::{Answers, Pages};
 use testkit::gate::Gate;
-use testkit::lag::Lag;
+use testkit::request_recorder::{RecordedRequest, RequestRecorder};
 use testkit::rows::Database;
-use testkit::tap::{Sent, Tap};
+use testkit::stale_index::StaleIndexes;
 use testkit::{Answer, Bench, Setup, Tenant, rows};
 
-/// The schedules that go by what an index says is due.
+/// The schedules that find due rows by an index.
 const SCHEDULES: [&str; 3] = ["run-due", "deliver-webhook", "purge-deleted"];
 
-/// A system in which a thing of every kind that is ever due will be so.
-struct Full {
+/// A system with a row of every kind that becomes due.
+struct SystemWithDueWork {
     bench: Bench,
-    lag: Lag,
-    tap: Tap,
+    stale_indexes: StaleIndexes,
+    recorder: RequestRecorder,
     pages: Pages,
     tenant: Tenant,
 }
 
-impl Full {
+impl SystemWithDueWork {
     async fn new() -> Self {
-        let (lag, tap, pages) = (Lag::new(), Tap::new(), Pages::default());
-        let (behind, heard) = (lag.adjust(), tap.adjust());
+        let (stale_indexes, recorder, pages) = (StaleIndexes::new(), RequestRecorder::new(), Pages::default());
+        let (behind, heard) = (stale_indexes.adjust(), recorder.adjust());
         let both: Adjust = Arc::new(move |operation, connection| heard(operation, behind(operation, connection)));
         let bench = Setup::new().with(both).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Lag").await;
-        let fixture = Self { bench, lag, tap, pages, tenant };
+        let fixture = Self { bench, stale_indexes, recorder, pages, tenant };
         fixture.fill().await;
         fixture
     }
@@ -44,7 +44,7 @@ impl Full {
         self.bench.post(path, &self.tenant.key, body).await
     }
 
-    /// What will be due, the last first: what comes after it must not settle it.
+    /// Creates the rows, those that become due last first, so that later steps do not complete them.
     async fn fill(&self) {
         let (bench, tenant) = (&self.bench, &self.tenant);
         let rule = json!({"silent_devices": {"after_days": 30, "action": "delete"}});
@@ -64,72 +64,72 @@ impl Full {
         let _locked = self.post(&format!("/devices/{device}/lock"), json!({})).await.expect(202);
         let guest = bench.user(tenant, "guest").await;
         let code = bench.invite(tenant, &guest, 3).await;
-        // A deployment that waits, since one went out just now.
+        // A deployment that the message limit delays.
         let kim = bench.user(tenant, "kim").await;
-        let _deployed = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
+        let _deployment = self.post(&format!("/users/{kim}/deploy"), json!({})).await.expect(202);
         bench.drain().await;
         let deployment = bench.newest_deployment_code().unwrap();
         let _registered = bench.register(&deployment, "kim-phone").await.expect(201);
         let renamed = json!({"username": "kimberly"});
         let _renamed = bench.patch(&format!("/users/{kim}"), &tenant.key, renamed).await.expect(200);
-        // A job that waits likewise.
-        let again = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
-        let _job = self.post("/users/bulk", again).await.expect(202);
-        // A source that is read by schedule.
+        // A job that the message limit delays.
+        let repeated_body = json!({"action": "invite", "channel": "email", "filter": {"search": "guest"}});
+        let _job = self.post("/users/bulk", repeated_body).await.expect(202);
+        // A source with a schedule.
         let page = json!({"name": "HR", "kind": "http", "mapping": {"username": "login"}, "every_hours": 6,
             "url": "https://hr.example.com/people", "format": "json"});
         let _source = self.post("/sources", page).await.expect(201);
-        // A webhook with an earlier secret, and a delivery that has failed.
+        // A webhook with an earlier secret, and a failed delivery.
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
         let hook = self.post("/webhooks", hook).await.expect(201).get("webhook_id");
         let _rotated = self.post(&format!("/webhooks/{hook}/rotate-secret"), json!({})).await.expect(200);
         self.pages.answer(Answers::ConnectionClosed);
         bench.drain().await;
         bench.advance(Duration::seconds(1));
-        let _told = bench.user(tenant, "told").await;
+        let _created = bench.user(tenant, "told").await;
         bench.drain().await;
-        // A token whose endpoint is not made yet.
+        // A push token without an endpoint.
         let _registered = bench.register(&code, "guest-phone").await.expect(201);
     }
 
-    /// The rows that an index says will be due, by their kind.
+    /// The rows that an index lists as due in future, one of each kind.
     fn due(&self) -> Vec<Value> {
         let due: Vec<Value> =
             rows::all(&self.bench, rows::MAIN).into_values().filter(|row| !row["due_shard"].is_null()).collect();
         let kind = |row: &Value| row["sk"].as_str().unwrap().split('#').next().unwrap().to_owned();
         let kinds: BTreeSet<String> = due.iter().map(kind).collect();
-        let wanted =
+        let expected =
             ["COMMAND", "DELIVERY", "DEVICE", "INVITATION", "JOB", "PUSH", "SOURCE", "USER", "WEBHOOK", "WORKSPACE"];
-        assert_eq!(kinds, wanted.map(str::to_owned).into());
+        assert_eq!(kinds, expected.map(str::to_owned).into());
         due
     }
 
-    /// From now on, every index answers as it would now.
-    fn falls_behind(&self) {
-        self.lag.take_snapshot(&self.bench);
-        self.lag.set_behind(true);
+    /// Makes every index answer from the present state from now on.
+    fn freeze_indexes(&self) {
+        self.stale_indexes.take_snapshot(&self.bench);
+        self.stale_indexes.set_behind(true);
     }
 
-    /// A year on, everything that is due is done; answers with the rows that were not changed by that, and how many
-    /// there were.
+    /// Runs the schedules a year later, and returns the rows that this has not changed, and the larger
+    /// number of rows before and after.
     async fn run(&self) -> (BTreeMap<(&'static str, String), Value>, usize) {
         self.bench.set_clock(START.parse::<DateTime<Utc>>().unwrap() + Duration::days(400));
         let before = rows::everything(&self.bench);
         let count = before.len();
         for schedule in SCHEDULES {
-            let done = self.bench.stack.run_schedule(schedule).await.unwrap();
-            assert_eq!(done["failed"], 0, "{schedule}: {done}");
+            let run = self.bench.stack.run_schedule(schedule).await.unwrap();
+            assert_eq!(run["failed"], 0, "{schedule}: {run}");
         }
         let after = rows::everything(&self.bench);
         let unchanged: BTreeMap<_, _> = before.into_iter().filter(|(key, row)| after.get(key) == Some(row)).collect();
         (unchanged, count.max(after.len()))
     }
 
-    /// Asserts that nothing of what an index still says is due is done.
-    async fn nothing_is_done(&self) {
+    /// Asserts that the schedules change nothing although an index lists due rows.
+    async fn expect_nothing_done(&self) {
         let (asked, sent) = (self.pages.received().len(), self.bench.stack.messaging().outbox().len());
         let (unchanged, rows) = self.run().await;
-        assert_eq!(unchanged.len(), rows, "something was done that was not due");
+        assert_eq!(unchanged.len(), rows, "a row that was not due was changed");
         assert_eq!((self.pages.received().len(), self.bench.stack.messaging().outbox().len()), (asked, sent));
     }
 }
@@ -137,8 +137,8 @@ impl Full {
 /// Fields that are stored as sets.
 const SETS: [&str; 1] = ["device_ids"];
 
-/// A row that is due a hundred years later. An endpoint may as well be made early, so that it has been.
-fn put_off(row: &Value) -> Value {
+/// The row with a due time a hundred years later; for a push token, with an endpoint.
+fn postponed(row: &Value) -> Value {
     let due = row["due_at"].to_string();
     let later = if row["sk"] == "PUSH" { "null".to_owned() } else { due.replacen("\"20", "\"21", 1) };
     assert_ne!(due, later);
@@ -149,8 +149,8 @@ fn put_off(row: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_due_is_done() {
-    let fixture = Full::new().await;
+async fn due_work_is_done() {
+    let fixture = SystemWithDueWork::new().await;
     let due = fixture.due();
     let (unchanged, _) = fixture.run().await;
     for row in due {
@@ -159,56 +159,56 @@ async fn what_is_due_is_done() {
 }
 
 #[tokio::test]
-async fn what_was_done_is_not_done_again_although_an_index_still_names_it() {
-    let fixture = Full::new().await;
-    fixture.lag.take_snapshot(&fixture.bench);
+async fn finished_work_is_not_repeated_although_a_stale_index_lists_it() {
+    let fixture = SystemWithDueWork::new().await;
+    fixture.stale_indexes.take_snapshot(&fixture.bench);
     let _done = fixture.run().await;
-    fixture.lag.set_behind(true);
-    fixture.nothing_is_done().await;
+    fixture.stale_indexes.set_behind(true);
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
-async fn what_was_put_off_waits_for_its_time_although_an_index_does_not_know() {
-    let fixture = Full::new().await;
-    fixture.falls_behind();
+async fn postponed_work_waits_although_a_stale_index_lists_it() {
+    let fixture = SystemWithDueWork::new().await;
+    fixture.freeze_indexes();
     for row in fixture.due() {
-        rows::put(&fixture.bench, rows::MAIN, &put_off(&row), &SETS);
+        rows::put(&fixture.bench, rows::MAIN, &postponed(&row), &SETS);
     }
-    fixture.nothing_is_done().await;
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
-async fn what_is_gone_is_left_alone_although_an_index_still_names_it() {
-    let fixture = Full::new().await;
-    fixture.falls_behind();
+async fn deleted_rows_are_skipped_although_a_stale_index_lists_them() {
+    let fixture = SystemWithDueWork::new().await;
+    fixture.freeze_indexes();
     for row in fixture.due() {
         rows::remove(&fixture.bench, rows::MAIN, &row);
     }
-    fixture.nothing_is_done().await;
+    fixture.expect_nothing_done().await;
 }
 
 #[tokio::test]
-async fn what_is_put_off_just_before_it_is_done_waits_for_its_time() {
-    let fixture = Full::new().await;
+async fn work_that_is_postponed_just_before_it_is_done_waits() {
+    let fixture = SystemWithDueWork::new().await;
     let due = fixture.due();
     let (database, waiting) = (fixture.bench.stack.database().clone(), Mutex::new(due.clone()));
-    fixture.tap.before(move |sent| {
+    fixture.recorder.before(move |sent| {
         let written = sent.call.action == "TransactWriteItems";
         let concerned = |row: &mut Value| written && sent.body.contains(row["pk"].as_str().unwrap());
         for row in waiting.lock().unwrap().extract_if(.., concerned) {
-            rows::put_into(&database, rows::MAIN, &put_off(&row), &SETS);
+            rows::put_into(&database, rows::MAIN, &postponed(&row), &SETS);
         }
     });
     let (unchanged, rows) = fixture.run().await;
     let after = rows::everything(&fixture.bench);
-    let changed: Vec<Value> = due.iter().map(put_off).filter(|row| after.values().any(|same| same == row)).collect();
-    // A user waits for their devices.
-    assert!(changed.len() + 1 >= due.len(), "{} of {} were begun", changed.len(), due.len());
-    assert_eq!(unchanged.len() + changed.len(), rows, "something was done that was not due");
+    let changed: Vec<Value> = due.iter().map(postponed).filter(|row| after.values().any(|same| same == row)).collect();
+    // A user is purged after their devices.
+    assert!(changed.len() + 1 >= due.len(), "{} of {} were reached", changed.len(), due.len());
+    assert_eq!(unchanged.len() + changed.len(), rows, "a row that was not due was changed");
 }
 
 #[tokio::test]
-async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
+async fn related_rows_stay_if_their_owners_purge_is_postponed_just_before() {
     for (kept, of) in [("COMMAND#", "DEVICE"), ("INVITATION#", "USER"), ("USAGE#", "USER")] {
         let gate = Gate::new();
         let bench = Setup::new().with(gate.adjust()).start().await;
@@ -216,13 +216,13 @@ async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
         let (user, phones) = bench.user_with_phones(&tenant, "ada", 1).await;
         let (device, credential) = &phones[0];
         let used = json!({"usage": {"sequence": 1, "counts": {"calls": 3}}});
-        let _used = bench.check_in_with(credential, used).await.expect(200);
+        let _check_in = bench.check_in_with(credential, used).await.expect(200);
         let path = format!("/devices/{device}");
         let lock = bench.post(&format!("{path}/lock"), &tenant.key, json!({})).await.expect(202).get("command_id");
-        let _over = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
-        let _gone = bench.delete(&path, &tenant.key).await.expect(200);
+        let _canceled = bench.delete(&format!("{path}/commands/{lock}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path, &tenant.key).await.expect(200);
         if of == "USER" {
-            let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+            let _deleted = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
         }
         bench.drain().await;
         bench.advance(Duration::days(400));
@@ -230,29 +230,29 @@ async fn what_is_kept_of_what_is_put_off_just_before_it_goes_stays() {
         let before = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
         let put_off = async {
             let row = rows::all(&bench, rows::MAIN).into_values().find(|row| row["sk"] == of).unwrap();
-            rows::put(&bench, rows::MAIN, &put_off(&row), &SETS);
+            rows::put(&bench, rows::MAIN, &postponed(&row), &SETS);
         };
         let commit = ("purge-deleted", "TransactWriteItems", kept);
         let (done, put_off) = gate.meanwhile(commit, bench.purge(), put_off).await;
-        assert!(put_off.is_some() && done["failed"] == 0, "{kept} was about to go: {done}");
+        assert!(put_off.is_some() && done["failed"] == 0, "{kept} was about to be deleted: {done}");
         let after = rows::all(&bench, rows::MAIN).into_values().filter(is_kept).count();
         assert!(before > 0 && before == after, "{before} and {after} of {kept}");
     }
 }
 
-/// A phone that has not come for a month, in a workspace with a rule for such.
-async fn silent(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
+/// A phone without a check-in for a month, in a workspace with a rule for silent devices.
+async fn silent_phone(gate: &Gate, action: &str) -> (Bench, Tenant, String, String) {
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("Silent").await;
     let (device, credential) = bench.phone(&tenant, "ada").await;
-    let _seen = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     let rule = json!({"silent_devices": {"after_days": 30, "action": action}});
     let _rule = bench.patch("/workspace", &tenant.key, rule).await.expect(200);
     bench.advance(Duration::days(31));
     (bench, tenant, format!("/devices/{device}"), credential)
 }
 
-/// What is known of a device's state.
+/// The device's status and block.
 async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) {
     let shown = bench.get(device, &tenant.key).await.expect(200);
     (shown.get("status"), shown.body["blocked"].clone())
@@ -262,24 +262,24 @@ async fn state(bench: &Bench, tenant: &Tenant, device: &str) -> (String, Value) 
 async fn a_phone_that_checks_in_just_before_it_is_found_silent_is_left_alone() {
     for (action, event) in [("block", "device.blocked"), ("delete", "device.deleted")] {
         let gate = Gate::new();
-        let (bench, tenant, device, credential) = silent(&gate, action).await;
-        let comes = bench.check_in(&credential);
+        let (bench, tenant, device, credential) = silent_phone(&gate, action).await;
+        let check_in = bench.check_in(&credential);
         let commit = ("run-due", "TransactWriteItems", event);
-        let (done, came) = gate.meanwhile(commit, bench.run_due(), comes).await;
-        let _came = came.expect("a commit was about to be made").expect(200);
+        let (done, came) = gate.meanwhile(commit, bench.run_due(), check_in).await;
+        let _check_in = came.expect("the operation reached its commit").expect(200);
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
         bench.advance(Duration::days(31));
-        let _done = bench.run_due().await;
+        let _run = bench.run_due().await;
         assert_ne!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null), "{action}");
     }
 }
 
 #[tokio::test]
-async fn a_phone_that_is_blocked_is_not_deleted_for_its_silence_be_it_blocked_just_before() {
+async fn the_silence_rule_does_not_delete_a_phone_that_is_blocked_even_just_before() {
     for before in [true, false] {
         let gate = Gate::new();
-        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let (bench, tenant, device, _) = silent_phone(&gate, "delete").await;
         let path = format!("{device}/block");
         let block = bench.post(&path, &tenant.key, json!({}));
         if before {
@@ -291,7 +291,7 @@ async fn a_phone_that_is_blocked_is_not_deleted_for_its_silence_be_it_blocked_ju
         } else {
             let commit = ("run-due", "TransactWriteItems", "device.deleted");
             let (done, blocked) = gate.meanwhile(commit, bench.run_due(), block).await;
-            let _blocked = blocked.expect("a commit was about to be made").expect(200);
+            let _blocked = blocked.expect("the operation reached its commit").expect(200);
             assert_eq!(done["failed"], 0);
         }
         let (status, blocked) = state(&bench, &tenant, &device).await;
@@ -303,12 +303,12 @@ async fn a_phone_that_is_blocked_is_not_deleted_for_its_silence_be_it_blocked_ju
 async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_does_no_more() {
     for rule in [Value::Null, json!({"after_days": 3650, "action": "delete"})] {
         let gate = Gate::new();
-        let (bench, tenant, device, _) = silent(&gate, "delete").await;
+        let (bench, tenant, device, _) = silent_phone(&gate, "delete").await;
         let rule = json!({"silent_devices": rule});
         let changed = bench.patch("/workspace", &tenant.key, rule);
         let commit = ("run-due", "TransactWriteItems", "device.deleted");
         let (done, changed) = gate.meanwhile(commit, bench.run_due(), changed).await;
-        let _changed = changed.expect("a commit was about to be made").expect(200);
+        let _changed = changed.expect("the operation reached its commit").expect(200);
         assert_eq!(done["failed"], 0);
         assert_eq!(state(&bench, &tenant, &device).await, ("active".to_owned(), Value::Null));
         assert_eq!(bench.run_due().await["failed"], 0);
@@ -317,21 +317,21 @@ async fn a_rule_for_silent_devices_that_is_changed_just_before_it_is_applied_doe
 }
 
 #[tokio::test]
-async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() {
-    let lag = Lag::new();
-    let bench = Setup::new().with(lag.adjust()).start().await;
+async fn rows_that_no_longer_match_are_not_listed_although_a_stale_index_lists_them() {
+    let stale_indexes = StaleIndexes::new();
+    let bench = Setup::new().with(stale_indexes.adjust()).start().await;
     let tenant = bench.tenant("Lists").await;
     let key = &tenant.key;
     let profile = json!({"name": "Office", "settings": {}});
     let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
     let (ada, phones) = bench.user_with_phones(&tenant, "ada", 2).await;
     let [(phone, credential), (other, _)] = &phones[..] else { panic!("two phones") };
-    let _seen = bench.check_in(credential).await.expect(200);
+    let _check_in = bench.check_in(credential).await.expect(200);
     let command = bench.post(&format!("/devices/{phone}/lock"), key, json!({})).await.expect(202).get("command_id");
     let _blocked = bench.post(&format!("/devices/{phone}/block"), key, json!({})).await.expect(200);
-    let given = json!({"profile_id": profile});
-    let _given = bench.patch(&format!("/users/{ada}"), key, given).await.expect(200);
-    let _deployed = bench.post(&format!("/users/{ada}/deploy"), key, json!({})).await.expect(202);
+    let assignment = json!({"profile_id": profile});
+    let _updated = bench.patch(&format!("/users/{ada}"), key, assignment).await.expect(200);
+    let _deployment = bench.post(&format!("/users/{ada}/deploy"), key, json!({})).await.expect(202);
     let (kim, leaver) = (bench.user(&tenant, "kim").await, bench.user(&tenant, "leaver").await);
     let lists = [
         ("/devices?pending_command=true".to_owned(), phone),
@@ -355,28 +355,28 @@ async fn what_fits_no_more_is_listed_no_more_although_an_index_still_names_it() 
         ("/user_identities/list".to_owned(), &leaver),
     ];
     let shows = async |list: &str, id: &str| bench.get(list, key).await.expect(200).text.contains(id);
-    lag.take_snapshot(&bench);
+    stale_indexes.take_snapshot(&bench);
     for (list, id) in &lists {
         assert!(shows(list, id).await, "{list} shows {id}");
     }
     bench.advance(Duration::days(20));
-    let _back = bench.post(&format!("/devices/{phone}/unblock"), key, json!({})).await.expect(200);
+    let _unblocked = bench.post(&format!("/devices/{phone}/unblock"), key, json!({})).await.expect(200);
     let _canceled = bench.delete(&format!("/devices/{phone}/commands/{command}"), key).await.expect(200);
-    let _seen = bench.check_in(credential).await.expect(200);
-    let _gone = bench.delete(&format!("/devices/{other}"), key).await.expect(200);
+    let _check_in = bench.check_in(credential).await.expect(200);
+    let _deleted = bench.delete(&format!("/devices/{other}"), key).await.expect(200);
     let none = json!({"profile_id": null});
-    let _taken = bench.patch(&format!("/users/{ada}"), key, none).await.expect(200);
+    let _updated = bench.patch(&format!("/users/{ada}"), key, none).await.expect(200);
     let _removed = bench.delete(&format!("/deployments/users/{ada}"), key).await.expect(200);
-    let _deployed = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
-    let _gone = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
-    lag.set_behind(true);
+    let _deployment = bench.post(&format!("/users/{kim}/deploy"), key, json!({})).await.expect(202);
+    let _deleted = bench.delete(&format!("/users/{leaver}"), key).await.expect(200);
+    stale_indexes.set_behind(true);
     for (list, id) in &lists {
         assert!(!shows(list, id).await, "{list} still shows {id}");
     }
 }
 
-/// Each way to begin a job, with its body over a filter that finds everybody.
-fn begins() -> Vec<(&'static str, Value)> {
+/// Each request that creates a job, with a filter that matches everyone.
+fn job_requests() -> Vec<(&'static str, Value)> {
     let order = |action: &str, more: Value| {
         let mut body = json!({"action": action, "filter": {}});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -402,15 +402,15 @@ fn begins() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A row that a transaction writes or stands on.
+/// An item of a transaction.
 struct Part {
     key: String,
-    /// True if it must be as it was read, or not be there.
+    /// True if it has a condition.
     is_conditional: bool,
     is_deleted: bool,
 }
 
-fn parts(sent: &Sent) -> Vec<Part> {
+fn parts(sent: &RecordedRequest) -> Vec<Part> {
     let body: Value = serde_json::from_str(&sent.body).unwrap();
     let items = body["TransactItems"].as_array().unwrap();
     let part = |item: &Value| {
@@ -423,13 +423,13 @@ fn parts(sent: &Sent) -> Vec<Part> {
     items.iter().map(part).collect()
 }
 
-/// True if a transaction stands on a job.
-fn stands_on_a_job(sent: &Sent) -> bool {
+/// True if a transaction has a condition on a job's row.
+fn checks_a_job(sent: &RecordedRequest) -> bool {
     let is_job = |part: &Part| part.key.starts_with("JOB#") && part.key.ends_with(" | JOB");
     parts(sent).iter().any(|part| is_job(part) && part.is_conditional)
 }
 
-/// Stops the jobs at work, as whoever cancels them does, and notes all that is stored then.
+/// Cancels the running jobs, and returns all rows after that.
 fn stop_jobs(database: &Database) -> Vec<Value> {
     let jobs: Vec<Value> = rows::all_in(database, rows::MAIN).into_values().filter(|row| row["sk"] == "JOB").collect();
     for mut job in jobs.into_iter().filter(|job| job["state"] == "running") {
@@ -442,55 +442,60 @@ fn stop_jobs(database: &Database) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_job_that_is_stopped_just_before_a_thing_of_it_is_done_does_nothing_more() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+async fn a_job_canceled_just_before_one_of_its_changes_does_nothing_more() {
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Jobs").await;
     for name in ["ada", "bea"] {
         let _phone = bench.phone(&tenant, name).await;
     }
     bench.advance(Duration::hours(1));
-    for (begin, body) in begins() {
+    for (begin, body) in job_requests() {
         let what = format!("{begin} {body}");
         let (database, noted) = (bench.stack.database().clone(), Arc::new(Mutex::new(None)));
-        let (note, begun) = (Arc::clone(&noted), Mutex::new(0));
-        let _before = tap.take();
-        tap.before(move |sent| {
-            let mut begun = begun.lock().unwrap();
-            *begun += usize::from(sent.call.transaction.is_some());
-            // The first commit begins it, the second lays its first page down, the third does the first thing.
-            if *begun == 3 {
+        let (note, commits_seen) = (Arc::clone(&noted), Mutex::new(0));
+        let _earlier = recorder.take();
+        recorder.before(move |sent| {
+            let mut commits_seen = commits_seen.lock().unwrap();
+            *commits_seen += usize::from(sent.call.transaction.is_some());
+            // The first commit creates the job, the second stores its first page, the third makes the first change.
+            if *commits_seen == 3 {
                 note.lock().unwrap().get_or_insert_with(|| stop_jobs(&database));
             }
         });
         let job = bench.post(begin, &tenant.key, body).await.expect(202);
         assert_eq!(job.get("state"), "canceled", "{what}");
-        let noted = noted.lock().unwrap().take().expect("a thing was about to be done");
+        let noted = noted.lock().unwrap().take().expect("the job reached its first change");
         let pk = format!("JOB#{}#{}", tenant.workspace_id, job.get("job_id"));
-        assert_eq!(noted.iter().filter(|row| row["pk"] == pk.as_str()).count(), 1, "{what}: something was done before");
+        assert_eq!(
+            noted.iter().filter(|row| row["pk"] == pk.as_str()).count(),
+            1,
+            "{what}: something was changed before"
+        );
         let after: Vec<Value> = rows::all(&bench, rows::MAIN).into_values().collect();
-        assert!(noted == after, "{what}: something was done");
-        let commits: Vec<Sent> = tap.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
-        assert!(commits.len() == 3 && commits.iter().all(stands_on_a_job), "{what}");
+        assert!(noted == after, "{what}: something was changed");
+        let commits: Vec<RecordedRequest> =
+            recorder.take().into_iter().filter(|sent| sent.call.transaction.is_some()).collect();
+        assert!(commits.len() == 3 && commits.iter().all(checks_a_job), "{what}");
     }
 }
 
 #[tokio::test]
-async fn whatever_a_sync_does_stands_on_its_job() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+async fn every_change_of_a_sync_checks_its_job() {
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Sync").await;
     let mapping = json!({"username": "login", "first_name": "first", "external_id": "id"});
     let source = json!({"name": "File", "kind": "csv", "mapping": mapping, "key_field": "external_id",
         "vanish_policy": "suspend", "vanish_limit_percent": 100});
     let source = bench.post("/sources", &tenant.key, source).await.expect(201).get("source_id");
     let (mut stood, mut kinds) = (0, BTreeSet::new());
-    // Some are made; then two hand on their names, one gets another, one leaves whose name goes to one who is new, and
-    // one has none.
+    // Users are created; then two usernames move on, one user is renamed, a vanished user's name goes to a new one, and
+    // one row has no username.
     for (n, file) in
         ["ada,1\nbea,2\ncleo,3\ndora,4\n", "bea,1\nada,2\ncleopatra,3\ndora,5\n,6\n"].into_iter().enumerate()
     {
-        let _before = tap.take();
+        let _earlier = recorder.take();
         let rows: String = file.lines().map(|line| format!("{line},{n}\n")).collect();
         let path = format!("/sources/{source}/parts/1?upload=0190f3c4-7b5e-7a11-8c1d-00000000000{n}&last=true");
         let job = bench.upload(&tenant, &path, &format!("login,id,first\n{rows}")).await.expect(202).get("job_id");
@@ -500,11 +505,11 @@ async fn whatever_a_sync_does_stands_on_its_job() {
         }
         let job = bench.get(&format!("/jobs/{job}"), &tenant.key).await.expect(200);
         assert_eq!((job.get("state"), &job.body["progress"]["failed"]), ("finished".to_owned(), &json!(n)));
-        for sent in tap.take().iter().filter(|sent| sent.call.transaction.is_some()) {
+        for sent in recorder.take().iter().filter(|sent| sent.call.transaction.is_some()) {
             let parts = parts(sent);
-            // What is staged is cleared away once nobody needs it.
+            // Staged rows are deleted at the end.
             let clears = parts.iter().all(|part| part.key.starts_with("SOURCE#") && part.is_deleted);
-            assert!(clears || stands_on_a_job(sent), "{}: {}", sent.operation, sent.body);
+            assert!(clears || checks_a_job(sent), "{}: {}", sent.operation, sent.body);
             stood += usize::from(!clears);
             let kind = |part: &Part| part.key.split('#').next().unwrap().to_owned();
             kinds.extend(parts.iter().map(kind));
@@ -523,12 +528,12 @@ async fn send(bench: &Bench, key: &str, (method, path, body, credential): &Reque
 }
 
 #[tokio::test]
-async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
+async fn a_change_is_rejected_if_its_object_ends_just_before() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
-    let made = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
-    let key = made["key"].as_str().unwrap().to_owned();
-    let tenant = Tenant { workspace_id: made["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
+    let created = bench.stack.invoke("create-workspace", json!({"name": "Ends", "sandbox": true})).await.unwrap();
+    let key = created["key"].as_str().unwrap().to_owned();
+    let tenant = Tenant { workspace_id: created["workspace_id"].as_str().unwrap().to_owned(), key: key.clone() };
     let _default = bench.post("/profiles", &key, json!({"name": "First", "settings": {}})).await.expect(201);
     let profile = async |name: &str| {
         let body = json!({"name": name, "settings": {}});
@@ -544,7 +549,7 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
     let invitation = bench.get(&format!("/users/{cleo}"), &key).await.expect(200).body["invitation"].clone();
     let invitation = invitation["invitation_id"].as_str().unwrap().to_owned();
     let (device, _) = bench.phone(&tenant, "gail").await;
-    // A phone that is there is enrolled again: nothing of its user changes.
+    // An existing phone re-enrols, which does not change its user.
     let (hana, _) = bench.user_with_phones(&tenant, "hana", 1).await;
     let again = bench.invite(&tenant, &hana, 1).await;
     let get = |path: String| (Method::GET, path, Value::Null, None);
@@ -608,7 +613,7 @@ async fn what_ends_just_before_something_is_done_with_it_refuses_that() {
 const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-000000000002";
 
 #[tokio::test]
-async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before() {
+async fn an_action_on_all_phones_of_a_user_includes_one_that_registers_just_before() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("All").await;
@@ -621,7 +626,7 @@ async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before
         let second_phone = format!("{operation}-2");
         let second = bench.register(&code, &second_phone);
         let (ordered, second) = gate.meanwhile((operation, "TransactWriteItems", ""), order, second).await;
-        let _second = second.expect("a commit was about to be made").expect(201);
+        let _second = second.expect("the operation reached its commit").expect(201);
         let ordered = ordered.expect(200);
         let pending = ordered.body["devices"].as_array().unwrap().iter();
         let counts: Vec<usize> = pending.map(|device| device["commands"].as_array().unwrap().len()).collect();
@@ -630,13 +635,13 @@ async fn what_is_done_to_all_phones_of_a_user_misses_none_that_comes_just_before
 }
 
 #[tokio::test]
-async fn the_same_creating_call_that_comes_first_by_another_way_is_answered_by_what_it_made() {
+async fn a_create_request_that_a_concurrent_retry_overtakes_returns_the_created_object() {
     let gate = Gate::new();
     let bench = Setup::new().with(gate.adjust()).start().await;
     let tenant = bench.tenant("At once").await;
     let user = bench.user(&tenant, "ada").await;
     let person = json!({"issuer": "https://i.example", "subject": "grace", "role": "viewer"});
-    // Each is held up once it has found that it is new, and before it looks for what may be in its way.
+    // Each request is held up after it has found no earlier one, and before it checks for conflicts.
     let calls = [
         ("create-user", "/users".to_owned(), json!({"username": "bob"}), ("BatchGetItem", "USERNAME#"), "/user_id"),
         (
@@ -665,6 +670,6 @@ async fn the_same_creating_call_that_comes_first_by_another_way_is_answered_by_w
         let (first, second) = gate.meanwhile((operation, action, looks_for), request(), request()).await;
         let second = second.unwrap_or_else(|| panic!("{operation} was not held up"));
         assert!(first.status.is_success(), "{operation}: {}", first.text);
-        assert_eq!(second.body.pointer(id), first.body.pointer(id), "{operation}: it is one");
+        assert_eq!(second.body.pointer(id), first.body.pointer(id), "{operation}: expected one");
     }
 }

@@ -1,4 +1,4 @@
-//! How many messages go out, and to whom: limits that no path and no race passes.
+//! Limits of messages per recipient and per workspace, also under concurrent requests.
 
 use chrono::{DateTime, Duration, Utc};
 use futures::future::join_all;
@@ -13,24 +13,24 @@ async fn user(bench: &Bench, tenant: &Tenant, username: &str, more: Value) -> St
     bench.post("/users", &tenant.key, body).await.expect(201).get("user_id")
 }
 
-async fn many(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
+async fn create_users(bench: &Bench, tenant: &Tenant, count: usize) -> Vec<String> {
     let make = async |number: usize| {
         let email = format!("user{number}@example.com");
         user(bench, tenant, &format!("user{number}"), json!({"email": email})).await
     };
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..count {
-        made.push(make(number).await);
+        created.push(make(number).await);
     }
-    made
+    created
 }
 
 async fn invite(bench: &Bench, tenant: &Tenant, user: &str, channel: &str) -> Answer {
     bench.post(&format!("/users/{user}/invite"), &tenant.key, json!({"channel": channel})).await
 }
 
-/// Asserts that an answer refuses until then, by its body and its header.
-fn refused(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
+/// Asserts that a response rejects with this code and this time to wait, in its body and its header.
+fn expect_rejected_until(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
     assert_eq!((answer.status.as_u16(), answer.code()), (429, code), "{}", answer.text);
     let until: DateTime<Utc> = answer.get("retry_at").parse().unwrap();
     assert_eq!(until, bench.now() + wait, "{}", answer.text);
@@ -38,7 +38,7 @@ fn refused(answer: &Answer, code: &str, bench: &Bench, wait: Duration) {
 }
 
 #[tokio::test]
-async fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_a_day_whoever_has_the_address() {
+async fn a_recipient_gets_at_most_one_message_of_a_kind_a_minute_and_five_a_day_in_total() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let to = json!({"email": "Ann@example.com", "mobile": "+49 170 1234567"});
@@ -46,14 +46,24 @@ async fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_a_day_whoever_
     let two = user(&bench, &tenant, "two", json!({"email": "ann@EXAMPLE.com", "mobile": "+491701234567"})).await;
     let _first = invite(&bench, &tenant, &one, "email").await.expect(202);
     for again in [&one, &two] {
-        refused(&invite(&bench, &tenant, again, "email").await, "too_many_messages", &bench, Duration::minutes(1));
+        expect_rejected_until(
+            &invite(&bench, &tenant, again, "email").await,
+            "too_many_messages",
+            &bench,
+            Duration::minutes(1),
+        );
     }
     // Of another channel, of another kind, in another workspace.
     let _text = invite(&bench, &tenant, &two, "sms").await.expect(202);
-    refused(&invite(&bench, &tenant, &one, "sms").await, "too_many_messages", &bench, Duration::minutes(1));
+    expect_rejected_until(
+        &invite(&bench, &tenant, &one, "sms").await,
+        "too_many_messages",
+        &bench,
+        Duration::minutes(1),
+    );
     let deploy = async |user: &str| bench.post(&format!("/users/{user}/deploy"), &tenant.key, json!({})).await;
     let _deployed = deploy(&one).await.expect(202);
-    refused(&deploy(&two).await, "too_many_messages", &bench, Duration::minutes(1));
+    expect_rejected_until(&deploy(&two).await, "too_many_messages", &bench, Duration::minutes(1));
     let other = bench.tenant("Other").await;
     let theirs = user(&bench, &other, "ann", json!({"email": "ann@example.com"})).await;
     let _theirs = invite(&bench, &other, &theirs, "email").await.expect(202);
@@ -64,20 +74,20 @@ async fn a_recipient_gets_one_message_of_a_kind_a_minute_and_five_a_day_whoever_
     }
     bench.advance(Duration::minutes(1));
     let wait = Duration::days(1) - Duration::minutes(5);
-    refused(&invite(&bench, &tenant, &one, "email").await, "too_many_messages", &bench, wait);
+    expect_rejected_until(&invite(&bench, &tenant, &one, "email").await, "too_many_messages", &bench, wait);
     bench.advance(wait);
     let _next = invite(&bench, &tenant, &one, "email").await.expect(202);
-    // No row tells the address or the number.
+    // No row contains the address or the number.
     let rows = testkit::rows::all(&bench, testkit::rows::MAIN);
     let counts = rows.iter().filter(|(key, _)| key.starts_with("SENT#"));
     for (key, row) in counts {
-        let told = format!("{key} {row}").to_lowercase();
-        assert!(!told.contains("ann@") && !told.contains("1701234567"), "{told}");
+        let row_text = format!("{key} {row}").to_lowercase();
+        assert!(!row_text.contains("ann@") && !row_text.contains("1701234567"), "{row_text}");
     }
 }
 
 #[tokio::test]
-async fn of_many_invitations_at_once_one_goes_out_and_the_others_are_refused() {
+async fn of_concurrent_invitations_one_is_sent_and_the_others_are_rejected() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let ann = user(&bench, &tenant, "ann", json!({"mobile": "+491701234567"})).await;
@@ -91,7 +101,7 @@ async fn of_many_invitations_at_once_one_goes_out_and_the_others_are_refused() {
 }
 
 #[tokio::test]
-async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
+async fn a_daily_quota_is_exact_under_concurrent_requests() {
     let bench = Setup::new().parameter("EmailsPerDay", "100").start().await;
     let tenant = bench.tenant("Acme").await;
     let above = bench.patch("/workspace", &tenant.key, json!({"emails_per_day": 101})).await.expect(422);
@@ -100,13 +110,13 @@ async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
     assert_eq!((&shown.body["emails_per_day"], &shown.body["texts_per_day"]), (&json!(100), &json!(10_000)));
     let shown = bench.patch("/workspace", &tenant.key, json!({"emails_per_day": 19})).await.expect(200);
     assert_eq!(shown.body["emails_per_day"], 19);
-    let users = many(&bench, &tenant, 30).await;
+    let users = create_users(&bench, &tenant, 30).await;
     let answers = join_all(users.iter().map(|user| invite(&bench, &tenant, user, "email"))).await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, 19);
     for answer in answers.iter().filter(|answer| answer.status != 202) {
-        // The bench begins at eight.
-        refused(answer, "daily_quota_reached", &bench, Duration::hours(16));
+        // The test's clock starts at eight.
+        expect_rejected_until(answer, "daily_quota_reached", &bench, Duration::hours(16));
     }
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 19);
@@ -115,12 +125,12 @@ async fn a_workspaces_day_holds_its_quota_to_the_message_in_a_race() {
     let theirs = user(&bench, &other, "ann", json!({"email": "ann@example.com"})).await;
     let _theirs = invite(&bench, &other, &theirs, "email").await.expect(202);
     bench.advance(Duration::hours(16));
-    let left = users.iter().zip(&answers).find(|(_, answer)| answer.status == 429).unwrap().0;
-    let _next = invite(&bench, &tenant, left, "email").await.expect(202);
+    let remaining = users.iter().zip(&answers).find(|(_, answer)| answer.status == 429).unwrap().0;
+    let _next = invite(&bench, &tenant, remaining, "email").await.expect(202);
 }
 
 #[tokio::test]
-async fn texts_go_to_the_calling_codes_that_the_operator_named_alone() {
+async fn texts_are_sent_only_to_the_operators_calling_codes() {
     let bench = Setup::new().parameter("TextCallingCodes", "+49").start().await;
     let tenant = bench.tenant("Acme").await;
     let near = user(&bench, &tenant, "near", json!({"mobile": "+491701234567"})).await;
@@ -147,10 +157,10 @@ async fn job(bench: &Bench, tenant: &Tenant, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then_goes_on() {
+async fn a_job_that_reaches_the_quota_shows_it_and_continues_the_next_day() {
     let bench = Setup::new().parameter("EmailsPerDay", "20").start().await;
     let tenant = bench.tenant("Acme").await;
-    let users = many(&bench, &tenant, 25).await;
+    let users = create_users(&bench, &tenant, 25).await;
     let tried = json!({"action": "invite", "channel": "email", "ids": users, "dry_run": true});
     let tried = bench.post("/users/bulk", &tenant.key, tried).await.expect(200);
     assert_eq!(tried.body["progress"]["changed"], 25);
@@ -158,8 +168,8 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
         let mut body = selection;
         body["action"] = json!("invite");
         body["channel"] = json!("email");
-        let begun = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
-        let id = begun.get("job_id");
+        let started = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
+        let id = started.get("job_id");
         bench.run_due().await;
         let shown = job(&bench, &tenant, &id).await;
         assert_eq!((&shown["state"], &shown["progress"]["changed"]), (&json!("running"), &json!(20)), "{which}");
@@ -169,12 +179,16 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
         assert_eq!(until.time(), chrono::NaiveTime::MIN, "{which}: midnight");
         bench.set_clock(until - Duration::seconds(1));
         bench.run_due().await;
-        assert_eq!(job(&bench, &tenant, &id).await["progress"]["changed"], 20, "{which}: not before");
+        assert_eq!(job(&bench, &tenant, &id).await["progress"]["changed"], 20, "{which}: not earlier");
         bench.set_clock(until);
         bench.run_due().await;
-        let done = job(&bench, &tenant, &id).await;
-        assert_eq!((&done["state"], &done["progress"]["changed"]), (&json!("finished"), &json!(25)), "{which}");
-        assert_eq!(done["waiting"], Value::Null);
+        let finished_job = job(&bench, &tenant, &id).await;
+        assert_eq!(
+            (&finished_job["state"], &finished_job["progress"]["changed"]),
+            (&json!("finished"), &json!(25)),
+            "{which}"
+        );
+        assert_eq!(finished_job["waiting"], Value::Null);
         bench.drain().await;
         bench.set_clock(until + Duration::days(1));
     }
@@ -191,7 +205,7 @@ async fn a_job_waits_for_the_next_day_once_the_quota_is_reached_says_so_and_then
 }
 
 #[tokio::test]
-async fn a_job_goes_on_with_others_while_one_recipient_has_to_wait_and_comes_back_to_them() {
+async fn a_job_continues_with_other_users_while_one_recipient_has_to_wait() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let mut users = Vec::new();
@@ -199,28 +213,28 @@ async fn a_job_goes_on_with_others_while_one_recipient_has_to_wait_and_comes_bac
         users.push(user(&bench, &tenant, name, json!({"email": email})).await);
     }
     let body = json!({"action": "invite", "channel": "email", "ids": users});
-    let begun = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
-    assert_eq!((&begun.body["state"], &begun.body["progress"]["changed"]), (&json!("running"), &json!(2)));
-    assert_eq!(begun.body["waiting"]["code"], "too_many_messages");
-    let items: Vec<&str> = begun.body["items"].as_array().unwrap().iter().filter_map(|i| i["id"].as_str()).collect();
+    let started = bench.post("/users/bulk", &tenant.key, body).await.expect(202);
+    assert_eq!((&started.body["state"], &started.body["progress"]["changed"]), (&json!("running"), &json!(2)));
+    assert_eq!(started.body["waiting"]["code"], "too_many_messages");
+    let items: Vec<&str> = started.body["items"].as_array().unwrap().iter().filter_map(|i| i["id"].as_str()).collect();
     assert_eq!(items, [users[0].as_str(), users[2].as_str()]);
     bench.run_due().await;
     bench.drain().await;
-    assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute is over");
+    assert_eq!(bench.sent(Channel::Email).len(), 2, "not before a minute has passed");
     bench.advance(Duration::minutes(1));
     bench.run_due().await;
-    let done = job(&bench, &tenant, &begun.get("job_id")).await;
-    assert_eq!((&done["state"], &done["progress"]["changed"]), (&json!("finished"), &json!(3)));
+    let finished_job = job(&bench, &tenant, &started.get("job_id")).await;
+    assert_eq!((&finished_job["state"], &finished_job["progress"]["changed"]), (&json!("finished"), &json!(3)));
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 3);
 }
 
 #[tokio::test]
-async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may() {
+async fn a_rename_is_not_rejected_by_message_limits_and_its_email_follows_later() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let ann = user(&bench, &tenant, "ann", json!({"email": "ann@example.com"})).await;
-    let _deployed = bench.post(&format!("/users/{ann}/deploy"), &tenant.key, json!({})).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{ann}/deploy"), &tenant.key, json!({})).await.expect(202);
     bench.drain().await;
     let path = format!("/users/{ann}");
     let renamed = bench.patch(&path, &tenant.key, json!({"username": "anne"})).await.expect(200);
@@ -228,7 +242,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
     bench.run_due().await;
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 1, "not within the minute");
-    // Suspended, they get it once they are let in again.
+    // A suspended user gets it after the activation.
     let _suspended = bench.post(&format!("{path}/suspend"), &tenant.key, json!({})).await.expect(200);
     bench.advance(Duration::minutes(1));
     for _ in 0..2 {
@@ -236,7 +250,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
         bench.drain().await;
     }
     assert_eq!(bench.sent(Channel::Email).len(), 1);
-    let _active = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
+    let _activated = bench.post(&format!("{path}/activate"), &tenant.key, json!({})).await.expect(200);
     bench.drain().await;
     assert_eq!(bench.sent(Channel::Email).len(), 2);
     // And by the schedule.
@@ -253,7 +267,7 @@ async fn a_rename_is_never_refused_for_its_email_which_follows_as_soon_as_it_may
 }
 
 #[tokio::test]
-async fn what_looks_like_a_link_never_comes_into_a_greeting() {
+async fn a_greeting_never_contains_what_looks_like_a_link() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Acme").await;
     let link = "Claim at evil.com/now";

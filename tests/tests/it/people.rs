@@ -1,5 +1,5 @@
-//! What user management shows and settles: search as one types, the list's columns, networks,
-//! usage, invitations, and a workspace's settings.
+//! User management: search while one types, the list's columns, networks, usage, invitations, and a workspace's
+//! settings.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use testkit::{Answer, rows, text};
 use crate::fixture::{Fixture, encoded};
 
 impl Fixture {
-    async fn make(&self, person: Value) -> String {
+    async fn create_user(&self, person: Value) -> String {
         self.post("/users", person).await.expect(201).get("user_id")
     }
 
-    async fn settings(&self, settings: Value) -> Answer {
+    async fn update_settings(&self, settings: Value) -> Answer {
         self.patch("/workspace", settings).await
     }
 
-    /// The usernames that a list shows.
-    async fn names(&self, query: &str) -> Vec<String> {
+    /// The usernames in a list.
+    async fn usernames(&self, query: &str) -> Vec<String> {
         let people = self.all(&format!("/users?{query}")).await;
         people.iter().map(|user| text(&user["username"])).collect()
     }
@@ -31,13 +31,13 @@ impl Fixture {
         people.into_iter().find(|listed| listed["user_id"] == *user).unwrap()
     }
 
-    async fn network(&self, user: &str, provider: &str, report: Value) -> Answer {
+    async fn report_network(&self, user: &str, provider: &str, report: Value) -> Answer {
         self.put(&format!("/users/{user}/networks/{provider}"), report).await
     }
 }
 
 #[tokio::test]
-async fn people_are_found_as_one_types() {
+async fn users_are_found_while_one_types() {
     let fixture = Fixture::new().await;
     for person in [
         json!({
@@ -46,7 +46,7 @@ async fn people_are_found_as_one_types() {
         }),
         json!({"username": "max", "first_name": "MAX", "last_name": "Ringstrom", "mobile": "+1 425 555 0100"}),
     ] {
-        let _made = fixture.make(person).await;
+        let _created = fixture.create_user(person).await;
     }
     for typed in [
         // Any word of the name, whatever its accents and capitals, and several in any order.
@@ -77,23 +77,23 @@ async fn people_are_found_as_one_types() {
         "4711",
         "*21#47",
     ] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, ["z.angstrom"], "{typed}");
     }
     for typed in ["max", "rings", "+1 425", "14255550100", "RINGSTR\u{d6}M max"] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, ["max"], "{typed}");
     }
     // The middle of a word finds nothing, nor do words of two people.
     for typed in ["ngstrom", "oe", "711", "zoe max", "+49 171"] {
-        assert_eq!(fixture.names(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
+        assert_eq!(fixture.usernames(&format!("search={}", encoded(typed))).await, Vec::<String>::new(), "{typed}");
     }
     let invalid = fixture.bench.get("/users?search=--", &fixture.tenant.key).await.expect(422);
     assert_eq!(invalid.body["errors"][0]["field"], "search");
 }
 
 #[tokio::test]
-async fn the_list_of_users_shows_every_column() {
+async fn the_user_list_shows_every_column() {
     let fixture = Fixture::new().await;
-    let _settled = fixture.settings(json!({"service_levels": ["gold"]})).await.expect(200);
+    let _updated = fixture.update_settings(json!({"service_levels": ["gold"]})).await.expect(200);
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let path = format!("/users/{user}");
     let _gold = fixture.patch(&path, json!({"service_level": "gold"})).await.expect(200);
@@ -103,8 +103,10 @@ async fn the_list_of_users_shows_every_column() {
         fixture.bench.check_in_with(&phones[0].1, json!({"app_version": "5.0.0", "usage": usage})).await.expect(200);
     fixture.bench.advance(Duration::minutes(2));
     let _newest = fixture.bench.check_in_with(&phones[1].1, json!({"app_version": "4.9.0"})).await.expect(200);
-    let _carrier =
-        fixture.network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"})).await.expect(200);
+    let _carrier = fixture
+        .report_network(&user, "att", json!({"status": "enabled", "mdn_provisioning": "enabled"}))
+        .await
+        .expect(200);
     let listed = fixture.listed(&user).await;
     let expected = json!({
         "user_id": user,
@@ -154,7 +156,7 @@ async fn the_list_of_users_shows_every_column() {
     assert_eq!(open["devices"].as_array().unwrap().len(), 2);
 
     // Each filter.
-    let other = fixture.make(json!({"username": "bob"})).await;
+    let other = fixture.create_user(json!({"username": "bob"})).await;
     let _suspended = fixture.post(&format!("/users/{other}/suspend"), json!({})).await.expect(200);
     for (query, wanted) in [
         ("status=suspended", vec!["bob"]),
@@ -166,37 +168,37 @@ async fn the_list_of_users_shows_every_column() {
         ("pending_command=true", vec![]),
         ("pending_command=false", vec!["bob", "ada"]),
     ] {
-        assert_eq!(fixture.names(query).await, wanted, "{query}");
+        assert_eq!(fixture.usernames(query).await, wanted, "{query}");
     }
     let reset = fixture.post(&format!("{path}/reset-pin"), json!({})).await.expect(200);
     assert_eq!(reset.body["pending_command"], true);
-    assert_eq!(fixture.names("pending_command=true").await, ["ada"], "once, of two phones");
-    assert_eq!(fixture.names("pending_command=false").await, ["bob"]);
-    assert_eq!(fixture.names("pending_command=true&status=suspended").await, Vec::<String>::new());
+    assert_eq!(fixture.usernames("pending_command=true").await, ["ada"], "once, of two phones");
+    assert_eq!(fixture.usernames("pending_command=false").await, ["bob"]);
+    assert_eq!(fixture.usernames("pending_command=true&status=suspended").await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
+async fn a_carriers_report_is_shown_as_an_indicator_with_a_tooltip() {
     let fixture = Fixture::new().await;
     let (user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 1).await;
-    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let sent = json!({"status": "opt_in_sent", "status_at": "2026-11-20T10:00:00Z"});
-    let verizon = fixture.network(&user, "verizon", sent.clone()).await.expect(200);
+    let verizon = fixture.report_network(&user, "verizon", sent.clone()).await.expect(200);
     assert_eq!(
         (verizon.get("indicator"), verizon.get("tooltip")),
         ("red".into(), "Opt-in sent \u{2013} 2026-11-20".into())
     );
     let green = json!({"status": "enabled", "status_at": "2026-11-21T10:00:00Z", "mdn_provisioning": "enabled"});
-    let att = fixture.network(&user, "att", green).await.expect(200);
+    let att = fixture.report_network(&user, "att", green).await.expect(200);
     assert_eq!((att.get("indicator"), att.get("tooltip")), ("green".into(), "Enabled \u{2013} 2026-11-21".into()));
     assert_eq!(fixture.listed(&user).await["network_indicator"], "red", "the most pressing one");
-    assert_eq!(fixture.names("network_indicator=red").await, ["ada"]);
-    assert!(fixture.names("network_indicator=green").await.is_empty());
+    assert_eq!(fixture.usernames("network_indicator=red").await, ["ada"]);
+    assert!(fixture.usernames("network_indicator=green").await.is_empty());
 
     // The same again, or an older one, changes nothing.
-    let _same = fixture.network(&user, "verizon", sent).await.expect(200);
+    let _same = fixture.report_network(&user, "verizon", sent).await.expect(200);
     let older = json!({"status": "new_request", "status_at": "2026-11-19T10:00:00Z"});
-    assert_eq!(fixture.network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
+    assert_eq!(fixture.report_network(&user, "verizon", older).await.expect(200).get("status"), "opt_in_sent");
     assert_eq!(fixture.events("user.network_changed").await.len(), 2);
     for (reason, status, tooltip) in [
         (json!("invalid_number"), "disabled", "Invalid number"),
@@ -205,7 +207,8 @@ async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
         (Value::Null, "opt_in_response_received", "Opt-in response received"),
     ] {
         fixture.bench.advance(Duration::minutes(1));
-        let red = fixture.network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
+        let red =
+            fixture.report_network(&user, "verizon", json!({"status": status, "reason": reason})).await.expect(200);
         assert_eq!(
             (red.get("indicator"), red.get("tooltip")),
             ("red".into(), format!("{tooltip} \u{2013} 2026-11-23"))
@@ -213,44 +216,45 @@ async fn a_carriers_report_shows_as_a_light_with_its_tooltip() {
     }
     fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    assert_eq!(fixture.network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
-    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.report_network(&user, "verizon", enabled).await.expect(200).get("indicator"), "green");
+    assert_eq!(fixture.usernames("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "enabled", "mdn_provisioning": "disabled"});
-    let off = fixture.network(&user, "verizon", off).await.expect(200);
+    let off = fixture.report_network(&user, "verizon", off).await.expect(200);
     let says = "Enabled, provisioning not enabled \u{2013} 2026-11-23";
     assert_eq!((off.get("indicator"), off.get("tooltip")), ("red".into(), says.into()));
     fixture.bench.advance(Duration::minutes(1));
     let enabled = json!({"status": "enabled", "mdn_provisioning": "enabled"});
-    let _on = fixture.network(&user, "verizon", enabled).await.expect(200);
+    let _on = fixture.report_network(&user, "verizon", enabled).await.expect(200);
 
-    // Time alone makes a network orange, though the phone checks in; and the carrier's word ends it.
+    // A network becomes orange with time although the phone checks in, until the carrier's next report.
     fixture.bench.advance(Duration::days(31));
-    let _came = fixture.bench.check_in(&phones[0].1).await.expect(200);
+    let _check_in = fixture.bench.check_in(&phones[0].1).await.expect(200);
     let quiet = fixture.listed(&user).await;
     assert_eq!(quiet["network_indicator"], "orange");
     assert_eq!(quiet["networks"][0]["tooltip"], "Enabled, not seen for over 30 days \u{2013} 2026-11-21");
-    assert_eq!(fixture.names("network_indicator=orange").await, ["ada"]);
+    assert_eq!(fixture.usernames("network_indicator=orange").await, ["ada"]);
     let seen = json!({
         "status": "enabled", "mdn_provisioning": "enabled", "status_at": "2026-11-23T09:00:00Z",
         "last_seen_at": "2026-12-20T10:00:00Z",
     });
     for provider in ["att", "verizon"] {
-        let heard = fixture.network(&user, provider, seen.clone()).await.expect(200);
-        assert_eq!(heard.get("indicator"), "green", "{}", heard.text);
-        assert_eq!(heard.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
+        let reported = fixture.report_network(&user, provider, seen.clone()).await.expect(200);
+        assert_eq!(reported.get("indicator"), "green", "{}", reported.text);
+        assert_eq!(reported.get("last_seen_at"), "2026-12-20T10:00:00.000Z");
     }
-    assert_eq!(fixture.names("network_indicator=green").await, ["ada"]);
+    assert_eq!(fixture.usernames("network_indicator=green").await, ["ada"]);
     let off = json!({"status": "disabled", "mdn_provisioning": "enabled"});
-    assert_eq!(fixture.network(&user, "att", off).await.expect(200).get("indicator"), "none");
+    assert_eq!(fixture.report_network(&user, "att", off).await.expect(200).get("indicator"), "none");
 
-    let foreign = fixture.network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
+    let foreign = fixture.report_network(&user, "att", json!({"status": "opt_in_sent"})).await.expect(422);
     assert_eq!(foreign.body["errors"][0]["field"], "status");
-    let bad = fixture.network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
+    let bad = fixture.report_network(&user, "No%20Name", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(bad.body["errors"][0]["field"], "provider");
     for n in 0..6 {
-        let _more = fixture.network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
+        let _more =
+            fixture.report_network(&user, &format!("carrier{n}"), json!({"status": "enabled"})).await.expect(200);
     }
-    let ninth = fixture.network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
+    let ninth = fixture.report_network(&user, "carrier9", json!({"status": "enabled"})).await.expect(422);
     assert_eq!(ninth.body["errors"][0]["code"], "too_many");
 }
 
@@ -260,7 +264,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let (ada, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     let (bob, others) = fixture.bench.user_with_phones(&fixture.tenant, "bob", 1).await;
     let report = async |credential: &str, usage: Value| {
-        let _taken = fixture.bench.check_in_with(credential, json!({"usage": usage})).await.expect(200);
+        let _check_in = fixture.bench.check_in_with(credential, json!({"usage": usage})).await.expect(200);
     };
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
     report(&phones[0].1, json!({"sequence": 1, "messages_sent": 3, "calls": 1})).await;
@@ -289,16 +293,16 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
     let of_ada = fixture.get(&format!("/users/{ada}/usage")).await;
     let months = json!([dated("2026-12", month(0, 0, 0, 0, 2)), dated("2026-11", november)]);
     assert_eq!(of_ada, json!({"months": months, "totals": month(5, 4, 0, 5_000_000_000, 3)}));
-    let whole = fixture.get("/usage").await;
-    assert_eq!(whole["totals"], month(15, 4, 1, 5_000_000_000, 3));
-    assert_eq!(whole["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
+    let full_list = fixture.get("/usage").await;
+    assert_eq!(full_list["totals"], month(15, 4, 1, 5_000_000_000, 3));
+    assert_eq!(full_list["months"][1], dated("2026-11", month(15, 4, 1, 5_000_000_000, 1)));
 
-    // An app that was enrolled anew begins to count again.
+    // A re-enrolled app starts counting again.
     let code = fixture.bench.invite(&fixture.tenant, &bob, 1).await;
-    let back = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
-    report(&back, json!({"sequence": 1, "messages_sent": 1})).await;
+    let re_enrolled = fixture.bench.register(&code, "bob-0").await.expect(201).get("credential");
+    report(&re_enrolled, json!({"sequence": 1, "messages_sent": 1})).await;
     assert_eq!(fixture.get(&format!("/users/{bob}/usage")).await["totals"]["messages_sent"], 11);
-    let invalid = fixture.bench.check_in_with(&back, json!({"usage": {"calls": -1}})).await.expect(422);
+    let invalid = fixture.bench.check_in_with(&re_enrolled, json!({"usage": {"calls": -1}})).await.expect(422);
     let fields: BTreeSet<String> =
         invalid.body["errors"].as_array().unwrap().iter().map(|fault| text(&fault["field"])).collect();
     assert_eq!(fields, ["usage.calls".to_owned(), "usage.sequence".to_owned()].into());
@@ -307,7 +311,7 @@ async fn usage_is_counted_by_month_and_kind_and_a_repeated_report_adds_nothing()
 }
 
 #[tokio::test]
-async fn invitations_are_listed_with_what_became_of_each_and_when() {
+async fn invitations_are_listed_with_their_outcomes_and_times() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada").await;
     let path = format!("/users/{user}/invitations");
@@ -336,7 +340,7 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
     fixture.bench.advance(Duration::minutes(1));
     let third = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     fixture.bench.advance(Duration::days(8));
-    assert_eq!(list().await[0]["status"], "expired", "even before the schedule came round");
+    assert_eq!(list().await[0]["status"], "expired", "also before the schedule has run");
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
     let fourth = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let last = text(&list().await[0]["invitation_id"]);
@@ -384,7 +388,7 @@ async fn invitations_are_listed_with_what_became_of_each_and_when() {
 }
 
 #[tokio::test]
-async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
+async fn texts_and_subjects_of_e_mails_contain_no_names() {
     let fixture = Fixture::new().await;
     let user = fixture.user("ada.lovelace").await;
     for channel in ["sms", "email"] {
@@ -407,7 +411,7 @@ async fn neither_a_text_nor_the_subject_of_an_e_mail_names_anybody() {
 }
 
 #[tokio::test]
-async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
+async fn a_workspaces_settings_take_effect_and_null_restores_the_default() {
     let fixture = Fixture::new().await;
     let before = fixture.get("/workspace").await;
     assert_eq!((&before["retention_days"], &before["invitation_days"]), (&json!(30), &json!(7)));
@@ -416,10 +420,10 @@ async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
     let settings = json!({
         "name": "Acme Ltd", "retention_days": 5, "invitation_days": 2, "service_levels": ["silver", "gold"],
     });
-    let settled = fixture.settings(settings.clone()).await.expect(200);
-    assert_eq!((settled.get("name"), &settled.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
-    let again = fixture.settings(settings).await.expect(200);
-    assert_eq!(again.headers["etag"], settled.headers["etag"]);
+    let updated = fixture.update_settings(settings.clone()).await.expect(200);
+    assert_eq!((updated.get("name"), &updated.body["service_levels"]), ("Acme Ltd".into(), &json!(["gold", "silver"])));
+    let repeated = fixture.update_settings(settings).await.expect(200);
+    assert_eq!(repeated.headers["etag"], updated.headers["etag"]);
     let events = fixture.events("workspace.updated").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["changes"]["retention_days"], json!({"before": null, "after": 5}));
@@ -432,50 +436,50 @@ async fn what_a_workspace_settles_takes_effect_and_null_goes_back() {
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
     let deleted = fixture.bench.delete(&format!("/users/{user}"), &fixture.tenant.key).await.expect(200);
     assert_eq!(deleted.get("purge_after"), "2026-11-28T08:00:00.000Z");
-    let gold = fixture.make(json!({"username": "bob", "service_level": "gold"})).await;
+    let gold = fixture.create_user(json!({"username": "bob", "service_level": "gold"})).await;
     assert_eq!(fixture.listed(&gold).await["service_level"], "gold");
     let person = json!({"username": "eve", "service_level": "lead"});
     let unknown = fixture.post("/users", person).await.expect(422);
     assert_eq!(unknown.body["errors"][0]["field"], "service_level");
 
-    let back = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
-    let back = fixture.settings(back).await.expect(200);
+    let restored = json!({"retention_days": null, "invitation_days": null, "service_levels": null});
+    let back = fixture.update_settings(restored).await.expect(200);
     assert_eq!((&back.body["retention_days"], &back.body["invitation_days"]), (&json!(30), &json!(7)));
     let request =
-        Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &settled.headers["etag"]);
+        Request::builder().method(Method::PATCH).uri("/workspace").header("if-match", &updated.headers["etag"]);
     let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
     let refused = fixture.bench.send(request.body(br#"{"name": "Other"}"#.to_vec()).unwrap()).await;
     assert_eq!(refused.expect(412).code(), "version_mismatch");
 }
 
 #[tokio::test]
-async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_once_a_day() {
+async fn the_workspaces_rule_for_silent_devices_is_applied_once_a_day() {
     for (action, done) in [("block", "blocked"), ("delete", "deleted")] {
         let fixture = Fixture::new().await;
         let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 3).await;
         let never = fixture.bench.phone(&fixture.tenant, "bob").await.0;
         let status = async |device: &str| fixture.get(&format!("/devices/{device}")).await["device_status"].clone();
         for (_, credential) in &phones[..2] {
-            let _came = fixture.bench.check_in(credential).await.expect(200);
+            let _check_in = fixture.bench.check_in(credential).await.expect(200);
         }
         fixture.bench.drain().await;
         fixture.bench.advance(Duration::days(20));
-        let _came = fixture.bench.check_in(&phones[1].1).await.expect(200);
-        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[1].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[2].1).await.expect(200);
         fixture.bench.drain().await;
         fixture.bench.advance(Duration::days(20));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
-        assert_eq!(status(&phones[0].0).await, "silent", "there is no rule unless the workspace wants one");
+        assert_eq!(status(&phones[0].0).await, "silent", "there is no rule by default");
 
         let rule = json!({"after_days": 30, "action": action});
         let before = rows::everything(&fixture.bench);
-        let tried = fixture.settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
+        let tried = fixture.update_settings(json!({"silent_devices": rule, "dry_run": true})).await.expect(200);
         let preview = tried.body["preview"].clone();
         assert_eq!((preview["devices"].as_array().unwrap().len(), &preview["more"]), (1, &json!(false)));
         assert_eq!(preview["devices"][0]["device_id"], *phones[0].0);
         assert_eq!(rows::everything(&fixture.bench), before, "a preview changes nothing");
 
-        let _settled = fixture.settings(json!({"silent_devices": rule})).await.expect(200);
+        let _updated = fixture.update_settings(json!({"silent_devices": rule})).await.expect(200);
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[0].0).await, done);
         let events = fixture.events(&format!("device.{done}")).await;
@@ -484,10 +488,10 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
         assert_eq!(events[0]["actor"], json!({"type": "key", "id": key, "name": "First key"}), "who set the rule");
         assert_eq!(events[0]["private"]["reason"], "silent for over 30 days");
 
-        // Ten days on a round finds nobody. Who is silent soon after it waits for the next, a day later.
+        // Ten days later a run finds no silent device. One that becomes silent afterwards waits for the next day's run.
         fixture.bench.advance(Duration::days(10));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
-        let _came = fixture.bench.check_in(&phones[2].1).await.expect(200);
+        let _check_in = fixture.bench.check_in(&phones[2].1).await.expect(200);
         fixture.bench.advance(Duration::hours(23));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
         assert_eq!(status(&phones[1].0).await, "silent");
@@ -497,7 +501,7 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
         assert_eq!((status(&phones[2].0).await, status(&never).await), (json!("in_use"), json!("never_seen")));
         assert_eq!(fixture.events(&format!("device.{done}")).await.len(), 2);
 
-        let off = fixture.settings(json!({"silent_devices": null})).await.expect(200);
+        let off = fixture.update_settings(json!({"silent_devices": null})).await.expect(200);
         assert_eq!(off.body["silent_devices"], Value::Null);
         fixture.bench.advance(Duration::days(60));
         assert_eq!(fixture.bench.run_due().await["failed"], 0);
@@ -506,18 +510,18 @@ async fn devices_that_are_silent_for_long_are_done_with_as_the_workspace_wants_o
 }
 
 #[tokio::test]
-async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_with_them() {
+async fn a_rule_for_silent_devices_needs_the_permission_of_its_action_and_ends_with_it() {
     let fixture = Fixture::new().await;
     let (_user, phones) = fixture.bench.user_with_phones(&fixture.tenant, "ada", 2).await;
     for (_, credential) in &phones {
-        let _came = fixture.bench.check_in(credential).await.expect(200);
+        let _check_in = fixture.bench.check_in(credential).await.expect(200);
     }
     fixture.bench.drain().await;
     fixture.bench.advance(Duration::days(40));
     let key = async |permissions: &[&str]| {
         let body = json!({"name": "settings", "permissions": permissions});
-        let made = fixture.post("/keys", body).await.expect(201);
-        (made.get("key_id"), made.get("key"))
+        let created = fixture.post("/keys", body).await.expect(201);
+        (created.get("key_id"), created.get("key"))
     };
     let rule = json!({"after_days": 30, "action": "delete"});
     let (rule, preview) = (json!({"silent_devices": rule}), json!({"silent_devices": rule, "dry_run": true}));
@@ -543,17 +547,23 @@ async fn a_rule_for_silent_devices_takes_the_rights_of_what_it_does_and_ends_wit
     let by_name = json!({"type": "key", "id": id, "name": "settings"});
     assert_eq!(paused["silent_rule"], json!({"set_by": by_name, "paused_at": "2027-01-02T08:00:00.000Z"}));
     assert_eq!(paused["silent_devices"], rule["silent_devices"]);
-    let told = fixture.events("workspace.updated").await;
+    let recorded = fixture.events("workspace.updated").await;
     let paused = json!({"silent_rule_paused": {"before": false, "after": true}});
-    assert!(told.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused), "{told:?}");
+    assert!(
+        recorded.iter().any(|event| event["actor"]["type"] == "system" && event["changes"] == paused),
+        "{recorded:?}"
+    );
     fixture.bench.advance(Duration::days(2));
     assert_eq!(fixture.bench.run_due().await, json!({"done": 0, "failed": 0}));
     assert!(fixture.events("device.deleted").await.is_empty());
 
-    let set = fixture.settings(rule).await.expect(200);
+    let set = fixture.update_settings(rule).await.expect(200);
     assert_eq!(set.body["silent_rule"]["paused_at"], Value::Null);
     assert_eq!(fixture.bench.run_due().await["failed"], 0);
-    let gone = fixture.events("device.deleted").await;
-    assert_eq!(gone.len(), phones.len());
-    assert!(gone.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]), "{gone:?}");
+    let deletions = fixture.events("device.deleted").await;
+    assert_eq!(deletions.len(), phones.len());
+    assert!(
+        deletions.iter().all(|event| event["actor"]["id"] == set.body["silent_rule"]["set_by"]["id"]),
+        "{deletions:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Personal access tokens: what a program may by one, for how long, and who can end it.
+//! Personal access tokens: what they permit, for how long, and who can revoke them.
 
 use chrono::Duration;
 use http::{Method, Request};
@@ -7,7 +7,7 @@ use testkit::oidc::{self, Oidc, get_as, new_token, send_as};
 use testkit::{Answer, Bench, Tenant, rows};
 
 /// A system of two workspaces, with a person who is an admin in the first and a viewer in the second.
-struct Holder {
+struct TokenOwner {
     oidc: Oidc,
     bench: Bench,
     first: Tenant,
@@ -15,7 +15,7 @@ struct Holder {
     anna: String,
 }
 
-impl Holder {
+impl TokenOwner {
     async fn new() -> Self {
         let oidc = Oidc::new();
         let bench = oidc.bench().await;
@@ -29,13 +29,13 @@ impl Holder {
         self.oidc.token("anna", self.bench.now())
     }
 
-    /// A token for both workspaces.
-    async fn both(&self) -> Answer {
+    /// Creates a token for both workspaces.
+    async fn token_for_both(&self) -> Answer {
         new_token(&self.bench, &self.signed_in(), &[&self.first.workspace_id, &self.second.workspace_id], None).await
     }
 
-    /// A token for the first workspace.
-    async fn one(&self, permissions: Option<&[&str]>) -> Answer {
+    /// Creates a token for the first workspace.
+    async fn token_for_first(&self, permissions: Option<&[&str]>) -> Answer {
         new_token(&self.bench, &self.signed_in(), &[&self.first.workspace_id], permissions).await
     }
 
@@ -45,21 +45,21 @@ impl Holder {
     }
 }
 
-fn let_in() -> (u16, String) {
+fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
-fn refused(status: u16, code: &str) -> (u16, String) {
+fn rejected(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
 #[tokio::test]
-async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() {
-    let fixture = Holder::new().await;
+async fn a_token_gives_access_to_its_workspaces_and_the_header_selects_one() {
+    let fixture = TokenOwner::new().await;
     let third = fixture.bench.tenant("Third").await;
     let _member = oidc::add_accepted_member(&fixture.bench, &third, "anna", "admin").await;
-    let made = fixture.both().await;
-    let token = made.get("token");
+    let created = fixture.token_for_both().await;
+    let token = created.get("token");
     assert!(token.starts_with("seam_at1_"), "{token}");
     for (tenant, name) in [(&fixture.first, "ada"), (&fixture.second, "bea")] {
         let _user = fixture.bench.user(tenant, name).await;
@@ -71,59 +71,59 @@ async fn a_token_opens_the_workspaces_that_it_names_and_the_header_says_which() 
     }
     let unsaid = get_as(&fixture.bench, "/users", &token, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
-    // One that the person is a member of, and the token does not name, is like any other.
+    // A workspace that the token does not name is rejected although the person is a member.
     for other in [third.workspace_id.as_str(), "garbage", ""] {
         let answer = get_as(&fixture.bench, "/users", &token, Some(other)).await.expect(401);
         assert_eq!(answer.code(), "credential_invalid", "{other:?}");
     }
     // A role holds in its own workspace only.
-    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.first)).await, let_in());
-    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.second)).await, refused(403, "permission_missing"));
-    // If it names one only, that is meant.
-    let only = fixture.one(None).await.get("token");
-    assert_eq!(fixture.answer(&only, "/keys", None).await, let_in());
+    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.first)).await, accepted());
+    assert_eq!(fixture.answer(&token, "/keys", Some(&fixture.second)).await, rejected(403, "permission_missing"));
+    // A token with one workspace needs no header.
+    let only = fixture.token_for_first(None).await.get("token");
+    assert_eq!(fixture.answer(&only, "/keys", None).await, accepted());
 }
 
 #[tokio::test]
-async fn a_token_is_worth_what_its_person_is_now() {
-    let fixture = Holder::new().await;
-    let token = fixture.both().await.get("token");
+async fn a_token_has_its_members_present_role() {
+    let fixture = TokenOwner::new().await;
+    let token = fixture.token_for_both().await.get("token");
     let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let path = format!("/members/{}", fixture.anna);
     let _removed = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
     assert_eq!(
         fixture.answer(&token, "/users", Some(&fixture.second)).await,
-        let_in(),
+        accepted(),
         "elsewhere they are a member still"
     );
-    // Who comes back brings no older token along: it may be what they were removed for.
+    // A member who is added again has no access by earlier tokens.
     fixture.bench.advance(Duration::minutes(1));
-    let _back = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, let_in());
-    let fresh = fixture.both().await.get("token");
-    assert_eq!(fixture.answer(&fresh, "/users", Some(&fixture.first)).await, let_in());
-    assert_eq!(fixture.answer(&fresh, "/keys", Some(&fixture.first)).await, refused(403, "permission_missing"));
+    let _member = oidc::add_accepted_member(&fixture.bench, &fixture.first, "anna", "viewer").await;
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, accepted());
+    let fresh = fixture.token_for_both().await.get("token");
+    assert_eq!(fixture.answer(&fresh, "/users", Some(&fixture.first)).await, accepted());
+    assert_eq!(fixture.answer(&fresh, "/keys", Some(&fixture.first)).await, rejected(403, "permission_missing"));
 }
 
 #[tokio::test]
-async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_role() {
-    let fixture = Holder::new().await;
-    let narrow = fixture.one(Some(&["users:read", "workspace:manage"])).await;
+async fn a_token_has_its_own_permissions_and_never_more_than_the_role() {
+    let fixture = TokenOwner::new().await;
+    let narrow = fixture.token_for_first(Some(&["users:read", "workspace:manage"])).await;
     assert_eq!(narrow.body["permissions"], json!(["users:read", "workspace:manage"]));
     let narrow = narrow.get("token");
-    assert_eq!(fixture.answer(&narrow, "/users", None).await, let_in());
-    assert_eq!(fixture.answer(&narrow, "/keys", None).await, let_in());
-    assert_eq!(fixture.answer(&narrow, "/devices", None).await, refused(403, "permission_missing"));
-    // A key would outlive it, so it makes none. What else it makes is known as its own.
+    assert_eq!(fixture.answer(&narrow, "/users", None).await, accepted());
+    assert_eq!(fixture.answer(&narrow, "/keys", None).await, accepted());
+    assert_eq!(fixture.answer(&narrow, "/devices", None).await, rejected(403, "permission_missing"));
+    // A token cannot create keys, which would outlive it. Events of other objects name the token.
     let key = json!({"name": "k", "permissions": ["users:read"]});
     assert_eq!(fixture.bench.post("/keys", &narrow, key).await.expect(403).code(), "token_makes_no_keys");
     let viewer = json!({"issuer": oidc::ISSUER, "subject": "eve", "role": "viewer"});
     assert_eq!(fixture.bench.post("/members", &narrow, viewer.clone()).await.expect(403).code(), "permission_not_held");
-    let all = fixture.one(None).await;
-    let made = fixture.bench.post("/members", &all.get("token"), viewer).await.expect(201);
-    assert_eq!(made.body["created_by"]["token_id"], all.body["token_id"]);
+    let all = fixture.token_for_first(None).await;
+    let created = fixture.bench.post("/members", &all.get("token"), viewer).await.expect(201);
+    assert_eq!(created.body["created_by"]["token_id"], all.body["token_id"]);
     let workspaces = [fixture.second.workspace_id.as_str()];
     let wide =
         new_token(&fixture.bench, &fixture.signed_in(), &workspaces, Some(&["users:read", "users:manage"])).await;
@@ -132,35 +132,35 @@ async fn a_token_lets_through_what_it_was_narrowed_to_and_never_more_than_the_ro
 }
 
 #[tokio::test]
-async fn a_token_ends_when_it_was_said_to_and_at_once_when_its_person_takes_it_back() {
-    let fixture = Holder::new().await;
+async fn a_token_expires_at_its_time_and_ends_at_once_when_it_is_revoked() {
+    let fixture = TokenOwner::new().await;
     let body = json!({
         "name": "short", "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-11-23T09:00:00Z",
     });
     let short = fixture.bench.post("/tokens", &fixture.signed_in(), body).await.expect(201);
-    let long = fixture.one(None).await;
+    let long = fixture.token_for_first(None).await;
     fixture.bench.advance(Duration::minutes(60) - Duration::milliseconds(1));
-    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, let_in());
+    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, accepted());
     fixture.bench.advance(Duration::milliseconds(1));
-    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, refused(401, "credential_expired"));
-    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, let_in());
+    assert_eq!(fixture.answer(&short.get("token"), "/users", None).await, rejected(401, "credential_expired"));
+    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, accepted());
     let path = format!("/tokens/{}", long.get("token_id"));
     let first = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
     assert_eq!(first.body["status"], "revoked");
-    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, refused(401, "credential_revoked"));
+    assert_eq!(fixture.answer(&long.get("token"), "/users", None).await, rejected(401, "credential_revoked"));
     fixture.bench.advance(Duration::minutes(1));
     let second = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
-    assert_eq!(first.body, second.body, "twice is the same answer");
+    assert_eq!(first.body, second.body, "a repetition gets the same response");
     let types = fixture.bench.event_types(&fixture.first).await;
     let count = |wanted: &str| types.iter().filter(|kind| *kind == wanted).count();
     assert_eq!((count("token.created"), count("token.revoked")), (2, 1));
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_the_token_is_worth_nothing() {
-    let fixture = Holder::new().await;
-    let token = fixture.one(None).await.get("token");
-    let other = fixture.one(None).await.get("token");
+async fn an_altered_token_is_rejected() {
+    let fixture = TokenOwner::new().await;
+    let token = fixture.token_for_first(None).await.get("token");
+    let other = fixture.token_for_first(None).await.get("token");
     let last = if token.ends_with('1') { '2' } else { '1' };
     let cases = [
         format!("{}{last}", &token[..token.len() - 1]),
@@ -172,33 +172,33 @@ async fn what_is_not_exactly_the_token_is_worth_nothing() {
         token.to_uppercase(),
     ];
     for wrong in cases {
-        assert_eq!(fixture.answer(&wrong, "/users", None).await, refused(401, "credential_invalid"), "{wrong}");
+        assert_eq!(fixture.answer(&wrong, "/users", None).await, rejected(401, "credential_invalid"), "{wrong}");
     }
 }
 
 #[tokio::test]
-async fn a_token_ends_with_the_issuer_that_vouched_for_its_person() {
-    let fixture = Holder::new().await;
+async fn a_token_ends_with_the_issuer_of_its_owner() {
+    let fixture = TokenOwner::new().await;
     let former = json!({"issuer": "https://former.example", "subject": "anna", "role": "admin"});
     let _member = fixture.bench.post("/members", &fixture.first.key, former).await.expect(201);
-    let token = fixture.one(None).await.get("token");
-    assert_eq!(fixture.answer(&token, "/users", None).await, let_in());
+    let token = fixture.token_for_first(None).await.get("token");
+    assert_eq!(fixture.answer(&token, "/users", None).await, accepted());
     let mut rows = rows::all(&fixture.bench, rows::MAIN).into_iter();
     let (_, mut row) = rows.find(|(key, _)| key.starts_with("TOKEN#")).unwrap();
     row["issuer"] = json!("https://former.example");
     rows::put(&fixture.bench, rows::MAIN, &row, &[]);
-    assert_eq!(fixture.answer(&token, "/users", None).await, refused(401, "credential_invalid"));
+    assert_eq!(fixture.answer(&token, "/users", None).await, rejected(401, "credential_invalid"));
 }
 
 #[tokio::test]
-async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
-    let fixture = Holder::new().await;
-    let token = fixture.one(None).await;
+async fn only_a_signed_in_person_creates_lists_and_revokes_tokens() {
+    let fixture = TokenOwner::new().await;
+    let token = fixture.token_for_first(None).await;
     let path = format!("/tokens/{}", token.get("token_id"));
     let body = json!({
         "name": "n", "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
     });
-    let both = fixture.both().await.get("token");
+    let both = fixture.token_for_both().await.get("token");
     let before = rows::everything(&fixture.bench);
     for credential in [fixture.first.key.clone(), token.get("token"), both] {
         for (method, path, body) in [
@@ -211,33 +211,33 @@ async fn only_a_person_who_has_signed_in_makes_sees_and_ends_tokens() {
         }
     }
     assert!(rows::everything(&fixture.bench) == before, "something was changed");
-    // Another person finds none of hers.
+    // Another person does not see her tokens.
     let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let bert = fixture.oidc.token("bert", fixture.bench.now());
     assert_eq!(fixture.bench.delete(&path, &bert).await.expect(404).code(), "token_not_found");
     assert_eq!(fixture.bench.get("/tokens", &bert).await.expect(200).body["items"], json!([]));
-    assert_eq!(fixture.answer(&token.get("token"), "/users", None).await, let_in());
+    assert_eq!(fixture.answer(&token.get("token"), "/users", None).await, accepted());
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
-    let fixture = Holder::new().await;
-    let made = fixture.both().await;
-    let token = made.get("token");
+async fn a_token_is_shown_once_and_the_list_shows_everything_else() {
+    let fixture = TokenOwner::new().await;
+    let created = fixture.token_for_both().await;
+    let token = created.get("token");
     fixture.bench.advance(Duration::minutes(1));
-    let narrow = fixture.one(Some(&["users:read"])).await;
+    let narrow = fixture.token_for_first(Some(&["users:read"])).await;
     let listed = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     let ids: Vec<&Value> = items.iter().map(|item| &item["token_id"]).collect();
-    assert_eq!(ids, [&narrow.body["token_id"], &made.body["token_id"]], "the newest first");
-    let mut shown = made.body.clone();
+    assert_eq!(ids, [&narrow.body["token_id"], &created.body["token_id"]], "the newest first");
+    let mut shown = created.body.clone();
     shown.as_object_mut().unwrap().remove("token");
     assert_eq!(items[1], shown);
     assert_eq!(items[1]["workspace_ids"].as_array().unwrap().len(), 2);
     assert!(!listed.text.contains(&token[18..]), "its secret is shown once");
     let secret = &token[18..];
     for (key, row) in rows::everything(&fixture.bench) {
-        assert!(!row.to_string().contains(secret), "{key:?} holds the secret");
+        assert!(!row.to_string().contains(secret), "{key:?} contains the secret");
     }
     // Page by page it is the same list.
     let page = fixture.bench.get("/tokens?limit=1", &fixture.signed_in()).await.expect(200);
@@ -254,8 +254,8 @@ async fn a_token_is_shown_once_and_the_list_tells_everything_else() {
 }
 
 #[tokio::test]
-async fn the_same_call_under_the_same_key_makes_one_token() {
-    let fixture = Holder::new().await;
+async fn a_repeated_request_creates_one_token() {
+    let fixture = TokenOwner::new().await;
     let send = async |name: &str, subject: &str| {
         let body = json!({
             "name": name, "workspace_ids": [fixture.first.workspace_id], "expires_at": "2026-12-24T00:00:00Z",
@@ -265,19 +265,19 @@ async fn the_same_call_under_the_same_key_makes_one_token() {
         let request = request.header("authorization", format!("Bearer {token}"));
         fixture.bench.send(request.body(body.to_string().into_bytes()).unwrap()).await
     };
-    let made = send("n", "anna").await.expect(201);
-    let again = send("n", "anna").await.expect(409);
-    assert_eq!((again.code(), again.get("id")), ("already_created", made.get("token_id")));
+    let created = send("n", "anna").await.expect(201);
+    let repeated = send("n", "anna").await.expect(409);
+    assert_eq!((repeated.code(), repeated.get("id")), ("already_created", created.get("token_id")));
     assert_eq!(send("other", "anna").await.expect(422).code(), "idempotency_mismatch");
     let _bert = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let _his = send("n", "bert").await.expect(201);
 }
 
 #[tokio::test]
-async fn each_workspace_that_a_token_names_has_it_on_its_record() {
-    let fixture = Holder::new().await;
+async fn each_workspace_of_a_token_records_its_creation_and_end() {
+    let fixture = TokenOwner::new().await;
     fixture.bench.advance(Duration::minutes(1));
-    let token = fixture.both().await;
+    let token = fixture.token_for_both().await;
     fixture.bench.advance(Duration::minutes(1));
     let _revoked =
         fixture.bench.delete(&format!("/tokens/{}", token.get("token_id")), &fixture.signed_in()).await.expect(200);
@@ -290,7 +290,7 @@ async fn each_workspace_that_a_token_names_has_it_on_its_record() {
             assert_eq!(event["event_type"], kind);
             assert_eq!(event["workspace_id"], tenant.workspace_id.as_str());
             assert_eq!(event["token_id"], token.body["token_id"]);
-            assert_eq!(event["actor"], json!({"type": "member", "id": member}), "who they are there");
+            assert_eq!(event["actor"], json!({"type": "member", "id": member}), "their membership there");
             assert_eq!(event["member_id"], *member);
             assert_eq!(event["actor_token_id"], Value::Null);
         }
@@ -301,11 +301,11 @@ async fn each_workspace_that_a_token_names_has_it_on_its_record() {
 }
 
 #[tokio::test]
-async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() {
-    let fixture = Holder::new().await;
-    let token = fixture.one(None).await;
+async fn events_by_a_token_name_the_member_and_the_token() {
+    let fixture = TokenOwner::new().await;
+    let token = fixture.token_for_first(None).await;
     let user = fixture.bench.post("/users", &token.get("token"), json!({"username": "eve"})).await.expect(201);
-    assert_eq!(user.body["source"], "api", "a program made them");
+    assert_eq!(user.body["source"], "api", "created by a program");
     let events = fixture.bench.get("/events?event_type=user.created", &fixture.first.key).await.expect(200);
     let event = &events.body["items"][0];
     assert_eq!(event["actor"], json!({"type": "member", "id": fixture.anna}));
@@ -315,12 +315,13 @@ async fn what_is_done_by_a_token_is_its_members_doing_and_says_by_which_token() 
     assert!(export.text.contains(&format!("user.created,{}", token.get("token_id"))), "{}", export.text);
 }
 
-/// A job over all users that is still at work: a page of them is more than a call does.
-async fn job_at_work(fixture: &Holder, token: &str) -> String {
-    let begun = fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
-    let job = begun.get("job_id");
-    let is = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
-    let mut row = rows::all(&fixture.bench, rows::MAIN).values().find(is).cloned().unwrap();
+/// A running job for all users: there are more than one request handles.
+async fn running_job(fixture: &TokenOwner, token: &str) -> String {
+    let started =
+        fixture.bench.post("/users/bulk", token, json!({"action": "activate", "filter": {}})).await.expect(202);
+    let job = started.get("job_id");
+    let is_match = |row: &&Value| row["job_id"] == *job && row["sk"] == "JOB";
+    let mut row = rows::all(&fixture.bench, rows::MAIN).values().find(is_match).cloned().unwrap();
     row["state"] = "running".into();
     row["page"] = json!([]);
     row["cursor"] = "".into();
@@ -332,50 +333,50 @@ async fn job_at_work(fixture: &Holder, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn work_that_was_begun_by_a_token_goes_on_only_as_long_as_the_token_is_good() {
-    let fixture = Holder::new().await;
+async fn a_job_created_by_a_token_continues_only_while_the_token_is_valid() {
+    let fixture = TokenOwner::new().await;
     let _other = oidc::add_accepted_member(&fixture.bench, &fixture.first, "bert", "admin").await;
     let _user = fixture.bench.user(&fixture.first, "ada").await;
     let state = async |job: &str| {
         fixture.bench.advance(Duration::minutes(1));
-        let _done = fixture.bench.run_due().await;
+        let _run = fixture.bench.run_due().await;
         fixture.bench.get(&format!("/jobs/{job}"), &fixture.first.key).await.expect(200).get("state")
     };
-    let kept = fixture.one(None).await.get("token");
-    let job = job_at_work(&fixture, &kept).await;
+    let stored = fixture.token_for_first(None).await.get("token");
+    let job = running_job(&fixture, &stored).await;
     assert_eq!(state(&job).await, "finished");
-    // Whose person is still a member, and signed in as good as ever.
-    let revoked = fixture.one(None).await;
-    let job = job_at_work(&fixture, &revoked.get("token")).await;
+    // The person is still a member and can sign in.
+    let revoked = fixture.token_for_first(None).await;
+    let job = running_job(&fixture, &revoked.get("token")).await;
     let path = format!("/tokens/{}", revoked.get("token_id"));
     let _revoked = fixture.bench.delete(&path, &fixture.signed_in()).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its token was revoked");
-    let shut_out = fixture.one(None).await;
-    let job = job_at_work(&fixture, &shut_out.get("token")).await;
+    let shut_out = fixture.token_for_first(None).await;
+    let job = running_job(&fixture, &shut_out.get("token")).await;
     let path = format!("/members/{}/tokens/{}", fixture.anna, shut_out.get("token_id"));
-    let _out = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
+    let _deleted = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its token was shut out");
     let ends = fixture.bench.now() + Duration::seconds(30);
     let body = json!({"name": "n", "workspace_ids": [fixture.first.workspace_id], "expires_at": ends.to_rfc3339()});
     let short = fixture.bench.post("/tokens", &fixture.signed_in(), body).await.expect(201);
-    let job = job_at_work(&fixture, &short.get("token")).await;
+    let job = running_job(&fixture, &short.get("token")).await;
     assert_eq!(state(&job).await, "canceled", "its token has expired");
-    let job = job_at_work(&fixture, &kept).await;
+    let job = running_job(&fixture, &stored).await;
     let _removed = fixture.bench.delete(&format!("/members/{}", fixture.anna), &fixture.first.key).await.expect(200);
     assert_eq!(state(&job).await, "canceled", "its member was removed");
 }
 
 #[tokio::test]
-async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_of_it() {
-    let fixture = Holder::new().await;
-    let both = fixture.both().await;
+async fn an_admin_sees_members_tokens_and_can_revoke_them_for_the_workspace() {
+    let fixture = TokenOwner::new().await;
+    let both = fixture.token_for_both().await;
     let workspaces = [fixture.second.workspace_id.as_str()];
     let elsewhere = new_token(&fixture.bench, &fixture.signed_in(), &workspaces, None).await;
     let list = format!("/members/{}/tokens", fixture.anna);
     let listed = fixture.bench.get(&list, &fixture.first.key).await.expect(200);
     let items = listed.body["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["token_id"]), (1, &both.body["token_id"]), "those that reach the workspace");
-    assert!(!listed.text.contains(&fixture.second.workspace_id), "of another workspace it tells nothing");
+    assert!(!listed.text.contains(&fixture.second.workspace_id), "it shows nothing of another workspace");
     assert_eq!(items[0]["status"], "active");
     let foreign = fixture.bench.delete(&format!("{list}/{}", elsewhere.get("token_id")), &fixture.first.key).await;
     assert_eq!(foreign.expect(404).code(), "token_not_found");
@@ -383,11 +384,15 @@ async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_
     let first = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
     assert_eq!(first.body["status"], "revoked");
     let token = both.get("token");
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, refused(401, "credential_invalid"));
-    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.second)).await, let_in(), "it opens the other still");
+    assert_eq!(fixture.answer(&token, "/users", Some(&fixture.first)).await, rejected(401, "credential_invalid"));
+    assert_eq!(
+        fixture.answer(&token, "/users", Some(&fixture.second)).await,
+        accepted(),
+        "it still gives access to the other workspace"
+    );
     fixture.bench.advance(Duration::minutes(1));
     let second = fixture.bench.delete(&path, &fixture.first.key).await.expect(200);
-    assert_eq!(first.body, second.body, "twice is the same answer");
+    assert_eq!(first.body, second.body, "a repetition gets the same response");
     let types = fixture.bench.event_types(&fixture.first).await;
     assert_eq!(types.iter().filter(|kind| *kind == "token.revoked").count(), 1);
     let other = fixture.bench.event_types(&fixture.second).await;
@@ -395,21 +400,21 @@ async fn whoever_manages_a_workspace_sees_its_members_tokens_and_shuts_them_out_
     let own = fixture.bench.get("/tokens", &fixture.signed_in()).await.expect(200);
     let shown = own.body["items"].as_array().unwrap().iter().find(|item| item["token_id"] == both.body["token_id"]);
     assert_eq!(shown.unwrap()["workspace_ids"], json!([fixture.second.workspace_id]));
-    // An admin's own token may do so too, and the record says by which.
-    let third = fixture.one(None).await;
+    // An admin's token may do so too, and the event names it.
+    let third = fixture.token_for_first(None).await;
     let path = format!("{list}/{}", third.get("token_id"));
-    let admin = fixture.one(None).await;
+    let admin = fixture.token_for_first(None).await;
     fixture.bench.advance(Duration::minutes(1));
-    let _out = fixture.bench.delete(&path, &admin.get("token")).await.expect(200);
+    let _deleted = fixture.bench.delete(&path, &admin.get("token")).await.expect(200);
     let event = fixture.bench.get("/events?event_type=token.revoked&limit=1", &fixture.first.key).await.expect(200);
     let event = &event.body["items"][0];
     assert_eq!((&event["token_id"], &event["actor_token_id"]), (&third.body["token_id"], &admin.body["token_id"]));
 }
 
 #[tokio::test]
-async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
-    let fixture = Holder::new().await;
-    let token = fixture.both().await.get("token");
+async fn seam_clients_may_use_a_token_and_list_its_workspaces() {
+    let fixture = TokenOwner::new().await;
+    let token = fixture.token_for_both().await.get("token");
     let list = async |credential: &str| {
         let answer = fixture.bench.get("/workspaces/list", credential).await.expect(200);
         assert_eq!(answer.body["ok"], true);
@@ -421,7 +426,7 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
     assert_eq!(list(&token).await, ["First", "Second"]);
     assert_eq!(list(&fixture.first.key).await, ["First"], "a key has its own");
     assert_eq!(list(&fixture.signed_in()).await, ["First", "Second"]);
-    assert_eq!(list(&fixture.one(None).await.get("token")).await, ["First"]);
+    assert_eq!(list(&fixture.token_for_first(None).await.get("token")).await, ["First"]);
     for tenant in [&fixture.first, &fixture.second] {
         let chosen = Some(("seam-workspace", tenant.workspace_id.as_str()));
         let got = send_as(&fixture.bench, Method::GET, "/workspaces/get", &token, chosen, None).await.expect(200);
@@ -431,7 +436,7 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
     }
     let unsaid = fixture.bench.get("/workspaces/get", &token).await.expect(400);
     assert_eq!(unsaid.body["error"]["type"], "invalid_input");
-    let narrow = fixture.one(Some(&["devices:read"])).await.get("token");
+    let narrow = fixture.token_for_first(Some(&["devices:read"])).await.get("token");
     assert_eq!(fixture.bench.get("/workspaces/list", &narrow).await.expect(403).body["ok"], false);
     let other = Some(("seam-workspace", "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e"));
     for path in ["/phones/list", "/workspaces/get", "/workspaces/list"] {
@@ -446,13 +451,13 @@ async fn seams_clients_may_send_a_token_and_are_told_its_workspaces() {
 }
 
 #[tokio::test]
-async fn a_token_goes_a_while_after_its_time_is_over() {
-    let fixture = Holder::new().await;
-    let _token = fixture.one(None).await;
+async fn an_expired_token_is_deleted_after_a_while() {
+    let fixture = TokenOwner::new().await;
+    let _token = fixture.token_for_first(None).await;
     let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp();
-    let kept = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;
+    let stored = at("2026-12-31T00:00:00Z") + 90 * 24 * 3600;
     let all = rows::all(&fixture.bench, rows::MAIN);
     let of_token: Vec<&Value> =
         all.iter().filter(|(key, _)| key.starts_with("TOKEN")).map(|(_, row)| &row["expires_at_epoch"]).collect();
-    assert_eq!(of_token, [&json!(kept), &json!(kept)], "the token and its place");
+    assert_eq!(of_token, [&json!(stored), &json!(stored)], "the token and its list entry");
 }

@@ -57,7 +57,7 @@ fn parts(guide: &str) -> Vec<(usize, Part)> {
 fn message(text: &str) -> (&str, Vec<(&str, &str)>, &str) {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (first, headers) = head.split_once('\n').unwrap_or((head, ""));
-    let headers = headers.lines().map(|line| line.split_once(": ").expect("a header is a name and a value"));
+    let headers = headers.lines().map(|line| line.split_once(": ").expect("the header has a name and a value"));
     (first, headers.collect(), body.trim())
 }
 
@@ -96,8 +96,8 @@ impl Reader {
     }
 
     /// A text with the values of its placeholders, all of which must be known.
-    fn filled(&self, text: &str) -> Result<String, String> {
-        let text = self.known(text);
+    fn fill_all(&self, text: &str) -> Result<String, String> {
+        let text = self.fill_known(text);
         match name_in(&text) {
             Some((_, name, _)) => Err(format!("nothing is called {name} so far")),
             None => Ok(text),
@@ -105,13 +105,13 @@ impl Reader {
     }
 
     /// A text with the values of its known placeholders.
-    fn known(&self, text: &str) -> String {
+    fn fill_known(&self, text: &str) -> String {
         let fill = |text: String, (name, value): (&String, &String)| text.replace(&format!("{{{name}}}"), value);
         self.names.iter().fold(text.to_owned(), fill)
     }
 
     async fn step(&mut self, step: &str) -> Result<(), String> {
-        let step = self.filled(step)?;
+        let step = self.fill_all(step)?;
         let (verb, rest) = step.split_once(' ').ok_or("a step has more than one word")?;
         match verb {
             "user" => {
@@ -162,7 +162,7 @@ impl Reader {
     async fn example(&mut self, text: &str) -> Result<(), String> {
         let (request, response) =
             text.split_once("\n\nHTTP/1.1 ").ok_or("an example shows a request and its answer")?;
-        let request = self.filled(request)?;
+        let request = self.fill_all(request)?;
         let (first, headers, body) = message(&request);
         let (method, path) = first.split_once(' ').ok_or("a request begins with its method and its path")?;
         let answer = self.send(method, path, &headers, body).await?;
@@ -235,7 +235,7 @@ impl Reader {
     }
 
     fn compare_text(&mut self, expected: &str, actual: &str) -> Result<(), String> {
-        let expected = self.known(expected);
+        let expected = self.fill_known(expected);
         if expected == ANY && !actual.is_empty() {
             return Ok(());
         }
@@ -266,14 +266,14 @@ fn name_in(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 #[tokio::test]
-async fn every_example_of_the_guide_for_phones_is_answered_as_it_says() {
+async fn every_example_in_the_device_guide_gets_the_documented_response() {
     let mut reader = Reader::new().await;
     let run = reader.read(GUIDE).await.unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(run * 2, GUIDE.lines().filter(|line| line.starts_with("```")).count(), "each example is run");
 }
 
 #[tokio::test]
-async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
+async fn a_wrong_or_unused_example_in_the_device_guide_is_found() {
     let example = |expected: &str| format!("```http\nPOST /devices/me/check-in\n\nHTTP/1.1 {expected}\n```");
     let missing = r#"{"code": "credential_missing", "status": 401, "…": "…"}"#;
     let cases = [
@@ -306,14 +306,16 @@ async fn an_example_that_is_answered_otherwise_or_that_nothing_runs_is_found() {
 /// Resolves a reference within the description.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(to) => document.pointer(to.trim_start_matches('#')).expect("a reference leads somewhere"),
+        Some(to) => document.pointer(to.trim_start_matches('#')).expect("the reference is resolvable"),
         None => value,
     }
 }
 
 /// The possible responses to a phone's calls: status and body.
 fn replies(document: &Value) -> Vec<(u16, Value)> {
-    let of = |call: &&str| document["paths"][*call]["post"]["responses"].as_object().cloned().expect("it is described");
+    let of = |call: &&str| {
+        document["paths"][*call]["post"]["responses"].as_object().cloned().expect("the description has the operation")
+    };
     let replies = CALLS.iter().flat_map(of);
     replies.map(|(status, reply)| (status.parse().unwrap(), resolved(document, &reply).clone())).collect()
 }
@@ -339,7 +341,7 @@ fn words(schema: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other() {
+fn the_device_guide_lists_exactly_the_errors_that_a_phone_can_receive() {
     let mut described = BTreeSet::new();
     for (status, reply) in replies(&description()).into_iter().filter(|(status, _)| *status >= 400) {
         let code = &reply["content"]["application/problem+json"]["schema"]["properties"]["code"]["x-extensible-enum"];
@@ -357,7 +359,7 @@ fn the_guide_says_what_to_do_on_each_error_that_a_phone_may_meet_and_on_no_other
 }
 
 #[test]
-fn the_guide_tells_of_every_word_and_field_that_a_phone_sends_or_is_sent() {
+fn the_device_guide_names_every_field_and_value_of_device_requests_and_responses() {
     let document = description();
     let mut described = BTreeSet::new();
     for call in CALLS {

@@ -1,15 +1,15 @@
-//! Profiles: settings that many users share, one of them the default as soon as there is any.
+//! Profiles: settings that many users share; one of them is the default.
 
 use chrono::Duration;
 use http::{HeaderValue, Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-async fn made(bench: &Bench, tenant: &Tenant, body: Value) -> String {
+async fn create_profile(bench: &Bench, tenant: &Tenant, body: Value) -> String {
     bench.post("/profiles", &tenant.key, body).await.expect(201).get("profile_id")
 }
 
-fn named(name: &str) -> Value {
+fn profile_body(name: &str) -> Value {
     json!({"name": name, "settings": {"server": "pbx.example.com"}})
 }
 
@@ -31,7 +31,7 @@ async fn with_header(
     bench.send(request).await
 }
 
-/// The names of the profiles that are the default: in every list exactly one, or none of none.
+/// The names of the default profiles; there should be exactly one if there are any profiles.
 async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
     let profiles = bench.list_all(tenant, "/profiles").await;
     let default = profiles.iter().filter(|profile| profile["default"] == true);
@@ -39,10 +39,10 @@ async fn defaults(bench: &Bench, tenant: &Tenant) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_everything() {
+async fn a_list_of_profiles_omits_settings_and_schema_and_a_single_profile_shows_them() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    // What DynamoDB by itself would not keep: a number that large, a name that is empty, that depth.
+    // JSON that DynamoDB's own types cannot store: large numbers, empty names, deep nesting.
     let mut deep = json!(1);
     for _ in 0..30 {
         deep = json!({"in": deep});
@@ -53,7 +53,7 @@ async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_
     let answer = bench.post("/profiles", &tenant.key, body).await.expect(201);
     assert_eq!((&answer.body["settings"], &answer.body["schema"]), (&settings, &schema));
     bench.advance(Duration::minutes(1));
-    let other = made(&bench, &tenant, named("Field")).await;
+    let other = create_profile(&bench, &tenant, profile_body("Field")).await;
     let list = bench.get("/profiles", &tenant.key).await.expect(200);
     let names: Vec<&Value> = list.body["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
     assert_eq!(names, ["Field", "Office"], "the newest first");
@@ -69,19 +69,19 @@ async fn a_list_shows_all_but_the_settings_and_the_schema_and_one_profile_shows_
 }
 
 #[tokio::test]
-async fn one_profile_is_the_default_as_soon_as_there_is_any() {
+async fn the_first_profile_becomes_the_default() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     assert!(defaults(&bench, &tenant).await.is_empty());
-    let first = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let first = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     assert_eq!(defaults(&bench, &tenant).await, ["first"]);
-    let mut third = named("third");
+    let mut third = profile_body("third");
     third["default"] = true.into();
-    let third = made(&bench, &tenant, third).await;
+    let third = create_profile(&bench, &tenant, third).await;
     assert_eq!(defaults(&bench, &tenant).await, ["third"]);
     let first_then = bench.get(&path(&first), &tenant.key).await.expect(200);
-    assert_eq!(first_then.headers["etag"], "\"2\"", "it shows differently, so it is another version");
+    assert_eq!(first_then.headers["etag"], "\"2\"", "it is shown differently, so it has another version");
     let moved = bench.patch(&path(&second), &tenant.key, json!({"default": true})).await.expect(200);
     assert_eq!((&moved.body["default"], &moved.body["revision"]), (&json!(true), &json!(1)));
     assert_eq!(defaults(&bench, &tenant).await, ["second"]);
@@ -90,76 +90,77 @@ async fn one_profile_is_the_default_as_soon_as_there_is_any() {
     let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
     assert_eq!(refused.code(), "profile_is_default");
     for id in [&first, &third, &second] {
-        let _gone = bench.delete(&path(id), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&path(id), &tenant.key).await.expect(200);
         let missing = bench.get(&path(id), &tenant.key).await.expect(404);
         assert_eq!(missing.code(), "profile_not_found");
     }
     assert!(defaults(&bench, &tenant).await.is_empty());
-    let _again = made(&bench, &tenant, named("first")).await;
+    let _again = create_profile(&bench, &tenant, profile_body("first")).await;
     assert_eq!(defaults(&bench, &tenant).await, ["first"], "the name is free again");
 }
 
 #[tokio::test]
-async fn of_profiles_that_are_made_at_once_one_is_the_default_and_all_are_counted() {
+async fn of_concurrently_created_profiles_one_is_the_default_and_all_are_counted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let (bench, tenant) = (&bench, &tenant);
-    let make = |at: usize| async move { bench.post("/profiles", &tenant.key, named(&format!("profile {at}"))).await };
+    let make =
+        |at: usize| async move { bench.post("/profiles", &tenant.key, profile_body(&format!("profile {at}"))).await };
     let all = futures::future::join_all((0..6).map(make)).await;
     for answer in all {
-        let _made = answer.expect(201);
+        let _created = answer.expect(201);
     }
     assert_eq!(defaults(bench, tenant).await.len(), 1);
-    // The default, and the others, go and come at once: there is always one, until there is none.
+    // Profiles are deleted concurrently: one stays the default until there are none.
     let profiles = bench.list_all(tenant, "/profiles").await;
     assert_eq!(profiles.len(), 6);
     let remove = |profile: &Value| {
         let path = path(profile["profile_id"].as_str().unwrap());
         async move { bench.delete(&path, &tenant.key).await }
     };
-    let gone = futures::future::join_all(profiles.iter().map(remove)).await;
-    let refused = gone.iter().filter(|answer| answer.status == 409).count();
-    assert!(refused <= 1 && gone.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 409)));
+    let responses = futures::future::join_all(profiles.iter().map(remove)).await;
+    let refused = responses.iter().filter(|answer| answer.status == 409).count();
+    assert!(refused <= 1 && responses.iter().all(|answer| matches!(answer.status.as_u16(), 200 | 409)));
     assert_eq!(defaults(bench, tenant).await.len(), refused);
 }
 
 #[tokio::test]
-async fn a_profile_in_use_is_not_deleted() {
+async fn a_profile_in_use_cannot_be_deleted() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let user = bench.user(&tenant, "ada").await;
     let user = format!("/users/{user}");
-    let _given = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
+    let _updated = bench.patch(&user, &tenant.key, json!({"profile_id": second})).await.expect(200);
     let before = rows::everything(&bench);
     let refused = bench.delete(&path(&second), &tenant.key).await.expect(409);
     assert_eq!(refused.code(), "profile_in_use");
     assert!(before == rows::everything(&bench));
-    // Deleted users use nothing.
-    let _gone = bench.delete(&user, &tenant.key).await.expect(200);
+    // Profiles of deleted users are not in use.
+    let _deleted = bench.delete(&user, &tenant.key).await.expect(200);
     bench.advance(Duration::minutes(2));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_behind() {
+async fn an_assigned_profile_cannot_be_deleted_while_the_index_is_stale() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let unknown_to_the_index = |user: &str| {
-        let is = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
-        let mut row = rows::all(&bench, rows::MAIN).values().find(is).cloned().unwrap();
-        let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the index is told");
+        let is_match = |row: &&Value| row["sk"] == "USER" && row["user_id"] == *user;
+        let mut row = rows::all(&bench, rows::MAIN).values().find(is_match).cloned().unwrap();
+        let _indexed = row.as_object_mut().unwrap().remove("of_profile").expect("the row has the index attribute");
         rows::put(&bench, rows::MAIN, &row, &[]);
     };
-    // By an edit, and half a minute later by a deployment, of which no more is noted.
-    let given = json!({"profile_id": second});
-    let _given = bench.patch(&format!("/users/{ada}"), &tenant.key, given.clone()).await.expect(200);
+    // Assigned by an edit, and half a minute later by a deployment, which records nothing more.
+    let assignment = json!({"profile_id": second});
+    let _updated = bench.patch(&format!("/users/{ada}"), &tenant.key, assignment.clone()).await.expect(200);
     bench.advance(Duration::seconds(59));
-    let _given = bench.post(&format!("/users/{bea}/deploy"), &tenant.key, given).await.expect(202);
+    let _deployment = bench.post(&format!("/users/{bea}/deploy"), &tenant.key, assignment).await.expect(202);
     unknown_to_the_index(&ada);
     unknown_to_the_index(&bea);
     bench.advance(Duration::seconds(60));
@@ -172,11 +173,11 @@ async fn a_profile_that_is_given_is_not_deleted_while_the_index_of_its_users_is_
 }
 
 #[tokio::test]
-async fn giving_a_profile_is_in_nobodys_way_who_changes_it() {
+async fn assigning_a_profile_does_not_conflict_with_changing_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let second = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let second = create_profile(&bench, &tenant, profile_body("second")).await;
     let shown = bench.get(&path(&second), &tenant.key).await.expect(200);
     let seen = shown.headers["etag"].to_str().unwrap().to_owned();
     let change = |method: Method, body: Value| {
@@ -186,53 +187,53 @@ async fn giving_a_profile_is_in_nobodys_way_who_changes_it() {
     };
     for (minute, name) in ["ada", "bea", "cleo"].into_iter().enumerate() {
         let user = bench.user(&tenant, name).await;
-        let given = json!({"profile_id": second});
-        let _given = bench.patch(&format!("/users/{user}"), &tenant.key, given.clone()).await.expect(200);
-        let _again = bench.post(&format!("/users/{user}/deploy"), &tenant.key, given).await.expect(202);
+        let assignment = json!({"profile_id": second});
+        let _updated = bench.patch(&format!("/users/{user}"), &tenant.key, assignment.clone()).await.expect(200);
+        let _deployment = bench.post(&format!("/users/{user}/deploy"), &tenant.key, assignment).await.expect(202);
         let now = bench.get(&path(&second), &tenant.key).await.expect(200);
         assert_eq!((now.headers["etag"].to_str().unwrap(), &now.body), (seen.as_str(), &shown.body), "{minute}");
-        let _gone = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
+        let _deleted = bench.delete(&format!("/users/{user}"), &tenant.key).await.expect(200);
         bench.advance(Duration::minutes(1));
     }
-    // Nor does it pass unnoticed: within two minutes the profile is not deleted.
+    // For two minutes after the assignment the profile cannot be deleted.
     assert_eq!(change(Method::DELETE, json!({})).await.expect(409).code(), "profile_just_given");
     let _renamed = change(Method::PATCH, json!({"name": "third"})).await.expect(200);
     let outdated = change(Method::PATCH, json!({"name": "fourth"})).await.expect(412);
     assert_eq!(outdated.code(), "version_mismatch");
     bench.advance(Duration::minutes(1));
     let _deleted = bench.delete(&path(&second), &tenant.key).await.expect(200);
-    let left = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
+    let remaining = rows::all(&bench, rows::MAIN).keys().filter(|key| key.contains(&second)).count();
     let events = rows::all(&bench, rows::MAIN).values().filter(|row| row["profile_id"] == *second).count();
-    assert!(left == 0 && events > 0, "nothing is left of it but its events");
+    assert!(remaining == 0 && events > 0, "only its events are left");
 }
 
 #[tokio::test]
-async fn a_name_is_taken_whatever_its_capitals() {
+async fn profile_names_are_unique_without_case() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let first = made(&bench, &tenant, named("Büro")).await;
-    let second = made(&bench, &tenant, named("Field")).await;
+    let first = create_profile(&bench, &tenant, profile_body("Büro")).await;
+    let second = create_profile(&bench, &tenant, profile_body("Field")).await;
     for name in ["büro", "BURO", " Büro "] {
-        let refused = bench.post("/profiles", &tenant.key, named(name)).await.expect(409);
+        let refused = bench.post("/profiles", &tenant.key, profile_body(name)).await.expect(409);
         assert_eq!(refused.code(), "profile_name_taken", "{name}");
         let refused = bench.patch(&path(&second), &tenant.key, json!({"name": name})).await.expect(409);
         assert_eq!(refused.code(), "profile_name_taken", "{name}");
     }
-    // Its own name, written otherwise, is no other.
+    // Its own name in another case is allowed.
     let renamed = bench.patch(&path(&first), &tenant.key, json!({"name": "BÜRO"})).await.expect(200);
     assert_eq!(renamed.get("name"), "BÜRO");
     let _other = bench.patch(&path(&first), &tenant.key, json!({"name": "Office"})).await.expect(200);
-    let _free = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
-    // In another workspace it is nobody's.
+    let _updated = bench.patch(&path(&second), &tenant.key, json!({"name": "buro"})).await.expect(200);
+    // In another workspace the name is free.
     let other = bench.tenant("Other").await;
-    let _free = bench.post("/profiles", &other.key, named("Office")).await.expect(201);
+    let _created = bench.post("/profiles", &other.key, profile_body("Office")).await.expect(201);
 }
 
 #[tokio::test]
-async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_records_nothing() {
+async fn the_revision_increases_only_with_the_settings_and_a_change_of_nothing_records_no_event() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let id = made(&bench, &tenant, named("Office")).await;
+    let id = create_profile(&bench, &tenant, profile_body("Office")).await;
     let revision = async |body: Value| {
         bench.advance(chrono::Duration::minutes(1));
         let answer = bench.patch(&path(&id), &tenant.key, body).await.expect(200);
@@ -247,7 +248,7 @@ async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_r
     }
     assert_eq!(bench.event_types(&tenant).await.len(), events);
     assert_eq!(revision(json!({"schema": null})).await, (2, "\"5\"".to_owned()));
-    // The record says what changed, and nothing of what phones are set to.
+    // The events name the changed fields, without settings.
     let events = bench.get("/events?event_type=profile.updated", &tenant.key).await.expect(200);
     let settings = &events.body["items"][1];
     assert_eq!(settings["changed_fields"], json!(["settings"]));
@@ -257,7 +258,7 @@ async fn the_revision_goes_up_with_the_settings_alone_and_what_changes_nothing_r
 }
 
 #[tokio::test]
-async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_fault() {
+async fn settings_that_violate_the_profiles_schema_are_rejected_with_every_error() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let schema = json!({
@@ -269,7 +270,7 @@ async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_faul
         "additionalProperties": false,
     });
     let body = json!({"name": "Office", "settings": {"pbx": {"host": "pbx"}, "ports": [5061]}, "schema": schema});
-    let id = made(&bench, &tenant, body).await;
+    let id = create_profile(&bench, &tenant, body).await;
     let before = rows::everything(&bench);
     let secret = "s3cret-s3cret";
     let bad = json!({"settings": {"pbx": {"host": secret}, "ports": [1, 70_000, secret], "else": secret}});
@@ -284,25 +285,25 @@ async fn settings_that_break_the_profiles_own_schema_are_refused_with_every_faul
 }
 
 #[tokio::test]
-async fn a_profile_is_made_once_however_often_its_call_is_sent() {
+async fn a_repeated_request_creates_one_profile() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
     let send = async |body: &Value| {
         with_header(&bench, &tenant.key, Method::POST, "/profiles", ("idempotency-key", "once"), body).await
     };
-    let first = send(&named("Office")).await.expect(201);
+    let first = send(&profile_body("Office")).await.expect(201);
     let before = rows::everything(&bench);
-    let again = send(&named("Office")).await.expect(201);
-    assert_eq!(first.body, again.body);
-    assert_eq!(send(&named("Other")).await.expect(422).code(), "idempotency_mismatch");
+    let repeated = send(&profile_body("Office")).await.expect(201);
+    assert_eq!(first.body, repeated.body);
+    assert_eq!(send(&profile_body("Other")).await.expect(422).code(), "idempotency_mismatch");
     assert!(before == rows::everything(&bench));
 }
 
 #[tokio::test]
-async fn a_change_may_name_the_version_that_it_was_seen_at() {
+async fn a_change_of_a_profile_may_name_its_version() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let id = made(&bench, &tenant, named("Office")).await;
+    let id = create_profile(&bench, &tenant, profile_body("Office")).await;
     let send = async |method: Method, tag: &str, body: Value| {
         with_header(&bench, &tenant.key, method, &path(&id), ("if-match", tag), &body).await
     };
@@ -313,25 +314,25 @@ async fn a_change_may_name_the_version_that_it_was_seen_at() {
         assert_eq!(stale.code(), "version_mismatch");
     }
     assert!(before == rows::everything(&bench));
-    let _gone = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
+    let _deleted = send(Method::DELETE, "\"2\"", json!({})).await.expect(200);
 }
 
 #[tokio::test]
-async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_shows_them() {
+async fn users_are_shown_with_their_profiles_name_in_every_response() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Profiles").await;
-    let _default = made(&bench, &tenant, named("first")).await;
-    let own = made(&bench, &tenant, named("second")).await;
+    let _default = create_profile(&bench, &tenant, profile_body("first")).await;
+    let own = create_profile(&bench, &tenant, profile_body("second")).await;
     let key = &tenant.key;
     let (ada, bea) = (bench.user(&tenant, "ada").await, bench.user(&tenant, "bea").await);
     let user = format!("/users/{ada}");
-    let given = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
-    assert_eq!(given.body["profile"], "second");
+    let assignment = bench.patch(&user, key, json!({"profile_id": own})).await.expect(200);
+    assert_eq!(assignment.body["profile"], "second");
     let renamed = bench.patch(&path(&own), key, json!({"name": "Other"})).await.expect(200);
     assert_eq!(renamed.body["name"], "Other");
     for action in ["suspend", "activate", "reset-pin", "force-config", "lock-and-wipe"] {
-        let done = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
-        assert_eq!(done.body["profile"], "Other", "{action}");
+        let response = bench.post(&format!("{user}/{action}"), key, json!({})).await.expect(200);
+        assert_eq!(response.body["profile"], "Other", "{action}");
     }
     assert_eq!(bench.get(&user, key).await.expect(200).body["profile"], "Other");
     let shown = async |list: &str, id: &str| {
@@ -345,6 +346,6 @@ async fn whoever_is_shown_is_shown_with_what_their_profile_is_called_whatever_sh
     );
     let export = bench.get("/users/export?columns=user_id,profile", key).await.expect(200);
     assert!(export.text.contains(&format!("{ada},Other\r\n")), "{}", export.text);
-    let left = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
-    assert_eq!((&left.body["profile"], &left.body["profile_id"]), (&Value::Null, &Value::Null));
+    let remaining = bench.delete(&format!("/deployments{user}"), key).await.expect(200);
+    assert_eq!((&remaining.body["profile"], &remaining.body["profile_id"]), (&Value::Null, &Value::Null));
 }

@@ -1,16 +1,16 @@
-//! An older and a newer release on one table, in either order: what another release has stored is shown, survives, and
-//! stops nothing.
+//! An older and a newer release on the same table, in either order: data of another release is shown, survives edits,
+//! and stops nothing.
 
 use chrono::Duration;
 use domain::Time;
 use domain::ids::timed_uuid;
 use http::Method;
 use serde_json::{Value, json};
+use testkit::request_recorder::RequestRecorder;
 use testkit::rows::{self, MAIN};
-use testkit::tap::Tap;
 use testkit::{Bench, Setup, Tenant};
 
-/// The rows whose keys begin so, and that contain this.
+/// The first row whose key starts with `pk` and that contains a text.
 fn find(bench: &Bench, pk: &str, contains: &str) -> Value {
     let all = rows::all(bench, MAIN).into_values();
     let mut found = all.filter(|row| row["pk"].as_str().unwrap().starts_with(pk) && row.to_string().contains(contains));
@@ -29,7 +29,7 @@ fn change(bench: &Bench, pk: &str, contains: &str, change: impl Fn(&mut Value)) 
     row
 }
 
-/// An event of now, as another release would store it, made from one that is there.
+/// Stores a copy of an event as another release would write it, and returns its identifier.
 fn event(bench: &Bench, tenant: &Tenant, number: u8, change: impl Fn(&mut Value)) -> String {
     let mut event = find(bench, &format!("EVENT#{}", tenant.workspace_id), "user.created");
     let id = timed_uuid(Time::from(bench.now()), [number; 10]).to_string();
@@ -45,7 +45,7 @@ async fn patch(bench: &Bench, tenant: &Tenant, path: &str, body: Value) {
 }
 
 #[tokio::test]
-async fn words_of_another_release_are_shown_and_survive_edits() {
+async fn values_of_another_release_are_shown_and_survive_edits() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Later").await;
@@ -82,34 +82,34 @@ async fn words_of_another_release_are_shown_and_survive_edits() {
     for list in ["/devices", "/users"] {
         assert_eq!(bench.list_all(&tenant, list).await.len(), 1, "{list}");
     }
-    // What only another release knows of is not served by this one, and waits.
-    let told = bench.check_in_with(&credential, json!({})).await.expect(200);
-    assert_eq!(told.body["commands"], json!([]));
+    // Commands of another release are not delivered by this one, and stay queued.
+    let check_in = bench.check_in_with(&credential, json!({})).await.expect(200);
+    assert_eq!(check_in.body["commands"], json!([]));
     assert_eq!(find(&bench, &of_device, "COMMAND#")["state"], "queued");
     patch(&bench, &tenant, &format!("/devices/{device}"), json!({"nickname": "Mine"})).await;
     patch(&bench, &tenant, &format!("/users/{user}"), json!({"first_name": "Adele"})).await;
-    let kept = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
+    let stored = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
     assert_eq!(
-        (&kept["platform"], &kept["nickname"], &kept["tomorrow"]),
+        (&stored["platform"], &stored["nickname"], &stored["tomorrow"]),
         (&json!("glasses"), &json!("Mine"), &json!("device"))
     );
-    assert_eq!((&kept["push"]["by"], &kept["commands"][0]["kind"]), (&json!({"whom": 7}), &json!("locate")));
+    assert_eq!((&stored["push"]["by"], &stored["commands"][0]["kind"]), (&json!({"whom": 7}), &json!("locate")));
     let kept = find(&bench, &of_user, "\"sk\":\"USER\"");
     assert_eq!(
         (&kept["source"], &kept["first_name"], &kept["tomorrow"]),
         (&json!("ldap"), &json!("Adele"), &json!("user"))
     );
-    // An admin may take back what this release cannot name.
+    // An admin can cancel a command of an unknown kind.
     let command = commands["items"][0]["command_id"].as_str().unwrap();
     let _canceled = bench.delete(&format!("/devices/{device}/commands/{command}"), key).await.expect(200);
     let kept = find(&bench, &of_device, "COMMAND#");
     assert_eq!((&kept["kind"], &kept["state"]), (&json!("locate"), &json!("canceled")));
-    assert_eq!(kept["history"][0]["tomorrow"], 1, "its history says what it said");
+    assert_eq!(kept["history"][0]["tomorrow"], 1, "its history is unchanged");
     assert_eq!(kept["history"][0]["by"], json!({"type": "robot", "id": 12}));
 }
 
 #[tokio::test]
-async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_neither() {
+async fn an_unknown_permission_or_role_of_another_release_grants_nothing() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Rights").await;
@@ -127,15 +127,15 @@ async fn a_right_that_only_another_release_knows_grants_nothing_here_and_a_role_
 }
 
 #[tokio::test]
-async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_be_read_stops_nothing() {
-    let tap = Tap::new();
-    let bench = Setup::new().with(tap.adjust()).start().await;
+async fn an_event_of_another_release_is_shown_and_published_and_an_unreadable_one_stops_nothing() {
+    let recorder = RequestRecorder::new();
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Events").await;
     let user = bench.user(&tenant, "ada").await;
     bench.drain().await;
     bench.advance(Duration::minutes(1));
-    let _before = tap.take();
+    let _earlier = recorder.take();
     let later = event(&bench, &tenant, 1, |row| {
         row["event_type"] = "user.beamed_up".into();
         row["command_kind"] = "locate".into();
@@ -147,18 +147,18 @@ async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_
     let invited =
         bench.post(&format!("/users/{user}/invite"), &tenant.key, json!({"channel": "email"})).await.expect(202);
     bench.drain().await;
-    // The message that comes after them went out.
+    // The later message was sent.
     assert!(bench.newest_code().is_some());
-    let sent = tap.take();
+    let sent = recorder.take();
     let published =
         |text: &str| sent.iter().filter(|sent| sent.operation == "publish-events" && sent.body.contains(text)).count();
     assert_eq!((published(&later), published(&broken)), (1, 0));
     assert!(published(&invited.get("invitation_id")) >= 1);
-    assert_eq!(published("secret"), 0, "what is private stays so");
+    assert_eq!(published("secret"), 0, "private data stays private");
     for path in ["/events".to_owned(), format!("/events?user_id={user}")] {
         let events = bench.get(&path, &tenant.key).await.expect(200).body;
         let events = events["items"].as_array().unwrap();
-        let shown = events.iter().find(|event| event["event_id"] == later.as_str()).expect("it is shown");
+        let shown = events.iter().find(|event| event["event_id"] == later.as_str()).expect("the event is shown");
         assert_eq!((&shown["event_type"], &shown["command_kind"]), (&json!("user.beamed_up"), &json!("locate")));
         assert_eq!((&shown["actor"]["type"], &shown["private"]["tomorrow"]), (&json!("robot"), &json!("secret")));
         assert!(!events.iter().any(|event| event["event_id"] == broken.as_str()), "{path}");
@@ -170,14 +170,14 @@ async fn an_event_of_another_release_is_shown_and_published_and_one_that_cannot_
     let answer = bench.stack.invoke("republish-events", span.clone()).await.unwrap();
     assert_eq!(answer["unreadable"], 1, "{answer}");
     let _read = change(&bench, "EVENT#", "Rumpelstiltskin", |row| row["actor"] = json!({"type": "system"}));
-    let _before = tap.take();
+    let _earlier = recorder.take();
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
     assert_eq!(answer["unreadable"], 0, "{answer}");
-    assert!(tap.take().iter().any(|sent| sent.body.contains(&broken)));
+    assert!(recorder.take().iter().any(|sent| sent.body.contains(&broken)));
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_purged() {
+async fn an_unreadable_row_is_omitted_from_lists_and_not_purged() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Broken").await;
@@ -187,7 +187,7 @@ async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_pur
     let user = bench.get(&format!("/devices/{device}"), key).await.expect(200).get("user_id");
     bench.drain().await;
     let of_device = format!("DEVICE#{}#{device}", tenant.workspace_id);
-    let whole = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
+    let complete_row = find(&bench, &of_device, "\"sk\":\"DEVICE\"");
     let _broken = change(&bench, &of_device, "\"sk\":\"DEVICE\"", |row| row["epoch"] = "first".into());
     let devices = bench.list_all(&tenant, "/devices").await;
     assert_eq!(
@@ -196,14 +196,14 @@ async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_pur
     );
     assert_eq!(bench.list_all(&tenant, "/users").await.len(), 2);
     assert_eq!(bench.get(&format!("/users/{user}"), key).await.expect(200).body["devices"], json!([]));
-    // Where something is decided by it, nothing is decided without it.
-    let gone = json!({"without_wipe": true, "reason": "left"});
+    // An operation that needs the row fails.
+    let deletion = json!({"without_wipe": true, "reason": "left"});
     let path = format!("/users/{user}");
-    assert_eq!(bench.call(Method::DELETE, &path, Some(key), Some(&gone)).await.status, 500);
-    put(&bench, &whole);
-    let _gone = bench.call(Method::DELETE, &path, Some(key), Some(&gone)).await.expect(200);
+    assert_eq!(bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.status, 500);
+    put(&bench, &complete_row);
+    let _deleted = bench.call(Method::DELETE, &path, Some(key), Some(&deletion)).await.expect(200);
     bench.drain().await;
-    // What is to be gone is not left behind: the purge waits for a release that can read all of it.
+    // The purge waits for a release that can read all rows, so that nothing is left behind.
     let of_user = format!("USER#{}#{user}", tenant.workspace_id);
     let invitation = find(&bench, &of_user, "INVITATION#");
     let _broken = change(&bench, &of_user, "INVITATION#", |row| row["devices"] = "many".into());
@@ -217,10 +217,11 @@ async fn a_row_that_cannot_be_read_is_left_out_of_lists_and_nothing_of_it_is_pur
     assert!(!rows::all(&bench, MAIN).keys().any(|key| key.starts_with(&of_user)));
 }
 
-/// Each attribute by which an index finds a row (but `owner`, which alone tells whose a device is), of rows that were stored before the index was there, comes with the
+/// Each attribute by which an index finds a row (but `owner`, which alone tells whose a device is), of rows that were
+/// stored before the index was there, comes with the
 /// next edit. What is never edited by a request is brought by `reindex`: see `stored_shapes`.
 #[tokio::test]
-async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_stored() {
+async fn an_edit_adds_a_row_to_indexes_of_a_later_release() {
     let bench = Bench::start().await;
     bench.expect_another_release();
     let tenant = bench.tenant("Indexes").await;
@@ -231,7 +232,8 @@ async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_store
     let _locked = bench.post(&format!("/devices/{device}/lock"), key, json!({})).await.expect(202);
     let profile = json!({"name": "Office", "settings": {}, "default": true});
     let profile = bench.post("/profiles", key, profile).await.expect(201).get("profile_id");
-    let _deployed = bench.post(&format!("/users/{user}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
+    let _deployment =
+        bench.post(&format!("/users/{user}/deploy"), key, json!({"profile_id": profile})).await.expect(202);
     bench.drain().await;
     let strip = |row: &mut Value| {
         row.as_object_mut().unwrap().retain(|name, _| name == "owner" || !aws::INDEXED.contains(&name.as_str()))
@@ -258,13 +260,13 @@ async fn an_edit_brings_a_row_into_indexes_that_were_not_there_when_it_was_store
     ];
     let mut seen = std::collections::BTreeSet::new();
     for (pk, sk, path, body) in edits {
-        let whole = find(&bench, &pk, sk);
+        let complete_row = find(&bench, &pk, sk);
         let _stripped = change(&bench, &pk, sk, strip);
         patch(&bench, &tenant, &path, body).await;
         let now = find(&bench, &pk, sk);
         for name in aws::INDEXED {
-            assert_eq!(now.get(name), whole.get(name), "{path}: {name}");
-            seen.extend(whole.get(name).map(|_| *name));
+            assert_eq!(now.get(name), complete_row.get(name), "{path}: {name}");
+            seen.extend(complete_row.get(name).map(|_| *name));
         }
     }
     for name in ["list", "blocked_at", "pending_since", "deployed", "of_profile"] {

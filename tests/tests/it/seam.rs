@@ -1,11 +1,11 @@
-//! Seam's phones API in Seam's words, request by request as its clients send them. The clients
-//! themselves run against the product in `infra/local/checks/seam`.
+//! Seam's phones API, request by request as Seam's clients send them. The clients themselves run against the product in
+//! `infra/local/checks/seam`.
 
 use http::{Method, Request};
 use serde_json::{Value, json};
 use testkit::{Answer, Bench, Tenant, rows};
 
-/// A workspace, and what its programs hold.
+/// A workspace with Seam's clients.
 struct SeamClient {
     bench: Bench,
     tenant: Tenant,
@@ -13,7 +13,7 @@ struct SeamClient {
 
 /// An access system's credential.
 const CREDENTIAL: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4e";
-/// What is nobody's.
+/// An identifier of no object.
 const NOBODY: &str = "0190f3c4-7b5e-7a11-8c1d-3f2a9b6c5d4f";
 
 impl SeamClient {
@@ -23,11 +23,12 @@ impl SeamClient {
         Self { bench, tenant }
     }
 
-    /// A workspace to try things in.
+    /// A sandbox workspace.
     async fn sandbox() -> Self {
         let bench = Bench::start().await;
-        let made = bench.stack.invoke("create-workspace", json!({"name": "Sandbox", "sandbox": true})).await.unwrap();
-        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        let created =
+            bench.stack.invoke("create-workspace", json!({"name": "Sandbox", "sandbox": true})).await.unwrap();
+        let text = |name: &str| created[name].as_str().unwrap().to_owned();
         let tenant = Tenant { workspace_id: text("workspace_id"), key: text("key") };
         assert!(tenant.key.starts_with("seam_test"), "{}", tenant.key);
         Self { bench, tenant }
@@ -50,8 +51,8 @@ impl SeamClient {
     }
 
     async fn identity(&self, body: Value) -> String {
-        let made = self.post("/user_identities/create", body).await.expect(200);
-        made.body["user_identity"]["user_identity_id"].as_str().unwrap().to_owned()
+        let created = self.post("/user_identities/create", body).await.expect(200);
+        created.body["user_identity"]["user_identity_id"].as_str().unwrap().to_owned()
     }
 
     async fn phone(&self, user: &str) -> Value {
@@ -59,12 +60,12 @@ impl SeamClient {
         self.post("/phones/simulate/create_sandbox_phone", body).await.expect(200).body["phone"].clone()
     }
 
-    /// The identifiers of the phones of a list.
+    /// The identifiers of the listed phones.
     async fn phones(&self, query: &str) -> Vec<String> {
         ids(&self.get(&format!("/phones/list?{query}")).await.expect(200).body["phones"])
     }
 
-    async fn ended(&self) -> Vec<Value> {
+    async fn deactivations(&self) -> Vec<Value> {
         let listed = self.get("/events/list?since=2020-01-01T00:00:00Z").await.expect(200);
         listed.body["events"].as_array().unwrap().clone()
     }
@@ -77,18 +78,18 @@ fn ids(phones: &Value) -> Vec<String> {
     ids
 }
 
-fn error(answer: &Answer, status: u16, kind: &str) {
+fn expect_error(answer: &Answer, status: u16, kind: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
     assert_eq!(answer.body["error"]["type"], kind, "{}", answer.text);
     assert!(answer.body["error"]["message"].is_string() && answer.body["error"]["request_id"].is_string());
 }
 
 #[tokio::test]
-async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
+async fn both_versions_of_seam_clients_list_show_and_deactivate_a_phone() {
     for older in [false, true] {
         let fixture = SeamClient::new().await;
         let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
-        let _in = fixture.bench.check_in(&credential).await.expect(200);
+        let _check_in = fixture.bench.check_in(&credential).await.expect(200);
         fixture.bench.drain().await;
         let named = json!({"device_id": device});
         let (listed, shown) = if older {
@@ -106,20 +107,20 @@ async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
         assert_eq!(body["device_type"], "ios_phone");
         assert_eq!(body["workspace_id"], *fixture.tenant.workspace_id);
         assert_eq!((&body["errors"], &body["properties"]), (&json!([]), &json!({})));
-        assert!(body.get("nickname").is_none(), "it is left out rather than null: {body}");
+        assert!(body.get("nickname").is_none(), "the field is omitted rather than null: {body}");
 
         for _again in 0..2 {
-            let gone = if older {
+            let response = if older {
                 fixture.post("/phones/deactivate", named.clone()).await
             } else {
                 fixture.call(Method::DELETE, &format!("/phones/deactivate?device_id={device}"), None).await
             };
-            assert_eq!(gone.expect(200).body, json!({"ok": true}));
+            assert_eq!(response.expect(200).body, json!({"ok": true}));
         }
         assert_eq!(fixture.phones("").await, Vec::<String>::new());
-        error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
+        expect_error(&fixture.get(&format!("/phones/get?device_id={device}")).await, 404, "device_not_found");
         fixture.bench.drain().await;
-        let events = fixture.ended().await;
+        let events = fixture.deactivations().await;
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!((&events[0]["event_type"], &events[0]["device_id"]), (&json!("phone.deactivated"), &json!(device)));
         let out = fixture.bench.check_in(&credential).await.expect(200);
@@ -128,7 +129,7 @@ async fn both_generations_of_clients_list_show_and_deactivate_a_phone() {
 }
 
 #[tokio::test]
-async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused() {
+async fn the_older_clients_empty_form_counts_as_no_body_and_other_non_json_is_rejected() {
     let fixture = SeamClient::new().await;
     let send = async |content_type: &str, body: &str| {
         let request = Request::builder().method(Method::POST).uri("/phones/list").header("content-type", content_type);
@@ -136,13 +137,13 @@ async fn the_older_clients_empty_form_is_no_body_and_what_is_not_json_is_refused
         fixture.bench.send(request.body(body.as_bytes().to_vec()).unwrap()).await
     };
     assert_eq!(send("application/x-www-form-urlencoded", "").await.expect(200).body["phones"], json!([]));
-    error(&send("application/x-www-form-urlencoded", "a=1").await, 400, "invalid_content_type");
-    error(&send("application/json", "{").await, 400, "invalid_input");
+    expect_error(&send("application/x-www-form-urlencoded", "a=1").await, 400, "invalid_content_type");
+    expect_error(&send("application/json", "{").await, 400, "invalid_input");
     assert_eq!(send("application/json; charset=utf-8", "{}").await.expect(200).body["phones"], json!([]));
 }
 
 #[tokio::test]
-async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
+async fn phones_are_filtered_by_owner_and_by_credential() {
     let fixture = SeamClient::sandbox().await;
     let (ada, bob) = (fixture.identity(json!({"full_name": "Ada"})).await, fixture.identity(json!({})).await);
     let id = |phone: Value| phone["device_id"].as_str().unwrap().to_owned();
@@ -151,7 +152,7 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
     for phone in [&second, &third] {
         let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
         let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
-        let _again = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
+        let _updated = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     }
     let sorted = |mut ids: Vec<&String>| {
         ids.sort();
@@ -172,8 +173,8 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
     assert_eq!(fixture.phones(&format!("acs_credential_id={upper}")).await, sorted(vec![&second, &third]));
     let devices = fixture.get(&format!("/devices/list?device_ids={upper_first}")).await.expect(200);
     assert_eq!(ids(&devices.body["devices"]), vec![first.clone()]);
-    // What was issued ends with the phone, and by itself.
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
+    // Credentials end with the phone, and on their own.
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": second})).await.expect(200);
     assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, vec![third.clone()]);
     for name in ["device_id", "device_ids"] {
         let query = format!("/events/list?since=2020-01-01&{name}={}", second.to_uppercase());
@@ -188,20 +189,25 @@ async fn phones_are_listed_by_their_owner_and_by_what_was_issued_to_them() {
 }
 
 #[tokio::test]
-async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends() {
+async fn a_deleted_users_phones_are_deactivated_and_their_credentials_end() {
     let fixture = SeamClient::sandbox().await;
     let ada = fixture.identity(json!({"user_identity_key": "ada"})).await;
     let phone = fixture.phone(&ada).await["device_id"].as_str().unwrap().to_owned();
     let path = format!("/devices/{phone}/credentials/{CREDENTIAL}");
     let _issued = fixture.bench.put(&path, &fixture.tenant.key, json!({})).await.expect(200);
     for _again in 0..2 {
-        let gone = fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
-        assert_eq!(gone.expect(200).body, json!({"ok": true}));
+        let deletion =
+            fixture.call(Method::DELETE, &format!("/user_identities/delete?user_identity_id={ada}"), None).await;
+        assert_eq!(deletion.expect(200).body, json!({"ok": true}));
     }
-    error(&fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await, 404, "user_identity_not_found");
-    error(&fixture.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
+    expect_error(
+        &fixture.get(&format!("/user_identities/get?user_identity_id={ada}")).await,
+        404,
+        "user_identity_not_found",
+    );
+    expect_error(&fixture.get("/user_identities/get?user_identity_key=ada").await, 404, "user_identity_not_found");
     assert_eq!(fixture.phones(&format!("acs_credential_id={CREDENTIAL}")).await, Vec::<String>::new());
-    assert_eq!(fixture.ended().await.len(), 1);
+    assert_eq!(fixture.deactivations().await.len(), 1);
     let recorded = fixture.bench.list_all(&fixture.tenant, "/events").await;
     let deleted = |kind: &str| recorded.iter().find(|event| event["event_type"] == kind).unwrap();
     assert_eq!(deleted("user.deleted")["changes"]["without_wipe"], json!({"before": false, "after": true}));
@@ -211,26 +217,26 @@ async fn a_deleted_users_phones_are_deactivated_and_what_was_issued_to_them_ends
 }
 
 #[tokio::test]
-async fn what_is_no_phone_does_not_appear() {
+async fn devices_that_are_no_seam_phones_are_not_listed() {
     let fixture = SeamClient::new().await;
     let user = fixture.bench.user(&fixture.tenant, "ada").await;
     let code = fixture.bench.invite(&fixture.tenant, &user, 1).await;
     let foreign = json!({
         "code": code, "device_identifier": "softphone", "platform": "third_party", "model_name": "Softphone", "os_version": "7.1",
     });
-    let made = fixture.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
-    let device = made.body["device"]["device_id"].as_str().unwrap().to_owned();
+    let created = fixture.bench.call(Method::POST, "/devices", None, Some(&foreign)).await.expect(201);
+    let device = created.body["device"]["device_id"].as_str().unwrap().to_owned();
     assert_eq!(fixture.phones("").await, Vec::<String>::new());
     assert_eq!(fixture.phones(&format!("owner_user_identity_id={user}")).await, Vec::<String>::new());
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
-        error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
+        expect_error(&fixture.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
-    let _gone = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(fixture.ended().await, Vec::<Value>::new(), "nor does its end");
+    let _deleted = fixture.bench.delete(&format!("/devices/{device}"), &fixture.tenant.key).await.expect(200);
+    assert_eq!(fixture.deactivations().await, Vec::<Value>::new(), "nor does its deletion");
 }
 
 #[tokio::test]
-async fn metadata_is_merged_removed_and_found() {
+async fn custom_metadata_is_merged_removed_and_searchable() {
     let fixture = SeamClient::new().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let update = async |method: Method, change: Value| {
@@ -241,7 +247,7 @@ async fn metadata_is_merged_removed_and_found() {
     let shown =
         async || fixture.get(&format!("/devices/get?device_id={device}")).await.expect(200).body["device"].clone();
     let values = json!({"name": "Mine", "custom_metadata": {"site": "A 1", "on": true, "off": false, "gone": "x"}});
-    let _set = update(Method::PATCH, values).await.expect(200);
+    let _updated = update(Method::PATCH, values).await.expect(200);
     let removed = json!({"custom_metadata": {"gone": "", "off": null}});
     let _removed = update(Method::POST, removed).await.expect(200);
     let device_shown = shown().await;
@@ -265,7 +271,7 @@ async fn metadata_is_merged_removed_and_found() {
     assert_eq!(shown().await["display_name"], "iPhone 17");
     let too_much = json!({"custom_metadata": {"a.b": "x", "n": 1, "long": "x".repeat(501)}});
     let refused = update(Method::PATCH, too_much).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     let faults = &refused.body["error"]["validation_errors"]["custom_metadata"];
     for key in ["n", "long"] {
         assert_eq!(faults[key]["_errors"].as_array().map(Vec::len), Some(1), "{faults}");
@@ -273,7 +279,7 @@ async fn metadata_is_merged_removed_and_found() {
 }
 
 #[tokio::test]
-async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
+async fn seam_events_are_filtered_by_time_and_by_object() {
     let fixture = SeamClient::new().await;
     let mut devices = Vec::new();
     let mut times = Vec::new();
@@ -285,7 +291,7 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
             let known = json!({"device_id": device, "custom_metadata": {"site": "Bonn", "loaner": true}});
             let _known = fixture.post("/devices/update", known).await.expect(200);
         }
-        let _gone = fixture.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
+        let _activated = fixture.post("/phones/deactivate", json!({"device_id": device})).await.expect(200);
         devices.push(device);
     }
     let list = async |body: Value| fixture.post("/events/list", body).await;
@@ -311,17 +317,17 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
 
     for wrong in [json!({}), json!({"since": times[0], "between": [times[0], times[1]]})] {
         let refused = list(wrong).await;
-        error(&refused, 400, "invalid_input");
+        expect_error(&refused, 400, "invalid_input");
         assert_eq!(refused.body["error"]["message"], "Must specify either since or between");
-        let told = &refused.body["error"]["validation_errors"]["_errors"];
-        assert_eq!(*told, json!(["Must specify either since or between"]));
+        let validation_errors = &refused.body["error"]["validation_errors"]["_errors"];
+        assert_eq!(*validation_errors, json!(["Must specify either since or between"]));
     }
     // A client's clock may be ahead of ours.
     let ahead = (fixture.bench.now() + chrono::Duration::minutes(1)).to_rfc3339();
     assert_eq!(about(json!({"since": ahead})).await, Vec::<String>::new());
     assert_eq!(about(json!({"since": "2020-01-01"})).await.len(), 3, "a day is its beginning");
     for wrong in [json!({"between": [times[0]]}), json!({"between": [times[1], times[0]]}), json!({"since": "now"})] {
-        error(&list(wrong).await, 400, "invalid_input");
+        expect_error(&list(wrong).await, 400, "invalid_input");
     }
 
     let first = list(json!({"since": times[0]})).await.body["events"][0].clone();
@@ -332,28 +338,28 @@ async fn events_are_asked_for_since_or_between_and_by_what_they_are_about() {
     assert_eq!(by_id.body["event"], first);
     let of_device = format!("/events/get?device_id={}&event_type=phone.deactivated", devices[0]);
     assert_eq!(fixture.get(&of_device).await.expect(200).body["event"], first);
-    error(&fixture.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
-    error(&fixture.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
+    expect_error(&fixture.post("/events/get", json!({"event_id": NOBODY})).await, 404, "event_not_found");
+    expect_error(&fixture.get(&of_device.replace("deactivated", "other")).await, 404, "event_not_found");
     let ours = fixture.bench.list_all(&fixture.tenant, "/events?event_type=user.created").await;
     let other = json!({"event_id": ours[0]["event_id"]});
-    error(&fixture.post("/events/get", other).await, 404, "event_not_found");
+    expect_error(&fixture.post("/events/get", other).await, 404, "event_not_found");
 }
 
 #[tokio::test]
-async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
+async fn a_user_identity_is_a_user_and_its_key_is_not_the_username() {
     let fixture = SeamClient::sandbox().await;
     let body = json!({
         "user_identity_key": "crm-7", "email_address": "ada@example.com", "phone_number": "+49 170 1234567",
         "full_name": "Ada Byron Lovelace",
     });
-    let made = fixture.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
-    let id = made["user_identity_id"].as_str().unwrap().to_owned();
-    assert_eq!(made["user_identity_key"], "crm-7");
+    let created = fixture.post("/user_identities/create", body).await.expect(200).body["user_identity"].clone();
+    let id = created["user_identity_id"].as_str().unwrap().to_owned();
+    assert_eq!(created["user_identity_key"], "crm-7");
     assert_eq!(
-        (&made["full_name"], &made["display_name"]),
+        (&created["full_name"], &created["display_name"]),
         (&json!("Ada Byron Lovelace"), &json!("Ada Byron Lovelace"))
     );
-    assert_eq!(made["phone_number"], "+491701234567");
+    assert_eq!(created["phone_number"], "+491701234567");
     let phone = fixture.phone(&id).await;
     let user = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!((&user["first_name"], &user["last_name"]), (&json!("Ada"), &json!("Byron Lovelace")));
@@ -369,47 +375,54 @@ async fn a_user_identity_is_our_user_and_its_key_is_not_the_username() {
     let shown =
         fixture.get("/user_identities/get?user_identity_key=crm-8").await.expect(200).body["user_identity"].clone();
     assert_eq!((&shown["full_name"], &shown["email_address"]), (&json!("Ada King"), &Value::Null));
-    error(&fixture.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
+    expect_error(&fixture.get("/user_identities/get?user_identity_key=crm-7").await, 404, "user_identity_not_found");
     let same = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
     assert_eq!(same["username"], user["username"]);
     let device = phone["device_id"].as_str().unwrap();
     let commands = fixture.bench.list_all(&fixture.tenant, &format!("/devices/{device}/commands")).await;
     assert_eq!(commands, Vec::<Value>::new(), "no phone is reset");
 
-    // What is written back as it was shown changes nothing.
+    // Writing back the shown values changes nothing.
     let typed = json!({"first_name": "Anna Maria", "last_name": "Lee"});
     let _typed = fixture.bench.patch(&format!("/users/{id}"), &fixture.tenant.key, typed).await.expect(200);
-    let back = update(json!({"full_name": "Anna Maria Lee"}));
-    let _back = fixture.call(Method::PATCH, "/user_identities/update", Some(back)).await.expect(200);
-    let kept = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
-    assert_eq!((&kept["first_name"], &kept["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
+    let restored = update(json!({"full_name": "Anna Maria Lee"}));
+    let _updated = fixture.call(Method::PATCH, "/user_identities/update", Some(restored)).await.expect(200);
+    let stored = fixture.bench.get(&format!("/users/{id}"), &fixture.tenant.key).await.expect(200).body;
+    assert_eq!((&stored["first_name"], &stored["last_name"]), (&json!("Anna Maria"), &json!("Lee")));
 
-    error(&fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await, 400, "invalid_input");
+    expect_error(
+        &fixture.post("/user_identities/create", json!({"user_identity_key": "crm-8"})).await,
+        400,
+        "invalid_input",
+    );
     let other = fixture.identity(json!({})).await;
     let taken = json!({"user_identity_id": other, "user_identity_key": "crm-8"});
-    error(&fixture.post("/user_identities/update", taken).await, 400, "invalid_input");
+    expect_error(&fixture.post("/user_identities/update", taken).await, 400, "invalid_input");
     let nameless = fixture.post("/user_identities/get", json!({"user_identity_id": other})).await.expect(200);
     assert_eq!(nameless.body["user_identity"]["full_name"], Value::Null);
     assert!(nameless.body["user_identity"]["display_name"].as_str().unwrap().starts_with("user-"));
     let wrong = json!({"email_address": "x", "phone_number": "y", "full_name": "z".repeat(300)});
     let refused = fixture.post("/user_identities/create", wrong).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     for field in ["email_address", "phone_number", "full_name"] {
         assert!(refused.body["error"]["validation_errors"][field].is_object(), "{}", refused.text);
     }
-    // Each fault once, and that of a name with the others.
+    // Each error once, with that of the name.
     let long = "z".repeat(65);
     let wrong = json!({"email_address": "x", "full_name": format!("Ada {long}")});
     let refused = fixture.post("/user_identities/create", wrong).await;
-    let told = &refused.body["error"]["validation_errors"];
+    let validation_errors = &refused.body["error"]["validation_errors"];
     let name = json!(["as a last name must have at most 64 characters"]);
-    assert_eq!((&told["full_name"]["_errors"], told["email_address"].is_object()), (&name, true));
+    assert_eq!(
+        (&validation_errors["full_name"]["_errors"], validation_errors["email_address"].is_object()),
+        (&name, true)
+    );
     let refused = fixture.post("/user_identities/update", update(json!({"full_name": 3}))).await;
     assert_eq!(refused.body["error"]["validation_errors"]["full_name"]["_errors"], json!(["must be a string"]));
 }
 
 #[tokio::test]
-async fn what_seams_routes_make_is_made_once_under_one_key() {
+async fn seams_routes_create_once_per_idempotency_key() {
     let fixture = SeamClient::sandbox().await;
     let send = async |path: &str, body: Value, key: &str| {
         let request = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
@@ -418,9 +431,9 @@ async fn what_seams_routes_make_is_made_once_under_one_key() {
     };
     let people = "/user_identities/create";
     let first = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
-    let again = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
-    assert_eq!(first.body, again.body);
-    error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
+    let repeated = send(people, json!({"full_name": "Ada"}), "a").await.expect(200);
+    assert_eq!(first.body, repeated.body);
+    expect_error(&send(people, json!({"full_name": "Bob"}), "a").await, 400, "invalid_input");
     assert_eq!(fixture.bench.list_all(&fixture.tenant, "/users").await.len(), 1);
     let phones = "/phones/simulate/create_sandbox_phone";
     let body = json!({"user_identity_id": first.body["user_identity"]["user_identity_id"]});
@@ -430,11 +443,11 @@ async fn what_seams_routes_make_is_made_once_under_one_key() {
 }
 
 #[tokio::test]
-async fn user_identities_come_page_by_page() {
+async fn user_identities_are_listed_page_by_page() {
     let fixture = SeamClient::new().await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for n in 0..5 {
-        made.push(fixture.identity(json!({"full_name": format!("Ada {n}")})).await);
+        created.push(fixture.identity(json!({"full_name": format!("Ada {n}")})).await);
         fixture.bench.advance(chrono::Duration::milliseconds(1));
     }
     let _other = fixture.identity(json!({"full_name": "Bob"})).await;
@@ -451,19 +464,19 @@ async fn user_identities_come_page_by_page() {
         if cursor.is_null() {
             break;
         }
-        // What is not known here belongs to no list.
+        // Unknown objects are in no list.
         let more = json!({"page_cursor": cursor, "limit": 2, "search": "ada", "elsewhere": 1, "created_before": null});
         let _same = fixture.post("/user_identities/list", more).await.expect(200);
         let foreign = json!({"page_cursor": cursor, "search": "bob"});
-        error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
+        expect_error(&fixture.post("/user_identities/list", foreign).await, 400, "invalid_input");
     }
     found.sort();
-    made.sort();
-    assert_eq!(found, made);
+    created.sort();
+    assert_eq!(found, created);
 }
 
 #[tokio::test]
-async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_nowhere_else() {
+async fn a_cursor_is_only_valid_for_its_own_list_and_filters() {
     let fixture = SeamClient::new().await;
     for name in ["ada", "adam"] {
         let _phone = fixture.bench.phone(&fixture.tenant, name).await;
@@ -494,21 +507,21 @@ async fn a_cursor_leads_on_in_the_list_that_gave_it_with_the_same_filters_and_no
     let other = fixture.bench.tenant("Other").await;
     for (at, cursor) in cursors.iter().enumerate() {
         for (_, (list, filters)) in lists.iter().enumerate().filter(|(other, _)| *other != at) {
-            error(&fixture.post(list, with(filters, cursor)).await, 400, "invalid_input");
+            expect_error(&fixture.post(list, with(filters, cursor)).await, 400, "invalid_input");
         }
-        error(
+        expect_error(
             &fixture.post("/devices/list", with(&json!({"device_ids": [device]}), cursor)).await,
             400,
             "invalid_input",
         );
         let (list, filters) = &lists[at];
         let foreign = fixture.bench.post(list, &other.key, with(filters, cursor)).await;
-        error(&foreign, 400, "invalid_input");
+        expect_error(&foreign, 400, "invalid_input");
     }
 }
 
 #[tokio::test]
-async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
+async fn a_simulated_phone_is_as_requested_and_counts_as_a_device() {
     let fixture = SeamClient::sandbox().await;
     let ada = fixture.identity(json!({})).await;
     let plain = fixture.phone(&ada).await;
@@ -522,37 +535,37 @@ async fn a_simulated_phone_is_as_it_was_asked_for_and_counts_like_any_other() {
         "phone_metadata": {"operating_system": "ios", "device_model": "iPhone 17", "os_version": "26.1", "device_manufacturer": "Apple"},
         "assa_abloy_metadata": {"seos_tsm_endpoint_id": 7, "application_version": "2.0.0"},
     });
-    let made =
+    let created =
         fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await.expect(200).body["phone"].clone();
-    assert_eq!((&made["device_type"], &made["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
+    assert_eq!((&created["device_type"], &created["display_name"]), (&json!("ios_phone"), &json!("iPhone 17")));
     let endpoint = json!({"endpoints": [{"endpoint_id": "7", "is_active": true}], "has_active_endpoint": true});
-    assert_eq!(made["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
+    assert_eq!(created["properties"], json!({"assa_abloy_credential_service_metadata": endpoint}));
     let own = fixture.post("/phones/simulate/create_sandbox_phone", body.clone()).await;
-    error(&own, 400, "invalid_input");
+    expect_error(&own, 400, "invalid_input");
     assert_eq!(
         own.body["error"]["message"], "custom_sdk_installation_id is that of a phone that the user has",
         "it is no other user's"
     );
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": made["device_id"]})).await.expect(200);
-    let again = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
-    assert_ne!(again.body["phone"]["device_id"], made["device_id"], "its name is free once it is gone");
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": created["device_id"]})).await.expect(200);
+    let repeated = fixture.post("/phones/simulate/create_sandbox_phone", body).await.expect(200);
+    assert_ne!(repeated.body["phone"]["device_id"], created["device_id"], "its name is free after its deletion");
     let _third = fixture.phone(&ada).await;
     let fourth = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": ada})).await;
-    error(&fourth, 400, "invalid_input");
+    expect_error(&fourth, 400, "invalid_input");
     let unknown = fixture.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": NOBODY})).await;
-    error(&unknown, 404, "user_identity_not_found");
+    expect_error(&unknown, 404, "user_identity_not_found");
     let real = SeamClient::new().await;
     let user = real.identity(json!({})).await;
     let refused = real.post("/phones/simulate/create_sandbox_phone", json!({"user_identity_id": user})).await;
-    error(&refused, 400, "invalid_input");
+    expect_error(&refused, 400, "invalid_input");
     assert!(!rows::all(&real.bench, rows::MAIN).values().any(|row| row["sk"] == "DEVICE"));
 }
 
 #[tokio::test]
-async fn what_services_report_shows_as_properties_and_their_problems_as_warnings() {
+async fn credential_services_reports_are_shown_as_properties_and_warnings() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
-    let _in = fixture.bench.check_in(&credential).await.expect(200);
+    let _check_in = fixture.bench.check_in(&credential).await.expect(200);
     fixture.bench.drain().await;
     let report = async |service: &str, body: Value| {
         let path = format!("/devices/{device}/credential-services/{service}");
@@ -580,7 +593,7 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
     fixture.bench.advance(chrono::Duration::minutes(5));
     let events = fixture.bench.event_types(&fixture.tenant).await.len();
     let _same = report("salto_space", broken).await.expect(200);
-    assert_eq!(fixture.bench.event_types(&fixture.tenant).await.len(), events, "what is known makes no event");
+    assert_eq!(fixture.bench.event_types(&fixture.tenant).await.len(), events, "an unchanged value records no event");
     assert_eq!(shown().await["warnings"][0]["created_at"], since);
     let _well =
         report("salto_space", json!({"endpoints": [{"endpoint_id": "s", "is_active": true}]})).await.expect(200);
@@ -591,15 +604,15 @@ async fn what_services_report_shows_as_properties_and_their_problems_as_warnings
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
+async fn a_phones_errors_are_shown_in_every_response() {
     let fixture = SeamClient::new().await;
     let (device, credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let minimum = json!({"minimum_versions": {"app": "99.1", "ios": "99"}});
-    let _set = fixture.bench.patch("/workspace", &fixture.tenant.key, minimum).await.expect(200);
+    let _updated = fixture.bench.patch("/workspace", &fixture.tenant.key, minimum).await.expect(200);
     let order =
         fixture.bench.post(&format!("/devices/{device}/lock"), &fixture.tenant.key, json!({})).await.expect(202);
-    let _in = fixture.bench.check_in(&credential).await.expect(200);
-    let _failed = fixture.bench.report_command(&credential, &order.get("command_id"), "failed").await.expect(200);
+    let _check_in = fixture.bench.check_in(&credential).await.expect(200);
+    let _reported = fixture.bench.report_command(&credential, &order.get("command_id"), "failed").await.expect(200);
     fixture.bench.drain().await;
     fixture.bench.advance(chrono::Duration::days(31));
     let codes = |list: &Value, name: &str| -> Vec<String> {
@@ -617,12 +630,12 @@ async fn what_is_wrong_with_a_phone_shows_wherever_it_is_shown() {
 }
 
 #[tokio::test]
-async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
+async fn seams_routes_separate_workspaces_and_use_seams_error_format() {
     let fixture = SeamClient::new().await;
     let (device, _credential) = fixture.bench.phone(&fixture.tenant, "ada").await;
     let other = SeamClient { tenant: fixture.bench.tenant("Other").await, bench: fixture.bench };
     for path in ["/phones/get", "/devices/get", "/phones/deactivate", "/devices/update"] {
-        error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
+        expect_error(&other.post(path, json!({"device_id": device})).await, 404, "device_not_found");
     }
     assert_eq!(other.phones("").await, Vec::<String>::new());
     let workspace = other.get("/workspaces/get").await.expect(200).body["workspace"].clone();
@@ -632,35 +645,35 @@ async fn workspaces_are_apart_and_wrong_calls_are_told_in_seams_words() {
     );
 
     let wrong = other.call(Method::PUT, "/phones/list", None).await;
-    error(&wrong, 405, "method_not_allowed");
+    expect_error(&wrong, 405, "method_not_allowed");
     assert_eq!(wrong.body["error"]["message"], "only GET,POST accepted");
     assert_eq!(wrong.headers["allow"], "GET,POST");
     for (path, verbs) in [("/phones/deactivate", "DELETE,POST"), ("/user_identities/create", "POST")] {
         assert_eq!(other.get(path).await.expect(405).body["error"]["message"], format!("only {verbs} accepted"));
     }
     let ours = other.call(Method::PUT, "/devices/list", None).await;
-    error(&ours, 405, "method_not_allowed");
+    expect_error(&ours, 405, "method_not_allowed");
     for path in ["/phones/list?_errors=1&_errors.x=2", "/phones/list?limit._errors=1&limit._errors=2"] {
         assert!(other.get(path).await.status.as_u16() < 500, "{path}");
     }
     let odd = json!({"device_id": NOBODY, "custom_metadata": {"_errors": 5, "a.".repeat(1000): 1}});
-    error(&other.post("/devices/update", odd).await, 400, "invalid_input");
+    expect_error(&other.post("/devices/update", odd).await, 400, "invalid_input");
     let missing = other.get("/phones/get").await;
-    error(&missing, 400, "invalid_input");
+    expect_error(&missing, 400, "invalid_input");
     assert_eq!(missing.body["error"]["message"], "device_id is required");
-    let told = json!({"_errors": [], "device_id": {"_errors": ["Required"]}});
-    assert_eq!(missing.body["error"]["validation_errors"], told);
-    error(&other.get(&format!("/phones/get?device_id={device}&device_id={device}")).await, 400, "invalid_input");
-    error(&other.get("/phones/nothing").await, 404, "route_not_found");
+    let expected = json!({"_errors": [], "device_id": {"_errors": ["Required"]}});
+    assert_eq!(missing.body["error"]["validation_errors"], expected);
+    expect_error(&other.get(&format!("/phones/get?device_id={device}&device_id={device}")).await, 400, "invalid_input");
+    expect_error(&other.get("/phones/nothing").await, 404, "route_not_found");
     for bad in ["x", "seam_at1_x", "seam_11111111_111111111111111111111111"] {
         let answer = other.bench.get("/phones/list", bad).await;
-        error(&answer, 401, "unauthorized");
+        expect_error(&answer, 401, "unauthorized");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
 }
 
 #[tokio::test]
-async fn whoever_may_only_read_changes_nothing() {
+async fn a_read_only_key_changes_nothing_by_seams_routes() {
     let fixture = SeamClient::sandbox().await;
     let user = fixture.identity(json!({})).await;
     let phone = fixture.phone(&user).await["device_id"].clone();
@@ -675,7 +688,7 @@ async fn whoever_may_only_read_changes_nothing() {
         ("/user_identities/update", json!({"user_identity_id": user, "full_name": "x"})),
         ("/user_identities/delete", json!({"user_identity_id": user})),
     ] {
-        error(&fixture.bench.post(path, &reader, body).await, 403, "permission_missing");
+        expect_error(&fixture.bench.post(path, &reader, body).await, 403, "permission_missing");
     }
     assert!(before == rows::everything(&fixture.bench), "something was changed");
 }

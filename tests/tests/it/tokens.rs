@@ -1,4 +1,4 @@
-//! Who an admin's token lets in, and what keys and memberships are worth.
+//! Tokens of signed-in people, keys, and memberships: which are accepted, and what they permit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use domain::rules::access::KeyMaterial;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
-use testkit::faults::{Fault, FaultDuration, Faults, Strike};
+use testkit::faults::{Fault, FaultDuration, Faults, InjectedFault};
 use testkit::oidc::{self, AUDIENCE, CONFIGURATION, EC, ISSUER, KEY_SET, Oidc, RSA, Signer, get_as};
 use testkit::{Bench, Setup, Tenant, rows};
 
@@ -23,7 +23,7 @@ async fn with_anna() -> (Oidc, Bench, Tenant) {
     (oidc, bench, tenant)
 }
 
-/// What the system answers to a token: the status and, if it is a problem, the code.
+/// The response to a token: the status and, for a problem, the code.
 async fn answer(bench: &Bench, token: &str) -> (u16, String) {
     let answer = bench.get("/devices", token).await;
     (answer.status.as_u16(), answer.code().to_owned())
@@ -33,22 +33,22 @@ fn invalid() -> (u16, String) {
     (401, "credential_invalid".to_owned())
 }
 
-fn let_in() -> (u16, String) {
+fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
 #[tokio::test]
-async fn a_token_by_either_kind_of_key_lets_a_member_in() {
+async fn a_token_signed_by_either_kind_of_key_gives_access() {
     let (oidc, bench, _) = with_anna().await;
     for signer in [Signer::Rsa, Signer::Ec] {
         let token = oidc.sign_claims(&Oidc::claims("anna", bench.now()), signer);
-        assert_eq!(answer(&bench, &token).await, let_in(), "{signer:?}");
+        assert_eq!(answer(&bench, &token).await, accepted(), "{signer:?}");
     }
     assert_eq!(answer(&bench, &oidc.token("bert", bench.now())).await, invalid(), "who is no member");
 }
 
 #[tokio::test]
-async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
+async fn a_token_needs_the_audience_or_client_id() {
     let (oidc, bench, _) = with_anna().await;
     let cases = [
         (json!({"aud": AUDIENCE}), true),
@@ -72,14 +72,14 @@ async fn a_token_must_be_meant_for_us_by_aud_or_client_id() {
         (json!({"aud": format!("{AUDIENCE}2")}), false),
     ];
     for (change, good) in cases {
-        let wanted = if good { let_in() } else { invalid() };
+        let expected = if good { accepted() } else { invalid() };
         let token = oidc.sign_claims(&changed(&Oidc::claims("anna", bench.now()), &change), Signer::Ec);
-        assert_eq!(answer(&bench, &token).await, wanted, "{change}");
+        assert_eq!(answer(&bench, &token).await, expected, "{change}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_says_that_it_is_something_else_than_an_access_token_is_worth_nothing() {
+async fn a_token_of_another_type_than_an_access_token_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let good = [
         ("RFC 9068", "at+jwt", json!({})),
@@ -111,7 +111,7 @@ async fn a_token_that_says_that_it_is_something_else_than_an_access_token_is_wor
         ("a proof of possession", "dpop+jwt", json!({})),
         ("something else", "secevent+jwt", json!({})),
     ];
-    let let_in = good.map(|case| (case, let_in()));
+    let let_in = good.map(|case| (case, accepted()));
     let refused = bad.map(|case| (case, invalid()));
     for ((what, kind, change), wanted) in let_in.into_iter().chain(refused) {
         let claims = changed(&Oidc::claims("anna", bench.now()), &change);
@@ -122,7 +122,7 @@ async fn a_token_that_says_that_it_is_something_else_than_an_access_token_is_wor
     assert_eq!(answer(&bench, &untyped).await, (200, String::new()), "a header without a type");
 }
 
-/// The claims with others in their place; `null` takes one away.
+/// The claims with changes; `null` removes one.
 fn changed(claims: &Value, change: &Value) -> Value {
     let mut claims = claims.clone();
     let fields = claims.as_object_mut().unwrap();
@@ -137,19 +137,19 @@ fn changed(claims: &Value, change: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_counts_in_its_time_give_or_take_a_minute() {
+async fn a_token_is_valid_in_its_period_with_a_minute_of_clock_skew() {
     let (oidc, bench, _) = with_anna().await;
     let now = bench.now().timestamp();
     let expired = (401, "credential_expired".to_owned());
     let cases = [
-        (json!({"exp": now + 1}), let_in()),
-        (json!({"exp": now - 59}), let_in()),
+        (json!({"exp": now + 1}), accepted()),
+        (json!({"exp": now - 59}), accepted()),
         (json!({"exp": now - 60}), expired.clone()),
         (json!({"exp": 0}), expired.clone()),
         (json!({"exp": i64::MIN}), expired),
         (json!({"exp": null}), invalid()),
         (json!({"exp": "tomorrow"}), invalid()),
-        (json!({"nbf": now + 60}), let_in()),
+        (json!({"nbf": now + 60}), accepted()),
         (json!({"nbf": now + 61}), invalid()),
         (json!({"nbf": i64::MAX}), invalid()),
     ];
@@ -163,7 +163,7 @@ async fn a_token_counts_in_its_time_give_or_take_a_minute() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_issuer_or_without_a_person_is_worth_nothing() {
+async fn a_token_of_another_issuer_or_without_a_subject_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let slash = format!("{ISSUER}/");
     let cases = [
@@ -184,7 +184,7 @@ async fn a_token_of_another_issuer_or_without_a_person_is_worth_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_issuers_keys_have_not_signed_is_worth_nothing() {
+async fn a_token_not_signed_by_the_issuers_keys_is_rejected() {
     let (oidc, bench, _) = with_anna().await;
     let claims = Oidc::claims("anna", bench.now());
     let stranger = Oidc::new();
@@ -225,11 +225,11 @@ async fn a_token_that_the_issuers_keys_have_not_signed_is_worth_nothing() {
     for (what, token) in cases {
         assert_eq!(answer(&bench, &token).await, invalid(), "{what}");
     }
-    assert_eq!(answer(&bench, &good).await, let_in());
+    assert_eq!(answer(&bench, &good).await, accepted());
 }
 
 #[tokio::test]
-async fn the_public_key_is_no_secret_to_sign_with() {
+async fn the_public_key_is_not_accepted_as_an_hmac_secret() {
     let (oidc, bench, _) = with_anna().await;
     let claims = Oidc::claims("anna", bench.now());
     for key in oidc.keys(bench.now()).keys {
@@ -248,7 +248,7 @@ async fn the_public_key_is_no_secret_to_sign_with() {
 }
 
 #[tokio::test]
-async fn without_an_issuer_no_token_is_worth_anything() {
+async fn without_an_issuer_every_token_is_rejected() {
     let oidc = Oidc::new();
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys alone").await;
@@ -257,14 +257,14 @@ async fn without_an_issuer_no_token_is_worth_anything() {
 }
 
 #[tokio::test]
-async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
+async fn while_the_issuers_keys_are_unknown_every_token_is_rejected() {
     let oidc = Oidc::new();
     let bench = Setup::new().issuer().start().await;
     let tenant = bench.tenant("No keys yet").await;
     let _member = oidc::add_accepted_member(&bench, &tenant, "anna", "admin").await;
     let token = oidc.token("anna", bench.now());
     assert_eq!(answer(&bench, &token).await, invalid());
-    // Nor are keys worth anything that were fetched from another issuer.
+    // Keys of another issuer are not used.
     let mut row = serde_json::to_value(oidc.keys(bench.now())).unwrap();
     row["pk"] = "ISSUER".into();
     row["sk"] = "KEYS".into();
@@ -274,20 +274,20 @@ async fn while_the_issuers_keys_are_not_known_no_token_is_worth_anything() {
 }
 
 #[tokio::test]
-async fn keys_that_could_not_be_fetched_again_for_a_day_are_no_longer_believed() {
+async fn issuer_keys_that_were_not_refreshed_for_a_day_are_no_longer_trusted() {
     let (oidc, bench, _) = with_anna().await;
     bench.advance(Duration::hours(24) - Duration::milliseconds(1));
-    assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, let_in());
+    assert_eq!(answer(&bench, &oidc.token("anna", bench.now())).await, accepted());
     bench.advance(Duration::milliseconds(1));
     let token = oidc.token("anna", bench.now());
-    assert_eq!(answer(&bench, &token).await, invalid(), "whether they are at hand or read anew");
+    assert_eq!(answer(&bench, &token).await, invalid(), "whether they are cached or read again");
     oidc.publish_keys_to(&bench);
     bench.advance(Duration::minutes(1));
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
 }
 
 #[tokio::test]
-async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
+async fn the_first_sign_in_after_a_stack_deployment_needs_no_scheduled_run() {
     let (oidc, pages) = (Oidc::new(), Pages::default());
     let bench = Setup::new().with(pages.adjust()).issuer().start().await;
     oidc.publish_on(&pages, bench.now());
@@ -297,27 +297,27 @@ async fn once_a_deployment_is_done_the_first_sign_in_waits_for_no_schedule() {
     assert_eq!(answer(&bench, &token).await, invalid());
     bench.stack.run_after_deployment().await.unwrap();
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
     let asked: Vec<String> = pages.received().into_iter().map(|asked| asked.url).collect();
     assert_eq!(asked, [CONFIGURATION, KEY_SET]);
 }
 
-/// Where anybody on the way could put in keys of their own.
+/// URLs whose responses others could replace.
 const INSECURE: &str = "http://issuer.example/keys";
 
-/// What is kept of the issuer's keys.
-fn kept_keys(bench: &Bench) -> Value {
+/// The stored keys of the issuer.
+fn stored_issuer_keys(bench: &Bench) -> Value {
     rows::all(bench, rows::MAIN).remove("ISSUER | KEYS").unwrap_or_default()
 }
 
 #[tokio::test]
-async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_else() {
+async fn an_issuers_keys_are_only_replaced_by_usable_keys() {
     let (oidc, pages, faults) = (Oidc::new(), Pages::default(), Faults::new());
     let bench = Setup::new().with(faults.adjust()).with(pages.adjust()).issuer().start().await;
     let refreshed = || bench.stack.run_schedule("refresh-issuer-keys");
     oidc.publish_on(&pages, bench.now());
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 2}));
-    let before = kept_keys(&bench);
+    let before = stored_issuer_keys(&bench);
     assert_eq!(before["fetched_at"], json!(domain::Time::from(bench.now())));
     bench.advance(Duration::minutes(15));
     let shows = |body: &str| Answers::With(200, Vec::new(), body.into());
@@ -343,27 +343,31 @@ async fn an_issuers_keys_are_replaced_by_others_that_can_verify_and_by_nothing_e
         oidc.publish_on(&pages, bench.now());
         pages.answer_at(page, answers.clone());
         assert!(refreshed().await.is_err(), "{page}: {answers:?}");
-        assert_eq!(kept_keys(&bench), before, "{page}: {answers:?}");
+        assert_eq!(stored_issuer_keys(&bench), before, "{page}: {answers:?}");
     }
     oidc.publish_on(&pages, bench.now());
-    let lost =
-        Strike { action: "PutItem".to_owned(), nth: 1, fault: Fault::ServerError, duration: FaultDuration::Outage };
+    let lost = InjectedFault {
+        action: "PutItem".to_owned(),
+        nth: 1,
+        fault: Fault::ServerError,
+        duration: FaultDuration::Outage,
+    };
     faults.watch("refresh-issuer-keys", Some(lost));
-    assert!(refreshed().await.is_err(), "that they are not kept is told");
-    assert_eq!(kept_keys(&bench), before);
+    assert!(refreshed().await.is_err(), "the failure to store them is reported");
+    assert_eq!(stored_issuer_keys(&bench), before);
     faults.end_outage();
-    // Those that it gives up go.
+    // Keys that the issuer no longer publishes are removed.
     let mut one = oidc.keys(bench.now());
     one.keys.truncate(1);
     pages.answer_at(KEY_SET, shows(&json!({"keys": one.keys}).to_string()));
     assert_eq!(refreshed().await.unwrap(), json!({"keys": 1}));
-    let after = kept_keys(&bench);
+    let after = stored_issuer_keys(&bench);
     assert_eq!(after["keys"], json!(one.keys));
     assert_eq!(after["fetched_at"], json!(domain::Time::from(bench.now())));
 }
 
 #[tokio::test]
-async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() {
+async fn an_issuers_response_is_read_up_to_the_limit_only() {
     const MEBIBYTES: usize = 64;
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sent);
@@ -382,7 +386,7 @@ async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() 
     let bench = Setup::new().issuer().parameter("OidcIssuer", &issuer).start().await;
     let failed = bench.stack.run_schedule("refresh-issuer-keys").await.unwrap_err();
     serving.abort();
-    // What the sockets hold besides is a few mebibytes.
+    // Sockets buffer a few more mebibytes.
     assert!(
         sent.load(Ordering::SeqCst) < MEBIBYTES / 2,
         "{} mebibytes were sent: {failed}",
@@ -391,7 +395,7 @@ async fn an_issuer_that_answers_without_end_is_read_no_further_than_the_limit() 
 }
 
 #[tokio::test]
-async fn a_member_of_several_workspaces_says_which() {
+async fn a_member_of_several_workspaces_must_name_one() {
     let (oidc, bench, first) = with_anna().await;
     let second = bench.tenant("Second").await;
     let third = bench.tenant("Third").await;
@@ -419,29 +423,29 @@ async fn a_member_of_several_workspaces_says_which() {
 }
 
 #[tokio::test]
-async fn a_removed_member_is_out_at_once() {
+async fn a_removed_member_loses_access_at_once() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc::add_accepted_member(&bench, &tenant, "bert", "device-admin").await;
     let token = oidc.token("bert", bench.now());
-    assert_eq!(answer(&bench, &token).await, let_in());
+    assert_eq!(answer(&bench, &token).await, accepted());
     let _removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &token).await, invalid());
-    let again = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
-    assert_eq!(again.code(), "member_not_found");
+    let repeated = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(404);
+    assert_eq!(repeated.code(), "member_not_found");
     // They may come back, with another role.
-    let _back = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
-    assert_eq!(answer(&bench, &token).await, let_in());
+    let _member = oidc::add_accepted_member(&bench, &tenant, "bert", "viewer").await;
+    assert_eq!(answer(&bench, &token).await, accepted());
     assert_eq!(get_as(&bench, "/keys", &token, None).await.status, 403);
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_out_at_the_next_request_and_revoking_it_again_is_no_second_event() {
+async fn a_revoked_key_is_rejected_at_once_and_a_second_revocation_records_no_event() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Keys").await;
     let body = json!({"name": "short-lived", "permissions": ["devices:read"]});
-    let made = bench.post("/keys", &tenant.key, body).await.expect(201);
-    let (key, path) = (made.get("key"), format!("/keys/{}", made.get("key_id")));
-    assert_eq!(answer(&bench, &key).await, let_in());
+    let created = bench.post("/keys", &tenant.key, body).await.expect(201);
+    let (key, path) = (created.get("key"), format!("/keys/{}", created.get("key_id")));
+    assert_eq!(answer(&bench, &key).await, accepted());
     let first = bench.delete(&path, &tenant.key).await.expect(200);
     assert_eq!(answer(&bench, &key).await, (401, "credential_revoked".to_owned()));
     bench.advance(Duration::minutes(1));
@@ -452,7 +456,7 @@ async fn a_revoked_key_is_out_at_the_next_request_and_revoking_it_again_is_no_se
 }
 
 #[tokio::test]
-async fn a_key_that_revokes_itself_has_done_its_last() {
+async fn a_key_that_revokes_itself_is_rejected_afterwards() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Own end").await;
     let own = bench.get("/keys", &tenant.key).await.expect(200);
@@ -462,19 +466,19 @@ async fn a_key_that_revokes_itself_has_done_its_last() {
 }
 
 #[tokio::test]
-async fn a_key_ends_when_it_was_said_to() {
+async fn a_key_expires_at_its_time() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Ends").await;
     let body = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-23T09:00:00Z"});
     let key = bench.post("/keys", &tenant.key, body).await.expect(201).get("key");
     bench.advance(Duration::minutes(60) - Duration::milliseconds(1));
-    assert_eq!(answer(&bench, &key).await, let_in());
+    assert_eq!(answer(&bench, &key).await, accepted());
     bench.advance(Duration::milliseconds(1));
     assert_eq!(answer(&bench, &key).await, (401, "credential_expired".to_owned()));
 }
 
 #[tokio::test]
-async fn nobody_gives_away_what_they_do_not_hold() {
+async fn nobody_can_grant_permissions_that_they_do_not_have() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Grants").await;
     let body = json!({"name": "manager", "permissions": ["workspace:manage", "devices:read"]});
@@ -496,7 +500,7 @@ async fn nobody_gives_away_what_they_do_not_hold() {
     }
     assert!(before == rows::everything(&bench));
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"]});
-    let _held = bench.post("/keys", &manager, body).await.expect(201);
+    let _created = bench.post("/keys", &manager, body).await.expect(201);
 }
 
 async fn admins(bench: &Bench, tenant: &Tenant) -> usize {
@@ -521,7 +525,7 @@ async fn the_last_admin_cannot_be_removed() {
 }
 
 #[tokio::test]
-async fn of_admins_who_are_removed_at_the_same_time_one_stays() {
+async fn of_concurrently_removed_admins_one_stays() {
     let bench = Oidc::new().bench().await;
     for round in 0..10 {
         let tenant = bench.tenant(&format!("Race {round}")).await;
@@ -548,34 +552,34 @@ async fn a_person_is_a_member_once_however_often_they_are_added_at_once() {
     let answers = futures::future::join_all(calls).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code() == "member_exists"));
-    // They count once: as the only admin they cannot be removed.
+    // They are counted once: the only admin cannot be removed.
     let _accepted = oidc::accept(&bench, &tenant, "anna").await.expect(200);
-    let made = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
-    let _last = bench.delete(&format!("/members/{made}"), &tenant.key).await.expect(409);
+    let created = answers.iter().find(|answer| answer.status == 201).unwrap().get("member_id");
+    let _last = bench.delete(&format!("/members/{created}"), &tenant.key).await.expect(409);
 }
 
-/// A new key, made by a key: its identifier and itself.
-async fn key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
+/// Creates a key by a key, and returns its identifier and the key.
+async fn create_key_by(bench: &Bench, creator: &str, expires_at: Option<&str>) -> (String, String) {
     let body = json!({"name": "k", "permissions": ["devices:read", "workspace:manage"], "expires_at": expires_at});
-    let made = bench.post("/keys", creator, body).await.expect(201);
-    assert_eq!(made.get("status"), "active");
-    (made.get("key_id"), made.get("key"))
+    let created = bench.post("/keys", creator, body).await.expect(201);
+    assert_eq!(created.get("status"), "active");
+    (created.get("key_id"), created.get("key"))
 }
 
 #[tokio::test]
 async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Chains").await;
-    let (first_id, first) = key_by(&bench, &tenant.key, Some("2026-11-24T08:00:00Z")).await;
+    let (first_id, first) = create_key_by(&bench, &tenant.key, Some("2026-11-24T08:00:00Z")).await;
     let later = json!({"name": "k", "permissions": ["devices:read"], "expires_at": "2026-11-24T08:00:01Z"});
     let refused = bench.post("/keys", &first, later).await.expect(422);
     assert_eq!(
         (&refused.body["errors"][0]["field"], &refused.body["errors"][0]["code"]),
         (&json!("expires_at"), &json!("out_of_range"))
     );
-    let (second_id, second) = key_by(&bench, &first, None).await;
-    let (third_id, third) = key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
-    let (beside_id, beside) = key_by(&bench, &tenant.key, None).await;
+    let (second_id, second) = create_key_by(&bench, &first, None).await;
+    let (third_id, third) = create_key_by(&bench, &second, Some("2026-11-24T07:00:00Z")).await;
+    let (beside_id, beside) = create_key_by(&bench, &tenant.key, None).await;
     let listed = async |id: &str| {
         let keys = bench.list_all(&tenant, "/keys").await;
         keys.into_iter().find(|key| key["key_id"] == id).unwrap()
@@ -584,17 +588,17 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
     assert_eq!((&shown["expires_at"], &shown["status"]), (&json!("2026-11-24T08:00:00.000Z"), &json!("active")));
     assert_eq!(shown["created_by"], json!({"type": "key", "name": "k", "id": first_id}));
     for key in [&first, &second, &third, &beside] {
-        assert_eq!(answer(&bench, key).await, let_in());
+        assert_eq!(answer(&bench, key).await, accepted());
     }
 
-    // Whatever work the third has begun ends with the first as well.
+    // Jobs of the third key end with the first as well.
     let every = json!({"after_days": 30, "action": "block"});
     let manager = json!({"name": "m", "permissions": ["devices:manage", "workspace:manage"]});
     let manager = bench.post("/keys", &tenant.key, manager).await.expect(201);
     let manages = json!({"name": "n", "permissions": ["devices:manage", "workspace:manage"]});
     let managed = bench.post("/keys", &manager.get("key"), manages).await.expect(201).get("key");
     let _rule = bench.patch("/workspace", &managed, json!({"silent_devices": every})).await.expect(200);
-    let _over = bench.delete(&format!("/keys/{}", manager.get("key_id")), &tenant.key).await.expect(200);
+    let _revoked = bench.delete(&format!("/keys/{}", manager.get("key_id")), &tenant.key).await.expect(200);
     assert_eq!(bench.run_due().await["failed"], 0);
     let paused = bench.get("/workspace", &tenant.key).await.expect(200);
     assert!(paused.body["silent_rule"]["paused_at"].is_string(), "{}", paused.text);
@@ -605,37 +609,37 @@ async fn a_key_that_a_key_made_expires_no_later_and_ends_with_it() {
         assert_eq!(answer(&bench, key).await, (401, "credential_revoked".to_owned()));
         assert_eq!(bench.post("/keys", key, json!({})).await.expect(401).code(), "credential_revoked");
     }
-    assert_eq!(answer(&bench, &beside).await, let_in());
+    assert_eq!(answer(&bench, &beside).await, accepted());
     for id in [&first_id, &second_id, &third_id] {
         let shown = listed(id).await;
         assert_eq!((&shown["status"], &shown["revoked_at"]), (&json!("revoked"), &json!("2026-11-23T08:01:00.000Z")));
     }
     assert_eq!(listed(&beside_id).await["status"], "active");
-    let again = bench.delete(&format!("/keys/{second_id}"), &tenant.key).await.expect(200);
-    assert_eq!(again.body["status"], "revoked");
+    let repeated = bench.delete(&format!("/keys/{second_id}"), &tenant.key).await.expect(200);
+    assert_eq!(repeated.body["status"], "revoked");
 }
 
 #[tokio::test]
-async fn so_many_keys_come_from_one_another_and_no_more() {
+async fn keys_created_by_keys_are_limited_in_depth() {
     let bench = Bench::start().await;
     let tenant = bench.tenant("Long chains").await;
     let mut newest = tenant.key.clone();
     for _ in 0..4 {
-        newest = key_by(&bench, &newest, None).await.1;
+        newest = create_key_by(&bench, &newest, None).await.1;
     }
     let body = json!({"name": "k", "permissions": ["devices:read"]});
     assert_eq!(bench.post("/keys", &newest, body).await.expect(409).code(), "too_many_makers");
 }
 
 #[tokio::test]
-async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
+async fn removing_a_member_shows_their_keys_and_revokes_them_on_request() {
     let (oidc, bench, tenant) = with_anna().await;
     let made_by = async |subject: &str| {
         let member = oidc::add_accepted_member(&bench, &tenant, subject, "admin").await;
         let signed_in = oidc.token(subject, bench.now());
-        let key = key_by(&bench, &signed_in, None).await;
-        let (over, _) = key_by(&bench, &signed_in, None).await;
-        let _over = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
+        let key = create_key_by(&bench, &signed_in, None).await;
+        let (over, _) = create_key_by(&bench, &signed_in, None).await;
+        let _revoked = bench.delete(&format!("/keys/{over}"), &signed_in).await.expect(200);
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
         let hook = bench.post("/webhooks", &signed_in, hook).await.expect(201).get("webhook_id");
         (member, key, hook)
@@ -644,14 +648,14 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
         list.as_array().unwrap().iter().map(|thing| thing[id].as_str().unwrap().to_owned()).collect()
     };
     let (bert, (key_id, key), hook) = made_by("bert").await;
-    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let (_child_id, child) = create_key_by(&bench, &key, None).await;
     let removed = bench.delete(&format!("/members/{bert}"), &tenant.key).await.expect(200);
     assert_eq!(
         (ids(&removed.body["keys"], "key_id"), ids(&removed.body["webhooks"], "webhook_id")),
         (vec![key_id], vec![hook.clone()])
     );
     assert_eq!(removed.body["keys"][0]["status"], "active");
-    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (let_in(), let_in()));
+    assert_eq!((answer(&bench, &key).await, answer(&bench, &child).await), (accepted(), accepted()));
     let still = bench.get(&format!("/webhooks/{hook}"), &tenant.key).await.expect(200);
     assert_eq!(
         (&still.body["enabled"], &still.body["created_by"]),
@@ -659,7 +663,7 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
     );
 
     let (carl, (key_id, key), hook) = made_by("carl").await;
-    let (_child_id, child) = key_by(&bench, &key, None).await;
+    let (_child_id, child) = create_key_by(&bench, &key, None).await;
     let removed = bench.delete(&format!("/members/{carl}?revoke=true"), &tenant.key).await.expect(200);
     assert_eq!(
         (ids(&removed.body["keys"], "key_id"), &removed.body["keys"][0]["status"]),
@@ -678,7 +682,7 @@ async fn removing_a_member_shows_what_they_made_and_ends_it_if_asked() {
 }
 
 #[tokio::test]
-async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_is_removed_meanwhile() {
+async fn keys_created_by_a_members_key_end_with_the_member_and_a_removed_member_creates_none() {
     let (oidc, bench, tenant) = with_anna().await;
     let carl = oidc::add_accepted_member(&bench, &tenant, "carl", "admin").await;
     let signed_in = oidc.token("carl", bench.now());
@@ -686,15 +690,15 @@ async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_i
     let key = bench.post("/keys", &signed_in, wide).await.expect(201).get("key");
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["webhook.disabled"]});
     let by_key = bench.post("/webhooks", &key, hook.clone()).await.expect(201).get("webhook_id");
-    // While he is removed, he makes more, as fast as he can.
-    let made = |_| async {
+    // During the removal he creates more keys.
+    let create = |_| async {
         let body = json!({"name": "late", "permissions": ["users:read"]});
         let (key, hook) = (bench.post("/keys", &signed_in, body), bench.post("/webhooks", &signed_in, hook.clone()));
         futures::future::join(key, hook).await
     };
     let path = format!("/members/{carl}?revoke=true");
     let removal = bench.delete(&path, &tenant.key);
-    let (removed, _made) = futures::future::join(removal, futures::future::join_all((0..8).map(made))).await;
+    let (removed, _made) = futures::future::join(removal, futures::future::join_all((0..8).map(create))).await;
     let removed = removed.expect(200);
     assert!(removed.body["webhooks"].as_array().unwrap().iter().any(|hook| hook["webhook_id"] == by_key.as_str()));
     let late = |thing: &Value| thing["name"] == "late" && thing["status"] == "active";
@@ -703,7 +707,7 @@ async fn what_a_members_key_has_made_ends_with_them_and_nothing_is_made_by_who_i
 }
 
 #[tokio::test]
-async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
+async fn a_membership_has_no_effect_until_it_is_accepted() {
     let (oidc, bench, first) = with_anna().await;
     let second = bench.tenant("Second").await;
     let anna = oidc.token("anna", bench.now());
@@ -738,28 +742,28 @@ async fn a_membership_counts_for_nothing_until_its_person_accepts_it() {
     expected.sort_by_key(|(id, ..)| id.to_string());
     assert_eq!(own, expected);
 
-    // Nobody accepts for another, and a key or a token for nobody.
+    // Only the person can accept, not a key or a token.
     let path = format!("/memberships/{}/accept", second.workspace_id);
     let post = async |credential: &str| bench.call(http::Method::POST, &path, Some(credential), None).await;
     assert_eq!(post(&oidc.token("eve", bench.now())).await.expect(404).code(), "membership_not_found");
     assert_eq!(post(&second.key).await.expect(403).code(), "member_only");
     let accepted = post(&anna).await.expect(200);
     assert_eq!((accepted.get("member_id"), accepted.get("status")), (member.clone(), "active".to_owned()));
-    assert_eq!(post(&anna).await.expect(200).body, accepted.body, "twice is once");
+    assert_eq!(post(&anna).await.expect(200).body, accepted.body, "a repetition records no second event");
     let changed = bench.event_types(&second).await.into_iter().filter(|kind| kind == "member.changed").count();
     assert_eq!(changed, 1);
     let _there = get_as(&bench, "/keys", &anna, Some(&second.workspace_id)).await.expect(200);
     let unsaid = get_as(&bench, "/devices", &anna, None).await.expect(422);
     assert_eq!(unsaid.body["errors"][0]["field"], "x-workspace-id");
     let last = bench.delete(&format!("/members/{member}"), &second.key).await.expect(409);
-    assert_eq!(last.code(), "last_admin", "once accepted, an admin is one");
+    assert_eq!(last.code(), "last_admin", "an accepted admin counts");
     let declined =
         bench.call(http::Method::DELETE, &format!("/memberships/{}", second.workspace_id), Some(&anna), None).await;
     assert_eq!(declined.expect(409).code(), "membership_accepted");
 }
 
 #[tokio::test]
-async fn whoever_declines_a_membership_has_none() {
+async fn a_declined_membership_is_removed() {
     let (oidc, bench, tenant) = with_anna().await;
     let bert = oidc.token("bert", bench.now());
     assert_eq!(get_as(&bench, "/memberships", &bert, None).await.expect(200).body["items"], json!([]));
@@ -773,7 +777,7 @@ async fn whoever_declines_a_membership_has_none() {
         "membership_not_found"
     );
     assert_eq!(bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(404).code(), "member_not_found");
-    // They may be asked again, and taken back before they answer.
+    // A person can be added again, and removed before they accept.
     let member = oidc::add_member(&bench, &tenant, "bert", "viewer").await;
     let _taken_back = bench.delete(&format!("/members/{member}"), &tenant.key).await.expect(200);
     assert_eq!(oidc::accept(&bench, &tenant, "bert").await.expect(404).code(), "membership_not_found");

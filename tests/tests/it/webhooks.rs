@@ -1,5 +1,4 @@
-//! Webhooks: what happens is told to whoever asked, signed, again and again until it is taken, and to nobody
-//! else.
+//! Webhooks: events are delivered and signed, with retries until they are accepted, and only to their own receivers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -26,23 +25,23 @@ const URL: &str = "https://hooks.example.com/in?token=only-for-them";
 const OTHER: &str = "https://other.example.com/in";
 
 impl Fixture {
-    /// A workspace, and receivers that take what they are sent.
+    /// A workspace, and receivers that answer with success.
     async fn with_receivers() -> Self {
         let fixture = Self::new().await;
-        // What was before is told to nobody.
+        // Events before the webhook are not delivered.
         fixture.bench.advance(Duration::seconds(1));
         fixture.pages.answer_ok("thank you");
         fixture
     }
 
-    /// A webhook for some types of events: its identifier and its secret.
+    /// Creates a webhook for some event types, and returns its identifier and its secret.
     async fn webhook(&self, url: &str, types: &[&str]) -> (String, String) {
-        let made = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
+        let created = self.post("/webhooks", json!({"url": url, "event_types": types})).await.expect(201);
         self.bench.drain().await;
-        (made.get("webhook_id"), made.get("secret"))
+        (created.get("webhook_id"), created.get("secret"))
     }
 
-    /// A user is made, and what follows from that happens.
+    /// Creates a user, and delivers the event.
     async fn new_user(&self, username: &str) -> String {
         let id = self.user(username).await;
         self.bench.drain().await;
@@ -50,17 +49,17 @@ impl Fixture {
     }
 
     async fn schedule(&self) -> Value {
-        let done = self.bench.stack.run_schedule("deliver-webhook").await.expect("what is due is tried");
+        let run = self.bench.stack.run_schedule("deliver-webhook").await.expect("run-due runs");
         self.bench.drain().await;
-        done
+        run
     }
 
-    /// Two hours go by from an hour on; at the beginning of each day a user is made.
-    async fn two_hours(&self, from: i32) {
+    /// Runs the schedule and moves the clock by two hours; `from` counts hours, and each day begins with a new user.
+    async fn pass_two_hours(&self, from: i32) {
         if from % 24 == 0 {
             let _user = self.new_user(&format!("ada{from}")).await;
         }
-        let _done = self.schedule().await;
+        let _run = self.schedule().await;
         self.bench.advance(Duration::hours(2));
     }
 
@@ -72,7 +71,7 @@ impl Fixture {
         self.get(&format!("/webhooks/{webhook}")).await
     }
 
-    /// What was sent to an address.
+    /// The requests to a URL.
     fn sent_to(&self, url: &str) -> Vec<Sent> {
         self.pages.sent().into_iter().filter(|sent| sent.url == url).collect()
     }
@@ -82,7 +81,7 @@ impl Fixture {
     }
 }
 
-/// True if one of the signatures is by a secret, as the published verifiers have it.
+/// True if one of the signatures is by the secret, as the published verifiers check it.
 fn is_signed(sent: &Sent, secret: &str, names: [&str; 3]) -> bool {
     let [id, at, signatures] = names.map(|name| sent.headers[name].clone());
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
@@ -100,7 +99,7 @@ const SVIX: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
 const STANDARD_NAMES: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 #[tokio::test]
-async fn what_happens_is_told_at_once_and_signed_under_both_names() {
+async fn events_are_delivered_at_once_and_signed_under_both_header_names() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     let user = fixture.new_user("ada").await;
@@ -126,19 +125,19 @@ async fn what_happens_is_told_at_once_and_signed_under_both_names() {
 }
 
 #[tokio::test]
-async fn nothing_personal_or_private_is_told() {
+async fn webhooks_receive_no_personal_or_private_data() {
     let fixture = Fixture::with_receivers().await;
     let _hook = fixture.webhook(URL, &["*"]).await;
     let user = fixture.new_user("marker-name").await;
     let edit = json!({"first_name": "Markerfirst", "email": "marker@example.com", "mobile": "+491709999999"});
     let _edited = fixture.patch(&format!("/users/{user}"), edit).await.expect(200);
     let held = json!({"reason": "marker reason"});
-    let _held = fixture.post(&format!("/users/{user}/suspend"), held).await.expect(200);
+    let _suspended = fixture.post(&format!("/users/{user}/suspend"), held).await.expect(200);
     fixture.bench.drain().await;
-    let told = fixture.pages.sent();
-    let types: BTreeSet<String> = told.iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    let requests = fixture.pages.sent();
+    let types: BTreeSet<String> = requests.iter().map(|sent| text(&sent.json()["event_type"])).collect();
     assert_eq!(types, ["user.created", "user.suspended", "user.updated"].map(str::to_owned).into());
-    for sent in told {
+    for sent in requests {
         let body = sent.body.to_lowercase();
         for personal in ["marker", "+4917", "adler", "private", "127.0.0.1", &fixture.tenant.key.to_lowercase()] {
             assert!(!body.contains(personal), "{personal}: {body}");
@@ -147,19 +146,19 @@ async fn nothing_personal_or_private_is_told() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_webhook_too() {
+async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_webhook() {
     let fixture = Fixture::with_receivers().await;
     let body = json!({"url": URL, "event_types": ["phone.deactivated", "lock.unlocked"]});
-    let made = fixture.post("/webhooks/create", body).await.expect(200).body;
-    assert_eq!(made["ok"], true);
-    let webhook = &made["webhook"];
+    let created = fixture.post("/webhooks/create", body).await.expect(200).body;
+    assert_eq!(created["ok"], true);
+    let webhook = &created["webhook"];
     assert_eq!((&webhook["url"], &webhook["event_types"][1]), (&json!(URL), &json!("lock.unlocked")));
     let every = fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(200).body;
     assert_eq!(every["webhook"]["event_types"], json!(["*"]));
     let ours = json!({"url": format!("{OTHER}/ours"), "event_types": ["device.deleted"]});
     let ours = fixture.post("/webhooks", ours).await.expect(201).get("webhook_id");
     let (phone, _) = fixture.bench.phone(&fixture.tenant, "ada").await;
-    let _gone = fixture.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
+    let _activated = fixture.post("/phones/deactivate", json!({"device_id": phone})).await.expect(200);
     fixture.bench.drain().await;
     let [own] = <[Sent; 1]>::try_from(fixture.sent_to(&format!("{OTHER}/ours"))).unwrap();
     let own = own.json();
@@ -173,15 +172,19 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
     assert_eq!(sent.json(), fixture.post("/events/get", asked).await.expect(200).body["event"]);
     let [delivery] = <[Value; 1]>::try_from(fixture.deliveries(&text(&webhook["webhook_id"])).await).unwrap();
     assert_eq!(delivery["event_type"], "phone.deactivated");
-    let told: Vec<String> = fixture.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
-    assert!(told.contains(&"phone.deactivated".to_owned()) && told.contains(&"device.registered".to_owned()));
-    assert!(!told.contains(&"device.deleted".to_owned()), "{told:?}");
-    let whole =
+    let requests: Vec<String> = fixture.sent_to(OTHER).iter().map(|sent| text(&sent.json()["event_type"])).collect();
+    assert!(requests.contains(&"phone.deactivated".to_owned()) && requests.contains(&"device.registered".to_owned()));
+    assert!(!requests.contains(&"device.deleted".to_owned()), "{requests:?}");
+    let complete_row =
         fixture.sent_to(OTHER).iter().map(Sent::json).find(|sent| sent["event_type"] == "phone.deactivated").unwrap();
-    assert_eq!((&whole["user_id"], &whole["actor"]), (&own["user_id"], &own["actor"]), "of both, it is told both");
+    assert_eq!(
+        (&complete_row["user_id"], &complete_row["actor"]),
+        (&own["user_id"], &own["actor"]),
+        "it receives both events"
+    );
     assert!(sent.json()["actor"].is_null(), "Seam's alone is Seam's alone");
     let own = |sent: &Sent| sent.json()["webhook_id"] == every["webhook"]["webhook_id"];
-    assert!(!fixture.sent_to(OTHER).iter().any(own), "that it was made is no news to it");
+    assert!(!fixture.sent_to(OTHER).iter().any(own), "it does not receive its own creation");
     let get = fixture.bench.get("/webhooks/create?url=https://x.example.com", &fixture.tenant.key).await.expect(405);
     assert_eq!(get.body["error"]["type"], "method_not_allowed");
     let bad =
@@ -191,7 +194,7 @@ async fn the_end_of_a_phone_is_told_as_seam_tells_it_and_its_own_route_makes_a_w
 }
 
 #[tokio::test]
-async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
+async fn a_failed_delivery_is_retried_by_the_schedule_a_limited_number_of_times() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(500);
@@ -222,7 +225,7 @@ async fn what_is_not_taken_is_tried_again_by_the_schedule_and_then_no_more() {
 }
 
 #[tokio::test]
-async fn a_retry_that_is_taken_is_the_last_and_each_fault_is_named() {
+async fn a_successful_retry_is_the_last_and_each_failure_has_its_reason() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let faults = [
@@ -262,7 +265,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
+async fn a_private_address_is_rejected_at_creation_and_at_delivery() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(OTHER, &["user.created"]).await;
     for (url, code) in [
@@ -284,7 +287,7 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
             assert_eq!(refused.expect(422).body["errors"][0]["code"], code, "{url}");
         }
     }
-    // One that was let in by an earlier rule is not called either.
+    // A URL that an earlier rule accepted is not called either.
     let (key, mut row) =
         rows::all(&fixture.bench, rows::MAIN).into_iter().find(|(key, _)| key.contains("| WEBHOOK#")).unwrap();
     for (url, error) in [
@@ -299,7 +302,7 @@ async fn an_address_inside_is_refused_when_it_is_named_and_when_it_is_called() {
         let _user = fixture.new_user(&format!("ada{}", url.len())).await;
         let delivery = fixture.deliveries(&id).await.remove(0);
         assert_eq!(delivery["last_attempt"]["error"], error, "{key}");
-        // The record of failures is that of the row itself.
+        // The failures are counted in the webhook's row.
         row = rows::all(&fixture.bench, rows::MAIN).remove(&key).unwrap();
     }
     assert_eq!(fixture.pages.sent(), []);
@@ -318,7 +321,7 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     for secret in [&first, &second] {
         assert!(is_signed(&sent, secret, SVIX) && is_signed(&sent, secret, STANDARD_NAMES));
     }
-    // Whoever lost the answer and asks again shuts nobody out.
+    // A retry after a lost response keeps the earlier secret valid.
     let third = fixture.post(&format!("/webhooks/{id}/rotate-secret"), json!({})).await.expect(200).get("secret");
     let _user = fixture.new_user("bob").await;
     let sent = fixture.pages.sent().remove(1);
@@ -327,30 +330,30 @@ async fn a_new_secret_signs_beside_the_earlier_one_for_a_day() {
     let _user = fixture.new_user("cyd").await;
     let sent = fixture.pages.sent().remove(2);
     assert!(is_signed(&sent, &third, SVIX) && !is_signed(&sent, &first, SVIX) && !is_signed(&sent, &second, SVIX));
-    // What is over is forgotten.
-    let kept = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
-    assert!(json!(kept()).to_string().contains(&first));
+    // An expired secret is deleted.
+    let stored = || rows::all(&fixture.bench, rows::SECRETS).into_values().collect::<Vec<_>>();
+    assert!(json!(stored()).to_string().contains(&first));
     assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 0}));
-    let [kept] = <[Value; 1]>::try_from(kept()).unwrap();
-    assert_eq!((&kept["current"], &kept["earlier"]), (&json!(third), &json!([])));
+    let [stored] = <[Value; 1]>::try_from(stored()).unwrap();
+    assert_eq!((&stored["current"], &stored["earlier"]), (&json!(third), &json!([])));
     assert_eq!(fixture.shown_webhook(&id).await["earlier_secret_until"], Value::Null);
     assert_eq!(fixture.schedule().await["done"], 0);
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_told() {
+async fn a_webhook_that_fails_for_five_days_is_disabled_and_the_others_are_notified() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     let (watching, _) = fixture.webhook(OTHER, &["webhook.disabled", "webhook.updated"]).await;
     fixture.pages.answer_at(URL, Answers::With(503, Vec::new(), Vec::new()));
     for at in (0..128).step_by(2) {
-        fixture.two_hours(at).await;
+        fixture.pass_two_hours(at).await;
         assert_eq!(fixture.shown_webhook(&id).await["enabled"], true, "{at}");
     }
     let since = fixture.shown_webhook(&id).await["failing_since"].clone();
     assert_eq!(since, "2026-11-23T08:00:01.000Z");
-    // The last attempt of what happened on the fifth day.
-    let _done = fixture.schedule().await;
+    // The last attempt for the event of the fifth day.
+    let _run = fixture.schedule().await;
     let shown = fixture.shown_webhook(&id).await;
     let disabled = json!({"at": "2026-11-28T16:00:01.000Z", "reason": "failing"});
     assert_eq!((&shown["enabled"], &shown["disabled"], &shown["failing_since"]), (&json!(false), &disabled, &since));
@@ -360,15 +363,15 @@ async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_t
     assert_eq!(notice["changes"]["reason"]["after"], "failing");
     let [told] = <[Sent; 1]>::try_from(fixture.sent_to(OTHER)).unwrap();
     assert_eq!((&told.json()["event_id"], &told.json()["webhook_id"]), (&notice["event_id"], &json!(id)));
-    // It is told nothing more, not even what was to be tried again.
+    // It receives nothing more, not even retries.
     let sent = fixture.sent_to(URL).len();
     let _user = fixture.new_user("later").await;
     fixture.bench.advance(Duration::hours(12));
-    let _ended = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     assert_eq!(fixture.sent_to(URL).len(), sent);
     let states: BTreeSet<String> = fixture.deliveries(&id).await.iter().map(|of| text(&of["state"])).collect();
     assert!(!states.contains("pending") && states.contains("canceled"), "{states:?}");
-    // Switched on again, it begins anew.
+    // Enabled again, it starts afresh.
     fixture.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
     let on = json!({"enabled": true});
     let on = fixture.patch(&format!("/webhooks/{id}"), on).await.expect(200).body;
@@ -379,18 +382,18 @@ async fn a_webhook_that_fails_for_five_days_is_switched_off_and_the_others_are_t
 }
 
 #[tokio::test]
-async fn a_success_within_the_five_days_counts_them_anew() {
+async fn a_success_restarts_the_five_days() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     for at in (0..12 * 24).step_by(2) {
         fixture.answer(if at / 24 % 4 == 3 { 200 } else { 500 });
-        fixture.two_hours(at).await;
+        fixture.pass_two_hours(at).await;
     }
     assert_eq!(fixture.shown_webhook(&id).await["enabled"], true);
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
+async fn a_receiver_that_answers_410_disables_its_webhook_at_once() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(410);
@@ -403,7 +406,7 @@ async fn a_receiver_that_is_gone_switches_its_webhook_off_at_once() {
 }
 
 #[tokio::test]
-async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
+async fn redeliver_calls_at_once_and_its_failure_does_not_change_the_schedule() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     fixture.answer(500);
@@ -411,9 +414,9 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
     let before = fixture.deliveries(&id).await.remove(0);
     let path = format!("/webhooks/{id}/deliveries/{}/redeliver", text(&before["event_id"]));
     fixture.bench.advance(Duration::minutes(1));
-    let again = fixture.post(&path, json!({})).await.expect(200).body;
-    assert_eq!((&again["state"], &again["attempts"]), (&json!("pending"), &json!(2)));
-    assert_eq!((&again["redeliveries"], &again["next_at"]), (&json!(1), &before["next_at"]));
+    let repeated = fixture.post(&path, json!({})).await.expect(200).body;
+    assert_eq!((&repeated["state"], &repeated["attempts"]), (&json!("pending"), &json!(2)));
+    assert_eq!((&repeated["redeliveries"], &repeated["next_at"]), (&json!(1), &before["next_at"]));
     fixture.answer(201);
     let taken = fixture.post(&path, json!({})).await.expect(200).body;
     assert_eq!((&taken["state"], &taken["redeliveries"]), (&json!("succeeded"), &json!(2)));
@@ -421,7 +424,7 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
     assert_eq!(fixture.shown_webhook(&id).await["failing_since"], Value::Null);
     fixture.bench.advance(Duration::hours(1));
     assert_eq!(fixture.schedule().await["done"], 0);
-    // What was taken may be sent once more.
+    // A delivered event may be sent again.
     let _third = fixture.post(&path, json!({})).await.expect(200);
     let sent = fixture.pages.sent();
     assert_eq!(sent.len(), 5);
@@ -431,23 +434,23 @@ async fn redeliver_calls_at_once_and_a_failure_leaves_the_schedule_as_it_was() {
 }
 
 #[tokio::test]
-async fn wherever_a_run_ends_the_event_is_delivered() {
+async fn an_event_is_delivered_wherever_the_run_is_killed() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.faults.watch("deliver-webhook", None);
     let _user = fixture.new_user("ada").await;
     let calls = fixture.faults.calls();
     assert!(calls.len() >= 5, "{calls:?}");
-    for (n, strike) in process_ends(&calls).into_iter().enumerate() {
-        let told = fixture.pages.sent().len();
-        fixture.faults.watch("deliver-webhook", Some(strike.clone()));
+    for (n, injected) in process_ends(&calls).into_iter().enumerate() {
+        let requests = fixture.pages.sent().len();
+        fixture.faults.watch("deliver-webhook", Some(injected.clone()));
         let _user = fixture.new_user(&format!("ada{n}")).await;
         fixture.faults.watch("deliver-webhook", None);
         fixture.bench.advance(Duration::seconds(90));
         let _retried = fixture.schedule().await;
-        let calls = fixture.pages.sent().len() - told;
-        assert!((1..=2).contains(&calls), "{strike:?}: {calls}");
-        assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{strike:?}");
+        let calls = fixture.pages.sent().len() - requests;
+        assert!((1..=2).contains(&calls), "{injected:?}: {calls}");
+        assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded", "{injected:?}");
     }
     // In the middle of the call itself.
     fixture.pages.answer(Answers::ProcessEnds);
@@ -456,14 +459,14 @@ async fn wherever_a_run_ends_the_event_is_delivered() {
     assert_eq!((&delivery["state"], &delivery["last_attempt"]), (&json!("pending"), &Value::Null));
     fixture.pages.answer_ok("");
     fixture.bench.advance(Duration::seconds(89));
-    assert_eq!(fixture.schedule().await["done"], 0, "nobody takes it up while its lease lasts");
+    assert_eq!(fixture.schedule().await["done"], 0, "no other run takes it during its lease");
     fixture.bench.advance(Duration::seconds(61));
     assert_eq!(fixture.schedule().await, json!({"done": 1, "failed": 0, "late_seconds": 60}));
     assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded");
 }
 
 #[tokio::test]
-async fn an_event_that_comes_again_is_delivered_once() {
+async fn a_repeated_event_is_delivered_once() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     let _user = fixture.new_user("ada").await;
@@ -481,21 +484,21 @@ async fn an_event_that_comes_again_is_delivered_once() {
     let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
     fixture.bench.drain().await;
     assert_eq!((fixture.pages.sent().len(), fixture.deliveries(&id).await.len()), (1, 1));
-    // Nor is what happened before a webhook was there told to it.
+    // Events before a webhook's creation are not delivered to it.
     fixture.bench.advance(Duration::minutes(1));
     let (late, _) = fixture.webhook(OTHER, &["*"]).await;
     let span = json!({"workspace_id": fixture.tenant.workspace_id, "since": since, "until": until});
     let _published = fixture.bench.stack.invoke("republish-events", span).await.unwrap();
     fixture.bench.drain().await;
     assert_eq!(fixture.deliveries(&late).await, [] as [Value; 0]);
-    // A message that is none comes again, and holds no other.
+    // An invalid message is returned to the queue, and delays no other.
     let batch = json!({"Records": [{"messageId": "bad", "body": "{}"}, record(1)]});
     let done = fixture.bench.stack.invoke("deliver-webhook", batch).await.unwrap();
     assert_eq!(done, json!({"batchItemFailures": [{"itemIdentifier": "bad"}]}));
 }
 
 #[tokio::test]
-async fn nothing_crosses_from_one_workspace_to_another() {
+async fn webhooks_receive_only_events_of_their_own_workspace() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     let neighbour = fixture.bench.tenant("Neighbour").await;
@@ -523,18 +526,18 @@ async fn nothing_crosses_from_one_workspace_to_another() {
 }
 
 #[tokio::test]
-async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
+async fn a_deleted_webhook_receives_nothing_more_and_leaves_no_secret() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     fixture.answer(500);
     let _user = fixture.new_user("ada").await;
     let sent = fixture.pages.sent().len();
     fixture.pages.answer_ok("");
-    let gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
-    assert_eq!(gone.get("webhook_id"), id);
+    let deletion = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
+    assert_eq!(deletion.get("webhook_id"), id);
     let _user = fixture.new_user("bob").await;
     fixture.bench.advance(Duration::hours(1));
-    let _done = fixture.schedule().await;
+    let _run = fixture.schedule().await;
     assert_eq!(fixture.pages.sent().len(), sent);
     assert!(rows::all(&fixture.bench, rows::SECRETS).is_empty());
     assert!(!rows::all(&fixture.bench, rows::MAIN).keys().any(|key| key.contains("DELIVER")));
@@ -545,35 +548,35 @@ async fn a_deleted_webhook_is_told_nothing_more_and_leaves_no_secret() {
     // In the middle of a call as well.
     let (id, _) = fixture.webhook(URL, &["*"]).await;
     fixture.answer(500);
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     fixture.pages.meanwhile({
-        let told = Arc::clone(&told);
-        move || told.lock().unwrap().push(())
+        let received = Arc::clone(&received);
+        move || received.lock().unwrap().push(())
     });
     let _user = fixture.new_user("cyd").await;
-    let _gone = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
+    let _deleted = fixture.bench.delete(&format!("/webhooks/{id}"), &fixture.tenant.key).await.expect(200);
     fixture.bench.drain().await;
-    let calls = told.lock().unwrap().len();
+    let calls = received.lock().unwrap().len();
     fixture.bench.advance(Duration::days(2));
-    let _done = fixture.schedule().await;
-    assert_eq!(told.lock().unwrap().len(), calls);
+    let _run = fixture.schedule().await;
+    assert_eq!(received.lock().unwrap().len(), calls);
 }
 
 #[tokio::test]
-async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_more_once_it_is() {
+async fn pending_events_are_not_delivered_once_their_webhook_is_disabled_or_deleted() {
     let fixture = Fixture::with_receivers().await;
     let (off, _) = fixture.webhook(URL, &["user.created"]).await;
     let (gone, _) = fixture.webhook(OTHER, &["user.created"]).await;
     let path = |id: &str| format!("/webhooks/{id}");
     let end = async || {
         let off = fixture.patch(&path(&off), json!({"enabled": false})).await.expect(200);
-        let _gone = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
+        let _deleted = fixture.bench.delete(&path(&gone), &fixture.tenant.key).await;
         off
     };
-    // One event is tried again by then, and one is not told yet.
+    // One event waits for its retry, and one is not delivered yet.
     fixture.answer(500);
     let _user = fixture.new_user("ada").await;
-    let _waits = fixture.user("bea").await;
+    let _created = fixture.user("bea").await;
     let calls = fixture.pages.sent().len();
     assert!(calls >= 2);
     let _off = end().await;
@@ -581,8 +584,8 @@ async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_m
     fixture.bench.drain().await;
     for _ in 0..3 {
         fixture.bench.advance(Duration::hours(6));
-        let done = fixture.schedule().await;
-        assert_eq!(done["failed"], 0);
+        let run = fixture.schedule().await;
+        assert_eq!(run["failed"], 0);
     }
     assert_eq!(fixture.pages.sent().len(), calls);
     let states: Vec<String> = fixture.deliveries(&off).await.iter().map(|delivery| text(&delivery["state"])).collect();
@@ -590,7 +593,7 @@ async fn what_happened_before_a_webhook_was_switched_off_or_deleted_is_told_no_m
 }
 
 #[tokio::test]
-async fn a_reply_of_ten_megabytes_is_cut() {
+async fn a_response_of_ten_megabytes_is_truncated() {
     let fixture = Fixture::with_receivers().await;
     let (id, _) = fixture.webhook(URL, &["user.created"]).await;
     fixture.pages.answer_ok(vec![b'x'; 10 * 1024 * 1024]);
@@ -600,21 +603,21 @@ async fn a_reply_of_ten_megabytes_is_cut() {
 }
 
 #[tokio::test]
-async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
+async fn a_webhook_is_created_once_with_its_secret_and_there_are_at_most_twenty() {
     let fixture = Fixture::with_receivers().await;
     let once = async |url: &str| {
         let request = Request::builder().method(Method::POST).uri("/webhooks").header("idempotency-key", "one");
         let request = request.header("authorization", format!("Bearer {}", fixture.tenant.key));
         fixture.bench.send(request.body(json!({"url": url}).to_string().into_bytes()).unwrap()).await
     };
-    let made = once(URL).await.expect(201);
-    assert!(made.get("secret").starts_with("whsec_"));
-    let again = once(URL).await.expect(409);
-    assert_eq!((again.code(), &again.body["id"]), ("already_created", &json!(made.get("webhook_id"))));
-    assert!(!again.text.contains("whsec_"));
+    let created = once(URL).await.expect(201);
+    assert!(created.get("secret").starts_with("whsec_"));
+    let repeated = once(URL).await.expect(409);
+    assert_eq!((repeated.code(), &repeated.body["id"]), ("already_created", &json!(created.get("webhook_id"))));
+    assert!(!repeated.text.contains("whsec_"));
     let _other = once(OTHER).await.expect(422);
     for n in 1..20 {
-        let _made = fixture.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
+        let _created = fixture.post("/webhooks", json!({"url": format!("{OTHER}/{n}")})).await.expect(201);
     }
     assert_eq!(fixture.post("/webhooks", json!({"url": OTHER})).await.expect(409).code(), "too_many_webhooks");
     assert_eq!(fixture.post("/webhooks/create", json!({"url": OTHER})).await.expect(409).body["ok"], false);
@@ -624,7 +627,7 @@ async fn a_webhook_and_its_secret_are_made_once_and_there_are_at_most_twenty() {
 }
 
 #[tokio::test]
-async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of_its_address() {
+async fn a_webhooks_events_contain_its_host_and_never_the_rest_of_its_url() {
     let fixture = Fixture::with_receivers().await;
     let (id, secret) = fixture.webhook(URL, &["user.created"]).await;
     let (_watching, _) = fixture.webhook(OTHER, &["*"]).await;
@@ -646,10 +649,10 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
     let expected = [made, made, "webhook.deleted", "webhook.secret_rotated", updated, updated];
     assert_eq!(types, expected);
     let events = json!(fixture.all("/events").await).to_string();
-    let told: Vec<String> = fixture.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
-    assert_eq!(told.len(), 4);
+    let requests: Vec<String> = fixture.sent_to(OTHER).into_iter().map(|sent| sent.body).collect();
+    assert_eq!(requests.len(), 4);
     assert!(events.contains("moved.example.com") && events.contains("hooks.example.com"));
-    for text in told.iter().chain([&events]) {
+    for text in requests.iter().chain([&events]) {
         for secret in ["only-for-them", "secret-path", "Markerwords", secret.as_str(), "whsec_"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
@@ -657,7 +660,7 @@ async fn what_is_on_the_record_of_a_webhook_names_its_host_and_never_the_rest_of
 }
 
 #[tokio::test]
-async fn a_slow_or_broken_receiver_holds_no_other() {
+async fn a_slow_or_broken_receiver_delays_no_other() {
     let fixture = Fixture::with_receivers().await;
     let (slow, _) = fixture.webhook(URL, &["user.created"]).await;
     let (quick, _) = fixture.webhook(OTHER, &["user.created"]).await;
@@ -672,13 +675,13 @@ async fn a_slow_or_broken_receiver_holds_no_other() {
     };
     assert_eq!(states(&quick).await, vec!["succeeded"; 12]);
     assert_eq!(states(&slow).await, vec!["pending"; 12]);
-    // One that never answers is left alone after some calls, until the next run.
+    // A receiver that never answers is skipped after some calls, until the next run.
     let before = fixture.sent_to(URL).len();
     fixture.bench.advance(Duration::minutes(20));
     assert_eq!(fixture.schedule().await, json!({"done": 10, "failed": 0, "late_seconds": 0}));
     assert_eq!(fixture.sent_to(URL).len(), before + 10);
     assert_eq!(fixture.schedule().await["done"], 2);
-    // What happens meanwhile is not called for by the queue's runs, which others wait for.
+    // New events are not delivered to it by the queue's runs, which would delay others.
     let before = fixture.sent_to(URL).len();
     let _user = fixture.new_user("later").await;
     let waiting = fixture.deliveries(&slow).await.remove(0);
@@ -689,7 +692,7 @@ async fn a_slow_or_broken_receiver_holds_no_other() {
     assert_eq!(fixture.deliveries(&slow).await[0]["state"], "succeeded");
 }
 
-/// What a real receiver on this machine was sent, by path.
+/// The requests of a real receiver on this machine: path, headers and body.
 type Received = UnboundedReceiver<(String, HeaderMap, String)>;
 
 async fn receiver() -> (String, Received) {
@@ -712,7 +715,7 @@ async fn receiver() -> (String, Received) {
 }
 
 #[tokio::test]
-async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_to() {
+async fn loopback_addresses_are_called_only_if_the_program_allows_them() {
     let (url, mut received) = receiver().await;
     let reaching: Adjust = Arc::new(|_, mut connection| {
         connection.webhooks = EgressPolicy::Loopback;
@@ -729,7 +732,7 @@ async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_
     let inside = json!({"url": "https://10.0.0.1/"});
     assert_eq!(bench.post("/webhooks", &tenant.key, inside).await.expect(422).body["errors"][0]["code"], "not_public");
     let _user = bench.user(&tenant, "ada").await;
-    // By hand, since five seconds pass before the second attempt.
+    // Invoked directly, since five seconds pass before the second attempt.
     let event = bench.get("/events?event_type=user.created", &tenant.key).await.expect(200).body["items"][0].clone();
     let batch = json!({"Records": [{"messageId": "1", "body": event.to_string()}]});
     let run = bench.stack.invoke("deliver-webhook", batch);
@@ -741,13 +744,13 @@ async fn this_machines_own_addresses_are_called_only_by_a_program_that_was_made_
     let paths: BTreeSet<&str> = received.iter().map(|(path, _, _)| path.as_str()).collect();
     assert_eq!(paths, ["/here", "/moved"].into(), "a redirect is not followed");
     let (_, headers, body) = &received[0];
-    let told: Value = serde_json::from_str(body).unwrap();
+    let delivered: Value = serde_json::from_str(body).unwrap();
     assert_eq!(headers["svix-id"].to_str().unwrap(), text(&event["event_id"]));
-    assert_eq!(told["event_type"], "user.created");
+    assert_eq!(delivered["event_type"], "user.created");
 }
 
 #[tokio::test]
-async fn nothing_in_an_operations_environment_lets_webhooks_lead_inside() {
+async fn no_environment_variable_allows_webhooks_to_private_addresses() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
         "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" => Some("7".to_owned()),

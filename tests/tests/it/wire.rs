@@ -1,4 +1,4 @@
-//! What is asked of AWS, and what is made of its answers: those that no emulator gives, each given by hand.
+//! Requests to AWS, and the handling of responses that no emulator gives: a test makes each of them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,12 +23,12 @@ use lambda::IdSource;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
-use testkit::lines::Lines;
-use testkit::tap::{Sent, Tap};
+use testkit::log_lines::LogLines;
+use testkit::request_recorder::{RecordedRequest, RequestRecorder};
 use testkit::{Bench, Setup, Tenant, rows};
 use uuid::Uuid;
 
-/// When everything here happens.
+/// The time of every test in this file.
 fn start() -> DateTime<Utc> {
     testkit::bench::START.parse().unwrap()
 }
@@ -56,18 +56,18 @@ fn event(number: u8) -> Event {
     context.event(EventType::UserCreated)
 }
 
-/// The tables, of which nothing is there but what a tap answers.
-fn table(tap: &Tap) -> Table {
+/// Tables whose only responses are the recorder's.
+fn table(recorder: &RequestRecorder) -> Table {
     let names = TableNames { main: rows::MAIN.to_owned(), secrets: rows::SECRETS.to_owned() };
-    Table::new(&tap.clients_without_aws(), names)
+    Table::new(&recorder.clients_without_aws(), names)
 }
 
-fn said(sent: &Sent) -> Value {
+fn request_json(sent: &RecordedRequest) -> Value {
     serde_json::from_str(&sent.body).unwrap()
 }
 
-/// An answer of DynamoDB.
-fn well(body: &Value) -> Answer {
+/// A successful response of DynamoDB.
+fn dynamodb_response(body: &Value) -> Answer {
     Ok(answer(200, "application/x-amz-json-1.0", body.to_string()))
 }
 
@@ -85,9 +85,9 @@ fn items() -> Vec<JobItem> {
     ["a", "b", "c"].map(item).into()
 }
 
-/// The rows of a batch, of which so many are looked up at once; what is left is named.
-fn batch(sent: &Sent, at_once: usize) -> Value {
-    let asked = said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
+/// The response to a batch of keys: the rows of the first `at_once` keys, and the others as unprocessed.
+fn batch(sent: &RecordedRequest, at_once: usize) -> Value {
+    let asked = request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().clone();
     let (done, left) = asked.split_at(at_once.min(asked.len()));
     let stored = |item: &JobItem| {
         let RowKey { pk, sk } = item.key();
@@ -105,41 +105,46 @@ fn batch(sent: &Sent, at_once: usize) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_batch_leaves_out_is_asked_for_again_and_nothing_else_is() {
-    let tap = Tap::answering(|sent| Some(well(&batch(sent, 1))));
+async fn unprocessed_keys_of_a_batch_are_requested_again_and_no_others() {
+    let recorder = RequestRecorder::answering(|sent| Some(dynamodb_response(&batch(sent, 1))));
     let ids: Vec<String> = items().into_iter().map(|item| item.id).collect();
-    assert_eq!(table(&tap).job_items(workspace(), job(), &ids).await.unwrap(), items());
-    let heard = tap.take();
-    let asked: Vec<usize> =
-        heard.iter().map(|sent| said(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len()).collect();
+    assert_eq!(table(&recorder).job_items(workspace(), job(), &ids).await.unwrap(), items());
+    let requests = recorder.take();
+    let asked: Vec<usize> = requests
+        .iter()
+        .map(|sent| request_json(sent)["RequestItems"][rows::MAIN]["Keys"].as_array().unwrap().len())
+        .collect();
     assert_eq!(asked, [3, 2, 1]);
-    assert!(heard.iter().all(|sent| !sent.call.stale), "each of them asks for what was written last");
+    assert!(requests.iter().all(|sent| !sent.call.stale), "each read is consistent");
 }
 
 #[tokio::test]
-async fn a_batch_that_is_never_finished_is_no_answer() {
-    let tap = Tap::answering(|sent| Some(well(&batch(sent, 0))));
-    let found = table(&tap).job_items(workspace(), job(), &["a".to_owned()]).await;
+async fn a_batch_that_never_completes_is_an_error() {
+    let recorder = RequestRecorder::answering(|sent| Some(dynamodb_response(&batch(sent, 0))));
+    let found = table(&recorder).job_items(workspace(), job(), &["a".to_owned()]).await;
     assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
-    assert!(tap.take().len() > 1, "it was asked for again");
+    assert!(recorder.take().len() > 1, "the keys were requested again");
 }
 
-/// A commit of an event and a row, of which the first calls are answered so and the others well: what came of it,
-/// and what was sent.
-async fn committed(failing: usize, fails: impl Fn(&Sent) -> Answer + Send + Sync + 'static) -> (Outcome, Vec<Sent>) {
+/// Commits an event and a row. The first `failing` calls fail, the others succeed. Returns the outcome and the
+/// requests.
+async fn committed(
+    failing: usize,
+    fails: impl Fn(&RecordedRequest) -> Answer + Send + Sync + 'static,
+) -> (Outcome, Vec<RecordedRequest>) {
     let calls = AtomicUsize::new(0);
-    let tap = Tap::answering(move |sent| {
+    let recorder = RequestRecorder::answering(move |sent| {
         let ends = calls.fetch_add(1, Ordering::Relaxed) >= failing;
-        Some(if ends { well(&json!({})) } else { fails(sent) })
+        Some(if ends { dynamodb_response(&json!({})) } else { fails(sent) })
     });
     let commit = Commit::with_event(&event(1)).put(&items()[0]);
-    let outcome = match table(&tap).commit(commit).await {
+    let outcome = match table(&recorder).commit(commit).await {
         Ok(_) => Outcome::Done,
         Err(Error::Conflict) => Outcome::OtherRowChanged,
         Err(Error::Unavailable { .. }) => Outcome::Unavailable,
         Err(_) => Outcome::Fault,
     };
-    (outcome, tap.take())
+    (outcome, recorder.take())
 }
 
 #[derive(Debug, PartialEq)]
@@ -150,25 +155,25 @@ enum Outcome {
     Fault,
 }
 
-/// So often the SDK makes one call of its own accord.
+/// Number of attempts that the SDK makes for a call.
 const BY_THE_SDK: usize = 3;
 
 #[tokio::test]
-async fn a_commit_of_which_nobody_says_what_became_is_sent_again_to_the_letter() {
-    let in_progress = |_: &Sent| Ok(dynamodb(400, "v20120810#TransactionInProgressException", &json!({})));
-    let lost = |_: &Sent| Err(ConnectorError::timeout("the answer did not come".into()));
-    let server_error = |sent: &Sent| Fault::ServerError.answer(&sent.call).unwrap();
-    let broken = |sent: &Sent| Fault::Before.answer(&sent.call).unwrap();
-    // More than the SDK repeats, and then what is repeated here.
+async fn a_commit_with_an_unknown_outcome_is_sent_again_unchanged() {
+    let in_progress = |_: &RecordedRequest| Ok(dynamodb(400, "v20120810#TransactionInProgressException", &json!({})));
+    let lost = |_: &RecordedRequest| Err(ConnectorError::timeout("the answer did not come".into()));
+    let server_error = |sent: &RecordedRequest| Fault::ServerError.answer(&sent.call).unwrap();
+    let broken = |sent: &RecordedRequest| Fault::Before.answer(&sent.call).unwrap();
+    // More failures than the SDK retries, and then as many as are retried here.
     let ends = [("in progress", committed(1, in_progress).await), ("lost", committed(4, lost).await)];
     let more = [("5xx", committed(4, server_error).await), ("broken", committed(4, broken).await)];
     for (why, (outcome, sent)) in ends.into_iter().chain(more) {
         assert_eq!(outcome, Outcome::Done, "{why}");
         assert!(sent.len() > 1, "{why}");
-        assert!(said(&sent[0])["ClientRequestToken"].is_string(), "{why}");
-        assert!(sent.iter().all(|again| said(again) == said(&sent[0])), "{why}");
+        assert!(request_json(&sent[0])["ClientRequestToken"].is_string(), "{why}");
+        assert!(sent.iter().all(|again| request_json(again) == request_json(&sent[0])), "{why}");
     }
-    // Not for ever: then the caller is told that it may be tried again.
+    // After that the error is marked as retryable.
     for (why, (outcome, sent)) in [
         ("in progress", committed(usize::MAX, in_progress).await),
         ("lost", committed(usize::MAX, lost).await),
@@ -181,23 +186,25 @@ async fn a_commit_of_which_nobody_says_what_became_is_sent_again_to_the_letter()
 
 #[tokio::test]
 async fn a_throttled_commit_can_be_tried_again_by_its_caller() {
-    let throttled = |sent: &Sent| Fault::Throttle.answer(&sent.call).unwrap();
+    let throttled = |sent: &RecordedRequest| Fault::Throttle.answer(&sent.call).unwrap();
     let (outcome, sent) = committed(usize::MAX, throttled).await;
     assert_eq!((outcome, sent.len()), (Outcome::Unavailable, BY_THE_SDK));
     for name in ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"] {
-        let named = move |_: &Sent| Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})));
+        let named = move |_: &RecordedRequest| {
+            Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})))
+        };
         assert_eq!(committed(usize::MAX, named).await.0, Outcome::Unavailable, "{name}");
     }
     for code in ["ThrottlingError", "ProvisionedThroughputExceeded"] {
-        let part = move |sent: &Sent| Ok(canceled(&sent.call, 1, code));
+        let part = move |sent: &RecordedRequest| Ok(canceled(&sent.call, 1, code));
         assert_eq!(committed(usize::MAX, part).await.0, Outcome::Unavailable, "{code}");
     }
 }
 
 #[tokio::test]
-async fn a_commit_that_was_canceled_is_told_by_its_parts() {
+async fn a_canceled_commit_is_classified_by_its_cancellation_reasons() {
     let cases = [
-        // The event is there: an earlier one of the same commit came through.
+        // The event exists: an earlier attempt of the same commit succeeded.
         (0, "ConditionalCheckFailed", Outcome::Done),
         (1, "ConditionalCheckFailed", Outcome::OtherRowChanged),
         (0, "TransactionConflict", Outcome::OtherRowChanged),
@@ -209,17 +216,19 @@ async fn a_commit_that_was_canceled_is_told_by_its_parts() {
         let (outcome, sent) = committed(usize::MAX, move |sent| Ok(canceled(&sent.call, at, code))).await;
         assert_eq!((outcome, sent.len()), (expected, 1), "{code} of part {at}");
     }
-    let conflict = |_: &Sent| Ok(dynamodb(400, "v20120810#TransactionConflictException", &json!({})));
+    let conflict = |_: &RecordedRequest| Ok(dynamodb(400, "v20120810#TransactionConflictException", &json!({})));
     assert_eq!(committed(usize::MAX, conflict).await.0, Outcome::OtherRowChanged);
     for name in ["ValidationException", "AccessDeniedException", "ResourceNotFoundException"] {
-        let named = move |_: &Sent| Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})));
+        let named = move |_: &RecordedRequest| {
+            Ok(dynamodb(400, &format!("com.amazonaws.dynamodb.v20120810#{name}"), &json!({})))
+        };
         let (outcome, sent) = committed(usize::MAX, named).await;
         assert_eq!((outcome, sent.len()), (Outcome::Fault, 1), "{name}");
     }
 }
 
-/// The entries of a batch of messages, each by its fields.
-fn entries(sent: &Sent) -> Vec<Vec<(String, String)>> {
+/// The entries of a batch of messages, as fields and values.
+fn entries(sent: &RecordedRequest) -> Vec<Vec<(String, String)>> {
     let mut entries: Vec<Vec<(String, String)>> = Vec::new();
     for line in sent.body.lines() {
         let Some((_, field)) = line.split_once("PublishBatchRequestEntries.member.") else { continue };
@@ -235,8 +244,8 @@ fn field(entry: &[(String, String)], name: &str) -> String {
     entry.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone()).unwrap()
 }
 
-/// SNS's answer to a batch, of which it does not take what has these identifiers.
-fn taken_but(sent: &Sent, not: &[&str]) -> Answer {
+/// SNS's response to a batch in which the entries with these identifiers failed.
+fn published_except(sent: &RecordedRequest, not: &[&str]) -> Answer {
     let part = |kind: &str, wanted: bool| {
         let ids = entries(sent).iter().map(|entry| field(entry, "Id")).collect::<Vec<_>>().into_iter();
         let ids = ids.filter(|id| not.contains(&id.as_str()) == wanted);
@@ -252,28 +261,31 @@ fn taken_but(sent: &Sent, not: &[&str]) -> Answer {
     Ok(answer(200, "text/xml", body))
 }
 
-fn topic(tap: &Tap) -> TopicPublisher {
-    TopicPublisher::new(&tap.clients_without_aws(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
+fn topic(recorder: &RequestRecorder) -> TopicPublisher {
+    TopicPublisher::new(&recorder.clients_without_aws(), "arn:aws:sns:eu-central-1:000000000000:events".to_owned())
 }
 
 #[tokio::test]
-async fn what_the_topic_does_not_take_of_its_batches_is_named() {
-    let tap = Tap::answering(|sent| Some(taken_but(sent, &["3", "12", "20"])));
+async fn messages_that_the_topic_rejects_are_returned() {
+    let recorder = RequestRecorder::answering(|sent| Some(published_except(sent, &["3", "12", "20"])));
     let events: Vec<Event> = (1..=21).map(event).collect();
-    assert_eq!(topic(&tap).publish(&events).await.unwrap(), [3, 12, 20]);
-    let sent: Vec<Vec<String>> =
-        tap.take().iter().map(|sent| entries(sent).iter().map(|entry| field(entry, "Message")).collect()).collect();
+    assert_eq!(topic(&recorder).publish(&events).await.unwrap(), [3, 12, 20]);
+    let sent: Vec<Vec<String>> = recorder
+        .take()
+        .iter()
+        .map(|sent| entries(sent).iter().map(|entry| field(entry, "Message")).collect())
+        .collect();
     assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 1]);
     let all: Vec<String> = events.iter().map(|event| event.to_public_json().to_string()).collect();
     assert_eq!(sent.concat(), all, "each once, in their order");
-    let tap = Tap::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
-    let failed = topic(&tap).publish(&events).await;
+    let recorder = RequestRecorder::answering(|sent| Some(Fault::ServerError.answer(&sent.call).unwrap()));
+    let failed = topic(&recorder).publish(&events).await;
     assert!(matches!(failed, Err(Error::Unavailable { .. })), "{failed:?}");
 }
 
 #[tokio::test]
-async fn no_batch_of_messages_has_more_than_sns_takes() {
-    let tap = Tap::answering(|sent| Some(taken_but(sent, &[])));
+async fn no_batch_of_messages_exceeds_the_limits_of_sns() {
+    let recorder = RequestRecorder::answering(|sent| Some(published_except(sent, &[])));
     let large = |(number, kilobytes): (u8, usize)| {
         let mut event = event(number);
         event.add_change("custom_metadata", Value::Null, "x".repeat(kilobytes * 1024));
@@ -281,8 +293,8 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
     };
     let sizes = [100, 100, 55, 100, 100, 60, 200, 1, 1, 1, 250, 250, 1, 85, 85, 85];
     let events: Vec<Event> = (1..).zip(sizes).map(large).collect();
-    assert_eq!(topic(&tap).publish(&events).await.unwrap(), Vec::<usize>::new());
-    let batches: Vec<_> = tap.take().iter().map(entries).collect();
+    assert_eq!(topic(&recorder).publish(&events).await.unwrap(), Vec::<usize>::new());
+    let batches: Vec<_> = recorder.take().iter().map(entries).collect();
     // What counts are the messages, and names, types and values of their attributes ("PublishBatch", Amazon SNS API
     // Reference).
     let counts = |(name, value): &(String, String)| if name == "Id" { 0 } else { value.len() };
@@ -309,24 +321,24 @@ async fn no_batch_of_messages_has_more_than_sns_takes() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_already_is_removed_and_one_of_somebody_elses_is_refused() {
+async fn deleting_a_missing_endpoint_succeeds_and_a_foreign_one_is_rejected() {
     for (status, code, removed) in [(404, "NotFound", true), (403, "AuthorizationError", false)] {
         let body = format!(
             "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
              <Code>{code}</Code><Message>injected</Message></Error></ErrorResponse>"
         );
-        let tap = Tap::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
-        let outcome = Pusher::new(&tap.clients_without_aws(), None, None)
+        let recorder = RequestRecorder::answering(move |_| Some(Ok(answer(status, "text/xml", body.clone()))));
+        let outcome = Pusher::new(&recorder.clients_without_aws(), None, None)
             .remove("arn:aws:sns:eu-central-1:0:endpoint/APNS/a/1")
             .await;
         assert_eq!(outcome.is_ok(), removed, "{code}: {outcome:?}");
     }
 }
 
-/// A topic that does not take some events, named by their places; none at all if it is not there.
-struct Picky(Option<Vec<usize>>);
+/// A topic that rejects the events with these indexes, or is unavailable without any.
+struct RejectingTopic(Option<Vec<usize>>);
 
-impl Topic for Picky {
+impl Topic for RejectingTopic {
     async fn publish(&self, _: &[Event]) -> Result<Vec<usize>, Error> {
         self.0.clone().ok_or_else(|| Error::unavailable("SNS", "it is not there"))
     }
@@ -341,7 +353,7 @@ fn record(number: u8, kind: &str, row: &Value) -> Value {
 }
 
 /// A new event's record.
-fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
+fn event_record(number: u8, change: impl Fn(&mut Value)) -> Value {
     let event = event(number);
     let (RowKey { pk, sk }, mut row) = (event.key(), json!(event));
     (row["pk"], row["sk"]) = (pk.into(), sk.into());
@@ -350,26 +362,26 @@ fn told(number: u8, change: impl Fn(&mut Value)) -> Value {
 }
 
 #[tokio::test]
-async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
+async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
     let records = vec![
         record(1, "INSERT", &json!({"pk": "USER#1", "sk": "USER"})),
-        told(2, |_| ()),
-        // Nobody can read it, and nobody waits for it.
-        told(3, |row| row["actor"] = json!(["Rumpelstiltskin"])),
-        told(4, |_| ()),
-        // A later change of an event's row tells nothing new.
-        json!({"eventName": "MODIFY", "dynamodb": told(5, |_| ())["dynamodb"]}),
-        told(6, |_| ()),
+        event_record(2, |_| ()),
+        // An unreadable record is skipped.
+        event_record(3, |row| row["actor"] = json!(["Rumpelstiltskin"])),
+        event_record(4, |_| ()),
+        // A later change of an event's row is not published.
+        json!({"eventName": "MODIFY", "dynamodb": event_record(5, |_| ())["dynamodb"]}),
+        event_record(6, |_| ()),
     ];
-    let again = |sequence: &str| json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
+    let repeated_body = |sequence: &str| json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
     let cases = [
         (Some(vec![]), json!({"batchItemFailures": []})),
-        (Some(vec![0]), again("s2")),
-        (Some(vec![2, 1]), again("s4")),
-        (Some(vec![2]), again("s6")),
-        (None, again("s2")),
+        (Some(vec![0]), repeated_body("s2")),
+        (Some(vec![2, 1]), repeated_body("s4")),
+        (Some(vec![2]), repeated_body("s6")),
+        (None, repeated_body("s2")),
     ];
-    let (lines, _logging) = Lines::capture("error");
+    let (lines, _logging) = LogLines::capture("error");
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
@@ -379,10 +391,10 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
             deadline: now(),
             clock: functions::Clock::from_fn(Arc::new(start)),
         };
-        let answer = publish_events::publish(&Picky(not_taken.clone()), &run).await;
+        let answer = publish_events::publish(&RejectingTopic(not_taken.clone()), &run).await;
         assert_eq!(answer, expected, "{not_taken:?}");
     }
-    // What is passed over is named by its key alone, in words that an alarm counts.
+    // A skipped record is logged with its key only, in words that an alarm counts.
     let (lines, unread) = (lines.text(), event(3).key());
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines.len(), 5, "one a run: {lines:?}");
@@ -391,61 +403,62 @@ async fn the_stream_goes_on_from_the_first_record_whose_event_was_not_taken() {
 }
 
 #[tokio::test]
-async fn what_is_published_again_and_not_taken_is_said_to_be_left() {
+async fn events_that_could_not_be_republished_are_reported_as_remaining() {
     let refused: Arc<Mutex<Option<&'static str>>> = Arc::default();
     let refuses = Arc::clone(&refused);
-    let tap = Tap::answering(move |sent| {
+    let recorder = RequestRecorder::answering(move |sent| {
         let refused = refuses.lock().unwrap().filter(|_| sent.operation == "republish-events")?;
-        (sent.call.action == "PublishBatch").then(|| taken_but(sent, &[refused]))
+        (sent.call.action == "PublishBatch").then(|| published_except(sent, &[refused]))
     });
-    let bench = Setup::new().with(tap.adjust()).start().await;
+    let bench = Setup::new().with(recorder.adjust()).start().await;
     let tenant = bench.tenant("Again").await;
     let _user = bench.user(&tenant, "ada").await;
     bench.drain().await;
     let (since, until) = (bench.now() - Duration::hours(1), bench.now());
     let span = json!({"workspace_id": tenant.workspace_id, "since": since, "until": until});
-    let told = bench.event_types(&tenant).await.len();
+    let event_count = bench.event_types(&tenant).await.len();
     for one in ["0", "1"] {
         *refused.lock().unwrap() = Some(one);
         let answer = bench.stack.invoke("republish-events", span.clone()).await;
-        assert!(answer.is_err(), "{one} was not taken, and it says {answer:?}");
+        assert!(answer.is_err(), "{one} was not published, and the response is {answer:?}");
     }
     *refused.lock().unwrap() = None;
     let answer = bench.stack.invoke("republish-events", span).await.unwrap();
-    assert_eq!(answer, json!({"published": told, "unreadable": 0, "until": null}));
+    assert_eq!(answer, json!({"published": event_count, "unreadable": 0, "until": null}));
 }
 
-/// What each call of an operation takes, of those with this action if one is named.
-type Takes = Box<dyn Fn(&Sent) + Send>;
+/// Moves the clock on each call of an operation.
+type Delay = Box<dyn Fn(&RecordedRequest) + Send>;
 
-/// A system whose calls take their time: the clock moves on by it.
-struct Slow {
+/// A system whose calls take time by its clock.
+struct SlowSystem {
     bench: Arc<Bench>,
     tenant: Tenant,
     pages: Pages,
-    takes: Arc<Mutex<Option<Takes>>>,
+    takes: Arc<Mutex<Option<Delay>>>,
 }
 
-impl Slow {
+impl SlowSystem {
     async fn start() -> Self {
-        let takes: Arc<Mutex<Option<Takes>>> = Arc::default();
+        let takes: Arc<Mutex<Option<Delay>>> = Arc::default();
         let each = Arc::clone(&takes);
-        let tap = Tap::answering(move |sent| {
+        let recorder = RequestRecorder::answering(move |sent| {
             if let Some(takes) = &*each.lock().unwrap() {
                 takes(sent);
             }
             None
         });
         let pages = Pages::default();
-        let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+        let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
         let tenant = bench.tenant("Slow").await;
         Self { bench: Arc::new(bench), tenant, pages, takes }
     }
 
-    /// From now on each call of an operation with one of these actions, or any if none is named, takes so long.
-    fn takes(&self, operation: &'static str, action: &'static str, time: Duration) {
+    /// Makes each call of an operation with this action, or every call for an empty one, take this long.
+    fn delay(&self, operation: &'static str, action: &'static str, time: Duration) {
         let pass = self.bench.clock_advancer(time);
-        let concerned = move |sent: &Sent| sent.operation == operation && [&sent.call.action, ""].contains(&action);
+        let concerned =
+            move |sent: &RecordedRequest| sent.operation == operation && [&sent.call.action, ""].contains(&action);
         *self.takes.lock().unwrap() = Some(Box::new(move |sent| {
             if concerned(sent) {
                 pass();
@@ -453,7 +466,8 @@ impl Slow {
         }));
     }
 
-    /// Runs an operation again and again until a run says that it was the last; none is ended by its time. How often.
+    /// Runs an operation until `last` is true, checks that each run ends within its timeout, and returns the number of
+    /// runs.
     async fn runs(&self, operation: &str, mut event: Value, mut last: impl FnMut(&Value, &mut Value) -> bool) -> usize {
         for run in 1..100 {
             let began = self.bench.now();
@@ -468,19 +482,19 @@ impl Slow {
         panic!("{operation} does not come to an end");
     }
 
-    /// Rows like one that is stored, by a part of its key or by its event's type, each as a test makes it.
+    /// Stores copies of a stored row, found by a part of its key or by its event's type, each with a test's changes.
     fn fill<R: Row>(&self, part: &str, count: u8, change: impl Fn(Uuid, R) -> R) {
         let stored = rows::all(&self.bench, rows::MAIN);
         let is = |key: &str, row: &Value| key.contains(part) || key.starts_with("EVENT#") && row["event_type"] == part;
-        let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("there is one");
+        let (_, row) = stored.into_iter().find(|(key, row)| is(key, row)).expect("a matching row is stored");
         let id = |number| timed_uuid(self.bench.now().into(), [number; 10]);
         let like = |number| change(id(number), aws::from_json(row.clone()).unwrap());
-        let made: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
-        rows::put_many(&self.bench, rows::MAIN, &made, &["device_ids"]);
+        let created: Vec<Value> = (0..count).flat_map(|number| rows::rows_of(&like(number))).collect();
+        rows::put_many(&self.bench, rows::MAIN, &created, &["device_ids"]);
     }
 
-    /// All events of a type as a queue gives them.
-    fn queued(&self, event_type: &str) -> Value {
+    /// All events of a type as a batch of a queue.
+    fn queue_batch(&self, event_type: &str) -> Value {
         let stored = rows::all(&self.bench, rows::MAIN).into_iter();
         let stored = stored.filter(|(key, row)| key.starts_with("EVENT#") && row["event_type"] == event_type);
         let records =
@@ -493,34 +507,34 @@ impl Slow {
     }
 }
 
-/// What of a batch is to come again; true if nothing is.
-fn none_is_left(answer: &Value, event: &mut Value) -> bool {
-    let left: Vec<&Value> =
+/// Replaces the batch by its failed items; true if there are none.
+fn is_batch_done(answer: &Value, event: &mut Value) -> bool {
+    let remaining: Vec<&Value> =
         answer["batchItemFailures"].as_array().unwrap().iter().map(|failure| &failure["itemIdentifier"]).collect();
     let records = event["Records"].as_array_mut().unwrap();
-    records.retain(|record| left.contains(&&record["messageId"]));
+    records.retain(|record| remaining.contains(&&record["messageId"]));
     records.is_empty()
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() {
-    let slow = Slow::start().await;
+async fn run_due_stops_in_time_however_slow_the_table_is() {
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let user = bench.user(&slow.tenant, "ada").await;
     let _code = bench.invite(&slow.tenant, &user, 1).await;
     bench.drain().await;
-    // Invitations whose time is over, devices for a rule, and a job.
+    // Expired invitations, devices for a rule, and a job.
     slow.fill("| INVITATION#", 100, |id, invitation: Invitation| Invitation {
         invitation_id: InvitationId(id),
         ..invitation
     });
     bench.advance(Duration::days(8));
     let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
-    // Those of one shard alone are more than fit into what is kept back.
-    slow.takes("run-due", "", Duration::milliseconds(1_500));
+    // One shard alone has more than fit into the reserved time.
+    slow.delay("run-due", "", Duration::milliseconds(1_500));
     assert!(open() >= 100);
     let runs = slow.runs("run-due", json!({}), |_, _| open() == 0).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
 
     slow.fill("| USER", 120, |id, user: User| User {
         user_id: UserId(id),
@@ -531,19 +545,19 @@ async fn however_slow_the_table_is_no_run_of_what_is_due_is_ended_by_its_time() 
     let job = bench.post("/users/bulk", key, json!({"action": "suspend", "filter": {}})).await.expect(202);
     let path = format!("/jobs/{}", job.get("job_id"));
     bench.advance(Duration::minutes(2));
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let over = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| over()).await;
-    assert!(runs > 1, "it was too much for one");
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(bench.get(&path, key).await.expect(200).body["progress"]["changed"], 121);
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_rule_and_no_purge_is_ended_by_its_time() {
-    let slow = Slow::start().await;
+async fn the_silence_rule_and_the_purge_stop_in_time_however_slow_the_table_is() {
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     let (_device, credential) = bench.phone(&slow.tenant, "ada").await;
-    let _in = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let like = |id: Uuid, device: Device| Device {
         device_id: DeviceId(id),
@@ -554,45 +568,45 @@ async fn however_slow_the_table_is_no_rule_and_no_purge_is_ended_by_its_time() {
     slow.fill("| DEVICE", 60, like);
     bench.advance(Duration::days(8));
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", key, rule).await.expect(200);
     bench.advance(Duration::minutes(1));
     let blocked = || slow.count(|key, row| key.ends_with("| DEVICE") && row["blocked"].is_object());
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let runs = slow.runs("run-due", json!({}), |_, _| blocked() == 61).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
 
     let deleted =
         |device: &Device| Deleted { at: device.created_at, by: Actor::System, purge_after: device.created_at };
     slow.fill("| DEVICE", 40, |id, device: Device| Device { deleted: Some(deleted(&device)), ..like(id, device) });
-    slow.takes("purge-deleted", "", Duration::seconds(2));
-    let left = |answer: &Value, _: &mut Value| answer["more"] == false;
-    let runs = slow.runs("purge-deleted", json!({}), left).await;
-    assert!(runs > 1, "they were too many for one");
+    slow.delay("purge-deleted", "", Duration::seconds(2));
+    let remaining = |answer: &Value, _: &mut Value| answer["more"] == false;
+    let runs = slow.runs("purge-deleted", json!({}), remaining).await;
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(slow.count(|key, row| key.ends_with("| DEVICE") && row["deleted"].is_object()), 0);
 }
 
 #[tokio::test]
-async fn a_message_is_not_begun_to_be_sent_without_the_time_for_it() {
-    let slow = Slow::start().await;
+async fn a_message_is_only_sent_with_enough_time_left() {
+    let slow = SlowSystem::start().await;
     let (bench, key) = (&slow.bench, &slow.tenant.key);
     for number in 0..8 {
         let user = bench.user(&slow.tenant, &format!("user{number}")).await;
         let _invited = bench.post(&format!("/users/{user}/invite"), key, json!({"channel": "email"})).await.expect(202);
     }
-    slow.takes("send-message", "SendEmail", Duration::seconds(5));
-    let runs = slow.runs("send-message", slow.queued("user.invited"), none_is_left).await;
-    assert!(runs > 1, "they were too many for one");
+    slow.delay("send-message", "SendEmail", Duration::seconds(5));
+    let runs = slow.runs("send-message", slow.queue_batch("user.invited"), is_batch_done).await;
+    assert!(runs > 1, "one run was not enough");
     let to: BTreeSet<String> = bench.stack.messaging().outbox().into_iter().map(|item| item.to).collect();
     assert_eq!((to.len(), bench.stack.messaging().outbox().len()), (8, 8), "each of them once");
 }
 
 #[tokio::test]
-async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
-    let slow = Slow::start().await;
+async fn a_webhook_is_only_called_with_enough_time_left() {
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
     let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
-    let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+    let _created = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
     let _user = bench.user(&slow.tenant, "ada").await;
     bench.drain().await;
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
@@ -603,35 +617,35 @@ async fn a_webhook_is_not_begun_to_be_called_without_the_time_for_it() {
     bench.advance(Duration::minutes(10));
     let waits = || slow.count(|key, row| key.contains("DELIVERY#") && row["state"] == "pending");
     assert_eq!(waits(), 41);
-    slow.takes("deliver-webhook", "", Duration::milliseconds(100));
+    slow.delay("deliver-webhook", "", Duration::milliseconds(100));
     let runs = slow.runs("deliver-webhook", json!({}), |_, _| waits() == 0).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     // By the queue, too.
     slow.fill("user.created", 40, |id, event: Event| Event { event_id: EventId(id), ..event });
     let before = slow.pages.sent().len();
-    let runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
-    assert!(runs > 1, "they were too many for one");
+    let runs = slow.runs("deliver-webhook", slow.queue_batch("user.created"), is_batch_done).await;
+    assert!(runs > 1, "one run was not enough");
     assert_eq!(slow.pages.sent().len() - before, 40, "each of the new ones once");
 }
 
 #[tokio::test]
-async fn a_second_call_follows_the_first_only_if_there_is_time_for_it() {
+async fn a_second_webhook_call_is_only_made_with_enough_time_left() {
     for (takes, calls) in [(1, 2), (36, 1)] {
-        let slow = Slow::start().await;
+        let slow = SlowSystem::start().await;
         let bench = &slow.bench;
         let hook = json!({"url": "https://hooks.example.com/", "event_types": ["user.created"]});
-        let _made = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
+        let _created = bench.post("/webhooks", &slow.tenant.key, hook).await.expect(201);
         let _user = bench.user(&slow.tenant, "ada").await;
         slow.pages.answer(Answers::With(503, Vec::new(), Vec::new()));
         slow.pages.meanwhile(bench.clock_advancer(Duration::seconds(takes)));
-        let _runs = slow.runs("deliver-webhook", slow.queued("user.created"), none_is_left).await;
+        let _runs = slow.runs("deliver-webhook", slow.queue_batch("user.created"), is_batch_done).await;
         assert_eq!(slow.pages.sent().len(), calls, "{takes} s");
     }
 }
 
 #[tokio::test]
-async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
-    let slow = Slow::start().await;
+async fn a_sync_stops_in_time_however_slow_the_table_is() {
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     let show = |people: std::ops::Range<u8>| {
         let rows: Vec<Value> = people.map(|number| json!({"login": format!("person{number}")})).collect();
@@ -643,22 +657,22 @@ async fn however_slow_the_table_is_no_sync_is_ended_by_its_time() {
         "url": "https://hr.example.com/people", "vanish_policy": "suspend", "vanish_limit_percent": 100,
     });
     let _source = bench.post("/sources", &slow.tenant.key, source).await.expect(201);
-    slow.takes("run-due", "", Duration::milliseconds(500));
+    slow.delay("run-due", "", Duration::milliseconds(500));
     let is_user = |key: &str| key.ends_with("| USER");
     let idle = || slow.count(|_, row| row["sk"] == "JOB" && row["state"] == "running") == 0;
     let runs = slow.runs("run-due", json!({}), |_, _| slow.count(|key, _| is_user(key)) == 60 && idle()).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     bench.advance(Duration::hours(25));
     show(0..2);
     let runs = slow.runs("run-due", json!({}), |_, _| idle()).await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     let jobs = bench.get("/jobs", &slow.tenant.key).await.expect(200).body;
     assert_eq!(jobs["items"][0]["progress"]["changed"], 58, "{jobs}");
 }
 
 #[tokio::test]
-async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_for_it() {
-    let slow = Slow::start().await;
+async fn a_page_of_events_is_only_republished_with_enough_time_left() {
+    let slow = SlowSystem::start().await;
     let bench = &slow.bench;
     let (since, tenant) = (bench.now(), &slow.tenant);
     let _user = bench.user(tenant, "ada").await;
@@ -671,7 +685,7 @@ async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_fo
         });
         bench.advance(Duration::minutes(1));
     }
-    slow.takes("republish-events", "Query", Duration::seconds(299));
+    slow.delay("republish-events", "Query", Duration::seconds(299));
     let event = json!({"workspace_id": tenant.workspace_id, "since": since, "until": bench.now()});
     let mut published = 0;
     let runs = slow
@@ -681,59 +695,59 @@ async fn a_page_of_events_is_not_begun_to_be_published_again_without_the_time_fo
             event["until"].is_null()
         })
         .await;
-    assert!(runs > 1, "they were too many for one");
+    assert!(runs > 1, "one run was not enough");
     assert!(published >= 502, "{published}");
 }
 
-/// Has the index of what is due name every row of the main table, as if it lagged by all that has happened since.
-fn lagging() -> (Tap, Arc<Mutex<Vec<Value>>>) {
+/// Makes the index of due rows list every row of the main table, as a very stale index would.
+fn stale_due_index() -> (RequestRecorder, Arc<Mutex<Vec<Value>>>) {
     let named: Arc<Mutex<Vec<Value>>> = Arc::default();
     let all = Arc::clone(&named);
-    let tap = Tap::answering(move |sent| {
-        if sent.call.action != "Query" || said(sent)["IndexName"] != "due" {
+    let recorder = RequestRecorder::answering(move |sent| {
+        if sent.call.action != "Query" || request_json(sent)["IndexName"] != "due" {
             return None;
         }
         let all = all.lock().unwrap();
-        let shard = said(sent)["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap().to_owned();
+        let shard = request_json(sent)["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap().to_owned();
         let items = if shard.ends_with("00") { all.clone() } else { Vec::new() };
-        (!all.is_empty()).then(|| well(&json!({"Items": items})))
+        (!all.is_empty()).then(|| dynamodb_response(&json!({"Items": items})))
     });
-    (tap, named)
+    (recorder, named)
 }
 
 #[tokio::test]
-async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
-    let (tap, named) = lagging();
+async fn a_row_that_is_due_only_in_the_index_is_skipped() {
+    let (recorder, named) = stale_due_index();
     let pages = Pages::default();
-    let bench = Setup::new().with(tap.adjust()).with(pages.adjust()).start().await;
+    let bench = Setup::new().with(recorder.adjust()).with(pages.adjust()).start().await;
     let tenant = bench.tenant("Lag").await;
     let key = &tenant.key;
     let post = async |path: String, body: Value| bench.post(&path, key, body).await;
-    // A webhook with an earlier secret, and a delivery that waits.
-    let made = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
-    let _rotated = post(format!("/webhooks/{}/rotate-secret", made.get("webhook_id")), json!({})).await.expect(200);
+    // A webhook with an earlier secret, and a pending delivery.
+    let created = post("/webhooks".to_owned(), json!({"url": "https://hooks.example.com/"})).await.expect(201);
+    let _rotated = post(format!("/webhooks/{}/rotate-secret", created.get("webhook_id")), json!({})).await.expect(200);
     pages.answer(Answers::With(503, Vec::new(), Vec::new()));
-    // A phone with a command, an open invitation, and whom a deployment is to follow after a rename.
+    // A user with a pending command, an open invitation, and a delayed deployment after a rename.
     let (device, _credential) = bench.phone(&tenant, "ada").await;
     let _locked = post(format!("/devices/{device}/lock"), json!({})).await.expect(202);
     let user = bench.user(&tenant, "eve").await;
     let _invited = post(format!("/users/{user}/invite"), json!({"channel": "email"})).await.expect(202);
-    let _deployed = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
+    let _deployment = post(format!("/users/{user}/deploy"), json!({})).await.expect(202);
     let _renamed = bench.patch(&format!("/users/{user}"), key, json!({"username": "eva"})).await.expect(200);
-    // Whoever is deleted, with a phone, and a source that is read once a day.
+    // A deleted user with a phone, and a source with a daily schedule.
     let (gone, phones) = bench.user_with_phones(&tenant, "bob", 1).await;
     let _deleted = bench.delete(&format!("/devices/{}", phones[0].0), key).await.expect(200);
-    let _gone = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
+    let _deleted = bench.delete(&format!("/users/{gone}"), key).await.expect(200);
     let source = json!({
         "name": "page", "kind": "http", "mapping": {"username": "login"}, "format": "json", "every_hours": 24,
         "url": "https://hr.example.com/people",
     });
     let _source = post("/sources".to_owned(), source).await.expect(201);
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", key, rule).await.expect(200);
     bench.drain().await;
     for operation in ["run-due", "deliver-webhook", "purge-deleted"] {
-        let _done = bench.stack.run_schedule(operation).await.unwrap();
+        let _run = bench.stack.run_schedule(operation).await.unwrap();
     }
     bench.drain().await;
     let all = rows::all(&bench, rows::MAIN);
@@ -758,26 +772,26 @@ async fn what_the_index_says_is_due_and_its_row_does_not_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_phone_that_comes_while_the_rule_for_silent_ones_is_applied_is_left_alone() {
-    let slow = Slow::start().await;
+async fn the_silence_rule_skips_a_phone_that_checks_in_meanwhile() {
+    let slow = SlowSystem::start().await;
     let bench = Arc::clone(&slow.bench);
     let (device, credential) = bench.phone(&slow.tenant, "ada").await;
-    let _in = bench.check_in(&credential).await.expect(200);
+    let _check_in = bench.check_in(&credential).await.expect(200);
     bench.drain().await;
     let rule = json!({"silent_devices": {"after_days": 7, "action": "block"}});
-    let _ruled = bench.patch("/workspace", &slow.tenant.key, rule).await.expect(200);
+    let _updated = bench.patch("/workspace", &slow.tenant.key, rule).await.expect(200);
     bench.advance(Duration::days(8));
     let key = format!("DEVICE#{}#{device} | DEVICE", slow.tenant.workspace_id);
     *slow.takes.lock().unwrap() = Some(Box::new(move |sent| {
         if sent.operation == "run-due" && sent.call.action == "TransactWriteItems" && sent.body.contains("blocked") {
-            // What a check-in with nothing new writes, which leaves the version as it is.
+            // The write of a check-in without changes, which does not change the version.
             let mut row = rows::all(&bench, rows::MAIN).remove(&key).expect("the device's row");
             row["last_login_at"] = json!(Time::from(bench.now()));
             rows::put(&bench, rows::MAIN, &row, &[]);
         }
     }));
-    let _done = slow.bench.run_due().await;
+    let _run = slow.bench.run_due().await;
     let shown = slow.bench.get(&format!("/devices/{device}"), &slow.tenant.key).await.expect(200).body;
     assert_eq!(shown["blocked"], Value::Null, "{shown}");
-    assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it came meanwhile");
+    assert_eq!(shown["last_login_at"], json!(Time::from(slow.bench.now())), "it has checked in meanwhile");
 }

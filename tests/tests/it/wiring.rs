@@ -1,5 +1,4 @@
-//! One name for each operation, everywhere: program, template, permission table and files. And what
-//! the template promises of rights, variables and size.
+//! The template: its operations, routes, permissions, variables and size match the program.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,14 +42,14 @@ fn resources() -> Map<String, Value> {
     raw()["Resources"].as_object().unwrap().clone()
 }
 
-/// What is not among these is not mended where it stands otherwise in a row: see [`aws::INDEXED`].
+/// Edits only correct the attributes in this list: see [`aws::INDEXED`].
 #[test]
-fn every_attribute_of_an_indexs_key_is_known_as_one() {
+fn every_key_attribute_of_an_index_is_declared() {
     let table = &resources()["Table"]["Properties"];
     let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter();
     let keys = indexes.flat_map(|index| index["KeySchema"].as_array().unwrap());
     let named: BTreeSet<&str> = keys.map(|key| key["AttributeName"].as_str().unwrap()).collect();
-    // These are a thing's own, or the row's.
+    // Attributes of the object or the row itself.
     let fields = BTreeSet::from(["created_at", "sk"]);
     assert_eq!(&named - &fields, aws::INDEXED.iter().copied().collect());
 }
@@ -65,7 +64,7 @@ fn logical_id(operation: &str) -> String {
 }
 
 #[test]
-fn the_program_and_the_template_have_the_same_operations_under_the_same_names() {
+fn the_program_and_the_template_have_the_same_operations() {
     let functions: BTreeMap<String, Value> = resources()
         .into_iter()
         .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
@@ -85,12 +84,12 @@ fn the_program_and_the_template_have_the_same_operations_under_the_same_names() 
     assert!(defaults["Timeout"].as_u64().is_some() && defaults["MemorySize"].as_u64().is_some());
     for operation in functions::OPERATIONS {
         let found = functions::operation(operation.name).expect("an operation is found by its name");
-        assert!(std::ptr::eq(found, operation), "{} stands twice", operation.name);
+        assert!(std::ptr::eq(found, operation), "{} is declared twice", operation.name);
     }
 }
 
 #[test]
-fn each_operation_is_a_file_of_its_name_and_each_file_an_operation() {
+fn each_operation_has_a_file_of_its_name() {
     let mut files = BTreeSet::new();
     for folder in [
         "access",
@@ -127,10 +126,10 @@ async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
 }
 
 #[tokio::test]
-async fn each_operation_has_the_routes_in_the_template_that_it_is_declared_with() {
+async fn each_operations_routes_equal_the_templates() {
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
-        // What reads takes any method in the template, to answer HEAD as GET.
+        // Read operations have any method in the template, to answer HEAD like GET.
         let declared = operation.routes.iter().map(|route| route.replacen("GET ", "ANY ", 1)).collect::<BTreeSet<_>>();
         let routes = &functions[operation.name].routes;
         assert_eq!(declared.len() + usize::from(operation.name == "not-found"), routes.len(), "{}", operation.name);
@@ -142,22 +141,25 @@ async fn each_operation_has_the_routes_in_the_template_that_it_is_declared_with(
         }
     }
     let all: Vec<&str> = functions::OPERATIONS.iter().flat_map(|operation| operation.routes).copied().collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a route stands twice");
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a route is declared twice");
 }
 
 #[test]
-fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
+fn deploying_the_stack_needs_no_input_and_can_be_repeated_after_a_failure() {
     let template = raw();
     let parameters = template["Parameters"].as_object().unwrap();
     let needed: Vec<&String> =
         parameters.iter().filter(|(_, of)| of.get("Default").is_none()).map(|(name, _)| name).collect();
     let guide = fs::read_to_string(root().join("infra/docs/deploying.md")).unwrap();
     let (_, command) = guide.split_once("sam deploy --parameter-overrides").unwrap();
-    let given: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
+    let arguments: Vec<&str> = command.split("```").next().unwrap().split(['=', ' ', '\n', '\\']).collect();
     for name in ["PublicUrl", "SenderAddress", "AlarmEmail"] {
-        assert!(given.contains(&name) && parameters.contains_key(name), "{name}");
+        assert!(arguments.contains(&name) && parameters.contains_key(name), "{name}");
     }
-    assert!(needed.iter().all(|name| given.contains(&name.as_str())), "{needed:?} must be given");
+    assert!(
+        needed.iter().all(|name| arguments.contains(&name.as_str())),
+        "{needed:?} have neither a default nor a value in the guide"
+    );
     let config = fs::read_to_string(root().join("samconfig.toml")).unwrap();
     for line in [
         "stack_name = \"handset\"",
@@ -176,11 +178,11 @@ fn deploying_asks_nothing_and_a_first_try_that_fails_can_be_tried_again() {
         let stem = table["Properties"]["TableName"]["Sub"].as_str().map_or("handset", |_| "handset-secrets");
         assert!(guide.contains(&format!("update-table --table-name {stem} --deletion-protection-enabled")), "{name}");
     }
-    assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "what may or may not be there is no reason to fail");
+    assert_eq!(parameters["SmsLogGroups"]["Default"], "none", "optional resources do not make it fail");
 }
 
 #[tokio::test]
-async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
+async fn operations_with_a_route_are_for_callers_and_those_without_are_for_aws() {
     let (_bench, functions) = template().await;
     for operation in functions::OPERATIONS {
         let function = &functions[operation.name];
@@ -192,7 +194,7 @@ async fn what_has_a_route_is_for_callers_and_what_has_none_is_for_aws() {
 }
 
 #[tokio::test]
-async fn each_function_is_told_what_it_needs_and_no_more() {
+async fn each_function_has_exactly_the_variables_that_it_needs() {
     let more: BTreeMap<&str, Vec<&str>> = [
         ("register-device", vec!["SECRETS_TABLE"]),
         ("delete-device", vec!["RETENTION_DAYS"]),
@@ -298,18 +300,18 @@ async fn each_function_is_told_what_it_needs_and_no_more() {
     for operation in functions::OPERATIONS {
         let without_table =
             ["app-links", "get-docs", "get-openapi", "not-found", "publish-events"].contains(&operation.name);
-        let mut wanted: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
+        let mut expected: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
         if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) {
-            wanted.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
+            expected.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
         }
-        wanted.extend(more.get(operation.name).into_iter().flatten());
-        let given: BTreeSet<&str> = functions[operation.name].variables.keys().map(String::as_str).collect();
-        assert_eq!(given, wanted, "{}", operation.name);
+        expected.extend(more.get(operation.name).into_iter().flatten());
+        let actual: BTreeSet<&str> = functions[operation.name].variables.keys().map(String::as_str).collect();
+        assert_eq!(actual, expected, "{}", operation.name);
     }
 }
 
 #[tokio::test]
-async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_round() {
+async fn a_function_has_the_variables_and_the_permissions_of_the_same_resources() {
     let (bench, functions) = template().await;
     let topic = bench.stack.template().outputs["EventsTopicArn"].clone();
     for (operation, function) in &functions {
@@ -319,7 +321,7 @@ async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_roun
                     && statement.resources.iter().any(|held| held.ends_with(resource))
             })
         };
-        // What shows the sender or checks it sends nothing.
+        // Operations that show or check the sender do not send.
         let shows_sender = ["get-workspace", "update-workspace"].contains(&operation.as_str());
         assert!(!shows_sender || !allows("ses:", ""), "{operation} sends nothing");
         let pairs = [
@@ -338,7 +340,7 @@ async fn a_variable_comes_with_the_right_to_what_it_names_and_the_other_way_roun
 }
 
 #[tokio::test]
-async fn every_variable_of_the_template_is_one_that_the_program_reads() {
+async fn the_program_reads_every_variable_of_the_template() {
     let read = RefCell::new(BTreeSet::new());
     let settings = functions::Settings::from_variables(|name| {
         read.borrow_mut().insert(name.to_owned());
@@ -351,14 +353,14 @@ async fn every_variable_of_the_template_is_one_that_the_program_reads() {
     });
     assert!(settings.is_ok());
     let (_bench, functions) = template().await;
-    let given: BTreeSet<String> = functions.values().flat_map(|function| function.variables.keys().cloned()).collect();
+    let actual: BTreeSet<String> = functions.values().flat_map(|function| function.variables.keys().cloned()).collect();
     let read = read.into_inner();
     let set_by_lambda = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     let expected: BTreeSet<String> = read.into_iter().filter(|name| !set_by_lambda.contains(&name.as_str())).collect();
-    assert_eq!(given, expected);
+    assert_eq!(actual, expected);
 }
 
-/// How many resources CloudFormation sees of one of the template's ("AWS SAM generated
+/// The number of CloudFormation resources of one of the template's ("AWS SAM generated
 /// resources").
 fn transformed(resource: &Value) -> usize {
     let properties = &resource["Properties"];
@@ -396,7 +398,7 @@ fn the_transformed_template_has_room_for_45_more_operations() {
 }
 
 #[test]
-fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_role() {
+fn the_api_has_the_functions_routes_and_invokes_them_by_one_role() {
     let resources = resources();
     let api = &resources["Api"]["Properties"];
     let included = &api["DefinitionBody"]["paths"]["Fn::Transform"];
@@ -424,7 +426,7 @@ fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_ro
             let handler = resource["Properties"]["Handler"].as_str().unwrap().to_owned();
             assert!(
                 beside.insert(route.as_str().unwrap().to_owned(), handler).is_none(),
-                "{name}: {route} stands twice"
+                "{name}: {route} is declared twice"
             );
         }
     }
@@ -445,17 +447,17 @@ fn the_api_has_the_routes_that_stand_with_the_functions_and_calls_them_by_one_ro
 }
 
 #[test]
-fn links_begin_with_the_apis_own_address_where_no_other_is_given() {
+fn links_start_with_the_apis_address_by_default() {
     let given = [("SenderAddress".to_owned(), "phones@phones.example".to_owned())].into();
     let template = Template::read(local::TEMPLATE, &StackLocation::default(), &given).unwrap();
-    let told: BTreeSet<&str> =
+    let recipients: BTreeSet<&str> =
         template.functions.iter().filter_map(|of| of.variables.get("PUBLIC_URL").map(String::as_str)).collect();
-    assert_eq!(told, [template.outputs["ApiUrl"].as_str()].into());
+    assert_eq!(recipients, [template.outputs["ApiUrl"].as_str()].into());
     assert!(template.outputs["ApiUrl"].contains(".execute-api."));
 }
 
 #[tokio::test]
-async fn no_role_reaches_further_than_is_written_here() {
+async fn each_role_has_exactly_the_listed_permissions() {
     let (_bench, functions) = template().await;
     let mut wide: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (operation, function) in &functions {
@@ -473,18 +475,18 @@ async fn no_role_reaches_further_than_is_written_here() {
     let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let pushing = some(&["notify-device", "purge-deleted", "record-feedback", "run-due"]);
     let expected: BTreeMap<String, BTreeSet<String>> = [
-        // X-Ray knows no resource.
+        // X-Ray has no resource-level permissions.
         ("*", all.clone()),
         // A log group's streams, which Lambda names.
         ("arn:aws:logs:us-east-1:000000000000:log-group:/handset/handset/functions:*", all),
         // Streams of the table: their labels are times.
         ("arn:aws:dynamodb:us-east-1:000000000000:table/handset/stream/*", some(&["publish-events"])),
-        // Which identities SES asks for is its own choice: from which address is what counts.
+        // SES chooses the identities that it checks; the sender's address is restricted.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
-        // Endpoints, whose names SNS makes up.
+        // Endpoints, whose names SNS generates.
         ("arn:aws:sns:us-east-1:000000000000:endpoint/APNS/handset/*", pushing.clone()),
         ("arn:aws:sns:us-east-1:000000000000:endpoint/GCM/handset/*", pushing),
-        // Identities, of senders as of recipients: what counts is the sender, below.
+        // Identities of senders and recipients; the sender is restricted below.
         ("arn:aws:ses:us-east-1:000000000000:identity/*", some(&["send-message"])),
     ]
     .map(|(resource, operations)| (resource.to_owned(), operations))
@@ -501,13 +503,13 @@ async fn no_role_reaches_further_than_is_written_here() {
         .filter(|(_, statement)| !statement.not_resources.is_empty())
         .map(|(operation, statement)| (operation, &statement.actions, &statement.not_resources))
         .collect();
-    // IAM knows no resource for a phone number: everything but SNS's own.
+    // Phone numbers have no resource, so it is everything except SNS's own resources.
     let to_numbers = (vec!["sns:Publish".to_owned()], vec!["arn:aws:sns:*:*:*".to_owned()]);
     assert_eq!(excluding, [("send-message", &to_numbers.0, &to_numbers.1)]);
 }
 
 #[tokio::test]
-async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_those_who_must() {
+async fn only_the_listed_functions_read_and_write_secrets() {
     let (_bench, functions) = template().await;
     let is_secrets = |resource: &String| resource.contains(":table/handset-secrets");
     let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -525,17 +527,17 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
     let (get, put, set, delete) =
         ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem");
     let expected: BTreeMap<&str, BTreeSet<&str>> = [
-        // An e-mail or a text carries a code, a QR code shows one, and a configuration holds a user's secrets.
+        // E-mails, texts and QR codes contain codes, and configurations contain secrets.
         ("send-message", vec![get]),
         ("get-deployment-qr", vec![get]),
         ("download-config", vec![get]),
-        // Codes and secrets are kept, and forgotten, by those who make them and those who end them.
+        // Codes and secrets are written and deleted by the operations that create and end them.
         ("set-user-secrets", vec![set, delete]),
         ("invite-user", vec![put, delete]),
         ("deploy-config", vec![put, delete]),
         ("auto-deploy", vec![put, delete]),
         ("update-user", vec![put, delete]),
-        // Who was renamed while they were kept out gets a deployment, and with it a code.
+        // A user renamed while suspended gets a deployment, and with it a code.
         ("activate-user", vec![put, delete]),
         ("reset-pin", vec![put, delete]),
         ("bulk-users", vec![put, delete]),
@@ -568,7 +570,7 @@ async fn the_secrets_are_read_by_those_alone_who_must_tell_them_and_written_by_t
 }
 
 #[tokio::test]
-async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
+async fn each_function_reaches_only_its_own_kinds_of_secrets() {
     let (_bench, functions) = template().await;
     let mut held: BTreeSet<(&str, &str, Vec<&str>)> = BTreeSet::new();
     for (operation, function) in &functions {
@@ -607,10 +609,10 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
         ("deliver-webhook", "GetItem", vec![webhook]),
         ("deliver-webhook", "PutItem", vec![webhook]),
     ];
-    // Who offers something: an invitation, or a deployment, that of a rename too.
+    // Operations that create invitations or deployments, also after a rename.
     let offering = ["invite-user", "deploy-config", "auto-deploy", "update-user", "activate-user", "reset-pin"];
     let offering = offering.iter().flat_map(|name| [(*name, "PutItem", vec![code]), (*name, "DeleteItem", vec![code])]);
-    // Who takes users away, and what was theirs with them; those that also offer something.
+    // Operations that delete users and their data, and those that also create invitations.
     let ending = ["delete-user", "undeploy-user", "seam-user-identities"];
     let both = ["bulk-users", "scim", "upload-source-part", "sync-users", "run-due"];
     let ending = ending.iter().chain(&both).map(|name| (*name, "DeleteItem", vec![code, user]));
@@ -621,7 +623,7 @@ async fn whoever_reaches_secrets_reaches_those_of_its_own_kinds_alone() {
 }
 
 #[test]
-fn the_wildcard_without_any_prefix_is_for_traces_alone() {
+fn only_the_permission_for_traces_has_an_unrestricted_wildcard() {
     let mut found = Vec::new();
     for (name, resource) in resources() {
         let properties = &resource["Properties"];
@@ -640,7 +642,7 @@ fn the_wildcard_without_any_prefix_is_for_traces_alone() {
 }
 
 #[test]
-fn without_applications_for_push_nobody_has_rights_to_push() {
+fn without_push_applications_no_role_may_push() {
     let template = local::description::template().unwrap();
     for function in &template.functions {
         let actions = function.statements.iter().flat_map(|statement| &statement.actions);
@@ -648,7 +650,7 @@ fn without_applications_for_push_nobody_has_rights_to_push() {
     }
 }
 
-/// The dependencies of a crate, those for its tests aside.
+/// The dependencies of a crate except those for tests.
 fn dependencies(folder: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let (_, section) = text.split_once("[dependencies]\n").unwrap_or_default();
@@ -658,7 +660,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn dependencies_point_one_way() {
+fn crates_depend_on_each_other_in_one_direction() {
     let ours = ["aws", "domain", "functions", "lambda", "local", "testkit"];
     let table: [(&str, &[&str]); 4] = [
         ("shared/domain", &[]),
@@ -675,7 +677,7 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn the_rules_know_of_no_input_or_output_and_http_stands_in_one_crate() {
+fn the_domain_has_no_io_and_only_one_crate_uses_http() {
     let outside = ["tokio", "http", "getrandom", "rand", "ring", "tracing", "futures", "hyper", "axum", "reqwest"];
     for name in dependencies("shared/domain") {
         assert!(!outside.contains(&name.as_str()) && !name.starts_with("aws") && !name.starts_with("lambda"), "{name}");
@@ -692,7 +694,7 @@ fn the_rules_know_of_no_input_or_output_and_http_stands_in_one_crate() {
 }
 
 #[test]
-fn what_is_shipped_depends_on_nothing_that_tests_are_made_of() {
+fn shipped_crates_do_not_depend_on_test_support() {
     for folder in ["shared/domain", "shared/aws", "shared/lambda", "functions"] {
         for name in ["testkit", "local", "dynoxide-rs", "proptest"] {
             assert!(!dependencies(folder).contains(name), "{folder} depends on {name}");

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use aws::Row as _;
 use domain::DeviceId;
 use domain::models::command::{Command, CommandKind, OpenCommand};
 use domain::models::device::Device;
-use domain::models::event::EventType;
+use domain::models::event::{Event, EventType};
 use domain::states::CommandState;
 use serde_json::json;
 
-use super::{Audit, is_chain};
+use super::Audit;
 
 impl Audit {
     pub(super) fn commands(&mut self) {
@@ -17,11 +18,16 @@ impl Audit {
             self.command(&command);
         }
         let queued = self.events.iter().filter(|event| event.event_type == EventType::CommandQueued);
-        let ordered: Vec<_> = queued.map(|event| (event.device_id, event.command_id)).collect();
-        for (device, id) in ordered {
+        let queued: Vec<_> = queued.map(|event| (event.key(), event.device_id, event.command_id)).collect();
+        for (at, device, id) in queued {
             let present = self.commands.iter().filter(|command| Some(command.command_id) == id).count();
             let purged = self.count(EventType::DevicePurged, |event| event.device_id == device);
-            self.check(present + purged == 1, format!("a command was ordered: {present} there, {purged} purged"));
+            self.check(
+                at,
+                "the command of a command.queued has one row, or its device was purged",
+                present + purged == 1,
+                format!("{present} rows, {purged} device.purged"),
+            );
         }
         for device in self.devices.clone() {
             self.command_copies(&device);
@@ -29,80 +35,90 @@ impl Audit {
     }
 
     fn command(&mut self, command: &Command) {
+        let at = command.key();
         let id = command.command_id;
-        let of_it = self.events.iter().filter(|event| event.command_id == Some(id));
+        let about = |event: &Event| event.command_id == Some(id);
+        let events: Vec<Event> = self.events.iter().filter(|event| about(event)).cloned().collect();
         let mut recorded: Vec<_> =
-            of_it.clone().map(|event| (event.event_type.to_string(), event.created_at)).collect();
-        let mut remembered: Vec<_> =
-            command.history.iter().map(|happened| (format!("command.{}", happened.state), happened.at)).collect();
+            events.iter().map(|event| (event.event_type.to_string(), event.created_at)).collect();
+        let history = &command.history;
+        let mut expected: Vec<_> = history.iter().map(|entry| (format!("command.{}", entry.state), entry.at)).collect();
         recorded.sort();
-        remembered.sort();
-        let matches_command = of_it.clone().all(|event| {
-            event.device_id == Some(command.device_id)
-                && event.user_id == Some(command.user_id)
-                && event.command_kind == Some(command.kind)
-        });
-        let about = |event: &domain::models::event::Event| event.command_id == Some(id);
-        let of = |field| self.changes(field, about);
-        let (states, late, deferrals) = (of("state"), of("late"), of("deferrals"));
-        let first = command.history.first().map(|happened| happened.state);
-        let last = command.history.last().map(|happened| happened.state);
-        let checks = [
-            (recorded == remembered, format!("a command's events {recorded:?}, its history {remembered:?}")),
-            (matches_command, "an event of a command is about another device, user or kind".to_owned()),
-            (first == Some(CommandState::Queued), "a command's history does not begin with its order".to_owned()),
-            (
-                last == Some(command.state) || (may_be_redelivered(command) && is_redelivery(last)),
-                format!("a command is {}, its history ends with {last:?}", command.state),
-            ),
-            (
-                is_chain(&json!("queued"), &states, &json!(command.state)),
-                format!("a command is {}: {states:?}", command.state),
-            ),
-            (is_chain(&json!(false), &late, &json!(command.late)), format!("late: {late:?}")),
-            (is_chain(&json!(0), &deferrals, &json!(command.deferrals)), format!("deferrals: {deferrals:?}")),
-            (
-                command.credential_hash.is_some() != command.state.is_open(),
-                "the credential that a command was meant for is kept once it is over".to_owned(),
-            ),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
+        expected.sort();
+        self.check_equal(&at, "its events are those of its history", recorded, expected);
+        for event in &events {
+            self.check_equal(
+                event.key(),
+                "the (device, user, kind) of a command's event are the command's",
+                (event.device_id, event.user_id, event.command_kind),
+                (Some(command.device_id), Some(command.user_id), Some(command.kind)),
+            );
         }
+        let first = history.first().map(|entry| entry.state);
+        let last = history.last().map(|entry| entry.state);
+        self.check_equal(&at, "first state of its history", first, Some(CommandState::Queued));
+        self.check(
+            &at,
+            format!("its history ends with its state {}, or with a redelivery of a failed wipe", command.state),
+            last == Some(command.state) || (may_be_redelivered(command) && is_redelivery(last)),
+            format!("{last:?}"),
+        );
+        for (field, initial, current) in [
+            ("state", json!("queued"), json!(command.state)),
+            ("late", json!(false), json!(command.late)),
+            ("deferrals", json!(0), json!(command.deferrals)),
+        ] {
+            let changes = self.changes(field, about);
+            self.check_changes(&at, field, (&initial, &current), &changes);
+        }
+        self.check(
+            &at,
+            format!("`credential_hash` is stored exactly once the command is over; its state is {}", command.state),
+            command.credential_hash.is_some() != command.state.is_open(),
+            command.credential_hash.is_some(),
+        );
         let device = self.devices.iter().find(|device| device.device_id == command.device_id);
-        let users = device.map(|device| device.user_id);
-        self.check(users == Some(command.user_id), "a command is of a device that is gone, or of another user");
+        let user = device.map(|device| device.user_id);
+        self.check_equal(&at, "its user is the user of its device's row", user, Some(command.user_id));
     }
 
     /// The copies of commands in a device's row match the commands' own rows.
     fn command_copies(&mut self, device: &Device) {
+        let at = device.key();
         let own: Vec<Command> =
             self.commands.iter().filter(|command| command.device_id == device.device_id).cloned().collect();
-        let summary = |open: &OpenCommand| (open.kind, open.state, open.queued_at, open.expires_at, open.again_at);
-        let again = own.iter().any(|command| command.again_at.is_some());
-        self.check(!again || device.deleted.is_some(), "a wipe is told again to a device that is there");
-        let open: BTreeMap<_, _> = own
-            .iter()
-            .filter(|command| command.is_open())
-            .map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at, c.again_at)))
-            .collect();
-        let known: BTreeMap<_, _> = device.commands.iter().map(|open| (open.command_id, summary(open))).collect();
-        self.check(known == open, format!("a device's row knows the commands {known:?}, and open are {open:?}"));
+        let redelivered = own.iter().filter(|command| command.again_at.is_some()).count();
+        self.check(
+            &at,
+            "wipes are only redelivered to a deleted device",
+            redelivered == 0 || device.deleted.is_some(),
+            redelivered,
+        );
+        let open = own.iter().filter(|command| command.is_open());
+        let open: BTreeMap<_, _> =
+            open.map(|c| (c.command_id, (c.kind, c.state, c.queued_at, c.expires_at, c.again_at))).collect();
+        let summary = |copy: &OpenCommand| (copy.kind, copy.state, copy.queued_at, copy.expires_at, copy.again_at);
+        let copies: BTreeMap<_, _> = device.commands.iter().map(|copy| (copy.command_id, summary(copy))).collect();
+        self.check_equal(&at, "`commands` are copies of the open commands", copies, open);
         let listed = self.row_of(device.device_id)["pending_since"].is_string();
         let pending = own.iter().any(|command| command.state.is_pending() || command.again_at.is_some());
-        self.check(listed == pending, format!("listed as pending: {listed}, pending: {pending}"));
-        let served = device.commands.iter().filter(|open| open.kind.is_destructive() && open.is_deliverable(self.now));
-        let served = served.count();
-        self.check(served <= 1, format!("a device is told by {served} commands at once to destroy its data"));
+        self.check_equal(&at, "`pending_since` is set exactly while a command is pending", listed, pending);
+        let copies = device.commands.iter();
+        let deliverable = copies.filter(|copy| copy.kind.is_destructive() && copy.is_deliverable(self.now)).count();
+        self.check(&at, "at most one destructive command is deliverable", deliverable <= 1, deliverable);
         let erasing: Vec<_> = own.iter().filter(|command| erases(command, device)).map(|c| c.command_id).collect();
-        let by = device.erased.as_ref().map(|erased| erased.command_id);
-        let right = by.map_or(erasing.is_empty(), |by| erasing.contains(&by));
-        self.check(right, format!("a device was erased by {by:?}, and erasing it are {erasing:?}"));
+        let erased_by = device.erased.as_ref().map(|erased| erased.command_id);
+        self.check(
+            &at,
+            format!("`erased` names one of the commands that erased the device, {erasing:?}"),
+            erased_by.map_or(erasing.is_empty(), |command| erasing.contains(&command)),
+            format!("{erased_by:?}"),
+        );
     }
 
     fn row_of(&self, device: DeviceId) -> serde_json::Value {
-        let ends = format!("#{device} | DEVICE");
-        let row = self.main.iter().find(|(key, _)| key.starts_with("DEVICE#") && key.ends_with(&ends));
+        let suffix = format!("#{device} | DEVICE");
+        let row = self.main.iter().find(|(key, _)| key.starts_with("DEVICE#") && key.ends_with(&suffix));
         row.map(|(_, row)| row.clone()).unwrap_or_default()
     }
 }
@@ -123,5 +139,5 @@ fn erases(command: &Command, device: &Device) -> bool {
     command.kind.is_destructive()
         && command.state == CommandState::Succeeded
         && command.epoch == device.epoch
-        && command.history.iter().all(|happened| happened.state != CommandState::Removed)
+        && command.history.iter().all(|entry| entry.state != CommandState::Removed)
 }

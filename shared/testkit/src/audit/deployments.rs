@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use aws::Row as _;
 use domain::models::device::Device;
 use domain::models::event::{Event, EventType};
 use domain::models::invitation::Purpose;
@@ -19,32 +20,38 @@ impl Audit {
         for device in self.devices.clone() {
             self.configuration(&device);
         }
-        let of_users = self.secrets.keys().filter(|key| key.starts_with("USER#")).count();
-        let known = self.users.iter().filter(|user| !user.client.secrets.is_empty()).count();
-        self.check(of_users == known, format!("{of_users} users' secrets are kept, of {known} it is known"));
+        let stored = self.secrets.keys().filter(|key| key.starts_with("USER#")).count();
+        let recorded = self.users.iter().filter(|user| !user.client.secrets.is_empty()).count();
+        self.check_equal("USER# secrets", "one row for each user whose row records secrets", stored, recorded);
     }
 
     fn client(&mut self, user: &User) {
+        let at = user.key();
         let client = &user.client;
         let about = |event: &Event| event.user_id == Some(user.user_id);
-        let count = |event_type| self.count(event_type, about);
-        let removed = count(EventType::UserUndeployed);
+        let is_removed = client.removed_at.is_some();
         let open = self.invitations.iter().filter(|offer| offer.user_id == user.user_id);
         let open = open.filter(|offer| offer.purpose == Purpose::Deploy && offer.needs_code()).count();
-        let out = client.removed_at.is_some();
-        let checks = [
-            (!out || removed > 0, "a user is out of client deployment without its event".to_owned()),
-            (!out || open == 0, "a user who is out of client deployment has an open deployment".to_owned()),
-            (!out || client.secrets.is_empty(), "a user who is out of client deployment has secrets".to_owned()),
-            (client.served_at.is_none() || count(EventType::DeviceConfigServed) > 0, "served without event".to_owned()),
-            (
-                client.downloaded_at.is_none() || count(EventType::DeviceConfigInstalled) > 0,
-                "downloaded without its event".to_owned(),
-            ),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
+        for (is_set, field, event_type) in [
+            (is_removed, "client.removed_at", EventType::UserUndeployed),
+            (client.served_at.is_some(), "client.served_at", EventType::DeviceConfigServed),
+            (client.downloaded_at.is_some(), "client.downloaded_at", EventType::DeviceConfigInstalled),
+        ] {
+            let events = self.count(event_type, about);
+            self.check(&at, format!("a user with `{field}` has a {event_type}"), !is_set || events > 0, "none");
         }
+        self.check(
+            &at,
+            "a user who was removed from client deployment has no open deployment",
+            !is_removed || open == 0,
+            open,
+        );
+        self.check(
+            &at,
+            "a user who was removed from client deployment has no secrets",
+            !is_removed || client.secrets.is_empty(),
+            client.secrets.len(),
+        );
     }
 
     /// The recorded secrets of a user exist in the table of secrets, and nowhere else.
@@ -52,14 +59,19 @@ impl Audit {
         let key = aws::store::secrets::user_secrets_pk(user.workspace_id, user.user_id);
         let stored = self.secrets.get(&key).and_then(|row| row.as_object()).into_iter().flatten();
         let stored: BTreeSet<String> = stored.map(|(name, _)| name.clone()).filter(|name| name != "pk").collect();
-        let known: BTreeSet<String> = user.client.secrets.keys().map(ToString::to_string).collect();
-        self.check(stored == known, format!("stored secrets: {stored:?}, recorded: {known:?}"));
+        let recorded: BTreeSet<String> = user.client.secrets.keys().map(ToString::to_string).collect();
+        self.check_equal(user.key(), "`client.secrets` names the stored secrets", &recorded, &stored);
         let about =
             |event: &Event| event.user_id == Some(user.user_id) && event.event_type == EventType::UserSecretsSet;
-        let recorded: BTreeSet<&String> =
+        let in_events: BTreeSet<&String> =
             self.events.iter().filter(|event| about(event)).flat_map(|event| &event.changed_fields).collect();
-        let missing: Vec<_> = known.iter().filter(|name| !recorded.contains(name)).cloned().collect();
-        self.check(missing.is_empty(), format!("secrets were set without their event: {missing:?}"));
+        let missing: Vec<_> = recorded.iter().filter(|name| !in_events.contains(name)).cloned().collect();
+        self.check(
+            user.key(),
+            "a user.secrets_set names each stored secret",
+            missing.is_empty(),
+            format!("none for {missing:?}"),
+        );
     }
 
     /// A phone's served and installed versions match its events.
@@ -72,16 +84,16 @@ impl Audit {
         let served = match &device.served {
             None => true,
             Some(_) if device.is_download_ordered() => {
-                let forced = |event: &Event| {
+                let orders_download = |event: &Event| {
                     let registered =
                         matches!(event.event_type, EventType::DeviceRegistered | EventType::DeviceReEnrolled)
                             && event.device_id == Some(device.device_id)
                             && event.deployment_id.is_some();
-                    let recorded =
+                    let forced =
                         event.event_type == EventType::UserConfigForced && event.user_id == Some(device.user_id);
-                    registered || recorded
+                    registered || forced
                 };
-                self.events.iter().any(forced)
+                self.events.iter().any(orders_download)
             }
             Some(_) if device.last_served_version().is_none() => {
                 let deployed = |event: &Event| {
@@ -95,7 +107,12 @@ impl Audit {
             && device.last_served_version().is_none_or(|version| recorded(EventType::DeviceConfigServed, version));
         let installed =
             device.config.as_deref().is_none_or(|version| recorded(EventType::DeviceConfigInstalled, version));
-        self.check(served, format!("a phone was served {:?} without its event", device.served));
-        self.check(installed, format!("a phone has {:?} in place without its event", device.config));
+        self.check(device.key(), format!("the event that led to `served` exists: {:?}", device.served), served, "none");
+        self.check(
+            device.key(),
+            format!("the installed version {:?} has a device.config_installed", device.config),
+            installed,
+            "none",
+        );
     }
 }

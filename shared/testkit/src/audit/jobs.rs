@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws::Row as _;
 use domain::models::event::{Event, EventType};
 use domain::models::job::{ItemChange, ItemOutcome, Job, JobItem, JobKind, Selection, Tally};
 use domain::states::JobState;
@@ -11,49 +12,66 @@ use super::Audit;
 impl Audit {
     pub(super) fn jobs(&mut self) {
         let created = self.count(EventType::JobCreated, |_| true);
-        self.check(created == self.jobs.len(), format!("{created} job.created, {} jobs", self.jobs.len()));
+        self.check_equal("JOB# rows", "one for each job.created", self.jobs.len(), created);
         for job in self.jobs.clone() {
             match job.kind {
-                JobKind::Users | JobKind::Devices => self.job(&job),
+                JobKind::Users | JobKind::Devices => self.bulk_job(&job),
                 JobKind::Sync => self.sync(&job),
-                JobKind::Unknown(_) => self.check(false, format!("there is a job of the kind {}", job.kind)),
+                JobKind::Unknown(_) => self.check(job.key(), "the kind of a job is known", false, job.kind),
             }
         }
-        let of_nothing = |item: &&JobItem| !self.jobs.iter().any(|job| job.job_id == item.job_id);
-        let lost = self.items.iter().filter(of_nothing).count();
-        self.check(lost == 0, format!("{lost} outcomes are of no job"));
+        for item in self.items.clone() {
+            let has_job = self.jobs.iter().any(|job| job.job_id == item.job_id);
+            self.check(item.key(), "the job of an item has a row", has_job, "none");
+        }
     }
 
-    fn job(&mut self, job: &Job) {
+    /// Checks that `due_at` and `ended_at` fit the job's state.
+    fn job_times(&mut self, job: &Job) {
+        let is_running = job.state == JobState::Running;
+        let rule = |field, when| format!("`{field}` is set exactly {when}; the state is {}", job.state);
+        let (due, ended) = (job.due_at, job.ended_at);
+        self.check(job.key(), rule("due_at", "while it runs"), due.is_some() == is_running, format!("{due:?}"));
+        self.check(job.key(), rule("ended_at", "once it is over"), ended.is_some() != is_running, format!("{ended:?}"));
+    }
+
+    fn bulk_job(&mut self, job: &Job) {
+        let at = job.key();
         let about = |event: &Event| event.job_id == Some(job.job_id);
-        let count = |event_type| self.count(event_type, about);
-        let is = |state| usize::from(job.state == state);
         let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
+        for (event_type, expected) in [
+            (EventType::JobCreated, true),
+            (EventType::JobFinished, job.state == JobState::Finished),
+            (EventType::JobCanceled, job.state == JobState::Canceled),
+        ] {
+            let found = self.count(event_type, about);
+            let rule = format!("number of events {event_type} of a job that is {}", job.state);
+            self.check_equal(&at, rule, found, usize::from(expected));
+        }
+        self.job_times(job);
         let mut tally = Tally::default();
         items.iter().for_each(|item| tally.count(item.outcome));
-        let finished = job.state == JobState::Finished;
-        let over = job.state != JobState::Running;
+        self.check(
+            &at,
+            format!("once it is over, `tally` counts its items: {tally:?}"),
+            job.state == JobState::Running || job.tally == tally,
+            format!("{:?}", job.tally),
+        );
         let main = main_events(job);
-        let done: usize = main.iter().map(|event_type| count(*event_type)).sum();
+        self.check(&at, "the audit knows the event of the job's action", !main.is_empty(), &job.action);
+        let changes: usize = main.iter().map(|event_type| self.count(*event_type, about)).sum();
         let changed = if job.dry_run { 0 } else { items.iter().filter(|i| i.outcome == ItemOutcome::Changed).count() };
-        let mut checks = vec![
-            (count(EventType::JobCreated) == 1, "a job has not one job.created".to_owned()),
-            (count(EventType::JobFinished) == is(JobState::Finished), "job.finished".to_owned()),
-            (count(EventType::JobCanceled) == is(JobState::Canceled), "job.canceled".to_owned()),
-            (job.due_at.is_some() == (job.state == JobState::Running), format!("a job that is {} is due", job.state)),
-            (job.ended_at.is_some() != (job.state == JobState::Running), format!("a job that is {} ended", job.state)),
-            (!over || job.tally == tally, format!("a job counts {:?}, there are {tally:?}", job.tally)),
-            (!main.is_empty(), format!("nobody knows the action {}", job.action)),
-            (done == changed, format!("{done} events of a job, {changed} things changed")),
-        ];
+        self.check_equal(&at, format!("one event of {main:?} for each changed item"), changes, changed);
         if let Selection::Ids(ids) = &job.selection {
-            let asked: BTreeSet<&String> = ids.iter().collect();
+            let selected: BTreeSet<&String> = ids.iter().collect();
             let present: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
-            let right = if finished { present == asked } else { present.is_subset(&asked) };
-            checks.push((right, format!("outcomes of {present:?}, asked for were {asked:?}")));
-        }
-        for (holds, what) in checks {
-            self.check(holds, what);
+            let is_finished = job.state == JobState::Finished;
+            self.check(
+                &at,
+                format!("its items are among the selected ids {selected:?}, and all of them once it is finished"),
+                if is_finished { present == selected } else { present.is_subset(&selected) },
+                format!("{present:?}"),
+            );
         }
         for item in items {
             self.item(job, &item);
@@ -62,29 +80,37 @@ impl Audit {
 
     /// A sync has outcomes for changes and failures only, and each happened once.
     fn sync(&mut self, job: &Job) {
+        let at = job.key();
         let about = |event: &Event| event.job_id == Some(job.job_id);
-        let is = |state| usize::from(job.state == state);
-        let mut checks = Vec::new();
         for (event_type, state) in [
             (EventType::JobFinished, JobState::Finished),
             (EventType::JobCanceled, JobState::Canceled),
             (EventType::SourceFailed, JobState::Failed),
         ] {
-            checks.push((
-                self.count(event_type, about) == is(state),
-                format!("{event_type} of a sync that is {}", job.state),
-            ));
+            let found = self.count(event_type, about);
+            let rule = format!("number of events {event_type} of a sync that is {}", job.state);
+            self.check_equal(&at, rule, found, usize::from(job.state == state));
         }
-        let running = job.state == JobState::Running;
-        checks.push((job.due_at.is_some() == running, format!("a sync that is {} is due", job.state)));
-        checks.push((job.ended_at.is_some() != running, format!("a sync that is {} ended", job.state)));
-        checks.push((job.failure.is_some() == (job.state == JobState::Failed), "a sync says why it failed".to_owned()));
+        self.job_times(job);
+        self.check(
+            &at,
+            format!("`failure` is set exactly if the sync failed; its state is {}", job.state),
+            job.failure.is_some() == (job.state == JobState::Failed),
+            format!("{:?}", job.failure),
+        );
         let items: Vec<JobItem> = self.items.iter().filter(|item| item.job_id == job.job_id).cloned().collect();
         let counted = |outcome| u64::try_from(items.iter().filter(|item| item.outcome == outcome).count()).unwrap_or(0);
-        let recorded = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
-        let right = running || job.state == JobState::Canceled || (job.tally.changed, job.tally.failed) == recorded;
-        checks.push((right, format!("a sync counts {:?}, there are {recorded:?}", job.tally)));
-        checks.push((counted(ItemOutcome::Unchanged) == 0, "a sync tells of what did not change".to_owned()));
+        let expected = (counted(ItemOutcome::Changed), counted(ItemOutcome::Failed));
+        let found = (job.tally.changed, job.tally.failed);
+        let may_differ = matches!(job.state, JobState::Running | JobState::Canceled);
+        self.check(
+            &at,
+            format!("`tally` has the (changed, failed) of its items, {expected:?}"),
+            may_differ || found == expected,
+            format!("{found:?}"),
+        );
+        let unchanged = counted(ItemOutcome::Unchanged);
+        self.check_equal(&at, "a sync has no items for unchanged users", unchanged, 0);
         for item in &items {
             let event_type = match item.change {
                 None => continue,
@@ -94,16 +120,14 @@ impl Audit {
                 Some(ItemChange::Vanished) => EventType::UserVanished,
                 Some(ItemChange::Unknown(word)) => EventType::Unknown(word),
             };
-            let done = self.count(event_type, |event| about(event) && event.user_id == item.user_id);
-            let what = format!("{event_type} happened {done} times for one outcome of a sync");
-            checks.push((done == usize::from(!job.dry_run), what));
-        }
-        for (holds, what) in checks {
-            self.check(holds, what);
+            let found = self.count(event_type, |event| about(event) && event.user_id == item.user_id);
+            let expected = usize::from(!job.dry_run);
+            self.check_equal(item.key(), format!("number of events {event_type} of the item's user"), found, expected);
         }
     }
 
     fn item(&mut self, job: &Job, item: &JobItem) {
+        let at = item.key();
         let about = |event: &Event| {
             let id = match job.kind {
                 JobKind::Users => event.user_id.map(|id| id.to_string()),
@@ -112,20 +136,30 @@ impl Audit {
             };
             event.job_id == Some(job.job_id) && id.as_ref() == Some(&item.id)
         };
-        let done: usize = main_events(job).iter().map(|event_type| self.count(*event_type, about)).sum();
-        let changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
-        let what = format!("a thing of a job came out {}, with {done} events", item.outcome);
-        self.check(done == usize::from(changed), what);
-        let any = self.events.iter().filter(|event| about(event)).count();
-        self.check(changed || any == 0, format!("a thing came out {}, and {any} events say more", item.outcome));
-        let recorded = item.code.is_some() == (item.outcome == ItemOutcome::Failed);
-        self.check(recorded, "what failed says why, and nothing else does");
+        let main = main_events(job);
+        let changes: usize = main.iter().map(|event_type| self.count(*event_type, about)).sum();
+        let is_changed = item.outcome == ItemOutcome::Changed && !job.dry_run;
+        let rule = format!("number of events of {main:?} of an item that is {}", item.outcome);
+        self.check_equal(&at, rule, changes, usize::from(is_changed));
+        let events = self.events.iter().filter(|event| about(event)).count();
+        self.check(
+            &at,
+            format!("only a changed item has events; its outcome is {}", item.outcome),
+            is_changed || events == 0,
+            events,
+        );
+        self.check(
+            &at,
+            format!("`code` is set exactly if the item failed; its outcome is {}", item.outcome),
+            item.code.is_some() == (item.outcome == ItemOutcome::Failed),
+            format!("{:?}", item.code),
+        );
     }
 }
 
 /// The event types by which a job's action is recognised; each changed object has one such event.
 fn main_events(job: &Job) -> Vec<EventType> {
-    let one = match (job.kind, job.action["action"].as_str().unwrap_or_default()) {
+    let event_type = match (job.kind, job.action["action"].as_str().unwrap_or_default()) {
         (JobKind::Users, "activate") => EventType::UserActivated,
         (JobKind::Users, "suspend") => EventType::UserSuspended,
         (JobKind::Users, "delete") => EventType::UserDeleted,
@@ -141,5 +175,5 @@ fn main_events(job: &Job) -> Vec<EventType> {
         (JobKind::Devices, "wipe" | "lock") => EventType::CommandQueued,
         _ => return Vec::new(),
     };
-    vec![one]
+    vec![event_type]
 }

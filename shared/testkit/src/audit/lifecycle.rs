@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws::Row as _;
+use domain::models::device::Device;
 use domain::models::event::{Event, EventType};
 use domain::models::usage::{Counts, Usage, UsageKind, UsageScope, add, month};
 use domain::models::user::User;
@@ -10,7 +12,7 @@ use domain::states::UserStatus;
 use domain::{UserId, WorkspaceId};
 use serde_json::{Value, json};
 
-use super::{Audit, is_chain};
+use super::Audit;
 
 impl Audit {
     pub(super) fn lifecycles(&mut self) {
@@ -25,53 +27,64 @@ impl Audit {
     }
 
     fn lifecycle(&mut self, user: &User) {
+        let at = user.key();
         let id = user.user_id;
         let about = |event: &Event| event.user_id == Some(id);
-        let count = |event_type| self.count(event_type, about);
-        let (suspended, locked) = (self.changes("suspended", about), self.changes("locked", about));
-        let by_source = self.changes("suspended_by_source", about);
-        let registered = count(EventType::DeviceRegistered) > 0;
-        let made_active = count(EventType::UserActivated) > 0;
-        let deleted = count(EventType::UserDeleted);
+        for (field, is_set) in [
+            ("suspended", user.suspended.is_some()),
+            ("suspended_by_source", user.suspended_by_source.is_some()),
+            ("locked", user.locked.is_some()),
+        ] {
+            let changes = self.changes(field, about);
+            self.check_changes(&at, field, (&json!(false), &json!(is_set)), &changes);
+        }
+        let is_deleted = user.deleted.is_some();
+        let deleted = self.count(EventType::UserDeleted, about);
+        self.check_equal(&at, "one user.deleted if the user is deleted", deleted, usize::from(is_deleted));
+        let registered = self.count(EventType::DeviceRegistered, about);
+        self.check(
+            &at,
+            format!("`registered_at` is set exactly if there is a device.registered: {registered}"),
+            user.registered_at.is_some() == (registered > 0),
+            format!("{:?}", user.registered_at),
+        );
+        let activated = self.count(EventType::UserActivated, about);
+        self.check(
+            &at,
+            "a user with `activated_at` has a user.activated",
+            user.activated_at.is_none() || activated > 0,
+            "none",
+        );
         let open = self.invitations.iter().filter(|invitation| invitation.user_id == id);
         let open = open.filter(|invitation| invitation.status(self.now) == InvitationStatus::Open).count();
-        let devices = self.devices.iter().filter(|device| device.user_id == id);
-        let held = devices.filter(|device| device.deleted.is_none()).count();
-        let is = |what: &str, changes: &[(Value, Value)]| format!("{what}: {changes:?}, {:?}", user.status());
-        let checks = [
-            (is_chain(&json!(false), &suspended, &json!(user.suspended.is_some())), is("suspended", &suspended)),
-            (
-                is_chain(&json!(false), &by_source, &json!(user.suspended_by_source.is_some())),
-                is("suspended_by_source", &by_source),
-            ),
-            (is_chain(&json!(false), &locked, &json!(user.locked.is_some())), is("locked", &locked)),
-            (deleted == usize::from(user.deleted.is_some()), format!("{deleted} user.deleted")),
-            (user.registered_at.is_some() == registered, "registered without its event".to_owned()),
-            (user.activated_at.is_none() || made_active, "made active without its event".to_owned()),
-            (user.deleted.is_none() || open == 0, "a deleted user has an open invitation".to_owned()),
-            (
-                user.deleted.is_none() || (held == 0 && user.device_ids.is_empty()),
-                "a deleted user holds devices".to_owned(),
-            ),
-        ];
-        for (holds, what) in checks {
-            self.check(holds, what);
-        }
+        self.check(&at, "a deleted user has no open invitation", !is_deleted || open == 0, open);
+        let devices = self.devices.iter().filter(|device| device.user_id == id && device.deleted.is_none()).count();
+        self.check(
+            &at,
+            "a deleted user has no device that is not deleted, in `device_ids` or as a row",
+            !is_deleted || (devices == 0 && user.device_ids.is_empty()),
+            format!("{:?}, {devices} rows", user.device_ids),
+        );
     }
 
     /// A user's status is copied to the rows of their devices, and of those that were deleted with them. A
     /// device that was deleted before has its own deletion.
     fn status_copies(&mut self, user: &User) {
         let status = user.status();
-        let of_user = self.devices.iter().filter(|device| device.user_id == user.user_id);
-        let wrong: Vec<_> = of_user
-            .filter(|device| match &device.deleted {
-                None => device.user_status != status,
-                Some(_) => device.user_status == UserStatus::Deleted && status != UserStatus::Deleted,
-            })
-            .map(|device| device.user_status)
-            .collect();
-        self.check(wrong.is_empty(), format!("a user is {status}, their devices' rows say {wrong:?}"));
+        let devices: Vec<Device> =
+            self.devices.iter().filter(|device| device.user_id == user.user_id).cloned().collect();
+        for device in devices {
+            let copy = device.user_status;
+            match &device.deleted {
+                None => self.check_equal(device.key(), "`user_status` is its user's status", copy, status),
+                Some(_) => self.check(
+                    device.key(),
+                    format!("`user_status` of a deleted device is only deleted if its user is; that one is {status}"),
+                    copy != UserStatus::Deleted || status == UserStatus::Deleted,
+                    copy,
+                ),
+            }
+        }
     }
 
     /// Each change of a network has its event.
@@ -83,10 +96,9 @@ impl Audit {
             .cloned()
             .collect();
         let recorded: BTreeSet<&str> = reports.iter().filter_map(provider).collect();
-        let known: BTreeSet<&str> = user.networks.keys().map(String::as_str).collect();
-        self.check(recorded == known, format!("networks {known:?}, their events say {recorded:?}"));
+        let stored: BTreeSet<&str> = user.networks.keys().map(String::as_str).collect();
+        self.check_equal(user.key(), "`networks` are those of its user.network_changed", stored, recorded);
         for (name, network) in &user.networks {
-            let of_it = || reports.iter().filter(|event| provider(event) == Some(name.as_str()));
             let fields = [
                 ("network.status", json!(network.status)),
                 ("network.reason", json!(network.reason)),
@@ -95,10 +107,12 @@ impl Audit {
                 ("network.last_seen_at", json!(network.last_seen_at)),
                 ("network.last_archived_at", json!(network.last_archived_at)),
             ];
-            for (field, is) in fields {
-                let changes = of_it().filter_map(|event| event.changes.get(field));
+            for (field, stored) in fields {
+                let reports = reports.iter().filter(|event| provider(event) == Some(name.as_str()));
+                let changes = reports.filter_map(|event| event.changes.get(field));
                 let changes: Vec<_> = changes.map(|change| (change.before.clone(), change.after.clone())).collect();
-                self.check(is_chain(&Value::Null, &changes, &is), format!("{field} is {is}: {changes:?}"));
+                let at = format!("{}, network {name}", user.key());
+                self.check_changes(at, field, (&Value::Null, &stored), &changes);
             }
         }
     }
@@ -106,13 +120,15 @@ impl Audit {
     /// Nothing remains of a purged user except events without personal data.
     fn purged_user(&mut self, id: UserId) {
         let purged = self.count(EventType::UserPurged, |event| event.user_id == Some(id));
-        self.check(purged == 1, format!("a user has {purged} user.purged"));
-        let recorded = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_private_empty());
-        let recorded: Vec<_> = recorded.map(|event| event.event_type).collect();
-        self.check(recorded.is_empty(), format!("of a purged user, these tell in private: {recorded:?}"));
-        let left = self.main.keys().filter(|key| key.starts_with("USER#") && key.contains(&id.to_string()));
-        let left: Vec<_> = left.cloned().collect();
-        self.check(left.is_empty(), format!("of a purged user is left: {left:?}"));
+        self.check_equal(format!("user {id}"), "number of events user.purged", purged, 1);
+        let private = self.events.iter().filter(|event| event.user_id == Some(id) && !event.is_private_empty());
+        for (key, event_type) in private.map(|event| (event.key(), event.event_type)).collect::<Vec<_>>() {
+            self.check(key, "an event of a purged user has no personal data", false, event_type);
+        }
+        let rows = self.main.keys().filter(|key| key.starts_with("USER#") && key.contains(&id.to_string()));
+        for key in rows.cloned().collect::<Vec<_>>() {
+            self.check(key, "a purged user has no row", false, "this row");
+        }
     }
 
     /// The monthly counts of users and workspaces match the phones' reports.
@@ -122,8 +138,8 @@ impl Audit {
         for event in reports {
             let Some(user) = event.user_id else { continue };
             let counts = reported(event);
-            let count = |sums: &mut Sums, of: UsageScope| {
-                add(sums.entry((event.workspace_id, key(of), month(event.created_at))).or_default(), &counts);
+            let count = |sums: &mut Sums, scope: UsageScope| {
+                add(sums.entry((event.workspace_id, scope_key(scope), month(event.created_at))).or_default(), &counts);
             };
             // A purged user's own counts are deleted; the workspace's stay.
             if !self.purged.contains(&user) {
@@ -131,14 +147,14 @@ impl Audit {
             }
             count(&mut shards, UsageScope::shard_of(user));
         }
-        let (mut of_users, mut of_shards) = (Sums::new(), Sums::new());
+        let (mut stored_users, mut stored_shards) = (Sums::new(), Sums::new());
         for row in &self.usage {
             let Usage { workspace_id, of, month, counts, .. } = row.clone();
-            let sums = if matches!(of, UsageScope::User(_)) { &mut of_users } else { &mut of_shards };
-            sums.insert((workspace_id, key(of), month), counts);
+            let sums = if matches!(of, UsageScope::User(_)) { &mut stored_users } else { &mut stored_shards };
+            sums.insert((workspace_id, scope_key(of), month), counts);
         }
-        self.check(users == of_users, format!("users' usage is {of_users:?}, reported was {users:?}"));
-        self.check(shards == of_shards, format!("the workspace's usage is {of_shards:?}, reported was {shards:?}"));
+        self.check_equal("USAGE# rows of users", "the sums of the reported counts", stored_users, users);
+        self.check_equal("USAGE# rows of workspaces", "the sums of the reported counts", stored_shards, shards);
     }
 }
 
@@ -150,8 +166,8 @@ fn provider(report: &Event) -> Option<&str> {
 /// Counts by workspace, scope and month.
 type Sums = BTreeMap<(WorkspaceId, String, String), Counts>;
 
-fn key(of: UsageScope) -> String {
-    json!(of).to_string()
+fn scope_key(scope: UsageScope) -> String {
+    json!(scope).to_string()
 }
 
 /// The counts of a report.

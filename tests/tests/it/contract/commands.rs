@@ -12,7 +12,7 @@ use domain::states::CommandState;
 use super::{Case, TestStore, command, invited, list_all_pages, new_id, nothing, set_open_commands, usage};
 
 #[tokio::test]
-async fn each_phone_comes_with_its_open_commands() {
+async fn a_device_is_read_with_its_open_commands() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -29,33 +29,36 @@ async fn each_phone_comes_with_its_open_commands() {
     }
     phones.sort_by_key(|phone| phone.device.device_id);
     let table = &store.table;
-    assert_eq!(table.devices_with_commands(case.workspace, &user.device_ids).await.expect("it answers"), phones);
+    assert_eq!(table.devices_with_commands(case.workspace, &user.device_ids).await.expect("the call succeeds"), phones);
     for phone in &phones {
         assert_eq!(
-            table.open_commands(&phone.device).await.expect("it answers"),
+            table.open_commands(&phone.device).await.expect("the call succeeds"),
             phone.open_commands,
             "in the row's order"
         );
     }
     let some: BTreeSet<DeviceId> = [phones[0].device.device_id, DeviceId(new_id(case.now))].into();
     assert_eq!(
-        table.devices_with_commands(case.workspace, &some).await.expect("it answers"),
+        table.devices_with_commands(case.workspace, &some).await.expect("the call succeeds"),
         phones[..1],
-        "without what is gone"
+        "without deleted rows"
     );
-    assert_eq!(table.devices_with_commands(case.workspace, &BTreeSet::new()).await.expect("it answers"), []);
+    assert_eq!(table.devices_with_commands(case.workspace, &BTreeSet::new()).await.expect("the call succeeds"), []);
     let other = Case::new(store);
-    assert_eq!(table.devices_with_commands(other.workspace, &user.device_ids).await.expect("it answers"), []);
+    assert_eq!(table.devices_with_commands(other.workspace, &user.device_ids).await.expect("the call succeeds"), []);
     let command = &phones[0].open_commands[0];
-    let found = table.command(case.workspace, command.device_id, command.command_id).await.expect("it answers");
+    let found = table.command(case.workspace, command.device_id, command.command_id).await.expect("the call succeeds");
     assert_eq!(found.as_ref(), Some(command));
     let elsewhere = phones[1].device.device_id;
-    assert_eq!(table.command(case.workspace, elsewhere, command.command_id).await.expect("it answers"), None);
-    assert_eq!(table.command(other.workspace, command.device_id, command.command_id).await.expect("it answers"), None);
+    assert_eq!(table.command(case.workspace, elsewhere, command.command_id).await.expect("the call succeeds"), None);
+    assert_eq!(
+        table.command(other.workspace, command.device_id, command.command_id).await.expect("the call succeeds"),
+        None
+    );
 }
 
 #[tokio::test]
-async fn commands_and_invitations_come_newest_first_and_alone() {
+async fn commands_and_invitations_are_read_newest_first_without_others() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -95,8 +98,8 @@ async fn commands_and_invitations_come_newest_first_and_alone() {
         assert_eq!(list_all_pages(page, nothing).await, invitations, "pages of {limit}");
     }
     let (table, nobody) = (case.table, Case::new(store));
-    let none = table.list_commands(nobody.workspace, device.device_id, 10, None).await.expect("it answers");
+    let none = table.list_commands(nobody.workspace, device.device_id, 10, None).await.expect("the call succeeds");
     assert_eq!(none.items, []);
-    let none = table.list_invitations(nobody.workspace, user.user_id, 10, None).await.expect("it answers");
+    let none = table.list_invitations(nobody.workspace, user.user_id, 10, None).await.expect("the call succeeds");
     assert_eq!(none.items, []);
 }

@@ -15,7 +15,7 @@ use testkit::rows;
 
 use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, search_query};
 
-/// A user's new deployment, stored with its code, and the user after it.
+/// Stores a user's new deployment with its code, and returns the changed user and the deployment.
 async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
     let new = NewInvitation {
         purpose: Purpose::Deploy,
@@ -27,17 +27,17 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
         limits: rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
     let mut change = deployments::deploy(user, &[], None, new, user.client.profile_id, &case.context())
-        .expect("they have an address");
-    // Several in one minute: the counters of messages have contract cases of their own.
+        .expect("the user has an address");
+    // Several are created within one minute here; message counters have contract tests of their own.
     change.message_counters = None;
-    let made = change.new_invitation().expect("one is made").clone();
+    let created = change.new_invitation().expect("an invitation is created").clone();
     let commit = Commit::from_changes(change.events[0].event_id, &change);
-    case.table.commit(commit).await.expect("nobody came first");
-    (case.read(user).await, made)
+    case.table.commit(commit).await.expect("no conflict");
+    (case.read(user).await, created)
 }
 
 #[tokio::test]
-async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none() {
+async fn a_deployment_is_found_by_its_identifier_and_an_invitation_is_not() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let elsewhere = Case::new(store);
@@ -45,19 +45,19 @@ async fn a_deployment_is_found_by_its_identifier_alone_and_an_invitation_is_none
     let (user, made) = deployed(&case, &user).await;
     let (invitation, _code) = invited(&case, &user, 1, Duration::days(7));
     case.put(&invitation).await;
-    let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("it answers");
+    let find = async |workspace, id| store.table.deployment(workspace, id).await.expect("the call succeeds");
     assert_eq!(find(case.workspace, made.invitation_id).await.as_ref(), Some(&made));
     assert_eq!(find(case.workspace, invitation.invitation_id).await, None, "an invitation is no deployment");
     assert_eq!(find(case.workspace, InvitationId(new_id(case.now))).await, None);
     assert_eq!(find(case.workspace, InvitationId(user.user_id.0)).await, None);
-    assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's thing is not there");
+    assert_eq!(find(elsewhere.workspace, made.invitation_id).await, None, "another workspace's objects are not found");
     assert_eq!(user.client.deployment_id, Some(made.invitation_id));
     case.remove(&made).await;
     assert_eq!(find(case.workspace, made.invitation_id).await, None);
 }
 
 #[tokio::test]
-async fn the_newest_deployments_of_many_users_come_at_once() {
+async fn the_latest_deployments_of_many_users_are_read_together() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut users = Vec::new();
@@ -73,24 +73,24 @@ async fn the_newest_deployments_of_many_users_come_at_once() {
         users[at] = user;
     }
     let all: Vec<&User> = users.iter().collect();
-    assert_eq!(store.table.deployments(&all).await.expect("it answers"), expected);
-    assert_eq!(store.table.deployments(&[]).await.expect("it answers"), BTreeMap::new());
+    assert_eq!(store.table.deployments(&all).await.expect("the call succeeds"), expected);
+    assert_eq!(store.table.deployments(&[]).await.expect("the call succeeds"), BTreeMap::new());
 }
 
 #[tokio::test]
-async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
+async fn a_users_secrets_are_set_one_by_one_and_their_row_is_deleted_with_the_last() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
     let other = case.user("bob").await;
     let set = async |edit: &[(SecretKind, Option<&str>)]| {
         let edit = edit.iter().map(|(kind, secret)| (*kind, secret.map(str::to_owned))).collect();
-        let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("they are there");
-        let change = change.expect("something changes");
+        let change = deployments::set_secrets(&case.read(&user).await, &edit, &case.context()).expect("the rows exist");
+        let change = change.expect("the edit is a change");
         let commit = Commit::from_changes(change.events[0].event_id, &change);
-        case.table.commit(commit).await.expect("nobody came first");
+        case.table.commit(commit).await.expect("no conflict");
     };
-    let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("it answers");
+    let read = async |of: &User| store.table.user_secrets(case.workspace, of.user_id).await.expect("the call succeeds");
     let expect = |secrets: &[(SecretKind, &str)]| {
         secrets.iter().map(|(kind, secret)| (*kind, (*secret).to_owned())).collect::<BTreeMap<_, _>>()
     };
@@ -106,7 +106,7 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
         (SecretKind::PbxSipPassword, "kept-three"),
         (SecretKind::VoicemailPin, "27182818"),
     ];
-    assert_eq!((read(&user).await, stored()), (expect(&all), 1), "what is left out stays");
+    assert_eq!((read(&user).await, stored()), (expect(&all), 1), "omitted secrets are kept");
     set(&[(SecretKind::ClientPassword, None), (SecretKind::TeleworkerSipPassword, None)]).await;
     assert_eq!(read(&user).await, expect(&all[1..]));
     assert_eq!(read(&other).await, expect(&[]));
@@ -116,19 +116,19 @@ async fn a_users_secrets_are_set_one_by_one_and_forgotten_with_the_last() {
         "only in their own table"
     );
     set(&[(SecretKind::PbxSipPassword, None), (SecretKind::VoicemailPin, None)]).await;
-    assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row goes with the last");
+    assert_eq!((read(&user).await, stored()), (expect(&[]), 0), "the row is deleted with the last secret");
     // They are deleted with the user, too.
     set(&[(SecretKind::ClientPassword, Some("kept-four"))]).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
     let change =
-        lifecycle::delete(&case.read(&user).await, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
-    let change = change.expect("they are there");
-    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
+        lifecycle::delete(&case.read(&user).await, &[], &[], &deletion, &case.context()).expect("no wipe is needed");
+    let change = change.expect("the rows exist");
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("no conflict");
     assert_eq!((read(&user).await, stored()), (expect(&[]), 0));
 }
 
 #[tokio::test]
-async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do() {
+async fn users_are_found_by_deployment_profile_and_pending_download() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (profile, another) = (ProfileId(new_id(case.now)), ProfileId(new_id(case.now)));
@@ -146,13 +146,13 @@ async fn users_are_found_by_deployment_profile_and_what_their_phones_are_to_do()
     let mut holder = case.read(&people[0]).await;
     let device = case.device(&mut holder, "phone").await;
     case.edit(&device, &device.clone().with_download_ordered()).await;
-    let gone = with("gone", Some(profile));
-    case.put(&gone).await;
+    let deleted_user = with("gone", Some(profile));
+    case.put(&deleted_user).await;
     let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-    let change = lifecycle::delete(&gone, &[], &[], &deletion, &case.context())
-        .expect("nothing is to wipe")
-        .expect("they are there");
-    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("nobody came first");
+    let change = lifecycle::delete(&deleted_user, &[], &[], &deletion, &case.context())
+        .expect("no wipe is needed")
+        .expect("the rows exist");
+    case.table.commit(Commit::from_changes(change.events[0].event_id, &change)).await.expect("no conflict");
     let case = &case;
     let none = UserFilter::default;
     let table: Vec<(UserFilter, &[&str])> = vec![

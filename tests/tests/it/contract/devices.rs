@@ -24,7 +24,7 @@ use super::{Case, TestStore, claim, expect_conflict, invited, letters, list_all_
 
 /// The rule would have rejected it; here the write skips the rule and has current versions.
 #[tokio::test]
-async fn a_fourth_device_is_refused_by_the_table() {
+async fn the_table_rejects_a_fourth_device() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -42,7 +42,7 @@ async fn a_fourth_device_is_refused_by_the_table() {
     let mut two_more = user.clone();
     two_more.device_ids.extend([DeviceId(new_id(case.now)), DeviceId(new_id(case.now))]);
     let commit = Commit::with_event(&case.context().event(EventType::DeviceRegistered)).edit(&user, &two_more);
-    expect_conflict(store.table.commit(commit).await, "two beside two");
+    expect_conflict(store.table.commit(commit).await, "two more for a user with two");
     let third = case.device(&mut user, "three").await;
     let rows = case.rows();
     let fourth = case.new_device(user.user_id, "four");
@@ -51,8 +51,8 @@ async fn a_fourth_device_is_refused_by_the_table() {
     let event = case.context().event(EventType::DeviceRegistered);
     let commit = Commit::with_event(&event).put(&fourth).edit(&user, &past_the_rule);
     expect_conflict(store.table.commit(commit).await, "a fourth device");
-    assert_eq!(case.read(&user).await, user, "the row was known as it is, and did not change");
-    assert_eq!(case.rows(), rows, "neither the device nor the event was made");
+    assert_eq!(case.read(&user).await, user, "the row was known, and is unchanged");
+    assert_eq!(case.rows(), rows, "neither the device nor the event was stored");
     let mut freed = user.clone();
     freed.device_ids.remove(&third.device_id);
     case.edit(&user, &freed).await;
@@ -63,34 +63,40 @@ async fn a_fourth_device_is_refused_by_the_table() {
 }
 
 #[tokio::test]
-async fn a_registration_knows_all_that_its_rule_needs() {
+async fn a_registration_reads_all_inputs_of_its_rule() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     let (invitation, code) = invited(&case, &user, 1, Duration::days(7));
     let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
-    store.table.commit(commit).await.expect("it is new");
-    let owner = store.table.code_owner(&Hash::of(&code)).await.expect("it answers").expect("the code is known");
-    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    store.table.commit(commit).await.expect("the row is new");
+    let owner = store.table.code_owner(&Hash::of(&code)).await.expect("the call succeeds").expect("the code is found");
+    let found =
+        store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert_eq!((&found.user, &found.invitation), (&user, &invitation));
     assert_eq!((found.claim, found.claimed_device, found.held), (None, None, vec![device.clone()]));
     case.put(&claim(&case, &device)).await;
-    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    let found =
+        store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert_eq!((found.claim, found.claimed_device), (Some(claim(&case, &device)), Some(device.clone())));
     case.remove(&device).await;
-    let found = store.table.registration(&owner, "phone").await.expect("it answers").expect("all is there");
+    let found =
+        store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert!(
         found.claim.is_some() && found.claimed_device.is_none() && found.held.is_empty(),
         "the claim outlives the row"
     );
     case.remove(&user).await;
-    assert!(store.table.registration(&owner, "phone").await.expect("it answers").is_none(), "the user is gone");
-    assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("it answers"), None);
+    assert!(
+        store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(),
+        "the user is deleted"
+    );
+    assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]
-async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
+async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -118,9 +124,9 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     let counted_long_ago = CheckInReport { usage: usage(1), ..CheckInReport::default() };
     for report in [CheckInReport::default(), same, counted_long_ago] {
         case.later(Duration::days(1));
-        let noted = store.table.record_login(&credential, &report, case.now).await.expect("it answers");
+        let noted = store.table.record_login(&credential, &report, case.now).await.expect("the call succeeds");
         assert!(matches!(noted, Login::Recorded(_)), "{noted:?}");
-        let read = store.table.device(case.workspace, id).await.expect("it answers").expect("it is there");
+        let read = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
         assert_eq!(
             read,
             Device { last_login_at: Some(case.now), ..good.clone() },
@@ -128,7 +134,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
         );
     }
     let day = DeviceFilter { last_login_before: Some(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
-    let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("it answers");
+    let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let news = [
         CheckInReport { os_version: Some("2".to_owned()), ..CheckInReport::default() },
@@ -140,10 +146,10 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
         CheckInReport { usage: usage(8), ..CheckInReport::default() },
     ];
     for report in news {
-        let more = store.table.record_login(&credential, &report, case.now).await.expect("it answers");
+        let more = store.table.record_login(&credential, &report, case.now).await.expect("the call succeeds");
         assert!(matches!(more, Login::NotRecorded(Some(_))), "{report:?}: {more:?}");
     }
-    let before = store.table.device(case.workspace, id).await.expect("it answers").expect("it is there");
+    let before = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     let disabled = |reason, since| Device { push: Push { reason, since }, ..before.clone() };
     let (day, lately) = (case.now.minus(Duration::days(1)), case.now.minus(Duration::hours(23)));
     let mut current = before.clone();
@@ -158,21 +164,27 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
     ] {
         let after = Device { last_login_at: current.last_login_at, version: current.version, ..state };
         case.edit(&current, &after).await;
-        let login =
-            store.table.record_login(&credential, &CheckInReport::default(), case.now).await.expect("it answers");
+        let login = store
+            .table
+            .record_login(&credential, &CheckInReport::default(), case.now)
+            .await
+            .expect("the call succeeds");
         assert_eq!(matches!(login, Login::NotRecorded(Some(_))), changes_when_delivered, "{:?}: {login:?}", after.push);
-        current = store.table.device(case.workspace, id).await.expect("it answers").expect("it is there");
+        current = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     }
     let good = Device { version: current.version, ..good };
     let foreign = DeviceCredential::new(letters, case.workspace, id, 1);
     let older = DeviceCredential::new(letters, case.workspace, id, 0);
     for credential in [foreign, older] {
-        let more =
-            store.table.record_login(&credential, &CheckInReport::default(), case.now).await.expect("it answers");
+        let more = store
+            .table
+            .record_login(&credential, &CheckInReport::default(), case.now)
+            .await
+            .expect("the call succeeds");
         assert!(matches!(more, Login::NotRecorded(Some(_))), "{more:?}");
     }
     let nobody = DeviceCredential::new(letters, case.workspace, DeviceId(new_id(case.now)), 1);
-    let more = store.table.record_login(&nobody, &CheckInReport::default(), case.now).await.expect("it answers");
+    let more = store.table.record_login(&nobody, &CheckInReport::default(), case.now).await.expect("the call succeeds");
     assert!(matches!(more, Login::NotRecorded(None)), "{more:?}");
     let block = Restriction { at: case.now, by: Actor::System, reason: None };
     let deleted = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now };
@@ -199,7 +211,7 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
         Device { user_status: UserStatus::Locked, ..good.clone() },
         Device { user_status: UserStatus::Deleted, ..good.clone() },
     ];
-    let mut before = store.table.device(case.workspace, id).await.expect("it answers").expect("it is there");
+    let mut before = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     for state in shut {
         let after = Device { last_login_at: before.last_login_at, version: before.version, ..state };
         case.edit(&before, &after).await;
@@ -207,38 +219,38 @@ async fn a_login_is_noted_only_for_the_device_itself_with_nothing_else_new() {
             store.table.record_login(&credential, &CheckInReport::default(), case.now.plus(Duration::days(1))).await;
         let Ok(Login::NotRecorded(Some(row))) = more else { panic!("{after:?}: {more:?}") };
         before = Device { version: after.version + 1, ..after };
-        assert_eq!(*row, before, "the row says why, and nothing of it has changed");
+        assert_eq!(*row, before, "the row shows the reason, and is unchanged");
     }
 }
 
 #[tokio::test]
-async fn a_device_that_was_read_is_noted_only_as_it_was_then() {
+async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     case.later(Duration::days(2));
-    assert!(store.table.record_login_time(&device, case.now).await.expect("it answers"));
+    assert!(store.table.record_login_time(&device, case.now).await.expect("the call succeeds"));
     let noted = Device { last_login_at: Some(case.now), ..device.clone() };
-    let read = || async { store.table.device(case.workspace, device.device_id).await.expect("it answers") };
+    let read = || async { store.table.device(case.workspace, device.device_id).await.expect("the call succeeds") };
     assert_eq!(read().await, Some(noted.clone()), "nothing but the time, and no new version");
     let day = DeviceFilter { last_login_before: Some(case.now.plus(Duration::days(2))), ..DeviceFilter::default() };
-    let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("it answers");
+    let seen = store.table.list_devices(case.workspace, &day, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(seen.items.len(), 1, "its day of login is up to date");
     let block = Restriction { at: case.now, by: Actor::System, reason: None };
     let blocked = Device { blocked: Some(block), ..noted.clone() };
     case.edit(&noted, &blocked).await;
     let later = case.now.plus(Duration::hours(1));
-    assert!(!store.table.record_login_time(&device, later).await.expect("it answers"), "it has changed since");
+    assert!(!store.table.record_login_time(&device, later).await.expect("the call succeeds"), "it has changed since");
     assert_eq!(read().await, Some(Device { version: 2, ..blocked }));
     let rows = case.rows();
     let nobody = case.new_device(user.user_id, "gone");
-    assert!(!store.table.record_login_time(&nobody, later).await.expect("it answers"));
-    assert_eq!(case.rows(), rows, "and no row comes of it");
+    assert!(!store.table.record_login_time(&nobody, later).await.expect("the call succeeds"));
+    assert_eq!(case.rows(), rows, "and no row is created");
 }
 
 #[tokio::test]
-async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
+async fn a_search_finds_each_device_once_by_its_words_and_its_users() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut anna = case.user("anna").await;
@@ -266,27 +278,27 @@ async fn devices_are_found_once_each_by_their_own_words_and_their_users() {
     let filter = DeviceFilter { search: Some(search_query("anna")), ..DeviceFilter::default() };
     let filter = &filter;
     let page = |start| async move { case.table.list_devices(case.workspace, filter, 1, start, case.now).await };
-    let mut goes = Some(&devices[0]);
+    let mut to_remove = Some(&devices[0]);
     let found = list_all_pages(page, || {
-        let comes = case.new_device(UserId(new_id(case.now)), &format!("anna-{}", case.id()));
-        let goes = goes.take();
+        let newer = case.new_device(UserId(new_id(case.now)), &format!("anna-{}", case.id()));
+        let to_remove = to_remove.take();
         async move {
-            if let Some(goes) = goes {
-                case.put(&comes).await;
-                case.remove(goes).await;
+            if let Some(to_remove) = to_remove {
+                case.put(&newer).await;
+                case.remove(to_remove).await;
             }
         }
     })
     .await;
     let ids: Vec<DeviceId> = found.iter().map(|device| device.device_id).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item was listed twice");
     for device in &devices[1..] {
         assert!(ids.contains(&device.device_id), "{} was lost", device.device_identifier);
     }
 }
 
 #[tokio::test]
-async fn device_filters_keep_what_they_say() {
+async fn device_filters_return_exactly_the_matching_devices() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -294,15 +306,17 @@ async fn device_filters_keep_what_they_say() {
     let blocked = case.device(&mut user, "blocked").await;
     let block = Restriction { at: case.now, by: Actor::System, reason: None };
     case.edit(&blocked, &Device { blocked: Some(block), last_login_at: Some(case.now), ..blocked.clone() }).await;
-    let gone = case.device(&mut user, "gone").await;
-    let claim = claim(&case, &gone);
-    let leaving = DeviceToDelete { device: gone.clone(), claim, unconfirmed: None, attachments: None };
-    let deleted = devices::delete(&leaving, &user, None, Duration::days(30), &case.context()).expect("it is there");
-    case.edit(&gone, deleted.device_after(&gone)).await;
+    let deleted_device = case.device(&mut user, "gone").await;
+    let claim = claim(&case, &deleted_device);
+    let leaving = DeviceToDelete { device: deleted_device.clone(), claim, unconfirmed: None, attachments: None };
+    let deleted =
+        devices::delete(&leaving, &user, None, Duration::days(30), &case.context()).expect("the deletion is a change");
+    case.edit(&deleted_device, deleted.device_after(&deleted_device)).await;
     case.later(Duration::days(40));
     let (case, user) = (&case, &user);
     let find = |filter: DeviceFilter| async move {
-        let page = case.table.list_devices(case.workspace, &filter, 100, None, case.now).await.expect("it answers");
+        let page =
+            case.table.list_devices(case.workspace, &filter, 100, None, case.now).await.expect("the call succeeds");
         page.items.into_iter().map(|device| device.device_identifier).collect::<BTreeSet<_>>()
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
@@ -332,13 +346,14 @@ async fn device_filters_keep_what_they_say() {
 }
 
 #[tokio::test]
-async fn a_device_comes_with_what_belongs_to_it() {
+async fn a_device_is_read_with_its_attachments() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     let id = device.device_id;
-    let bare = store.table.device_details(case.workspace, id).await.expect("it answers").expect("it is there");
+    let bare =
+        store.table.device_details(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     assert_eq!((bare.device.clone(), bare.user), (device.clone(), Some(user.clone())));
     assert!(bare.claim.is_none() && bare.attachments.is_none());
     let credential = CredentialId(new_id(case.now));
@@ -350,33 +365,36 @@ async fn a_device_comes_with_what_belongs_to_it() {
     let token = PushToken::new_for(&device, "token".to_owned(), None, case.now);
     let claim = claim(&case, &device);
     let commit = Commit::without_event(case.id()).put(&attachments).put(&token).put(&claim);
-    store.table.commit(commit).await.expect("they are new");
-    let details = store.table.device_details(case.workspace, id).await.expect("it answers").expect("it is there");
+    store.table.commit(commit).await.expect("the rows are new");
+    let details =
+        store.table.device_details(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     assert_eq!((details.attachments, details.claim), (Some(attachments.clone()), Some(claim)));
     let ids = [DeviceId(new_id(case.now)), id].into();
-    let found = store.table.attachments(case.workspace, &ids).await.expect("it answers");
+    let found = store.table.attachments(case.workspace, &ids).await.expect("the call succeeds");
     assert_eq!(found, [(id, attachments.clone())].into());
-    let holders = store.table.devices_with_credential(case.workspace, credential).await.expect("it answers");
+    let holders = store.table.devices_with_credential(case.workspace, credential).await.expect("the call succeeds");
     assert_eq!(holders, [id].into());
     let after = DeviceAttachments { credentials: [].into(), ..attachments.clone() };
-    store.table.commit(Commit::without_event(case.id()).edit(&attachments, &after)).await.expect("it is as it was");
-    assert!(store.table.devices_with_credential(case.workspace, credential).await.expect("it answers").is_empty());
-    assert_eq!(store.table.push_token(case.workspace, id).await.expect("it answers"), Some(token));
+    store.table.commit(Commit::without_event(case.id()).edit(&attachments, &after)).await.expect("the commit succeeds");
+    assert!(
+        store.table.devices_with_credential(case.workspace, credential).await.expect("the call succeeds").is_empty()
+    );
+    assert_eq!(store.table.push_token(case.workspace, id).await.expect("the call succeeds"), Some(token));
     let second = case.device(&mut user, "second").await;
     let ids = [second.device_id, DeviceId(new_id(case.now)), id].into();
-    let found = store.table.devices(case.workspace, &ids).await.expect("it answers");
-    assert_eq!(found, [device, second], "in order, without what is gone");
-    assert!(store.table.devices(case.workspace, &BTreeSet::new()).await.expect("it answers").is_empty());
+    let found = store.table.devices(case.workspace, &ids).await.expect("the call succeeds");
+    assert_eq!(found, [device, second], "in order, without deleted rows");
+    assert!(store.table.devices(case.workspace, &BTreeSet::new()).await.expect("the call succeeds").is_empty());
     let many: BTreeSet<UserId> = (0..250).map(|_| UserId(new_id(case.now))).chain([user.user_id]).collect();
     assert_eq!(
-        store.table.users(case.workspace, &many).await.expect("it answers"),
+        store.table.users(case.workspace, &many).await.expect("the call succeeds"),
         [user],
-        "more than one batch takes"
+        "more than one batch"
     );
 }
 
 #[tokio::test]
-async fn an_endpoint_knows_its_holders_in_every_workspace() {
+async fn the_devices_of_an_endpoint_are_read_in_every_workspace() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let endpoint = format!("arn:aws:sns:r:1:endpoint/APNS/app/{}", case.id());
@@ -389,15 +407,15 @@ async fn an_endpoint_knows_its_holders_in_every_workspace() {
         holders.insert((case.workspace, device.device_id));
         devices.push(device);
     }
-    let found = store.table.endpoint_holders(&endpoint).await.expect("it answers");
+    let found = store.table.endpoint_holders(&endpoint).await.expect("the call succeeds");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), holders);
     case.edit(&devices[0], &Device { push_endpoint: Some(format!("{endpoint}-newer")), ..devices[0].clone() }).await;
-    let found = store.table.endpoint_holders(&endpoint).await.expect("it answers");
+    let found = store.table.endpoint_holders(&endpoint).await.expect("the call succeeds");
     assert_eq!(found, [(other.workspace, devices[1].device_id)]);
 }
 
 #[tokio::test]
-async fn claims_come_by_the_devices_that_have_them() {
+async fn identifier_claims_are_read_by_their_devices() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -408,7 +426,7 @@ async fn claims_come_by_the_devices_that_have_them() {
         case.put(&claim(&case, device)).await;
     }
     let expected = [claim(&case, &first), claim(&case, &third)];
-    let found = store.table.identifier_claims(&[first, second, third]).await.expect("it answers");
+    let found = store.table.identifier_claims(&[first, second, third]).await.expect("the call succeeds");
     assert_eq!(found, expected, "in the devices' order");
-    assert_eq!(store.table.identifier_claims(&[]).await.expect("it answers"), []);
+    assert_eq!(store.table.identifier_claims(&[]).await.expect("the call succeeds"), []);
 }

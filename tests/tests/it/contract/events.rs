@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use super::{Case, TestStore, list_all_pages, new_id, nothing, search_query};
 
-type Wanted<'a> = &'a dyn Fn(&Event) -> bool;
+type Matches<'a> = &'a dyn Fn(&Event) -> bool;
 
 #[tokio::test]
-async fn events_come_by_day_device_user_and_type() {
+async fn events_are_read_by_day_device_user_and_type() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let begin = case.now;
     let (device, user) = (DeviceId(new_id(begin)), UserId(new_id(begin)));
-    let mut made: Vec<Event> = Vec::new();
+    let mut created: Vec<Event> = Vec::new();
     for day in 0..4 {
         for at in 0..3 {
             let event = match at {
@@ -28,8 +28,8 @@ async fn events_come_by_day_device_user_and_type() {
                 1 => case.context().event(EventType::UserInvited).with_user(user),
                 _ => case.context().event(EventType::KeyCreated),
             };
-            store.table.commit(Commit::with_event(&event)).await.expect("it is new");
-            made.push(event);
+            store.table.commit(Commit::with_event(&event)).await.expect("the row is new");
+            created.push(event);
             case.later(Duration::hours(1));
         }
         if day == 1 {
@@ -47,7 +47,7 @@ async fn events_come_by_day_device_user_and_type() {
     };
     let case = &case;
     for limit in [1, 2, 100] {
-        let table: [(EventFilter, Wanted<'_>); 6] = [
+        let table: [(EventFilter, Matches<'_>); 6] = [
             (span.clone(), &|_| true),
             (EventFilter { device_id: Some(device), ..span.clone() }, &|event| event.device_id == Some(device)),
             (EventFilter { user_id: Some(user), ..span.clone() }, &|event| event.user_id == Some(user)),
@@ -57,27 +57,27 @@ async fn events_come_by_day_device_user_and_type() {
             (EventFilter { user_id: Some(user), event_type: Some(EventType::UserInvited), ..span.clone() }, &|event| {
                 event.event_type == EventType::UserInvited
             }),
-            (EventFilter { since: made[4].created_at, until: made[7].created_at, ..span.clone() }, &|event| {
-                (made[4].created_at..=made[7].created_at).contains(&event.created_at)
+            (EventFilter { since: created[4].created_at, until: created[7].created_at, ..span.clone() }, &|event| {
+                (created[4].created_at..=created[7].created_at).contains(&event.created_at)
             }),
         ];
         for (filter, wanted) in table {
             let filter = &filter;
             let page = |start| async move { case.table.list_events(case.workspace, filter, limit, start).await };
             let found = list_all_pages(page, nothing).await;
-            let expected: Vec<Event> = made.iter().rev().filter(|event| wanted(event)).cloned().collect();
+            let expected: Vec<Event> = created.iter().rev().filter(|event| wanted(event)).cloned().collect();
             assert_eq!(found, expected, "{filter:?}, pages of {limit}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_quiet_month_does_not_end_the_list() {
+async fn a_month_without_events_does_not_end_the_list() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let begin = case.now;
     let event = case.context().event(EventType::KeyCreated);
-    store.table.commit(Commit::with_event(&event)).await.expect("it is new");
+    store.table.commit(Commit::with_event(&event)).await.expect("the row is new");
     case.later(Duration::days(80));
     let span = EventFilter {
         device_id: None,
@@ -88,8 +88,8 @@ async fn a_quiet_month_does_not_end_the_list() {
         oldest_first: false,
     };
     let (case, span) = (&case, &span);
-    let first = case.table.list_events(case.workspace, span, 10, None).await.expect("it answers");
-    assert!(first.items.is_empty() && first.next.is_some(), "a page looks at so many days only");
+    let first = case.table.list_events(case.workspace, span, 10, None).await.expect("the call succeeds");
+    assert!(first.items.is_empty() && first.next.is_some(), "a page reads a limited number of days");
     let found =
         list_all_pages(|start| async move { case.table.list_events(case.workspace, span, 10, start).await }, nothing)
             .await;
@@ -97,34 +97,37 @@ async fn a_quiet_month_does_not_end_the_list() {
 }
 
 #[tokio::test]
-async fn events_come_by_their_identifiers() {
+async fn events_are_read_by_their_identifiers() {
     let store = &TestStore::start().await;
     let (mut case, other) = (Case::new(store), Case::new(store));
     let mut events = Vec::new();
     for _ in 0..3 {
         let event = case.context().event(EventType::UserCreated);
-        case.table.commit(Commit::with_event(&event)).await.expect("an event is recorded");
+        case.table.commit(Commit::with_event(&event)).await.expect("the event is recorded");
         events.push(event);
         case.later(Duration::days(1));
     }
     let timeless = EventId(Uuid::from_u128(7));
     let ids = [events[2].event_id, timeless, events[0].event_id, case.id()];
-    let found = case.table.events(case.workspace, &ids).await.expect("it answers");
+    let found = case.table.events(case.workspace, &ids).await.expect("the call succeeds");
     assert_eq!(found, [events[2].clone(), events[0].clone()]);
-    assert_eq!(case.table.events(other.workspace, &ids).await.expect("it answers"), []);
+    assert_eq!(case.table.events(other.workspace, &ids).await.expect("the call succeeds"), []);
 }
 
 #[tokio::test]
-async fn a_position_of_another_list_is_refused() {
+async fn a_position_of_another_list_is_rejected() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     for name in ["ada", "bob"] {
         let _user = case.user(name).await;
         case.later(Duration::seconds(1));
     }
-    let users =
-        store.table.list_users(case.workspace, &UserFilter::default(), 1, None, case.now).await.expect("it answers");
-    let next = users.next.expect("there are more");
+    let users = store
+        .table
+        .list_users(case.workspace, &UserFilter::default(), 1, None, case.now)
+        .await
+        .expect("the call succeeds");
+    let next = users.next.expect("there is a next page");
     let searched = DeviceFilter { search: Some(search_query("ada")), ..DeviceFilter::default() };
     let refused = [
         store.table.list_devices(case.workspace, &searched, 1, Some(next.clone()), case.now).await.map(drop),
@@ -146,14 +149,14 @@ async fn a_position_of_another_list_is_refused() {
 }
 
 #[tokio::test]
-async fn who_acts_has_a_name_in_their_own_workspace_alone() {
+async fn actors_names_are_read_in_their_own_workspace_only() {
     let store = &TestStore::start().await;
     let (case, other) = (Case::new(store), Case::new(store));
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     let actors = [Actor::Device(device.device_id), Actor::Device(DeviceId(case.id().0)), Actor::System];
-    let names = case.table.actor_names(case.workspace, &actors).await.expect("it answers");
+    let names = case.table.actor_names(case.workspace, &actors).await.expect("the call succeeds");
     let expected = BTreeMap::from([(device.device_id.to_string(), device.display_name().to_owned())]);
     assert_eq!(names, expected);
-    assert_eq!(other.table.actor_names(other.workspace, &actors).await.expect("it answers"), BTreeMap::new());
+    assert_eq!(other.table.actor_names(other.workspace, &actors).await.expect("the call succeeds"), BTreeMap::new());
 }

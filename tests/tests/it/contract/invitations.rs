@@ -11,7 +11,7 @@ use testkit::rows;
 use super::{Case, TestStore, expect_conflict, invited};
 
 #[tokio::test]
-async fn a_code_is_kept_and_forgotten_with_its_invitation() {
+async fn a_code_is_stored_and_deleted_with_its_invitation() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -20,35 +20,35 @@ async fn a_code_is_kept_and_forgotten_with_its_invitation() {
     let stale = User { version: 9, ..user.clone() };
     let changed = User { number: Some("7".to_owned()), ..stale.clone() };
     let refused = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code).edit(&stale, &changed);
-    expect_conflict(store.table.commit(refused).await, "one part is refused");
-    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
+    expect_conflict(store.table.commit(refused).await, "one part is rejected");
+    assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), None);
     let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
-    store.table.commit(commit).await.expect("nobody came first");
-    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code.clone()));
-    let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("it answers");
+    store.table.commit(commit).await.expect("no conflict");
+    assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code.clone()));
+    let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("the call succeeds");
     assert_eq!(read.as_ref(), Some(&invitation));
     let owner = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
-    assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("it answers"), Some(owner));
+    assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("the call succeeds"), Some(owner));
     let stored = rows::everything(&store.bench);
     let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
-    assert_eq!(leaks.count(), 0, "the code itself stands in the secrets' table alone");
+    assert_eq!(leaks.count(), 0, "the code itself is only in the table of secrets");
     store
         .table
         .commit(
             Commit::without_event(case.id()).bump_version(&invitation, &invitation).delete_code_if_ended(&invitation),
         )
         .await
-        .expect("nobody came first");
-    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), Some(code), "a code that is wanted stays");
+        .expect("no conflict");
+    assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code), "a needed code is kept");
     let before = Invitation { version: 2, ..invitation };
     let over = Invitation { expired_at: Some(case.now), ..before.clone() };
     let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code_if_ended(&over);
-    store.table.commit(commit).await.expect("nobody came first");
-    assert_eq!(store.table.invitation_code(id).await.expect("it answers"), None);
+    store.table.commit(commit).await.expect("no conflict");
+    assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]
-async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
+async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
@@ -60,7 +60,7 @@ async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
     };
     let owner = async |sent: &Invitation| {
         let id = sent.delivery.message_id.as_deref().unwrap_or_default();
-        store.table.message_owner(id).await.expect("it answers")
+        store.table.message_owner(id).await.expect("the call succeeds")
     };
     let (queued, mail, text) =
         (Invitation { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
@@ -71,7 +71,7 @@ async fn a_text_is_found_by_its_identifier_while_its_invitation_is_there() {
     let expected = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
     case.remove(&Invitation { version: 2, ..text.clone() }).await;
-    assert_eq!(owner(&text).await, None, "it falls with its invitation");
+    assert_eq!(owner(&text).await, None, "it is deleted with its invitation");
     case.put(&mail).await;
     assert_eq!(owner(&mail).await, None, "an e-mail's reports name the invitation themselves");
 }

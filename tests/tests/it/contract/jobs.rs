@@ -28,7 +28,7 @@ fn item(case: &Case<'_>, job: &Job, id: &str) -> JobItem {
 }
 
 #[tokio::test]
-async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
+async fn a_job_is_read_with_its_outcomes_and_each_is_created_once() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut jobs = Vec::new();
@@ -50,21 +50,21 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
     }
     let again = JobItem { outcome: ItemOutcome::Failed, ..items[3].clone() };
     let event = case.context().event(EventType::UserActivated);
-    expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "a thing has one outcome");
+    expect_conflict(store.table.commit(Commit::with_event(&event).put(&again)).await, "an object has one outcome");
     let table = case.table;
-    let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("it answers");
+    let both = table.job_and_item(case.workspace, of.job_id, "thing-6").await.expect("the call succeeds");
     assert_eq!(both, (Some(of.clone()), Some(items[3].clone())));
-    let none = table.job_and_item(case.workspace, of.job_id, "thing-7").await.expect("it answers");
+    let none = table.job_and_item(case.workspace, of.job_id, "thing-7").await.expect("the call succeeds");
     assert_eq!(none, (Some(of.clone()), None));
     let ids: Vec<String> = ["thing-8", "thing-1", "thing-0"].map(str::to_owned).into();
-    let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("it answers");
-    assert_eq!(some, [items[4].clone(), items[0].clone()], "in the order asked for, without what is not done");
+    let some = table.job_items(case.workspace, of.job_id, &ids).await.expect("the call succeeds");
+    assert_eq!(some, [items[4].clone(), items[0].clone()], "in the requested order, without missing ones");
     for limit in [1, 2, 100] {
         let page = |start| async move { case.table.list_job_items(case.workspace, of.job_id, limit, start).await };
-        let mut made = 0;
+        let mut created = 0;
         let found = list_all_pages(page, || {
-            made += 1;
-            let newer = item(case, of, &format!("thing-{}-{limit}-{made}", made % 5));
+            created += 1;
+            let newer = item(case, of, &format!("thing-{}-{limit}-{created}", created % 5));
             async move { case.put(&newer).await }
         })
         .await;
@@ -74,9 +74,9 @@ async fn a_job_comes_with_its_outcomes_and_each_is_made_once() {
             assert!(ids.contains(&&item.id), "pages of {limit}: {} was lost", item.id);
         }
     }
-    let other = table.list_job_items(case.workspace, jobs[1].job_id, 10, None).await.expect("it answers");
+    let other = table.list_job_items(case.workspace, jobs[1].job_id, 10, None).await.expect("the call succeeds");
     assert_eq!(other.items, []);
     let elsewhere = Case::new(store).workspace;
-    assert_eq!(table.job(elsewhere, of.job_id).await.expect("it answers"), None);
-    assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("it answers").items, []);
+    assert_eq!(table.job(elsewhere, of.job_id).await.expect("the call succeeds"), None);
+    assert_eq!(table.list_jobs(elsewhere, 10, None).await.expect("the call succeeds").items, []);
 }

@@ -68,9 +68,9 @@ impl Deref for TestStore {
 impl Drop for TestStore {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let heard = self.0.tap.take();
-            let stale: Vec<_> = heard.iter().filter(|sent| sent.call.stale).collect();
-            assert!(stale.is_empty(), "these may miss what was written before: {stale:?}");
+            let requests = self.0.recorder.take();
+            let stale: Vec<_> = requests.iter().filter(|sent| sent.call.stale).collect();
+            assert!(stale.is_empty(), "reads without consistency: {stale:?}");
         }
     }
 }
@@ -200,7 +200,7 @@ impl<'a> Case<'a> {
         after.device_ids.insert(device.device_id);
         let commit =
             Commit::with_event(&self.context().event(EventType::DeviceRegistered)).put(&device).edit(user, &after);
-        self.table.commit(commit).await.expect("a device is made");
+        self.table.commit(commit).await.expect("the device is created");
         after.version += 1;
         *user = after;
         device
@@ -211,11 +211,11 @@ impl<'a> Case<'a> {
     }
 
     async fn edit<R: Row>(&self, before: &R, after: &R) {
-        self.table.commit(Commit::without_event(self.id()).edit(before, after)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).edit(before, after)).await.expect("no conflict");
     }
 
     async fn remove<R: Row>(&self, row: &R) {
-        self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("nobody came first");
+        self.table.commit(Commit::without_event(self.id()).delete(row)).await.expect("no conflict");
     }
 
     /// Number of rows in this workspace, including events.
@@ -225,7 +225,7 @@ impl<'a> Case<'a> {
     }
 
     async fn read(&self, user: &User) -> User {
-        self.table.user(self.workspace, user.user_id).await.expect("DynamoDB answers").expect("the user is there")
+        self.table.user(self.workspace, user.user_id).await.expect("DynamoDB answers").expect("the user exists")
     }
 }
 
@@ -259,7 +259,7 @@ async fn nothing() {}
 
 /// True if a user of the workspace has this username.
 async fn is_taken(case: &Case<'_>, username: &str) -> bool {
-    case.table.username_claims(case.workspace, username).await.expect("it answers").are_taken_by_other(None)
+    case.table.username_claims(case.workspace, username).await.expect("the call succeeds").are_taken_by_other(None)
 }
 
 fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
@@ -274,11 +274,11 @@ fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invit
         limits: testkit::rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
     let invited = invite(user, None, new, &case.context()).expect("the user has an address");
-    (invited.new_invitation().expect("one is made").clone(), code)
+    (invited.new_invitation().expect("an invitation is created").clone(), code)
 }
 
 fn search_query(text: &str) -> Query {
-    Query::parse(text).expect("it holds letters")
+    Query::parse(text).expect("the part is text")
 }
 
 fn claim(case: &Case<'_>, device: &Device) -> IdentifierClaim {
@@ -333,7 +333,7 @@ fn open(command: &Command) -> OpenCommand {
 async fn set_open_commands(case: &Case<'_>, device: &Device, commands: &[Command]) -> Device {
     let after = Device { commands: commands.iter().map(open).collect(), ..device.clone() };
     let commit = Commit::without_event(case.id()).edit(device, &after);
-    case.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("nobody came first");
+    case.table.commit(commands.iter().fold(commit, Commit::put)).await.expect("no conflict");
     Device { version: device.version + 1, ..after }
 }
 
@@ -358,5 +358,5 @@ fn job(case: &Case<'_>) -> Job {
         selection: Selection::Ids(Vec::new()),
         dry_run: false,
     };
-    begin(new, &case.context()).job.expect("a job is begun").after
+    begin(new, &case.context()).job.expect("the job is created").after
 }

@@ -27,7 +27,7 @@ fn user_of(case: &Case<'_>, source: &DataSource, username: &str, name: &str) -> 
 }
 
 #[tokio::test]
-async fn a_source_comes_with_its_users_and_what_was_uploaded() {
+async fn a_source_is_read_with_its_users_and_its_upload() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -44,10 +44,10 @@ async fn a_source_comes_with_its_users_and_what_was_uploaded() {
     }
     case.put(&user_of(&case, &two, "of-two", "E-0")).await;
     let case = &case;
-    assert_eq!(case.table.source(case.workspace, one.source_id).await.expect("it answers"), Some(one.clone()));
-    assert_eq!(case.table.source(WorkspaceId(new_id(case.now)), one.source_id).await.expect("it answers"), None);
-    let gone = SourceId(new_id(case.now));
-    let there = case.table.sources(case.workspace, &[gone, two.source_id]).await.expect("it answers");
+    assert_eq!(case.table.source(case.workspace, one.source_id).await.expect("the call succeeds"), Some(one.clone()));
+    assert_eq!(case.table.source(WorkspaceId(new_id(case.now)), one.source_id).await.expect("the call succeeds"), None);
+    let missing_source = SourceId(new_id(case.now));
+    let there = case.table.sources(case.workspace, &[missing_source, two.source_id]).await.expect("the call succeeds");
     assert_eq!(there, std::slice::from_ref(&two));
     for limit in [1, 100] {
         let page = |start| async move { case.table.list_sources(case.workspace, limit, start).await };
@@ -69,14 +69,14 @@ async fn a_source_comes_with_its_users_and_what_was_uploaded() {
     assert_eq!(parts.iter().map(|part| (part.number, part.bytes[0])).collect::<Vec<_>>(), [(1, 1), (2, 2), (10, 10)]);
     // A token is stored and deleted.
     let keep = Commit::without_event(case.id()).put_source_token(id, "a token");
-    case.table.commit(keep).await.expect("it is kept");
-    assert_eq!(case.table.source_token(id).await.expect("it answers").as_deref(), Some("a token"));
-    case.table.commit(Commit::without_event(case.id()).delete_source_token(id)).await.expect("it is forgotten");
-    assert_eq!(case.table.source_token(id).await.expect("it answers"), None);
+    case.table.commit(keep).await.expect("the commit succeeds");
+    assert_eq!(case.table.source_token(id).await.expect("the call succeeds").as_deref(), Some("a token"));
+    case.table.commit(Commit::without_event(case.id()).delete_source_token(id)).await.expect("the removal succeeds");
+    assert_eq!(case.table.source_token(id).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]
-async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
+async fn an_external_id_is_unique_within_its_source() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -91,7 +91,7 @@ async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
         ("nobody".to_owned(), Some("E-1".to_owned())),
         ("bob".to_owned(), Some("E-2".to_owned())),
     ];
-    let claimed = case.table.find_claimed(case.workspace, one.source_id, &names).await.expect("it answers");
+    let claimed = case.table.find_claimed(case.workspace, one.source_id, &names).await.expect("the call succeeds");
     let whom = |user: &Option<User>| user.as_ref().map(|user| user.username.clone());
     let claimed: Vec<_> = claimed.iter().map(|c| (whom(&c.by_username), whom(&c.by_external_id))).collect();
     let ada_there = || Some("ada".to_owned());
@@ -99,12 +99,12 @@ async fn what_a_source_calls_its_users_is_unique_in_it_alone() {
     // After a rename the former name is free.
     let mut renamed = ada.clone();
     renamed.provenance.external_id = Some("E-3".to_owned());
-    case.table.commit(Commit::without_event(case.id()).edit(&ada, &renamed)).await.expect("it is free");
+    case.table.commit(Commit::without_event(case.id()).edit(&ada, &renamed)).await.expect("the name is free");
     case.put(&same).await;
 }
 
 #[tokio::test]
-async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
+async fn a_sources_own_username_finds_its_user_in_that_source_only() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let (one, two) = (source(&case, "one"), source(&case, "two"));
@@ -113,7 +113,8 @@ async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
     case.put(&ada).await;
     let known = async |source: &DataSource, name: &str| {
         let names = [(name.to_owned(), None)];
-        let claimed = case.table.find_claimed(case.workspace, source.source_id, &names).await.expect("it answers");
+        let claimed =
+            case.table.find_claimed(case.workspace, source.source_id, &names).await.expect("the call succeeds");
         claimed[0].by_source_username.as_ref().map(|user| user.username.clone())
     };
     let there = Some("by-hand".to_owned());
@@ -126,12 +127,12 @@ async fn whom_a_source_knows_by_another_username_is_found_by_it_there_alone() {
     assert_eq!(known(&one, "ada").await, Some("eve".to_owned()));
     let mut again = eve.clone();
     again.provenance.source_username = None;
-    case.table.commit(Commit::without_event(case.id()).edit(&eve, &again)).await.expect("it is written");
+    case.table.commit(Commit::without_event(case.id()).edit(&eve, &again)).await.expect("the write succeeds");
     assert_eq!(known(&one, "ada").await, None);
 }
 
 #[tokio::test]
-async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
+async fn staged_rows_are_read_and_removed_by_their_job() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let source_id = SourceId(new_id(case.now));
@@ -146,21 +147,21 @@ async fn what_a_sync_staged_is_read_and_removed_by_its_job() {
         let keys = staging::StagedKeys::bytes_of(&[1, u64::MAX, 7 << 40]);
         case.put(&staging::StagedKeys { stage, number: 0, keys, at: case.now }).await;
     }
-    let rows = case.table.staged_rows(one, 94).await.expect("it answers").map(|staged| staged.rows.into_vec());
+    let rows = case.table.staged_rows(one, 94).await.expect("the call succeeds").map(|staged| staged.rows.into_vec());
     assert_eq!(rows, Some(vec![7, 0, 255]));
-    assert_eq!(case.table.staged_rows(one, 95).await.expect("it answers"), None);
-    let hashes = case.table.staged_keys(one, 0).await.expect("it answers").map(|staged| staged.hashes());
+    assert_eq!(case.table.staged_rows(one, 95).await.expect("the call succeeds"), None);
+    let hashes = case.table.staged_keys(one, 0).await.expect("the call succeeds").map(|staged| staged.hashes());
     assert_eq!(hashes, Some(vec![1, u64::MAX, 7 << 40]));
     let leavings = StagedRowsOf::Job(one.job_id);
     let mut removed = 0;
     loop {
-        let keys = case.table.staged_row_keys(case.workspace, source_id, &leavings).await.expect("it answers");
+        let keys = case.table.staged_row_keys(case.workspace, source_id, &leavings).await.expect("the call succeeds");
         if keys.is_empty() {
             break;
         }
         removed += keys.len();
-        case.table.commit(Commit::without_event(case.id()).delete_rows(&keys)).await.expect("they go");
+        case.table.commit(Commit::without_event(case.id()).delete_rows(&keys)).await.expect("the removal succeeds");
     }
     assert_eq!(removed, 96);
-    assert!(case.table.staged_rows(other, 0).await.expect("it answers").is_some(), "another job's stay");
+    assert!(case.table.staged_rows(other, 0).await.expect("the call succeeds").is_some(), "another job's stay");
 }

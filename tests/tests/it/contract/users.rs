@@ -26,9 +26,9 @@ use super::{
 };
 
 /// Creates a user as the operations do.
-async fn named(case: &Case<'_>, username: &str) -> Result<User, Error> {
+async fn create_user(case: &Case<'_>, username: &str) -> Result<User, Error> {
     let user = case.new_user(username);
-    let claims = case.table.username_claims(case.workspace, username).await.expect("it answers");
+    let claims = case.table.username_claims(case.workspace, username).await.expect("the call succeeds");
     let commit = Commit::with_event(&case.context().event(EventType::UserCreated))
         .put(&user)
         .claim_username(&claims, user.user_id);
@@ -36,7 +36,7 @@ async fn named(case: &Case<'_>, username: &str) -> Result<User, Error> {
 }
 
 #[tokio::test]
-async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
+async fn usernames_are_unique_without_case_and_with_accents() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("Jos\u{e9}.Pe\u{f1}a").await;
@@ -45,30 +45,27 @@ async fn a_name_is_unique_as_it_is_compared_and_another_by_its_accents() {
         let rows = case.rows();
         let second = case.new_user(taken);
         let commit = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&second);
-        expect_conflict(
-            store.table.commit(commit).await,
-            "the name is taken, whatever the code that came here believes",
-        );
+        expect_conflict(store.table.commit(commit).await, "the table rejects a taken name");
         assert_eq!(case.rows(), rows, "nothing of the second is left");
     }
     assert!(!is_taken(&case, "jose.pena").await, "another person");
-    let second = named(&case, "jose.pena").await.expect("nobody is called so");
+    let second = create_user(&case, "jose.pena").await.expect("the username is free");
     let called = async |name: &str| {
-        let claims = case.table.username_claims(case.workspace, name).await.expect("it answers");
+        let claims = case.table.username_claims(case.workspace, name).await.expect("the call succeeds");
         claims.user().map(|user| user.user_id)
     };
     assert_eq!(called("JOS\u{c9}.PE\u{d1}A").await, Some(user.user_id));
     assert_eq!(called("JOSE.PENA").await, Some(second.user_id));
     let renamed = User { username: "eve".to_owned(), ..user.clone() };
     case.edit(&user, &renamed).await;
-    assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a name that was given up is free");
-    let _third = named(&case, "jos\u{e9}.pe\u{f1}a").await.expect("it is free");
+    assert!(!is_taken(&case, "jos\u{e9}.pe\u{f1}a").await, "a released name is free");
+    let _third = create_user(&case, "jos\u{e9}.pe\u{f1}a").await.expect("the name is free");
     let other = Case::new(store);
     let _same_name_elsewhere = other.user("jose.pena").await;
 }
 
 /// A user whose claim is under an earlier release's key.
-async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) -> User {
+async fn user_of_earlier_release(case: &Case<'_>, username: &str, former: &str) -> User {
     let user = case.user(username).await;
     let bench = &case.store.bench;
     let key = users::username_key(case.workspace, username);
@@ -79,20 +76,20 @@ async fn of_an_earlier_release(case: &Case<'_>, username: &str, former: &str) ->
 }
 
 #[tokio::test]
-async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
+async fn username_claims_of_an_earlier_release_are_read_and_replaced() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let jose = of_an_earlier_release(&case, "Jos\u{e9}", "jose").await;
+    let jose = user_of_earlier_release(&case, "Jos\u{e9}", "jose").await;
     assert!(is_taken(&case, "JOS\u{c9}").await && !is_taken(&case, "jose").await);
-    let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("it is read");
+    let ids = store.table.ids_of_username(case.workspace, "jos\u{e9}").await.expect("the read succeeds");
     assert_eq!(ids, [jose.user_id].into());
     // A write without a look-up is rejected by the table.
     let again = case.new_user("JOSE\u{301}");
     let unseen = Commit::with_event(&case.context().event(EventType::UserCreated)).put(&again);
-    expect_conflict(store.table.commit(unseen).await, "one who is called so holds the former claim");
+    expect_conflict(store.table.commit(unseen).await, "a user with that name has the former claim");
     // Another name with the same letters is free, both with the same former key and as that very key.
-    let other = named(&case, "jos\u{ea}").await.expect("nobody is called so");
-    let claims = store.table.username_claims(case.workspace, "jose").await.expect("it answers");
+    let other = create_user(&case, "jos\u{ea}").await.expect("the username is free");
+    let claims = store.table.username_claims(case.workspace, "jose").await.expect("the call succeeds");
     let plain = case.new_user("jose");
     let late = || {
         Commit::with_event(&case.context().event(EventType::UserCreated))
@@ -100,8 +97,8 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
             .claim_username(&claims, plain.user_id)
     };
     case.edit(&jose, &User { number: Some("7".to_owned()), ..jose.clone() }).await;
-    expect_conflict(store.table.commit(late()).await, "who held the claim may be called otherwise by now");
-    let plain = named(&case, "jose").await.expect("nobody is called so");
+    expect_conflict(store.table.commit(late()).await, "the claim's user may have been renamed");
+    let plain = create_user(&case, "jose").await.expect("the username is free");
     let holder = |username: &str| {
         let key = users::username_key(case.workspace, username).to_string();
         rows::all(&store.bench, rows::MAIN).get(&key).map(|row| row["user_id"].clone())
@@ -109,54 +106,58 @@ async fn claims_of_an_earlier_release_are_looked_under_and_give_way() {
     let holders = [holder("jose"), holder("jos\u{e9}"), holder("jos\u{ea}")];
     assert_eq!(holders, [plain.user_id, jose.user_id, other.user_id].map(|id| Some(json!(id))), "it was moved");
     for (name, user) in [("jose", &plain), ("jos\u{e9}", &jose), ("jos\u{ea}", &other)] {
-        let claims = store.table.username_claims(case.workspace, name).await.expect("it answers");
+        let claims = store.table.username_claims(case.workspace, name).await.expect("the call succeeds");
         assert_eq!(claims.user().map(|user| user.user_id), Some(user.user_id), "{name}");
-        expect_conflict(named(&case, name).await.map(drop), "each is taken");
+        expect_conflict(create_user(&case, name).await.map(drop), "each is taken");
     }
     // Renamed to the name whose key has their claim; renamed away; deleted; and purged.
-    let zoe = of_an_earlier_release(&case, "Zo\u{eb}", "zoe").await;
+    let zoe = user_of_earlier_release(&case, "Zo\u{eb}", "zoe").await;
     let renamed = User { username: "zoe".to_owned(), ..zoe.clone() };
-    let claims = store.table.username_claims(case.workspace, "zoe").await.expect("it answers");
+    let claims = store.table.username_claims(case.workspace, "zoe").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).edit(&zoe, &renamed).claim_username(&claims, zoe.user_id);
     store.table.commit(commit).await.expect("the claim is their own");
     assert_eq!((holder("zoe"), is_taken(&case, "zo\u{eb}").await), (Some(json!(zoe.user_id)), false));
-    let eva = of_an_earlier_release(&case, "Ev\u{e1}", "eva").await;
-    let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("it answers");
+    let eva = user_of_earlier_release(&case, "Ev\u{e1}", "eva").await;
+    let claims = store.table.username_claims(case.workspace, "Ev\u{e0}").await.expect("the call succeeds");
     let renamed = User { username: "Ev\u{e0}".to_owned(), ..eva.clone() };
     let commit = Commit::without_event(case.id()).edit(&eva, &renamed).claim_username(&claims, eva.user_id);
     store.table.commit(commit).await.expect("the former claim is their own");
     assert_eq!((holder("eva"), holder("Ev\u{e0}")), (None, Some(json!(eva.user_id))));
-    let bjorn = of_an_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
-    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    let bjorn = user_of_earlier_release(&case, "Bj\u{f6}rn", "bjorn").await;
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     let commit = Commit::without_event(case.id()).move_username_claim(&claims, &bjorn);
-    store.table.commit(commit).await.expect("nobody came first");
-    assert_eq!((holder("bjorn"), holder("bj\u{f6}rn")), (None, Some(json!(bjorn.user_id))), "it is where it belongs");
-    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("it answers");
+    store.table.commit(commit).await.expect("no conflict");
+    assert_eq!(
+        (holder("bjorn"), holder("bj\u{f6}rn")),
+        (None, Some(json!(bjorn.user_id))),
+        "the claim has its new key"
+    );
+    let claims = store.table.username_claims(case.workspace, "Bj\u{f6}rn").await.expect("the call succeeds");
     assert!(Commit::without_event(case.id()).move_username_claim(&claims, &bjorn).is_empty());
-    let joao = of_an_earlier_release(&case, "Jo\u{e3}o", "joao").await;
-    let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("it answers");
+    let joao = user_of_earlier_release(&case, "Jo\u{e3}o", "joao").await;
+    let claims = store.table.username_claims(case.workspace, "Jo\u{e3}o").await.expect("the call succeeds");
     let late = Commit::without_event(case.id()).move_username_claim(&claims, &joao);
-    let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("it has one");
+    let former = users::former_username_key(case.workspace, "Jo\u{e3}o").expect("the username has an earlier key");
     let taken = json!({"pk": former.pk, "sk": former.sk, "user_id": bjorn.user_id});
     rows::put(&store.bench, rows::MAIN, &taken, &[]);
-    expect_conflict(store.table.commit(late).await, "another holds the former claim by now");
-    assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and keeps it");
-    let rene_before = of_an_earlier_release(&case, "Ren\u{e9}", "rene").await;
+    expect_conflict(store.table.commit(late).await, "another user has the former claim by now");
+    assert_eq!(holder("joao"), Some(json!(bjorn.user_id)), "and still has it");
+    let rene_before = user_of_earlier_release(&case, "Ren\u{e9}", "rene").await;
     let end = restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now.plus(Duration::days(1)) };
     case.edit(&rene_before, &User { deleted: Some(end), ..rene_before.clone() }).await;
-    assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "what is left behind holds nothing");
-    let _next = named(&case, "rene").await.expect("it is free");
-    let _next = named(&case, "ren\u{e9}").await.expect("it is free");
+    assert!(!is_taken(&case, "ren\u{e9}").await && !is_taken(&case, "rene").await, "a remaining claim blocks nothing");
+    let _next = create_user(&case, "rene").await.expect("the name is free");
+    let _next = create_user(&case, "ren\u{e9}").await.expect("the name is free");
 }
 
 #[tokio::test]
-async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
+async fn pages_neither_repeat_nor_skip_while_rows_are_added_and_removed() {
     let store = &TestStore::start().await;
     for limit in [1, 2, 7, 100] {
         let mut case = Case::new(store);
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for at in 0..23 {
-            made.push(case.user(&format!("user-{at:02}")).await);
+            created.push(case.user(&format!("user-{at:02}")).await);
             // Several at the same time, so that a page may end between them.
             if at % 3 == 0 {
                 case.later(Duration::seconds(1));
@@ -170,15 +171,15 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
         let ids: Vec<UserId> = all.iter().map(|person| person.user.user_id).collect();
         let newest_first = all.windows(2).all(|pair| pair[0].user.created_at >= pair[1].user.created_at);
         assert!(newest_first && ids.iter().collect::<BTreeSet<_>>().len() == 23 && ids.len() == 23, "pages of {limit}");
-        let mut removals = made.iter().step_by(4);
-        let removed: BTreeSet<UserId> = made.iter().step_by(4).map(|user| user.user_id).collect();
+        let mut removals = created.iter().step_by(4);
+        let removed: BTreeSet<UserId> = created.iter().step_by(4).map(|user| user.user_id).collect();
         let seen = list_all_pages(page, || {
             let newer = case.new_user(&format!("newer-{}", case.id()));
-            let gone = removals.next();
+            let removal = removals.next();
             async move {
                 case.put(&newer).await;
-                if let Some(gone) = gone {
-                    case.remove(gone).await;
+                if let Some(removal) = removal {
+                    case.remove(removal).await;
                 }
             }
         })
@@ -186,14 +187,14 @@ async fn pages_neither_repeat_nor_lose_while_rows_come_and_go() {
         let seen: Vec<UserId> = seen.iter().map(|person| person.user.user_id).collect();
         let once: BTreeSet<&UserId> = seen.iter().collect();
         assert_eq!(once.len(), seen.len(), "pages of {limit}: an item came twice");
-        for user in made.iter().filter(|user| !removed.contains(&user.user_id)) {
+        for user in created.iter().filter(|user| !removed.contains(&user.user_id)) {
             assert!(once.contains(&user.user_id), "pages of {limit}: {} was lost", user.username);
         }
     }
 }
 
 #[tokio::test]
-async fn users_are_found_once_each_by_any_word() {
+async fn a_search_finds_each_user_once_by_any_word() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut ids = BTreeSet::new();
@@ -214,16 +215,17 @@ async fn users_are_found_once_each_by_any_word() {
     }
     let inactive =
         UserFilter { status: Some(UserStatus::Inactive), search: Some(search_query("ann")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &inactive, 100, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &inactive, 100, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 3);
     let suspended =
         UserFilter { status: Some(UserStatus::Suspended), search: Some(search_query("ann")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &suspended, 100, None, case.now).await.expect("it answers");
+    let found =
+        case.table.list_users(case.workspace, &suspended, 100, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 0);
 }
 
 #[tokio::test]
-async fn user_filters_keep_what_they_say() {
+async fn user_filters_return_exactly_the_matching_users() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let hold = Restriction { at: case.now, by: Actor::System, reason: None };
@@ -258,9 +260,9 @@ async fn user_filters_keep_what_they_say() {
         case.put(user).await;
     }
     // A deleted user whose phone could not wipe itself.
-    let gone = || Some(restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now });
-    let leaver = User { deleted: gone(), ..case.new_user("leaver") };
-    let phone = Device { deleted: gone(), ..case.new_device(leaver.user_id, "left") };
+    let deletion = || Some(restriction::Deleted { at: case.now, by: Actor::System, purge_after: case.now });
+    let leaver = User { deleted: deletion(), ..case.new_user("leaver") };
+    let phone = Device { deleted: deletion(), ..case.new_device(leaver.user_id, "left") };
     let mut wipe = command(&case, &phone, CommandKind::Wipe, CommandState::Failed);
     wipe.again_at = Some(case.now);
     let phone = Device { commands: vec![open(&wipe)], ..phone };
@@ -273,7 +275,8 @@ async fn user_filters_keep_what_they_say() {
     let _device = set_open_commands(&case, &device, &[lock]).await;
     let case = &case;
     let find = |filter: UserFilter| async move {
-        let page = case.table.list_users(case.workspace, &filter, 100, None, case.now).await.expect("it answers");
+        let page =
+            case.table.list_users(case.workspace, &filter, 100, None, case.now).await.expect("the call succeeds");
         page.items.into_iter().map(|person| person.user.username).collect::<BTreeSet<_>>()
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
@@ -344,13 +347,13 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
         }
     }
     let case = &case;
-    let wanted: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
+    let expected: BTreeSet<UserId> = users.iter().map(|user| user.user_id).collect();
     let filter = &UserFilter { pending_command: Some(true), ..UserFilter::default() };
     for limit in 1..=10 {
         let page = |start| async move { case.table.list_users(case.workspace, filter, limit, start, case.now).await };
         let found = list_all_pages(page, nothing).await;
         let ids: BTreeSet<UserId> = found.iter().map(|person| person.user.user_id).collect();
-        assert_eq!((found.len(), &ids), (3, &wanted), "pages of {limit}");
+        assert_eq!((found.len(), &ids), (3, &expected), "pages of {limit}");
         assert!(found.iter().all(|person| person.devices.len() == 3), "each with all their phones");
     }
     // Commands that end between the pages cause neither repeats nor gaps.
@@ -366,25 +369,25 @@ async fn a_user_with_several_pending_phones_is_listed_once() {
     })
     .await;
     let ids: Vec<UserId> = found.iter().map(|person| person.user.user_id).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item came twice");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an item was listed twice");
     for user in &users[..2] {
         assert!(ids.contains(&user.user_id), "{} was lost", user.username);
     }
 }
 
 #[tokio::test]
-async fn a_deleted_user_is_found_and_their_name_is_free() {
+async fn a_deleted_user_is_readable_and_their_username_is_free() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut users = Vec::new();
     for name in ["xena", "bob"] {
         let user = case.user(name).await;
         let deletion = lifecycle::Deletion { without_wipe: false, reason: None, retention: Duration::days(30) };
-        let change = lifecycle::delete(&user, &[], &[], &deletion, &case.context()).expect("nothing is to wipe");
-        let change = change.expect("they are there");
+        let change = lifecycle::delete(&user, &[], &[], &deletion, &case.context()).expect("no wipe is needed");
+        let change = change.expect("the rows exist");
         let context = change.events[0].event_id;
-        store.table.commit(Commit::from_changes(context, &change)).await.expect("nobody came first");
-        let mut after = change.user.expect("it is a user's end").after;
+        store.table.commit(Commit::from_changes(context, &change)).await.expect("no conflict");
+        let mut after = change.user.expect("the change has the user").after;
         after.version += 1;
         users.push(after);
         case.later(Duration::minutes(1));
@@ -394,33 +397,37 @@ async fn a_deleted_user_is_found_and_their_name_is_free() {
     let page = |start| async move { case.table.list_users(case.workspace, filter, 1, start, case.now).await };
     let found: Vec<User> = list_all_pages(page, nothing).await.into_iter().map(|person| person.user).collect();
     users.reverse();
-    assert_eq!(found, users, "the last one first");
+    assert_eq!(found, users, "newest first");
     let searched = UserFilter { search: Some(search_query("xena")), ..UserFilter::default() };
-    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.len(), 1, "a deleted user is found until they are purged");
     assert!(!is_taken(case, "xena").await, "the name is free");
     let second = case.user("xena").await;
     assert!(is_taken(case, "xena").await);
-    let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two");
+    let first = users.iter().find(|user| user.username == "xena").expect("she is the first of two users");
     case.remove(first).await;
     assert!(is_taken(case, "xena").await, "it is the second's now");
-    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("it answers");
+    let found = case.table.list_users(case.workspace, &searched, 10, None, case.now).await.expect("the call succeeds");
     assert_eq!(found.items.iter().map(|person| person.user.user_id).collect::<Vec<_>>(), [second.user_id]);
 }
 
 #[tokio::test]
-async fn last_seen_moves_forward_only() {
+async fn last_seen_only_moves_forward() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let user = case.user("ada").await;
     let seen = |at: Time| store.table.record_last_seen(case.workspace, user.user_id, at);
     let later = case.now.plus(Duration::hours(1));
     for (at, expected) in [(case.now, case.now), (later, later), (case.now, later)] {
-        seen(at).await.expect("it answers");
+        seen(at).await.expect("the call succeeds");
         let read = case.read(&user).await;
         assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
     }
     let rows = case.rows();
-    store.table.record_last_seen(case.workspace, UserId(new_id(case.now)), later).await.expect("nobody is no fault");
-    assert_eq!(case.rows(), rows, "and no row comes of it");
+    store
+        .table
+        .record_last_seen(case.workspace, UserId(new_id(case.now)), later)
+        .await
+        .expect("an unknown id is not an error");
+    assert_eq!(case.rows(), rows, "and no row is created");
 }

@@ -19,7 +19,7 @@ fn webhook(case: &Case<'_>, number: u8) -> Webhook {
 }
 
 #[tokio::test]
-async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries() {
+async fn webhooks_are_read_by_workspace_and_deliveries_by_webhook() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut hooks = Vec::new();
@@ -47,13 +47,13 @@ async fn a_workspaces_webhooks_come_at_once_and_each_with_its_own_deliveries() {
         let page = |start| async move { case.table.list_deliveries(case.workspace, id, limit, start).await };
         assert_eq!(list_all_pages(page, nothing).await, deliveries);
     }
-    assert_eq!(case.table.webhook(case.workspace, id).await.expect("it answers"), Some(hooks[0].clone()));
-    assert_eq!(case.table.webhook(other.workspace, id).await.expect("it answers"), None);
+    assert_eq!(case.table.webhook(case.workspace, id).await.expect("the call succeeds"), Some(hooks[0].clone()));
+    assert_eq!(case.table.webhook(other.workspace, id).await.expect("the call succeeds"), None);
     let event = deliveries[2].event_id;
-    let found = case.table.delivery(case.workspace, id, event).await.expect("it answers");
+    let found = case.table.delivery(case.workspace, id, event).await.expect("the call succeeds");
     assert_eq!(found, Some(deliveries[2].clone()));
-    assert_eq!(case.table.delivery(other.workspace, id, event).await.expect("it answers"), None);
-    assert_eq!(case.table.delivery(case.workspace, hooks[2].webhook_id, event).await.expect("it answers"), None);
+    assert_eq!(case.table.delivery(other.workspace, id, event).await.expect("the call succeeds"), None);
+    assert_eq!(case.table.delivery(case.workspace, hooks[2].webhook_id, event).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]
@@ -64,15 +64,15 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     let (rotated, _) = hook.rotated(&case.context());
     let event = case.context().event(EventType::UserCreated);
     let lease = new_id(case.now);
-    let begun = Delivery::new_due(&hook, &event, case.now).with_attempt_started(lease, case.now);
+    let started = Delivery::new_due(&hook, &event, case.now).with_attempt_started(lease, case.now);
     case.put(&rotated).await;
-    case.put(&begun).await;
+    case.put(&started).await;
     let due = async |case: &Case<'_>| {
         let mut due = (0, 0);
         for shard in 0..due::DUE_SHARDS {
-            let page = case.table.due(&due::calls_shard(shard), case.now, None, 100).await.expect("it answers");
+            let page = case.table.due(&due::calls_shard(shard), case.now, None, 100).await.expect("the call succeeds");
             for (_, row) in page.rows {
-                match row.expect("it is whole") {
+                match row.expect("the row is readable") {
                     Some(DueRow::Delivery(found)) => due.0 += usize::from(found.event_id == event.event_id),
                     Some(DueRow::Webhook(found)) => due.1 += usize::from(found.webhook_id == hook.webhook_id),
                     _ => {}
@@ -86,29 +86,31 @@ async fn a_delivery_is_due_while_it_is_pending_and_a_webhook_while_an_earlier_se
     assert_eq!(due(&case).await, (1, 0));
     case.later(domain::models::webhook::FORMER_SECRET_SIGNS_FOR);
     assert_eq!(due(&case).await, (1, 1));
-    let taken = begun.with_attempt_result(lease, &Attempt::with_response(case.now, 200, b"", 1)).expect("it is held");
-    case.edit(&begun, &taken).await;
+    let taken = started
+        .with_attempt_result(lease, &Attempt::with_response(case.now, 200, b"", 1))
+        .expect("the delivery holds the lease");
+    case.edit(&started, &taken).await;
     case.edit(&rotated, &hook).await;
     assert_eq!(due(&case).await, (0, 0));
 }
 
 #[tokio::test]
-async fn what_signs_a_webhooks_calls_is_kept_replaced_and_forgotten() {
+async fn a_webhooks_signing_secret_is_stored_replaced_and_deleted() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let id = WebhookId(new_id(case.now));
-    let kept = async || case.table.webhook_secrets(id).await.expect("it answers");
-    assert_eq!(kept().await, None);
+    let stored = async || case.table.webhook_secrets(id).await.expect("the call succeeds");
+    assert_eq!(stored().await, None);
     let first = HookSecrets::with_current("whsec_first".to_owned());
     let second = first.rotated("whsec_second".to_owned(), case.now);
     for secrets in [&first, &second] {
         let commit = Commit::without_event(case.id()).put_webhook_secrets(id, secrets);
-        case.table.commit(commit).await.expect("it is kept");
-        assert_eq!(kept().await.as_ref(), Some(secrets));
+        case.table.commit(commit).await.expect("the commit succeeds");
+        assert_eq!(stored().await.as_ref(), Some(secrets));
     }
-    let other = case.table.webhook_secrets(WebhookId(new_id(case.now))).await.expect("it answers");
+    let other = case.table.webhook_secrets(WebhookId(new_id(case.now))).await.expect("the call succeeds");
     assert_eq!(other, None);
     let commit = Commit::without_event(case.id()).delete_webhook_secrets(id);
-    case.table.commit(commit).await.expect("it is forgotten");
-    assert_eq!(kept().await, None);
+    case.table.commit(commit).await.expect("the removal succeeds");
+    assert_eq!(stored().await, None);
 }

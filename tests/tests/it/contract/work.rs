@@ -26,7 +26,7 @@ use testkit::rows;
 use super::{Case, TestStore, command, expect_conflict, invited, job, new_id};
 
 #[tokio::test]
-async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
+async fn an_event_is_leased_by_one_consumer_at_a_time_and_done_is_final() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let (event, hold) = (case.id(), Duration::seconds(60));
@@ -37,31 +37,31 @@ async fn one_consumer_at_a_time_has_an_event_and_done_is_for_good() {
                 Err(Error::Conflict) => table.take_lease("contract", event, hold, now, ids[1]).await,
                 answer => answer,
             }
-            .expect("it answers")
+            .expect("the call succeeds")
         }
     };
     let both = futures::join!(take(&case), take(&case));
     let yes = |taken: &LeaseOutcome| matches!(taken, LeaseOutcome::Acquired(_));
-    assert!(yes(&both.0) != yes(&both.1), "of two at once one has it: {both:?}");
+    assert!(yes(&both.0) != yes(&both.1), "one of two concurrent consumers has the lease: {both:?}");
     assert!(matches!(take(&case).await, LeaseOutcome::Busy));
-    let other = store.table.take_lease("another", event, hold, case.now, case.id()).await.expect("it answers");
+    let other = store.table.take_lease("another", event, hold, case.now, case.id()).await.expect("the call succeeds");
     assert!(yes(&other), "another consumer has a lease of its own");
     let ((LeaseOutcome::Acquired(stale), _) | (_, LeaseOutcome::Acquired(stale))) = both else { panic!("one has it") };
     case.later(hold);
     let LeaseOutcome::Acquired(lease) = take(&case).await else { panic!("the hold is over") };
     let late = Commit::without_event(case.id()).complete_lease(&stale, case.now);
-    expect_conflict(store.table.commit(late).await, "who lost the hold cannot say that it is done");
+    expect_conflict(store.table.commit(late).await, "a consumer without the lease cannot complete it");
     store
         .table
         .commit(Commit::without_event(case.id()).complete_lease(&lease, case.now))
         .await
-        .expect("it has the hold");
+        .expect("the lease is held");
     case.later(Duration::days(1));
     assert!(matches!(take(&case).await, LeaseOutcome::Done));
 }
 
 #[tokio::test]
-async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
+async fn due_rows_are_read_in_order_and_an_unreadable_one_stops_nothing() {
     let store = &TestStore::start().await;
     let mut case = Case::new(store);
     let mut tokens = Vec::new();
@@ -74,8 +74,9 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
     }
     // The one in the middle is unreadable.
     let broken = push_tokens::push_token_key(case.workspace, tokens[20].device_id);
-    let mut row =
-        rows::all(&store.bench, rows::MAIN).remove(&format!("{} | {}", broken.pk, broken.sk)).expect("its row");
+    let mut row = rows::all(&store.bench, rows::MAIN)
+        .remove(&format!("{} | {}", broken.pk, broken.sk))
+        .expect("the row is stored");
     row["token"] = json!(7);
     rows::put(&store.bench, rows::MAIN, &row, &[]);
     let due_at = tokens[29].mend_at.expect("a new token is due");
@@ -85,13 +86,13 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
         let mut start = None;
         let mut last = None;
         loop {
-            let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("it answers");
+            let page = store.table.due(&due::due_shard(shard), due_at, start, 2).await.expect("the call succeeds");
             for (key, row) in page.rows.into_iter().filter(|(key, _)| key.pk.contains(&case.workspace.to_string())) {
                 match row {
                     Ok(Some(DueRow::PushToken(token))) => {
                         assert!(last <= token.mend_at, "the longest overdue come first");
                         last = token.mend_at;
-                        assert!(found.insert(token.device_id), "a row came twice");
+                        assert!(found.insert(token.device_id), "a row was listed twice");
                     }
                     Ok(other) => panic!("{other:?}"),
                     Err(_) => {
@@ -107,20 +108,20 @@ async fn what_is_due_comes_in_order_and_a_broken_row_stops_nothing() {
         }
     }
     let expected = tokens[..30].iter().map(|token| token.device_id).filter(|id| *id != tokens[20].device_id);
-    assert_eq!((found, unread), (expected.collect(), 1), "what is due by then, and nothing else");
+    assert_eq!((found, unread), (expected.collect(), 1), "exactly the rows that are due");
     let settled = PushToken { mend_at: None, ..tokens[0].clone() };
     case.edit(&tokens[0], &settled).await;
     let shards = (0..due::DUE_SHARDS).map(due::due_shard);
     for shard in shards {
-        let page = store.table.due(&shard, due_at, None, 100).await.expect("it answers");
+        let page = store.table.due(&shard, due_at, None, 100).await.expect("the call succeeds");
         let again =
             page.rows.iter().any(|(key, _)| *key == push_tokens::push_token_key(case.workspace, tokens[0].device_id));
-        assert!(!again, "what is settled is not due");
+        assert!(!again, "completed rows are not due");
     }
 }
 
 #[tokio::test]
-async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
+async fn each_kind_of_row_is_read_when_it_is_due_and_not_before() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let mut user = case.user("ada").await;
@@ -151,7 +152,7 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
         async move {
             let mut kinds = Vec::new();
             for number in 0..due::DUE_SHARDS {
-                let page = table.due(&shard(number), by, None, 1_000).await.expect("it answers");
+                let page = table.due(&shard(number), by, None, 1_000).await.expect("the call succeeds");
                 let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
                 kinds.extend(rows.map(|(_, row)| match row {
                     Ok(Some(DueRow::Command(row))) => format!("command {}", row.command_id),
@@ -188,11 +189,11 @@ async fn each_kind_of_row_comes_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_call_is_remembered_once() {
+async fn an_idempotency_record_is_stored_once() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
     let pk = idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "key");
-    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), None);
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), None);
     let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
         remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: case.now },
@@ -201,18 +202,18 @@ async fn a_call_is_remembered_once() {
         let event = case.context().event(EventType::UserCreated);
         store.table.commit(Commit::with_event(&event).put_idempotency_record(&call(made), expired_row_present))
     };
-    remember("first", false).await.expect("it is new");
+    remember("first", false).await.expect("the row is new");
     let rows = case.rows();
-    expect_conflict(remember("second", false).await, "of two calls one is remembered");
+    expect_conflict(remember("second", false).await, "one of two concurrent requests is recorded");
     assert_eq!(case.rows(), rows);
-    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), Some(call("first").remembered));
-    remember("third", true).await.expect("the first counts no more");
-    assert_eq!(store.table.idempotency_record(&pk).await.expect("it answers"), Some(call("third").remembered));
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), Some(call("first").remembered));
+    remember("third", true).await.expect("the first record has expired");
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), Some(call("third").remembered));
     for other in [
         idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "other"),
         idempotency::idempotency_pk(case.workspace, "somebody", "invite-user", "key"),
         idempotency::idempotency_pk(case.workspace, "another", "create-user", "key"),
     ] {
-        assert_eq!(store.table.idempotency_record(&other).await.expect("it answers"), None);
+        assert_eq!(store.table.idempotency_record(&other).await.expect("the call succeeds"), None);
     }
 }

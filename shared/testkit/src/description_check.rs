@@ -19,11 +19,11 @@ struct Description {
 }
 
 static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| {
-    let template = template().expect("the template is one");
+    let template = template().expect("the template is readable");
     let document = description();
     let mut closed = document.clone();
     close(&mut closed);
-    let routes = Routes::new(&template.functions).expect("the routes are clear");
+    let routes = Routes::new(&template.functions).expect("the template's routes are unambiguous");
     Description { document, closed, routes, validators: Mutex::default() }
 });
 
@@ -50,26 +50,27 @@ pub struct Exchange<'a> {
 /// description does not allow. Operations of other products' APIs are not described.
 #[must_use]
 pub fn violation(exchange: &Exchange<'_>) -> Option<String> {
-    let described = &*DESCRIPTION;
-    let found = described.routes.find(exchange.method, exchange.path)?;
+    let description = &*DESCRIPTION;
+    let found = description.routes.find(exchange.method, exchange.path)?;
     let path = found.key.split_once(' ')?.1;
     let place = format!("/paths/{}/{}", escaped(path), exchange.method.to_lowercase());
-    described.document.pointer(&place)?;
+    description.document.pointer(&place)?;
     let at = format!("{} {path} {}", exchange.method, exchange.status.as_u16());
-    let fault = described.reply_fault(&place, exchange).or_else(|| described.request_fault(&place, exchange));
-    fault.map(|fault| format!("{at}: {fault}"))
+    let violation =
+        description.response_violation(&place, exchange).or_else(|| description.request_violation(&place, exchange));
+    violation.map(|violation| format!("{at}: {violation}"))
 }
 
 impl Description {
-    fn reply_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
+    fn response_violation(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
         let place = format!("{place}/responses/{}", exchange.status.as_u16());
-        let Some(mut reply) = self.document.pointer(&place) else {
-            return Some("this status is not described".to_owned());
+        let Some(mut described) = self.document.pointer(&place) else {
+            return Some("the description has no response with this status".to_owned());
         };
         let mut place = place;
-        if let Some(shared) = reply["$ref"].as_str() {
+        if let Some(shared) = described["$ref"].as_str() {
             place = shared.trim_start_matches('#').to_owned();
-            reply = self.document.pointer(&place)?;
+            described = self.document.pointer(&place)?;
         }
         for name in [
             "x-request-id",
@@ -81,27 +82,27 @@ impl Description {
             "www-authenticate",
             "allow",
         ] {
-            if exchange.headers.contains_key(name) && reply["headers"].get(name).is_none() {
-                return Some(format!("the header {name} is not described"));
+            if exchange.headers.contains_key(name) && described["headers"].get(name).is_none() {
+                return Some(format!("the description has no header {name}"));
             }
         }
-        if reply["headers"].get("etag").is_some() && !exchange.headers.contains_key("etag") {
-            return Some("it has no etag".to_owned());
+        if described["headers"].get("etag").is_some() && !exchange.headers.contains_key("etag") {
+            return Some("the response lacks its etag".to_owned());
         }
         let sent = exchange.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = sent.split(';').next().unwrap_or_default();
-        if reply["content"].get(media_type).is_none() {
-            return Some(format!("the media type {media_type} is not described"));
+        if described["content"].get(media_type).is_none() {
+            return Some(format!("the description has no response of the media type {media_type:?}"));
         }
         if !media_type.ends_with("json") {
             return None;
         }
         let schema = format!("{place}/content/{}/schema", escaped(media_type));
         let document = if exchange.open { &self.document } else { &self.closed };
-        self.validated(&schema, document, exchange.body)
+        self.schema_violation(&schema, document, exchange.body)
     }
 
-    fn request_fault(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
+    fn request_violation(&self, place: &str, exchange: &Exchange<'_>) -> Option<String> {
         if !exchange.status.is_success() || exchange.sent.is_empty() {
             return None;
         }
@@ -110,23 +111,23 @@ impl Description {
         let schema = self.document.pointer(&place)?;
         let mut sent: Value = serde_json::from_slice(exchange.sent).ok()?;
         remove_unread_fields(schema, &mut sent);
-        let fault = self.validated(&place, &self.document, &sent)?;
-        Some(format!("a request was taken: {fault}"))
+        let violation = self.schema_violation(&place, &self.document, &sent)?;
+        Some(format!("a request that the description does not allow was accepted: {violation}"))
     }
 
-    fn validated(&self, place: &str, document: &Value, value: &Value) -> Option<String> {
+    fn schema_violation(&self, place: &str, document: &Value, value: &Value) -> Option<String> {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = std::ptr::eq(document, &self.closed);
         let validator = Arc::clone(validators.entry((place.to_owned(), closed)).or_insert_with(|| {
             let schema = document.pointer(place).cloned().unwrap_or(Value::Bool(false));
             let schema = json!({"components": document["components"], "allOf": [schema]});
             let options = jsonschema::options().should_validate_formats(true);
-            Arc::new(options.build(&schema).unwrap_or_else(|error| panic!("{place} is no schema: {error}")))
+            Arc::new(options.build(&schema).unwrap_or_else(|error| panic!("{place} is not a valid schema: {error}")))
         }));
         drop(validators);
-        let faults: Vec<String> =
+        let violations: Vec<String> =
             validator.iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect();
-        (!faults.is_empty()).then(|| format!("{}; it was {value}", faults.join("; ")))
+        (!violations.is_empty()).then(|| format!("{}; the body was {value}", violations.join("; ")))
     }
 }
 
@@ -135,11 +136,11 @@ fn remove_unread_fields(schema: &Value, sent: &mut Value) {
     let Some(fields) = sent.as_object_mut() else { return };
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let others = property["x-with"].as_object().into_iter().flatten();
-        let mut of_others = others.filter(|(field, words)| {
+        let mut unread = others.filter(|(field, words)| {
             let word = fields.get(*field).unwrap_or(&Value::Null);
             words.as_array().is_some_and(|words| !words.contains(word))
         });
-        if of_others.next().is_some() {
+        if unread.next().is_some() {
             fields.remove(name);
         }
     }

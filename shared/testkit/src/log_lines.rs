@@ -1,4 +1,4 @@
-//! Captures log lines for tests.
+//! Captures the log lines of a test. They are written in the product's format, so that a test sees what operators see.
 
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -13,9 +13,9 @@ static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber:
 
 /// Collects log lines. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Lines(Arc<Mutex<Vec<u8>>>);
+pub struct LogLines(Arc<Mutex<Vec<u8>>>);
 
-impl Lines {
+impl LogLines {
     /// Collects this thread's log lines by a filter, in the product's format, until the guard is dropped.
     #[must_use]
     pub fn capture(filter: &str) -> (Self, DefaultGuard) {
@@ -37,7 +37,7 @@ impl Lines {
     }
 }
 
-impl io::Write for Lines {
+impl io::Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         Ok(bytes.len())

@@ -1,5 +1,5 @@
-//! Indexes that lag behind, as DynamoDB's do for a while after each write: they answer from an earlier state,
-//! while rows are read as they are.
+//! Indexes that lag behind the table, as DynamoDB's do for a while after each write. Once a test has taken a
+//! snapshot, queries of an index are answered from it, while rows are read from the present table.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,29 +20,28 @@ static SNAPSHOTS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Default)]
 struct State {
-    /// The rows at the snapshot.
-    before: Option<Database>,
+    snapshot: Option<Database>,
     is_behind: bool,
 }
 
-/// Whether the indexes of a system lag behind. Clones share it.
+/// Makes the indexes of a system answer from a snapshot. Clones share the snapshot.
 #[derive(Clone, Default)]
-pub struct Lag(Arc<Mutex<State>>);
+pub struct StaleIndexes(Arc<Mutex<State>>);
 
-impl fmt::Debug for Lag {
+impl fmt::Debug for StaleIndexes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lag")
+        f.write_str("StaleIndexes")
     }
 }
 
-impl Lag {
+impl StaleIndexes {
     /// Indexes that are up to date.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the lag to each operation's connection.
+    /// Adds the hook to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
@@ -50,17 +49,18 @@ impl Lag {
 
     /// Takes a snapshot of the indexes.
     pub fn take_snapshot(&self, bench: &Bench) {
-        let name = format!("handset-lag-{}-{}.sqlite", std::process::id(), SNAPSHOTS.fetch_add(1, Ordering::Relaxed));
-        let file = std::env::temp_dir().join(name);
+        let file_name =
+            format!("handset-stale-index-{}-{}.sqlite", std::process::id(), SNAPSHOTS.fetch_add(1, Ordering::Relaxed));
+        let file = std::env::temp_dir().join(file_name);
         let path = file.to_string_lossy();
-        let before = Database::memory().expect("a database is made");
-        bench.stack.database().vacuum_into(&path).expect("the rows are written");
-        before.restore_from(&path).expect("the rows are read");
+        let snapshot = Database::memory().expect("a database in memory opens");
+        bench.stack.database().vacuum_into(&path).expect("the database is written to the file");
+        snapshot.restore_from(&path).expect("the database is restored from the file");
         for suffix in ["", "-wal", "-shm"] {
             // A missing file need not be removed.
             let _ = std::fs::remove_file(format!("{path}{suffix}"));
         }
-        self.state().before = Some(before);
+        self.state().snapshot = Some(snapshot);
     }
 
     /// Makes every index answer from the snapshot, or from the present state.
@@ -72,26 +72,26 @@ impl Lag {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The response of a lagging index; `None` for other requests.
+    /// The response of a stale index; `None` for other requests.
     fn answer(&self, request: &HttpRequest) -> Option<HttpResponse> {
         let state = self.state();
-        let before = state.before.as_ref().filter(|_| state.is_behind)?;
+        let snapshot = state.snapshot.as_ref().filter(|_| state.is_behind)?;
         let target = request.headers().get("x-amz-target")?;
         let body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
         if !target.ends_with(".Query") || body["IndexName"].is_null() {
             return None;
         }
-        let query = serde_json::from_value(body).expect("a query is one");
-        let found = before.query(query).expect("an index answers");
-        let found = serde_json::to_string(&found).expect("an answer is JSON");
-        let ok = StatusCode::try_from(200).expect("200 is a status");
+        let query = serde_json::from_value(body).expect("the body is a query");
+        let found = snapshot.query(query).expect("the snapshot answers the query");
+        let found = serde_json::to_string(&found).expect("the response serializes to JSON");
+        let ok = StatusCode::try_from(200).expect("200 is a valid status");
         let mut response = HttpResponse::new(ok, found.into());
         response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         Some(response)
     }
 }
 
-impl Hook for Lag {
+impl Hook for StaleIndexes {
     fn call(&self, _: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
         match self.answer(&request) {
             Some(answer) => HttpConnectorFuture::ready(Ok(answer)),

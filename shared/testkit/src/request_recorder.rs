@@ -1,4 +1,5 @@
-//! Records every call that leaves for AWS, and lets a test answer calls.
+//! Records the requests that operations send to AWS. A test reads them afterwards, runs something just before each
+//! one, or answers some of them in place of AWS.
 
 use aws_credential_types::Credentials;
 use std::fmt;
@@ -17,56 +18,56 @@ use local::operations::Adjust;
 use crate::connector::{self, Hook};
 use crate::faults::{Call, NoWait, Service};
 
-/// A recorded call.
+/// A request to AWS.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    /// The operation that made it.
+pub struct RecordedRequest {
+    /// The operation that sent it; empty for a test's own client.
     pub operation: String,
-    /// The call.
+    /// Its service and action.
     pub call: Call,
-    /// The body: JSON, or for SNS one `name=value` line per field.
+    /// Its body: JSON, or for SNS one `name=value` line per field.
     pub body: String,
 }
 
-/// A test's response in place of AWS's; `None` to forward the call.
-type Answerer = dyn Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
-/// Runs just before a call.
-type Before = Box<dyn Fn(&Sent) + Send>;
+/// A test's response in place of AWS's; `None` to forward the request.
+type Responder = dyn Fn(&RecordedRequest) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync;
+/// Runs just before a request.
+type Before = Box<dyn Fn(&RecordedRequest) + Send>;
 
 #[derive(Default)]
-struct TapState {
-    sent: Vec<Sent>,
+struct RecorderState {
+    sent: Vec<RecordedRequest>,
     before: Option<Before>,
 }
 
-/// Records every call. Clones share the record.
+/// Records every request. Clones share the record.
 #[derive(Clone, Default)]
-pub struct Tap {
-    state: Arc<Mutex<TapState>>,
-    instead: Option<Arc<Answerer>>,
+pub struct RequestRecorder {
+    state: Arc<Mutex<RecorderState>>,
+    responder: Option<Arc<Responder>>,
 }
 
-impl fmt::Debug for Tap {
+impl fmt::Debug for RequestRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tap")
+        f.write_str("RequestRecorder")
     }
 }
 
-impl Tap {
-    /// A tap that only records.
+impl RequestRecorder {
+    /// A recorder that only records.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A tap that answers some calls itself.
+    /// A recorder that answers some calls itself.
     pub fn answering(
-        instead: impl Fn(&Sent) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync + 'static,
+        respond: impl Fn(&RecordedRequest) -> Option<Result<HttpResponse, ConnectorError>> + Send + Sync + 'static,
     ) -> Self {
-        Self { instead: Some(Arc::new(instead)), ..Self::default() }
+        Self { responder: Some(Arc::new(respond)), ..Self::default() }
     }
 
-    /// Clients without AWS behind the tap: calls that it does not answer fail.
+    /// Clients without AWS behind the recorder: requests that it does not answer fail.
     #[must_use]
     pub fn clients_without_aws(&self) -> Clients {
         let credentials = Credentials::new("test", "test", None, None, "test");
@@ -76,30 +77,30 @@ impl Tap {
         Clients::new(&connection)
     }
 
-    /// Adds the tap to an operation's HTTP client.
+    /// Adds the recorder to an operation's HTTP client.
     #[must_use]
     pub fn in_front_of(&self, http: SharedHttpClient, operation: &str) -> SharedHttpClient {
         connector::with_hook(self, http, operation)
     }
 
-    /// Adds the tap to each operation's connection.
+    /// Adds the recorder to each operation's connection.
     #[must_use]
     pub fn adjust(&self) -> Adjust {
         connector::adjust(self)
     }
 
-    /// The calls since the last time.
+    /// The requests since the last time.
     #[must_use]
-    pub fn take(&self) -> Vec<Sent> {
+    pub fn take(&self) -> Vec<RecordedRequest> {
         std::mem::take(&mut self.state().sent)
     }
 
-    /// Sets a function that runs just before each call.
-    pub fn before(&self, happens: impl Fn(&Sent) + Send + 'static) {
-        self.state().before = Some(Box::new(happens));
+    /// Sets a function that runs just before each request.
+    pub fn before(&self, run: impl Fn(&RecordedRequest) + Send + 'static) {
+        self.state().before = Some(Box::new(run));
     }
 
-    fn record(&self, sent: Sent) {
+    fn record(&self, sent: RecordedRequest) {
         let mut state = self.state();
         if let Some(before) = &state.before {
             before(&sent);
@@ -107,12 +108,12 @@ impl Tap {
         state.sent.push(sent);
     }
 
-    fn state(&self) -> MutexGuard<'_, TapState> {
+    fn state(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Hook for Tap {
+impl Hook for RequestRecorder {
     fn call(&self, operation: &str, request: HttpRequest, next: &SharedHttpConnector) -> HttpConnectorFuture {
         let call = Call::of(&request);
         let bytes = request.body().bytes().unwrap_or_default();
@@ -120,11 +121,11 @@ impl Hook for Tap {
             Service::Sns => form_urlencoded::parse(bytes).map(|(name, value)| format!("{name}={value}\n")).collect(),
             Service::Dynamodb | Service::Sesv2 => String::from_utf8_lossy(bytes).into_owned(),
         };
-        let sent = Sent { operation: operation.to_owned(), call, body };
-        let instead = self.instead.as_ref().and_then(|instead| instead(&sent));
-        self.record(sent);
-        match instead {
-            Some(answer) => HttpConnectorFuture::ready(answer),
+        let recorded = RecordedRequest { operation: operation.to_owned(), call, body };
+        let response = self.responder.as_ref().and_then(|respond| respond(&recorded));
+        self.record(recorded);
+        match response {
+            Some(response) => HttpConnectorFuture::ready(response),
             None => next.call(request),
         }
     }
@@ -142,6 +143,6 @@ impl HttpClient for NoAws {
 
 impl HttpConnector for NoAws {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::ready(Err(ConnectorError::io("nothing is there".into())))
+        HttpConnectorFuture::ready(Err(ConnectorError::io("there is no AWS behind the recorder".into())))
     }
 }
