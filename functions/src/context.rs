@@ -1,6 +1,6 @@
 //! Who acts, where and when, at three levels:
 //!
-//! - [`RequestContext`]: a caller's request, or a job in the name of the person who started it. An action is the same for
+//! - [`Origin`]: a caller's request, or a job in the name of the person who started it. An action is the same for
 //!   both.
 //! - [`EventContext`]: what one event records of that, with the event's identifier. The domain's rules take it.
 //! - [`ActionContext`]: one attempt at an action on one device or user: both of the above, and what it reads by.
@@ -13,7 +13,7 @@ use domain::models::workspace::WorkspaceSettings;
 use domain::permission::Permission;
 use domain::rules::context::EventContext;
 use domain::{CommandId, JobId, Time, TokenId, WorkspaceId};
-use lambda::{AuthorizedRequest, IdSource};
+use lambda::{AuthorizedRequest, Moment};
 
 use crate::settings::OperatorSettings;
 use crate::state::AppState;
@@ -21,9 +21,9 @@ use crate::triggers::Run;
 
 /// Who acts, where and when.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestContext {
+pub(crate) struct Origin {
     /// The time, and a source of identifiers.
-    pub id_source: IdSource,
+    pub moment: Moment,
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// True if the caller has [`Permission::DeploymentsManage`]; always false for jobs and for Handset itself.
@@ -36,11 +36,11 @@ pub(crate) struct RequestContext {
     job_id: Option<JobId>,
 }
 
-impl RequestContext {
+impl Origin {
     /// The context of a caller's request.
     pub fn of_request(request: &AuthorizedRequest) -> Self {
         Self {
-            id_source: request.http.id_source,
+            moment: request.http.moment,
             workspace_id: request.workspace(),
             may_deploy: request.caller.require(Permission::DeploymentsManage).is_ok(),
             actor: request.caller.actor,
@@ -55,7 +55,7 @@ impl RequestContext {
     /// The context of Handset itself, in a run that AWS triggered.
     pub fn of_run(run: &Run, workspace_id: WorkspaceId) -> Self {
         Self {
-            id_source: run.id_source,
+            moment: run.moment,
             workspace_id,
             may_deploy: false,
             actor: Actor::System,
@@ -78,8 +78,8 @@ impl RequestContext {
     }
 
     /// A copy at another time, with new identifiers.
-    pub fn at(&self, id_source: IdSource) -> Self {
-        Self { id_source, ..self.clone() }
+    pub fn at(&self, moment: Moment) -> Self {
+        Self { moment, ..self.clone() }
     }
 
     /// A copy in the name of Handset itself, for consequences of what someone else started.
@@ -90,9 +90,9 @@ impl RequestContext {
     /// The context of a new event.
     pub fn new_event_context(&self) -> EventContext {
         EventContext {
-            event_id: self.id_source.event_id(),
+            event_id: self.moment.event_id(),
             workspace_id: self.workspace_id,
-            at: self.id_source.now,
+            at: self.moment.now,
             actor: self.actor,
             token_id: self.token_id,
             operation: self.operation,
@@ -104,7 +104,7 @@ impl RequestContext {
 
     /// The current time.
     pub fn now(&self) -> Time {
-        self.id_source.now
+        self.moment.now
     }
 }
 
@@ -115,16 +115,16 @@ pub(crate) struct ActionContext<'a> {
     /// The operator's defaults and limits.
     pub operator: &'a OperatorSettings,
     /// Who acts, where and when.
-    pub request: RequestContext,
+    pub origin: Origin,
     /// The context of the action's event.
-    pub event: EventContext,
+    pub event_context: EventContext,
 }
 
 impl<'a> ActionContext<'a> {
     /// The context of one attempt.
-    pub fn new(table: &'a Table, operator: &'a OperatorSettings, request: RequestContext) -> Self {
-        let event = request.new_event_context();
-        Self { table, operator, request, event }
+    pub fn new(table: &'a Table, operator: &'a OperatorSettings, origin: Origin) -> Self {
+        let event_context = origin.new_event_context();
+        Self { table, operator, origin, event_context }
     }
 
     /// The context of one attempt at a request.
@@ -132,12 +132,12 @@ impl<'a> ActionContext<'a> {
     /// # Errors
     /// `Internal` if the environment names no table.
     pub fn of_request(state: &'a AppState, request: &AuthorizedRequest) -> Result<Self, Error> {
-        Ok(Self::new(state.table()?, &state.settings.operator, RequestContext::of_request(request)))
+        Ok(Self::new(state.table()?, &state.settings.operator, Origin::of_request(request)))
     }
 
     /// A new command's identifier.
     pub fn new_command_id(&self) -> CommandId {
-        CommandId(self.request.id_source.new_id())
+        CommandId(self.origin.moment.new_id())
     }
 
     /// The workspace's settings.
@@ -145,7 +145,7 @@ impl<'a> ActionContext<'a> {
     /// # Errors
     /// `NotFound` if there is no workspace; those of the read.
     pub async fn settings(&self) -> Result<WorkspaceSettings, Error> {
-        let workspace = self.table.workspace(self.request.workspace_id).await?;
+        let workspace = self.table.workspace(self.origin.workspace_id).await?;
         Ok(workspace.ok_or(DomainError::NotFound("workspace"))?.settings)
     }
 }

@@ -115,10 +115,10 @@ async fn order(state: &AppState, request: &AuthorizedRequest, kind: CommandKind)
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let details = load_device(table, request).await?;
-        let action = ActionContext::of_request(state, request)?;
-        let Order { command, change } = actions::order(&action, &details, &wanted).await?;
+        let context = ActionContext::of_request(state, request)?;
+        let Order { command, change } = actions::order(&context, &details, &wanted).await?;
         let command = command.ok_or_else(|| Error::internal("giving an order", "the command is not there"))?;
-        commit_device(table, details, change, &action.event).await?;
+        commit_device(table, details, change, &context.event_context).await?;
         Ok(Reply::json(StatusCode::ACCEPTED, &views::Command::from(&command)))
     })
     .await

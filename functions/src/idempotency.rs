@@ -100,7 +100,7 @@ impl IdempotencyKey {
         };
         let found = table.idempotency_record(pk).await?;
         let expired_row_present = found.is_some();
-        let id = IdempotencyRecord::previous_id(found, body_hash, request.http().id_source.now)?;
+        let id = IdempotencyRecord::previous_id(found, body_hash, request.http().moment.now)?;
         Ok(id.map_or(EarlierRequest::None { expired_row_present }, EarlierRequest::Created))
     }
 
@@ -112,7 +112,7 @@ impl IdempotencyKey {
         let remembered = IdempotencyRecord {
             body_hash: body_hash.clone(),
             made: id,
-            expires_at: request.http().id_source.now.plus(Duration::hours(LIFETIME_HOURS)),
+            expires_at: request.http().moment.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
         commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)
     }

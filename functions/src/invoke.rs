@@ -30,13 +30,13 @@ pub async fn invoke(
 ) -> Result<Value, lambda_runtime::Error> {
     match operation.entry {
         Entry::Internal(run) => {
-            let id_source = state.id_source();
-            let request_id = id_source.new_id().to_string();
+            let moment = state.moment();
+            let request_id = moment.new_id().to_string();
             let answer = run(
                 state,
                 Run {
                     operation: operation.name,
-                    id_source,
+                    moment,
                     request_id,
                     event,
                     deadline: Time::from(deadline),
@@ -56,7 +56,7 @@ pub async fn invoke(
 async fn handle_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
     let over_https = is_https(&event);
     let cacheable = matches!(operation.entry, Entry::Public(_));
-    let request = match Request::read(operation.name, state.id_source(), event) {
+    let request = match Request::read(operation.name, state.moment(), event) {
         Ok(mut request) => {
             request.strict = operation.is_strict();
             request
@@ -112,13 +112,13 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
             )
             .await
         }
-        Entry::Person(run) => {
+        Entry::Member(run) => {
             let request = authenticate_caller(state, request).await?.authorize_member()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
         Entry::SignedIn(run) => {
-            let request = authenticate_caller(state, request).await?.authorize_person()?;
+            let request = authenticate_caller(state, request).await?.authorize_signed_in()?;
             operation.refuse_unread_input(&request.http)?;
             run(state, request).await
         }
@@ -132,7 +132,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
 
 /// Authenticates the caller.
 async fn authenticate_caller(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
-    let callers = state.callers(request.id_source.now)?;
+    let callers = state.callers(request.moment.now)?;
     authenticate(request, state.settings.issuer.as_ref(), &callers).await
 }
 

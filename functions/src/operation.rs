@@ -25,7 +25,7 @@ pub enum Entry {
     /// A key or member with this permission in the workspace that they name, or in any of theirs if they name none.
     AdminAnywhere(Permission, Handler<MultiWorkspaceRequest>),
     /// A signed-in member, acting for themselves.
-    Person(Handler<PersonRequest>),
+    Member(Handler<PersonRequest>),
     /// A signed-in person, even without a membership, acting for themselves.
     SignedIn(Handler<PersonRequest>),
     /// A device, with its own credential.
@@ -47,7 +47,7 @@ pub enum Access {
     /// A key or a member with any of these; which one is required depends on the object.
     AnyOf(&'static [Permission]),
     /// A person who has signed in, across all workspaces of which they are a member; no key, no personal access token.
-    Person,
+    Member,
     /// Anyone who has signed in, member of a workspace or not; no key, no personal access token.
     SignedIn,
     /// The device's own credential, checked in the operation's own read or write.
@@ -115,7 +115,7 @@ impl Operation {
     }
 
     pub(crate) const fn person(name: &'static str, run: Handler<PersonRequest>) -> Self {
-        Self::new(name, Entry::Person(run))
+        Self::new(name, Entry::Member(run))
     }
 
     pub(crate) const fn signed_in(name: &'static str, run: Handler<PersonRequest>) -> Self {
@@ -170,7 +170,7 @@ impl Operation {
         match self.entry {
             Entry::Admin(permission, _) | Entry::AdminAnywhere(permission, _) => Access::Permission(permission),
             Entry::AnyAdmin(permissions, _) => Access::AnyOf(permissions),
-            Entry::Person(_) => Access::Person,
+            Entry::Member(_) => Access::Member,
             Entry::SignedIn(_) => Access::SignedIn,
             Entry::Device(_) => Access::Device,
             Entry::Code(_) => Access::Code,
@@ -189,7 +189,7 @@ impl Operation {
     #[must_use]
     pub fn is_strict(&self) -> bool {
         let native = self.error_format == ErrorFormat::Problem;
-        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn)
+        native && matches!(self.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Member | Access::SignedIn)
     }
 
     /// Refuses a query or body that a strict operation does not read at all. Where it reads one, the handler refuses

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::egress::EgressPolicy;
 use domain::error::Error;
-use lambda::IdSource;
+use lambda::Moment;
 use lambda::logging::Chain;
 
 use crate::callers::{Callers, IssuerKeysCache};
@@ -99,8 +99,8 @@ impl AppState {
 
     /// The current time, and a source of identifiers.
     #[must_use]
-    pub fn id_source(&self) -> IdSource {
-        IdSource::new(self.clock.now(), random)
+    pub fn moment(&self) -> Moment {
+        Moment::new(self.clock.now(), random)
     }
 
     /// The tables.

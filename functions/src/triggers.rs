@@ -25,7 +25,7 @@ use domain::input::Fields;
 use domain::models::actor::Actor;
 use domain::rules::context::EventContext;
 use domain::{Time, WorkspaceId};
-use lambda::IdSource;
+use lambda::Moment;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub struct Run {
     /// Name of the operation.
     pub operation: &'static str,
     /// The time, and a source of identifiers.
-    pub id_source: IdSource,
+    pub moment: Moment,
     /// The request identifier that its events record.
     pub request_id: String,
     /// The event that triggered it.
@@ -54,9 +54,9 @@ impl Run {
     #[must_use]
     pub fn new_event_context(&self, workspace_id: WorkspaceId) -> EventContext {
         EventContext {
-            event_id: self.id_source.event_id(),
+            event_id: self.moment.event_id(),
             workspace_id,
-            at: self.id_source.now,
+            at: self.moment.now,
             actor: Actor::System,
             token_id: None,
             operation: self.operation,
@@ -68,7 +68,7 @@ impl Run {
 
     /// The deadline for work, `reserve` before Lambda ends the run.
     fn deadline(&self, reserve: Duration) -> Deadline {
-        Deadline::new(self.clock.clone(), self.id_source.random, self.deadline.minus(reserve))
+        Deadline::new(self.clock.clone(), self.moment.random, self.deadline.minus(reserve))
     }
 
     /// The event's fields.

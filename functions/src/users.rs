@@ -95,12 +95,12 @@ impl RelatedToUser {
 }
 
 /// Commits a plan, if it changes anything, and replies with the user and the devices that they then hold.
-pub(crate) async fn commit_and_reply(action: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
-    let now = action.request.now();
+pub(crate) async fn commit_and_reply(context: &ActionContext<'_>, plan: UserPlan) -> Result<Reply, Error> {
+    let now = context.origin.now();
     let UserWithDevices { mut user, devices, left_behind: left } = plan.after();
-    let beside = RelatedToUser::read(action.table, &user, &devices).await?;
+    let beside = RelatedToUser::read(context.table, &user, &devices).await?;
     if let Some(commit) = plan.to_commit() {
-        user = action.table.commit(commit).await?.with_new_version(user);
+        user = context.table.commit(commit).await?.with_new_version(user);
     }
     let view = views::UserWithDevices {
         user: views::User::new(&user, &devices, &left, beside.profile(), now),
@@ -117,10 +117,10 @@ pub(crate) async fn change(
     rule: impl Fn(&User, &[Device], &EventContext) -> Result<Option<ChangeSet>, DomainError> + Send + Sync,
 ) -> Result<Reply, Error> {
     retry_on_conflict(state.table()?, || async {
-        let action = ActionContext::of_request(state, request)?;
-        let user = load_user(action.table, request).await?;
-        let plan = changes::change(&action, &user, &rule).await?;
-        commit_and_reply(&action, plan).await
+        let context = ActionContext::of_request(state, request)?;
+        let user = load_user(context.table, request).await?;
+        let plan = changes::change(&context, &user, &rule).await?;
+        commit_and_reply(&context, plan).await
     })
     .await
 }
@@ -135,10 +135,10 @@ async fn order(
 ) -> Result<Reply, Error> {
     let wanted = bodies::order(request, kind)?;
     retry_on_conflict(state.table()?, || async {
-        let action = ActionContext::of_request(state, request)?;
-        let user = load_user(action.table, request).await?;
-        let plan = changes::order(&action, &user, &wanted, rule).await?;
-        commit_and_reply(&action, plan).await
+        let context = ActionContext::of_request(state, request)?;
+        let user = load_user(context.table, request).await?;
+        let plan = changes::order(&context, &user, &wanted, rule).await?;
+        commit_and_reply(&context, plan).await
     })
     .await
 }
@@ -165,7 +165,7 @@ where
     let create = async || {
         let user = load_user(table, request).await?;
         let plan = decide(ActionContext::of_request(state, request)?, user).await?;
-        let (Some(commit), Some(offer)) = (plan.to_commit(), plan.new_invitation()) else {
+        let (Some(commit), Some(offer)) = (plan.to_commit(), plan.new_offer()) else {
             return Err(Error::internal("making an offer", "nothing was made"));
         };
         Ok(Creation { id: offer.invitation_id.to_string(), commit, result: shown(offer) })

@@ -45,6 +45,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let wanted = &read_deploy(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    let decide = |action, user| async move { plan_deployment(&action, &user, wanted).await };
+    let decide = |context, user| async move { plan_deployment(&context, &user, wanted).await };
     users::offer(state, &request, decide, views::Deployment::new).await
 }

@@ -31,7 +31,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let event_context = request.new_event_context();
         let change = revoke(&before, &event_context)?;
         commit_change(table, change.as_ref(), &event_context).await?;
-        let after = change.unwrap_or_default().invitation_after(&before).clone();
+        let after = change.unwrap_or_default().offer_after(&before).clone();
         Ok(Reply::ok(&views::Deployment::new(&after, request.now())))
     })
     .await

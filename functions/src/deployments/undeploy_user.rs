@@ -35,12 +35,12 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let action = ActionContext::of_request(state, &request)?;
+        let context = ActionContext::of_request(state, &request)?;
         let user = users::load_user(table, &request).await?;
         let devices = table.devices(user.workspace_id, &user.device_ids).await?;
         let open = newest(table, &user, Purpose::Deploy).await?;
-        let change = remove(&user, &devices, open.as_ref(), &action.event)?;
-        users::commit_and_reply(&action, UserPlan::of(&action, change, &user, devices)).await
+        let change = remove(&user, &devices, open.as_ref(), &context.event_context)?;
+        users::commit_and_reply(&context, UserPlan::of(&context, change, &user, devices)).await
     })
     .await
 }

@@ -175,7 +175,7 @@ fn permission(access: Access) -> Option<String> {
         Access::AnyOf(permissions) => {
             Some(permissions.iter().map(|permission| format!("`{permission}`")).collect::<Vec<_>>().join(" or "))
         }
-        Access::Person | Access::SignedIn => None,
+        Access::Member | Access::SignedIn => None,
         Access::Device | Access::Code | Access::Public | Access::Internal => None,
     }
 }
@@ -184,7 +184,7 @@ fn permission(access: Access) -> Option<String> {
 fn security(access: Access) -> Value {
     match access {
         Access::Permission(_) | Access::AnyOf(_) => json!([{"key": []}, {"token": []}, {"member": []}]),
-        Access::Person | Access::SignedIn => json!([{"member": []}]),
+        Access::Member | Access::SignedIn => json!([{"member": []}]),
         Access::Device => json!([{"device": []}]),
         Access::Code | Access::Public | Access::Internal => json!([]),
     }
@@ -450,11 +450,11 @@ fn usual(operation: &Operation, about: &OperationDoc, path: &str) -> Vec<DomainE
     match access {
         Access::Permission(permission) => refusals.push(DomainError::PermissionMissing(permission)),
         Access::AnyOf(permissions) => refusals.push(DomainError::PermissionsMissing(permissions)),
-        Access::Person | Access::SignedIn => refusals.push(DomainError::MemberOnly),
+        Access::Member | Access::SignedIn => refusals.push(DomainError::MemberOnly),
         Access::Device => refusals.extend(devices_refusals()),
         Access::Code | Access::Public | Access::Internal => {}
     }
-    if is_admins(access) || matches!(access, Access::Person | Access::SignedIn) {
+    if is_admins(access) || matches!(access, Access::Member | Access::SignedIn) {
         refusals.extend(callers_refusals());
     }
     if matches!(about.body, Some(Body::Json(_))) {

@@ -56,14 +56,14 @@ impl DeviceAction {
     /// Those of the action's rule.
     pub async fn decide(
         &self,
-        action: &ActionContext<'_>,
+        context: &ActionContext<'_>,
         details: &DeviceDetails,
     ) -> Result<Option<ChangeSet>, Error> {
         Ok(match self {
-            Self::Block { reason } => devices::block(&details.device, reason.clone(), &action.event)?,
-            Self::Unblock { reason } => devices::unblock(&details.device, reason.clone(), &action.event)?,
-            Self::Delete { reason } => delete(action, details, reason.clone()).await?,
-            Self::Wipe(wanted) | Self::Lock(wanted) => order(action, details, wanted).await?.change,
+            Self::Block { reason } => devices::block(&details.device, reason.clone(), &context.event_context)?,
+            Self::Unblock { reason } => devices::unblock(&details.device, reason.clone(), &context.event_context)?,
+            Self::Delete { reason } => delete(context, details, reason.clone()).await?,
+            Self::Wipe(wanted) | Self::Lock(wanted) => order(context, details, wanted).await?.change,
         })
     }
 
@@ -89,18 +89,22 @@ pub(crate) struct Order {
 /// # Errors
 /// See [`commands::order`].
 pub(crate) async fn order(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     details: &DeviceDetails,
     wanted: &CommandRequest,
 ) -> Result<Order, Error> {
     let device = details.device.clone();
-    let phone = DeviceWithCommands { open_commands: action.table.open_commands(&device).await?, device };
-    Ok(match commands::order(&phone, details.user.as_ref(), wanted, action.new_command_id(), &action.event)? {
-        EnqueueResult::Pending(id) => {
-            Order { command: phone.open_commands.into_iter().find(|command| command.command_id == id), change: None }
-        }
-        EnqueueResult::Queued { command, change } => Order { command: Some(*command), change: Some(*change) },
-    })
+    let phone = DeviceWithCommands { open_commands: context.table.open_commands(&device).await?, device };
+    Ok(
+        match commands::order(&phone, details.user.as_ref(), wanted, context.new_command_id(), &context.event_context)?
+        {
+            EnqueueResult::Pending(id) => Order {
+                command: phone.open_commands.into_iter().find(|command| command.command_id == id),
+                change: None,
+            },
+            EnqueueResult::Queued { command, change } => Order { command: Some(*command), change: Some(*change) },
+        },
+    )
 }
 
 /// Deletes a device. `None` if it is already deleted.
@@ -108,7 +112,7 @@ pub(crate) async fn order(
 /// # Errors
 /// `Internal` if its user or its identifier claim is missing.
 pub(crate) async fn delete(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     details: &DeviceDetails,
     reason: Option<String>,
 ) -> Result<Option<ChangeSet>, Error> {
@@ -123,11 +127,11 @@ pub(crate) async fn delete(
     let leaving = DeviceToDelete {
         device: device.clone(),
         claim: claim.clone(),
-        unconfirmed: action.table.unconfirmed_wipes(std::slice::from_ref(device)).await?.pop(),
+        unconfirmed: context.table.unconfirmed_wipes(std::slice::from_ref(device)).await?.pop(),
         attachments: details.attachments.clone(),
     };
-    let retention = details.settings().retention(action.operator.retention);
-    Ok(devices::delete(&leaving, user, reason, retention, &action.event))
+    let retention = details.settings().retention(context.operator.retention);
+    Ok(devices::delete(&leaving, user, reason, retention, &context.event_context))
 }
 
 #[cfg(test)]

@@ -31,9 +31,9 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let details = super::load_device(table, &request).await?;
-        let action = ActionContext::of_request(state, &request)?;
-        let change = delete(&action, &details, None).await?;
-        Ok(super::shown(&super::commit_device(table, details, change, &action.event).await?, &request))
+        let context = ActionContext::of_request(state, &request)?;
+        let change = delete(&context, &details, None).await?;
+        Ok(super::shown(&super::commit_device(table, details, change, &context.event_context).await?, &request))
     })
     .await
 }

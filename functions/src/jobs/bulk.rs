@@ -12,7 +12,7 @@ use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 use serde_json::Value;
 
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
 use crate::jobs::work::{Action, PlannedChange, advance, plan_item};
@@ -80,9 +80,9 @@ pub(crate) async fn begin_with(
         return Err(DomainError::Invalid(Vec::new()).into());
     };
     Action::read(task.kind, &task.action)?.require_begun_by(&request.caller)?;
-    let context = RequestContext::of_request(&request);
+    let origin = Origin::of_request(&request);
     let new = NewJob {
-        job_id: JobId(request.http.id_source.new_id()),
+        job_id: JobId(request.http.moment.new_id()),
         kind: task.kind,
         action: task.action,
         action_name: task.name,
@@ -91,13 +91,13 @@ pub(crate) async fn begin_with(
     };
     if let (true, Selection::Ids(ids)) = (dry_run, &new.selection) {
         let ids = ids.clone();
-        return dry_run_outcomes(table, &context, new, &ids, operator).await;
+        return dry_run_outcomes(table, &origin, new, &ids, operator).await;
     }
     let repeat = |id| load_begun(table, &request, id);
     let job = create_once(table, &request, async || start(&request, &new), repeat).await?;
     let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
-    let worked = advance(table, &context, job.clone(), operator, &deadline, things).await;
+    let worked = advance(table, &origin, job.clone(), operator, &deadline, things).await;
     shown(table, &or_leave_to_schedule(job, worked)?).await
 }
 
@@ -144,18 +144,18 @@ fn start(request: &AuthorizedRequest, new: &NewJob) -> Result<Creation<Job>, Err
 /// The outcomes that the action would have. Nothing is written.
 async fn dry_run_outcomes(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     new: NewJob,
     ids: &[String],
     operator: &OperatorSettings,
 ) -> Result<Reply, Error> {
-    let change = begin(new, &context.new_event_context());
+    let change = begin(new, &origin.new_event_context());
     let job = change.job.map(|job| job.after);
     let job = job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?;
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
-        let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, context.now());
-        let item = match plan_item(table, context, &job, id, operator).await {
+        let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, origin.now());
+        let item = match plan_item(table, origin, &job, id, operator).await {
             Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
             Ok(None) => item(ItemOutcome::Unchanged, None),
             // The job would wait, and then do it.

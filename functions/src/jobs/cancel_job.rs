@@ -9,7 +9,7 @@ use domain::states::JobState;
 use lambda::logging::Chain;
 use lambda::{AuthorizedRequest, Reply};
 
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::jobs::work::{Action, outcomes};
 use crate::jobs::{commit, load};
@@ -45,7 +45,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         };
         let after = commit(table, &job, change, &event_context).await?;
         if job.kind == JobKind::Sync
-            && let Err(failure) = delete_staged(table, &RequestContext::of_request(&request), &job).await
+            && let Err(failure) = delete_staged(table, &Origin::of_request(&request), &job).await
         {
             // The job is canceled; rows that are left behind have a time to live.
             tracing::warn!(job.id = %job.job_id, error = %Chain(&failure), "staged rows are kept until they expire");

@@ -15,7 +15,7 @@ use lambda::logging::Chain;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::context::{ActionContext, RequestContext};
+use crate::context::{ActionContext, Origin};
 use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::DeviceAction;
@@ -35,20 +35,20 @@ const PAGE: usize = 50;
 /// `Unavailable`: the job stays at its page, and the next run continues there.
 pub(crate) async fn advance(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: Job,
     operator: &OperatorSettings,
     deadline: &Deadline,
     things: usize,
 ) -> Result<Job, Error> {
-    let context = &context.for_job(&job);
+    let origin = &origin.for_job(&job);
     let size = |job: &Job| job.page.len().max(1);
     run_steps(table, job, deadline, things, size, |job| async move {
-        if may_go_on(table, &job, context.now()).await? {
+        if may_go_on(table, &job, origin.now()).await? {
             // Boxed, as is the work on each object: together they are too large for a small stack.
-            Box::pin(process_page(table, context, &job, operator, deadline)).await
+            Box::pin(process_page(table, origin, &job, operator, deadline)).await
         } else {
-            cancel_without_permission(table, &context.at(deadline.id_source()).itself(), &job).await
+            cancel_without_permission(table, &origin.at(deadline.moment()).itself(), &job).await
         }
     })
     .await
@@ -68,10 +68,7 @@ pub(crate) async fn run_steps<F: Future<Output = Result<Option<Job>, Error>>>(
     step: impl Fn(Job) -> F,
 ) -> Result<Job, Error> {
     let mut done = 0;
-    while job.state == JobState::Running
-        && done < most
-        && !deadline.is_over()
-        && !job.is_paused(deadline.id_source().now)
+    while job.state == JobState::Running && done < most && !deadline.is_over() && !job.is_paused(deadline.moment().now)
     {
         done += size(&job);
         match step(job.clone()).await {
@@ -94,12 +91,8 @@ pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<boo
 }
 
 /// Cancels a job whose maker may no longer do what it does.
-pub(crate) async fn cancel_without_permission(
-    table: &Table,
-    context: &RequestContext,
-    job: &Job,
-) -> Result<Option<Job>, Error> {
-    let event_context = context.new_event_context();
+pub(crate) async fn cancel_without_permission(table: &Table, origin: &Origin, job: &Job) -> Result<Option<Job>, Error> {
+    let event_context = origin.new_event_context();
     let why = "whoever started the job no longer has the permission";
     let Some(change) = cancel(job, &outcomes(table, job).await?, Some(why), &event_context)? else {
         return Ok(None);
@@ -116,7 +109,7 @@ pub(crate) async fn outcomes(table: &Table, job: &Job) -> Result<Vec<ItemOutcome
 /// Handles a job's page, and sets the next page in the commit that counts this one. `None` if time was up before.
 async fn process_page(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     operator: &OperatorSettings,
     deadline: &Deadline,
@@ -126,8 +119,8 @@ async fn process_page(
         if deadline.is_over() {
             return Ok(None);
         }
-        let context = context.at(deadline.id_source());
-        match retry_on_conflict(table, || Box::pin(process_item(table, &context, job, id, operator))).await? {
+        let origin = origin.at(deadline.moment());
+        match retry_on_conflict(table, || Box::pin(process_item(table, &origin, job, id, operator))).await? {
             ItemResult::Came(outcome) => outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
                 waiting.push(Waiting { id: id.clone(), until: wait.until });
@@ -136,30 +129,30 @@ async fn process_page(
             ItemResult::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
                 let rest = NextPage { ids, cursor, waiting, rest: Some(JobPause::of(&wait)), ..NextPage::default() };
-                return commit_page(table, &context, job, &outcomes, Some(rest)).await;
+                return commit_page(table, &origin, job, &outcomes, Some(rest)).await;
             }
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
     }
-    let context = context.at(deadline.id_source());
+    let origin = origin.at(deadline.moment());
     let next = match &job.cursor {
         Some(cursor) if waiting.len() < PAGE => {
-            Some(NextPage { waiting, ..next_page(table, &context, job, cursor).await? })
+            Some(NextPage { waiting, ..next_page(table, &origin, job, cursor).await? })
         }
         cursor => NextPage::from_waiting(waiting, cursor.clone()),
     };
-    commit_page(table, &context, job, &outcomes, next).await
+    commit_page(table, &origin, job, &outcomes, next).await
 }
 
 /// Commits the outcomes of a page, with the next page.
 async fn commit_page(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     outcomes: &[ItemOutcome],
     next: Option<NextPage>,
 ) -> Result<Option<Job>, Error> {
-    let event_context = context.new_event_context();
+    let event_context = origin.new_event_context();
     commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
 }
 
@@ -177,7 +170,7 @@ enum ItemResult {
 /// be unchanged.
 async fn process_item(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     id: &str,
     operator: &OperatorSettings,
@@ -189,8 +182,8 @@ async fn process_item(
     if let Some(item) = item {
         return Ok(ItemResult::Came(item.outcome));
     }
-    let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, context.now());
-    let (item, commit) = match plan_item(table, context, job, id, operator).await {
+    let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, origin.now());
+    let (item, commit) = match plan_item(table, origin, job, id, operator).await {
         Ok(Some(PlannedChange { commit, warnings })) => {
             let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
             (changed, Some(commit).filter(|_| !job.dry_run))
@@ -200,13 +193,13 @@ async fn process_item(
         Err(Error::Refused(DomainError::TooManyMessages(wait))) if !job.dry_run => return Ok(ItemResult::Waits(wait)),
         Err(Error::Refused(DomainError::TooManyMessages(_))) => (item(ItemOutcome::Changed, None), None),
         Err(Error::Refused(error)) => (item(ItemOutcome::Failed, Some(&error)), None),
-        Err(failure @ Error::Internal { .. }) => (failed_item(job, id, context, &failure), None),
+        Err(failure @ Error::Internal { .. }) => (failed_item(job, id, origin, &failure), None),
         Err(failure) => return Err(failure),
     };
-    let alone = || Commit::without_event(context.new_event_context().event_id);
+    let alone = || Commit::without_event(origin.new_event_context().event_id);
     match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
         Err(failure @ Error::Internal { .. }) => {
-            let item = failed_item(job, id, context, &failure);
+            let item = failed_item(job, id, origin, &failure);
             table.commit(alone().put(&item).require_unchanged(job)).await?;
             Ok(ItemResult::Came(item.outcome))
         }
@@ -215,12 +208,9 @@ async fn process_item(
 }
 
 /// The outcome of an object that failed through an internal error, which does not stop the others.
-pub(crate) fn failed_item(job: &Job, id: &str, context: &RequestContext, failure: &Error) -> JobItem {
+pub(crate) fn failed_item(job: &Job, id: &str, origin: &Origin, failure: &Error) -> JobItem {
     tracing::error!(job.id = %job.job_id, error = %Chain(failure), "an item of a job failed");
-    JobItem {
-        code: Some("internal_error".to_owned()),
-        ..JobItem::of(job, id, ItemOutcome::Failed, None, context.now())
-    }
+    JobItem { code: Some("internal_error".to_owned()), ..JobItem::of(job, id, ItemOutcome::Failed, None, origin.now()) }
 }
 
 /// Reads a job's stored action.
@@ -274,25 +264,25 @@ pub(crate) struct PlannedChange {
 /// The change that the job's action makes to one object; `None` if there is nothing to do.
 pub(crate) async fn plan_item(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     id: &str,
     operator: &OperatorSettings,
 ) -> Result<Option<PlannedChange>, Error> {
-    let action = ActionContext::new(table, operator, context.clone());
+    let context = ActionContext::new(table, operator, origin.clone());
     match Action::of(job)? {
         Action::User(wanted) => {
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
             let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
-            let plan = Box::pin(wanted.decide(&action, &user)).await?;
-            let warnings = plan.new_invitation().into_iter().flat_map(Invitation::warnings).collect();
+            let plan = Box::pin(wanted.decide(&context, &user)).await?;
+            let warnings = plan.new_offer().into_iter().flat_map(Invitation::warnings).collect();
             Ok(plan.to_commit().map(|commit| PlannedChange { commit, warnings }))
         }
         Action::Device(wanted) => {
             let id = DeviceId::parse(id).ok_or(DomainError::NotFound("device"))?;
             let details = table.device_details(job.workspace_id, id).await?.ok_or(DomainError::NotFound("device"))?;
-            let change = wanted.decide(&action, &details).await?;
-            let commit = |change: &ChangeSet| Commit::from_changes(action.event.event_id, change);
+            let change = wanted.decide(&context, &details).await?;
+            let commit = |change: &ChangeSet| Commit::from_changes(context.event_context.event_id, change);
             Ok(change.map(|change| PlannedChange { commit: commit(&change), warnings: Vec::new() }))
         }
         Action::Sync(_) => Err(sync_has_no_items()),
@@ -305,7 +295,7 @@ fn sync_has_no_items() -> Error {
 }
 
 /// The page at a cursor.
-async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &str) -> Result<NextPage, Error> {
+async fn next_page(table: &Table, origin: &Origin, job: &Job, cursor: &str) -> Result<NextPage, Error> {
     let Selection::Filter(filter) = &job.selection else {
         return Ok(NextPage::default());
     };
@@ -314,7 +304,7 @@ async fn next_page(table: &Table, context: &RequestContext, job: &Job, cursor: &
         at => Position::from_text(at),
     };
     let mut fields = Fields::from_json(filter.clone());
-    let (workspace, now) = (job.workspace_id, context.now());
+    let (workspace, now) = (job.workspace_id, origin.now());
     let (ids, next, unreadable) = match job.kind {
         JobKind::Users => {
             let page = table.list_users(workspace, &list_users::read(&mut fields), PAGE, start, now).await?;

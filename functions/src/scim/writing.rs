@@ -42,7 +42,7 @@ async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewScimUs
         require_external_id_free(table, request, external_id, None).await?;
     }
     let event_context = request.new_event_context();
-    let id = UserId(request.http.id_source.new_id());
+    let id = UserId(request.http.moment.new_id());
     let CreatedScimUser { record, change } = change::create(new.clone(), id, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
     table.commit(commit.put_scim_attributes(None, record.scim_attributes.as_ref())).await?;
@@ -119,23 +119,23 @@ async fn change_user(
     id: &str,
     edit: &DocumentEdit<'_>,
 ) -> Result<ScimUserRecord, Error> {
-    let action = ActionContext::of_request(state, request)?;
-    let table = action.table;
+    let context = ActionContext::of_request(state, request)?;
+    let table = context.table;
     let record = load_for_change(table, request, id).await?;
     let before = Document::from_record(&record);
     let edit = ScimUserEdit::read(&before, &edit(&before)?)?;
     let claims = check_uniqueness(table, request, &record.user, &edit).await?;
     let devices = table.devices_with_commands(record.user.workspace_id, &record.user.device_ids).await?;
     require_rename_allowed(is_renamed(&record.user, &edit), !devices.is_empty(), request.caller.may_wipe())?;
-    let new_id = || action.new_command_id();
-    let Some(updated) = change::update(&record, &devices, &edit, &new_id, &action.event)? else {
+    let new_id = || context.new_command_id();
+    let Some(updated) = change::update(&record, &devices, &edit, &new_id, &context.event_context)? else {
         return Ok(record);
     };
-    let (change, commit) = complete_edit(&action, updated.change, claims.as_ref(), &record.user).await?;
+    let (change, commit) = complete_edit(&context, updated.change, claims.as_ref(), &record.user).await?;
     let commit = commit.put_scim_attributes(record.scim_attributes.as_ref(), updated.scim_attributes.as_ref());
     let committed = table.commit(commit).await?;
     let user = committed.with_new_version(change.into_user().unwrap_or(record.user));
-    Ok(ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: Some(action.event.at) })
+    Ok(ScimUserRecord { user, scim_attributes: updated.scim_attributes, updated_at: Some(context.event_context.at) })
 }
 
 /// Checks that no other user has the new `userName` and `externalId`. Returns the claims of a new username.
@@ -157,9 +157,9 @@ async fn check_uniqueness(
 pub(super) async fn delete(state: &AppState, request: &AuthorizedRequest, id: &str) -> Result<Reply, Error> {
     let table = state.table()?;
     retry_on_conflict(table, || async {
-        let action = ActionContext::of_request(state, request)?;
+        let context = ActionContext::of_request(state, request)?;
         let record = load_for_change(table, request, id).await?;
-        let plan = deletion::delete(&action, &record.user, &DeleteRequest::without_wipe(DELETION_REASON)).await?;
+        let plan = deletion::delete(&context, &record.user, &DeleteRequest::without_wipe(DELETION_REASON)).await?;
         if let Some(commit) = plan.to_commit() {
             table.commit(commit).await?;
         }

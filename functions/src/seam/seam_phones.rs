@@ -85,9 +85,9 @@ async fn deactivate(state: &AppState, request: &AuthorizedRequest) -> Result<Rep
     let table = state.table()?;
     retry_on_conflict(table, || async {
         let details = phone(table, request, id).await?;
-        let action = ActionContext::of_request(state, request)?;
-        let change = delete(&action, &details, None).await?;
-        commit_change(table, change.as_ref(), &action.event).await?;
+        let context = ActionContext::of_request(state, request)?;
+        let change = delete(&context, &details, None).await?;
+        commit_change(table, change.as_ref(), &context.event_context).await?;
         Ok(lambda::seam::ok(json!({})))
     })
     .await
@@ -109,7 +109,7 @@ impl Sandbox {
         let (app_version, assa_abloy) = read_assa_abloy_metadata(&mut fields);
         let application = RegistrationRequest {
             code: String::new(),
-            device_identifier: identifier.unwrap_or_else(|| request.http.id_source.new_id().to_string()),
+            device_identifier: identifier.unwrap_or_else(|| request.http.moment.new_id().to_string()),
             platform,
             model_name,
             os_version,
@@ -161,7 +161,7 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
     // Retries create the same phone.
-    let id = DeviceId(request.http.id_source.new_id());
+    let id = DeviceId(request.http.moment.new_id());
     let create = || simulated(table, request, &wanted, id, &workspace.settings);
     create_once(table, request, create, async |id| {
         let id = DeviceId::parse(&id).ok_or(DomainError::NotFound("device"))?;

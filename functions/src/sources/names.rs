@@ -363,7 +363,7 @@ impl SyncRun<'_> {
     /// Gives a user a temporary name.
     async fn park_user(&self, id: UserId) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
-            let event_context = self.context().new_event_context();
+            let event_context = self.origin().new_event_context();
             let user = self.table.user(self.job.workspace_id, id).await?;
             let Some(change) = user.and_then(|user| rules::park(self.source, &user, &event_context)) else {
                 return Ok(());
@@ -379,15 +379,16 @@ impl SyncRun<'_> {
     /// Renames a user without a row, whose name a row gives to another user, with everything that a rename entails.
     async fn take_name(&self, id: UserId, wanted: &str) -> Result<(), Error> {
         retry_on_conflict(self.table, || async {
-            let action = self.action();
+            let context = self.action_context();
             let Some(user) = self.table.user(self.job.workspace_id, id).await? else { return Ok(()) };
             let phones = self.devices_with_commands(&user).await?;
-            let new_id = || action.new_command_id();
-            let Some(change) = rules::release_username(self.source, &user, wanted, &phones, &new_id, &action.event)?
+            let new_id = || context.new_command_id();
+            let Some(change) =
+                rules::release_username(self.source, &user, wanted, &phones, &new_id, &context.event_context)?
             else {
                 return Ok(());
             };
-            let (_, commit) = complete_edit(&action, change, None, &user).await?;
+            let (_, commit) = complete_edit(&context, change, None, &user).await?;
             self.table.commit(commit.require_unchanged(self.job)).await.map(drop)
         })
         .await

@@ -18,7 +18,7 @@ use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::sources::sync::SyncSettings;
 
 /// Rows per staged page, processed together: at most one read call of DynamoDB.
@@ -45,7 +45,7 @@ pub(crate) struct StagedImport {
 pub(crate) async fn take_in(
     table: &Table,
     syncing: &SyncSettings<'_>,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     source: &DataSource,
     action: &SyncAction,
@@ -57,7 +57,7 @@ pub(crate) async fn take_in(
         SourceKind::Unknown(_) => Err(unknown_settings_error()),
     };
     match bytes.and_then(|bytes| read(source, &bytes)) {
-        Ok(rows) => staged(table, context, job, source, &rows).await.map(Ok),
+        Ok(rows) => staged(table, origin, job, source, &rows).await.map(Ok),
         Err(error) => Ok(Err(JobFailure { code: error.code.to_owned(), detail: failure_detail(&error) })),
     }
 }
@@ -121,17 +121,17 @@ async fn pulled(
 
 async fn staged(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     source: &DataSource,
     rows: &Rows,
 ) -> Result<StagedImport, Error> {
-    let attempt = context.id_source.new_id();
+    let attempt = origin.moment.new_id();
     let stage =
         StagedKey { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
     let (mut pages, mut key_pages) = (0, 0);
-    let at = context.now();
-    let new_commit = || Commit::without_event(context.id_source.event_id()).require_unchanged(job);
+    let at = origin.now();
+    let new_commit = || Commit::without_event(origin.moment.event_id()).require_unchanged(job);
     let mut commit = new_commit();
     for chunk in rows.rows.chunks(ROWS) {
         if commit.len() > STAGED_TOGETHER {

@@ -33,7 +33,7 @@ use domain::states::JobState;
 use domain::{SourceId, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::context::{ActionContext, RequestContext};
+use crate::context::{ActionContext, Origin};
 use crate::deadline::Deadline;
 use crate::jobs::work::{cancel_without_permission, failed_item, may_go_on, read_action, run_steps};
 use crate::jobs::{commit, load};
@@ -134,13 +134,13 @@ impl SyncStep {
 pub(crate) async fn advance(
     table: &Table,
     syncing: &SyncSettings<'_>,
-    context: &RequestContext,
+    origin: &Origin,
     job: Job,
     deadline: &Deadline,
     rows: usize,
 ) -> Result<Job, Error> {
-    let context = &context.for_job(&job);
-    let job = match start_run(table, context, &job, deadline).await {
+    let origin = &origin.for_job(&job);
+    let job = match start_run(table, origin, &job, deadline).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return Ok(job),
         // Another run has the job, or it was stopped.
@@ -157,23 +157,23 @@ pub(crate) async fn advance(
         rows,
         |_| ROWS,
         |job| async move {
-            if may_go_on(table, &job, context.now()).await? {
-                step(table, syncing, context, &job, deadline, known).await
+            if may_go_on(table, &job, origin.now()).await? {
+                step(table, syncing, origin, &job, deadline, known).await
             } else {
-                delete_staged(table, context, &job).await?;
-                cancel_without_permission(table, &context.at(deadline.id_source()).itself(), &job).await
+                delete_staged(table, origin, &job).await?;
+                cancel_without_permission(table, &origin.at(deadline.moment()).itself(), &job).await
             }
         },
     )
     .await;
-    let context = &context.at(deadline.id_source());
+    let origin = &origin.at(deadline.moment());
     match moved {
-        Ok(job) => reset_tries(table, context, job).await,
+        Ok(job) => reset_tries(table, origin, job).await,
         Err(failure @ Error::Unavailable { .. }) => {
             // A run that ended because a service was unavailable does not count as a try. If that cannot be recorded
             // either, it does.
             if let Ok(Some(job)) = table.job(workspace_id, id).await {
-                let _rested = reset_tries(table, context, job).await;
+                let _rested = reset_tries(table, origin, job).await;
             }
             Err(failure)
         }
@@ -183,12 +183,7 @@ pub(crate) async fn advance(
 
 /// Records in the job that a run starts at this step; fails the sync after too many. `None` if there is nothing to
 /// do, or no time for it.
-async fn start_run(
-    table: &Table,
-    context: &RequestContext,
-    job: &Job,
-    deadline: &Deadline,
-) -> Result<Option<Job>, Error> {
+async fn start_run(table: &Table, origin: &Origin, job: &Job, deadline: &Deadline) -> Result<Option<Job>, Error> {
     if job.state != JobState::Running || deadline.is_over() {
         return Ok(None);
     }
@@ -201,23 +196,23 @@ async fn start_run(
         }
     }
     if tries < TRIES {
-        return commit_job(table, context, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
+        return commit_job(table, origin, job, &[], &SyncCursor { step, tries: tries + 1 }).await.map(Some);
     }
     tracing::error!(job.id = %job.job_id, step = step.step_name(), "a sync was stopped");
     match step {
         // Staged rows expire by themselves.
-        SyncStep::Clear { failure } => commit_end(table, context, job, source_id, failure).await.map(Some),
-        step => commit_step(table, context, job, &[], &SyncStep::failed(step.too_many_tries())).await.map(Some),
+        SyncStep::Clear { failure } => commit_end(table, origin, job, source_id, failure).await.map(Some),
+        step => commit_step(table, origin, job, &[], &SyncStep::failed(step.too_many_tries())).await.map(Some),
     }
 }
 
 /// Resets the number of tries, since the run has stopped in order.
-async fn reset_tries(table: &Table, context: &RequestContext, job: Job) -> Result<Job, Error> {
+async fn reset_tries(table: &Table, origin: &Origin, job: Job) -> Result<Job, Error> {
     let SyncCursor { step, tries } = SyncCursor::of(&job)?;
     if job.state != JobState::Running || tries == 0 {
         return Ok(job);
     }
-    match commit_job(table, context, &job, &[], &SyncCursor { step, tries: 0 }).await {
+    match commit_job(table, origin, &job, &[], &SyncCursor { step, tries: 0 }).await {
         // Another run has changed the job.
         Err(Error::Conflict) => Ok(job),
         outcome => outcome,
@@ -225,11 +220,11 @@ async fn reset_tries(table: &Table, context: &RequestContext, job: Job) -> Resul
 }
 
 /// Deletes the staged rows of a sync, and the upload unless it was a dry run.
-pub(crate) async fn delete_staged(table: &Table, context: &RequestContext, job: &Job) -> Result<(), Error> {
+pub(crate) async fn delete_staged(table: &Table, origin: &Origin, job: &Job) -> Result<(), Error> {
     let SyncAction::Sync { source_id, upload_id, .. } = read_action(&job.action)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
-        super::clear(table, context.id_source, job.workspace_id, source_id, leavings).await?;
+        super::clear(table, origin.moment, job.workspace_id, source_id, leavings).await?;
     }
     Ok(())
 }
@@ -238,27 +233,27 @@ pub(crate) async fn delete_staged(table: &Table, context: &RequestContext, job: 
 async fn step(
     table: &Table,
     syncing: &SyncSettings<'_>,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     deadline: &Deadline,
     known: &SyncCache,
 ) -> Result<Option<Job>, Error> {
-    let context = &context.at(deadline.id_source());
+    let origin = &origin.at(deadline.moment());
     let action: SyncAction = read_action(&job.action)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
     if let SyncStep::Clear { failure } = step {
-        return finish(table, context, job, source_id, failure).await.map(Some);
+        return finish(table, origin, job, source_id, failure).await.map(Some);
     }
     let Some(source) = table.source(job.workspace_id, source_id).await? else {
         let detail = "The source was deleted.".to_owned();
         let failed = SyncStep::failed(JobFailure { code: "source_not_found".to_owned(), detail });
-        return commit_step(table, context, job, &[], &failed).await.map(Some);
+        return commit_step(table, origin, job, &[], &failed).await.map(Some);
     };
     let ahead = DoneAhead::default();
-    let at_work = SyncRun { table, syncing, context, job, source: &source, may_wipe, deadline, known, ahead };
+    let at_work = SyncRun { table, syncing, origin, job, source: &source, may_wipe, deadline, known, ahead };
     let (outcomes, next) = match step {
-        SyncStep::TakeIn => match take_in(table, syncing, context, job, &source, &action).await? {
+        SyncStep::TakeIn => match take_in(table, syncing, origin, job, &source, &action).await? {
             Ok(taken) => (Vec::new(), SyncStep::Rows { taken, at: 0 }),
             Err(failure) => (Vec::new(), SyncStep::failed(failure)),
         },
@@ -276,30 +271,30 @@ async fn step(
         SyncStep::Chosen { taken } => at_work.report_chosen_without_row(taken).await?,
         SyncStep::Clear { failure } => (Vec::new(), SyncStep::Clear { failure }),
     };
-    let context = context.at(deadline.id_source());
-    commit_step(table, &context, job, &outcomes, &next).await.map(Some)
+    let origin = origin.at(deadline.moment());
+    commit_step(table, &origin, job, &outcomes, &next).await.map(Some)
 }
 
 /// Commits the outcomes of a step and moves the job to the next one.
 async fn commit_step(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     outcomes: &[ItemOutcome],
     next: &SyncStep,
 ) -> Result<Job, Error> {
-    commit_job(table, context, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
+    commit_job(table, origin, job, outcomes, &SyncCursor { step: next.clone(), tries: 0 }).await
 }
 
 /// Commits outcomes and the cursor.
 async fn commit_job(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     outcomes: &[ItemOutcome],
     stand: &SyncCursor,
 ) -> Result<Job, Error> {
-    let event_context = context.new_event_context();
+    let event_context = origin.new_event_context();
     let change = page_done(job, outcomes, Some(stand.next()?), &event_context);
     commit(table, job, change, &event_context).await
 }
@@ -307,23 +302,23 @@ async fn commit_job(
 /// Ends a sync. Staged rows are deleted first, so that none outlive the job.
 async fn finish(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
 ) -> Result<Job, Error> {
-    delete_staged(table, context, job).await?;
-    commit_end(table, context, job, source_id, failure).await
+    delete_staged(table, origin, job).await?;
+    commit_end(table, origin, job, source_id, failure).await
 }
 
 async fn commit_end(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: &Job,
     source_id: SourceId,
     failure: Option<JobFailure>,
 ) -> Result<Job, Error> {
-    let event_context = context.new_event_context();
+    let event_context = origin.new_event_context();
     let change = match failure {
         None => page_done(job, &[], None, &event_context),
         Some(failure) => {
@@ -339,7 +334,7 @@ async fn commit_end(
 struct SyncRun<'a> {
     table: &'a Table,
     syncing: &'a SyncSettings<'a>,
-    context: &'a RequestContext,
+    origin: &'a Origin,
     job: &'a Job,
     source: &'a DataSource,
     may_wipe: bool,
@@ -367,13 +362,13 @@ enum RowDecision {
 }
 
 impl SyncRun<'_> {
-    fn context(&self) -> RequestContext {
-        self.context.at(self.deadline.id_source())
+    fn origin(&self) -> Origin {
+        self.origin.at(self.deadline.moment())
     }
 
     /// Context of an action on a user, at the current time.
-    fn action(&self) -> ActionContext<'_> {
-        ActionContext::new(self.table, self.syncing.operator, self.context())
+    fn action_context(&self) -> ActionContext<'_> {
+        ActionContext::new(self.table, self.syncing.operator, self.origin())
     }
 
     /// The devices that a user holds, each with its open commands.
@@ -392,7 +387,7 @@ impl SyncRun<'_> {
         let chosen = self.load_chosen_users().await?;
         let rows: Vec<Row> =
             rows.into_iter().filter(|row| chosen.as_ref().is_none_or(|chosen| chosen.has(row))).collect();
-        let settings = self.action().settings().await?;
+        let settings = self.action_context().settings().await?;
         let done = self.finished_items(rows.iter().map(line)).await?;
         let remaining: Vec<&Row> = rows.iter().filter(|row| !done.contains_key(&line(row))).collect();
         let mut outcomes: Vec<ItemOutcome> = done.into_values().collect();
@@ -540,7 +535,7 @@ impl SyncRun<'_> {
         match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
             Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.failed_item(id, &failure)))),
             outcome => outcome.map(|_| {
-                RowDecision::Changed(Box::new(Commit::without_event(self.context().new_event_context().event_id)), item)
+                RowDecision::Changed(Box::new(Commit::without_event(self.origin().new_event_context().event_id)), item)
             }),
         }
     }
@@ -556,16 +551,16 @@ impl SyncRun<'_> {
         if !row.faults.is_empty() {
             return Ok(RowDecision::Told(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
         }
-        let action = self.action();
+        let context = self.action_context();
         let (found, claims) = found;
         let user = match rules::match_user(self.source, row, found)? {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
             MatchedUser::New => {
                 require_level(row, settings)?;
-                let id = UserId(action.request.id_source.new_id());
-                let change = rules::create(self.source, row, id, &action.event);
+                let id = UserId(context.origin.moment.new_id());
+                let change = rules::create(self.source, row, id, &context.event_context);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
-                let commit = Commit::from_changes(action.event.event_id, &change);
+                let commit = Commit::from_changes(context.event_context.event_id, &change);
                 let commit = claims.iter().fold(commit, |commit, claims| commit.claim_username(claims, id));
                 let item = JobItem {
                     user_id: Some(user.user_id),
@@ -590,8 +585,9 @@ impl SyncRun<'_> {
         };
         let is_renamed = rules::is_renamed(self.source, &user, row);
         lifecycle::require_rename_allowed(is_renamed, !phones.is_empty(), self.may_wipe)?;
-        let new_id = || action.new_command_id();
-        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &action.event)? else {
+        let new_id = || context.new_command_id();
+        let Some((change, called)) = rules::apply(self.source, &user, &phones, row, &new_id, &context.event_context)?
+        else {
             return Ok(RowDecision::Nothing);
         };
         let item = JobItem {
@@ -603,7 +599,7 @@ impl SyncRun<'_> {
         let renamed = lifecycle::is_renamed(&user, &rules::edit_of(row));
         let claims = claims.as_ref().filter(|_| renamed);
         // On the heap, as in a job: together the futures would overflow a small stack.
-        let (_, commit) = Box::pin(complete_edit(&action, change, claims, &user)).await?;
+        let (_, commit) = Box::pin(complete_edit(&context, change, claims, &user)).await?;
         Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
@@ -658,7 +654,7 @@ impl SyncRun<'_> {
     /// Writes outcome rows of what is only reported. Repeating this writes the same rows.
     async fn store_outcomes(&self, items: &[JobItem]) -> Result<(), Error> {
         for items in items.chunks(REPORTS) {
-            let commit = Commit::without_event(self.context().new_event_context().event_id).require_unchanged(self.job);
+            let commit = Commit::without_event(self.origin().new_event_context().event_id).require_unchanged(self.job);
             self.table.commit(items.iter().fold(commit, Commit::replace)).await?;
         }
         Ok(())
@@ -694,7 +690,7 @@ impl SyncRun<'_> {
                 Some(user) if !has_row(user) => DomainError::NotFound("row"),
                 Some(_) => continue,
             };
-            items.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.context().now()));
+            items.push(JobItem::of(self.job, &id.to_string(), ItemOutcome::Failed, Some(&error), self.origin().now()));
         }
         self.store_outcomes(&items).await?;
         Ok((items.iter().map(|item| item.outcome).collect(), SyncStep::Clear { failure: None }))
@@ -813,7 +809,7 @@ impl SyncRun<'_> {
             }
             Ok(None) => RowDecision::NotChosen,
             Err(Error::Refused(error)) => {
-                let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&error), self.context().now());
+                let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&error), self.origin().now());
                 RowDecision::Told(Box::new(JobItem { user_id: Some(id), ..item }))
             }
             Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&text, &failure))),
@@ -824,24 +820,24 @@ impl SyncRun<'_> {
 
     /// The commit that applies the policy to a vanished user.
     async fn commit_of_vanished(&self, user: &User) -> Result<Option<Commit>, Error> {
-        let action = self.action();
+        let context = self.action_context();
         let change = match self.source.policy {
             VanishPolicy::Flag | VanishPolicy::Suspend | VanishPolicy::Unknown(_) => {
                 let suspends = self.source.policy == VanishPolicy::Suspend;
                 let phones = if suspends { self.devices_with_commands(user).await? } else { Vec::new() };
                 let devices: Vec<_> = phones.into_iter().map(|phone| phone.device).collect();
-                rules::vanish(self.source, user, &devices, &action.event)?
+                rules::vanish(self.source, user, &devices, &context.event_context)?
             }
             VanishPolicy::Delete => {
-                let plan = delete(&action, user, &DeleteRequest::without_wipe(rules::VANISHED)).await?;
-                plan.change.map(|deletion| rules::vanish_with(deletion, self.source, user, &action.event))
+                let plan = delete(&context, user, &DeleteRequest::without_wipe(rules::VANISHED)).await?;
+                plan.change.map(|deletion| rules::vanish_with(deletion, self.source, user, &context.event_context))
             }
         };
-        Ok(change.map(|change| Commit::from_changes(action.event.event_id, &change)))
+        Ok(change.map(|change| Commit::from_changes(context.event_context.event_id, &change)))
     }
 
     fn item(&self, id: &str, outcome: ItemOutcome) -> JobItem {
-        JobItem::of(self.job, id, outcome, None, self.context().now())
+        JobItem::of(self.job, id, outcome, None, self.origin().now())
     }
 
     /// Report of a row that a rule refused.
@@ -849,7 +845,7 @@ impl SyncRun<'_> {
         if let DomainError::Invalid(errors) = error {
             return self.invalid_item(id, errors.iter().cloned().map(RowFault::from).collect());
         }
-        JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.context().now())
+        JobItem::of(self.job, id, ItemOutcome::Failed, Some(error), self.origin().now())
     }
 
     /// Report of a row with field errors.
@@ -864,7 +860,7 @@ impl SyncRun<'_> {
     }
 
     fn failed_item(&self, id: &str, failure: &Error) -> JobItem {
-        failed_item(self.job, id, &self.context(), failure)
+        failed_item(self.job, id, &self.origin(), failure)
     }
 }
 

@@ -9,7 +9,7 @@ use domain::models::source::SyncRequest;
 use lambda::{AuthorizedRequest, Reply};
 use lambda_http::http::StatusCode;
 
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
@@ -49,7 +49,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let wanted = SyncRequest {
-        job_id: JobId(request.http.id_source.new_id()),
+        job_id: JobId(request.http.moment.new_id()),
         user_ids,
         dry_run,
         may_wipe: request.caller.may_wipe(),
@@ -67,7 +67,7 @@ pub(crate) async fn go_on(
     fetcher: Option<&Fetcher<'_>>,
     job: Job,
 ) -> Result<Job, Error> {
-    let (deadline, context) = (deadline_of_answer(state, request), RequestContext::of_request(request));
+    let (deadline, context) = (deadline_of_answer(state, request), Origin::of_request(request));
     let syncing = SyncSettings { fetcher, operator: &state.settings.operator };
     let worked = advance(state.table()?, &syncing, &context, job.clone(), &deadline, AT_ONCE).await;
     or_leave_to_schedule(job, worked)

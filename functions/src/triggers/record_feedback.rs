@@ -25,7 +25,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
-        for report in text_reports::read(log, run.id_source.now)? {
+        for report in text_reports::read(log, run.moment.now)? {
             retry_on_conflict(table, || record_text(table, &run, &report)).await?;
         }
     }
@@ -34,9 +34,9 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
         let Ok(report) = serde_json::from_str::<Value>(message) else {
             continue;
         };
-        if let Some(mail) = MailReport::read(&report, run.id_source.now) {
+        if let Some(mail) = MailReport::read(&report, run.moment.now) {
             retry_on_conflict(table, || record_mail(table, &run, &mail)).await?;
-        } else if let Some(push) = PushReport::read(&report, run.id_source.now) {
+        } else if let Some(push) = PushReport::read(&report, run.moment.now) {
             record_push(table, pusher, &run, &push).await?;
         }
     }
@@ -85,7 +85,7 @@ async fn record_mail(table: &Table, run: &Run, report: &MailReport) -> Result<()
 /// Records the report of a text. Without a matching invitation it is usually not ours, since SNS has one log for the whole
 /// account; a report that comes before `sent` is committed is lost too.
 async fn record_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
-    let Some(owner) = table.message_owner(&report.message_id).await? else {
+    let Some(owner) = table.offer_of_message(&report.message_id).await? else {
         return Ok(());
     };
     let Some(before) = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::access::update_workspace::silent;
 use crate::commits::commit_change;
-use crate::context::{ActionContext, RequestContext};
+use crate::context::{ActionContext, Origin};
 use crate::creators::permissions_now;
 use crate::deadline::Deadline;
 use crate::devices::actions::delete;
@@ -61,10 +61,10 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();
-    for shard in shards(run.id_source.now) {
+    for shard in shards(run.moment.now) {
         let mut start = None;
         while !deadline.is_over() {
-            let page = table.due(&due_shard(shard), run.id_source.now, start, PAGE).await?;
+            let page = table.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
             for (key, row) in page.rows {
                 if deadline.is_over() {
                     break;
@@ -148,11 +148,11 @@ async fn at_length(
             let Some(job) = table.job(due.workspace_id, due.job_id).await? else {
                 return Ok(());
             };
-            let context = RequestContext::of_run(run, due.workspace_id);
+            let origin = Origin::of_run(run, due.workspace_id);
             match job.kind {
-                JobKind::Sync => sync(table, &context, job, operator, fetcher, deadline).await,
+                JobKind::Sync => sync(table, &origin, job, operator, fetcher, deadline).await,
                 JobKind::Users | JobKind::Devices => {
-                    advance(table, &context, job, operator, deadline, THINGS).await.map(drop)
+                    advance(table, &origin, job, operator, deadline, THINGS).await.map(drop)
                 }
                 // It waits for a release that knows this kind.
                 JobKind::Unknown(_) => Ok(()),
@@ -160,9 +160,9 @@ async fn at_length(
         }
         DueRow::Source(due) => {
             let begun = retry_on_conflict(table, || scheduled(table, run, due)).await?;
-            let context = RequestContext::of_run(run, due.workspace_id);
+            let origin = Origin::of_run(run, due.workspace_id);
             match begun {
-                Some(job) => sync(table, &context, job, operator, fetcher, deadline).await,
+                Some(job) => sync(table, &origin, job, operator, fetcher, deadline).await,
                 None => Ok(()),
             }
         }
@@ -174,14 +174,14 @@ async fn at_length(
 /// Continues a sync.
 async fn sync(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     job: Job,
     operator: &OperatorSettings,
     fetcher: &Fetcher<'_>,
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let syncing = SyncSettings { fetcher: Some(fetcher), operator };
-    sync::advance(table, &syncing, context, job, deadline, THINGS).await.map(drop)
+    sync::advance(table, &syncing, origin, job, deadline, THINGS).await.map(drop)
 }
 
 /// Starts a source's scheduled sync if it is due. If the last one is still running, it waits for the next scheduled
@@ -190,10 +190,10 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     let Some(source) = table.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
     };
-    if source.due_at.is_none_or(|at| at > run.id_source.now) {
+    if source.due_at.is_none_or(|at| at > run.moment.now) {
         return Ok(None);
     }
-    let itself = RequestContext::of_run(run, source.workspace_id);
+    let itself = Origin::of_run(run, source.workspace_id);
     let Some(context) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
         let (paused, event) = source.paused(&itself.new_event_context());
         table.commit(Commit::with_event(&event).edit(&source, &paused)).await?;
@@ -201,12 +201,12 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     };
     let event_context = context.new_event_context();
     if is_running(table, &source).await? {
-        let after = DataSource { due_at: source.due_after(run.id_source.now), ..source.clone() };
+        let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
         table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
     let wanted = SyncRequest {
-        job_id: JobId(run.id_source.new_id()),
+        job_id: JobId(run.moment.new_id()),
         user_ids: None,
         dry_run: false,
         may_wipe: source.renames_may_wipe,
@@ -222,14 +222,14 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, operator: &Op
     let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
-    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.id_source.now) {
+    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.moment.now) {
         return Ok(());
     }
-    let action = ActionContext::new(table, operator, RequestContext::of_run(run, before.workspace_id));
+    let context = ActionContext::new(table, operator, Origin::of_run(run, before.workspace_id));
     let after = User { deployment_due_at: None, ..before.clone() };
     let change = ChangeSet { user: Some(RowChange::from(before, after)), ..ChangeSet::default() };
-    let change = carry_through(&action, change).await?;
-    commit_change(table, Some(&change), &action.event).await.map(drop)
+    let change = carry_through(&context, change).await?;
+    commit_change(table, Some(&change), &context.event_context).await.map(drop)
 }
 
 /// Expires a command whose time has passed.
@@ -239,7 +239,7 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     let (Some(command), Some(device)) = (command, table.device(workspace, device).await?) else {
         return Ok(());
     };
-    if command.expires_at > run.id_source.now {
+    if command.expires_at > run.moment.now {
         return Ok(());
     }
     let event_context = run.new_event_context(workspace);
@@ -260,16 +260,16 @@ async fn silent_rule(
     let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
-    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.id_source.now);
+    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
     let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !is_paused) else {
         return Ok(());
     };
-    let itself = RequestContext::of_run(run, id);
+    let itself = Origin::of_run(run, id);
     let mut start = workspace.silent_rule_cursor.as_deref().and_then(Position::from_text);
     let mut looked = 0;
     loop {
-        let now = deadline.id_source().now;
-        let itself = itself.at(deadline.id_source());
+        let now = deadline.moment().now;
+        let itself = itself.at(deadline.moment());
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.new_event_context());
@@ -281,7 +281,7 @@ async fn silent_rule(
                 // The next run repeats this page; devices that are done stay done.
                 return Ok(());
             }
-            let context = context.at(deadline.id_source());
+            let context = context.at(deadline.moment());
             match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, operator)).await {
                 Ok(Quieted::Done) => {}
                 // The next run starts again, if the rule still applies.
@@ -300,10 +300,8 @@ async fn silent_rule(
         }
     }
     let cursor = start.map(|at| at.to_text());
-    let rested = after_silent_rule_run(&workspace, cursor, run.id_source.now);
-    unless_changed(
-        table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
-    )
+    let rested = after_silent_rule_run(&workspace, cursor, run.moment.now);
+    unless_changed(table.commit(Commit::without_event(run.moment.event_id()).edit(&workspace, &rested)).await.map(drop))
 }
 
 /// Ignores a conflict: the workspace was changed meanwhile, and its rule starts again with the next run.
@@ -317,10 +315,10 @@ fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
 /// The context of the maker of a schedule or rule; `None` if the maker is unknown or lacks a permission.
 async fn in_name_of(
     table: &Table,
-    itself: &RequestContext,
+    itself: &Origin,
     creator: Option<Creator>,
     needed: &[Permission],
-) -> Result<Option<RequestContext>, Error> {
+) -> Result<Option<Origin>, Error> {
     let Some(creator) = creator else {
         return Ok(None);
     };
@@ -341,7 +339,7 @@ enum Quieted {
 /// changed.
 async fn quieted(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     due: &Device,
     workspace: &Workspace,
     rule: &SilentRule,
@@ -353,20 +351,20 @@ async fn quieted(
     if details.workspace.as_ref().is_none_or(|now| now.version != workspace.version) {
         return Ok(Quieted::Overtaken);
     }
-    if !rule.applies_to(&details.device, context.now()) {
+    if !rule.applies_to(&details.device, origin.now()) {
         return Ok(Quieted::Done);
     }
     let reason = Some(rule.reason());
-    let action = ActionContext::new(table, operator, context.clone());
+    let context = ActionContext::new(table, operator, origin.clone());
     let decided = match rule.action {
-        SilentAction::Block => block(&details.device, reason, &action.event).map_err(Error::from),
-        SilentAction::Delete => delete(&action, &details, reason).await,
+        SilentAction::Block => block(&details.device, reason, &context.event_context).map_err(Error::from),
+        SilentAction::Delete => delete(&context, &details, reason).await,
         // Only another release knows this action.
         SilentAction::Unknown(_) => return Ok(Quieted::Done),
     };
     match decided {
         Ok(Some(change)) => {
-            let commit = Commit::from_changes(action.event.event_id, &change);
+            let commit = Commit::from_changes(context.event_context.event_id, &change);
             table
                 .commit(
                     commit.require_attribute_unchanged(&details.device, "last_login_at").require_unchanged(workspace),

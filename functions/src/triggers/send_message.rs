@@ -78,7 +78,7 @@ async fn process_record(
         return Err(Error::unavailable("this run", "the run is out of time"));
     }
     let take =
-        || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.id_source.now, run.id_source.event_id());
+        || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.moment.now, run.moment.event_id());
     let lease = match retry_on_conflict(table, take).await? {
         LeaseOutcome::Acquired(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
@@ -91,7 +91,7 @@ async fn process_record(
         let delivery = invitation.as_ref().zip(outcome.clone());
         let change = delivery.and_then(|(invitation, delivery)| record_delivery(invitation, delivery, &event_context));
         let commit = Commit::from_changes(event_context.event_id, &change.unwrap_or_default());
-        table.commit(commit.complete_lease(&lease, run.id_source.now)).await.map(drop)
+        table.commit(commit.complete_lease(&lease, run.moment.now)).await.map(drop)
     })
     .await
 }
@@ -109,7 +109,7 @@ async fn send(
     };
     let user = table.user(event.workspace_id, invitation.user_id).await?;
     let code = table.invitation_code(invitation.invitation_id).await?;
-    let wanted = invitation.status(run.id_source.now) == InvitationStatus::Open
+    let wanted = invitation.status(run.moment.now) == InvitationStatus::Open
         && invitation.delivery.state == DeliveryState::Queued;
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
@@ -194,7 +194,7 @@ async fn send_text(
 }
 
 fn delivery(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
-    Delivery { state, at: run.id_source.now, message_id, reason }
+    Delivery { state, at: run.moment.now, message_id, reason }
 }
 
 /// Returns the message to its queue, for a release that knows how to send it.

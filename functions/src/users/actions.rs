@@ -63,20 +63,20 @@ impl UserAction {
     ///
     /// # Errors
     /// Those of the action's rule.
-    pub async fn decide(&self, action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
+    pub async fn decide(&self, context: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
         match self {
-            Self::Activate => changes::change(action, user, activate).await,
+            Self::Activate => changes::change(context, user, activate).await,
             Self::Suspend { reason } => {
-                changes::change(action, user, |user, devices, event| suspend(user, devices, reason.clone(), event))
+                changes::change(context, user, |user, devices, event| suspend(user, devices, reason.clone(), event))
                     .await
             }
-            Self::Delete(wanted) => delete(action, user, wanted).await,
-            Self::LockAndWipe(wanted) => changes::order(action, user, wanted, lock_and_wipe).await,
-            Self::ResetPin(wanted) => changes::order(action, user, wanted, reset_pin).await,
-            Self::Invite(wanted) => plan_invitation(action, user, wanted).await,
-            Self::Deploy(wanted) => plan_deployment(action, user, wanted).await,
-            Self::ForceConfig => changes::change(action, user, force).await,
-            Self::AutoDeploy => plan_auto_deployment(action, user).await,
+            Self::Delete(wanted) => delete(context, user, wanted).await,
+            Self::LockAndWipe(wanted) => changes::order(context, user, wanted, lock_and_wipe).await,
+            Self::ResetPin(wanted) => changes::order(context, user, wanted, reset_pin).await,
+            Self::Invite(wanted) => plan_invitation(context, user, wanted).await,
+            Self::Deploy(wanted) => plan_deployment(context, user, wanted).await,
+            Self::ForceConfig => changes::change(context, user, force).await,
+            Self::AutoDeploy => plan_auto_deployment(context, user).await,
         }
     }
 

@@ -30,8 +30,8 @@ pub(crate) struct UserPlan {
 
 impl UserPlan {
     /// A change with no follow-up.
-    pub fn of(action: &ActionContext<'_>, change: Option<ChangeSet>, user: &User, devices: Vec<Device>) -> Self {
-        Self { change, claims: None, user: user.clone(), devices, event_id: action.event.event_id }
+    pub fn of(context: &ActionContext<'_>, change: Option<ChangeSet>, user: &User, devices: Vec<Device>) -> Self {
+        Self { change, claims: None, user: user.clone(), devices, event_id: context.event_context.event_id }
     }
 
     /// A change of a user who holds these devices, completed by [`carry_through`].
@@ -39,17 +39,17 @@ impl UserPlan {
     /// # Errors
     /// Those of the reads.
     pub async fn carried_through(
-        action: &ActionContext<'_>,
+        context: &ActionContext<'_>,
         change: Option<ChangeSet>,
         user: &User,
         mut devices: Vec<Device>,
     ) -> Result<Self, Error> {
-        devices.extend(action.table.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
+        devices.extend(context.table.devices_to_show(user.workspace_id, &user.left_device_ids).await?);
         let change = match change {
-            Some(change) => Some(carry_through(action, change).await?),
+            Some(change) => Some(carry_through(context, change).await?),
             None => None,
         };
-        Ok(Self::of(action, change, user, devices))
+        Ok(Self::of(context, change, user, devices))
     }
 
     /// The commit; `None` if there is nothing to write.
@@ -58,8 +58,8 @@ impl UserPlan {
     }
 
     /// The invitation or deployment that the change creates.
-    pub fn new_invitation(&self) -> Option<&Invitation> {
-        self.change.as_ref().and_then(ChangeSet::new_invitation)
+    pub fn new_offer(&self) -> Option<&Invitation> {
+        self.change.as_ref().and_then(ChangeSet::new_offer)
     }
 
     /// The user and their devices after the change.
@@ -86,13 +86,13 @@ fn build_commit(event_id: EventId, change: &ChangeSet, claims: Option<&UsernameC
 /// # Errors
 /// Those of the reads.
 pub(crate) async fn complete_edit(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     change: ChangeSet,
     claims: Option<&UsernameClaims>,
     user: &User,
 ) -> Result<(ChangeSet, Commit), Error> {
-    let change = carry_through(action, change).await?;
-    let commit = build_commit(action.event.event_id, &change, claims, user);
+    let change = carry_through(context, change).await?;
+    let commit = build_commit(context.event_context.event_id, &change, claims, user);
     Ok((change, commit))
 }
 
@@ -101,13 +101,13 @@ pub(crate) async fn complete_edit(
 /// # Errors
 /// Those of the rule.
 pub(crate) async fn change(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     rule: impl Fn(&User, &[Device], &EventContext) -> Result<Option<ChangeSet>, DomainError>,
 ) -> Result<UserPlan, Error> {
-    let devices = action.table.devices(user.workspace_id, &user.device_ids).await?;
-    let change = rule(user, &devices, &action.event)?;
-    UserPlan::carried_through(action, change, user, devices).await
+    let devices = context.table.devices(user.workspace_id, &user.device_ids).await?;
+    let change = rule(user, &devices, &context.event_context)?;
+    UserPlan::carried_through(context, change, user, devices).await
 }
 
 /// A rule that orders a command for each of a user's phones.
@@ -124,18 +124,18 @@ pub(crate) type OrderRule = fn(
 /// # Errors
 /// Those of the rule.
 pub(crate) async fn order(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     wanted: &CommandRequest,
     rule: OrderRule,
 ) -> Result<UserPlan, Error> {
     let is_deleted = user.deleted.is_some();
     let ids = if is_deleted { &user.left_device_ids } else { &user.device_ids };
-    let phones = action.table.devices_with_commands(user.workspace_id, ids).await?;
-    let change = rule(user, &phones, wanted, &|| action.new_command_id(), &action.event)?;
+    let phones = context.table.devices_with_commands(user.workspace_id, ids).await?;
+    let change = rule(user, &phones, wanted, &|| context.new_command_id(), &context.event_context)?;
     // A deleted user holds no phones.
     let devices = phones.into_iter().filter(|_| !is_deleted).map(|phone| phone.device).collect();
-    UserPlan::carried_through(action, change, user, devices).await
+    UserPlan::carried_through(context, change, user, devices).await
 }
 
 /// Completes a change of a user. A new e-mail address or mobile number revokes the open invitation and deployment. If
@@ -145,17 +145,17 @@ pub(crate) async fn order(
 ///
 /// # Errors
 /// Those of the reads.
-pub(crate) async fn carry_through(action: &ActionContext<'_>, mut change: ChangeSet) -> Result<ChangeSet, Error> {
+pub(crate) async fn carry_through(context: &ActionContext<'_>, mut change: ChangeSet) -> Result<ChangeSet, Error> {
     if let Some(user) = change.user.as_ref().and_then(|user| user.before.clone())
         && is_readdressed(&change)
     {
-        revoke_open(&mut change, &newest_offers(action.table, &user).await?, &action.event);
+        revoke_open(&mut change, &newest_offers(context.table, &user).await?, &context.event_context);
     }
-    let Some(due) = take_due_offer(&mut change, action.request.may_deploy, &action.event) else {
+    let Some(due) = take_due_offer(&mut change, context.origin.may_deploy, &context.event_context) else {
         return Ok(change);
     };
     // On the heap: together with the future of a sync or a job it would overflow a small stack.
-    match Box::pin(offer_after_rename(action, &due, &change)).await {
+    match Box::pin(offer_after_rename(context, &due, &change)).await {
         Ok(Some(offered)) => Ok(change.then(offered)),
         Ok(None) => Ok(change),
         Err(Error::Refused(DomainError::TooManyMessages(wait))) => {

@@ -55,25 +55,25 @@ async fn repeat(table: &Table, request: &AuthorizedRequest, id: String) -> Resul
 }
 
 async fn create(state: &AppState, request: &AuthorizedRequest, new: &NewUser) -> Result<Creation<Reply>, Error> {
-    let action = ActionContext::of_request(state, request)?;
-    let table = action.table;
+    let context = ActionContext::of_request(state, request)?;
+    let table = context.table;
     if let Some(level) = &new.service_level {
-        action.settings().await?.require_service_level(level)?;
+        context.settings().await?.require_service_level(level)?;
     }
     let claims = claims_of_new(table, request.workspace(), &new.username).await?;
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let profile = find_profile_to_give(table, request.workspace(), new.profile_id).await?;
-    let id = UserId(request.http.id_source.new_id());
-    let (user, mut change) = User::create(new.clone(), id, &action.event);
+    let id = UserId(request.http.moment.new_id());
+    let (user, mut change) = User::create(new.clone(), id, &context.event_context);
     if new.sets_configuration()
         && let Some(profile) = profile_of(table, &user).await?
     {
         require_fitting(&user, &profile)?;
     }
     if let Some(ProfileToGive { profile, given }) = &profile {
-        change = change.granting(profile, given.as_ref(), action.event.at);
+        change = change.granting(profile, given.as_ref(), context.event_context.at);
     }
-    let commit = Commit::from_changes(action.event.event_id, &change).claim_username(&claims, id);
+    let commit = Commit::from_changes(context.event_context.event_id, &change).claim_username(&claims, id);
     Ok(Creation { id: id.to_string(), commit, result: shown(&user, request) })
 }
 

@@ -41,10 +41,10 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let wanted = read_delete(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     retry_on_conflict(state.table()?, || async {
-        let action = ActionContext::of_request(state, &request)?;
-        let user = super::load_user(action.table, &request).await?;
-        let plan = delete(&action, &user, &wanted).await?;
-        super::commit_and_reply(&action, plan).await
+        let context = ActionContext::of_request(state, &request)?;
+        let user = super::load_user(context.table, &request).await?;
+        let plan = delete(&context, &user, &wanted).await?;
+        super::commit_and_reply(&context, plan).await
     })
     .await
 }

@@ -43,20 +43,24 @@ pub(crate) fn read_delete(fields: &mut Fields) -> DeleteRequest {
 ///
 /// # Errors
 /// `WipeFirst`; `Internal` if the identifier claim of a device is missing.
-pub(crate) async fn delete(action: &ActionContext<'_>, user: &User, wanted: &DeleteRequest) -> Result<UserPlan, Error> {
-    let table = action.table;
+pub(crate) async fn delete(
+    context: &ActionContext<'_>,
+    user: &User,
+    wanted: &DeleteRequest,
+) -> Result<UserPlan, Error> {
+    let table = context.table;
     let devices = table.devices(user.workspace_id, &user.device_ids).await?;
-    let retention = action.settings().await?.retention(action.operator.retention);
-    let leaving = to_delete(action, user, &devices).await?;
+    let retention = context.settings().await?.retention(context.operator.retention);
+    let leaving = to_delete(context, user, &devices).await?;
     let offers = newest_offers(table, user).await?;
     let wanted = Deletion { without_wipe: wanted.without_wipe, reason: wanted.reason.clone(), retention };
-    let change = lifecycle::delete(user, &leaving, &offers, &wanted, &action.event)?;
-    UserPlan::carried_through(action, change, user, devices).await
+    let change = lifecycle::delete(user, &leaving, &offers, &wanted, &context.event_context)?;
+    UserPlan::carried_through(context, change, user, devices).await
 }
 
 /// The user's devices with their claims, unconfirmed wipes and attachments.
-async fn to_delete(action: &ActionContext<'_>, user: &User, devices: &[Device]) -> Result<Vec<DeviceToDelete>, Error> {
-    let table = action.table;
+async fn to_delete(context: &ActionContext<'_>, user: &User, devices: &[Device]) -> Result<Vec<DeviceToDelete>, Error> {
+    let table = context.table;
     let claims = table.identifier_claims(devices).await?;
     let wipes = table.unconfirmed_wipes(devices).await?;
     let mut attachments = table.attachments(user.workspace_id, &user.device_ids).await?;

@@ -17,17 +17,17 @@ use crate::users::changes::UserPlan;
 ///
 /// # Errors
 /// `UserDeleted`, `UsernameTaken`, `IdentityKeyTaken`; field errors of `service_level`, `profile_id`, `overrides`.
-pub(crate) async fn edit(action: &ActionContext<'_>, user: &User, edit: &UserEdit) -> Result<UserPlan, Error> {
-    let table = action.table;
+pub(crate) async fn edit(context: &ActionContext<'_>, user: &User, edit: &UserEdit) -> Result<UserPlan, Error> {
+    let table = context.table;
     if let Some(Some(level)) = &edit.service_level {
-        action.settings().await?.require_service_level(level)?;
+        context.settings().await?.require_service_level(level)?;
     }
     let profile = find_profile_to_give(table, user.workspace_id, edit.profile_id.flatten()).await?;
     let claims = claims_of_rename(table, user, edit.username.as_ref().filter(|_| is_renamed(user, edit))).await?;
     let key = edit.user_identity_key.as_ref().and_then(Option::as_deref);
     require_key_free(table, user.workspace_id, key, Some(user)).await?;
     let phones = table.devices_with_commands(user.workspace_id, &user.device_ids).await?;
-    let mut change = update(user, &phones, edit, &|| action.new_command_id(), &action.event)?;
+    let mut change = update(user, &phones, edit, &|| context.new_command_id(), &context.event_context)?;
     if let Some(after) = change.as_ref().and_then(ChangeSet::user_after)
         && edit.sets_configuration()
         && let Some(profile) = profile_of(table, after).await?
@@ -35,10 +35,10 @@ pub(crate) async fn edit(action: &ActionContext<'_>, user: &User, edit: &UserEdi
         require_fitting(after, &profile)?;
     }
     if let Some(ProfileToGive { profile, given }) = &profile {
-        change = change.map(|change| change.granting(profile, given.as_ref(), action.event.at));
+        change = change.map(|change| change.granting(profile, given.as_ref(), context.event_context.at));
     }
     let devices = phones.into_iter().map(|phone| phone.device).collect();
-    let mut plan = UserPlan::carried_through(action, change, user, devices).await?;
+    let mut plan = UserPlan::carried_through(context, change, user, devices).await?;
     plan.claims = claims;
     Ok(plan)
 }

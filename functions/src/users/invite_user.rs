@@ -44,6 +44,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let mut fields = request.http.body()?;
     let wanted = &read_invite(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
-    let decide = |action, user| async move { plan_invitation(&action, &user, wanted).await };
+    let decide = |context, user| async move { plan_invitation(&context, &user, wanted).await };
     super::offer(state, &request, decide, views::Invitation::new).await
 }

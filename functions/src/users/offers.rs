@@ -5,7 +5,7 @@ use domain::error::Error;
 use domain::input::Fields;
 use domain::limits::DEVICE_LIMIT;
 use domain::models::device::Device;
-use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
 use domain::models::message::{DailyQuota, MessageLimits, QUOTA_SHARDS, Recipient};
 use domain::models::user::User;
 use domain::models::workspace::WorkspaceSettings;
@@ -54,14 +54,14 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
 /// # Errors
 /// See [`invitations::invite`].
 pub(crate) async fn plan_invitation(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     wanted: &InviteRequest,
 ) -> Result<UserPlan, Error> {
-    let previous = newest(action.table, user, Purpose::Invite).await?;
+    let previous = newest(context.table, user, Purpose::Invite).await?;
     let wanted = Offer::Invitation { channel: wanted.channel, devices: wanted.devices };
-    let change = Box::pin(create_offer(action, user, wanted, previous)).await?;
-    Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+    let change = Box::pin(create_offer(context, user, wanted, previous)).await?;
+    Ok(UserPlan::of(context, Some(change), user, Vec::new()))
 }
 
 /// Deploys a user's configuration.
@@ -69,47 +69,47 @@ pub(crate) async fn plan_invitation(
 /// # Errors
 /// See [`deployments::deploy`]; field errors of `profile_id` and of `overrides`.
 pub(crate) async fn plan_deployment(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     &DeployRequest { profile_id }: &DeployRequest,
 ) -> Result<UserPlan, Error> {
-    let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
-    let profile = find_profile_to_give(action.table, user.workspace_id, profile_id).await?;
-    let mut change = offer_deployment(action, user, profile_id, &held).await?;
+    let held = context.table.devices(user.workspace_id, &user.device_ids).await?;
+    let profile = find_profile_to_give(context.table, user.workspace_id, profile_id).await?;
+    let mut change = offer_deployment(context, user, profile_id, &held).await?;
     if let Some(ProfileToGive { profile, given }) = &profile {
         require_fitting(change.user_after().unwrap_or(user), profile)?;
-        change = change.granting(profile, given.as_ref(), action.event.at);
+        change = change.granting(profile, given.as_ref(), context.event_context.at);
     }
-    Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+    Ok(UserPlan::of(context, Some(change), user, Vec::new()))
 }
 
 /// Deploys to a user as part of a deployment to many: see [`auto_deployment`].
 ///
 /// # Errors
 /// See [`deployments::deploy`] and [`deployments::force`].
-pub(crate) async fn plan_auto_deployment(action: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
-    let held = action.table.devices(user.workspace_id, &user.device_ids).await?;
+pub(crate) async fn plan_auto_deployment(context: &ActionContext<'_>, user: &User) -> Result<UserPlan, Error> {
+    let held = context.table.devices(user.workspace_id, &user.device_ids).await?;
     match auto_deployment(user, &held) {
-        AutoDeployment::StayOut => Ok(UserPlan::of(action, None, user, held)),
+        AutoDeployment::StayOut => Ok(UserPlan::of(context, None, user, held)),
         AutoDeployment::Force => {
-            let change = deployments::force(user, &held, &action.event)?;
-            UserPlan::carried_through(action, change, user, held).await
+            let change = deployments::force(user, &held, &context.event_context)?;
+            UserPlan::carried_through(context, change, user, held).await
         }
         AutoDeployment::Deploy => {
-            let change = offer_deployment(action, user, None, &held).await?;
-            Ok(UserPlan::of(action, Some(change), user, Vec::new()))
+            let change = offer_deployment(context, user, None, &held).await?;
+            Ok(UserPlan::of(context, Some(change), user, Vec::new()))
         }
     }
 }
 
 async fn offer_deployment(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     profile_id: Option<ProfileId>,
     held: &[Device],
 ) -> Result<ChangeSet, Error> {
-    let previous = newest(action.table, user, Purpose::Deploy).await?;
-    Box::pin(create_offer(action, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
+    let previous = newest(context.table, user, Purpose::Deploy).await?;
+    Box::pin(create_offer(context, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
 }
 
 /// The offer that is due to a user after a rename, if any. Its code registers every phone that the rename has reset.
@@ -117,11 +117,11 @@ async fn offer_deployment(
 /// # Errors
 /// Those of an invitation or a deployment.
 pub(crate) async fn offer_after_rename(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     due: &User,
     change: &ChangeSet,
 ) -> Result<Option<ChangeSet>, Error> {
-    let deployed = newest(action.table, due, Purpose::Deploy).await?;
+    let deployed = newest(context.table, due, Purpose::Deploy).await?;
     let Some(purpose) = follows_rename(due, deployed.as_ref()) else {
         return Ok(None);
     };
@@ -129,15 +129,15 @@ pub(crate) async fn offer_after_rename(
     let (wanted, previous) = match purpose {
         Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
         Purpose::Invite => {
-            (Offer::Invitation { channel: Channel::Email, devices }, newest(action.table, due, Purpose::Invite).await?)
+            (Offer::Invitation { channel: Channel::Email, devices }, newest(context.table, due, Purpose::Invite).await?)
         }
         Purpose::Unknown(_) => return Ok(None),
     };
     let mut user = due.clone();
     user.clear_due_deployment();
     // The change may have revoked it.
-    let previous = previous.map(|previous| change.invitation_after(&previous).clone());
-    create_offer(action, &user, wanted, previous).await.map(Some)
+    let previous = previous.map(|previous| change.offer_after(&previous).clone());
+    create_offer(context, &user, wanted, previous).await.map(Some)
 }
 
 /// The newest offer to a user for each purpose. No older offer can be open.
@@ -159,7 +159,7 @@ pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Resu
 
 /// The offer with this code, if it has this purpose: a code of another purpose belongs to another link.
 pub(crate) async fn find_by_code(table: &Table, code: &str, purpose: Purpose) -> Result<Option<Invitation>, Error> {
-    let Some(owner) = table.code_owner(&Hash::of(code)).await? else {
+    let Some(owner) = table.offer_of_code(&Hash::of(code)).await? else {
         return Ok(None);
     };
     let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
@@ -182,30 +182,30 @@ enum Offer<'a> {
 
 /// Creates an offer to a user. It supersedes `previous`, the newest offer for the same purpose.
 async fn create_offer(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     wanted: Offer<'_>,
     previous: Option<Invitation>,
 ) -> Result<ChangeSet, Error> {
-    let settings = action.settings().await?;
+    let settings = context.settings().await?;
     let (purpose, channel, devices) = match wanted {
         Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
         Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
     };
-    let new = NewInvitation {
-        invitation_id: InvitationId(action.request.id_source.new_id()),
-        code: new_code(action.request.id_source.random),
+    let new = NewOffer {
+        invitation_id: InvitationId(context.origin.moment.new_id()),
+        code: new_code(context.origin.moment.random),
         purpose,
         channel,
         devices,
-        lifetime: settings.invitation_lifetime(action.operator.invitation_lifetime),
-        limits: read_message_limits(action, user, purpose, channel, &settings).await?,
+        lifetime: settings.invitation_lifetime(context.operator.invitation_lifetime),
+        limits: read_message_limits(context, user, purpose, channel, &settings).await?,
     };
     let previous = previous.as_ref();
     Ok(match wanted {
-        Offer::Invitation { .. } => invitations::invite(user, previous, new, &action.event)?,
+        Offer::Invitation { .. } => invitations::invite(user, previous, new, &context.event_context)?,
         Offer::Deployment { profile_id, held, .. } => {
-            deployments::deploy(user, held, previous, new, profile_id, &action.event)?
+            deployments::deploy(user, held, previous, new, profile_id, &context.event_context)?
         }
     })
 }
@@ -213,24 +213,24 @@ async fn create_offer(
 /// Reads what limits a message to a user. A random shard of the quota is read first, so that concurrent messages seldom
 /// conflict, and the others only if it is full.
 async fn read_message_limits(
-    action: &ActionContext<'_>,
+    context: &ActionContext<'_>,
     user: &User,
     purpose: Purpose,
     channel: Channel,
     settings: &WorkspaceSettings,
 ) -> Result<MessageLimits, Error> {
-    let policy = action.operator.messages.clone();
+    let policy = context.operator.messages.clone();
     let per_day = policy.per_day(channel, settings);
-    let quota = DailyQuota { workspace_id: user.workspace_id, channel, day: action.request.now().day(), per_day };
+    let quota = DailyQuota { workspace_id: user.workspace_id, channel, day: context.origin.now().day(), per_day };
     let recipient = Recipient::of(user, purpose, channel);
     let mut random = [0];
-    (action.request.id_source.random)(&mut random);
+    (context.origin.moment.random)(&mut random);
     let mut shards: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (random[0] % QUOTA_SHARDS + n) % QUOTA_SHARDS).collect();
-    let (history, mut counts) = action.table.message_counts(recipient.as_ref(), &quota, &shards[..1]).await?;
+    let (history, mut counts) = context.table.message_counts(recipient.as_ref(), &quota, &shards[..1]).await?;
     if quota.with_one_more(&counts, &shards[..1]).is_some() {
         shards.truncate(1);
     } else {
-        counts.extend(action.table.message_counts(None, &quota, &shards[1..]).await?.1);
+        counts.extend(context.table.message_counts(None, &quota, &shards[1..]).await?.1);
     }
     Ok(MessageLimits { policy, quota, shards, counts, history })
 }

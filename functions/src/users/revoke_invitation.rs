@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let event_context = request.new_event_context();
         let change = revoke(&before, &event_context)?;
         let committed = commit_change(table, change.as_ref(), &event_context).await?;
-        let after = committed.with_new_version(change.unwrap_or_default().invitation_after(&before).clone());
+        let after = committed.with_new_version(change.unwrap_or_default().offer_after(&before).clone());
         Ok(Reply::ok_versioned(&views::Invitation::new(&after, request.now()), after.version))
     })
     .await

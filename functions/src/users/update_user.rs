@@ -47,15 +47,15 @@ pub fn doc() -> OperationDoc {
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let wanted = UserEdit::read(request.http.body()?)?;
     retry_on_conflict(state.table()?, || async {
-        let action = ActionContext::of_request(state, &request)?;
-        let user = super::load_user(action.table, &request).await?;
+        let context = ActionContext::of_request(state, &request)?;
+        let user = super::load_user(context.table, &request).await?;
         require_rename_allowed(is_renamed(&user, &wanted), !user.device_ids.is_empty(), request.caller.may_wipe())?;
         // Who controls the configuration of a phone controls where its secrets are sent.
         if wanted.sets_configuration() {
             request.caller.require(Permission::DeploymentsManage)?;
         }
-        let plan = edit(&action, &user, &wanted).await?;
-        super::commit_and_reply(&action, plan).await
+        let plan = edit(&context, &user, &wanted).await?;
+        super::commit_and_reply(&context, plan).await
     })
     .await
 }

@@ -7,7 +7,7 @@ use domain::models::webhook::{Attempt, Delivery, DeliveryState, RESPONSE_EXCERPT
 use domain::{EventId, Time};
 use uuid::Uuid;
 
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::retry::retry_on_conflict;
 use crate::state::Clock;
 use crate::webhooks::payload::payload;
@@ -57,13 +57,13 @@ pub(crate) enum CallReason {
 /// another run holds the lease.
 pub(crate) async fn record(
     table: &Table,
-    context: &RequestContext,
+    origin: &Origin,
     called: &Webhook,
     event_id: EventId,
     attempt: &Attempt,
     how: CallReason,
 ) -> Result<Option<Delivery>, Error> {
-    let (workspace, webhook_id) = (context.workspace_id, called.webhook_id);
+    let (workspace, webhook_id) = (origin.workspace_id, called.webhook_id);
     retry_on_conflict(table, || async {
         let Some(before) = table.delivery(workspace, webhook_id, event_id).await? else {
             return Ok(None);
@@ -77,7 +77,7 @@ pub(crate) async fn record(
         };
         let webhook = table.webhook(workspace, webhook_id).await?;
         let last = matches!(how, CallReason::Automatic(_)) && after.state == DeliveryState::Failed;
-        let event_context = context.new_event_context();
+        let event_context = origin.new_event_context();
         let changed = webhook
             .as_ref()
             .and_then(|webhook| Some((webhook, webhook.after(&called.url, attempt, last, &event_context)?)));

@@ -5,7 +5,7 @@ use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
 use super::calling::{CallReason, call, record};
-use crate::context::RequestContext;
+use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::state::AppState;
 use crate::views;
@@ -39,7 +39,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
     let attempt = call(client, &webhook, &secrets, &event, clock).await;
     // Consequences for the webhook are recorded as done by Handset itself.
-    let context = RequestContext::of_request(&request).itself();
-    let delivery = record(table, &context, &webhook, id, &attempt, CallReason::Redelivery).await?;
+    let origin = Origin::of_request(&request).itself();
+    let delivery = record(table, &origin, &webhook, id, &attempt, CallReason::Redelivery).await?;
     Ok(Reply::ok(&views::WebhookDelivery::from(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

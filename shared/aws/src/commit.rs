@@ -136,7 +136,7 @@ impl Commit {
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
         commit =
             change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
-        if let (Some(code), Some(made)) = (&change.secrets.code, change.new_invitation()) {
+        if let (Some(code), Some(made)) = (&change.secrets.code, change.new_offer()) {
             commit = commit.put_code(made, code);
         }
         if let Some(message_counters) = &change.message_counters {

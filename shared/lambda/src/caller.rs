@@ -49,7 +49,7 @@ impl AuthorizedRequest {
     /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.http.id_source.now
+        self.http.moment.now
     }
 }
 
@@ -72,7 +72,7 @@ impl PersonRequest {
     /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.http.id_source.now
+        self.http.moment.now
     }
 }
 
@@ -151,7 +151,7 @@ impl AuthenticatedRequest {
     /// `CredentialInvalid` if they are a member of none; `MemberOnly`; `TooLarge`.
     pub fn authorize_member(self) -> Result<PersonRequest, DomainError> {
         self.require_membership()?;
-        self.authorize_person()
+        self.authorize_signed_in()
     }
 
     /// Authorizes the caller if they are a signed-in person, even without any membership: they accept
@@ -159,7 +159,7 @@ impl AuthenticatedRequest {
     ///
     /// # Errors
     /// `MemberOnly`; `TooLarge`.
-    pub fn authorize_person(self) -> Result<PersonRequest, DomainError> {
+    pub fn authorize_signed_in(self) -> Result<PersonRequest, DomainError> {
         if !matches!(self.proof, Proof::Person(_)) {
             self.require_membership()?;
         }
@@ -200,7 +200,7 @@ pub async fn authenticate(
     principals: &impl CredentialStore,
 ) -> Result<AuthenticatedRequest, Error> {
     let presented = bearer(&request)?;
-    let now = request.id_source.now;
+    let now = request.moment.now;
     let proof = if let Some(key) = ApiKeySecret::parse(presented) {
         let key = ApiKey::authenticate(principals.key(&key.short).await?, &key, now)?;
         let ancestors = principals.find_ancestors(&key).await?;

@@ -517,7 +517,7 @@ async fn operations_for_people_accept_only_signed_in_people() {
     let mut fixture = SampleWorkspace::with_token(&bench, &oidc, "people").await;
     let callers = callers(&bench, &oidc, &fixture).await;
     let of_people: Vec<&str> =
-        access_table().filter(|(_, access)| *access == Access::Person).map(|(operation, _)| operation).collect();
+        access_table().filter(|(_, access)| *access == Access::Member).map(|(operation, _)| operation).collect();
     let (mut let_in, mut kept_out) = (0, 0);
     for (who, credential, _) in &callers {
         let person = HELD.iter().any(|(name, ..)| name == who);
@@ -569,7 +569,7 @@ async fn head_is_answered_like_get_and_has_no_effect() {
     let mut asked = 0;
     for operation in functions::OPERATIONS {
         let credential = match operation.access() {
-            Access::Person => Some(person.as_str()),
+            Access::Member => Some(person.as_str()),
             Access::Permission(_) | Access::AnyOf(_) => Some(fixture.tenant.key.as_str()),
             _ => None,
         };
@@ -597,7 +597,7 @@ async fn unknown_fields_are_rejected_from_admins_and_accepted_from_phones() {
     let person = oidc.token("strict-owner", bench.now());
     let before = rows::everything(&bench);
     for operation in functions::OPERATIONS.iter().filter(|operation| operation.is_strict()) {
-        let of_person = matches!(operation.access(), Access::Person | Access::SignedIn);
+        let of_person = matches!(operation.access(), Access::Member | Access::SignedIn);
         let credential = if of_person { &person } else { &fixture.tenant.key };
         for sample in fixture.samples(operation.name, "fresh", &fixture.member) {
             let joined = if sample.path.contains('?') { '&' } else { '?' };
@@ -789,7 +789,7 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
     ];
     let mut calls = 0;
     for (operation, access) in access_table() {
-        let (Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) = access else { continue };
+        let (Access::Permission(_) | Access::AnyOf(_) | Access::Member | Access::SignedIn) = access else { continue };
         for sample in fixture.samples(operation, "fresh", &fixture.member) {
             let before = rows::everything(&bench);
             // A signed-in person may list their memberships.
@@ -802,7 +802,7 @@ async fn without_a_valid_credential_every_request_is_rejected_and_changes_nothin
         }
     }
     let guarded =
-        |access| matches!(access, Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn);
+        |access| matches!(access, Access::Permission(_) | Access::AnyOf(_) | Access::Member | Access::SignedIn);
     let all = fixture.calls(|_, access| guarded(access));
     assert!(all >= 95, "{all} requests accept a credential of a person or a key");
     assert_eq!(calls, all * cases.len() - fixture.calls(|_, access| access == Access::SignedIn));

@@ -163,7 +163,7 @@ impl Target {
                 match functions::operation(sample.operation).expect("the sample's operation exists").access() {
                     Access::Code | Access::Public | Access::Internal => None,
                     Access::Device => Some(self.credential.clone()),
-                    Access::Person | Access::SignedIn => Some(self.signed_in()),
+                    Access::Member | Access::SignedIn => Some(self.signed_in()),
                     Access::Permission(_) | Access::AnyOf(_) => Some(self.tenant.key.clone()),
                 };
             let good = body.expect("a body with fields has a sample");

@@ -8,7 +8,7 @@ use domain::ids::timed_uuid;
 use domain::models::actor::Actor;
 use domain::models::command::{CommandKind, OpenCommand};
 use domain::models::device::{CONFIG_VERSION, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::models::invitation::{Channel, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, NewOffer, Purpose};
 use domain::models::network::{Network, NetworkStatus, VERIZON};
 use domain::models::restriction::Deleted;
 use domain::models::restriction::Restriction;
@@ -205,7 +205,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         source_ip: None,
         job_id: None,
     };
-    let new = NewInvitation {
+    let new = NewOffer {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(id(1_000_000 + number)),
         code: number.to_string(),

@@ -21,7 +21,7 @@ use domain::models::device::{
 };
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
 use domain::models::job::{IDS_LIMIT, ItemOutcome, JobItem, JobKind, NewJob, NextPage, Selection};
 use domain::models::key;
 use domain::models::key::ApiKey;
@@ -389,12 +389,12 @@ fn command_request(kind: CommandKind) -> CommandRequest {
 
 /// The user with an invitation, and the invitation.
 fn with_invitation(user: &User, number: u8) -> (User, Invitation) {
-    let change = invite(user, None, new_invitation(number), &context()).unwrap();
-    (change.user_after().unwrap().clone(), change.new_invitation().unwrap().clone())
+    let change = invite(user, None, new_offer(number), &context()).unwrap();
+    (change.user_after().unwrap().clone(), change.new_offer().unwrap().clone())
 }
 
-fn new_deployment(number: u8) -> NewInvitation {
-    NewInvitation { purpose: Purpose::Deploy, devices: 1, ..new_invitation(number) }
+fn new_deployment(number: u8) -> NewOffer {
+    NewOffer { purpose: Purpose::Deploy, devices: 1, ..new_offer(number) }
 }
 
 /// The user with an open deployment and all data of client deployment, and the deployment.
@@ -421,8 +421,8 @@ fn claim(device: &Device, held: bool) -> IdentifierClaim {
     }
 }
 
-fn new_invitation(number: u8) -> NewInvitation {
-    NewInvitation {
+fn new_offer(number: u8) -> NewOffer {
+    NewOffer {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(id(number)),
         code: number.to_string(),
@@ -513,8 +513,8 @@ proptest! {
     fn replacing_an_invitation_fits_into_one_commit(new in new_user()) {
         let user = user(new);
         let (user, first) = with_invitation(&user, 6);
-        let second = invite(&user, Some(&first), new_invitation(7), &context()).unwrap();
-        let superseded = second.invitation_after(&first).clone();
+        let second = invite(&user, Some(&first), new_offer(7), &context()).unwrap();
+        let superseded = second.offer_after(&first).clone();
         prop_assert!(superseded.superseded_at.is_some());
         expect_fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&idempotency_row(), false));
         expect_small(&superseded);

@@ -3,7 +3,7 @@
 //! difference.
 
 use aws::store::idempotency::IdempotencyRow;
-use aws::store::invitations::InvitationRef;
+use aws::store::invitations::OfferRef;
 use aws::store::keys::Pointer;
 use aws::store::leases::Lease;
 use aws::store::staging::StagedKeys;
@@ -958,7 +958,7 @@ fn rows_of_earlier_releases_are_still_readable() {
             "consumers_lease" => expect_round_trip::<Lease>(&name, &row),
             "issuers_keys" => expect_round_trip::<IssuerKeys>(&name, &row),
             "code" | "text_message" => {
-                assert!(read::<InvitationRef>(&name, &row).user_id.to_string() == row["user_id"])
+                assert!(read::<OfferRef>(&name, &row).user_id.to_string() == row["user_id"])
             }
             "pointer" => assert!(read::<Pointer>(&name, &row).to_pk == row["to_pk"]),
             "username" | "external_id" | "identity_key" | "sources_username" => {

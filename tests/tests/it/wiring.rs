@@ -301,7 +301,7 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
         let without_table =
             ["app-links", "get-docs", "get-openapi", "not-found", "publish-events"].contains(&operation.name);
         let mut expected: BTreeSet<&str> = if without_table { BTreeSet::new() } else { ["TABLE"].into() };
-        if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Person | Access::SignedIn) {
+        if matches!(operation.access(), Access::Permission(_) | Access::AnyOf(_) | Access::Member | Access::SignedIn) {
             expected.extend(["OIDC_ISSUER", "OIDC_AUDIENCE"]);
         }
         expected.extend(more.get(operation.name).into_iter().flatten());

@@ -21,7 +21,7 @@ use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
-use crate::store::invitations::InvitationRef;
+use crate::store::invitations::OfferRef;
 use crate::store::search::Search;
 use crate::store::{attachments, commands, due, invitations, packed, push_tokens, search, users, workspaces};
 use crate::table::{Table, service_error};
@@ -352,11 +352,7 @@ impl Table {
     }
 
     /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
-    pub async fn registration(
-        &self,
-        owner: &InvitationRef,
-        identifier: &str,
-    ) -> Result<Option<RegistrationState>, Error> {
+    pub async fn registration(&self, owner: &OfferRef, identifier: &str) -> Result<Option<RegistrationState>, Error> {
         let user = users::user_key(owner.workspace_id, owner.user_id);
         let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
         let claim = identifier_claim_key(owner.workspace_id, identifier);

@@ -19,7 +19,7 @@ use crate::table::Table;
 
 keeps_stored_row!(Invitation);
 
-impl Read for InvitationRef {}
+impl Read for OfferRef {}
 
 /// Prefix of an invitation's sort key.
 pub const INVITATION: &str = "INVITATION#";
@@ -44,7 +44,7 @@ pub fn text_message_key(message_id: &str) -> RowKey {
 
 /// The owner of a code or of a text message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvitationRef {
+pub struct OfferRef {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The user.
@@ -124,12 +124,12 @@ impl Table {
     }
 
     /// The owner of a code, whether or not the code can still be used.
-    pub async fn code_owner(&self, hash: &Hash) -> Result<Option<InvitationRef>, Error> {
+    pub async fn offer_of_code(&self, hash: &Hash) -> Result<Option<OfferRef>, Error> {
         self.get(&code_key(hash)).await
     }
 
     /// The owner of a text message, by SNS's identifier.
-    pub async fn message_owner(&self, message_id: &str) -> Result<Option<InvitationRef>, Error> {
+    pub async fn offer_of_message(&self, message_id: &str) -> Result<Option<OfferRef>, Error> {
         self.get(&text_message_key(message_id)).await
     }
 

@@ -261,7 +261,7 @@ impl Invitation {
 
 /// The data of a new invitation.
 #[derive(Clone)]
-pub struct NewInvitation {
+pub struct NewOffer {
     /// Its identifier.
     pub invitation_id: InvitationId,
     /// Its code, which only its message has.

@@ -126,14 +126,14 @@ impl ChangeSet {
 
     /// An invitation or deployment as this change leaves it.
     #[must_use]
-    pub fn invitation_after<'a>(&'a self, invitation: &'a Invitation) -> &'a Invitation {
+    pub fn offer_after<'a>(&'a self, invitation: &'a Invitation) -> &'a Invitation {
         let edited = self.invitations.iter().find(|edited| edited.after.invitation_id == invitation.invitation_id);
         edited.map_or(invitation, |edited| &edited.after)
     }
 
     /// The invitation or deployment that this change creates.
     #[must_use]
-    pub fn new_invitation(&self) -> Option<&Invitation> {
+    pub fn new_offer(&self) -> Option<&Invitation> {
         self.invitations.iter().find(|edited| edited.before.is_none()).map(|made| &made.after)
     }
 

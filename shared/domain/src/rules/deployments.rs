@@ -17,7 +17,7 @@ use crate::input::{FieldError, Fields};
 use crate::models::client_account::{ClientAccount, SecretKind, UserSecrets};
 use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess};
 use crate::models::event::{Event, EventType};
-use crate::models::invitation::{Invitation, NewInvitation, Purpose};
+use crate::models::invitation::{Invitation, NewOffer, Purpose};
 use crate::models::profile::Profile;
 use crate::models::profile::schema::check;
 use crate::models::user::User;
@@ -35,7 +35,7 @@ pub fn deploy(
     user: &User,
     devices: &[Device],
     previous: Option<&Invitation>,
-    new: NewInvitation,
+    new: NewOffer,
     profile: Option<ProfileId>,
     context: &EventContext,
 ) -> Result<ChangeSet, DomainError> {

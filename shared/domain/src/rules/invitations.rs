@@ -3,8 +3,8 @@
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
 use crate::models::invitation::{
-    ADDRESS_WARNING_PERIOD, Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose,
-    REFUSED_REGISTRATIONS, precedence,
+    ADDRESS_WARNING_PERIOD, Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose, REFUSED_REGISTRATIONS,
+    precedence,
 };
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
@@ -68,7 +68,7 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
     ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
-/// Creates an invitation or deployment for a user, and makes its message due: [`ChangeSet::new_invitation`] returns it.
+/// Creates an invitation or deployment for a user, and makes its message due: [`ChangeSet::new_offer`] returns it.
 /// It supersedes an older one of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
 pub fn invite(
     user: &User,
     previous: Option<&Invitation>,
-    new: NewInvitation,
+    new: NewOffer,
     context: &EventContext,
 ) -> Result<ChangeSet, DomainError> {
     user.require_app_access()?;

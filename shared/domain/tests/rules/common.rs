@@ -6,7 +6,7 @@ use domain::input::{FieldError, Fields};
 use domain::models::actor::Actor;
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
-use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
 use domain::models::message::{DailyQuota, MessageLimits, MessagePolicy};
 use domain::models::user::{NewUser, User};
 use domain::rules::change::{ChangeSet, RowChange};
@@ -60,7 +60,7 @@ pub fn message_limits(channel: Channel) -> MessageLimits {
 }
 
 pub fn invitation(user: &User, devices: u32) -> Invitation {
-    let new = NewInvitation {
+    let new = NewOffer {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
         code: "code".to_owned(),
@@ -69,7 +69,7 @@ pub fn invitation(user: &User, devices: u32) -> Invitation {
         lifetime: Duration::days(7),
         limits: message_limits(Channel::Email),
     };
-    invite(user, None, new, &context(0)).unwrap().new_invitation().unwrap().clone()
+    invite(user, None, new, &context(0)).unwrap().new_offer().unwrap().clone()
 }
 
 pub fn application(identifier: &str) -> RegistrationRequest {

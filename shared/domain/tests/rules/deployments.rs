@@ -7,7 +7,7 @@ use domain::error::DomainError;
 use domain::models::client_account::{ClientAccount, SecretKind, UserSecrets};
 use domain::models::device::{CONFIG_VERSION, Device};
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
 use domain::models::profile::Profile;
 use domain::models::restriction::Restriction;
 use domain::models::user::User;
@@ -28,8 +28,8 @@ use uuid::Uuid;
 use crate::common::{at, context, faults, fields, invitation_of, message_limits, published, user};
 use crate::fixture::Fixture;
 
-fn new(number: u128) -> NewInvitation {
-    NewInvitation {
+fn new(number: u128) -> NewOffer {
+    NewOffer {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(Uuid::from_u128(number)),
         code: number.to_string(),

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use domain::error::DomainError;
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
 use domain::models::user::User;
 use domain::rules::invitations::{count_opening, invite, record_delivery};
 use domain::text::{masked_email, masked_number};
@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::common::{at, context, invitation_of, message_limits, user};
 
-fn by(channel: Channel) -> NewInvitation {
-    NewInvitation {
+fn by(channel: Channel) -> NewOffer {
+    NewOffer {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
         code: "code".to_owned(),
@@ -25,7 +25,7 @@ fn by(channel: Channel) -> NewInvitation {
 }
 
 fn texted() -> Invitation {
-    invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_invitation().unwrap().clone()
+    invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_offer().unwrap().clone()
 }
 
 fn report(state: DeliveryState, message_id: Option<&str>) -> Delivery {
@@ -41,7 +41,7 @@ fn each_channel_asks_for_what_it_reaches_the_user_by_and_for_nothing_else() {
     assert_eq!(invite(&reached, None, by(Channel::Email), &context(0)), Err(DomainError::EmailMissing));
     assert_eq!(invite(&unreached, None, by(Channel::Sms), &context(0)), Err(DomainError::MobileMissing));
     let invited = invite(&reached, None, by(Channel::Sms), &context(0)).unwrap();
-    assert_eq!(invited.new_invitation().unwrap().channel, Channel::Sms);
+    assert_eq!(invited.new_offer().unwrap().channel, Channel::Sms);
     assert_eq!(invited.events[0].changes["channel"].after, "sms");
     assert!(!format!("{:?}", invited.events[0]).contains("1701234567"), "an event holds no number");
     assert!(invite(&unreached, None, by(Channel::Email), &context(0)).is_ok());
@@ -75,7 +75,7 @@ fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
 #[test]
 fn where_a_message_goes_is_kept_masked() {
     assert_eq!(texted().sent_to.as_deref(), Some("+49…4567"));
-    let mailed = invite(&user(), None, by(Channel::Email), &context(0)).unwrap().new_invitation().unwrap().clone();
+    let mailed = invite(&user(), None, by(Channel::Email), &context(0)).unwrap().new_offer().unwrap().clone();
     assert_eq!(mailed.sent_to.as_deref(), Some("a…a@example.com"));
     let addresses = [("alice@example.com", "a…e@example.com"), ("ab@x.org", "a…@x.org"), ("a@x.org", "…@x.org")];
     for (address, masked) in addresses {
@@ -91,7 +91,7 @@ fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
     let week = 7 * 24 * 60;
     let user = User { email_changed_at: Some(at(0)), ..user() };
     let made_for = |user: &User, channel, minutes| {
-        invite(user, None, by(channel), &context(minutes)).unwrap().new_invitation().unwrap().clone()
+        invite(user, None, by(channel), &context(minutes)).unwrap().new_offer().unwrap().clone()
     };
     let made = |channel, minutes| made_for(&user, channel, minutes);
     let recent = made(Channel::Email, week - 1).warnings();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::{Commit, UserFilter};
 use chrono::Duration;
 use domain::models::client_account::{ClientAccount, SecretKind};
-use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
 use domain::models::user::User;
 use domain::rules::{deployments, lifecycle};
 use domain::secret::new_code;
@@ -17,7 +17,7 @@ use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, 
 
 /// Stores a user's new deployment with its code, and returns the changed user and the deployment.
 async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
-    let new = NewInvitation {
+    let new = NewOffer {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(new_id(case.now)),
         code: new_code(letters),
@@ -30,7 +30,7 @@ async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
         .expect("the user has an address");
     // Several are created within one minute here; message counters have contract tests of their own.
     change.message_counters = None;
-    let created = change.new_invitation().expect("an invitation is created").clone();
+    let created = change.new_offer().expect("an invitation is created").clone();
     let commit = Commit::from_changes(change.events[0].event_id, &change);
     case.table.commit(commit).await.expect("no conflict");
     (case.read(user).await, created)

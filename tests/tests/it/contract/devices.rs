@@ -71,7 +71,8 @@ async fn a_registration_reads_all_inputs_of_its_rule() {
     let (invitation, code) = invited(&case, &user, 1, Duration::days(7));
     let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
     store.table.commit(commit).await.expect("the row is new");
-    let owner = store.table.code_owner(&Hash::of(&code)).await.expect("the call succeeds").expect("the code is found");
+    let owner =
+        store.table.offer_of_code(&Hash::of(&code)).await.expect("the call succeeds").expect("the code is found");
     let found =
         store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
     assert_eq!((&found.user, &found.invitation), (&user, &invitation));
@@ -92,7 +93,7 @@ async fn a_registration_reads_all_inputs_of_its_rule() {
         store.table.registration(&owner, "phone").await.expect("the call succeeds").is_none(),
         "the user is deleted"
     );
-    assert_eq!(store.table.code_owner(&Hash::of("another")).await.expect("the call succeeds"), None);
+    assert_eq!(store.table.offer_of_code(&Hash::of("another")).await.expect("the call succeeds"), None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Invitations: their codes, and the texts that contain them.
 
 use aws::Commit;
-use aws::store::invitations::InvitationRef;
+use aws::store::invitations::OfferRef;
 use chrono::Duration;
 use domain::models::invitation::{Channel, Invitation};
 use domain::models::user::User;
@@ -27,8 +27,8 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
     assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code.clone()));
     let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("the call succeeds");
     assert_eq!(read.as_ref(), Some(&invitation));
-    let owner = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
-    assert_eq!(store.table.code_owner(&Hash::of(&code)).await.expect("the call succeeds"), Some(owner));
+    let owner = OfferRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
+    assert_eq!(store.table.offer_of_code(&Hash::of(&code)).await.expect("the call succeeds"), Some(owner));
     let stored = rows::everything(&store.bench);
     let leaks = stored.iter().filter(|((table, _), row)| *table == rows::MAIN && row.to_string().contains(&code));
     assert_eq!(leaks.count(), 0, "the code itself is only in the table of secrets");
@@ -60,7 +60,7 @@ async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists()
     };
     let owner = async |sent: &Invitation| {
         let id = sent.delivery.message_id.as_deref().unwrap_or_default();
-        store.table.message_owner(id).await.expect("the call succeeds")
+        store.table.offer_of_message(id).await.expect("the call succeeds")
     };
     let (queued, mail, text) =
         (Invitation { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
@@ -68,7 +68,7 @@ async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists()
     assert_eq!(owner(&text).await, None, "nothing was sent");
     case.edit(&queued, &text).await;
     let id = invitation.invitation_id;
-    let expected = InvitationRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
+    let expected = OfferRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
     case.remove(&Invitation { version: 2, ..text.clone() }).await;
     assert_eq!(owner(&text).await, None, "it is deleted with its invitation");

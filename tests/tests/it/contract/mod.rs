@@ -29,7 +29,7 @@ use domain::models::actor::Actor;
 use domain::models::command::{Command, CommandKind, OpenCommand};
 use domain::models::device::{Device, IdentifierClaim};
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Invitation, NewInvitation, Purpose};
+use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
 use domain::models::job::{Job, JobKind, NewJob, Selection};
 use domain::models::push::Push;
 use domain::models::usage::{Counts, Usage, UsageKind, UsageScope};
@@ -264,7 +264,7 @@ async fn is_taken(case: &Case<'_>, username: &str) -> bool {
 
 fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
     let code = new_code(letters);
-    let new = NewInvitation {
+    let new = NewOffer {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(new_id(case.now)),
         code: code.clone(),
@@ -274,7 +274,7 @@ fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invit
         limits: testkit::rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
     let invited = invite(user, None, new, &case.context()).expect("the user has an address");
-    (invited.new_invitation().expect("an invitation is created").clone(), code)
+    (invited.new_offer().expect("an invitation is created").clone(), code)
 }
 
 fn search_query(text: &str) -> Query {
