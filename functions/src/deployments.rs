@@ -14,11 +14,11 @@ pub mod undeploy_user;
 use aws::Table;
 use domain::InvitationId;
 use domain::error::{DomainError, Error};
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use lambda::AuthorizedRequest;
 
 /// The deployment in the request's path.
-async fn load_deployment(table: &Table, request: &AuthorizedRequest) -> Result<Invitation, Error> {
+async fn load_deployment(table: &Table, request: &AuthorizedRequest) -> Result<Offer, Error> {
     let id = request.http.path_id("deployment_id", "deployment", InvitationId::parse)?;
     Ok(table.deployment(request.workspace(), id).await?.ok_or(DomainError::NotFound("deployment"))?)
 }

@@ -95,23 +95,23 @@ impl IdempotencyKey {
     }
 
     async fn look_up(&self, table: &Table, request: &impl CallerScope) -> Result<EarlierRequest, Error> {
-        let Some((pk, body_hash)) = &self.0 else {
+        let Some((pk, request_hash)) = &self.0 else {
             return Ok(EarlierRequest::None { expired_row_present: false });
         };
         let found = table.idempotency_record(pk).await?;
         let expired_row_present = found.is_some();
-        let id = IdempotencyRecord::previous_id(found, body_hash, request.http().moment.now)?;
+        let id = IdempotencyRecord::previous_id(found, request_hash, request.http().moment.now)?;
         Ok(id.map_or(EarlierRequest::None { expired_row_present }, EarlierRequest::Created))
     }
 
     /// Adds the request's record to the commit that creates its object.
     fn remember(&self, commit: Commit, request: &impl CallerScope, id: String, expired_row_present: bool) -> Commit {
-        let Some((pk, body_hash)) = &self.0 else {
+        let Some((pk, request_hash)) = &self.0 else {
             return commit;
         };
         let remembered = IdempotencyRecord {
-            body_hash: body_hash.clone(),
-            made: id,
+            request_hash: request_hash.clone(),
+            created_id: id,
             expires_at: request.http().moment.now.plus(Duration::hours(LIFETIME_HOURS)),
         };
         commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)

@@ -6,7 +6,7 @@ use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
-use domain::models::message::MessagePolicy;
+use domain::models::message_limits::MessagePolicy;
 use domain::models::workspace::AllowedSenders;
 use domain::text::MOBILE;
 use lambda::Issuer;

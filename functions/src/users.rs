@@ -27,7 +27,7 @@ use aws::{Table, UserWithDevices};
 use domain::error::{DomainError, Error};
 use domain::models::command::CommandKind;
 use domain::models::device::{Device, DeviceAttachments};
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use domain::models::user::User;
 use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::ChangeSet;
@@ -149,17 +149,17 @@ pub(crate) async fn offer<'a, F, V: Serialize>(
     state: &'a AppState,
     request: &'a AuthorizedRequest,
     decide: impl Fn(ActionContext<'a>, User) -> F,
-    view: impl Fn(&Invitation, Time) -> V,
+    view: impl Fn(&Offer, Time) -> V,
 ) -> Result<Reply, Error>
 where
     F: Future<Output = Result<UserPlan, Error>>,
 {
     let table = state.table()?;
-    let shown = |offer: &Invitation| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
+    let shown = |offer: &Offer| Reply::json(StatusCode::ACCEPTED, &view(offer, request.now()));
     let repeat = async |id: String| {
         let id = InvitationId::parse(&id).ok_or(DomainError::NotFound("invitation"))?;
         let user = request.http.path_id("user_id", "user", UserId::parse)?;
-        let offer = table.invitation(request.workspace(), user, id).await?;
+        let offer = table.offer(request.workspace(), user, id).await?;
         Ok(shown(&offer.ok_or(DomainError::NotFound("invitation"))?))
     };
     let create = async || {

@@ -1,7 +1,7 @@
 //! `GET /r/{code}`: redirect of a deployment's link. The reply reveals only whether the link is still valid.
 
 use domain::error::Error;
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use domain::secret::is_code;
 use domain::states::InvitationStatus;
 use lambda::{Reply, Request};

@@ -1,7 +1,7 @@
 //! `DELETE /deployments/{deployment_id}`.
 
 use domain::error::{DomainError, Error};
-use domain::rules::invitations::revoke;
+use domain::rules::offers::revoke;
 use domain::states::InvitationStatus;
 use lambda::{AuthorizedRequest, Reply};
 

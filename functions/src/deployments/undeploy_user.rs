@@ -1,7 +1,7 @@
 //! `DELETE /deployments/users/{user_id}`: removes a user from client deployment only.
 
 use domain::error::{DomainError, Error};
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use domain::rules::deployments::remove;
 use lambda::{AuthorizedRequest, Reply};
 

@@ -58,7 +58,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
 async fn attempt(table: &Table, request: &Request, application: &RegistrationRequest) -> Result<Reply, Error> {
     let owner = table.offer_of_code(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
     let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
-    let event_context = request.new_event_context(owner.workspace_id, found.invitation.actor());
+    let event_context = request.new_event_context(owner.workspace_id, found.offer.actor());
     let new_id = DeviceId(request.moment.new_id());
     match register(&found, application, new_id, &event_context) {
         Ok(registration) => commit(table, request, event_context.event_id, registration).await,

@@ -4,8 +4,8 @@ use aws::{Commit, Position, Table};
 use domain::error::{DomainError, Error};
 use domain::error::{MessageLimit, RetryAfter};
 use domain::input::Fields;
-use domain::models::invitation::{Invitation, Warning};
 use domain::models::job::{ItemOutcome, Job, JobItem, JobKind, JobPause, NextPage, Selection, Waiting};
+use domain::models::offer::{Offer, Warning};
 use domain::models::source::SyncAction;
 use domain::rules::change::ChangeSet;
 use domain::rules::jobs::{cancel, page_done};
@@ -128,8 +128,8 @@ async fn process_page(
             // The rest of the page waits too, and so does everything after it.
             ItemResult::Waits(wait) => {
                 let (ids, cursor) = (job.page[at..].to_vec(), job.cursor.clone());
-                let rest = NextPage { ids, cursor, waiting, rest: Some(JobPause::of(&wait)), ..NextPage::default() };
-                return commit_page(table, &origin, job, &outcomes, Some(rest)).await;
+                let pause = NextPage { ids, cursor, waiting, pause: Some(JobPause::of(&wait)), ..NextPage::default() };
+                return commit_page(table, &origin, job, &outcomes, Some(pause)).await;
             }
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
@@ -275,7 +275,7 @@ pub(crate) async fn plan_item(
             let id = UserId::parse(id).ok_or(DomainError::NotFound("user"))?;
             let user = table.user(job.workspace_id, id).await?.ok_or(DomainError::NotFound("user"))?;
             let plan = Box::pin(wanted.decide(&context, &user)).await?;
-            let warnings = plan.new_offer().into_iter().flat_map(Invitation::warnings).collect();
+            let warnings = plan.new_offer().into_iter().flat_map(Offer::warnings).collect();
             Ok(plan.to_commit().map(|commit| PlannedChange { commit, warnings }))
         }
         Action::Device(wanted) => {

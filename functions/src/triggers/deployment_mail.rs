@@ -2,7 +2,7 @@
 
 use aws::Message;
 use domain::error::Error;
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use domain::models::user::User;
 use maud::html;
 
@@ -19,7 +19,7 @@ const FILE: &str = "set-up-code.png";
 /// The e-mail; `None` if the user has no address.
 pub(crate) fn compose(
     user: &User,
-    deployment: &Invitation,
+    deployment: &Offer,
     code: &str,
     public_url: &str,
     app: &App,

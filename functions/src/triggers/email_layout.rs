@@ -2,7 +2,7 @@
 
 use aws::{Message, Picture};
 use domain::error::Error;
-use domain::models::invitation::{Invitation, Purpose};
+use domain::models::offer::{Offer, Purpose};
 use domain::models::user::User;
 use maud::{DOCTYPE, Markup, html};
 
@@ -129,7 +129,7 @@ pub(crate) struct EmailLayout {
 /// The e-mail of an offer, with its link as an inline QR code, which is also attached if `attached` names the file. Its
 /// tags carry the offer's identifiers, which SES repeats in its reports.
 pub(crate) fn message(
-    offer: &Invitation,
+    offer: &Offer,
     to: String,
     layout: EmailLayout,
     link: &str,

@@ -2,7 +2,7 @@
 
 use aws::Message;
 use domain::error::Error;
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use domain::models::user::User;
 use maud::html;
 
@@ -16,7 +16,7 @@ const PICTURE: &str = "invitation-qr";
 /// The e-mail; `None` if the user has no address.
 pub(crate) fn compose(
     user: &User,
-    invitation: &Invitation,
+    invitation: &Offer,
     code: &str,
     public_url: &str,
     app: &App,

@@ -4,9 +4,9 @@
 use aws::Pusher;
 use aws::{PushError, Table};
 use domain::error::Error;
-use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::offer::{Delivery, DeliveryState};
 use domain::models::push::PushReason;
-use domain::rules::invitations::record_delivery;
+use domain::rules::offers::record_delivery;
 use domain::rules::push::reported;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl MailReport {
 }
 
 async fn record_mail(table: &Table, run: &Run, report: &MailReport) -> Result<(), Error> {
-    let Some(before) = table.invitation(report.workspace, report.user, report.invitation).await? else {
+    let Some(before) = table.offer(report.workspace, report.user, report.invitation).await? else {
         return Ok(());
     };
     let event_context = run.new_event_context(report.workspace);
@@ -88,7 +88,7 @@ async fn record_text(table: &Table, run: &Run, report: &TextReport) -> Result<()
     let Some(owner) = table.offer_of_message(&report.message_id).await? else {
         return Ok(());
     };
-    let Some(before) = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
+    let Some(before) = table.offer(owner.workspace_id, owner.user_id, owner.invitation_id).await? else {
         return Ok(());
     };
     let event_context = run.new_event_context(owner.workspace_id);

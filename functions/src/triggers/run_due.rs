@@ -10,8 +10,8 @@ use domain::error::Error;
 use domain::models::actor::Creator;
 use domain::models::command::{Command, Trigger};
 use domain::models::device::Device;
-use domain::models::invitation::Invitation;
 use domain::models::job::{Job, JobKind};
+use domain::models::offer::Offer;
 use domain::models::source::{DataSource, SyncRequest};
 use domain::models::user::User;
 use domain::models::workspace::{SilentAction, SilentRule, Workspace, after_silent_rule_run};
@@ -19,7 +19,7 @@ use domain::permission::Permission;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::commands::apply;
 use domain::rules::devices::block;
-use domain::rules::invitations::expire;
+use domain::rules::offers::expire;
 use domain::rules::workspaces::pause_silent_rule;
 use domain::{JobId, Time, WorkspaceId};
 use lambda::logging::Chain;
@@ -99,7 +99,7 @@ fn waits_since(row: &DueRow) -> Option<Time> {
         DueRow::Job(job) => job.due_at,
         DueRow::Source(source) => source.due_at,
         DueRow::Workspace(workspace) => workspace.silent_rule_at,
-        DueRow::Invitation(_) | DueRow::PushToken(_) | DueRow::Command(_) | DueRow::Device(_) | DueRow::User(_) => None,
+        DueRow::Offer(_) | DueRow::PushToken(_) | DueRow::Command(_) | DueRow::Device(_) | DueRow::User(_) => None,
         // These are in partitions of their own: see deliver-webhook.
         DueRow::Webhook(_) | DueRow::Delivery(_) => None,
     }
@@ -122,7 +122,7 @@ async fn short(
 ) -> Result<(), Error> {
     match row {
         DueRow::User(due) => retry_on_conflict(table, || deploy_after_rename(table, run, due, operator)).await,
-        DueRow::Invitation(due) => retry_on_conflict(table, || end(table, run, due)).await,
+        DueRow::Offer(due) => retry_on_conflict(table, || end(table, run, due)).await,
         DueRow::PushToken(due) => {
             let (workspace, device) = (due.workspace_id, due.device_id);
             retry_on_conflict(table, || endpoint::settle(table, pusher, run, workspace, device)).await
@@ -380,8 +380,8 @@ async fn quieted(
 }
 
 /// Ends an expired invitation and removes its code.
-async fn end(table: &Table, run: &Run, due: &Invitation) -> Result<(), Error> {
-    let Some(before) = table.invitation(due.workspace_id, due.user_id, due.invitation_id).await? else {
+async fn end(table: &Table, run: &Run, due: &Offer) -> Result<(), Error> {
+    let Some(before) = table.offer(due.workspace_id, due.user_id, due.invitation_id).await? else {
         return Ok(());
     };
     let event_context = run.new_event_context(before.workspace_id);

@@ -5,11 +5,11 @@ use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, Purpose};
-use domain::models::message::MessagePolicy;
+use domain::models::message_limits::MessagePolicy;
+use domain::models::offer::{Channel, Delivery, DeliveryState, Offer, Purpose};
 use domain::models::user::User;
 use domain::models::workspace::{AllowedSenders, SenderNotAllowed, WorkspaceSettings};
-use domain::rules::invitations::record_delivery;
+use domain::rules::offers::record_delivery;
 use domain::states::InvitationStatus;
 use lambda::logging::Chain;
 use serde_json::Value;
@@ -130,9 +130,9 @@ async fn send(
 }
 
 /// The offer that an event is about.
-async fn load_offer(table: &Table, event: &Event) -> Result<Option<Invitation>, Error> {
+async fn load_offer(table: &Table, event: &Event) -> Result<Option<Offer>, Error> {
     match (event.user_id, event.invitation_id.or(event.deployment_id)) {
-        (Some(user), Some(id)) => table.invitation(event.workspace_id, user, id).await,
+        (Some(user), Some(id)) => table.offer(event.workspace_id, user, id).await,
         _ => Ok(None),
     }
 }
@@ -148,7 +148,7 @@ enum Outcome {
 async fn send_email(
     messages: &MessageSender<'_>,
     user: &User,
-    invitation: &Invitation,
+    invitation: &Offer,
     code: &str,
     settings: &WorkspaceSettings,
 ) -> Result<Outcome, Error> {

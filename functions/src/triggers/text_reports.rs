@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::Time;
 use domain::error::Error;
-use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::offer::{Delivery, DeliveryState};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 

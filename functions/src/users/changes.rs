@@ -5,12 +5,12 @@ use domain::EventId;
 use domain::error::{DomainError, Error};
 use domain::models::command::CommandRequest;
 use domain::models::device::{Device, DeviceWithCommands};
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use domain::models::user::User;
 use domain::rules::change::ChangeSet;
 use domain::rules::context::EventContext;
-use domain::rules::invitations::revoke_open;
 use domain::rules::lifecycle::{NewId, is_readdressed, postpone_due_offer, take_due_offer};
+use domain::rules::offers::revoke_open;
 
 use crate::context::ActionContext;
 use crate::users::offers::{newest_offers, offer_after_rename};
@@ -58,7 +58,7 @@ impl UserPlan {
     }
 
     /// The invitation or deployment that the change creates.
-    pub fn new_offer(&self) -> Option<&Invitation> {
+    pub fn new_offer(&self) -> Option<&Offer> {
         self.change.as_ref().and_then(ChangeSet::new_offer)
     }
 

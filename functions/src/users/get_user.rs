@@ -2,7 +2,7 @@
 
 use aws::UserWithDevices;
 use domain::error::Error;
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use domain::models::usage::{UsageScope, month};
 use lambda::{AuthorizedRequest, Reply};
 

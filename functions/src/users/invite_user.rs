@@ -39,7 +39,7 @@ pub fn doc() -> OperationDoc {
 /// Returns 202 with the invitation; the message is sent afterwards. The code of an older invitation becomes invalid.
 ///
 /// # Errors
-/// Every invalid field of the body; `NotFound`; see [`domain::rules::invitations::invite`].
+/// Every invalid field of the body; `NotFound`; see [`domain::rules::offers::create_offer`].
 pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Reply, Error> {
     let mut fields = request.http.body()?;
     let wanted = &read_invite(&mut fields);

@@ -2,7 +2,7 @@
 
 use domain::UserId;
 use domain::error::{DomainError, Error};
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use lambda::{AuthorizedRequest, Reply};
 
 use crate::description::OperationDoc;

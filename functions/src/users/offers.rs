@@ -5,13 +5,13 @@ use domain::error::Error;
 use domain::input::Fields;
 use domain::limits::DEVICE_LIMIT;
 use domain::models::device::Device;
-use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
-use domain::models::message::{DailyQuota, MessageLimits, QUOTA_SHARDS, Recipient};
+use domain::models::message_limits::{DailyQuota, MessageLimits, QUOTA_SHARDS, Recipient};
+use domain::models::offer::{Channel, NewOffer, Offer, Purpose};
 use domain::models::user::User;
 use domain::models::workspace::WorkspaceSettings;
 use domain::rules::change::ChangeSet;
 use domain::rules::deployments::{self, AutoDeployment, auto_deployment, follows_rename, require_fitting};
-use domain::rules::invitations;
+use domain::rules::offers;
 use domain::secret::{Hash, new_code};
 use domain::{InvitationId, ProfileId};
 use serde::{Deserialize, Serialize};
@@ -52,15 +52,15 @@ pub(crate) fn read_deploy(fields: &mut Fields) -> DeployRequest {
 /// Invites a user.
 ///
 /// # Errors
-/// See [`invitations::invite`].
+/// See [`offers::create_offer`].
 pub(crate) async fn plan_invitation(
     context: &ActionContext<'_>,
     user: &User,
     wanted: &InviteRequest,
 ) -> Result<UserPlan, Error> {
     let previous = newest(context.table, user, Purpose::Invite).await?;
-    let wanted = Offer::Invitation { channel: wanted.channel, devices: wanted.devices };
-    let change = Box::pin(create_offer(context, user, wanted, previous)).await?;
+    let new = new_offer(context, user, Purpose::Invite, wanted.channel, wanted.devices).await?;
+    let change = offers::create_offer(user, previous.as_ref(), new, &context.event_context)?;
     Ok(UserPlan::of(context, Some(change), user, Vec::new()))
 }
 
@@ -109,7 +109,8 @@ async fn offer_deployment(
     held: &[Device],
 ) -> Result<ChangeSet, Error> {
     let previous = newest(context.table, user, Purpose::Deploy).await?;
-    Box::pin(create_offer(context, user, Offer::Deployment { profile_id, devices: 1, held }, previous)).await
+    let new = new_offer(context, user, Purpose::Deploy, Channel::Email, 1).await?;
+    Ok(deployments::deploy(user, held, previous.as_ref(), new, profile_id, &context.event_context)?)
 }
 
 /// The offer that is due to a user after a rename, if any. Its code registers every phone that the rename has reset.
@@ -126,22 +127,24 @@ pub(crate) async fn offer_after_rename(
         return Ok(None);
     };
     let devices = u32::try_from(due.device_ids.len()).unwrap_or(u32::MAX).max(1);
-    let (wanted, previous) = match purpose {
-        Purpose::Deploy => (Offer::Deployment { profile_id: None, devices, held: &[] }, deployed),
-        Purpose::Invite => {
-            (Offer::Invitation { channel: Channel::Email, devices }, newest(context.table, due, Purpose::Invite).await?)
-        }
+    let previous = match purpose {
+        Purpose::Deploy => deployed,
+        Purpose::Invite => newest(context.table, due, Purpose::Invite).await?,
         Purpose::Unknown(_) => return Ok(None),
     };
+    // The change may have revoked it.
+    let previous = previous.as_ref().map(|previous| change.offer_after(previous));
     let mut user = due.clone();
     user.clear_due_deployment();
-    // The change may have revoked it.
-    let previous = previous.map(|previous| change.offer_after(&previous).clone());
-    create_offer(context, &user, wanted, previous).await.map(Some)
+    let new = new_offer(context, &user, purpose, Channel::Email, devices).await?;
+    Ok(Some(match purpose {
+        Purpose::Deploy => deployments::deploy(&user, &[], previous, new, None, &context.event_context)?,
+        _ => offers::create_offer(&user, previous, new, &context.event_context)?,
+    }))
 }
 
 /// The newest offer to a user for each purpose. No older offer can be open.
-pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invitation>, Error> {
+pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Offer>, Error> {
     let mut offers = Vec::new();
     for purpose in Purpose::ALL {
         offers.extend(newest(table, user, *purpose).await?);
@@ -150,49 +153,32 @@ pub(crate) async fn newest_offers(table: &Table, user: &User) -> Result<Vec<Invi
 }
 
 /// The newest offer to a user for one purpose.
-pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Invitation>, Error> {
+pub(crate) async fn newest(table: &Table, user: &User, purpose: Purpose) -> Result<Option<Offer>, Error> {
     match user.newest_invitation(purpose) {
-        Some(id) => table.invitation(user.workspace_id, user.user_id, id).await,
+        Some(id) => table.offer(user.workspace_id, user.user_id, id).await,
         None => Ok(None),
     }
 }
 
 /// The offer with this code, if it has this purpose: a code of another purpose belongs to another link.
-pub(crate) async fn find_by_code(table: &Table, code: &str, purpose: Purpose) -> Result<Option<Invitation>, Error> {
+pub(crate) async fn find_by_code(table: &Table, code: &str, purpose: Purpose) -> Result<Option<Offer>, Error> {
     let Some(owner) = table.offer_of_code(&Hash::of(code)).await? else {
         return Ok(None);
     };
-    let found = table.invitation(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
+    let found = table.offer(owner.workspace_id, owner.user_id, owner.invitation_id).await?;
     Ok(found.filter(|offer| offer.purpose == purpose))
 }
 
-/// A new offer.
-enum Offer<'a> {
-    Invitation {
-        channel: Channel,
-        devices: u32,
-    },
-    Deployment {
-        profile_id: Option<ProfileId>,
-        devices: u32,
-        /// The devices that may download the configuration from then on.
-        held: &'a [Device],
-    },
-}
-
-/// Creates an offer to a user. It supersedes `previous`, the newest offer for the same purpose.
-async fn create_offer(
+/// The data of a new offer to a user, with a new code.
+async fn new_offer(
     context: &ActionContext<'_>,
     user: &User,
-    wanted: Offer<'_>,
-    previous: Option<Invitation>,
-) -> Result<ChangeSet, Error> {
+    purpose: Purpose,
+    channel: Channel,
+    devices: u32,
+) -> Result<NewOffer, Error> {
     let settings = context.settings().await?;
-    let (purpose, channel, devices) = match wanted {
-        Offer::Invitation { channel, devices } => (Purpose::Invite, channel, devices),
-        Offer::Deployment { devices, .. } => (Purpose::Deploy, Channel::Email, devices),
-    };
-    let new = NewOffer {
+    Ok(NewOffer {
         invitation_id: InvitationId(context.origin.moment.new_id()),
         code: new_code(context.origin.moment.random),
         purpose,
@@ -200,13 +186,6 @@ async fn create_offer(
         devices,
         lifetime: settings.invitation_lifetime(context.operator.invitation_lifetime),
         limits: read_message_limits(context, user, purpose, channel, &settings).await?,
-    };
-    let previous = previous.as_ref();
-    Ok(match wanted {
-        Offer::Invitation { .. } => invitations::invite(user, previous, new, &context.event_context)?,
-        Offer::Deployment { profile_id, held, .. } => {
-            deployments::deploy(user, held, previous, new, profile_id, &context.event_context)?
-        }
     })
 }
 

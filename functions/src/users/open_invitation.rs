@@ -2,8 +2,8 @@
 
 use aws::Table;
 use domain::error::{DomainError, Error};
-use domain::models::invitation::{Invitation, Purpose};
-use domain::rules::invitations::count_opening;
+use domain::models::offer::{Offer, Purpose};
+use domain::rules::offers::count_opening;
 use domain::secret::is_code;
 use domain::states::InvitationStatus;
 use lambda::{Reply, Request};
@@ -62,7 +62,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
 async fn redirect_to_app(
     table: &Table,
     request: &Request,
-    invitation: &Invitation,
+    invitation: &Offer,
     code: &str,
     app: &App,
 ) -> Result<Reply, Error> {

@@ -1,8 +1,8 @@
 //! `DELETE /users/{user_id}/invitations/{invitation_id}`.
 
 use domain::error::{DomainError, Error};
-use domain::models::invitation::Purpose;
-use domain::rules::invitations::revoke;
+use domain::models::offer::Purpose;
+use domain::rules::offers::revoke;
 use domain::states::InvitationStatus;
 use domain::{InvitationId, UserId};
 use lambda::{AuthorizedRequest, Reply};
@@ -32,7 +32,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let user = request.http.path_id("user_id", "user", UserId::parse)?;
     let id = request.http.path_id("invitation_id", "invitation", InvitationId::parse)?;
     retry_on_conflict(table, || async {
-        let found = table.invitation(request.workspace(), user, id).await?;
+        let found = table.offer(request.workspace(), user, id).await?;
         // Deployments have their own operation, which needs another permission.
         let invitation = found.filter(|found| found.purpose == Purpose::Invite);
         let before = invitation.ok_or(DomainError::NotFound("invitation"))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::models::client_account::ClientAccount;
 use domain::models::device;
-use domain::models::invitation::{self, Channel, DeliveryState, Warning};
+use domain::models::offer::{self, Channel, DeliveryState, Warning};
 use domain::models::profile;
 use domain::rules::deployments::Configuration;
 use domain::states::InvitationStatus;
@@ -167,7 +167,7 @@ struct ConfigurationProfile {
 }
 
 impl Invitation {
-    pub fn new(invitation: &invitation::Invitation, now: Time) -> Self {
+    pub fn new(invitation: &offer::Offer, now: Time) -> Self {
         Self {
             invitation_id: invitation.invitation_id,
             user_id: invitation.user_id,
@@ -193,7 +193,7 @@ impl Invitation {
 }
 
 impl Deployment {
-    pub fn new(deployment: &invitation::Invitation, now: Time) -> Self {
+    pub fn new(deployment: &offer::Offer, now: Time) -> Self {
         Self {
             deployment_id: deployment.invitation_id,
             user_id: deployment.user_id,
@@ -213,8 +213,8 @@ impl Deployment {
     }
 }
 
-impl From<invitation::Delivery> for Delivery {
-    fn from(delivery: invitation::Delivery) -> Self {
+impl From<offer::Delivery> for Delivery {
+    fn from(delivery: offer::Delivery) -> Self {
         Self { state: delivery.state, at: delivery.at, reason: delivery.reason }
     }
 }
@@ -223,7 +223,7 @@ impl DeployedUser {
     /// `profile` is the name of the profile that applies to the user.
     pub fn new(
         person: &aws::UserWithDevices,
-        deployment: Option<&invitation::Invitation>,
+        deployment: Option<&offer::Offer>,
         profile: Option<&str>,
         now: Time,
     ) -> Self {

@@ -1,8 +1,8 @@
 //! Jobs, and the outcome of each of their things.
 
 use domain::input::FieldError;
-use domain::models::invitation::Warning;
 use domain::models::job::{self, ItemChange, ItemOutcome, JobFailure, JobKind, JobPause, Selection, Tally};
+use domain::models::offer::Warning;
 use domain::models::source::data::RowFault;
 use domain::states::JobState;
 use domain::{DeviceId, JobId, Time, UserId};
@@ -162,7 +162,7 @@ impl From<&job::Job> for Job {
             created_by: job.creator().into(),
             ended_at: job.ended_at,
             failure: job.failure.clone(),
-            waiting: job.rest.clone(),
+            waiting: job.pause.clone(),
             progress: job.tally.into(),
         }
     }

@@ -1,6 +1,6 @@
 //! The workspace and its settings.
 
-use domain::models::invitation::Channel;
+use domain::models::offer::Channel;
 use domain::models::workspace::{self, DEFAULT_PIN_LIMIT, SilentAction};
 use domain::{Time, WorkspaceId};
 use schemars::JsonSchema;

@@ -132,10 +132,9 @@ impl Commit {
             _ => commit.apply(device),
         });
         commit = commit.edit_all(&change.attachments).edit_all(&change.push_token).edit_all(&change.claims);
-        commit = commit.edit_all(&change.commands).edit_all(&change.invitations).edit_all(&change.usage);
+        commit = commit.edit_all(&change.commands).edit_all(&change.offers).edit_all(&change.usage);
         commit = commit.edit_all(&change.profile).edit_all(&change.job);
-        commit =
-            change.invitations.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
+        commit = change.offers.iter().fold(commit, |commit, invitation| commit.delete_code_if_ended(&invitation.after));
         if let (Some(code), Some(made)) = (&change.secrets.code, change.new_offer()) {
             commit = commit.put_code(made, code);
         }

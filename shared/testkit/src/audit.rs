@@ -16,11 +16,11 @@ use aws::{Read, Row};
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::{Event, EventType};
-use domain::models::invitation::{Channel as MessageChannel, DeliveryState, Invitation, Purpose};
 use domain::models::job::{Job, JobItem};
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
-use domain::models::message::{DailyCount, RecipientHistory};
+use domain::models::message_limits::{DailyCount, RecipientHistory};
+use domain::models::offer::{Channel as MessageChannel, DeliveryState, Offer, Purpose};
 use domain::models::profile::Profile;
 use domain::models::token::Token;
 use domain::models::usage::Usage;
@@ -72,7 +72,7 @@ pub struct Audit {
     events: Vec<Event>,
     devices: Vec<Device>,
     users: Vec<User>,
-    invitations: Vec<Invitation>,
+    invitations: Vec<Offer>,
     commands: Vec<Command>,
     jobs: Vec<Job>,
     items: Vec<JobItem>,
@@ -376,8 +376,8 @@ impl Audit {
             // A user who was removed from client deployment has none.
             Purpose::Deploy => (user.client.deployment_id, user.client.removed_at.is_some()),
         };
-        let is_theirs = |offer: &&Invitation| offer.user_id == user.user_id && offer.purpose == purpose;
-        let invitations: Vec<Invitation> = self.invitations.iter().filter(is_theirs).cloned().collect();
+        let is_theirs = |offer: &&Offer| offer.user_id == user.user_id && offer.purpose == purpose;
+        let invitations: Vec<Offer> = self.invitations.iter().filter(is_theirs).cloned().collect();
         let latest = invitations.iter().find(|offer| Some(offer.invitation_id) == recorded);
         self.check(
             user.key(),
@@ -452,7 +452,7 @@ impl Audit {
         }
     }
 
-    fn invitation(&mut self, invitation: &Invitation) {
+    fn invitation(&mut self, invitation: &Offer) {
         let id = invitation.invitation_id;
         let purpose = invitation.purpose;
         let at = invitation.key();
@@ -477,7 +477,7 @@ impl Audit {
         let registered =
             self.count(EventType::DeviceRegistered, about) + self.count(EventType::DeviceReEnrolled, about);
         self.check_equal(&at, "`used` is the number of registrations", invitation.used as usize, registered);
-        let has_code = self.secrets.contains_key(&aws::store::invitations::invitation_secret_pk(id));
+        let has_code = self.secrets.contains_key(&aws::store::offers::invitation_secret_pk(id));
         self.check_equal(&at, "its code is stored exactly while it is needed", has_code, invitation.needs_code());
         let sent = self.sent_codes(invitation.channel);
         let messages = sent.iter().filter(|code| Hash::of(code) == invitation.code_hash).count();

@@ -8,8 +8,8 @@ use domain::ids::timed_uuid;
 use domain::models::actor::Actor;
 use domain::models::command::{CommandKind, OpenCommand};
 use domain::models::device::{CONFIG_VERSION, IDENTIFIER, MODEL_NAME, NICKNAME, PUSH_TOKEN, VERSION};
-use domain::models::invitation::{Channel, NewOffer, Purpose};
 use domain::models::network::{Network, NetworkStatus, VERIZON};
+use domain::models::offer::{Channel, NewOffer, Purpose};
 use domain::models::restriction::Deleted;
 use domain::models::restriction::Restriction;
 use domain::models::user::User;
@@ -215,7 +215,7 @@ fn deployed(user: &User, number: usize) -> (User, Vec<Value>) {
         limits: rows::limits_before_any_message(user.workspace_id, Channel::Email, user.created_at),
     };
     let change = deploy(user, &[], None, new, Some(profile()), &context).unwrap();
-    (change.user_after().unwrap().clone(), rows::rows_of(&change.invitations[0].after))
+    (change.user_after().unwrap().clone(), rows::rows_of(&change.offers[0].after))
 }
 
 /// Stores users with a phone each; one is called Zora.

@@ -21,13 +21,13 @@ use domain::models::device::{
 };
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
 use domain::models::job::{IDS_LIMIT, ItemOutcome, JobItem, JobKind, NewJob, NextPage, Selection};
 use domain::models::key;
 use domain::models::key::ApiKey;
 use domain::models::member;
 use domain::models::member::{CREATED_LIMIT, CreatedByMember, ISSUER, Member, SUBJECT};
 use domain::models::network::{NETWORK_LIMIT, Network, NetworkReason, NetworkStatus, PROVIDER, Provisioning};
+use domain::models::offer::{Channel, Delivery, DeliveryState, NewOffer, Offer, Purpose};
 use domain::models::provenance::Field;
 use domain::models::push::Push;
 use domain::models::restriction::Restriction;
@@ -50,11 +50,11 @@ use domain::rules::commands::apply;
 use domain::rules::context::EventContext;
 use domain::rules::deployments;
 use domain::rules::devices::{self, DeviceToDelete};
-use domain::rules::invitations::{invite, revoke_open};
 use domain::rules::jobs::{begin, page_done};
 use domain::rules::lifecycle;
 use domain::rules::members;
 use domain::rules::networks::reported as network_reported;
+use domain::rules::offers::{create_offer, revoke_open};
 use domain::rules::registration::{Registration, RegistrationRequest, RegistrationState, register};
 use domain::rules::scim::change::{CreatedScimUser, NewScimUser, ScimUserEdit, create, update};
 use domain::rules::scim::document::{Document, ScimUserRecord};
@@ -388,8 +388,8 @@ fn command_request(kind: CommandKind) -> CommandRequest {
 }
 
 /// The user with an invitation, and the invitation.
-fn with_invitation(user: &User, number: u8) -> (User, Invitation) {
-    let change = invite(user, None, new_offer(number), &context()).unwrap();
+fn with_invitation(user: &User, number: u8) -> (User, Offer) {
+    let change = create_offer(user, None, new_offer(number), &context()).unwrap();
     (change.user_after().unwrap().clone(), change.new_offer().unwrap().clone())
 }
 
@@ -398,14 +398,14 @@ fn new_deployment(number: u8) -> NewOffer {
 }
 
 /// The user with an open deployment and all data of client deployment, and the deployment.
-fn with_deployment(user: &User) -> (User, Invitation) {
+fn with_deployment(user: &User) -> (User, Offer) {
     let created = deployments::deploy(user, &[], None, new_deployment(6), Some(ProfileId(id(30))), &context()).unwrap();
     let mut user = created.user_after().unwrap().clone();
     let client = &mut user.client;
     client.overrides = json!({"a": "\u{10400}".repeat(OVERRIDES_LIMIT / 4 - 8)}).as_object().unwrap().clone();
     client.secrets = SecretKind::ALL.iter().map(|kind| (*kind, now())).collect();
     (client.served_at, client.downloaded_at) = (Some(now()), Some(now()));
-    (user, created.invitations.last().unwrap().after.clone())
+    (user, created.offers.last().unwrap().after.clone())
 }
 
 fn claim(device: &Device, held: bool) -> IdentifierClaim {
@@ -435,7 +435,8 @@ fn new_offer(number: u8) -> NewOffer {
 
 fn idempotency_row() -> IdempotencyRow {
     let pk = idempotency::idempotency_pk(context().workspace_id, "principal", "operation", "key");
-    let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: id(5).to_string(), expires_at: now() };
+    let remembered =
+        IdempotencyRecord { request_hash: Hash::of("body"), created_id: id(5).to_string(), expires_at: now() };
     IdempotencyRow { pk, remembered }
 }
 
@@ -513,7 +514,7 @@ proptest! {
     fn replacing_an_invitation_fits_into_one_commit(new in new_user()) {
         let user = user(new);
         let (user, first) = with_invitation(&user, 6);
-        let second = invite(&user, Some(&first), new_offer(7), &context()).unwrap();
+        let second = create_offer(&user, Some(&first), new_offer(7), &context()).unwrap();
         let superseded = second.offer_after(&first).clone();
         prop_assert!(superseded.superseded_at.is_some());
         expect_fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&idempotency_row(), false));
@@ -529,7 +530,7 @@ proptest! {
         // A deleted device returns, and an existing one re-enrols with other data.
         for held in [false, true] {
             let found = RegistrationState {
-                invitation: invitation.clone(),
+                offer: invitation.clone(),
                 user: user.clone(),
                 claim: Some(claim(&old.device, held)),
                 claimed_device: Some(old.device.clone()),
@@ -651,7 +652,7 @@ proptest! {
         // Another address also ends open invitations and deployments.
         prop_assert!(lifecycle::is_readdressed(&change));
         revoke_open(&mut change, &[invitation, older], &context());
-        let older = change.invitations.last().unwrap().after.clone();
+        let older = change.offers.last().unwrap().after.clone();
         let renamed = change.user_after().unwrap().clone();
         prop_assert_eq!(deployments::follows_rename(&User { due_by_deployer: true, ..renamed.clone() }, Some(&older)), Some(Purpose::Deploy));
         let offered = deployments::deploy(&renamed, &[], Some(&older), new_deployment(7), None, &context()).unwrap();
@@ -758,7 +759,7 @@ fn the_largest_of_all_commits_is_a_registration_that_renames_everything() {
     let (user, invitation) = with_invitation(&user, 6);
     let old = phone(device(&user, &of("a b c e f g h i j k l m n o p", "q")), CommandState::CancelRequested);
     let found = RegistrationState {
-        invitation,
+        offer: invitation,
         user,
         claim: Some(claim(&old.device, true)),
         claimed_device: Some(old.device),
@@ -1087,7 +1088,7 @@ fn removing_a_member_with_the_most_keys_fits_into_one_commit() {
 #[test]
 fn purging_a_user_fits_into_commits() {
     let mut user = user(plain_user());
-    let texted = |number: u8| Invitation {
+    let texted = |number: u8| Offer {
         channel: Channel::Sms,
         delivery: Delivery {
             state: DeliveryState::Sent,
@@ -1097,7 +1098,7 @@ fn purging_a_user_fits_into_commits() {
         },
         ..with_invitation(&user, number).1
     };
-    let invitations: Vec<Invitation> = (0..20).map(texted).collect();
+    let invitations: Vec<Offer> = (0..20).map(texted).collect();
     let commit = invitations.iter().fold(Commit::without_event(context().event_id), Commit::delete);
     assert_eq!(commit.len(), 3 * invitations.len(), "each with its code and its text");
     expect_fits(&commit);

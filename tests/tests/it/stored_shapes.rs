@@ -3,9 +3,9 @@
 //! difference.
 
 use aws::store::idempotency::IdempotencyRow;
-use aws::store::invitations::OfferRef;
 use aws::store::keys::Pointer;
 use aws::store::leases::Lease;
+use aws::store::offers::OfferRef;
 use aws::store::staging::StagedKeys;
 use aws::store::staging::StagedRows;
 use aws::store::staging::UploadPart;
@@ -23,11 +23,11 @@ use domain::models::client_account::SecretKind;
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::Event;
-use domain::models::invitation::Invitation;
 use domain::models::job::{Job, JobItem};
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
-use domain::models::message::{DailyCount, RecipientHistory};
+use domain::models::message_limits::{DailyCount, RecipientHistory};
+use domain::models::offer::Offer;
 use domain::models::profile::{Profile, ProfileAssignment};
 use domain::models::source::DataSource;
 use domain::models::token::Token;
@@ -936,7 +936,7 @@ fn rows_of_earlier_releases_are_still_readable() {
         match name.split('.').next().unwrap() {
             "workspace" => expect_round_trip::<Workspace>(&name, &row),
             "user" => expect_round_trip::<User>(&name, &row),
-            "invitation" => expect_round_trip::<Invitation>(&name, &row),
+            "invitation" => expect_round_trip::<Offer>(&name, &row),
             "messages_sent_to_a_recipient" => expect_round_trip::<RecipientHistory>(&name, &row),
             "messages_of_a_day" => expect_round_trip::<DailyCount>(&name, &row),
             "device" => expect_round_trip::<Device>(&name, &row),
@@ -1023,7 +1023,7 @@ fn rows_without_later_fields_are_still_readable() {
             }
             // Invitations had no recipient.
             "invitation" => {
-                let invitation: Invitation = read(&name, &row);
+                let invitation: Offer = read(&name, &row);
                 assert_eq!((invitation.sent_to.clone(), invitation.warnings()), (None, Vec::new()), "{name}");
             }
             // Enrolments had no time, so a lost response is not repeated.

@@ -11,8 +11,8 @@ use domain::ids::timed_uuid;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::event::{Event, EventType};
-use domain::models::invitation::Invitation;
 use domain::models::job::JobItem;
+use domain::models::offer::Offer;
 use domain::models::restriction::Deleted;
 use domain::models::user::User;
 use domain::models::webhook::Delivery;
@@ -524,10 +524,7 @@ async fn run_due_stops_in_time_however_slow_the_table_is() {
     let _code = bench.invite(&slow.tenant, &user, 1).await;
     bench.drain().await;
     // Expired invitations, devices for a rule, and a job.
-    slow.fill("| INVITATION#", 100, |id, invitation: Invitation| Invitation {
-        invitation_id: InvitationId(id),
-        ..invitation
-    });
+    slow.fill("| INVITATION#", 100, |id, invitation: Offer| Offer { invitation_id: InvitationId(id), ..invitation });
     bench.advance(Duration::days(8));
     let open = || slow.count(|key, row| key.contains("| INVITATION#") && row["due_at"].is_string());
     // One shard alone has more than fit into the reserved time.

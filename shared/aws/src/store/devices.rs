@@ -21,9 +21,9 @@ use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
-use crate::store::invitations::OfferRef;
+use crate::store::offers::OfferRef;
 use crate::store::search::Search;
-use crate::store::{attachments, commands, due, invitations, packed, push_tokens, search, users, workspaces};
+use crate::store::{attachments, commands, due, offers, packed, push_tokens, search, users, workspaces};
 use crate::table::{Table, service_error};
 
 keeps_stored_row!(IdentifierClaim);
@@ -351,19 +351,19 @@ impl Table {
         self.rows_with(devices.iter().map(key).collect()).await
     }
 
-    /// The rows that the registration rule needs, in two reads. `None` if the invitation or its user is missing.
-    pub async fn registration(&self, owner: &OfferRef, identifier: &str) -> Result<Option<RegistrationState>, Error> {
-        let user = users::user_key(owner.workspace_id, owner.user_id);
-        let invitation = invitations::invitation_key(owner.workspace_id, owner.user_id, owner.invitation_id);
-        let claim = identifier_claim_key(owner.workspace_id, identifier);
-        let found = self.get_many([user.clone(), invitation.clone(), claim.clone()]).await?;
-        let (Some(user), Some(invitation)) = (found.row::<User>(&user)?, found.row(&invitation)?) else {
+    /// The rows that the registration rule needs, in two or three reads. `None` if the offer or its user is missing.
+    pub async fn registration(&self, code_of: &OfferRef, identifier: &str) -> Result<Option<RegistrationState>, Error> {
+        let user = users::user_key(code_of.workspace_id, code_of.user_id);
+        let offer = offers::offer_key(code_of.workspace_id, code_of.user_id, code_of.invitation_id);
+        let claim = identifier_claim_key(code_of.workspace_id, identifier);
+        let found = self.get_many([user.clone(), offer.clone(), claim.clone()]).await?;
+        let (Some(user), Some(offer)) = (found.row::<User>(&user)?, found.row(&offer)?) else {
             return Ok(None);
         };
         let claim: Option<IdentifierClaim> = found.row(&claim)?;
         let claimed = claim.as_ref().map(|claim| claim.device_id);
         let ids: BTreeSet<DeviceId> = user.device_ids.iter().copied().chain(claimed).collect();
-        let devices = self.devices(owner.workspace_id, &ids).await?;
+        let devices = self.devices(code_of.workspace_id, &ids).await?;
         let named = devices.iter().find(|device| Some(device.device_id) == claimed);
         let commands = match named {
             Some(device) => self.open_commands(device).await?,
@@ -373,7 +373,7 @@ impl Table {
             commands,
             claimed_device: devices.iter().find(|device| Some(device.device_id) == claimed).cloned(),
             held: devices.into_iter().filter(|device| user.device_ids.contains(&device.device_id)).collect(),
-            invitation,
+            offer,
             user,
             claim,
         }))

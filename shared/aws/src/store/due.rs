@@ -5,8 +5,8 @@ use domain::Time;
 use domain::error::Error;
 use domain::models::command::Command;
 use domain::models::device::{Device, PushToken};
-use domain::models::invitation::Invitation;
 use domain::models::job::Job;
+use domain::models::offer::Offer;
 use domain::models::restriction::Deleted;
 use domain::models::source::DataSource;
 use domain::models::user::User;
@@ -68,7 +68,7 @@ pub enum DueRow {
     /// A deleted device whose retention has ended.
     Device(Box<Device>),
     /// An invitation that has expired.
-    Invitation(Box<Invitation>),
+    Offer(Box<Offer>),
     /// A push token whose endpoint must be checked.
     PushToken(PushToken),
     /// A command that has expired, or must be delivered again.
@@ -122,7 +122,7 @@ impl Table {
                 "SOURCE" => found.row(&key).map(|row| row.map(|source| DueRow::Source(Box::new(source)))),
                 "WEBHOOK" => found.row(&key).map(|row| row.map(|webhook| DueRow::Webhook(Box::new(webhook)))),
                 "DELIVERY" => found.row(&key).map(|row| row.map(|delivery| DueRow::Delivery(Box::new(delivery)))),
-                _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Invitation(Box::new(invitation)))),
+                _ => found.row(&key).map(|row| row.map(|invitation| DueRow::Offer(Box::new(invitation)))),
             };
             (key, row)
         };

@@ -6,10 +6,10 @@ use domain::error::Error;
 use domain::models::command::Command;
 use domain::models::device::{Device, DeviceAttachments, IdentifierClaim, PushToken};
 use domain::models::event::Event;
-use domain::models::invitation::Invitation;
 use domain::models::job::Job;
 use domain::models::key::ApiKey;
 use domain::models::member::Member;
+use domain::models::offer::Offer;
 use domain::models::profile::{Profile, ProfileAssignment};
 use domain::models::source::DataSource;
 use domain::models::token::Token;
@@ -75,7 +75,7 @@ impl StoredRow {
             ("USER", "USER") => self.plan_of::<User>(id),
             ("USER", "SCIM") => self.plan_of::<ScimAttributes>(id),
             ("USER", "USAGE") | ("USAGE", _) => self.plan_of::<Usage>(id),
-            ("USER", "INVITATION") => self.plan_of::<Invitation>(id),
+            ("USER", "INVITATION") => self.plan_of::<Offer>(id),
             ("DEVICE", "DEVICE") => self.plan_of::<Device>(id),
             ("DEVICE", "BELONGINGS") => self.plan_of::<DeviceAttachments>(id),
             ("DEVICE", "COMMAND") => self.plan_of::<Command>(id),

@@ -17,9 +17,11 @@ pub const LIFETIME_HOURS: i64 = 24;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
     /// Hash of the request's path and body.
-    pub body_hash: Hash,
+    #[serde(rename = "body_hash")]
+    pub request_hash: Hash,
     /// Identifier of the created object.
-    pub made: String,
+    #[serde(rename = "made")]
+    pub created_id: String,
     /// Expiry time.
     pub expires_at: Time,
 }
@@ -29,11 +31,11 @@ impl IdempotencyRecord {
     /// or the record has expired.
     ///
     /// # Errors
-    /// `IdempotencyMismatch` if the key was used with another body.
-    pub fn previous_id(found: Option<Self>, body_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
+    /// `IdempotencyMismatch` if the key was used with another path or body.
+    pub fn previous_id(found: Option<Self>, request_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
         match found.filter(|remembered| remembered.expires_at > now) {
             None => Ok(None),
-            Some(remembered) if remembered.body_hash == *body_hash => Ok(Some(remembered.made)),
+            Some(remembered) if remembered.request_hash == *request_hash => Ok(Some(remembered.created_id)),
             Some(_) => Err(DomainError::IdempotencyMismatch),
         }
     }

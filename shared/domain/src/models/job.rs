@@ -11,7 +11,7 @@ use crate::clock::Time;
 use crate::error::{DomainError, MessageLimit, RetryAfter};
 use crate::ids::{DeviceId, JobId, TokenId, UserId, WorkspaceId};
 use crate::models::actor::{Actor, Creator};
-use crate::models::invitation::Warning;
+use crate::models::offer::Warning;
 use crate::models::source::data::RowFault;
 use crate::states::JobState;
 use crate::stored::Stored;
@@ -129,8 +129,8 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Waiting>,
     /// Why it pauses, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rest: Option<JobPause>,
+    #[serde(rename = "rest", default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<JobPause>,
     /// Outcomes of the finished pages.
     pub tally: Tally,
     /// Why it failed, if it did.
@@ -228,7 +228,7 @@ pub struct NextPage {
     /// See [`Job::waiting`].
     pub waiting: Vec<Waiting>,
     /// Why it must pause, if it must.
-    pub rest: Option<JobPause>,
+    pub pause: Option<JobPause>,
 }
 
 impl NextPage {
@@ -237,9 +237,9 @@ impl NextPage {
     #[must_use]
     pub fn from_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
         let until = waiting.iter().map(|waiting| waiting.until).min()?;
-        let rest = JobPause { code: MessageLimit::Recipient.as_str().to_owned(), until };
+        let pause = JobPause { code: MessageLimit::Recipient.as_str().to_owned(), until };
         let ids = waiting.into_iter().map(|waiting| waiting.id).collect();
-        Some(Self { ids, cursor, rest: Some(rest), ..Self::default() })
+        Some(Self { ids, cursor, pause: Some(pause), ..Self::default() })
     }
 }
 
@@ -256,7 +256,7 @@ impl Job {
     /// True while it pauses.
     #[must_use]
     pub fn is_paused(&self, now: Time) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.until > now)
+        self.pause.as_ref().is_some_and(|pause| pause.until > now)
     }
 
     /// Ends it, and erases what people wrote into it (search texts and reasons).
@@ -266,7 +266,7 @@ impl Job {
         self.ended_at = Some(at);
         self.page.clear();
         self.waiting.clear();
-        (self.cursor, self.rest) = (None, None);
+        (self.cursor, self.pause) = (None, None);
         if let Selection::Filter(filter) = &mut self.selection
             && let Some(search) = filter.get_mut("search")
         {

@@ -7,9 +7,9 @@ use crate::models::client_account::SecretKind;
 use crate::models::command::Command;
 use crate::models::device::{Device, DeviceAttachments, DeviceWithCommands, IdentifierClaim, PushToken};
 use crate::models::event::Event;
-use crate::models::invitation::Invitation;
 use crate::models::job::Job;
-use crate::models::message::{DailyCount, RecipientHistory};
+use crate::models::message_limits::{DailyCount, RecipientHistory};
+use crate::models::offer::Offer;
 use crate::models::profile::{Profile, ProfileAssignment};
 use crate::models::usage::Usage;
 use crate::models::user::User;
@@ -59,7 +59,7 @@ pub struct ChangeSet {
     /// Commands.
     pub commands: Vec<RowChange<Command>>,
     /// Invitations and deployments.
-    pub invitations: Vec<RowChange<Invitation>>,
+    pub offers: Vec<RowChange<Offer>>,
     /// Message counters, if the change causes a message.
     pub message_counters: Option<MessageCounters>,
     /// Changes of the table of secrets.
@@ -93,7 +93,7 @@ impl ChangeSet {
         self.push_token = both(self.push_token, next.push_token);
         self.claims.extend(next.claims);
         self.commands.extend(next.commands);
-        all(&mut self.invitations, next.invitations, |invitation| invitation.invitation_id);
+        all(&mut self.offers, next.offers, |invitation| invitation.invitation_id);
         self.message_counters = next.message_counters.or(self.message_counters);
         self.secrets.code = next.secrets.code.or(self.secrets.code);
         self.secrets.of_user.extend(next.secrets.of_user);
@@ -126,15 +126,15 @@ impl ChangeSet {
 
     /// An invitation or deployment as this change leaves it.
     #[must_use]
-    pub fn offer_after<'a>(&'a self, invitation: &'a Invitation) -> &'a Invitation {
-        let edited = self.invitations.iter().find(|edited| edited.after.invitation_id == invitation.invitation_id);
+    pub fn offer_after<'a>(&'a self, invitation: &'a Offer) -> &'a Offer {
+        let edited = self.offers.iter().find(|edited| edited.after.invitation_id == invitation.invitation_id);
         edited.map_or(invitation, |edited| &edited.after)
     }
 
     /// The invitation or deployment that this change creates.
     #[must_use]
-    pub fn new_offer(&self) -> Option<&Invitation> {
-        self.invitations.iter().find(|edited| edited.before.is_none()).map(|made| &made.after)
+    pub fn new_offer(&self) -> Option<&Offer> {
+        self.offers.iter().find(|edited| edited.before.is_none()).map(|made| &made.after)
     }
 
     /// The user as this change leaves them; `None` if it does not change the user.

@@ -17,24 +17,24 @@ use crate::input::{FieldError, Fields};
 use crate::models::client_account::{ClientAccount, SecretKind, UserSecrets};
 use crate::models::device::{CONFIG_VERSION, Device, DeviceAccess};
 use crate::models::event::{Event, EventType};
-use crate::models::invitation::{Invitation, NewOffer, Purpose};
+use crate::models::offer::{NewOffer, Offer, Purpose};
 use crate::models::profile::Profile;
 use crate::models::profile::schema::check;
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange, SecretChanges};
 use crate::rules::context::EventContext;
-use crate::rules::invitations::{invite, revoke_open};
+use crate::rules::offers::{create_offer, revoke_open};
 use crate::secret::Hash;
 
-/// Starts a deployment for a user: see [`invite`]. A user who was removed from client deployment is in it again, and
+/// Starts a deployment for a user: see [`create_offer`]. A user who was removed from client deployment is in it again, and
 /// their `devices` may fetch the configuration.
 ///
 /// # Errors
-/// Those of [`invite`].
+/// Those of [`create_offer`].
 pub fn deploy(
     user: &User,
     devices: &[Device],
-    previous: Option<&Invitation>,
+    previous: Option<&Offer>,
     new: NewOffer,
     profile: Option<ProfileId>,
     context: &EventContext,
@@ -43,7 +43,7 @@ pub fn deploy(
     wanted.clear_due_deployment();
     wanted.client.removed_at = None;
     wanted.client.profile_id = profile.or(user.client.profile_id);
-    let mut change = invite(&wanted, previous, new, context)?;
+    let mut change = create_offer(&wanted, previous, new, context)?;
     if let Some(invited) = &mut change.user {
         invited.before = Some(user.clone());
     }
@@ -60,14 +60,13 @@ pub fn deploy(
 /// the one that `previous`, the newest deployment, was created for. Otherwise it is an invitation, which brings the
 /// devices back without secrets: changing first the address and then the username must not give access to them.
 #[must_use]
-pub fn follows_rename(user: &User, previous: Option<&Invitation>) -> Option<Purpose> {
+pub fn follows_rename(user: &User, previous: Option<&Offer>) -> Option<Purpose> {
     let known = !user.device_ids.is_empty() || user.client.deployment_id.is_some();
     let reached = user.client.removed_at.is_none() && user.require_app_access().is_ok() && user.email.is_some();
     if !known || !reached {
         return None;
     }
-    let same_address =
-        |previous: &Invitation| user.email_changed_at.is_none_or(|changed| changed <= previous.created_at);
+    let same_address = |previous: &Offer| user.email_changed_at.is_none_or(|changed| changed <= previous.created_at);
     let deploys = user.due_by_deployer || previous.is_some_and(same_address);
     Some(if deploys { Purpose::Deploy } else { Purpose::Invite })
 }
@@ -129,7 +128,7 @@ pub fn auto_deployment(user: &User, devices: &[Device]) -> AutoDeployment {
 pub fn remove(
     user: &User,
     devices: &[Device],
-    open: Option<&Invitation>,
+    open: Option<&Offer>,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {
     user.require_not_deleted()?;
@@ -351,8 +350,8 @@ pub fn serve(
 /// The event when an admin is shown a deployment's QR code: whoever sees it can register a device.
 ///
 /// # Errors
-/// See [`Invitation::require_open`].
-pub fn qr_shown(deployment: &Invitation, context: &EventContext) -> Result<Event, DomainError> {
+/// See [`Offer::require_open`].
+pub fn qr_shown(deployment: &Offer, context: &EventContext) -> Result<Event, DomainError> {
     deployment.require_open(context.at)?;
     let event = context.event(EventType::DeploymentQrShown).with_user(deployment.user_id);
     Ok(deployment.named_in(event))

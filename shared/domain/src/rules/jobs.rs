@@ -32,7 +32,7 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
         cursor,
         due_at: Some(context.at.plus(RESUME_AFTER)),
         waiting: Vec::new(),
-        rest: None,
+        pause: None,
         tally: Tally::default(),
         failure: None,
         ended_at: None,
@@ -69,9 +69,9 @@ pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, co
         // stays.
         after.due_at = job.due_at.map(|due| due.max(context.at));
     }
-    let NextPage { ids, cursor, waiting, rest, unreadable: _ } = next.unwrap_or_default();
-    after.due_at = rest.as_ref().map(|rest| rest.until).or(after.due_at);
-    (after.page, after.cursor, after.waiting, after.rest) = (ids, cursor, waiting, rest);
+    let NextPage { ids, cursor, waiting, pause, unreadable: _ } = next.unwrap_or_default();
+    after.due_at = pause.as_ref().map(|pause| pause.until).or(after.due_at);
+    (after.page, after.cursor, after.waiting, after.pause) = (ids, cursor, waiting, pause);
     change.job = Some(RowChange::from(job.clone(), after));
     change
 }

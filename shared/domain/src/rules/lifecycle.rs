@@ -17,7 +17,7 @@ use crate::ids::{CommandId, ProfileId};
 use crate::models::command::{CommandKind, CommandRequest};
 use crate::models::device::{Device, DeviceWithCommands, find_pending_command};
 use crate::models::event::{Event, EventType};
-use crate::models::invitation::Invitation;
+use crate::models::offer::Offer;
 use crate::models::provenance::{Field, Holder, Origin};
 use crate::models::restriction::{Deleted, Restriction};
 use crate::models::user::{User, UserEdit};
@@ -27,7 +27,7 @@ use crate::rules::commands::{Enqueued, TransitionResult, enqueue};
 use crate::rules::context::EventContext;
 use crate::rules::devices;
 use crate::rules::devices::DeviceToDelete;
-use crate::rules::invitations::revoke_open;
+use crate::rules::offers::revoke_open;
 use crate::rules::provenance::holder;
 use crate::states::UserStatus;
 use crate::username::unique_username;
@@ -368,7 +368,7 @@ pub struct Deletion {
 pub fn delete(
     user: &User,
     devices: &[DeviceToDelete],
-    offers: &[Invitation],
+    offers: &[Offer],
     wanted: &Deletion,
     context: &EventContext,
 ) -> Result<Option<ChangeSet>, DomainError> {

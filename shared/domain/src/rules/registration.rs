@@ -14,13 +14,13 @@ use crate::models::device::{
     VERSION, find_pending_command,
 };
 use crate::models::event::{Event, EventType};
-use crate::models::invitation::{Invitation, Purpose};
+use crate::models::offer::{Offer, Purpose};
 use crate::models::push::Push;
 use crate::models::user::User;
 use crate::rules::change::{ChangeSet, RowChange};
 use crate::rules::commands::apply_to_all;
 use crate::rules::context::EventContext;
-use crate::rules::invitations::refuse_registration;
+use crate::rules::offers::refuse_registration;
 use crate::secret::Hash;
 use crate::states::Platform;
 use crate::stored::Stored;
@@ -89,7 +89,7 @@ impl RegistrationRequest {
 #[derive(Clone, Debug)]
 pub struct RegistrationState {
     /// The invitation or deployment that the code belongs to.
-    pub invitation: Invitation,
+    pub offer: Offer,
     /// User of the invitation.
     pub user: User,
     /// Claim of the device identifier, current or released.
@@ -112,7 +112,7 @@ pub struct Registration {
     /// User of the device.
     pub user: RowChange<User>,
     /// The invitation, with one more use, unless this is a repeat.
-    pub invitation: RowChange<Invitation>,
+    pub offer: RowChange<Offer>,
     /// The push token, if the app sent one.
     pub push_token: Option<String>,
     /// The deleted device of the same installation, whose credential is now invalid.
@@ -142,7 +142,7 @@ impl Registration {
             devices: [&self.device].into_iter().chain(&self.replaced).cloned().collect(),
             claims: vec![self.claim.clone()],
             commands: self.removed.clone(),
-            invitations: vec![self.invitation.clone()],
+            offers: vec![self.offer.clone()],
             ..ChangeSet::default()
         }
     }
@@ -203,18 +203,18 @@ pub fn register(
             if is_repeat(found, device, context.at) {
                 return Ok(repeat(found, claim, device));
             }
-            found.invitation.require_open(context.at)?;
+            found.offer.require_open(context.at)?;
             require_not_to_be_erased(Some(device), context.at)?;
             Ok(re_enrol(found, claim, device, application, context))
         }
         (Some(_), _) => {
-            found.invitation.require_open(context.at)?;
-            let counted = refuse_registration(&found.invitation, context);
+            found.offer.require_open(context.at)?;
+            let counted = refuse_registration(&found.offer, context);
             Err(RefusedRegistration { error: DomainError::IdentifierHeld, change: Some(Box::new(counted)) })
         }
         (None, _) => {
             // At the limit, a used code is refused for the limit, which says more than `CodeUsed`.
-            let usable = found.invitation.require_open(context.at);
+            let usable = found.offer.require_open(context.at);
             if matches!(usable, Ok(()) | Err(DomainError::CodeUsed)) {
                 require_below_limit(&found.user, &found.held)?;
             }
@@ -251,7 +251,7 @@ fn require_not_to_be_erased(known: Option<&Device>, now: Time) -> Result<(), Dom
 }
 
 fn is_repeat(found: &RegistrationState, device: &Device, now: Time) -> bool {
-    let Invitation { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.invitation;
+    let Offer { invitation_id, purpose, revoked_at, superseded_at, .. } = &found.offer;
     // A newer code supersedes a used one as well, but that is not recorded on the used one's row.
     let newest = found.user.newest_invitation(*purpose) == Some(*invitation_id);
     let ended = revoked_at.is_some() || superseded_at.is_some() || !newest;
@@ -269,7 +269,7 @@ fn repeat(found: &RegistrationState, claim: &IdentifierClaim, device: &Device) -
         device: unchanged(device),
         claim: unchanged(claim),
         user: unchanged(&found.user),
-        invitation: unchanged(&found.invitation),
+        offer: unchanged(&found.offer),
         push_token: None,
         replaced: None,
         removed: Vec::new(),
@@ -303,13 +303,13 @@ fn re_enrol(
     after.push_endpoint.clone_from(&device.push_endpoint);
     let claim_after = IdentifierClaim { epoch, ..claim.clone() };
     let event = context.event(EventType::DeviceReEnrolled).with_device(device.device_id, device.user_id);
-    let mut event = found.invitation.named_in(event);
+    let mut event = found.offer.named_in(event);
     event.add_change("epoch", device.epoch, epoch);
     Registration {
         device: RowChange { before: Some(device.clone()), after: with_configuration(found, after) },
         claim: RowChange { before: Some(claim.clone()), after: claim_after },
         user: user_with(&found.user, device.device_id, context),
-        invitation: invitation_used(found, context),
+        offer: invitation_used(found, context),
         push_token: application.token().map(str::to_owned),
         replaced: None,
         removed: replaced.commands,
@@ -329,7 +329,7 @@ fn enrol(
     device.enrolment = Some(enrolment(found, context));
     let claim = claim_for(found.claim.as_ref(), &device);
     let event = context.event(EventType::DeviceRegistered).with_device(new_id, found.user.user_id);
-    let event = found.invitation.named_in(event);
+    let event = found.offer.named_in(event);
     let old =
         found.claimed_device.as_ref().map(|old| (old, apply_to_all(old, &found.commands, Trigger::Replaced, context)));
     let (replaced, removed, events) = match old {
@@ -343,7 +343,7 @@ fn enrol(
         device: RowChange { before: None, after: device },
         claim,
         user,
-        invitation: invitation_used(found, context),
+        offer: invitation_used(found, context),
         push_token: application.token().map(str::to_owned),
         replaced,
         removed,
@@ -451,12 +451,12 @@ fn described(mut device: Device, application: &RegistrationRequest, context: &Ev
 }
 
 fn enrolment(found: &RegistrationState, context: &EventContext) -> Enrolment {
-    Enrolment { invitation_id: found.invitation.invitation_id, at: Some(context.at) }
+    Enrolment { invitation_id: found.offer.invitation_id, at: Some(context.at) }
 }
 
 /// A registration by a deployment orders the download of the configuration.
 fn with_configuration(found: &RegistrationState, device: Device) -> Device {
-    match found.invitation.purpose {
+    match found.offer.purpose {
         Purpose::Deploy => device.with_download_ordered(),
         Purpose::Invite | Purpose::Unknown(_) => device,
     }
@@ -469,11 +469,11 @@ fn user_with(user: &User, device_id: DeviceId, context: &EventContext) -> RowCha
     RowChange::from(user.clone(), after)
 }
 
-fn invitation_used(found: &RegistrationState, context: &EventContext) -> RowChange<Invitation> {
-    let mut after = found.invitation.clone();
+fn invitation_used(found: &RegistrationState, context: &EventContext) -> RowChange<Offer> {
+    let mut after = found.offer.clone();
     after.used += 1;
     if after.used >= after.devices {
         after.used_at = Some(context.at);
     }
-    RowChange { before: Some(found.invitation.clone()), after }
+    RowChange { before: Some(found.offer.clone()), after }
 }

@@ -6,12 +6,12 @@ use domain::input::{FieldError, Fields};
 use domain::models::actor::Actor;
 use domain::models::device::{Device, DeviceAttachments};
 use domain::models::event::Event;
-use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
-use domain::models::message::{DailyQuota, MessageLimits, MessagePolicy};
+use domain::models::message_limits::{DailyQuota, MessageLimits, MessagePolicy};
+use domain::models::offer::{Channel, NewOffer, Offer, Purpose};
 use domain::models::user::{NewUser, User};
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::context::EventContext;
-use domain::rules::invitations::invite;
+use domain::rules::offers::create_offer;
 use domain::rules::registration::{RegistrationRequest, RegistrationState};
 use domain::{DomainError, EventId, InvitationId, KeyId, Time, UserId, WorkspaceId};
 use serde_json::Value;
@@ -59,7 +59,7 @@ pub fn message_limits(channel: Channel) -> MessageLimits {
     }
 }
 
-pub fn invitation(user: &User, devices: u32) -> Invitation {
+pub fn invitation(user: &User, devices: u32) -> Offer {
     let new = NewOffer {
         purpose: Purpose::Invite,
         invitation_id: InvitationId(Uuid::from_u128(3)),
@@ -69,7 +69,7 @@ pub fn invitation(user: &User, devices: u32) -> Invitation {
         lifetime: Duration::days(7),
         limits: message_limits(Channel::Email),
     };
-    invite(user, None, new, &context(0)).unwrap().new_offer().unwrap().clone()
+    create_offer(user, None, new, &context(0)).unwrap().new_offer().unwrap().clone()
 }
 
 pub fn application(identifier: &str) -> RegistrationRequest {
@@ -90,7 +90,14 @@ pub fn found(devices: u32) -> RegistrationState {
     let mut user = user();
     let invitation = invitation(&user, devices);
     user.invitation_id = Some(invitation.invitation_id);
-    RegistrationState { invitation, user, claim: None, claimed_device: None, commands: Vec::new(), held: Vec::new() }
+    RegistrationState {
+        offer: invitation,
+        user,
+        claim: None,
+        claimed_device: None,
+        commands: Vec::new(),
+        held: Vec::new(),
+    }
 }
 
 /// The fields of a body.
@@ -155,8 +162,8 @@ pub fn user_of(change: ChangeSet) -> (User, Event) {
 }
 
 /// What a change of one invitation's own row leaves, and its event.
-pub fn invitation_of(change: ChangeSet) -> (Invitation, Event) {
-    let (invitations, events) = (change.invitations.clone(), change.events.clone());
-    assert_eq!(change, ChangeSet { invitations, events, ..ChangeSet::default() }, "nothing else changes");
-    only(change.invitations, change.events)
+pub fn invitation_of(change: ChangeSet) -> (Offer, Event) {
+    let (offers, events) = (change.offers.clone(), change.events.clone());
+    assert_eq!(change, ChangeSet { offers, events, ..ChangeSet::default() }, "nothing else changes");
+    only(change.offers, change.events)
 }

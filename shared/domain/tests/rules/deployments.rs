@@ -7,7 +7,7 @@ use domain::error::DomainError;
 use domain::models::client_account::{ClientAccount, SecretKind, UserSecrets};
 use domain::models::device::{CONFIG_VERSION, Device};
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
+use domain::models::offer::{Channel, Delivery, DeliveryState, NewOffer, Offer, Purpose};
 use domain::models::profile::Profile;
 use domain::models::restriction::Restriction;
 use domain::models::user::User;
@@ -16,8 +16,8 @@ use domain::rules::deployments::{
     AutoDeployment, Configuration, auto_deployment, configuration, deploy, follows_rename, force, has_downloaded,
     qr_shown, read_secrets, remove, require_fitting, serve, set_secrets,
 };
-use domain::rules::invitations::record_delivery;
 use domain::rules::lifecycle::set_due_by_deployer;
+use domain::rules::offers::record_delivery;
 use domain::states::InvitationStatus;
 use domain::states::UserStatus;
 use domain::{InvitationId, ProfileId};
@@ -41,9 +41,9 @@ fn new(number: u128) -> NewOffer {
 }
 
 /// A user with an open deployment, and the deployment.
-fn deployed(user: &User) -> (User, Invitation) {
+fn deployed(user: &User) -> (User, Offer) {
     let change = deploy(user, &[], None, new(5), None, &context(0)).unwrap();
-    (change.user_after().unwrap().clone(), change.invitations.last().unwrap().after.clone())
+    (change.user_after().unwrap().clone(), change.offers.last().unwrap().after.clone())
 }
 
 fn profile(settings: Value) -> Profile {
@@ -85,7 +85,7 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!((older.purpose, older.devices, first.invitation_id), (Purpose::Deploy, 1, None));
     let profile = Some(ProfileId(Uuid::from_u128(30)));
     let change = deploy(&first, &[], Some(&older), new(6), profile, &context(1)).unwrap();
-    let [ended, made] = &change.invitations[..] else { panic!("{change:?}") };
+    let [ended, made] = &change.offers[..] else { panic!("{change:?}") };
     assert_eq!((ended.after.invitation_id, ended.after.superseded_at), (older.invitation_id, Some(at(1))));
     assert_eq!(made.before, None);
     let after = change.user_after().unwrap();
@@ -94,8 +94,8 @@ fn a_newer_deployment_ends_the_older_and_leaves_invitations_alone() {
     assert_eq!((event.event_type, event.deployment_id), (EventType::DeploymentStarted, Some(made.after.invitation_id)));
     assert_eq!((event.invitation_id, change.events.len()), (None, 1));
     // One that is over already stays as it ended.
-    let over = Invitation { revoked_at: Some(at(0)), ..older };
-    assert_eq!(deploy(&first, &[], Some(&over), new(6), None, &context(1)).unwrap().invitations.len(), 1);
+    let over = Offer { revoked_at: Some(at(0)), ..older };
+    assert_eq!(deploy(&first, &[], Some(&over), new(6), None, &context(1)).unwrap().offers.len(), 1);
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn taking_a_user_out_ends_what_is_open_and_leaves_the_person() {
     let after = change.user_after().unwrap();
     assert_eq!(after.client, ClientAccount { removed_at: Some(at(2)), ..ClientAccount::default() });
     assert_eq!((&after.username, &after.device_ids, after.status()), (&user.username, &user.device_ids, user.status()));
-    assert_eq!(change.invitations[0].after.status(at(2)), InvitationStatus::Revoked);
+    assert_eq!(change.offers[0].after.status(at(2)), InvitationStatus::Revoked);
     assert_eq!((change.devices.len(), change.devices[0].after.must_download()), (1, false));
     let types: Vec<EventType> = change.events.iter().map(|event| event.event_type).collect();
     assert_eq!(types, [EventType::UserUndeployed, EventType::DeploymentRevoked]);
@@ -481,10 +481,10 @@ fn a_qr_code_is_shown_only_of_an_open_deployment_and_each_time_recorded() {
     let event = qr_shown(&open, &context(1)).unwrap();
     assert_eq!((event.event_type, event.deployment_id), (EventType::DeploymentQrShown, Some(open.invitation_id)));
     let cases = [
-        (Invitation { used: 1, ..open.clone() }, DomainError::CodeUsed),
-        (Invitation { revoked_at: Some(at(0)), ..open.clone() }, DomainError::CodeRevoked),
-        (Invitation { superseded_at: Some(at(0)), ..open.clone() }, DomainError::CodeSuperseded),
-        (Invitation { expires_at: at(1), ..open }, DomainError::CodeExpired),
+        (Offer { used: 1, ..open.clone() }, DomainError::CodeUsed),
+        (Offer { revoked_at: Some(at(0)), ..open.clone() }, DomainError::CodeRevoked),
+        (Offer { superseded_at: Some(at(0)), ..open.clone() }, DomainError::CodeSuperseded),
+        (Offer { expires_at: at(1), ..open }, DomainError::CodeExpired),
     ];
     for (over, error) in cases {
         assert_eq!(qr_shown(&over, &context(1)), Err(error));

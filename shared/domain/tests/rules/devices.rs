@@ -10,11 +10,11 @@ use domain::models::device::{
     Device, DeviceAccess, DeviceAttachments, DeviceStatus, Edit, Erasure, METADATA_KEYS, read_metadata,
 };
 use domain::models::event::EventType;
-use domain::models::invitation::{Delivery, DeliveryState};
+use domain::models::offer::{Delivery, DeliveryState};
 use domain::models::push::{Push, PushReason};
 use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, TokenChange, authenticate, check_in};
 use domain::rules::devices::{DeviceToDelete, block, delete, edit, purge, unblock};
-use domain::rules::invitations::{expire, record_delivery};
+use domain::rules::offers::{expire, record_delivery};
 use domain::rules::push::{endpoint_impossible, endpoint_made, reported};
 use domain::secret::DeviceCredential;
 use domain::states::Platform;

@@ -9,7 +9,7 @@ use domain::models::command::{Command, CommandKind, CommandReport, CommandReques
 use domain::models::device::DeviceWithCommands;
 use domain::models::device::{Device, IdentifierClaim};
 use domain::models::event::Event;
-use domain::models::invitation::Invitation;
+use domain::models::offer::Offer;
 use domain::models::user::User;
 use domain::rules::change::{ChangeSet, RowChange};
 use domain::rules::check_in;
@@ -32,7 +32,7 @@ pub const RETENTION: Duration = Duration::days(30);
 
 pub struct Fixture {
     pub user: User,
-    pub invitation: Invitation,
+    pub invitation: Offer,
     pub claims: BTreeMap<String, IdentifierClaim>,
     pub devices: BTreeMap<DeviceId, Device>,
     pub commands: BTreeMap<CommandId, Command>,
@@ -44,7 +44,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(devices: u32) -> Self {
-        let RegistrationState { invitation, user, .. } = found(devices);
+        let RegistrationState { offer: invitation, user, .. } = found(devices);
         Self {
             user,
             invitation,
@@ -94,7 +94,7 @@ impl Fixture {
         let fresh = invitation(&self.user, devices);
         let life = Duration::days(7);
         let (created_at, expires_at) = (at(minutes), at(minutes).plus(life));
-        self.invitation = Invitation { invitation_id: InvitationId(self.new_id()), created_at, expires_at, ..fresh };
+        self.invitation = Offer { invitation_id: InvitationId(self.new_id()), created_at, expires_at, ..fresh };
         self.user.invitation_id = Some(self.invitation.invitation_id);
     }
 
@@ -102,7 +102,7 @@ impl Fixture {
         let claim = self.claims.get(identifier).cloned();
         let claimed = claim.as_ref().map(|claim| claim.device_id);
         RegistrationState {
-            invitation: self.invitation.clone(),
+            offer: self.invitation.clone(),
             user: self.user.clone(),
             claimed_device: claimed.and_then(|id| self.devices.get(&id).cloned()),
             claim,
@@ -120,7 +120,7 @@ impl Fixture {
         let registration = registration.with_credential(credential.hash());
         self.credentials.insert((id, epoch), credential);
         self.user = registration.user.after.clone();
-        self.invitation = registration.invitation.after.clone();
+        self.invitation = registration.offer.after.clone();
         put(&mut self.claims, identifier.to_owned(), &registration.claim);
         put(&mut self.devices, id, &registration.device);
         if let Some(replaced) = &registration.replaced {
@@ -168,7 +168,7 @@ impl Fixture {
         for edited in &change.commands {
             put(&mut self.commands, edited.after.command_id, edited);
         }
-        for invitation in &change.invitations {
+        for invitation in &change.offers {
             self.invitation = invitation.after.clone();
         }
         self.events.extend(change.events.clone());

@@ -3,9 +3,9 @@
 use chrono::Duration;
 use domain::error::DomainError;
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose};
+use domain::models::offer::{Channel, Delivery, DeliveryState, NewOffer, Offer, Purpose};
 use domain::models::user::User;
-use domain::rules::invitations::{count_opening, invite, record_delivery};
+use domain::rules::offers::{count_opening, create_offer, record_delivery};
 use domain::text::{masked_email, masked_number};
 use domain::{InvitationId, Time};
 use uuid::Uuid;
@@ -24,8 +24,8 @@ fn by(channel: Channel) -> NewOffer {
     }
 }
 
-fn texted() -> Invitation {
-    invite(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_offer().unwrap().clone()
+fn texted() -> Offer {
+    create_offer(&user(), None, by(Channel::Sms), &context(0)).unwrap().new_offer().unwrap().clone()
 }
 
 fn report(state: DeliveryState, message_id: Option<&str>) -> Delivery {
@@ -38,13 +38,13 @@ fn report(state: DeliveryState, message_id: Option<&str>) -> Delivery {
 fn each_channel_asks_for_what_it_reaches_the_user_by_and_for_nothing_else() {
     let reached = User { email: None, ..user() };
     let unreached = User { mobile: None, ..user() };
-    assert_eq!(invite(&reached, None, by(Channel::Email), &context(0)), Err(DomainError::EmailMissing));
-    assert_eq!(invite(&unreached, None, by(Channel::Sms), &context(0)), Err(DomainError::MobileMissing));
-    let invited = invite(&reached, None, by(Channel::Sms), &context(0)).unwrap();
+    assert_eq!(create_offer(&reached, None, by(Channel::Email), &context(0)), Err(DomainError::EmailMissing));
+    assert_eq!(create_offer(&unreached, None, by(Channel::Sms), &context(0)), Err(DomainError::MobileMissing));
+    let invited = create_offer(&reached, None, by(Channel::Sms), &context(0)).unwrap();
     assert_eq!(invited.new_offer().unwrap().channel, Channel::Sms);
     assert_eq!(invited.events[0].changes["channel"].after, "sms");
     assert!(!format!("{:?}", invited.events[0]).contains("1701234567"), "an event holds no number");
-    assert!(invite(&unreached, None, by(Channel::Email), &context(0)).is_ok());
+    assert!(create_offer(&unreached, None, by(Channel::Email), &context(0)).is_ok());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_was_never_sent_fails_only_while_nothing_better_is_known() {
 #[test]
 fn where_a_message_goes_is_kept_masked() {
     assert_eq!(texted().sent_to.as_deref(), Some("+49…4567"));
-    let mailed = invite(&user(), None, by(Channel::Email), &context(0)).unwrap().new_offer().unwrap().clone();
+    let mailed = create_offer(&user(), None, by(Channel::Email), &context(0)).unwrap().new_offer().unwrap().clone();
     assert_eq!(mailed.sent_to.as_deref(), Some("a…a@example.com"));
     let addresses = [("alice@example.com", "a…e@example.com"), ("ab@x.org", "a…@x.org"), ("a@x.org", "…@x.org")];
     for (address, masked) in addresses {
@@ -91,7 +91,7 @@ fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
     let week = 7 * 24 * 60;
     let user = User { email_changed_at: Some(at(0)), ..user() };
     let made_for = |user: &User, channel, minutes| {
-        invite(user, None, by(channel), &context(minutes)).unwrap().new_offer().unwrap().clone()
+        create_offer(user, None, by(channel), &context(minutes)).unwrap().new_offer().unwrap().clone()
     };
     let made = |channel, minutes| made_for(&user, channel, minutes);
     let recent = made(Channel::Email, week - 1).warnings();
@@ -106,10 +106,10 @@ fn what_goes_to_an_address_that_was_changed_within_a_week_says_so() {
 fn what_was_not_sent_before_an_invitation_ended_is_shown_as_canceled_since_then() {
     let queued = texted();
     let ended = [
-        Invitation { revoked_at: Some(at(3)), ..queued.clone() },
-        Invitation { superseded_at: Some(at(3)), ..queued.clone() },
-        Invitation { used: queued.devices, used_at: Some(at(3)), ..queued.clone() },
-        Invitation { expires_at: at(3), ..queued.clone() },
+        Offer { revoked_at: Some(at(3)), ..queued.clone() },
+        Offer { superseded_at: Some(at(3)), ..queued.clone() },
+        Offer { used: queued.devices, used_at: Some(at(3)), ..queued.clone() },
+        Offer { expires_at: at(3), ..queued.clone() },
     ];
     for over in ended {
         let shown = over.delivery_at(at(5));
@@ -128,18 +128,18 @@ fn every_opening_is_counted_and_the_first_is_remembered() {
     assert_eq!((once.opened, once.opened_at), (1, Some(at(1))));
     assert_eq!((event.event_type, event.invitation_id), (EventType::InvitationOpened, Some(once.invitation_id)));
     let (twice, _) = invitation_of(count_opening(&once, &context(2)));
-    assert_eq!(twice, Invitation { opened: 2, ..once });
+    assert_eq!(twice, Offer { opened: 2, ..once });
 }
 
 #[test]
 fn an_invitation_keeps_its_code_until_it_is_used_up_or_has_ended() {
-    let open = Invitation { devices: 2, ..texted() };
+    let open = Offer { devices: 2, ..texted() };
     for (invitation, keeps) in [
-        (Invitation { used: 1, ..open.clone() }, true),
-        (Invitation { used: 2, ..open.clone() }, false),
-        (Invitation { superseded_at: Some(at(1)), ..open.clone() }, false),
-        (Invitation { revoked_at: Some(at(1)), ..open.clone() }, false),
-        (Invitation { expired_at: Some(at(1)), ..open.clone() }, false),
+        (Offer { used: 1, ..open.clone() }, true),
+        (Offer { used: 2, ..open.clone() }, false),
+        (Offer { superseded_at: Some(at(1)), ..open.clone() }, false),
+        (Offer { revoked_at: Some(at(1)), ..open.clone() }, false),
+        (Offer { expired_at: Some(at(1)), ..open.clone() }, false),
         (open, true),
     ] {
         assert_eq!(invitation.needs_code(), keeps, "{invitation:?}");

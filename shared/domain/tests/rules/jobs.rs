@@ -110,18 +110,18 @@ fn what_a_job_does_names_the_job_and_who_began_it() {
 fn a_page_of_what_waits_for_its_recipients_rests_until_the_first_of_them_may_be_written_to() {
     let waiting = |id: &str, minutes| Waiting { id: id.to_owned(), until: at(minutes) };
     let page = NextPage::from_waiting(vec![waiting("a", 9), waiting("b", 5)], Some("after b".to_owned())).unwrap();
-    let rest = JobPause { code: "too_many_messages".to_owned(), until: at(5) };
+    let pause = JobPause { code: "too_many_messages".to_owned(), until: at(5) };
     let expected = NextPage {
         ids: named(&["a", "b"]),
         cursor: Some("after b".to_owned()),
         waiting: Vec::new(),
-        rest: Some(rest.clone()),
+        pause: Some(pause.clone()),
         unreadable: 0,
     };
     assert_eq!(page, expected);
     assert_eq!(NextPage::from_waiting(Vec::new(), None), None);
     let (job, events) = after(&begun(filter()), &[], Some(page), &context(1));
-    assert_eq!((job.due_at, job.rest.as_ref(), events), (Some(at(5)), Some(&rest), vec![]), "the schedule wakes it");
+    assert_eq!((job.due_at, job.pause.as_ref(), events), (Some(at(5)), Some(&pause), vec![]), "the schedule wakes it");
     assert_eq!([4, 5, 6].map(|minutes| job.is_paused(at(minutes))), [true, false, false]);
     assert!(!begun(filter()).is_paused(at(0)));
 }

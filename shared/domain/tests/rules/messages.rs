@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use domain::error::DomainError;
 use domain::error::{MessageLimit, RetryAfter};
-use domain::models::invitation::{Channel, Purpose};
-use domain::models::message::{
+use domain::models::message_limits::{
     DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
 };
+use domain::models::offer::{Channel, Purpose};
 use domain::models::user::User;
 use domain::models::workspace::{WorkspaceEdit, WorkspaceSettings};
 use domain::rules::change::RowChange;

@@ -39,8 +39,8 @@ fn a_first_phone_makes_its_user_active_and_uses_the_invitation() {
     let registration = register(&found(1), &application("phone"), new_id(), &context(1)).unwrap();
     assert_eq!(registration.user.after.status(), domain::states::UserStatus::Active);
     assert_eq!(registration.device.after.user_status, domain::states::UserStatus::Active);
-    assert_eq!(registration.invitation.after.used, 1);
-    assert_eq!(registration.invitation.after.used_at, Some(at(1)));
+    assert_eq!(registration.offer.after.used, 1);
+    assert_eq!(registration.offer.after.used_at, Some(at(1)));
     assert_eq!(event_types(&registration), [EventType::DeviceRegistered]);
 }
 
@@ -68,7 +68,7 @@ fn a_code_that_is_used_expired_or_superseded_registers_nothing() {
     assert_eq!(late.unwrap_err().error, DomainError::CodeExpired);
 
     let mut superseded = found(1);
-    superseded.invitation.superseded_at = Some(at(1));
+    superseded.offer.superseded_at = Some(at(1));
     let refused = register(&superseded, &application("phone"), new_id(), &context(2));
     assert_eq!(refused.unwrap_err().error, DomainError::CodeSuperseded);
 }
@@ -91,12 +91,12 @@ fn a_phone_that_another_user_holds_is_refused_and_the_attempt_is_on_the_record()
     fixture.register("phone", 1).unwrap();
     let mut other = fixture.found("phone");
     other.user.user_id = UserId(Uuid::from_u128(55));
-    other.invitation.used = 0;
+    other.offer.used = 0;
     let refused = register(&other, &application("phone"), new_id(), &context(2)).unwrap_err();
     assert_eq!(refused.error, DomainError::IdentifierHeld);
     let counted = refused.change.unwrap();
     assert_eq!(counted.events[0].event_type, EventType::DeviceRefused);
-    assert_eq!(counted.invitations[0].after.refused_registrations, 1);
+    assert_eq!(counted.offers[0].after.refused_registrations, 1);
 }
 
 #[test]
@@ -112,13 +112,13 @@ fn a_code_that_was_refused_five_times_for_anothers_phone_is_spent() {
         let told: Vec<EventType> = counted.events.iter().map(|event| event.event_type).collect();
         let last: &[EventType] = if asked == 5 { &[EventType::InvitationRevoked] } else { &[] };
         assert_eq!(told, [&[EventType::DeviceRefused], last].concat());
-        assert_eq!(counted.invitations[0].before.as_ref(), Some(&other.invitation), "it is guarded by its version");
-        other.invitation = counted.invitations[0].after.clone();
+        assert_eq!(counted.offers[0].before.as_ref(), Some(&other.offer), "it is guarded by its version");
+        other.offer = counted.offers[0].after.clone();
     }
-    assert!(!other.invitation.needs_code());
+    assert!(!other.offer.needs_code());
     for identifier in ["phone", "one that nobody has"] {
         let mut asks = fixture.found(identifier);
-        (asks.user, asks.invitation) = (other.user.clone(), other.invitation.clone());
+        (asks.user, asks.offer) = (other.user.clone(), other.offer.clone());
         let refused = register(&asks, &application(identifier), new_id(), &context(3)).unwrap_err();
         assert_eq!((refused.error, refused.change), (DomainError::CodeRevoked, None), "it tells no more");
     }
@@ -144,7 +144,7 @@ fn before_its_first_check_in_the_same_phone_may_ask_again() {
     let first = fixture.register("phone", 1).unwrap();
     let again = fixture.register("phone", 2).unwrap();
     assert_eq!(first.device.after.device_id, again.device.after.device_id);
-    assert!(again.events.is_empty() && again.invitation.after.used == 1);
+    assert!(again.events.is_empty() && again.offer.after.used == 1);
     fixture.confirm(first.device.after.device_id, 3);
     assert_eq!(fixture.register("phone", 4).unwrap_err().error, DomainError::CodeUsed);
 }

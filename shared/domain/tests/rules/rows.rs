@@ -4,7 +4,7 @@ use domain::models::client_account::ClientAccount;
 use domain::models::device::Device;
 use domain::models::event::{Event, EventType, Private};
 use domain::models::idempotency::IdempotencyRecord;
-use domain::models::invitation::{Invitation, Purpose};
+use domain::models::offer::{Offer, Purpose};
 use domain::models::profile::Profile;
 use domain::models::provenance::Provenance;
 use domain::models::user::User;
@@ -75,8 +75,8 @@ fn a_devices_row_holds_what_is_set_of_it() {
 #[test]
 fn an_invitations_row_says_its_purpose_if_it_is_another() {
     let bare = invitation(&user(), 1);
-    assert_eq!(beside(&bare, &Invitation { purpose: Purpose::Deploy, ..bare.clone() }), ["purpose"]);
-    assert_eq!(beside(&bare, &Invitation { refused_registrations: 1, ..bare.clone() }), ["refused_registrations"]);
+    assert_eq!(beside(&bare, &Offer { purpose: Purpose::Deploy, ..bare.clone() }), ["purpose"]);
+    assert_eq!(beside(&bare, &Offer { refused_registrations: 1, ..bare.clone() }), ["refused_registrations"]);
     assert!(!names(&bare).contains(&"purpose".to_owned()));
 }
 
@@ -135,7 +135,8 @@ fn an_event_without_what_only_the_audit_shows_is_blank() {
 
 #[test]
 fn a_repeated_call_is_answered_by_what_it_made_for_as_long_as_that_is_remembered() {
-    let remembered = IdempotencyRecord { body_hash: Hash::of("body"), made: "thing".to_owned(), expires_at: at(60) };
+    let remembered =
+        IdempotencyRecord { request_hash: Hash::of("body"), created_id: "thing".to_owned(), expires_at: at(60) };
     let before = |found: Option<&IdempotencyRecord>, body: &str, minutes| {
         IdempotencyRecord::previous_id(found.cloned(), &Hash::of(body), at(minutes))
     };

@@ -4,7 +4,7 @@ use domain::models::actor::Actor;
 use domain::models::command::{CommandKind, OpenCommand, Outcome, Transition, Trigger, transition};
 use domain::models::device::DeviceAccess;
 use domain::models::event::EventType;
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use domain::models::source::SourceKind;
 use domain::models::user::Source;
 use domain::permission::Permission;
@@ -119,11 +119,11 @@ fn a_user_in_an_unknown_state_is_let_in_nowhere() {
 #[test]
 fn a_code_for_an_unknown_purpose_registers_nothing() {
     let mut found = found(1);
-    found.invitation.purpose = Purpose::Unknown(word("lend"));
+    found.offer.purpose = Purpose::Unknown(word("lend"));
     let new_id = domain::DeviceId(Uuid::from_u128(3));
     let refused = register(&found, &application("phone"), new_id, &context(1)).unwrap_err();
     assert!(matches!(refused.error, DomainError::CodeUnknown), "{refused:?}");
-    assert_eq!(found.user.newest_invitation(found.invitation.purpose), None);
+    assert_eq!(found.user.newest_invitation(found.offer.purpose), None);
 }
 
 #[test]

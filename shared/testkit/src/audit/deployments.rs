@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use aws::Row as _;
 use domain::models::device::Device;
 use domain::models::event::{Event, EventType};
-use domain::models::invitation::Purpose;
+use domain::models::offer::Purpose;
 use domain::models::user::User;
 
 use super::Audit;

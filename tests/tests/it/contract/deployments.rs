@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::{Commit, UserFilter};
 use chrono::Duration;
 use domain::models::client_account::{ClientAccount, SecretKind};
-use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
+use domain::models::offer::{Channel, NewOffer, Offer, Purpose};
 use domain::models::user::User;
 use domain::rules::{deployments, lifecycle};
 use domain::secret::new_code;
@@ -16,7 +16,7 @@ use testkit::rows;
 use super::{Case, TestStore, invited, letters, list_all_pages, new_id, nothing, search_query};
 
 /// Stores a user's new deployment with its code, and returns the changed user and the deployment.
-async fn deployed(case: &Case<'_>, user: &User) -> (User, Invitation) {
+async fn deployed(case: &Case<'_>, user: &User) -> (User, Offer) {
     let new = NewOffer {
         purpose: Purpose::Deploy,
         invitation_id: InvitationId(new_id(case.now)),

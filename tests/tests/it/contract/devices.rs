@@ -75,7 +75,7 @@ async fn a_registration_reads_all_inputs_of_its_rule() {
         store.table.offer_of_code(&Hash::of(&code)).await.expect("the call succeeds").expect("the code is found");
     let found =
         store.table.registration(&owner, "phone").await.expect("the call succeeds").expect("all rows are found");
-    assert_eq!((&found.user, &found.invitation), (&user, &invitation));
+    assert_eq!((&found.user, &found.offer), (&user, &invitation));
     assert_eq!((found.claim, found.claimed_device, found.held), (None, None, vec![device.clone()]));
     case.put(&claim(&case, &device)).await;
     let found =

@@ -1,9 +1,9 @@
 //! Invitations: their codes, and the texts that contain them.
 
 use aws::Commit;
-use aws::store::invitations::OfferRef;
+use aws::store::offers::OfferRef;
 use chrono::Duration;
-use domain::models::invitation::{Channel, Invitation};
+use domain::models::offer::{Channel, Offer};
 use domain::models::user::User;
 use domain::secret::Hash;
 use testkit::rows;
@@ -25,7 +25,7 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
     let commit = Commit::without_event(case.id()).put(&invitation).put_code(&invitation, &code);
     store.table.commit(commit).await.expect("no conflict");
     assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code.clone()));
-    let read = store.table.invitation(case.workspace, user.user_id, id).await.expect("the call succeeds");
+    let read = store.table.offer(case.workspace, user.user_id, id).await.expect("the call succeeds");
     assert_eq!(read.as_ref(), Some(&invitation));
     let owner = OfferRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(store.table.offer_of_code(&Hash::of(&code)).await.expect("the call succeeds"), Some(owner));
@@ -40,8 +40,8 @@ async fn a_code_is_stored_and_deleted_with_its_invitation() {
         .await
         .expect("no conflict");
     assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), Some(code), "a needed code is kept");
-    let before = Invitation { version: 2, ..invitation };
-    let over = Invitation { expired_at: Some(case.now), ..before.clone() };
+    let before = Offer { version: 2, ..invitation };
+    let over = Offer { expired_at: Some(case.now), ..before.clone() };
     let commit = Commit::without_event(case.id()).edit(&before, &over).delete_code_if_ended(&over);
     store.table.commit(commit).await.expect("no conflict");
     assert_eq!(store.table.invitation_code(id).await.expect("the call succeeds"), None);
@@ -54,23 +54,23 @@ async fn a_text_message_is_found_by_its_identifier_while_its_invitation_exists()
     let user = case.user("ada").await;
     let (invitation, _code) = invited(&case, &user, 1, Duration::days(7));
     let sent = |channel| {
-        let mut sent = Invitation { channel, ..invitation.clone() };
+        let mut sent = Offer { channel, ..invitation.clone() };
         sent.delivery.message_id = Some(case.id().to_string());
         sent
     };
-    let owner = async |sent: &Invitation| {
+    let owner = async |sent: &Offer| {
         let id = sent.delivery.message_id.as_deref().unwrap_or_default();
         store.table.offer_of_message(id).await.expect("the call succeeds")
     };
     let (queued, mail, text) =
-        (Invitation { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
+        (Offer { channel: Channel::Sms, ..invitation.clone() }, sent(Channel::Email), sent(Channel::Sms));
     case.put(&queued).await;
     assert_eq!(owner(&text).await, None, "nothing was sent");
     case.edit(&queued, &text).await;
     let id = invitation.invitation_id;
     let expected = OfferRef { workspace_id: case.workspace, user_id: user.user_id, invitation_id: id };
     assert_eq!(owner(&text).await, Some(expected));
-    case.remove(&Invitation { version: 2, ..text.clone() }).await;
+    case.remove(&Offer { version: 2, ..text.clone() }).await;
     assert_eq!(owner(&text).await, None, "it is deleted with its invitation");
     case.put(&mail).await;
     assert_eq!(owner(&mail).await, None, "an e-mail's reports name the invitation themselves");

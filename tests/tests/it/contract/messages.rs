@@ -2,8 +2,8 @@
 
 use aws::Commit;
 use chrono::Duration;
-use domain::models::invitation::{Channel, Purpose};
-use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::message_limits::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::offer::{Channel, Purpose};
 use domain::models::user::User;
 use domain::rules::change::MessageCounters;
 

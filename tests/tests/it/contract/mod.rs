@@ -29,15 +29,15 @@ use domain::models::actor::Actor;
 use domain::models::command::{Command, CommandKind, OpenCommand};
 use domain::models::device::{Device, IdentifierClaim};
 use domain::models::event::EventType;
-use domain::models::invitation::{Channel, Invitation, NewOffer, Purpose};
 use domain::models::job::{Job, JobKind, NewJob, Selection};
+use domain::models::offer::{Channel, NewOffer, Offer, Purpose};
 use domain::models::push::Push;
 use domain::models::usage::{Counts, Usage, UsageKind, UsageScope};
 use domain::models::user::{NewUser, User};
 use domain::models::workspace::Workspace;
 use domain::rules::context::EventContext;
-use domain::rules::invitations::invite;
 use domain::rules::jobs::begin;
+use domain::rules::offers::create_offer;
 use domain::search::Query;
 use domain::secret::{Hash, new_code};
 use domain::states::{CommandState, Platform, UserStatus};
@@ -262,7 +262,7 @@ async fn is_taken(case: &Case<'_>, username: &str) -> bool {
     case.table.username_claims(case.workspace, username).await.expect("the call succeeds").are_taken_by_other(None)
 }
 
-fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invitation, String) {
+fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Offer, String) {
     let code = new_code(letters);
     let new = NewOffer {
         purpose: Purpose::Invite,
@@ -273,7 +273,7 @@ fn invited(case: &Case<'_>, user: &User, devices: u32, life: Duration) -> (Invit
         lifetime: life,
         limits: testkit::rows::limits_before_any_message(case.workspace, Channel::Email, case.now),
     };
-    let invited = invite(user, None, new, &case.context()).expect("the user has an address");
+    let invited = create_offer(user, None, new, &case.context()).expect("the user has an address");
     (invited.new_offer().expect("an invitation is created").clone(), code)
 }
 

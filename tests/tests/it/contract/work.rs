@@ -12,8 +12,8 @@ use domain::models::command::{Command, CommandKind};
 use domain::models::device::{Device, PushToken};
 use domain::models::event::EventType;
 use domain::models::idempotency::IdempotencyRecord;
-use domain::models::invitation::Invitation;
 use domain::models::job::Job;
+use domain::models::offer::Offer;
 use domain::models::restriction;
 use domain::models::user::User;
 use domain::models::workspace::Workspace;
@@ -136,7 +136,7 @@ async fn each_kind_of_row_is_read_when_it_is_due_and_not_before() {
     case.put(&open).await;
     case.put(&over).await;
     let (invitation, _) = invited(&case, &user, 1, Duration::hours(2));
-    let revoked = Invitation { revoked_at: Some(case.now), ..invited(&case, &user, 1, Duration::hours(2)).0 };
+    let revoked = Offer { revoked_at: Some(case.now), ..invited(&case, &user, 1, Duration::hours(2)).0 };
     case.put(&invitation).await;
     case.put(&revoked).await;
     let (running, ended) = (job(&case), Job { due_at: None, ended_at: Some(case.now), ..job(&case) });
@@ -156,7 +156,7 @@ async fn each_kind_of_row_is_read_when_it_is_due_and_not_before() {
                 let rows = page.rows.into_iter().filter(|(key, _)| key.pk.contains(&workspace));
                 kinds.extend(rows.map(|(_, row)| match row {
                     Ok(Some(DueRow::Command(row))) => format!("command {}", row.command_id),
-                    Ok(Some(DueRow::Invitation(row))) => format!("invitation {}", row.invitation_id),
+                    Ok(Some(DueRow::Offer(row))) => format!("invitation {}", row.invitation_id),
                     Ok(Some(DueRow::Job(row))) => format!("job {}", row.job_id),
                     Ok(Some(DueRow::Workspace(row))) => format!("workspace {}", row.name),
                     Ok(Some(DueRow::Device(row))) => format!("device {}", row.device_identifier),
@@ -196,7 +196,11 @@ async fn an_idempotency_record_is_stored_once() {
     assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), None);
     let call = |made: &str| IdempotencyRow {
         pk: pk.clone(),
-        remembered: IdempotencyRecord { body_hash: Hash::of("body"), made: made.to_owned(), expires_at: case.now },
+        remembered: IdempotencyRecord {
+            request_hash: Hash::of("body"),
+            created_id: made.to_owned(),
+            expires_at: case.now,
+        },
     };
     let remember = |made: &str, expired_row_present| {
         let event = case.context().event(EventType::UserCreated);

@@ -1,9 +1,9 @@
-//! Creating, opening, revoking and expiring invitations, and the delivery of their messages.
+//! Creating, opening, revoking and expiring offers (invitations and deployments), and the delivery of their messages.
 
 use crate::error::DomainError;
 use crate::models::event::{Event, EventType};
-use crate::models::invitation::{
-    ADDRESS_WARNING_PERIOD, Channel, Delivery, DeliveryState, Invitation, NewOffer, Purpose, REFUSED_REGISTRATIONS,
+use crate::models::offer::{
+    ADDRESS_WARNING_PERIOD, Channel, Delivery, DeliveryState, NewOffer, Offer, Purpose, REFUSED_REGISTRATIONS,
     precedence,
 };
 use crate::models::user::User;
@@ -14,7 +14,7 @@ use crate::states::InvitationStatus;
 use crate::stored::Stored;
 use crate::text::{masked_email, masked_number};
 
-impl Invitation {
+impl Offer {
     /// Adds the invitation to an event.
     #[must_use]
     pub fn named_in(&self, mut event: Event) -> Event {
@@ -25,14 +25,14 @@ impl Invitation {
         event
     }
 
-    fn event(&self, step: InvitationEvent, context: &EventContext) -> Event {
+    fn event(&self, step: OfferEvent, context: &EventContext) -> Event {
         self.named_in(context.event(step.of(self.purpose)).with_user(self.user_id))
     }
 }
 
 /// A step in the lifecycle of an invitation.
 #[derive(Clone, Copy)]
-enum InvitationEvent {
+enum OfferEvent {
     Created,
     Sent,
     Failed,
@@ -43,7 +43,7 @@ enum InvitationEvent {
     Revoked,
 }
 
-impl InvitationEvent {
+impl OfferEvent {
     fn of(self, purpose: Purpose) -> EventType {
         use EventType as E;
         let (invitation, deployment) = match self {
@@ -64,8 +64,8 @@ impl InvitationEvent {
 }
 
 /// A change of an invitation's own row only.
-fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
-    ChangeSet { invitations: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
+fn changed(before: &Offer, after: Offer, event: Event) -> ChangeSet {
+    ChangeSet { offers: vec![RowChange::from(before.clone(), after)], ..ChangeSet::with_event(event) }
 }
 
 /// Creates an invitation or deployment for a user, and makes its message due: [`ChangeSet::new_offer`] returns it.
@@ -73,9 +73,9 @@ fn changed(before: &Invitation, after: Invitation, event: Event) -> ChangeSet {
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::admit`].
-pub fn invite(
+pub fn create_offer(
     user: &User,
-    previous: Option<&Invitation>,
+    previous: Option<&Offer>,
     new: NewOffer,
     context: &EventContext,
 ) -> Result<ChangeSet, DomainError> {
@@ -91,10 +91,10 @@ pub fn invite(
     };
     let message_counters = new.limits.admit(user, new.purpose, new.channel, context.at)?;
     let superseded = previous.filter(|previous| previous.needs_code()).map(|previous| {
-        let superseded = Invitation { superseded_at: Some(context.at), ..previous.clone() };
+        let superseded = Offer { superseded_at: Some(context.at), ..previous.clone() };
         RowChange::from(previous.clone(), superseded)
     });
-    let invitation = Invitation {
+    let invitation = Offer {
         workspace_id: user.workspace_id,
         user_id: user.user_id,
         invitation_id: new.invitation_id,
@@ -125,12 +125,12 @@ pub fn invite(
         Purpose::Deploy => after.client.deployment_id = Some(new.invitation_id),
         Purpose::Unknown(_) => {}
     }
-    let mut event = invitation.event(InvitationEvent::Created, context);
+    let mut event = invitation.event(OfferEvent::Created, context);
     event.add_change("devices", serde_json::Value::Null, new.devices);
     event.add_change("channel", serde_json::Value::Null, new.channel.as_str());
     Ok(ChangeSet {
         user: Some(RowChange::from(user.clone(), after)),
-        invitations: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
+        offers: superseded.into_iter().chain([RowChange::new(invitation)]).collect(),
         message_counters: Some(message_counters),
         secrets: SecretChanges { code: Some(new.code), ..SecretChanges::default() },
         ..ChangeSet::with_event(event)
@@ -139,7 +139,7 @@ pub fn invite(
 
 /// Counts a use of the button on the page of an invitation's link.
 #[must_use]
-pub fn count_opening(invitation: &Invitation, context: &EventContext) -> ChangeSet {
+pub fn count_opening(invitation: &Offer, context: &EventContext) -> ChangeSet {
     let mut opened = invitation.clone();
     opened.opened += 1;
     opened.opened_at.get_or_insert(context.at);
@@ -151,7 +151,7 @@ pub fn count_opening(invitation: &Invitation, context: &EventContext) -> ChangeS
 ///
 /// # Errors
 /// `InvitationOver` if it has ended in another way.
-pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
+pub fn revoke(invitation: &Offer, context: &EventContext) -> Result<Option<ChangeSet>, DomainError> {
     match invitation.status(context.at) {
         InvitationStatus::Open => {}
         InvitationStatus::Revoked => return Ok(None),
@@ -159,20 +159,16 @@ pub fn revoke(invitation: &Invitation, context: &EventContext) -> Result<Option<
     }
     let mut revoked = invitation.clone();
     revoked.revoked_at = Some(context.at);
-    let mut event = invitation.event(InvitationEvent::Revoked, context);
+    let mut event = invitation.event(OfferEvent::Revoked, context);
     event.add_change("status", InvitationStatus::Open.as_str(), InvitationStatus::Revoked.as_str());
     Ok(Some(changed(invitation, revoked, event)))
 }
 
 /// Revokes the open ones of a user's `offers`, as part of a change.
-pub fn revoke_open<'a>(
-    change: &mut ChangeSet,
-    offers: impl IntoIterator<Item = &'a Invitation>,
-    context: &EventContext,
-) {
+pub fn revoke_open<'a>(change: &mut ChangeSet, offers: impl IntoIterator<Item = &'a Offer>, context: &EventContext) {
     for offer in offers {
         if let Ok(Some(revoked)) = revoke(offer, context) {
-            change.invitations.extend(revoked.invitations);
+            change.offers.extend(revoked.offers);
             change.events.extend(revoked.events);
         }
     }
@@ -182,8 +178,8 @@ pub fn revoke_open<'a>(
 /// of [`REFUSED_REGISTRATIONS`] revokes the code. Must be committed with the refusal, guarded by the invitation's
 /// version, so that concurrent requests cannot exceed the limit.
 #[must_use]
-pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> ChangeSet {
-    let refused = Invitation { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
+pub fn refuse_registration(invitation: &Offer, context: &EventContext) -> ChangeSet {
+    let refused = Offer { refused_registrations: invitation.refused_registrations + 1, ..invitation.clone() };
     let event = context.event(EventType::DeviceRefused).with_user(invitation.user_id);
     let mut change = changed(invitation, refused.clone(), event);
     let spent = refused.refused_registrations >= REFUSED_REGISTRATIONS;
@@ -197,31 +193,31 @@ pub fn refuse_registration(invitation: &Invitation, context: &EventContext) -> C
 /// Marks an invitation as expired, so that its code can be deleted; `None` if it has ended in another way, or has not
 /// expired yet.
 #[must_use]
-pub fn expire(invitation: &Invitation, context: &EventContext) -> Option<ChangeSet> {
+pub fn expire(invitation: &Offer, context: &EventContext) -> Option<ChangeSet> {
     if !invitation.needs_code() || invitation.expires_at > context.at {
         return None;
     }
     let mut expired = invitation.clone();
     expired.expired_at = Some(context.at);
-    let event = invitation.event(InvitationEvent::Expired, context);
+    let event = invitation.event(OfferEvent::Expired, context);
     Some(changed(invitation, expired, event))
 }
 
 /// Records the delivery state of an invitation's message; `None` if it is not news: a later state is never overwritten
 /// by an earlier one, and a repeated report changes nothing.
 #[must_use]
-pub fn record_delivery(invitation: &Invitation, report: Delivery, context: &EventContext) -> Option<ChangeSet> {
+pub fn record_delivery(invitation: &Offer, report: Delivery, context: &EventContext) -> Option<ChangeSet> {
     let before = &invitation.delivery;
     if precedence(&report) <= precedence(before) {
         return None;
     }
     let step = match report.state {
         DeliveryState::Queued | DeliveryState::Canceled | DeliveryState::Unknown(_) => return None,
-        DeliveryState::Sent => InvitationEvent::Sent,
-        DeliveryState::Delivered => InvitationEvent::Delivered,
-        DeliveryState::Bounced => InvitationEvent::Bounced,
-        DeliveryState::Complained => InvitationEvent::Complained,
-        DeliveryState::Failed | DeliveryState::Rejected => InvitationEvent::Failed,
+        DeliveryState::Sent => OfferEvent::Sent,
+        DeliveryState::Delivered => OfferEvent::Delivered,
+        DeliveryState::Bounced => OfferEvent::Bounced,
+        DeliveryState::Complained => OfferEvent::Complained,
+        DeliveryState::Failed | DeliveryState::Rejected => OfferEvent::Failed,
     };
     let mut event = invitation.event(step, context);
     event.add_change("delivery", before.state.as_str(), report.state.as_str());

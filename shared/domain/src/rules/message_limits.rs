@@ -1,14 +1,14 @@
-//! Limits on messages.
+//! Whether one more message may be sent.
 
 use chrono::Duration;
 
 use crate::clock::Time;
 use crate::error::{DomainError, MessageLimit, RetryAfter};
 use crate::input::Fields;
-use crate::models::invitation::{Channel, Purpose};
-use crate::models::message::{
+use crate::models::message_limits::{
     DailyCount, DailyQuota, MessageLimits, MessagePolicy, RECIPIENT_DAILY, RECIPIENT_PAUSE, Recipient, RecipientHistory,
 };
+use crate::models::offer::{Channel, Purpose};
 use crate::models::user::User;
 use crate::models::workspace::{WorkspaceEdit, WorkspaceSettings};
 use crate::rules::change::{MessageCounters, RowChange};

@@ -1,8 +1,7 @@
-//! Invitations: codes by which a user registers devices.
+//! Offers: invitations and deployments, by whose codes a user registers devices.
 //!
-//! There are two purposes. An invitation in the narrow sense asks a user to use the app on one to three phones.
-//! A deployment offers the user's configuration, and so registers one phone. Codes and messages work in the
-//! same way for both.
+//! An invitation asks a user to use the app on one to three phones. A deployment offers the user's configuration, and so
+//! registers one phone. Codes and messages work in the same way for both.
 
 use chrono::Duration;
 use schemars::JsonSchema;
@@ -12,7 +11,7 @@ use crate::clock::Time;
 use crate::error::DomainError;
 use crate::ids::{InvitationId, UserId, WorkspaceId};
 use crate::models::actor::Actor;
-use crate::models::message::MessageLimits;
+use crate::models::message_limits::MessageLimits;
 use crate::secret::Hash;
 use crate::states::InvitationStatus;
 use crate::stored::Stored;
@@ -64,7 +63,7 @@ string_enum! {
         Failed = "failed",
         /// The mail service accepted it but did not send it.
         Rejected = "rejected",
-        /// The invitation ended before the message was sent. Never stored: see [`Invitation::delivery_at`].
+        /// The invitation ended before the message was sent. Never stored: see [`Offer::delivery_at`].
         Canceled = "canceled",
     }
 }
@@ -100,7 +99,7 @@ pub struct Warning {
 
 /// An invitation or a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Invitation {
+pub struct Offer {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The user.
@@ -171,7 +170,7 @@ fn is_zero(count: &u32) -> bool {
 /// revoked: each refusal tells the holder of the code that the identifier exists.
 pub const REFUSED_REGISTRATIONS: u32 = 5;
 
-impl Invitation {
+impl Offer {
     /// Its status: whether it can be used.
     #[must_use]
     pub fn status(&self, now: Time) -> InvitationStatus {

@@ -1,4 +1,4 @@
-//! Limits on messages.
+//! Limits on messages: the operator's policy, and what was sent.
 //!
 //! The commit that makes a message due also counts it in two rows: the messages of its kind to its recipient,
 //! and one shard of the workspace's day. Both rows are guarded by the version at which they were read, so that
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::error::{DomainError, MessageLimit, RetryAfter};
 use crate::ids::WorkspaceId;
-use crate::models::invitation::{Channel, Purpose};
+use crate::models::offer::{Channel, Purpose};
 use crate::models::user::User;
 use crate::secret::Hash;
 use crate::stored::Stored;

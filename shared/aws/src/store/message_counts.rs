@@ -1,8 +1,8 @@
 //! Counts of messages per recipient and per day of a workspace.
 
 use domain::error::Error;
-use domain::models::invitation::Channel;
-use domain::models::message::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::message_limits::{DailyCount, DailyQuota, Recipient, RecipientHistory};
+use domain::models::offer::Channel;
 use domain::{Time, WorkspaceId};
 
 use crate::item::{Row, RowKey, keeps_stored_row};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error::Error;
-use domain::models::invitation::{Channel, Invitation, Purpose};
+use domain::models::offer::{Channel, Offer, Purpose};
 use domain::models::user::User;
 use domain::secret::Hash;
 use domain::{InvitationId, Time, UserId, WorkspaceId};
@@ -17,7 +17,7 @@ use crate::store::keys::Pointer;
 use crate::store::{due, keys, users};
 use crate::table::Table;
 
-keeps_stored_row!(Invitation);
+keeps_stored_row!(Offer);
 
 impl Read for OfferRef {}
 
@@ -26,7 +26,7 @@ pub const INVITATION: &str = "INVITATION#";
 
 /// The key of an invitation.
 #[must_use]
-pub fn invitation_key(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> RowKey {
+pub fn offer_key(workspace: WorkspaceId, user_id: UserId, id: InvitationId) -> RowKey {
     RowKey::new(users::user_key(workspace, user_id).pk, format!("{INVITATION}{id}"))
 }
 
@@ -59,9 +59,9 @@ pub fn invitation_secret_pk(id: InvitationId) -> String {
     format!("INVITATION#{id}")
 }
 
-impl Row for Invitation {
+impl Row for Offer {
     fn key(&self) -> RowKey {
-        invitation_key(self.workspace_id, self.user_id, self.invitation_id)
+        offer_key(self.workspace_id, self.user_id, self.invitation_id)
     }
     fn version(&self) -> u64 {
         self.version
@@ -98,13 +98,13 @@ impl Table {
         user: UserId,
         limit: usize,
         start: Option<Position>,
-    ) -> Result<Page<Invitation>, Error> {
+    ) -> Result<Page<Offer>, Error> {
         let source = Source::in_partition(users::user_key(workspace, user).pk, INVITATION);
         self.rows(&source, limit, start).await
     }
 
     /// A deployment by its identifier.
-    pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Invitation>, Error> {
+    pub async fn deployment(&self, workspace: WorkspaceId, id: InvitationId) -> Result<Option<Offer>, Error> {
         let pointer: Option<Pointer> = self.get(&keys::pointer_key(workspace, &id.to_string())).await?;
         match pointer.filter(|pointer| pointer.to_sk.starts_with(INVITATION)) {
             Some(pointer) => self.get(&RowKey::new(pointer.to_pk, pointer.to_sk)).await,
@@ -113,10 +113,10 @@ impl Table {
     }
 
     /// The latest deployments of some users; users without one are left out.
-    pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Invitation>, Error> {
+    pub async fn deployments(&self, users: &[&User]) -> Result<BTreeMap<UserId, Offer>, Error> {
         let key = |user: &&User| {
             let id = user.client.deployment_id?;
-            Some((user.user_id, invitation_key(user.workspace_id, user.user_id, id)))
+            Some((user.user_id, offer_key(user.workspace_id, user.user_id, id)))
         };
         let keys: Vec<(UserId, RowKey)> = users.iter().filter_map(key).collect();
         let found = self.get_many(keys.iter().map(|(_, key)| key.clone())).await?;
@@ -134,13 +134,8 @@ impl Table {
     }
 
     /// An invitation.
-    pub async fn invitation(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        id: InvitationId,
-    ) -> Result<Option<Invitation>, Error> {
-        self.get(&invitation_key(workspace, user, id)).await
+    pub async fn offer(&self, workspace: WorkspaceId, user: UserId, id: InvitationId) -> Result<Option<Offer>, Error> {
+        self.get(&offer_key(workspace, user, id)).await
     }
 }
 
@@ -164,14 +159,14 @@ pub(crate) fn invitation_secret(id: InvitationId, code: &str, expires_at: Time) 
 impl Commit {
     /// Stores an invitation's code until it ends.
     #[must_use]
-    pub fn put_code(self, invitation: &Invitation, code: &str) -> Self {
+    pub fn put_code(self, invitation: &Offer, code: &str) -> Self {
         let item = invitation_secret(invitation.invitation_id, code, invitation.expires_at);
         self.put_secret(item)
     }
 
     /// Deletes an invitation's code once it is not needed any more.
     #[must_use]
-    pub fn delete_code_if_ended(self, invitation: &Invitation) -> Self {
+    pub fn delete_code_if_ended(self, invitation: &Offer) -> Self {
         if invitation.needs_code() {
             return self;
         }
