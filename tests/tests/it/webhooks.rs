@@ -145,6 +145,34 @@ async fn webhooks_receive_no_personal_or_private_data() {
     }
 }
 
+/// A payload without the values that differ from one event to the next.
+fn without_ids(mut payload: Value) -> Value {
+    for (name, value) in payload.as_object_mut().into_iter().flatten() {
+        match name.as_str() {
+            "actor" => value["id"] = json!("…"),
+            "created_at" | "occurred_at" => *value = json!("…"),
+            name if name.ends_with("_id") => *value = json!("…"),
+            _ => {}
+        }
+    }
+    payload
+}
+
+#[tokio::test]
+async fn the_example_of_a_delivery_in_the_document_is_what_is_sent() {
+    let fixture = Fixture::with_receivers().await;
+    let _hook = fixture.webhook(URL, &["device.blocked"]).await;
+    let (phone, _) = fixture.bench.phone(&fixture.tenant, "ada").await;
+    let body = json!({"reason": "left in a taxi"});
+    let _blocked = fixture.post(&format!("/devices/{phone}/block"), body).await.expect(200);
+    fixture.bench.drain().await;
+    let [sent] = <[Sent; 1]>::try_from(fixture.sent_to(URL)).unwrap();
+    let document = include_str!("../../../infra/docs/webhooks.md");
+    let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example: Value = serde_json::from_str(example).unwrap();
+    assert_eq!(without_ids(example), without_ids(sent.json()), "{}", sent.body);
+}
+
 #[tokio::test]
 async fn a_deleted_phone_is_delivered_in_seams_format_and_seams_route_creates_a_webhook() {
     let fixture = Fixture::with_receivers().await;
