@@ -72,7 +72,7 @@ impl Origin {
         Self { job_id: Some(job.job_id), ..self.in_name_of(job.creator()) }
     }
 
-    /// A copy in the name of the maker of a job, source or rule.
+    /// A copy in the name of the creator of a job, source or rule.
     pub fn in_name_of(&self, creator: Creator) -> Self {
         Self { may_deploy: false, actor: creator.actor, token_id: creator.token_id, ..self.clone() }
     }

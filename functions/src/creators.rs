@@ -1,4 +1,4 @@
-//! Current permissions of makers: work that continues after a request runs in the name of the person or key that
+//! Current permissions of creators: work that continues after a request runs in the name of the person or key that
 //! started it, and only while they hold the permissions for it.
 
 use aws::{Commit, Table};
@@ -27,7 +27,7 @@ pub(crate) async fn while_a_member(
     Ok(commit.bump_version(&member, &member))
 }
 
-/// Current permissions of a maker: none for an expired or revoked key or token, or a removed member; all for Handset
+/// Current permissions of a creator: none for an expired or revoked key or token, or a removed member; all for Handset
 /// itself, devices, invitations and deployments.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub(crate) async fn permissions_now(
         Actor::Device(_) | Actor::Invitation(_) | Actor::Deployment(_) | Actor::System => {
             Permission::ALL.iter().copied().collect()
         }
-        // Work of an unknown kind of maker waits for a release that knows it.
-        Actor::Unknown(..) => return Err(Error::unavailable("the maker", "another release knows who it is")),
+        // Work of an unknown kind of creator waits for a release that knows it.
+        Actor::Unknown(..) => return Err(Error::unavailable("the creator", "another release knows who it is")),
     })
 }

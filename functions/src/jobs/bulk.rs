@@ -1,4 +1,4 @@
-//! Bulk requests: one action on the objects that are named, or on those that match a filter.
+//! Bulk requests: one action on the items that are named, or on those that match a filter.
 
 use aws::{Commit, Table};
 use domain::JobId;
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 50;
 
 /// The action of a bulk request.
 pub(crate) struct BulkAction {
-    /// The kind of its objects.
+    /// The kind of its items.
     pub kind: JobKind,
     /// The action, as the job stores it.
     pub action: Value,
@@ -95,9 +95,9 @@ pub(crate) async fn begin_with(
     }
     let repeat = |id| load_begun(table, &request, id);
     let job = create_once(table, &request, async || start(&request, &new), repeat).await?;
-    let things = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
+    let item_limit = if matches!(job.selection, Selection::Ids(_)) { IDS_LIMIT } else { AT_ONCE };
     let deadline = deadline_of_answer(state, &request);
-    let worked = advance(table, &origin, job.clone(), operator, &deadline, things).await;
+    let worked = advance(table, &origin, job.clone(), operator, &deadline, item_limit).await;
     shown(table, &or_leave_to_schedule(job, worked)?).await
 }
 

@@ -1,4 +1,4 @@
-//! `GET /jobs/{job_id}`: its progress, and the outcome for each object.
+//! `GET /jobs/{job_id}`: its progress, and the outcome for each item.
 
 use aws::Page;
 use domain::JobId;
@@ -37,7 +37,7 @@ pub fn doc() -> OperationDoc {
         .refuses([DomainError::CursorInvalid])
 }
 
-/// Replies with the job and a page of outcomes, by object identifier. With `Accept: text/csv`, the outcomes are CSV
+/// Replies with the job and a page of outcomes, by item identifier. With `Accept: text/csv`, the outcomes are CSV
 /// (RFC 4180) in parts: a `Link` header names the next part, and only the first has a header row.
 ///
 /// # Errors

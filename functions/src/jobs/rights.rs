@@ -1,4 +1,4 @@
-//! Permissions for jobs: whoever may start a job may see and cancel it, and whoever may read its objects may see it.
+//! Permissions for jobs: whoever may start a job may see and cancel it, and whoever may read its items may see it.
 
 use domain::error::DomainError;
 use domain::models::source::SyncAction;
@@ -42,7 +42,7 @@ impl Action {
         self.permissions().into_iter().try_for_each(|permission| caller.require(permission))
     }
 
-    /// Requires permission to read its objects, or to start it.
+    /// Requires permission to read its items, or to start it.
     ///
     /// # Errors
     /// `PermissionMissing`.

@@ -1,4 +1,4 @@
-//! Runs jobs, page by page and object by object.
+//! Runs jobs, page by page and item by item.
 
 use aws::{Commit, Position, Table};
 use domain::error::{DomainError, Error};
@@ -29,7 +29,7 @@ use crate::users::list_users;
 /// Objects per page of a filter.
 const PAGE: usize = 50;
 
-/// Continues a job until it ends, time is up, or about `things` objects are done. Returns the job in its new state.
+/// Continues a job until it ends, time is up, or about `item_limit` items are done. Returns the job in its new state.
 ///
 /// # Errors
 /// `Unavailable`: the job stays at its page, and the next run continues there.
@@ -39,13 +39,13 @@ pub(crate) async fn advance(
     job: Job,
     operator: &OperatorSettings,
     deadline: &Deadline,
-    things: usize,
+    item_limit: usize,
 ) -> Result<Job, Error> {
     let origin = &origin.for_job(&job);
     let size = |job: &Job| job.page.len().max(1);
-    run_steps(table, job, deadline, things, size, |job| async move {
+    run_steps(table, job, deadline, item_limit, size, |job| async move {
         if may_go_on(table, &job, origin.now()).await? {
-            // Boxed, as is the work on each object: together they are too large for a small stack.
+            // Boxed, as is the work on each item: together they are too large for a small stack.
             Box::pin(process_page(table, origin, &job, operator, deadline)).await
         } else {
             cancel_without_permission(table, &origin.at(deadline.moment()).itself(), &job).await
@@ -84,13 +84,13 @@ pub(crate) async fn run_steps<F: Future<Output = Result<Option<Job>, Error>>>(
     Ok(job)
 }
 
-/// True if the job's maker may still do what it does. A revoked key or token, or a removed member, may do nothing.
+/// True if the job's creator may still do what it does. A revoked key or token, or a removed member, may do nothing.
 pub(crate) async fn may_go_on(table: &Table, job: &Job, now: Time) -> Result<bool, Error> {
     let permissions = permissions_now(table, job.workspace_id, job.creator(), now).await?;
     Ok(Action::of(job)?.permissions().iter().all(|needed| permissions.contains(needed)))
 }
 
-/// Cancels a job whose maker may no longer do what it does.
+/// Cancels a job whose creator may no longer do what it does.
 pub(crate) async fn cancel_without_permission(table: &Table, origin: &Origin, job: &Job) -> Result<Option<Job>, Error> {
     let event_context = origin.new_event_context();
     let why = "whoever started the job no longer has the permission";
@@ -156,7 +156,7 @@ async fn commit_page(
     commit(table, job, page_done(job, outcomes, next, &event_context), &event_context).await.map(Some)
 }
 
-/// The result for one object.
+/// The result for one item.
 enum ItemResult {
     /// The outcome.
     Came(ItemOutcome),
@@ -166,7 +166,7 @@ enum ItemResult {
     Overtaken,
 }
 
-/// Handles one object exactly once: the commit that changes it also creates its outcome's row, and requires the job to
+/// Handles one item exactly once: the commit that changes it also creates its outcome's row, and requires the job to
 /// be unchanged.
 async fn process_item(
     table: &Table,
@@ -207,7 +207,7 @@ async fn process_item(
     }
 }
 
-/// The outcome of an object that failed through an internal error, which does not stop the others.
+/// The outcome of an item that failed through an internal error, which does not stop the others.
 pub(crate) fn failed_item(job: &Job, id: &str, origin: &Origin, failure: &Error) -> JobItem {
     tracing::error!(job.id = %job.job_id, error = %Chain(failure), "an item of a job failed");
     JobItem { code: Some("internal_error".to_owned()), ..JobItem::of(job, id, ItemOutcome::Failed, None, origin.now()) }
@@ -253,7 +253,7 @@ impl Action {
     }
 }
 
-/// The change that an action makes to one object.
+/// The change that an action makes to one item.
 pub(crate) struct PlannedChange {
     /// The change.
     pub commit: Commit,
@@ -261,7 +261,7 @@ pub(crate) struct PlannedChange {
     pub warnings: Vec<Warning>,
 }
 
-/// The change that the job's action makes to one object; `None` if there is nothing to do.
+/// The change that the job's action makes to one item; `None` if there is nothing to do.
 pub(crate) async fn plan_item(
     table: &Table,
     origin: &Origin,

@@ -45,7 +45,7 @@ const PAGE: usize = 100;
 /// Time left when the last step starts, before Lambda ends the run.
 const RESERVE: Duration = Duration::seconds(10);
 /// Objects of one job, or of one workspace's rule, that are handled before another gets its turn.
-const THINGS: usize = 1_000;
+const ITEMS_PER_RUN: usize = 1_000;
 
 /// Returns how many rows were done and how many failed. What fails stays due, and never stops the rest. Short tasks
 /// come first; then jobs, syncs and rules while time remains, the longest-waiting first. Each run starts at another
@@ -152,7 +152,7 @@ async fn at_length(
             match job.kind {
                 JobKind::Sync => sync(table, &origin, job, operator, fetcher, deadline).await,
                 JobKind::Users | JobKind::Devices => {
-                    advance(table, &origin, job, operator, deadline, THINGS).await.map(drop)
+                    advance(table, &origin, job, operator, deadline, ITEMS_PER_RUN).await.map(drop)
                 }
                 // It waits for a release that knows this kind.
                 JobKind::Unknown(_) => Ok(()),
@@ -181,7 +181,7 @@ async fn sync(
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let syncing = SyncSettings { fetcher: Some(fetcher), operator };
-    sync::advance(table, &syncing, origin, job, deadline, THINGS).await.map(drop)
+    sync::advance(table, &syncing, origin, job, deadline, ITEMS_PER_RUN).await.map(drop)
 }
 
 /// Starts a source's scheduled sync if it is due. If the last one is still running, it waits for the next scheduled
@@ -248,7 +248,7 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
 }
 
 /// Applies a workspace's rule for silent devices, in the name of whoever set it, while time remains. The next run
-/// continues, until all devices are done and the rule pauses for a day. If its maker no longer has the permission, the
+/// continues, until all devices are done and the rule pauses for a day. If its creator no longer has the permission, the
 /// rule is paused.
 async fn silent_rule(
     table: &Table,
@@ -295,7 +295,7 @@ async fn silent_rule(
         }
         looked += page.items.len().max(1);
         start = page.next;
-        if start.is_none() || looked >= THINGS || deadline.is_over() {
+        if start.is_none() || looked >= ITEMS_PER_RUN || deadline.is_over() {
             break;
         }
     }
@@ -312,7 +312,7 @@ fn unless_changed(outcome: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
-/// The context of the maker of a schedule or rule; `None` if the maker is unknown or lacks a permission.
+/// The context of the creator of a schedule or rule; `None` if the creator is unknown or lacks a permission.
 async fn in_name_of(
     table: &Table,
     itself: &Origin,

@@ -13,7 +13,7 @@ use crate::views;
 #[must_use]
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Suspend a user")
-        .detail("All of the user's devices are locked out from this answer on. Blocks of single devices stay.")
+        .detail("All of the user's devices have no access from this answer on. Blocks of single devices stay.")
         .body(|mut fields| drop(bodies::read_reason(&mut fields)))
         .with_etag()
         .shows::<views::UserWithDevices>("The user, with the devices that they hold.")

@@ -101,7 +101,7 @@ string_enum! {
         Inactive = "inactive",
         /// Can use the app.
         Active = "active",
-        /// All of the user's devices are barred, by an admin or by the user's source.
+        /// All of the user's devices have no access, by an admin or by the user's source.
         Suspended = "suspended",
         /// Too many wrong PINs, or locked by an admin.
         Locked = "locked",

@@ -274,7 +274,7 @@ string_enum! {
         Blocked = "blocked",
         /// Has a pending wipe or factory reset.
         Wiping = "wiping",
-        /// Erased, and it or its user is barred.
+        /// Erased, and it or its user has no access.
         Wiped = "wiped",
         /// Erased; a new code for its user enrols it again.
         NeedsEnrolment = "needs_enrolment",

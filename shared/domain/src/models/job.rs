@@ -1,7 +1,7 @@
-//! Jobs: one action on many objects, page by page, with readable progress.
+//! Jobs: one action on many items, page by page, with readable progress.
 //!
-//! The outcome of an object is its own row, written once, in the same commit that changes the object. So a job
-//! that is interrupted and resumed handles each object exactly once.
+//! The outcome of an item is its own row, written once, in the same commit that changes the item. So a job
+//! that is interrupted and resumed handles each item exactly once.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::states::JobState;
 use crate::stored::Stored;
 use crate::string_enum::string_enum;
 
-/// The most objects that one call may name.
+/// The most items that one call may name.
 pub const IDS_LIMIT: usize = 100;
 
 /// How long after its call a job is resumed by the schedule, if the call did not finish it.
@@ -27,7 +27,7 @@ pub const RESUME_AFTER: chrono::Duration = chrono::Duration::seconds(60);
 pub const RETENTION: chrono::Duration = chrono::Duration::days(90);
 
 string_enum! {
-    /// The kind of objects that a job works on.
+    /// The kind of items that a job works on.
     stored JobKind {
         /// Users.
         Users = "users",
@@ -39,9 +39,9 @@ string_enum! {
 }
 
 string_enum! {
-    /// A job's outcome for one object.
+    /// A job's outcome for one item.
     stored ItemOutcome {
-        /// The action changed the object.
+        /// The action changed the item.
         Changed = "changed",
         /// Nothing had to be changed.
         Unchanged = "unchanged",
@@ -50,7 +50,7 @@ string_enum! {
     }
 }
 
-/// The objects that a job works on.
+/// The items that a job works on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
@@ -96,11 +96,11 @@ pub struct Job {
     pub workspace_id: WorkspaceId,
     /// Its identifier.
     pub job_id: JobId,
-    /// The kind of its objects.
+    /// The kind of its items.
     pub kind: JobKind,
     /// The action's name and parameters, as requested.
     pub action: Value,
-    /// The objects that it works on.
+    /// The items that it works on.
     pub selection: Selection,
     /// True if nothing is changed and the outcomes are predictions.
     #[serde(default)]
@@ -115,7 +115,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
     /// Identifiers of the current page. They are stored before the first one is handled, since the list may
-    /// change as objects are changed.
+    /// change as items are changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page: Vec<String>,
     /// Cursor of the next page: empty for the start of the list, absent at the end.
@@ -146,10 +146,10 @@ pub struct Job {
     pub stored: Stored,
 }
 
-/// An object of a job that waits for a message limit.
+/// An item of a job that waits for a message limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Identifier of the object.
+    /// Identifier of the item.
     pub id: String,
     /// End of the wait.
     pub until: Time,
@@ -204,13 +204,13 @@ string_enum! {
 pub struct NewJob {
     /// Its identifier.
     pub job_id: JobId,
-    /// The kind of its objects.
+    /// The kind of its items.
     pub kind: JobKind,
     /// The action as stored.
     pub action: Value,
     /// The action's name; its event contains nothing else of the action.
     pub action_name: &'static str,
-    /// The objects that it works on.
+    /// The items that it works on.
     pub selection: Selection,
     /// See [`Job::dry_run`].
     pub dry_run: bool,
@@ -219,7 +219,7 @@ pub struct NewJob {
 /// A job's next page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextPage {
-    /// Identifiers of its objects.
+    /// Identifiers of its items.
     pub ids: Vec<String>,
     /// Number of unreadable rows on the page, which count as failed.
     pub unreadable: usize,
@@ -232,7 +232,7 @@ pub struct NextPage {
 }
 
 impl NextPage {
-    /// The page of the waiting objects, to be handled when the first wait ends. `cursor` continues the list
+    /// The page of the waiting items, to be handled when the first wait ends. `cursor` continues the list
     /// after it. `None` if nothing waits.
     #[must_use]
     pub fn from_waiting(waiting: Vec<Waiting>, cursor: Option<String>) -> Option<Self> {
@@ -278,14 +278,14 @@ impl Job {
     }
 }
 
-/// A job's outcome for one object, stored.
+/// A job's outcome for one item, stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobItem {
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// The job.
     pub job_id: JobId,
-    /// Identifier of the object.
+    /// Identifier of the item.
     pub id: String,
     /// The outcome.
     pub outcome: ItemOutcome,
@@ -318,7 +318,7 @@ pub struct JobItem {
 }
 
 impl JobItem {
-    /// An outcome for an object, with the error if there is one.
+    /// An outcome for an item, with the error if there is one.
     #[must_use]
     pub fn of(job: &Job, id: &str, outcome: ItemOutcome, error: Option<&DomainError>, at: Time) -> Self {
         let devices = match error {

@@ -48,7 +48,7 @@ pub fn begin(new: NewJob, context: &EventContext) -> ChangeSet {
 }
 
 /// The job after one page, with these outcomes; without a next page it has finished. Only the end is an event: the
-/// objects of the page have their own.
+/// items of the page have their own.
 #[must_use]
 pub fn page_done(job: &Job, outcomes: &[ItemOutcome], next: Option<NextPage>, context: &EventContext) -> ChangeSet {
     let mut after = job.clone();

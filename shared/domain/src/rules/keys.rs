@@ -27,7 +27,7 @@ pub fn may_grant(caller: &Caller, permissions: &Permissions) -> Result<(), Domai
 ///
 /// # Errors
 /// `TokenMakesNoKeys`; `PermissionNotHeld`; `TooManyMakers`; a field error of `expires_at` if it is later than the
-/// maker's.
+/// creator's.
 pub fn create(
     new: NewKey,
     key_id: KeyId,
