@@ -37,7 +37,7 @@ pub(crate) struct Callers<'a> {
     /// The table of keys, tokens and members.
     pub table: &'a Table,
     /// The cached issuer keys.
-    pub at_hand: &'a IssuerKeysCache,
+    pub cache: &'a IssuerKeysCache,
     /// The issuer URL, exactly as tokens name it.
     pub issuer: Option<&'a str>,
     /// The current time.
@@ -62,12 +62,12 @@ impl CredentialStore for Callers<'_> {
     }
 
     async fn issuer_keys(&self) -> Result<Option<IssuerKeys>, Error> {
-        if let Some(keys) = self.issuer.and_then(|issuer| self.at_hand.get(issuer, self.now)) {
+        if let Some(keys) = self.issuer.and_then(|issuer| self.cache.get(issuer, self.now)) {
             return Ok(Some(keys));
         }
         let read = self.table.issuer_keys().await?;
         if let Some(keys) = &read {
-            self.at_hand.keep(keys, self.now);
+            self.cache.keep(keys, self.now);
         }
         Ok(read)
     }
@@ -81,13 +81,13 @@ mod tests {
     fn keys_are_used_for_a_minute_and_only_for_their_issuer() {
         let read = Time::parse("2026-11-23T08:00:00Z").unwrap();
         let keys = IssuerKeys { issuer: "https://id.example".to_owned(), keys: Vec::new(), fetched_at: read };
-        let at_hand = IssuerKeysCache::default();
-        assert_eq!(at_hand.get("https://id.example", read), None);
-        at_hand.keep(&keys, read);
+        let cache = IssuerKeysCache::default();
+        assert_eq!(cache.get("https://id.example", read), None);
+        cache.keep(&keys, read);
         let after = |seconds| read.plus(Duration::seconds(seconds));
-        assert_eq!(at_hand.get("https://id.example", after(59)), Some(keys));
-        assert_eq!(at_hand.get("https://id.example", after(60)), None);
-        assert_eq!(at_hand.get("https://id.example", after(-1)), None, "a clock that went back");
-        assert_eq!(at_hand.get("https://other.example", after(1)), None);
+        assert_eq!(cache.get("https://id.example", after(59)), Some(keys));
+        assert_eq!(cache.get("https://id.example", after(60)), None);
+        assert_eq!(cache.get("https://id.example", after(-1)), None, "a clock that went back");
+        assert_eq!(cache.get("https://other.example", after(1)), None);
     }
 }

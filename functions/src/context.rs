@@ -13,7 +13,7 @@ use domain::models::workspace::WorkspaceSettings;
 use domain::permission::Permission;
 use domain::rules::context::EventContext;
 use domain::{CommandId, JobId, Time, TokenId, WorkspaceId};
-use lambda::{AuthorizedRequest, Moment};
+use lambda::{AuthorizedRequest, IdSource};
 
 use crate::settings::OperatorSettings;
 use crate::state::AppState;
@@ -23,7 +23,7 @@ use crate::triggers::Run;
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     /// The time, and a source of identifiers.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// True if the caller has [`Permission::DeploymentsManage`]; always false for jobs and for Handset itself.
@@ -40,7 +40,7 @@ impl Origin {
     /// The context of a caller's request.
     pub fn of_request(request: &AuthorizedRequest) -> Self {
         Self {
-            moment: request.http.moment,
+            id_source: request.http.id_source,
             workspace_id: request.workspace(),
             may_deploy: request.caller.require(Permission::DeploymentsManage).is_ok(),
             actor: request.caller.actor,
@@ -55,7 +55,7 @@ impl Origin {
     /// The context of Handset itself, in a run that AWS triggered.
     pub fn of_run(run: &Run, workspace_id: WorkspaceId) -> Self {
         Self {
-            moment: run.moment,
+            id_source: run.id_source,
             workspace_id,
             may_deploy: false,
             actor: Actor::System,
@@ -78,8 +78,8 @@ impl Origin {
     }
 
     /// A copy at another time, with new identifiers.
-    pub fn at(&self, moment: Moment) -> Self {
-        Self { moment, ..self.clone() }
+    pub fn at(&self, id_source: IdSource) -> Self {
+        Self { id_source, ..self.clone() }
     }
 
     /// A copy in the name of Handset itself, for consequences of what someone else started.
@@ -90,9 +90,9 @@ impl Origin {
     /// The context of a new event.
     pub fn new_event_context(&self) -> EventContext {
         EventContext {
-            event_id: self.moment.event_id(),
+            event_id: self.id_source.event_id(),
             workspace_id: self.workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor: self.actor,
             token_id: self.token_id,
             operation: self.operation,
@@ -104,7 +104,7 @@ impl Origin {
 
     /// The current time.
     pub fn now(&self) -> Time {
-        self.moment.now
+        self.id_source.now
     }
 }
 
@@ -137,7 +137,7 @@ impl<'a> ActionContext<'a> {
 
     /// A new command's identifier.
     pub fn new_command_id(&self) -> CommandId {
-        CommandId(self.origin.moment.new_id())
+        CommandId(self.origin.id_source.new_id())
     }
 
     /// The workspace's settings.

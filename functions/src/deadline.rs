@@ -4,7 +4,7 @@
 use chrono::Duration;
 use domain::Time;
 use domain::secret::Random;
-use lambda::Moment;
+use lambda::IdSource;
 
 use crate::state::Clock;
 
@@ -25,19 +25,19 @@ impl Deadline {
 
     /// The current time, and a source of identifiers.
     #[must_use]
-    pub fn moment(&self) -> Moment {
-        Moment::new(self.clock.now(), self.random)
+    pub fn id_source(&self) -> IdSource {
+        IdSource::new(self.clock.now(), self.random)
     }
 
     /// True if there is time for a step that may take `needed`.
     #[must_use]
     pub fn has(&self, needed: Duration) -> bool {
-        self.moment().now.plus(needed) <= self.until
+        self.id_source().now.plus(needed) <= self.until
     }
 
     /// True if there is no time to start another step.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.moment().now >= self.until
+        self.id_source().now >= self.until
     }
 }

@@ -100,7 +100,7 @@ impl IdempotencyKey {
         };
         let found = table.idempotency_record(pk).await?;
         let expired_row_present = found.is_some();
-        let id = IdempotencyRecord::previous_id(found, request_hash, request.http().moment.now)?;
+        let id = IdempotencyRecord::previous_id(found, request_hash, request.http().now())?;
         Ok(id.map_or(EarlierRequest::None { expired_row_present }, EarlierRequest::Created))
     }
 
@@ -112,7 +112,7 @@ impl IdempotencyKey {
         let remembered = IdempotencyRecord {
             request_hash: request_hash.clone(),
             created_id: id,
-            expires_at: request.http().moment.now.plus(Duration::hours(LIFETIME_HOURS)),
+            expires_at: request.http().now().plus(Duration::hours(LIFETIME_HOURS)),
         };
         commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)
     }

@@ -30,13 +30,13 @@ pub async fn invoke(
 ) -> Result<Value, lambda_runtime::Error> {
     match operation.entry {
         Entry::Internal(run) => {
-            let moment = state.moment();
-            let request_id = moment.new_id().to_string();
+            let id_source = state.id_source();
+            let request_id = id_source.new_id().to_string();
             let answer = run(
                 state,
                 Run {
                     operation: operation.name,
-                    moment,
+                    id_source,
                     request_id,
                     event,
                     deadline: Time::from(deadline),
@@ -56,7 +56,7 @@ pub async fn invoke(
 async fn handle_http(operation: &'static Operation, state: &AppState, event: Value) -> Value {
     let over_https = is_https(&event);
     let cacheable = matches!(operation.entry, Entry::Public(_));
-    let request = match Request::read(operation.name, state.moment(), event) {
+    let request = match Request::read(operation.name, state.id_source(), event) {
         Ok(mut request) => {
             request.strict = operation.is_strict();
             request
@@ -132,7 +132,7 @@ async fn answer(operation: &'static Operation, state: &AppState, request: Reques
 
 /// Authenticates the caller.
 async fn authenticate_caller(state: &AppState, request: Request) -> Result<AuthenticatedRequest, Error> {
-    let callers = state.callers(request.moment.now)?;
+    let callers = state.callers(request.now())?;
     authenticate(request, state.settings.issuer.as_ref(), &callers).await
 }
 

@@ -54,7 +54,7 @@ const ANSWER_WITHIN: Duration = Duration::seconds(20);
 
 /// Deadline for work within the request that started the job.
 pub(crate) fn deadline_of_answer(state: &AppState, request: &AuthorizedRequest) -> Deadline {
-    Deadline::new(state.clock().clone(), request.http.moment.random, request.now().plus(ANSWER_WITHIN))
+    Deadline::new(state.clock().clone(), request.http.id_source.random, request.now().plus(ANSWER_WITHIN))
 }
 
 /// The job to return after the request worked on it. An unavailable service is not an error here: the job exists, and

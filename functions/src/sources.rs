@@ -54,7 +54,7 @@ pub(crate) async fn is_running(table: &Table, source: &DataSource) -> Result<boo
 /// the rest.
 pub(crate) async fn clear(
     table: &Table,
-    moment: lambda::Moment,
+    id_source: lambda::IdSource,
     workspace: domain::WorkspaceId,
     source: SourceId,
     leavings: StagedRowsOf,
@@ -64,6 +64,6 @@ pub(crate) async fn clear(
         if keys.is_empty() {
             return Ok(());
         }
-        table.commit(aws::Commit::without_event(moment.event_id()).delete_rows(&keys)).await?;
+        table.commit(aws::Commit::without_event(id_source.event_id()).delete_rows(&keys)).await?;
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use domain::Time;
 use domain::egress::EgressPolicy;
 use domain::error::Error;
-use lambda::Moment;
+use lambda::IdSource;
 use lambda::logging::Chain;
 
 use crate::callers::{Callers, IssuerKeysCache};
@@ -99,8 +99,8 @@ impl AppState {
 
     /// The current time, and a source of identifiers.
     #[must_use]
-    pub fn moment(&self) -> Moment {
-        Moment::new(self.clock.now(), random)
+    pub fn id_source(&self) -> IdSource {
+        IdSource::new(self.clock.now(), random)
     }
 
     /// The tables.
@@ -117,7 +117,7 @@ impl AppState {
     /// `Internal` if the environment names no table.
     pub(crate) fn callers(&self, now: Time) -> Result<Callers<'_>, Error> {
         let issuer = self.settings.issuer.as_ref().map(|issuer| issuer.url.as_str());
-        Ok(Callers { table: self.table()?, at_hand: &self.issuer_keys, issuer, now })
+        Ok(Callers { table: self.table()?, cache: &self.issuer_keys, issuer, now })
     }
 
     /// The topic `events`.

@@ -25,7 +25,7 @@ use domain::input::Fields;
 use domain::models::actor::Actor;
 use domain::rules::context::EventContext;
 use domain::{Time, WorkspaceId};
-use lambda::Moment;
+use lambda::IdSource;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub struct Run {
     /// Name of the operation.
     pub operation: &'static str,
     /// The time, and a source of identifiers.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// The request identifier that its events record.
     pub request_id: String,
     /// The event that triggered it.
@@ -50,13 +50,19 @@ pub struct Run {
 }
 
 impl Run {
+    /// Time of the start of the run.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.id_source.now
+    }
+
     /// The context of a new event by Handset itself.
     #[must_use]
     pub fn new_event_context(&self, workspace_id: WorkspaceId) -> EventContext {
         EventContext {
-            event_id: self.moment.event_id(),
+            event_id: self.id_source.event_id(),
             workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor: Actor::System,
             token_id: None,
             operation: self.operation,
@@ -68,7 +74,7 @@ impl Run {
 
     /// The deadline for work, `reserve` before Lambda ends the run.
     fn deadline(&self, reserve: Duration) -> Deadline {
-        Deadline::new(self.clock.clone(), self.moment.random, self.deadline.minus(reserve))
+        Deadline::new(self.clock.clone(), self.id_source.random, self.deadline.minus(reserve))
     }
 
     /// The event's fields.

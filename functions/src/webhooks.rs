@@ -55,9 +55,9 @@ async fn prepare(
     if table.list_webhooks(request.workspace(), WEBHOOK_LIMIT, None).await?.items.len() >= WEBHOOK_LIMIT {
         return Err(DomainError::TooManyWebhooks.into());
     }
-    let moment = request.http.moment;
-    let secret = new_secret(moment.random);
-    let (webhook, event) = Webhook::create(WebhookId(moment.new_id()), settings, &request.new_event_context());
+    let id_source = request.http.id_source;
+    let secret = new_secret(id_source.random);
+    let (webhook, event) = Webhook::create(WebhookId(id_source.new_id()), settings, &request.new_event_context());
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&webhook)).await?;
     let commit = commit.put_webhook_secrets(webhook.webhook_id, &Secrets::with_current(secret.clone()));
     Ok(Creation { id: webhook.webhook_id.to_string(), commit, result: (webhook, secret) })

@@ -81,7 +81,7 @@ async fn create(table: &Table, request: &AuthorizedRequest, wanted: &NewMember) 
     let event_context = request.new_event_context();
     let member = Member {
         workspace_id,
-        member_id: MemberId(request.http.moment.new_id()),
+        member_id: MemberId(request.http.id_source.new_id()),
         issuer: wanted.issuer.clone(),
         subject: wanted.subject.clone(),
         name: wanted.name.clone(),

@@ -53,8 +53,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
 async fn create(table: &Table, request: &AuthorizedRequest, wanted: &NewKey) -> Result<Creation<Reply>, Error> {
     let workspace = table.workspace(request.workspace()).await?.ok_or(DomainError::NotFound("workspace"))?;
     let (creator, ancestors) = creator(table, request).await?;
-    let secret = ApiKeySecret::new(request.http.moment.random, workspace.sandbox);
-    let id = KeyId(request.http.moment.new_id());
+    let secret = ApiKeySecret::new(request.http.id_source.random, workspace.sandbox);
+    let id = KeyId(request.http.id_source.new_id());
     let (key, event) =
         keys::create(wanted.clone(), id, &secret, &request.caller, creator.as_ref(), &request.new_event_context())?;
     let commit = while_a_member(table, request, Commit::with_event(&event).put(&key)).await?;

@@ -51,12 +51,13 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
 }
 
 fn create(request: &PersonRequest, wanted: &NewToken) -> Creation<Reply> {
-    let secret = AccessToken::new(request.http.moment.random);
-    let id = TokenId(request.http.moment.new_id());
+    let secret = AccessToken::new(request.http.id_source.random);
+    let id = TokenId(request.http.id_source.new_id());
     let event_context = |member: &_| request.new_event_context(member);
     let (token, events) = tokens::create(wanted.clone(), id, &secret, &request.person, request.now(), event_context);
     let change = ChangeSet { events, ..ChangeSet::default() };
-    let commit = Commit::from_changes(request.http.moment.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
+    let commit =
+        Commit::from_changes(request.http.id_source.event_id(), &change).put(&token).put(&TokenPlace::of(&token));
     let view = views::NewToken { view: views::Token::new(&token, request.now()), token: secret.reveal() };
     Creation { id: id.to_string(), commit, result: Reply::json(StatusCode::CREATED, &view) }
 }

@@ -27,7 +27,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let wanted = fields.id("workspace_id", WorkspaceId::parse);
     fields.finish().map_err(DomainError::Invalid)?;
     let name = name.unwrap_or_default();
-    let workspace_id = wanted.unwrap_or_else(|| WorkspaceId(run.moment.new_id()));
+    let workspace_id = wanted.unwrap_or_else(|| WorkspaceId(run.id_source.new_id()));
     retry_on_conflict(table, || attempt(table, &run, workspace_id, &name, sandbox)).await
 }
 
@@ -43,10 +43,10 @@ async fn attempt(
     }
     let event_context = run.new_event_context(workspace_id);
     let workspace = Workspace::new(workspace_id, name.to_owned(), sandbox, event_context.at);
-    let secret = ApiKeySecret::new(run.moment.random, sandbox);
+    let secret = ApiKeySecret::new(run.id_source.random, sandbox);
     let key = ApiKey {
         workspace_id,
-        key_id: KeyId(run.moment.new_id()),
+        key_id: KeyId(run.id_source.new_id()),
         short: secret.short.clone(),
         secret_hash: secret.hash(),
         name: "First key".to_owned(),

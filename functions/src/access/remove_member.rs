@@ -52,7 +52,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
         let Removal { workspace: after, keys, webhooks, events } = &removal;
         let change = ChangeSet { events: events.clone(), ..ChangeSet::default() };
         let mut commit =
-            Commit::from_changes(request.http.moment.event_id(), &change).delete(&member).edit(&before, after);
+            Commit::from_changes(request.http.id_source.event_id(), &change).delete(&member).edit(&before, after);
         for (before, after) in keys {
             commit = commit.edit(before, after);
         }

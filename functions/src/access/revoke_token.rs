@@ -35,7 +35,7 @@ pub async fn handle(state: &AppState, request: PersonRequest) -> Result<Reply, E
             revoke(&token, person, request.now(), |member| request.new_event_context(member))
         {
             let change = ChangeSet { events, ..ChangeSet::default() };
-            let commit = Commit::from_changes(request.http.moment.event_id(), &change);
+            let commit = Commit::from_changes(request.http.id_source.event_id(), &change);
             table.commit(commit.edit(&token, &revoked)).await?;
             token = revoked;
         }

@@ -50,7 +50,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         let user = table.user(device.workspace_id, device.user_id).await?.ok_or(DomainError::DeviceDeleted)?;
         let profile = profile_of(table, &user).await?;
         let secrets = table.user_secrets(user.workspace_id, user.user_id).await?;
-        let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.moment.random));
+        let config = configuration(&user, profile.as_ref(), &secrets, new_code(request.id_source.random));
         let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
         if let Some(change) = serve(&device, &user, &config, &event_context)? {
             table.commit(Commit::from_changes(event_context.event_id, &change)).await?;

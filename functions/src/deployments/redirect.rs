@@ -76,7 +76,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
     let Some(deployment) = find_by_code(table, code, Purpose::Deploy).await? else {
         return Ok(deployment_page::unknown());
     };
-    match deployment.status(request.moment.now) {
+    match deployment.status(request.now()) {
         InvitationStatus::Open => {}
         over => return Ok(deployment_page::over(over)),
     }

@@ -50,10 +50,10 @@ async fn attempt(
     credential: &DeviceCredential,
     report: &CheckInReport,
 ) -> Result<Reply, Error> {
-    match table.record_login(credential, report, request.moment.now).await? {
+    match table.record_login(credential, report, request.now()).await? {
         Login::Recorded(before) => {
             update_last_seen(table, &before, request).await?;
-            Ok(reply(&before, &before, request.moment.now))
+            Ok(reply(&before, &before, request.now()))
         }
         Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
@@ -68,7 +68,7 @@ async fn check_in_by_rule(
     device: &Device,
     report: &CheckInReport,
 ) -> Result<Reply, Error> {
-    let now = request.moment.now;
+    let now = request.now();
     let found = load_state(table, device, report, now).await?;
     let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
     let (mut change, token) = match check_in(device, report, &found, &event_context) {
@@ -126,7 +126,7 @@ async fn load_user(table: &Table, device: &Device) -> Result<Option<CheckInUser>
 }
 
 async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
-    let now = request.moment.now;
+    let now = request.now();
     if user_must_follow(before.last_login_at, now) {
         table.record_last_seen(before.workspace_id, before.user_id, now).await?;
     }

@@ -59,7 +59,7 @@ async fn attempt(table: &Table, request: &Request, application: &RegistrationReq
     let owner = table.offer_of_code(&Hash::of(&application.code)).await?.ok_or(DomainError::CodeUnknown)?;
     let found = table.registration(&owner, &application.device_identifier).await?.ok_or(DomainError::CodeUnknown)?;
     let event_context = request.new_event_context(owner.workspace_id, found.offer.actor());
-    let new_id = DeviceId(request.moment.new_id());
+    let new_id = DeviceId(request.id_source.new_id());
     match register(&found, application, new_id, &event_context) {
         Ok(registration) => commit(table, request, event_context.event_id, registration).await,
         Err(RefusedRegistration { error, change }) => {
@@ -77,9 +77,9 @@ async fn commit(
     event_id: EventId,
     registration: Registration,
 ) -> Result<Reply, Error> {
-    let moment = request.moment;
+    let id_source = request.id_source;
     let Device { workspace_id, device_id, epoch, .. } = registration.device.after;
-    let credential = DeviceCredential::new(moment.random, workspace_id, device_id, epoch);
+    let credential = DeviceCredential::new(id_source.random, workspace_id, device_id, epoch);
     let registration = registration.with_credential(credential.hash());
     let mut commit = Commit::from_changes(event_id, &registration.change());
     if !registration.is_repeat() {
@@ -87,7 +87,7 @@ async fn commit(
     }
     table.commit(commit).await?;
     let user_name = registration.user.after.name();
-    let device = views::DeviceSummary::new(&registration.device.after, Some(user_name), moment.now);
+    let device = views::DeviceSummary::new(&registration.device.after, Some(user_name), id_source.now);
     let view = views::RegisteredDevice { device, credential: credential.reveal() };
     Ok(Reply::json(StatusCode::CREATED, &view))
 }
@@ -105,7 +105,7 @@ async fn with_push_token(
         None => None,
     };
     let token = registration.push_token.clone();
-    let after = token.map(|token| PushToken::new_for(device, token, before.as_ref(), request.moment.now));
+    let after = token.map(|token| PushToken::new_for(device, token, before.as_ref(), request.now()));
     Ok(match (before, after) {
         (Some(before), Some(after)) => commit.edit(&before, &after),
         (Some(before), None) => commit.delete(&before),

@@ -82,7 +82,7 @@ pub(crate) async fn begin_with(
     Action::read(task.kind, &task.action)?.require_begun_by(&request.caller)?;
     let origin = Origin::of_request(&request);
     let new = NewJob {
-        job_id: JobId(request.http.moment.new_id()),
+        job_id: JobId(request.http.id_source.new_id()),
         kind: task.kind,
         action: task.action,
         action_name: task.name,

@@ -48,7 +48,7 @@ pub(crate) async fn advance(
             // Boxed, as is the work on each item: together they are too large for a small stack.
             Box::pin(process_page(table, origin, &job, operator, deadline)).await
         } else {
-            cancel_without_permission(table, &origin.at(deadline.moment()).itself(), &job).await
+            cancel_without_permission(table, &origin.at(deadline.id_source()).itself(), &job).await
         }
     })
     .await
@@ -68,7 +68,10 @@ pub(crate) async fn run_steps<F: Future<Output = Result<Option<Job>, Error>>>(
     step: impl Fn(Job) -> F,
 ) -> Result<Job, Error> {
     let mut done = 0;
-    while job.state == JobState::Running && done < most && !deadline.is_over() && !job.is_paused(deadline.moment().now)
+    while job.state == JobState::Running
+        && done < most
+        && !deadline.is_over()
+        && !job.is_paused(deadline.id_source().now)
     {
         done += size(&job);
         match step(job.clone()).await {
@@ -119,7 +122,7 @@ async fn process_page(
         if deadline.is_over() {
             return Ok(None);
         }
-        let origin = origin.at(deadline.moment());
+        let origin = origin.at(deadline.id_source());
         match retry_on_conflict(table, || Box::pin(process_item(table, &origin, job, id, operator))).await? {
             ItemResult::Came(outcome) => outcomes.push(outcome),
             ItemResult::Waits(wait) if wait.limit == MessageLimit::Recipient => {
@@ -134,7 +137,7 @@ async fn process_page(
             ItemResult::Overtaken => return Err(Error::Conflict),
         }
     }
-    let origin = origin.at(deadline.moment());
+    let origin = origin.at(deadline.id_source());
     let next = match &job.cursor {
         Some(cursor) if waiting.len() < PAGE => {
             Some(NextPage { waiting, ..next_page(table, &origin, job, cursor).await? })

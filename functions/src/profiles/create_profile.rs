@@ -52,7 +52,7 @@ async fn create(table: &Table, request: &AuthorizedRequest, new: &NewProfile) ->
     if table.is_profile_name_taken(request.workspace(), &new.name).await? {
         return Err(DomainError::ProfileNameTaken.into());
     }
-    let id = ProfileId(request.http.moment.new_id());
+    let id = ProfileId(request.http.id_source.new_id());
     let made = profiles::create(&before, new.clone(), id, &request.new_event_context());
     let mut commit = Commit::with_event(&made.event).put(&made.profile).edit(&before, &made.workspace);
     if let Some(old) = displaced(table, &before, &made.workspace).await? {

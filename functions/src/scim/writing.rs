@@ -42,7 +42,7 @@ async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewScimUs
         require_external_id_free(table, request, external_id, None).await?;
     }
     let event_context = request.new_event_context();
-    let id = UserId(request.http.moment.new_id());
+    let id = UserId(request.http.id_source.new_id());
     let CreatedScimUser { record, change } = change::create(new.clone(), id, &event_context)?;
     let commit = Commit::from_changes(event_context.event_id, &change).claim_username(&claims, id);
     table.commit(commit.put_scim_attributes(None, record.scim_attributes.as_ref())).await?;

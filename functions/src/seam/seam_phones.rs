@@ -109,7 +109,7 @@ impl Sandbox {
         let (app_version, assa_abloy) = read_assa_abloy_metadata(&mut fields);
         let application = RegistrationRequest {
             code: String::new(),
-            device_identifier: identifier.unwrap_or_else(|| request.http.moment.new_id().to_string()),
+            device_identifier: identifier.unwrap_or_else(|| request.http.id_source.new_id().to_string()),
             platform,
             model_name,
             os_version,
@@ -161,7 +161,7 @@ async fn create_sandbox_phone(table: &Table, request: &AuthorizedRequest) -> Res
         return Err(DomainError::field("", "not_sandbox", "Phones are simulated in a sandbox workspace only").into());
     }
     // Retries create the same phone.
-    let id = DeviceId(request.http.moment.new_id());
+    let id = DeviceId(request.http.id_source.new_id());
     let create = || simulated(table, request, &wanted, id, &workspace.settings);
     create_once(table, request, create, async |id| {
         let id = DeviceId::parse(&id).ok_or(DomainError::NotFound("device"))?;

@@ -88,7 +88,7 @@ async fn create(table: &Table, request: &AuthorizedRequest) -> Result<Reply, Err
     let name = FullName::read(&mut fields).flatten();
     fields.finish().map_err(DomainError::Invalid)?;
     let (first_name, last_name) = name.map_or((None, None), |name| (Some(name.first), name.last));
-    let username = format!("user-{}", base58(request.http.moment.random, USERNAME_LENGTH));
+    let username = format!("user-{}", base58(request.http.id_source.random, USERNAME_LENGTH));
     let new = NewUser { username, first_name, last_name, email, mobile, user_identity_key, ..NewUser::default() };
     create_once(
         table,
@@ -106,7 +106,7 @@ fn shown(user: &User) -> Reply {
 async fn create_user(table: &Table, request: &AuthorizedRequest, new: &NewUser) -> Result<Creation<Reply>, Error> {
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let event_context = request.new_event_context();
-    let (user, change) = User::create(new.clone(), UserId(request.http.moment.new_id()), &event_context);
+    let (user, change) = User::create(new.clone(), UserId(request.http.id_source.new_id()), &event_context);
     let commit = Commit::from_changes(event_context.event_id, &change);
     Ok(Creation { id: user.user_id.to_string(), commit, result: shown(&user) })
 }

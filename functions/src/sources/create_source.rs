@@ -70,7 +70,7 @@ async fn create(
     if table.list_sources(request.workspace(), SOURCE_LIMIT, None).await?.items.len() >= SOURCE_LIMIT {
         return Err(DomainError::TooManySources.into());
     }
-    let id = SourceId(request.http.moment.new_id());
+    let id = SourceId(request.http.id_source.new_id());
     let (source, event) = DataSource::create(kind, id, settings.clone(), &request.new_event_context());
     let mut commit = Commit::with_event(&event).put(&source);
     if let Some(token) = settings.token.as_ref().and_then(Option::as_deref) {

@@ -37,7 +37,8 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     .await?;
     let uploaded = source.upload.as_ref().map(|upload| StagedRowsOf::Upload(upload.upload_id));
     for leavings in uploaded.into_iter().chain(source.job_id.map(StagedRowsOf::Job)) {
-        let cleared = super::clear(table, request.http.moment, source.workspace_id, source.source_id, leavings).await;
+        let cleared =
+            super::clear(table, request.http.id_source, source.workspace_id, source.source_id, leavings).await;
         // The source is already deleted; leftover rows expire by themselves.
         if let Err(failure) = cleared {
             tracing::warn!(source.id = %source.source_id, error = %Chain(&failure), "staged rows are kept until they expire");

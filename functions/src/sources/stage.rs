@@ -126,12 +126,12 @@ async fn staged(
     source: &DataSource,
     rows: &Rows,
 ) -> Result<StagedImport, Error> {
-    let attempt = origin.moment.new_id();
+    let attempt = origin.id_source.new_id();
     let stage =
         StagedKey { workspace_id: source.workspace_id, source_id: source.source_id, job_id: job.job_id, attempt };
     let (mut pages, mut key_pages) = (0, 0);
     let at = origin.now();
-    let new_commit = || Commit::without_event(origin.moment.event_id()).require_unchanged(job);
+    let new_commit = || Commit::without_event(origin.id_source.event_id()).require_unchanged(job);
     let mut commit = new_commit();
     for chunk in rows.rows.chunks(ROWS) {
         if commit.len() > STAGED_TOGETHER {

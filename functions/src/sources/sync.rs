@@ -161,12 +161,12 @@ pub(crate) async fn advance(
                 step(table, syncing, origin, &job, deadline, known).await
             } else {
                 delete_staged(table, origin, &job).await?;
-                cancel_without_permission(table, &origin.at(deadline.moment()).itself(), &job).await
+                cancel_without_permission(table, &origin.at(deadline.id_source()).itself(), &job).await
             }
         },
     )
     .await;
-    let origin = &origin.at(deadline.moment());
+    let origin = &origin.at(deadline.id_source());
     match moved {
         Ok(job) => reset_tries(table, origin, job).await,
         Err(failure @ Error::Unavailable { .. }) => {
@@ -224,7 +224,7 @@ pub(crate) async fn delete_staged(table: &Table, origin: &Origin, job: &Job) -> 
     let SyncAction::Sync { source_id, upload_id, .. } = read_action(&job.action)?;
     let uploaded = upload_id.filter(|_| !job.dry_run).map(StagedRowsOf::Upload);
     for leavings in uploaded.into_iter().chain([StagedRowsOf::Job(job.job_id)]) {
-        super::clear(table, origin.moment, job.workspace_id, source_id, leavings).await?;
+        super::clear(table, origin.id_source, job.workspace_id, source_id, leavings).await?;
     }
     Ok(())
 }
@@ -238,7 +238,7 @@ async fn step(
     deadline: &Deadline,
     known: &SyncCache,
 ) -> Result<Option<Job>, Error> {
-    let origin = &origin.at(deadline.moment());
+    let origin = &origin.at(deadline.id_source());
     let action: SyncAction = read_action(&job.action)?;
     let SyncAction::Sync { source_id, may_wipe, .. } = action;
     let SyncCursor { step, .. } = SyncCursor::of(job)?;
@@ -271,7 +271,7 @@ async fn step(
         SyncStep::Chosen { taken } => at_work.report_chosen_without_row(taken).await?,
         SyncStep::Clear { failure } => (Vec::new(), SyncStep::Clear { failure }),
     };
-    let origin = origin.at(deadline.moment());
+    let origin = origin.at(deadline.id_source());
     commit_step(table, &origin, job, &outcomes, &next).await.map(Some)
 }
 
@@ -363,7 +363,7 @@ enum RowDecision {
 
 impl SyncRun<'_> {
     fn origin(&self) -> Origin {
-        self.origin.at(self.deadline.moment())
+        self.origin.at(self.deadline.id_source())
     }
 
     /// Context of an action on a user, at the current time.
@@ -557,7 +557,7 @@ impl SyncRun<'_> {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
             MatchedUser::New => {
                 require_level(row, settings)?;
-                let id = UserId(context.origin.moment.new_id());
+                let id = UserId(context.origin.id_source.new_id());
                 let change = rules::create(self.source, row, id, &context.event_context);
                 let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
                 let commit = Commit::from_changes(context.event_context.event_id, &change);

@@ -49,7 +49,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let (user_ids, dry_run) = read(&mut fields);
     fields.finish().map_err(DomainError::Invalid)?;
     let wanted = SyncRequest {
-        job_id: JobId(request.http.moment.new_id()),
+        job_id: JobId(request.http.id_source.new_id()),
         user_ids,
         dry_run,
         may_wipe: request.caller.may_wipe(),

@@ -50,8 +50,14 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let bytes = request.http.bytes()?;
     let (source, job, replaced) = retry_on_conflict(table, || attempt(table, &request, part, start, bytes)).await?;
     if let Some(upload) = replaced {
-        super::clear(table, request.http.moment, source.workspace_id, source.source_id, StagedRowsOf::Upload(upload))
-            .await?;
+        super::clear(
+            table,
+            request.http.id_source,
+            source.workspace_id,
+            source.source_id,
+            StagedRowsOf::Upload(upload),
+        )
+        .await?;
     }
     if let Some(job) = job {
         // No page is fetched: the rows are uploaded.
@@ -102,7 +108,7 @@ async fn attempt(
     let mut change = ChangeSet::default();
     if start && after.upload.as_ref().is_some_and(|upload| upload.is_ready(request.now())) {
         let wanted = SyncRequest {
-            job_id: JobId(request.http.moment.new_id()),
+            job_id: JobId(request.http.id_source.new_id()),
             user_ids: None,
             dry_run: false,
             may_wipe: request.caller.may_wipe(),

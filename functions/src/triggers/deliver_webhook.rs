@@ -128,7 +128,7 @@ impl DeliveryRun<'_, '_> {
                 known.entry(workspace).or_insert(found.items)
             }
         };
-        let now = self.deadline.moment().now;
+        let now = self.deadline.id_source().now;
         let wants = webhooks.iter().filter(|webhook| webhook.receives(&event, now));
         let wanted = |webhook: &Webhook| PendingDelivery {
             webhook: webhook.clone(),
@@ -143,19 +143,19 @@ impl DeliveryRun<'_, '_> {
         let PendingDelivery { webhook, event, .. } = wanted;
         self.require_time_left()?;
         let begun = retry_on_conflict(self.table, || async {
-            let moment = self.deadline.moment();
+            let id_source = self.deadline.id_source();
             let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
-                    let due = Delivery::new_due(webhook, event, moment.now);
-                    let now = (!webhook.is_schedule_only(moment.now))
-                        .then(|| due.with_attempt_started(moment.new_id(), moment.now));
-                    let commit = Commit::without_event(moment.event_id()).put(now.as_ref().unwrap_or(&due));
+                    let due = Delivery::new_due(webhook, event, id_source.now);
+                    let now = (!webhook.is_schedule_only(id_source.now))
+                        .then(|| due.with_attempt_started(id_source.new_id(), id_source.now));
+                    let commit = Commit::without_event(id_source.event_id()).put(now.as_ref().unwrap_or(&due));
                     self.table.commit(commit).await?;
                     Ok(now)
                 }
                 // The run that started it ended before settling it.
-                Some(found) if found.is_due(moment.now) && !webhook.is_schedule_only(moment.now) => {
+                Some(found) if found.is_due(id_source.now) && !webhook.is_schedule_only(id_source.now) => {
                     self.start_attempt(&found).await.map(Some)
                 }
                 Some(_) => Ok(None),
@@ -170,9 +170,9 @@ impl DeliveryRun<'_, '_> {
 
     /// Leases a delivery for its next attempt.
     async fn start_attempt(&self, delivery: &Delivery) -> Result<Delivery, Error> {
-        let moment = self.deadline.moment();
-        let taken = delivery.with_attempt_started(moment.new_id(), moment.now);
-        let committed = self.table.commit(Commit::without_event(moment.event_id()).edit(delivery, &taken)).await?;
+        let id_source = self.deadline.id_source();
+        let taken = delivery.with_attempt_started(id_source.new_id(), id_source.now);
+        let committed = self.table.commit(Commit::without_event(id_source.event_id()).edit(delivery, &taken)).await?;
         Ok(committed.with_new_version(taken))
     }
 
@@ -186,7 +186,7 @@ impl DeliveryRun<'_, '_> {
             let Some(lease) = begun.lease else {
                 return Ok(attempt.succeeded());
             };
-            let origin = Origin::of_run(self.run, begun.workspace_id).at(self.deadline.moment());
+            let origin = Origin::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
             let recorded =
                 record(self.table, &origin, &webhook, begun.event_id, &attempt, CallReason::Automatic(lease)).await?;
             let Some(after) = recorded.filter(Delivery::retries_immediately) else {
@@ -210,7 +210,7 @@ impl DeliveryRun<'_, '_> {
 
     /// Deletes a delivery whose webhook was deleted.
     async fn delete_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
-        let commit = Commit::without_event(self.deadline.moment().event_id()).delete(delivery);
+        let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(delivery);
         match self.table.commit(commit).await {
             Err(Error::Conflict) => Ok(()),
             done => done.map(drop),
@@ -227,14 +227,14 @@ impl DeliveryRun<'_, '_> {
         let mut tally = Tally::default();
         let mut batch = Vec::new();
         let mut failing_webhooks = BTreeSet::new();
-        for shard in shards(self.run.moment.now) {
+        for shard in shards(self.run.now()) {
             let mut start = None;
             while self.deadline.has(NEEDED) {
-                let page = self.table.due(&calls_shard(shard), self.run.moment.now, start, PAGE).await?;
+                let page = self.table.due(&calls_shard(shard), self.run.now(), start, PAGE).await?;
                 for (key, row) in page.rows {
                     match row {
                         // The index may lag behind the row, so the row decides.
-                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.moment.now) => {}
+                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.now()) => {}
                         Ok(Some(DueRow::Delivery(delivery))) if failing_webhooks.contains(&delivery.webhook_id) => {}
                         Ok(Some(DueRow::Delivery(delivery))) => batch.push(*delivery),
                         Ok(Some(DueRow::Webhook(webhook))) => {
@@ -326,14 +326,14 @@ impl DeliveryRun<'_, '_> {
             return self.delete_delivery(delivery).await.map(|()| true);
         };
         let Some(event) = event.filter(|_| webhook.disabled.is_none()) else {
-            let commit = Commit::without_event(self.deadline.moment().event_id());
+            let commit = Commit::without_event(self.deadline.id_source().event_id());
             return match self.table.commit(commit.edit(delivery, &delivery.canceled())).await {
                 Err(Error::Conflict) => Ok(true),
                 done => done.map(|_| true),
             };
         };
         if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
-            self.late.fetch_max((self.deadline.moment().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
+            self.late.fetch_max((self.deadline.id_source().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
         }
         match self.start_attempt(delivery).await {
             // Another run leased it.
@@ -349,15 +349,15 @@ impl DeliveryRun<'_, '_> {
             let Some(webhook) = self.table.webhook(due.workspace_id, due.webhook_id).await? else {
                 return Ok(());
             };
-            let moment = self.deadline.moment();
-            let Some(after) = webhook.without_expired_secrets(moment.now) else {
+            let id_source = self.deadline.id_source();
+            let Some(after) = webhook.without_expired_secrets(id_source.now) else {
                 return Ok(());
             };
             let secrets = self.table.webhook_secrets(webhook.webhook_id).await?;
-            let commit = Commit::without_event(moment.event_id()).edit(&webhook, &after);
+            let commit = Commit::without_event(id_source.event_id()).edit(&webhook, &after);
             self.table
                 .commit(match secrets {
-                    Some(secrets) => commit.put_webhook_secrets(webhook.webhook_id, &secrets.valid_at(moment.now)),
+                    Some(secrets) => commit.put_webhook_secrets(webhook.webhook_id, &secrets.valid_at(id_source.now)),
                     None => commit,
                 })
                 .await

@@ -1,6 +1,6 @@
 //! The e-mail of a deployment: the link, the QR code, and what to do.
 
-use aws::Message;
+use aws::Email;
 use domain::error::Error;
 use domain::models::offer::Offer;
 use domain::models::user::User;
@@ -23,7 +23,7 @@ pub(crate) fn compose(
     code: &str,
     public_url: &str,
     app: &App,
-) -> Result<Option<Message>, Error> {
+) -> Result<Option<Email>, Error> {
     let Some(Addressee { to, name }) = Addressee::of(user) else {
         return Ok(None);
     };

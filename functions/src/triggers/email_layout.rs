@@ -1,6 +1,6 @@
 //! Shared parts of e-mails: HTML that reads well on a phone and without pictures, and plain text with the same content.
 
-use aws::{Message, Picture};
+use aws::{Email, Picture};
 use domain::error::Error;
 use domain::models::offer::{Offer, Purpose};
 use domain::models::user::User;
@@ -135,7 +135,7 @@ pub(crate) fn message(
     link: &str,
     inside: &str,
     attached: Option<&str>,
-) -> Result<Message, Error> {
+) -> Result<Email, Error> {
     let bytes = qr::png(link)?;
     let picture = |content_id: Option<&str>, name: &str| Picture {
         content_id: content_id.map(str::to_owned),
@@ -153,7 +153,7 @@ pub(crate) fn message(
         (id, offer.invitation_id.to_string()),
     ];
     let within = picture(Some(inside), &format!("{inside}.png"));
-    Ok(Message {
+    Ok(Email {
         from: None,
         to,
         subject: layout.subject.to_owned(),

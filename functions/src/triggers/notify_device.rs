@@ -63,7 +63,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
             None => Ok(()),
         },
         Task::Wake => {
-            let take = || table.take_lease(run.operation, event.event_id, HOLD, run.moment.now, run.moment.event_id());
+            let take = || table.take_lease(run.operation, event.event_id, HOLD, run.now(), run.id_source.event_id());
             let lease = match retry_on_conflict(table, take).await? {
                 LeaseOutcome::Acquired(lease) => lease,
                 LeaseOutcome::Done => return Ok(()),
@@ -75,7 +75,7 @@ async fn perform(table: &Table, pusher: &Pusher, run: &Run, event: &Event, task:
             for device in devices_of(table, event).await? {
                 wake(table, pusher, workspace, device, event).await?;
             }
-            let done = || Commit::without_event(run.moment.event_id()).complete_lease(&lease, run.moment.now);
+            let done = || Commit::without_event(run.id_source.event_id()).complete_lease(&lease, run.now());
             retry_on_conflict(table, || table.commit(done())).await.map(drop)
         }
     }

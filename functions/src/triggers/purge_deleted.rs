@@ -40,7 +40,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     for shard in 0..DUE_SHARDS {
         let mut start = None;
         loop {
-            let page = table.due(&purge_shard(shard), run.moment.now, start, PAGE).await?;
+            let page = table.due(&purge_shard(shard), run.now(), start, PAGE).await?;
             for (key, row) in page.rows {
                 if deadline.is_over() {
                     return Ok(answer(&purged, true));
@@ -117,7 +117,7 @@ async fn forget_commands(table: &Table, run: &Run, device: &Device) -> Result<()
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.moment.event_id()).require_unchanged(device);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(device);
         table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -135,7 +135,7 @@ async fn purge_user(table: &Table, run: &Run, due: &User, deadline: &Deadline) -
         };
         // A device that still exists may produce further events with private parts.
         let own = DeviceFilter { user_id: Some(user.user_id), ..DeviceFilter::default() };
-        let kept = table.list_devices(user.workspace_id, &own, 1, None, run.moment.now).await?;
+        let kept = table.list_devices(user.workspace_id, &own, 1, None, run.now()).await?;
         if !kept.items.is_empty() || !blank_events(table, run, &user, deadline).await? {
             return Ok(false);
         }
@@ -155,7 +155,7 @@ async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline
         user_id: Some(user.user_id),
         event_type: None,
         since: user.created_at,
-        until: run.moment.now,
+        until: run.now(),
         oldest_first: false,
     };
     let mut start = None;
@@ -164,7 +164,7 @@ async fn blank_events(table: &Table, run: &Run, user: &User, deadline: &Deadline
         whole(&page)?;
         let private = page.items.iter().filter(|event| !event.is_private_empty());
         let blank = |commit: Commit, event: &Event| commit.replace(&event.without_private());
-        let commit = private.fold(Commit::without_event(run.moment.event_id()), blank);
+        let commit = private.fold(Commit::without_event(run.id_source.event_id()), blank);
         if !commit.is_empty() {
             table.commit(commit.require_unchanged(user)).await?;
         }
@@ -186,7 +186,7 @@ async fn forget_invitations(table: &Table, run: &Run, user: &User) -> Result<(),
         if page.items.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.moment.event_id()).require_unchanged(user);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(user);
         table.commit(page.items.iter().fold(commit, Commit::delete)).await?;
     }
 }
@@ -197,7 +197,7 @@ async fn forget_usage(table: &Table, run: &Run, user: &User) -> Result<(), Error
         if rows.is_empty() {
             return Ok(());
         }
-        let commit = Commit::without_event(run.moment.event_id()).require_unchanged(user);
+        let commit = Commit::without_event(run.id_source.event_id()).require_unchanged(user);
         table.commit(rows.iter().fold(commit, Commit::delete)).await?;
     }
 }

@@ -25,7 +25,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let pusher = state.pusher();
     if let Some(log) = run.event["awslogs"]["data"].as_str() {
-        for report in text_reports::read(log, run.moment.now)? {
+        for report in text_reports::read(log, run.now())? {
             retry_on_conflict(table, || record_text(table, &run, &report)).await?;
         }
     }
@@ -34,9 +34,9 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
         let Ok(report) = serde_json::from_str::<Value>(message) else {
             continue;
         };
-        if let Some(mail) = MailReport::read(&report, run.moment.now) {
+        if let Some(mail) = MailReport::read(&report, run.now()) {
             retry_on_conflict(table, || record_mail(table, &run, &mail)).await?;
-        } else if let Some(push) = PushReport::read(&report, run.moment.now) {
+        } else if let Some(push) = PushReport::read(&report, run.now()) {
             record_push(table, pusher, &run, &push).await?;
         }
     }

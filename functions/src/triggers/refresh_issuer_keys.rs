@@ -29,7 +29,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
         return Err(unusable("its key set has no key that can verify"));
     }
     let count = keys.len();
-    let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.moment.now };
+    let kept = IssuerKeys { issuer: issuer.url.clone(), keys, fetched_at: run.now() };
     state.table()?.put_issuer_keys(&kept).await?;
     Ok(json!({"keys": count}))
 }

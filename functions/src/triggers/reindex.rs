@@ -44,7 +44,7 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     loop {
         let page = table.stored_rows(start.as_ref(), PAGE).await?;
         let rows = page.rows.into_iter().filter(|row| workspace.is_none_or(|id| row.is_of(id)));
-        let outcomes = table.restore(&rows.collect::<Vec<_>>(), || run.moment.event_id()).await?;
+        let outcomes = table.restore(&rows.collect::<Vec<_>>(), || run.id_source.event_id()).await?;
         outcomes.into_iter().for_each(|outcome| tally.count(outcome));
         start = page.next;
         if start.is_none() || deadline.is_over() {

@@ -61,10 +61,10 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let deadline = run.deadline(RESERVE);
     let mut tally = Tally::default();
     let mut long = Vec::new();
-    for shard in shards(run.moment.now) {
+    for shard in shards(run.now()) {
         let mut start = None;
         while !deadline.is_over() {
-            let page = table.due(&due_shard(shard), run.moment.now, start, PAGE).await?;
+            let page = table.due(&due_shard(shard), run.now(), start, PAGE).await?;
             for (key, row) in page.rows {
                 if deadline.is_over() {
                     break;
@@ -190,7 +190,7 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     let Some(source) = table.source(due.workspace_id, due.source_id).await? else {
         return Ok(None);
     };
-    if source.due_at.is_none_or(|at| at > run.moment.now) {
+    if source.due_at.is_none_or(|at| at > run.now()) {
         return Ok(None);
     }
     let itself = Origin::of_run(run, source.workspace_id);
@@ -201,12 +201,12 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
     };
     let event_context = context.new_event_context();
     if is_running(table, &source).await? {
-        let after = DataSource { due_at: source.due_after(run.moment.now), ..source.clone() };
+        let after = DataSource { due_at: source.due_after(run.now()), ..source.clone() };
         table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
         return Ok(None);
     }
     let wanted = SyncRequest {
-        job_id: JobId(run.moment.new_id()),
+        job_id: JobId(run.id_source.new_id()),
         user_ids: None,
         dry_run: false,
         may_wipe: source.renames_may_wipe,
@@ -222,7 +222,7 @@ async fn deploy_after_rename(table: &Table, run: &Run, due: &User, operator: &Op
     let Some(before) = table.user(due.workspace_id, due.user_id).await? else {
         return Ok(());
     };
-    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.moment.now) {
+    if before.deleted.is_some() || before.deployment_due_at.is_none_or(|at| at > run.now()) {
         return Ok(());
     }
     let context = ActionContext::new(table, operator, Origin::of_run(run, before.workspace_id));
@@ -239,7 +239,7 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
     let (Some(command), Some(device)) = (command, table.device(workspace, device).await?) else {
         return Ok(());
     };
-    if command.expires_at > run.moment.now {
+    if command.expires_at > run.now() {
         return Ok(());
     }
     let event_context = run.new_event_context(workspace);
@@ -260,7 +260,7 @@ async fn silent_rule(
     let Some(workspace) = table.workspace(id).await? else {
         return Ok(());
     };
-    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.moment.now);
+    let is_paused = workspace.silent_rule_at.is_none_or(|at| at > run.now());
     let Some(rule) = workspace.settings.silent_devices.clone().filter(|_| !is_paused) else {
         return Ok(());
     };
@@ -268,8 +268,8 @@ async fn silent_rule(
     let mut start = workspace.silent_rule_cursor.as_deref().and_then(Position::from_text);
     let mut looked = 0;
     loop {
-        let now = deadline.moment().now;
-        let itself = itself.at(deadline.moment());
+        let now = deadline.id_source().now;
+        let itself = itself.at(deadline.id_source());
         let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.new_event_context());
@@ -281,7 +281,7 @@ async fn silent_rule(
                 // The next run repeats this page; devices that are done stay done.
                 return Ok(());
             }
-            let context = context.at(deadline.moment());
+            let context = context.at(deadline.id_source());
             match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, operator)).await {
                 Ok(Quieted::Done) => {}
                 // The next run starts again, if the rule still applies.
@@ -300,8 +300,10 @@ async fn silent_rule(
         }
     }
     let cursor = start.map(|at| at.to_text());
-    let rested = after_silent_rule_run(&workspace, cursor, run.moment.now);
-    unless_changed(table.commit(Commit::without_event(run.moment.event_id()).edit(&workspace, &rested)).await.map(drop))
+    let rested = after_silent_rule_run(&workspace, cursor, run.now());
+    unless_changed(
+        table.commit(Commit::without_event(run.id_source.event_id()).edit(&workspace, &rested)).await.map(drop),
+    )
 }
 
 /// Ignores a conflict: the workspace was changed meanwhile, and its rule starts again with the next run.

@@ -1,7 +1,7 @@
 //! Triggered by the queue on the topic `events`: sends the messages of invitations and deployments.
 
 use aws::LeaseOutcome;
-use aws::{Commit, MailError, Mailer, Message, SmsError, Table, Texter};
+use aws::{Commit, Email, MailError, Mailer, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
@@ -77,8 +77,7 @@ async fn process_record(
     if deadline.is_over() {
         return Err(Error::unavailable("this run", "the run is out of time"));
     }
-    let take =
-        || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.moment.now, run.moment.event_id());
+    let take = || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.now(), run.id_source.event_id());
     let lease = match retry_on_conflict(table, take).await? {
         LeaseOutcome::Acquired(lease) => lease,
         LeaseOutcome::Done => return Ok(()),
@@ -91,7 +90,7 @@ async fn process_record(
         let delivery = invitation.as_ref().zip(outcome.clone());
         let change = delivery.and_then(|(invitation, delivery)| record_delivery(invitation, delivery, &event_context));
         let commit = Commit::from_changes(event_context.event_id, &change.unwrap_or_default());
-        table.commit(commit.complete_lease(&lease, run.moment.now)).await.map(drop)
+        table.commit(commit.complete_lease(&lease, run.now())).await.map(drop)
     })
     .await
 }
@@ -109,8 +108,8 @@ async fn send(
     };
     let user = table.user(event.workspace_id, invitation.user_id).await?;
     let code = table.invitation_code(invitation.invitation_id).await?;
-    let wanted = invitation.status(run.moment.now) == InvitationStatus::Open
-        && invitation.delivery.state == DeliveryState::Queued;
+    let wanted =
+        invitation.status(run.now()) == InvitationStatus::Open && invitation.delivery.state == DeliveryState::Queued;
     let (Some(user), Some(code), true) = (user, code, wanted) else {
         return Ok(None);
     };
@@ -163,7 +162,7 @@ async fn send_email(
     let Some(message) = compose(user, invitation, code, messages.public_url, messages.app)? else {
         return Ok(Outcome::Failed("no_address".to_owned()));
     };
-    match messages.mail.send(Message { from: sender.map(str::to_owned), ..message }).await {
+    match messages.mail.send(Email { from: sender.map(str::to_owned), ..message }).await {
         Ok(id) => Ok(Outcome::Sent(id)),
         Err(MailError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(Error::unavailable("SES", error)),
@@ -194,7 +193,7 @@ async fn send_text(
 }
 
 fn delivery(run: &Run, state: DeliveryState, message_id: Option<String>, reason: Option<String>) -> Delivery {
-    Delivery { state, at: run.moment.now, message_id, reason }
+    Delivery { state, at: run.now(), message_id, reason }
 }
 
 /// Returns the message to its queue, for a release that knows how to send it.

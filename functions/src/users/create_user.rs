@@ -63,7 +63,7 @@ async fn create(state: &AppState, request: &AuthorizedRequest, new: &NewUser) ->
     let claims = claims_of_new(table, request.workspace(), &new.username).await?;
     require_key_free(table, request.workspace(), new.user_identity_key.as_deref(), None).await?;
     let profile = find_profile_to_give(table, request.workspace(), new.profile_id).await?;
-    let id = UserId(request.http.moment.new_id());
+    let id = UserId(request.http.id_source.new_id());
     let (user, mut change) = User::create(new.clone(), id, &context.event_context);
     if new.sets_configuration()
         && let Some(profile) = profile_of(table, &user).await?

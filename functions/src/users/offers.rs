@@ -179,8 +179,8 @@ async fn new_offer(
 ) -> Result<NewOffer, Error> {
     let settings = context.settings().await?;
     Ok(NewOffer {
-        invitation_id: InvitationId(context.origin.moment.new_id()),
-        code: new_code(context.origin.moment.random),
+        invitation_id: InvitationId(context.origin.id_source.new_id()),
+        code: new_code(context.origin.id_source.random),
         purpose,
         channel,
         devices,
@@ -203,7 +203,7 @@ async fn read_message_limits(
     let quota = DailyQuota { workspace_id: user.workspace_id, channel, day: context.origin.now().day(), per_day };
     let recipient = Recipient::of(user, purpose, channel);
     let mut random = [0];
-    (context.origin.moment.random)(&mut random);
+    (context.origin.id_source.random)(&mut random);
     let mut shards: Vec<u8> = (0..QUOTA_SHARDS).map(|n| (random[0] % QUOTA_SHARDS + n) % QUOTA_SHARDS).collect();
     let (history, mut counts) = context.table.message_counts(recipient.as_ref(), &quota, &shards[..1]).await?;
     if quota.with_one_more(&counts, &shards[..1]).is_some() {

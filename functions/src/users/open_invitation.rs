@@ -46,7 +46,7 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
         let Some(invitation) = find_by_code(table, &code, Purpose::Invite).await? else {
             return Ok(invitation_page::unknown());
         };
-        match invitation.status(request.moment.now) {
+        match invitation.status(request.now()) {
             InvitationStatus::Open => {}
             over => return Ok(invitation_page::over(over)),
         }

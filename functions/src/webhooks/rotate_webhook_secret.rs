@@ -29,7 +29,7 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     retry_on_conflict(table, || async {
         let webhook = super::load_webhook(table, &request).await?;
         let secrets = table.webhook_secrets(webhook.webhook_id).await?.ok_or(DomainError::NotFound("webhook"))?;
-        let fresh = new_secret(request.http.moment.random);
+        let fresh = new_secret(request.http.id_source.random);
         let (after, event) = webhook.rotated(&request.new_event_context());
         let secrets = secrets.rotated(fresh.clone(), request.now());
         // The version guards the secrets too, so it increases even if nothing else changes.

@@ -142,5 +142,5 @@ fn request(operation: &'static str, state: &AppState, body: &Value) -> Result<Re
         "body": body.to_string(),
         "isBase64Encoded": false,
     });
-    Request::read(operation, state.moment(), event).map_err(|e| Error::internal("making a request", e))
+    Request::read(operation, state.id_source(), event).map_err(|e| Error::internal("making a request", e))
 }

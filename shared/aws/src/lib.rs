@@ -24,7 +24,7 @@ pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FETCH_TIMEOUT, FetchError};
 pub use item::{INDEXED, Read, Row, RowKey, event_of_image, from_json, to_json};
 pub use list::{Page, Position};
-pub use mail::{MailError, Mailer, Message, Picture};
+pub use mail::{Email, MailError, Mailer, Picture};
 pub use push::{PushError, Pusher, Wake};
 pub use sms::{SmsError, Texter};
 pub use store::{

@@ -27,7 +27,7 @@ pub struct Picture {
 
 /// An e-mail.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct Email {
     /// Sender address; `None` for the mailer's own.
     pub from: Option<String>,
     /// The recipient.
@@ -77,29 +77,29 @@ impl Mailer {
 impl Mailer {
     /// Sends an e-mail and returns SES's message identifier. SES has no idempotency: after `Unknown` the e-mail
     /// may have been sent.
-    pub async fn send(&self, message: Message) -> Result<String, MailError> {
+    pub async fn send(&self, email: Email) -> Result<String, MailError> {
         let built = |e: aws_sdk_sesv2::error::BuildError| MailError::Refused(e.to_string());
-        let to = Destination::builder().to_addresses(&message.to).build();
-        let mut email = self
+        let to = Destination::builder().to_addresses(&email.to).build();
+        let mut request = self
             .client
             .send_email()
-            .from_email_address(message.from.as_ref().unwrap_or(&self.sender))
+            .from_email_address(email.from.as_ref().unwrap_or(&self.sender))
             .configuration_set_name(&self.configuration_set)
             .destination(to);
-        for (name, value) in &message.tags {
-            email = email.email_tags(MessageTag::builder().name(name).value(value).build().map_err(built)?);
+        for (name, value) in &email.tags {
+            request = request.email_tags(MessageTag::builder().name(name).value(value).build().map_err(built)?);
         }
-        let content = EmailContent::builder().simple(simple(message).map_err(built)?).build();
-        let output = email.content(content).send().await.map_err(mail_error)?;
+        let content = EmailContent::builder().simple(simple(email).map_err(built)?).build();
+        let output = request.content(content).send().await.map_err(mail_error)?;
         Ok(output.message_id.unwrap_or_default())
     }
 }
 
-fn simple(message: Message) -> Result<SesMessage, aws_sdk_sesv2::error::BuildError> {
+fn simple(email: Email) -> Result<SesMessage, aws_sdk_sesv2::error::BuildError> {
     let utf8 = |text: String| Content::builder().data(text).charset("UTF-8").build();
-    let body = Body::builder().text(utf8(message.text)?).html(utf8(message.html)?).build();
-    let mut simple = SesMessage::builder().subject(utf8(message.subject)?).body(body);
-    for picture in message.pictures {
+    let body = Body::builder().text(utf8(email.text)?).html(utf8(email.html)?).build();
+    let mut simple = SesMessage::builder().subject(utf8(email.subject)?).body(body);
+    for picture in email.pictures {
         let disposition = match picture.content_id {
             Some(_) => AttachmentContentDisposition::Inline,
             None => AttachmentContentDisposition::Attachment,

@@ -49,7 +49,7 @@ impl AuthorizedRequest {
     /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.http.moment.now
+        self.http.id_source.now
     }
 }
 
@@ -72,7 +72,7 @@ impl PersonRequest {
     /// Time of the request.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.http.moment.now
+        self.http.id_source.now
     }
 }
 
@@ -197,25 +197,25 @@ pub trait CredentialStore {
 pub async fn authenticate(
     request: Request,
     issuer: Option<&Issuer>,
-    principals: &impl CredentialStore,
+    credentials: &impl CredentialStore,
 ) -> Result<AuthenticatedRequest, Error> {
     let presented = bearer(&request)?;
-    let now = request.moment.now;
+    let now = request.id_source.now;
     let proof = if let Some(key) = ApiKeySecret::parse(presented) {
-        let key = ApiKey::authenticate(principals.key(&key.short).await?, &key, now)?;
-        let ancestors = principals.find_ancestors(&key).await?;
+        let key = ApiKey::authenticate(credentials.key(&key.short).await?, &key, now)?;
+        let ancestors = credentials.find_ancestors(&key).await?;
         Proof::Key(Caller::of_key(key, &ancestors, now)?)
     } else if let Some(token) = AccessToken::parse(presented) {
-        let token = Token::authenticate(principals.token(&token.short).await?, &token, now)?;
+        let token = Token::authenticate(credentials.token(&token.short).await?, &token, now)?;
         // A personal access token replaces signing in, so it ends when its issuer is no longer trusted.
         let _vouched = issuer.filter(|issuer| issuer.url == token.issuer).ok_or(DomainError::CredentialInvalid)?;
-        let memberships = accepted(principals.memberships(&token.issuer, &token.subject).await?);
+        let memberships = accepted(credentials.memberships(&token.issuer, &token.subject).await?);
         Proof::Token(Box::new(token), memberships)
     } else {
         let issuer = issuer.ok_or(DomainError::CredentialInvalid)?;
-        let keys = principals.issuer_keys().await?.ok_or(DomainError::CredentialInvalid)?;
+        let keys = credentials.issuer_keys().await?.ok_or(DomainError::CredentialInvalid)?;
         let subject = token::verify(presented, issuer, &keys, now)?;
-        let memberships = accepted(principals.memberships(&issuer.url, &subject).await?);
+        let memberships = accepted(credentials.memberships(&issuer.url, &subject).await?);
         Proof::Person(Identity { issuer: issuer.url.clone(), subject, memberships })
     };
     Ok(AuthenticatedRequest { request, proof })

@@ -21,5 +21,5 @@ pub use caller::{
 };
 pub use error_format::ErrorFormat;
 pub use reply::{Reply, is_https};
-pub use request::{Moment, Request};
+pub use request::{IdSource, Request};
 pub use token::parse_issuer_keys;

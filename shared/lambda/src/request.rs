@@ -24,14 +24,14 @@ use crate::json;
 
 /// Clock and id source of a request: its time, and random bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct IdSource {
     /// Time of the request.
     pub now: Time,
     /// Source of random bytes.
     pub random: Random,
 }
 
-impl Moment {
+impl IdSource {
     /// A source at a time.
     #[must_use]
     pub fn new(now: DateTime<Utc>, random: Random) -> Self {
@@ -59,7 +59,7 @@ pub struct Request {
     /// The operation that handles it.
     pub operation: &'static str,
     /// Its time, and source of identifiers.
-    pub moment: Moment,
+    pub id_source: IdSource,
     /// API Gateway's request identifier.
     pub request_id: String,
     /// IP address of the caller.
@@ -82,11 +82,17 @@ pub struct Request {
 }
 
 impl Request {
+    /// Time of the request.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.id_source.now
+    }
+
     /// Parses an event.
     ///
     /// # Errors
     /// The parse error, if it is not an event of an HTTP API.
-    pub fn read(operation: &'static str, moment: Moment, event: Value) -> Result<Self, serde_json::Error> {
+    pub fn read(operation: &'static str, id_source: IdSource, event: Value) -> Result<Self, serde_json::Error> {
         let event: ApiGatewayV2httpRequest = serde_json::from_value(event)?;
         let body = match event.body {
             None => Vec::new(),
@@ -97,7 +103,7 @@ impl Request {
         let is_head = context.http.method == Method::HEAD;
         Ok(Self {
             operation,
-            moment,
+            id_source,
             request_id: context.request_id.unwrap_or_default(),
             source_ip: context.http.source_ip,
             method: if is_head { Method::GET } else { context.http.method },
@@ -230,9 +236,9 @@ impl Request {
     #[must_use]
     pub fn new_event_context(&self, workspace_id: WorkspaceId, actor: Actor) -> EventContext {
         EventContext {
-            event_id: self.moment.event_id(),
+            event_id: self.id_source.event_id(),
             workspace_id,
-            at: self.moment.now,
+            at: self.id_source.now,
             actor,
             token_id: None,
             operation: self.operation,

@@ -19,7 +19,7 @@ use domain::models::webhook::Delivery;
 use domain::rules::context::EventContext;
 use domain::{DeviceId, EventId, InvitationId, JobId, Time, UserId, WorkspaceId};
 use functions::triggers::{Run, publish_events};
-use lambda::Moment;
+use lambda::IdSource;
 use serde_json::{Value, json};
 use testkit::egress::{Answers, Pages};
 use testkit::faults::{ConnectorError, Fault, HttpResponse, answer, canceled, dynamodb};
@@ -385,7 +385,7 @@ async fn the_stream_resumes_at_the_first_record_that_was_not_published() {
     for (not_taken, expected) in cases {
         let run = Run {
             operation: "publish-events",
-            moment: Moment::new(start(), |bytes| bytes.fill(0)),
+            id_source: IdSource::new(start(), |bytes| bytes.fill(0)),
             request_id: "1".to_owned(),
             event: json!({"Records": records}),
             deadline: now(),

@@ -10,7 +10,6 @@ use crate::error::DomainError;
 use crate::ids::{ProfileId, WorkspaceId};
 use crate::input::Fields;
 use crate::models::actor::Creator;
-use crate::models::device::Device;
 use crate::permission::Permission;
 use crate::stored::Stored;
 use crate::string_enum::string_enum;
@@ -70,14 +69,6 @@ impl SilentRule {
     #[must_use]
     pub fn silent_before(&self, now: Time) -> Time {
         now.minus(Duration::days(self.after_days))
-    }
-
-    /// True if the rule applies to a device: it is active, not blocked, and silent. A device that has never logged in is
-    /// not silent.
-    #[must_use]
-    pub fn applies_to(&self, device: &Device, now: Time) -> bool {
-        let is_silent = device.last_login_at.is_some_and(|login| login < self.silent_before(now));
-        device.deleted.is_none() && device.blocked.is_none() && is_silent
     }
 
     /// The reason recorded on what the rule has done.

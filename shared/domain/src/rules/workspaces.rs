@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::clock::Time;
 use crate::error::DomainError;
+use crate::models::device::Device;
 use crate::models::event::{Event, EventType};
 use crate::models::workspace::{SilentRule, Workspace, WorkspaceEdit, WorkspaceSettings};
 use crate::permission::Permission;
@@ -81,6 +83,16 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
         }
     }
     Some((after, event))
+}
+
+impl SilentRule {
+    /// True if the rule applies to a device: it is active, not blocked, and silent. A device that has never logged in is
+    /// not silent.
+    #[must_use]
+    pub fn applies_to(&self, device: &Device, now: Time) -> bool {
+        let is_silent = device.last_login_at.is_some_and(|login| login < self.silent_before(now));
+        device.deleted.is_none() && device.blocked.is_none() && is_silent
+    }
 }
 
 /// Pauses a workspace's rule for silent devices, because the person who set it no longer has the permission; returns

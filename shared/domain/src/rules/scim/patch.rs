@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{DomainError, ScimType};
 use crate::rules::scim::document::Document;
 use crate::rules::scim::filter::{Filter, comparison_key};
-use crate::rules::scim::path::{AttributePath, PatchPath, UserSchema};
-use crate::rules::scim::schema::{Attribute, DataType, ENTERPRISE, Mutability, find_attribute};
+use crate::rules::scim::path::{AttributePath, PatchPath};
+use crate::rules::scim::schema::{Attribute, DataType, ENTERPRISE, Mutability, UserSchema, find_attribute};
 use crate::rules::scim::scim_error;
 use crate::rules::scim::value::{
     ValueReader, edit_object, is_primary, merge_sub_attributes, parse_boolean, set_or_remove,

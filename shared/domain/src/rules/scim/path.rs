@@ -4,32 +4,12 @@
 use crate::error::{DomainError, ScimType};
 use crate::rules::scim::filter::{Filter, FilterParser, Scope};
 use crate::rules::scim::schema::{
-    Attribute, COMMON_ATTRIBUTES, ENTERPRISE, ENTERPRISE_ATTRIBUTES, USER, USER_ATTRIBUTES, find_attribute,
+    Attribute, COMMON_ATTRIBUTES, ENTERPRISE, ENTERPRISE_ATTRIBUTES, USER, USER_ATTRIBUTES, UserSchema, find_attribute,
 };
 use crate::rules::scim::scim_error;
 
 /// The most bytes of a path.
 pub const PATH_LIMIT: usize = 4096;
-
-/// The schema of a user that defines an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserSchema {
-    /// The core schema, whose attributes are at the top level of the resource.
-    Core,
-    /// The enterprise extension, whose attributes are in an object under its URI.
-    Enterprise,
-}
-
-impl UserSchema {
-    /// The name of an attribute in paths and field errors: for the extension, with its URI as a prefix.
-    #[must_use]
-    pub fn qualified_name(self, attribute: &Attribute) -> String {
-        match self {
-            Self::Core => attribute.name.to_owned(),
-            Self::Enterprise => format!("{ENTERPRISE}:{}", attribute.name),
-        }
-    }
-}
 
 /// A path to an attribute or sub-attribute of a user: `attrPath` in RFC 7644.
 #[derive(Clone, Copy, Debug)]

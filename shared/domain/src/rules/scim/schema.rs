@@ -636,6 +636,26 @@ pub fn list_response(resources: Vec<Value>, total_results: usize, start_index: u
     Value::Object(response)
 }
 
+/// The schema of a user that defines an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserSchema {
+    /// The core schema, whose attributes are at the top level of the resource.
+    Core,
+    /// The enterprise extension, whose attributes are in an object under its URI.
+    Enterprise,
+}
+
+impl UserSchema {
+    /// The name of an attribute in paths and field errors: for the extension, with its URI as a prefix.
+    #[must_use]
+    pub fn qualified_name(self, attribute: &Attribute) -> String {
+        match self {
+            Self::Core => attribute.name.to_owned(),
+            Self::Enterprise => format!("{ENTERPRISE}:{}", attribute.name),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::input::{FIELD_ERROR_LIMIT, FieldError};
-use crate::rules::scim::path::UserSchema;
-use crate::rules::scim::schema::{Attribute, DataType, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Mutability, find_attribute};
+use crate::rules::scim::schema::{
+    Attribute, DataType, ENTERPRISE, ENTERPRISE_ATTRIBUTES, Mutability, UserSchema, find_attribute,
+};
 use crate::text::is_blank;
 
 /// The most bytes of a string.
