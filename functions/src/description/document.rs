@@ -86,8 +86,8 @@ fn security_schemes() -> Value {
     json!({
         "key": bearer("An API key: `seam_…`, shown once when it is created."),
         "token": bearer(
-            "A personal access token: `seam_at…`. If it opens several workspaces, the header `x-workspace-id` says \
-             which.",
+            "A personal access token: `seam_at…`. If it is valid in several workspaces, the header `x-workspace-id` \
+             selects one.",
         ),
         "member": member,
         "device": bearer("The credential of a device, shown once when the device is registered."),
@@ -96,17 +96,16 @@ fn security_schemes() -> Value {
 
 const INTRODUCTION: &str = "Administers a mobile app's people and phones.
 
-Everything is JSON with names in `snake_case`; times are RFC 3339 in UTC. Errors are `application/problem+json` \
-(RFC 9457): `code` is stable, and `errors` names every invalid field of the input. Lists take `limit` and `cursor`, and \
-answer with `items` and `next_cursor`. Where an answer has an `ETag`, `If-Match` guards changes. Calls that create \
-something take an `Idempotency-Key`, which is remembered for a day. A field that is `null` counts as not sent, unless \
-`null` removes its value. Replies may contain fields, and values (`x-extensible-enum` lists the known ones), that a \
-later release has added: accept them. Unknown parameters and fields are refused (422), with the nearest known name; \
-those that phones send are ignored. HEAD is answered like GET, without the body. Bodies have at most 256 KiB.
+Bodies are JSON with names in `snake_case`; times are UTC in RFC 3339. Errors are `application/problem+json` (RFC 9457): \
+`code` is stable, and `errors` lists every invalid field. Lists accept `limit` and `cursor`, and return `items` and \
+`next_cursor`. If a reply has an `ETag`, `If-Match` guards changes. Calls that create something accept an \
+`Idempotency-Key`, which is remembered for a day. A field that is `null` counts as not sent, unless the field can be \
+cleared. Replies may contain fields and values that a later release has added (`x-extensible-enum` lists the known \
+values): accept them. Unknown parameters and fields are refused (422), with the nearest known name; from phones, they \
+are ignored. HEAD is answered like GET, without the body. A body has at most 256 KiB.
 
-The deployment also speaks Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, \
-`/user_identities/…`, `/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), which their own documents \
-describe.";
+Handset also supports Seam's API (`/phones/…`, `/devices/get|list|update`, `/events/get|list`, `/user_identities/…`, \
+`/webhooks/create`, `/workspaces/…`) and SCIM 2.0 (`/scim/v2/…`), which have documents of their own.";
 
 /// The operation ID: the operation's name. Further routes add the method if only that differs, else the last part of
 /// the path.
