@@ -20,9 +20,9 @@ pub(crate) struct Creation<T> {
     pub result: T,
 }
 
-/// Creates an object once per `Idempotency-Key`: commits what `create` has prepared, with a record of the request. If an
-/// earlier request with the same key has created an object, returns what `repeat` makes of its identifier. Without the
-/// header, a repeated request is a new one.
+/// Creates an object once per `Idempotency-Key`: commits what `create` has prepared, with a record of the request. If
+/// an earlier request with the same key has created an object, returns what `repeat` makes of its identifier. Without
+/// the header, a repeated request is a new one.
 ///
 /// # Errors
 /// `Invalid` if the header is malformed; `IdempotencyMismatch` if the key was used with another path or body; those of

@@ -54,8 +54,8 @@ pub fn doc() -> OperationDoc {
 }
 
 /// Replies with a part of the events: those of `ids` that exist, in their order; else those that match the list's
-/// filters, newest first, from `since` (by default 90 days before `until`) to `until` (by default now). Exporting and listing need the
-/// same permission, so the columns include the reason and the caller's address.
+/// filters, newest first, from `since` (by default 90 days before `until`) to `until` (by default now). Exporting and
+/// listing need the same permission, so the columns include the reason and the caller's address.
 ///
 /// # Errors
 /// Every invalid query parameter; `CursorInvalid`.

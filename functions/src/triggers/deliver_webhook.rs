@@ -1,7 +1,7 @@
 //! Triggered by the queue on the topic `events`, and each minute: delivers events to webhooks.
 //!
-//! A delivery is a row: leased before the call, settled after it. An event that arrives twice makes one delivery. If a run
-//! ends before it has recorded the result of a call, the schedule makes the call again.
+//! A delivery is a row: leased before the call, settled after it. An event that arrives twice makes one delivery. If a
+//! run ends before it has recorded the result of a call, the schedule makes the call again.
 
 use aws::store::due::calls_shard;
 use std::collections::{BTreeMap, BTreeSet};

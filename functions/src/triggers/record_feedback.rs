@@ -82,8 +82,8 @@ async fn record_mail(table: &Table, run: &Run, report: &MailReport) -> Result<()
     commit_change(table, change.as_ref(), &event_context).await.map(drop)
 }
 
-/// Records the report of a text. Without a matching invitation it is usually not ours, since SNS has one log for the whole
-/// account; a report that comes before `sent` is committed is lost too.
+/// Records the report of a text. Without a matching invitation it is usually not ours, since SNS has one log for the
+/// whole account; a report that comes before `sent` is committed is lost too.
 async fn record_text(table: &Table, run: &Run, report: &TextReport) -> Result<(), Error> {
     let Some(owner) = table.offer_of_message(&report.message_id).await? else {
         return Ok(());

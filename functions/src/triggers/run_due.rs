@@ -248,8 +248,8 @@ async fn time_out(table: &Table, run: &Run, due: &Command) -> Result<(), Error> 
 }
 
 /// Applies a workspace's rule for silent devices, in the name of whoever set it, while time remains. The next run
-/// continues, until all devices are done and the rule pauses for a day. If its creator no longer has the permission, the
-/// rule is paused.
+/// continues, until all devices are done and the rule pauses for a day. If its creator no longer has the permission,
+/// the rule is paused.
 async fn silent_rule(
     table: &Table,
     run: &Run,

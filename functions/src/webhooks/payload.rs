@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::seam;
 
 /// The payload of an event for a webhook: our event with `occurred_at`, without the private part. For a webhook that
-/// subscribes to Seam's name of a phone's deactivation it is Seam's event; if it subscribes to our name too, with all of
-/// our fields added.
+/// subscribes to Seam's name of a phone's deactivation it is Seam's event; if it subscribes to our name too, with all
+/// of our fields added.
 pub(super) fn payload(webhook: &Webhook, event: &Event) -> Value {
     let mut own = event.to_public_json();
     if webhook.name_of(event) != PHONE_DEACTIVATED {

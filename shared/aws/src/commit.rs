@@ -160,8 +160,8 @@ impl Commit {
         edited.into_iter().fold(self, Self::apply)
     }
 
-    /// A commit without an event: for progress that is no news (a page of a job, an outcome that changed nothing, a settled
-    /// push token), for a consumer's own bookkeeping, and for repairs.
+    /// A commit without an event: for progress that is no news (a page of a job, an outcome that changed nothing, a
+    /// settled push token), for a consumer's own bookkeeping, and for repairs.
     #[must_use]
     pub fn without_event(id: EventId) -> Self {
         Self {

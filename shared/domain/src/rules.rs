@@ -1,5 +1,5 @@
-//! What may be done, and what it changes: functions that take things as they were read, and give the change set to commit
-//! or the reason why not.
+//! What may be done, and what it changes: functions that take things as they were read, and give the change set to
+//! commit or the reason why not.
 
 pub mod access;
 pub mod change;

@@ -1,5 +1,5 @@
-//! Identity providers manage users by SCIM 2.0, with the requests that Okta and Entra ID send. Filters, paths and patches
-//! are tested in detail in `shared/domain/tests/rules/scim.rs`.
+//! Identity providers manage users by SCIM 2.0, with the requests that Okta and Entra ID send. Filters, paths and
+//! patches are tested in detail in `shared/domain/tests/rules/scim.rs`.
 
 use std::collections::BTreeSet;
 

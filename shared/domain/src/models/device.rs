@@ -90,8 +90,8 @@ impl Device {
         }
     }
 
-    /// What it may do. Its own deletion and block come before its user's state. `Table::record_login` in `shared/aws` repeats
-    /// this as a condition: change both.
+    /// What it may do. Its own deletion and block come before its user's state. `Table::record_login` in `shared/aws`
+    /// repeats this as a condition: change both.
     #[must_use]
     pub fn access(&self) -> DeviceAccess {
         if self.deleted.is_some() {
@@ -640,8 +640,8 @@ impl Push {
         Self { reason, since }
     }
 
-    /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to be enabled
-    /// again. `None` if the endpoint is not disabled, or must wait: see [`PushReason::re_enable_after`].
+    /// The push state of a device whose endpoint SNS has disabled, once its app checks in: the endpoint is to be
+    /// enabled again. `None` if the endpoint is not disabled, or must wait: see [`PushReason::re_enable_after`].
     #[must_use]
     pub fn re_enabled(device: &Device, now: Time) -> Option<Self> {
         let Self { reason, since } = device.push;

@@ -1,7 +1,7 @@
 //! Offers: invitations and deployments, by whose codes a user registers devices.
 //!
-//! An invitation asks a user to use the app on one to three phones. A deployment offers the user's configuration, and so
-//! registers one phone. Codes and messages work in the same way for both.
+//! An invitation asks a user to use the app on one to three phones. A deployment offers the user's configuration, and
+//! so registers one phone. Codes and messages work in the same way for both.
 
 use chrono::Duration;
 use schemars::JsonSchema;
@@ -130,7 +130,8 @@ pub struct Offer {
     pub created_at: Time,
     /// Expiry time.
     pub expires_at: Time,
-    /// When the button on its link's page was first used. A phone that opens the link in the app at once does not count.
+    /// When the button on its link's page was first used. A phone that opens the link in the app at once does not
+    /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Time>,
     /// How often that button was used.
@@ -238,8 +239,8 @@ impl Offer {
         self.address_changed_at.map(recently).into_iter().collect()
     }
 
-    /// True while its code must be kept for its message: until its end is recorded. The clock alone does not end it here,
-    /// so an expired invitation whose expiry was not recorded yet still becomes superseded by a newer one.
+    /// True while its code must be kept for its message: until its end is recorded. The clock alone does not end it
+    /// here, so an expired invitation whose expiry was not recorded yet still becomes superseded by a newer one.
     #[must_use]
     pub fn needs_code(&self) -> bool {
         self.used < self.devices

@@ -495,8 +495,8 @@ pub fn retry_delay_after(attempts: u32) -> Option<Duration> {
     RETRY_DELAYS.get(at).copied()
 }
 
-/// The start of a response body, made safe to show: at most [`RESPONSE_EXCERPT_LIMIT`] bytes on one line, without invisible
-/// characters or ones that change the writing direction.
+/// The start of a response body, made safe to show: at most [`RESPONSE_EXCERPT_LIMIT`] bytes on one line, without
+/// invisible characters or ones that change the writing direction.
 #[must_use]
 pub fn sanitize_excerpt(reply: &[u8]) -> String {
     let start = &reply[..reply.len().min(RESPONSE_EXCERPT_LIMIT)];

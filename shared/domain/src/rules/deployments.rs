@@ -26,8 +26,8 @@ use crate::rules::context::EventContext;
 use crate::rules::offers::{create_offer, revoke_open};
 use crate::secret::Hash;
 
-/// Starts a deployment for a user: see [`create_offer`]. A user who was removed from client deployment is in it again, and
-/// their `devices` may fetch the configuration.
+/// Starts a deployment for a user: see [`create_offer`]. A user who was removed from client deployment is in it again,
+/// and their `devices` may fetch the configuration.
 ///
 /// # Errors
 /// Those of [`create_offer`].

@@ -8,8 +8,8 @@ use crate::rules::change::ChangeSet;
 use crate::rules::context::EventContext;
 use crate::rules::devices;
 
-/// True if an event of this kind wakes the app, which then learns by checking in what has changed. An order that comes with
-/// its own commands, such as lock-and-wipe, wakes by the `command.queued` of each.
+/// True if an event of this kind wakes the app, which then learns by checking in what has changed. An order that comes
+/// with its own commands, such as lock-and-wipe, wakes by the `command.queued` of each.
 #[must_use]
 pub fn wakes(event_type: &EventType) -> bool {
     matches!(

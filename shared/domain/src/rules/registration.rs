@@ -179,8 +179,8 @@ impl From<DomainError> for RefusedRegistration {
 /// - If no current device has the identifier, a new device is created, if the user has fewer than [`DEVICE_LIMIT`]. If
 ///   a deleted device had the identifier, the new one has the next epoch.
 ///
-/// A device with a pending wipe or factory reset cannot register: it must be erased first, or an admin must cancel that. The code
-/// stays valid meanwhile.
+/// A device with a pending wipe or factory reset cannot register: it must be erased first, or an admin must cancel
+/// that. The code stays valid meanwhile.
 ///
 /// # Errors
 /// `UserSuspended`, `UserLocked`, `UserDeleted`; `CodeUsed`, `CodeExpired`, `CodeSuperseded`, `CodeRevoked`;

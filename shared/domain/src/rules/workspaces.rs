@@ -86,8 +86,8 @@ pub fn update(workspace: &Workspace, edit: &WorkspaceEdit, context: &EventContex
 }
 
 impl SilentRule {
-    /// True if the rule applies to a device: it is active, not blocked, and silent. A device that has never logged in is
-    /// not silent.
+    /// True if the rule applies to a device: it is active, not blocked, and silent. A device that has never logged in
+    /// is not silent.
     #[must_use]
     pub fn applies_to(&self, device: &Device, now: Time) -> bool {
         let is_silent = device.last_login_at.is_some_and(|login| login < self.silent_before(now));
