@@ -39,12 +39,12 @@ where
 {
     let key = IdempotencyKey::of(request)?;
     let attempt = || async {
-        let expired_row_present = match key.look_up(table, request).await? {
+        let expired = match key.look_up(table, request).await? {
             EarlierRequest::Created(id) => return repeat(id).await,
-            EarlierRequest::None { expired_row_present } => expired_row_present,
+            EarlierRequest::None { expired } => expired,
         };
         let Creation { id, commit, result } = create().await?;
-        table.commit(key.remember(commit, request, id, expired_row_present)).await?;
+        table.commit(key.remember(commit, request, id, expired.as_ref())).await?;
         Ok(result)
     };
     let result = retry_on_conflict(table, attempt).await;
@@ -74,8 +74,8 @@ enum EarlierRequest {
     Created(String),
     /// There is none, or its record has expired.
     None {
-        /// True if an expired record must be replaced.
-        expired_row_present: bool,
+        /// The expired record, if it is still there.
+        expired: Option<IdempotencyRecord>,
     },
 }
 
@@ -96,16 +96,21 @@ impl IdempotencyKey {
 
     async fn look_up(&self, table: &Table, request: &impl CallerScope) -> Result<EarlierRequest, Error> {
         let Some((pk, request_hash)) = &self.0 else {
-            return Ok(EarlierRequest::None { expired_row_present: false });
+            return Ok(EarlierRequest::None { expired: None });
         };
         let found = table.idempotency_record(pk).await?;
-        let expired_row_present = found.is_some();
-        let id = IdempotencyRecord::previous_id(found, request_hash, request.http().now())?;
-        Ok(id.map_or(EarlierRequest::None { expired_row_present }, EarlierRequest::Created))
+        let id = IdempotencyRecord::previous_id(found.as_ref(), request_hash, request.http().now())?;
+        Ok(id.map_or(EarlierRequest::None { expired: found }, EarlierRequest::Created))
     }
 
     /// Adds the request's record to the commit that creates its object.
-    fn remember(&self, commit: Commit, request: &impl CallerScope, id: String, expired_row_present: bool) -> Commit {
+    fn remember(
+        &self,
+        commit: Commit,
+        request: &impl CallerScope,
+        id: String,
+        expired: Option<&IdempotencyRecord>,
+    ) -> Commit {
         let Some((pk, request_hash)) = &self.0 else {
             return commit;
         };
@@ -114,6 +119,6 @@ impl IdempotencyKey {
             created_id: id,
             expires_at: request.http().now().plus(Duration::hours(LIFETIME_HOURS)),
         };
-        commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired_row_present)
+        commit.put_idempotency_record(&IdempotencyRow { pk: pk.clone(), remembered }, expired)
     }
 }

@@ -84,6 +84,8 @@ pub(crate) enum PutCondition {
     ClaimOf(UserId),
     /// A claim of this user, or nothing.
     AbsentOrClaimOf(UserId),
+    /// A record that expires at this time.
+    RecordUntil(Time),
 }
 
 #[derive(Debug)]
@@ -189,6 +191,13 @@ impl Commit {
     #[must_use]
     pub fn replace<R: Row>(mut self, row: &R) -> Self {
         self.add_item(to_full_item(row), PutCondition::Any);
+        self
+    }
+
+    /// Puts a record in place of an earlier one, which was read and expires at `until`.
+    #[must_use]
+    pub(crate) fn replace_record<R: Row>(mut self, row: &R, until: Time) -> Self {
+        self.add_item(to_item(row), PutCondition::RecordUntil(until));
         self
     }
 
@@ -456,13 +465,15 @@ const PRESENT: &str = "attribute_exists(pk)";
 const HELD: &str = "user_id = :holder";
 
 impl PutCondition {
-    /// The condition expression, and the user that it compares with.
-    fn condition(self) -> (Option<String>, Option<UserId>) {
+    /// The condition expression, and the name and text of its value.
+    fn condition(self) -> (Option<String>, Option<(&'static str, String)>) {
+        let of = |holder: UserId| Some((":holder", holder.to_string()));
         match self {
             Self::Absent => (Some(ABSENT.to_owned()), None),
             Self::Any => (None, None),
-            Self::ClaimOf(holder) => (Some(HELD.to_owned()), Some(holder)),
-            Self::AbsentOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), Some(holder)),
+            Self::ClaimOf(holder) => (Some(HELD.to_owned()), of(holder)),
+            Self::AbsentOrClaimOf(holder) => (Some(format!("{ABSENT} OR {HELD}")), of(holder)),
+            Self::RecordUntil(time) => (Some("expires_at = :until".to_owned()), Some((":until", time.to_string()))),
         }
     }
 }
@@ -473,11 +484,11 @@ impl WriteItem {
         let broken = |e| Error::internal("building a commit", e);
         Ok(match self {
             WriteItem::Put { item: row, condition } => {
-                let (condition, holder) = condition.condition();
+                let (condition, value) = condition.condition();
                 let put =
                     Put::builder().table_name(&names.main).set_item(Some(row)).set_condition_expression(condition);
-                let put = match holder {
-                    Some(holder) => put.expression_attribute_values(":holder", AttributeValue::S(holder.to_string())),
+                let put = match value {
+                    Some((name, text)) => put.expression_attribute_values(name, AttributeValue::S(text)),
                     None => put,
                 };
                 item.put(put.build().map_err(broken)?).build()

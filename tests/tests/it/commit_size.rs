@@ -472,7 +472,7 @@ proptest! {
     #[test]
     fn creating_a_user_fits_into_one_commit(new in new_user()) {
         let (user, change) = User::create(new, UserId(id(3)), &context());
-        expect_fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), false));
+        expect_fits(&Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), None));
         expect_small(&user);
         expect_small(&change.events[0]);
     }
@@ -504,7 +504,7 @@ proptest! {
         let (token, events) = tokens::create(new, TokenId(id(9)), &text, &person, now(), own);
         prop_assert_eq!(events.len(), token::WORKSPACE_LIMIT);
         let commit = Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() });
-        expect_fits(&commit.put(&token).put(&TokenPlace::of(&token)).put_idempotency_record(&idempotency_row(), false));
+        expect_fits(&commit.put(&token).put(&TokenPlace::of(&token)).put_idempotency_record(&idempotency_row(), None));
         expect_small(&token);
         let (revoked, events) = tokens::revoke(&token, &person, now(), own).unwrap();
         expect_fits(&Commit::from_changes(context().event_id, &ChangeSet { events, ..ChangeSet::default() }).edit(&token, &revoked));
@@ -517,7 +517,7 @@ proptest! {
         let second = create_offer(&user, Some(&first), new_offer(7), &context()).unwrap();
         let superseded = second.offer_after(&first).clone();
         prop_assert!(superseded.superseded_at.is_some());
-        expect_fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&idempotency_row(), false));
+        expect_fits(&Commit::from_changes(context().event_id, &second).put_idempotency_record(&idempotency_row(), None));
         expect_small(&superseded);
     }
 
@@ -992,7 +992,7 @@ fn a_job_with_the_most_ids_fits_into_one_commit_and_a_small_row() {
         let change = begin(new(selection), &context());
         let job = change.job.as_ref().unwrap().after.clone();
         expect_fits(
-            &Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), false),
+            &Commit::from_changes(context().event_id, &change).put_idempotency_record(&idempotency_row(), None),
         );
         expect_small(&job);
         let next = NextPage { ids: ids.clone(), cursor: Some("c".repeat(4096)), ..NextPage::default() };

@@ -59,10 +59,13 @@ impl Table {
 }
 
 impl Commit {
-    /// Puts an idempotency record in the commit of the call. Of two concurrent calls one fails. With
-    /// `expired_row_present`, it replaces an expired record.
+    /// Puts an idempotency record in the commit of the request, in place of an `expired` one that is still there. Of two
+    /// concurrent requests one fails.
     #[must_use]
-    pub fn put_idempotency_record(self, call: &IdempotencyRow, expired_row_present: bool) -> Self {
-        if expired_row_present { self.replace(call) } else { self.put(call) }
+    pub fn put_idempotency_record(self, request: &IdempotencyRow, expired: Option<&IdempotencyRecord>) -> Self {
+        match expired {
+            Some(expired) => self.replace_record(request, expired.expires_at),
+            None => self.put(request),
+        }
     }
 }

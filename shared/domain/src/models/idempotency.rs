@@ -32,10 +32,10 @@ impl IdempotencyRecord {
     ///
     /// # Errors
     /// `IdempotencyMismatch` if the key was used with another path or body.
-    pub fn previous_id(found: Option<Self>, request_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
+    pub fn previous_id(found: Option<&Self>, request_hash: &Hash, now: Time) -> Result<Option<String>, DomainError> {
         match found.filter(|remembered| remembered.expires_at > now) {
             None => Ok(None),
-            Some(remembered) if remembered.request_hash == *request_hash => Ok(Some(remembered.created_id)),
+            Some(remembered) if remembered.request_hash == *request_hash => Ok(Some(remembered.created_id.clone())),
             Some(_) => Err(DomainError::IdempotencyMismatch),
         }
     }

@@ -138,7 +138,7 @@ fn a_repeated_call_is_answered_by_what_it_made_for_as_long_as_that_is_remembered
     let remembered =
         IdempotencyRecord { request_hash: Hash::of("body"), created_id: "thing".to_owned(), expires_at: at(60) };
     let before = |found: Option<&IdempotencyRecord>, body: &str, minutes| {
-        IdempotencyRecord::previous_id(found.cloned(), &Hash::of(body), at(minutes))
+        IdempotencyRecord::previous_id(found, &Hash::of(body), at(minutes))
     };
     assert_eq!(before(None, "body", 1), Ok(None));
     assert_eq!(before(Some(&remembered), "body", 59), Ok(Some("thing".to_owned())));

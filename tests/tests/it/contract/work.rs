@@ -194,25 +194,26 @@ async fn an_idempotency_record_is_stored_once() {
     let case = Case::new(store);
     let pk = idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "key");
     assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), None);
-    let call = |made: &str| IdempotencyRow {
-        pk: pk.clone(),
-        remembered: IdempotencyRecord {
-            request_hash: Hash::of("body"),
-            created_id: made.to_owned(),
-            expires_at: case.now,
-        },
+    let record = |id: &str, hours| IdempotencyRecord {
+        request_hash: Hash::of("body"),
+        created_id: id.to_owned(),
+        expires_at: case.now.plus(Duration::hours(hours)),
     };
-    let remember = |made: &str, expired_row_present| {
+    let (first, third) = (record("first", 0), record("third", 24));
+    let remember = |remembered: &IdempotencyRecord, expired: Option<&IdempotencyRecord>| {
         let event = case.context().event(EventType::UserCreated);
-        store.table.commit(Commit::with_event(&event).put_idempotency_record(&call(made), expired_row_present))
+        let row = IdempotencyRow { pk: pk.clone(), remembered: remembered.clone() };
+        store.table.commit(Commit::with_event(&event).put_idempotency_record(&row, expired))
     };
-    remember("first", false).await.expect("the row is new");
+    remember(&first, None).await.expect("the row is new");
     let rows = case.rows();
-    expect_conflict(remember("second", false).await, "one of two concurrent requests is recorded");
+    expect_conflict(remember(&record("second", 0), None).await, "one of two concurrent requests is recorded");
     assert_eq!(case.rows(), rows);
-    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), Some(call("first").remembered));
-    remember("third", true).await.expect("the first record has expired");
-    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds"), Some(call("third").remembered));
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds").as_ref(), Some(&first));
+    remember(&third, Some(&first)).await.expect("the first record has expired");
+    let late = remember(&record("fourth", 25), Some(&first)).await;
+    expect_conflict(late, "another request has replaced the expired record");
+    assert_eq!(store.table.idempotency_record(&pk).await.expect("the call succeeds").as_ref(), Some(&third));
     for other in [
         idempotency::idempotency_pk(case.workspace, "somebody", "create-user", "other"),
         idempotency::idempotency_pk(case.workspace, "somebody", "invite-user", "key"),
