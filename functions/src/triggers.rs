@@ -22,13 +22,13 @@ use std::fmt::Display;
 use chrono::Duration;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::actor::Actor;
 use domain::rules::context::EventContext;
 use domain::{Time, WorkspaceId};
 use lambda::IdSource;
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
+use crate::context::Origin;
 use crate::deadline::Deadline;
 use crate::state::Clock;
 
@@ -59,17 +59,7 @@ impl Run {
     /// The context of a new event by Handset itself.
     #[must_use]
     pub fn new_event_context(&self, workspace_id: WorkspaceId) -> EventContext {
-        EventContext {
-            event_id: self.id_source.event_id(),
-            workspace_id,
-            at: self.id_source.now,
-            actor: Actor::System,
-            token_id: None,
-            operation: self.operation,
-            request_id: self.request_id.clone(),
-            source_ip: None,
-            job_id: None,
-        }
+        Origin::of_run(self, workspace_id).new_event_context()
     }
 
     /// The deadline for work, `reserve` before Lambda ends the run.

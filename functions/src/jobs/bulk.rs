@@ -4,7 +4,7 @@ use aws::{Commit, Table};
 use domain::JobId;
 use domain::error::{DomainError, Error};
 use domain::input::Fields;
-use domain::models::job::{IDS_LIMIT, ItemOutcome, Job, JobItem, JobKind, NewJob, Selection, Tally};
+use domain::models::job::{IDS_LIMIT, Job, JobKind, NewJob, Selection, Tally};
 use domain::rules::jobs::begin;
 use domain::shape::Shape;
 use domain::states::JobState;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::idempotency::{Creation, create_once};
-use crate::jobs::work::{Action, PlannedChange, advance, plan_item};
+use crate::jobs::work::{Action, PlannedOutcome, advance, plan_outcome};
 use crate::jobs::{deadline_of_answer, load_begun, or_leave_to_schedule};
 use crate::settings::OperatorSettings;
 use crate::state::AppState;
@@ -154,17 +154,11 @@ async fn dry_run_outcomes(
     let job = job.ok_or_else(|| Error::internal("beginning a job", "there is none"))?;
     let (mut tally, mut items) = (Tally::default(), Vec::new());
     for id in ids {
-        let item = |outcome, error: Option<&DomainError>| JobItem::of(&job, id, outcome, error, origin.now());
-        let item = match plan_item(table, origin, &job, id, operator).await {
-            Ok(Some(PlannedChange { warnings, .. })) => JobItem { warnings, ..item(ItemOutcome::Changed, None) },
-            Ok(None) => item(ItemOutcome::Unchanged, None),
-            // The job would wait, and then do it.
-            Err(Error::Refused(DomainError::TooManyMessages(_))) => item(ItemOutcome::Changed, None),
-            Err(Error::Refused(error)) => item(ItemOutcome::Failed, Some(&error)),
-            Err(failure) => return Err(failure),
+        let PlannedOutcome::Outcome(item, _) = plan_outcome(table, origin, &job, id, operator).await? else {
+            return Err(Error::internal("a dry run", "an item would wait"));
         };
         tally.count(item.outcome);
-        items.push(item);
+        items.push(*item);
     }
     Ok(Reply::json(status(tally), &views::BulkResult::DryRun(views::DryRun::new(tally, &items))))
 }

@@ -185,19 +185,9 @@ async fn process_item(
     if let Some(item) = item {
         return Ok(ItemResult::Came(item.outcome));
     }
-    let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, origin.now());
-    let (item, commit) = match plan_item(table, origin, job, id, operator).await {
-        Ok(Some(PlannedChange { commit, warnings })) => {
-            let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
-            (changed, Some(commit).filter(|_| !job.dry_run))
-        }
-        Ok(None) => (item(ItemOutcome::Unchanged, None), None),
-        // A job waits instead of failing; a dry run reports the eventual result.
-        Err(Error::Refused(DomainError::TooManyMessages(wait))) if !job.dry_run => return Ok(ItemResult::Waits(wait)),
-        Err(Error::Refused(DomainError::TooManyMessages(_))) => (item(ItemOutcome::Changed, None), None),
-        Err(Error::Refused(error)) => (item(ItemOutcome::Failed, Some(&error)), None),
-        Err(failure @ Error::Internal { .. }) => (failed_item(job, id, origin, &failure), None),
-        Err(failure) => return Err(failure),
+    let (item, commit) = match plan_outcome(table, origin, job, id, operator).await? {
+        PlannedOutcome::Outcome(item, commit) => (*item, commit),
+        PlannedOutcome::Waits(wait) => return Ok(ItemResult::Waits(wait)),
     };
     let alone = || Commit::without_event(origin.new_event_context().event_id);
     match table.commit(commit.unwrap_or_else(alone).put(&item).require_unchanged(job)).await {
@@ -208,6 +198,42 @@ async fn process_item(
         }
         outcome => outcome.map(|_| ItemResult::Came(item.outcome)),
     }
+}
+
+/// The planned outcome for one item, before anything is written.
+pub(crate) enum PlannedOutcome {
+    /// The outcome, with the commit that changes the item, if it changes.
+    Outcome(Box<JobItem>, Option<Commit>),
+    /// A message limit delays it.
+    Waits(RetryAfter),
+}
+
+/// Plans the outcome for one item. In a dry run nothing is to be committed, and an item that a message limit delays
+/// counts as changed, since the job would wait and then change it.
+///
+/// # Errors
+/// `Conflict`, `Unavailable`: nothing is decided. Any other error is the item's outcome.
+pub(crate) async fn plan_outcome(
+    table: &Table,
+    origin: &Origin,
+    job: &Job,
+    id: &str,
+    operator: &OperatorSettings,
+) -> Result<PlannedOutcome, Error> {
+    let item = |outcome, error: Option<&DomainError>| JobItem::of(job, id, outcome, error, origin.now());
+    let (item, commit) = match plan_item(table, origin, job, id, operator).await {
+        Ok(Some(PlannedChange { commit, warnings })) => {
+            let changed = JobItem { warnings, ..item(ItemOutcome::Changed, None) };
+            (changed, Some(commit).filter(|_| !job.dry_run))
+        }
+        Ok(None) => (item(ItemOutcome::Unchanged, None), None),
+        Err(Error::Refused(DomainError::TooManyMessages(_))) if job.dry_run => (item(ItemOutcome::Changed, None), None),
+        Err(Error::Refused(DomainError::TooManyMessages(wait))) => return Ok(PlannedOutcome::Waits(wait)),
+        Err(Error::Refused(error)) => (item(ItemOutcome::Failed, Some(&error)), None),
+        Err(failure @ Error::Internal { .. }) => (failed_item(job, id, origin, &failure), None),
+        Err(failure) => return Err(failure),
+    };
+    Ok(PlannedOutcome::Outcome(Box::new(item), commit))
 }
 
 /// The outcome of an item that failed through an internal error, which does not stop the others.
@@ -257,7 +283,7 @@ impl Action {
 }
 
 /// The change that an action makes to one item.
-pub(crate) struct PlannedChange {
+struct PlannedChange {
     /// The change.
     pub commit: Commit,
     /// Warnings for whoever requested it.
@@ -265,7 +291,7 @@ pub(crate) struct PlannedChange {
 }
 
 /// The change that the job's action makes to one item; `None` if there is nothing to do.
-pub(crate) async fn plan_item(
+async fn plan_item(
     table: &Table,
     origin: &Origin,
     job: &Job,

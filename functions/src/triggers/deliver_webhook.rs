@@ -26,7 +26,7 @@ use crate::retry::retry_on_conflict;
 use crate::state::AppState;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, batch_item_failures, event_of_record};
-use crate::webhooks::calling::{CallReason, call, record};
+use crate::webhooks::calling::{CallReason, call, record_attempt};
 
 /// Time left when the last attempt starts, before Lambda ends the run: the longest attempt, and recording it.
 const NEEDED: Duration = Duration::seconds(22);
@@ -188,7 +188,8 @@ impl DeliveryRun<'_, '_> {
             };
             let origin = Origin::of_run(self.run, begun.workspace_id).at(self.deadline.id_source());
             let recorded =
-                record(self.table, &origin, &webhook, begun.event_id, &attempt, CallReason::Automatic(lease)).await?;
+                record_attempt(self.table, &origin, &webhook, begun.event_id, &attempt, CallReason::Automatic(lease))
+                    .await?;
             let Some(after) = recorded.filter(Delivery::retries_immediately) else {
                 return Ok(attempt.succeeded());
             };

@@ -66,5 +66,5 @@ fn event_of(record: &Value) -> Result<Option<Event>, Error> {
     if record["eventName"] != "INSERT" || !is_event {
         return Ok(None);
     }
-    aws::event_of_image(image.clone()).map(Some)
+    aws::store::events::event_of_image(image.clone()).map(Some)
 }

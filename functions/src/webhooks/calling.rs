@@ -55,7 +55,7 @@ pub(crate) enum CallReason {
 
 /// Records an attempt on the delivery and on the webhook, and returns the delivery; `None` if it was deleted, or
 /// another run holds the lease.
-pub(crate) async fn record(
+pub(crate) async fn record_attempt(
     table: &Table,
     origin: &Origin,
     called: &Webhook,

@@ -4,7 +4,7 @@ use domain::EventId;
 use domain::error::{DomainError, Error};
 use lambda::{AuthorizedRequest, Reply};
 
-use super::calling::{CallReason, call, record};
+use super::calling::{CallReason, call, record_attempt};
 use crate::context::Origin;
 use crate::description::OperationDoc;
 use crate::state::AppState;
@@ -40,6 +40,6 @@ pub async fn handle(state: &AppState, request: AuthorizedRequest) -> Result<Repl
     let attempt = call(client, &webhook, &secrets, &event, clock).await;
     // Consequences for the webhook are recorded as done by Handset itself.
     let origin = Origin::of_request(&request).itself();
-    let delivery = record(table, &origin, &webhook, id, &attempt, CallReason::Redelivery).await?;
+    let delivery = record_attempt(table, &origin, &webhook, id, &attempt, CallReason::Redelivery).await?;
     Ok(Reply::ok(&views::WebhookDelivery::from(&delivery.ok_or(DomainError::NotFound("delivery"))?)))
 }

@@ -11,8 +11,6 @@ use domain::error::Error;
 use domain::stored::Stored;
 use domain::{Time, WorkspaceId};
 
-use crate::store::devices::fields_of_key;
-
 /// Implements [`Read`] for objects that remember the row they were read from.
 macro_rules! keeps_stored_row {
     ($($thing:ty),+ $(,)?) => {
@@ -113,7 +111,7 @@ pub trait Read: DeserializeOwned {
     }
     /// Stores the row as read.
     fn set_stored(&mut self, _: Stored) {}
-    /// Expands compact attributes of the row for `serde`.
+    /// Expands compact attributes of the row for `serde`, and adds the fields that its key contains.
     fn unpack(_: &mut Item) {}
     /// Sets the version that a commit has given the row, for objects that can be changed.
     fn set_version(&mut self, _: u64) {}
@@ -146,7 +144,8 @@ pub trait Row: Serialize + Read + Clone {
     /// other releases in them are kept even then.
     const NESTED_FIELDS: &'static [&'static str] = &[];
 
-    /// Fields that can be derived from the row's keys, so they are not stored again; see [`fields_of_key`].
+    /// Fields that can be derived from the row's keys, so they are not stored again; [`Read::unpack`] adds
+    /// them.
     const KEY_FIELDS: &'static [&'static str] = &[];
 
     /// False if it is never changed, so that its row has no version.
@@ -232,12 +231,8 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
     Ok(row)
 }
 
-/// A row's attributes as `serde` reads them, expanded and with the fields that its key contains.
+/// A row's attributes as `serde` reads them.
 fn fields<R: Read>(mut item: Item) -> Item {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-    for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
-        item.entry(name.to_owned()).or_insert(AttributeValue::S(value));
-    }
     R::unpack(&mut item);
     item
 }
@@ -461,14 +456,4 @@ impl Difference {
             self.delete.insert(name.to_owned(), deleted);
         }
     }
-}
-
-/// The event in a record of the table's stream, given in DynamoDB JSON.
-///
-/// # Errors
-/// `Internal` if the record has no event that this release can read. The error has none of its content.
-pub fn event_of_image(image: serde_json::Value) -> Result<domain::models::event::Event, Error> {
-    let unreadable = || Error::internal("reading a record", "the event cannot be read");
-    let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;
-    serde_dynamo::from_item(item).map_err(|_| unreadable())
 }

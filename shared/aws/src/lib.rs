@@ -22,7 +22,7 @@ pub use commit::{Commit, Committed};
 /// Which addresses webhooks may have.
 pub use domain::egress::EgressPolicy;
 pub use egress::{Answer, EgressClient, FETCH_TIMEOUT, FetchError};
-pub use item::{INDEXED, Read, Row, RowKey, event_of_image, from_json, to_json};
+pub use item::{INDEXED, Read, Row, RowKey, from_json, to_json};
 pub use list::{Page, Position};
 pub use mail::{Email, MailError, Mailer, Picture};
 pub use push::{PushError, Pusher, Wake};

@@ -39,6 +39,10 @@ impl Read for Device {
         self.version = version;
     }
     fn unpack(item: &mut Item) {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+        for (name, value) in fields_of_key(text("pk"), text("sk"), text("owner")) {
+            item.entry(name.to_owned()).or_insert(AttributeValue::S(value));
+        }
         packed::unpack(item);
     }
 }

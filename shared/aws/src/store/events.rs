@@ -113,6 +113,16 @@ impl EventFilter {
 /// The most days that one page examines.
 const DAYS_LOOKED_AT: usize = 31;
 
+/// The event in a record of the table's stream, given in DynamoDB JSON.
+///
+/// # Errors
+/// `Internal` if the record has no event that this release can read. The error has none of its content.
+pub fn event_of_image(image: serde_json::Value) -> Result<Event, Error> {
+    let unreadable = || Error::internal("reading a record", "the event cannot be read");
+    let item: serde_dynamo::Item = serde_json::from_value(image).map_err(|_| unreadable())?;
+    serde_dynamo::from_item(item).map_err(|_| unreadable())
+}
+
 impl Table {
     /// A page of events, newest first.
     pub async fn list_events(

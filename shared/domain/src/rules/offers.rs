@@ -72,7 +72,8 @@ fn changed(before: &Offer, after: Offer, event: Event) -> ChangeSet {
 /// It supersedes an older one of the same purpose, `previous`, whose code then ends.
 ///
 /// # Errors
-/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of [`MessageLimits::admit`].
+/// `UserSuspended`, `UserLocked`, `UserDeleted`; those of
+/// [`MessageLimits::admit`](crate::models::message_limits::MessageLimits::admit).
 pub fn create_offer(
     user: &User,
     previous: Option<&Offer>,
