@@ -194,12 +194,12 @@ async fn scheduled(table: &Table, run: &Run, due: &DataSource) -> Result<Option<
         return Ok(None);
     }
     let itself = Origin::of_run(run, source.workspace_id);
-    let Some(context) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
+    let Some(origin) = in_name_of(table, &itself, source.set_by, source.schedule_permissions()).await? else {
         let (paused, event) = source.paused(&itself.new_event_context());
         table.commit(Commit::with_event(&event).edit(&source, &paused)).await?;
         return Ok(None);
     };
-    let event_context = context.new_event_context();
+    let event_context = origin.new_event_context();
     if is_running(table, &source).await? {
         let after = DataSource { due_at: source.due_after(run.now()), ..source.clone() };
         table.commit(Commit::without_event(event_context.event_id).edit(&source, &after)).await?;
@@ -270,7 +270,7 @@ async fn silent_rule(
     loop {
         let now = deadline.id_source().now;
         let itself = itself.at(deadline.id_source());
-        let Some(context) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
+        let Some(origin) = in_name_of(table, &itself, workspace.silent_rule_by, &[SilentRule::PERMISSION]).await?
         else {
             let (paused, event) = pause_silent_rule(&workspace, &itself.new_event_context());
             return unless_changed(table.commit(Commit::with_event(&event).edit(&workspace, &paused)).await.map(drop));
@@ -281,8 +281,8 @@ async fn silent_rule(
                 // The next run repeats this page; devices that are done stay done.
                 return Ok(());
             }
-            let context = context.at(deadline.id_source());
-            match retry_on_conflict(table, || quieted(table, &context, device, &workspace, &rule, operator)).await {
+            let origin = origin.at(deadline.id_source());
+            match retry_on_conflict(table, || quieted(table, &origin, device, &workspace, &rule, operator)).await {
                 Ok(Quieted::Done) => {}
                 // The next run starts again, if the rule still applies.
                 Ok(Quieted::Overtaken) => return Ok(()),

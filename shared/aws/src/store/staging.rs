@@ -179,7 +179,7 @@ pub enum StagedRowsOf {
 const DELETE_LIMIT: usize = 90;
 
 /// How many parts one query reads: a response of DynamoDB has at most one mebibyte.
-const NESTED_FIELDS: usize = 4;
+const PARTS_PER_READ: usize = 4;
 
 impl Table {
     /// A page of an upload's parts, in order.
@@ -191,7 +191,7 @@ impl Table {
         start: Option<Position>,
     ) -> Result<Page<UploadPart>, Error> {
         let within = Source::in_partition(sources::source_key(workspace, source).pk, &upload_prefix(upload));
-        self.rows(&Source { descending: false, ..within }, NESTED_FIELDS, start).await
+        self.rows(&Source { descending: false, ..within }, PARTS_PER_READ, start).await
     }
 
     /// A batch of staged rows.
