@@ -1,15 +1,14 @@
-"""One set of cases for the local stack's SNS and SESv2 endpoint and for moto_server.
+"""Runs the same test cases against the local stack's SNS and SESv2 endpoint and against moto_server.
 
     python messaging_cases.py OURS [MOTO]
     python messaging_cases.py OURS --moto
 
-OURS and MOTO are URLs; --moto starts moto_server on a free port of 127.0.0.1 and ends it.
+OURS and MOTO are URLs; --moto starts moto_server on a free port of 127.0.0.1, and stops it afterwards.
 `cargo run --example messaging` serves OURS and prints its URL.
 
-Each case says what AWS does. Ours must pass every case. moto must pass every case but those of
-MOTO_DIFFERS, and must fail those in the way that stands there: a difference that is gone must
-leave the table, so that the table can only shrink. Prints a line for each case; the exit status is 1 if anything was not as
-expected.
+Each case tests a behaviour of AWS. OURS must pass every case. MOTO must pass every case except those in MOTO_DIFFERS,
+which must fail as described there: a difference that no longer exists must be removed from the table. Prints a line for
+each case; the exit status is 1 if an outcome was unexpected.
 """
 
 import argparse
@@ -32,43 +31,43 @@ REGION = "eu-central-1"
 SENDER = "sender@example.com"
 LIMIT = 256 * 1024
 
-# Case: what moto answers, and why that is not what AWS does.
+# By case: part of the error message with moto, and how moto differs from AWS.
 MOTO_DIFFERS = {
-    "application_of_an_unknown_platform_is_refused": ('accepted', 'takes any platform name; AWS lists them in CreatePlatformApplication'),
-    "application_without_a_credential_is_refused": ('accepted', "takes no credential; AWS: 'serverAPIKey is not provided', 400"),
-    "token_is_known_within_its_application_only": ('True', 'looks for a token in every application; AWS keeps them apart'),
+    "application_of_an_unknown_platform_is_refused": ('accepted', 'accepts any platform name; AWS lists them in CreatePlatformApplication'),
+    "application_without_a_credential_is_refused": ('accepted', "requires no credential; AWS: 'serverAPIKey is not provided', 400"),
+    "token_is_known_within_its_application_only": ('True', 'searches every application for a token; AWS searches one'),
     "ios_token_comes_back_in_lower_case": ("'CASE-", "keeps its case; AWS: 'returned in lowercase' (GetEndpointAttributes)"),
     "unknown_attribute_of_an_endpoint_is_refused": ('accepted', 'stores any attribute; AWS names Token, Enabled and CustomUserData'),
     "user_data_of_an_endpoint_is_bounded": ('accepted', 'has no limit; AWS: 2048 bytes'),
-    "token_of_another_endpoint_cannot_be_set": ('accepted', 'lets two endpoints have one token'),
+    "token_of_another_endpoint_cannot_be_set": ('accepted', 'allows two endpoints with the same token'),
     "push_to_a_missing_endpoint_is_an_invalid_parameter": ("(404, 'NotFound')", "answers NotFound; AWS: InvalidParameter, 'No endpoint found for the target arn specified'"),
-    "push_with_a_malformed_payload_is_refused": ('accepted', "does not look into the message; AWS: 'Invalid notification for protocol …'"),
-    "push_without_an_entry_for_its_platform_is_refused": ('accepted', "does not look into the message; AWS: 'JSON must contain an entry for …'"),
-    "phone_number_without_plus_is_refused": ('accepted', 'takes a number without the plus sign'),
-    "phone_number_that_is_too_long_is_named": ("'Phone number does not meet the E164 format'", 'words its refusal differently; AWS names the number'),
+    "push_with_a_malformed_payload_is_refused": ('accepted', "does not check the message; AWS: 'Invalid notification for protocol …'"),
+    "push_without_an_entry_for_its_platform_is_refused": ('accepted', "does not check the message; AWS: 'JSON must contain an entry for …'"),
+    "phone_number_without_plus_is_refused": ('accepted', 'accepts a number without the plus sign'),
+    "phone_number_that_is_too_long_is_named": ("'Phone number does not meet the E164 format'", 'has another error message; AWS names the number'),
     "publish_to_nowhere_is_refused": ('500 Internal Server Error', 'answers 500; AWS: InvalidParameter'),
-    "publish_to_two_places_is_refused": ('accepted', 'takes the phone number and ignores the topic; AWS allows one of the three'),
-    "publish_to_no_arn_is_refused": ("'not enough values to unpack (expected 6, got 1)'", "shows an error of its own; AWS counts the ARN's elements"),
+    "publish_to_two_places_is_refused": ('accepted', 'uses the phone number and ignores the topic; AWS allows one of the three'),
+    "publish_to_no_arn_is_refused": ("'not enough values to unpack (expected 6, got 1)'", "returns a Python error; AWS counts the ARN's elements"),
     "empty_message_is_refused": ('accepted', "publishes it; AWS: 'Empty message'"),
     "empty_subject_is_refused": ('accepted', "publishes it; AWS: 'Subject'"),
     "subject_with_a_line_break_is_refused": ('accepted', 'publishes it; AWS allows no line breaks or control characters'),
     "message_of_too_many_bytes_is_refused": ('accepted', 'counts characters; AWS counts bytes'),
-    "attributes_count_towards_the_limit": ('accepted', 'counts the body alone; AWS counts attributes too'),
-    "structured_message_needs_a_default": ('accepted', 'looks into the message only where there is a subscriber'),
-    "structured_message_must_be_json": ('accepted', 'looks into the message only where there is a subscriber'),
+    "attributes_count_towards_the_limit": ('accepted', 'counts only the body; AWS also counts attributes'),
+    "structured_message_needs_a_default": ('accepted', 'checks the message only if there is a subscriber'),
+    "structured_message_must_be_json": ('accepted', 'checks the message only if there is a subscriber'),
     "attribute_of_a_bad_type_is_refused": ("(400, 'InvalidParameter')", 'answers InvalidParameter; AWS: ParameterValueInvalid'),
     "attribute_that_is_no_number_is_refused": ("(400, 'InvalidParameter')", 'answers InvalidParameter; AWS: ParameterValueInvalid'),
-    "attribute_with_a_bad_name_is_refused": ('accepted', 'takes any name; AWS: ParameterValueInvalid'),
+    "attribute_with_a_bad_name_is_refused": ('accepted', 'accepts any name; AWS: ParameterValueInvalid'),
     "empty_batch_is_refused": ('accepted', 'answers with two empty lists; AWS: EmptyBatchRequest'),
-    "batch_with_a_bad_id_is_refused": ('accepted', 'takes any id; AWS: InvalidBatchEntryId'),
-    "batch_that_is_too_long_together_is_refused": ('accepted', 'holds each entry alone to the limit; AWS the sum: BatchRequestTooLong'),
+    "batch_with_a_bad_id_is_refused": ('accepted', 'accepts any id; AWS: InvalidBatchEntryId'),
+    "batch_that_is_too_long_together_is_refused": ('accepted', 'applies the limit to each entry; AWS applies it to the sum: BatchRequestTooLong'),
     "batch_answers_for_each_entry": ("['bad', 'good']", 'publishes empty messages, so nothing fails'),
-    "unverified_identity_may_not_send": ('accepted', 'takes every identity that was created for verified'),
-    "stranger_is_refused_in_ses_words": ("'Email address not verified stranger@elsewhere.example'", 'words its refusal differently'),
+    "unverified_identity_may_not_send": ('accepted', 'treats every created identity as verified'),
+    "stranger_is_refused_in_ses_words": ("'Email address not verified stranger@elsewhere.example'", 'has another error message'),
     "identity_that_exists_is_refused": ('accepted', 'replaces it; AWS: AlreadyExistsException'),
     "new_identity_is_pending": ("'SUCCESS'", 'says SUCCESS; AWS: PENDING until the link in its e-mail is followed'),
     "configuration_set_that_exists_is_refused": ("(400, 'ConfigurationSetAlreadyExistsException')", "answers with v1's ConfigurationSetAlreadyExistsException; v2 has AlreadyExistsException"),
-    "configuration_set_with_a_bad_name_is_refused": ('accepted', "takes any name; AWS: letters, digits, '_' and '-'"),
+    "configuration_set_with_a_bad_name_is_refused": ('accepted', "accepts any name; AWS: letters, digits, '_' and '-'"),
     "unknown_configuration_set_is_refused": ('accepted', 'ignores it; AWS: NotFoundException'),
     "bad_tags_are_refused": ('accepted', "ignores tags; AWS: only ASCII letters, digits, '_' and '-'"),
     "email_to_nobody_is_refused": ('accepted', 'sends it; AWS refuses a message without recipients'),
@@ -82,16 +81,16 @@ MOTO_DIFFERS = {
 
 
 class Mismatch(Exception):
-    """What was found is not what AWS does."""
+    """The behaviour differs from that of AWS."""
 
 
 def same(found, expected):
     if found != expected:
-        raise Mismatch(f"{found!r}, not {expected!r}")
+        raise Mismatch(f"{found!r} instead of {expected!r}")
 
 
 def refused(status, code, call, *, says=None):
-    """The call is refused with that status and code and, where programs read it, that message."""
+    """Checks that the call is refused with that status, code and, if given, message."""
     try:
         reply = call()
     except ClientError as error:
@@ -104,7 +103,7 @@ def refused(status, code, call, *, says=None):
 
 
 class Subject:
-    """An endpoint, and what the cases need of it."""
+    """An endpoint with its clients and the helpers of the cases."""
 
     def __init__(self, url):
         config = Config(retries={"max_attempts": 0}, parameter_validation=False)
@@ -640,7 +639,7 @@ CASES = [
 
 
 def outcome(case, subject):
-    """None if the case passed, else what was wrong."""
+    """Returns None if the case passed, otherwise the error."""
     try:
         case(subject)
     except (Mismatch, ClientError, BotoCoreError, ResponseParserError, KeyError) as error:
@@ -649,7 +648,7 @@ def outcome(case, subject):
 
 
 def check(name, subject, known):
-    """Runs every case against one endpoint; how many were not as expected."""
+    """Runs every case against one endpoint; returns the number of unexpected outcomes."""
     unexpected = 0
     for case in CASES:
         wrong = outcome(case, subject)
@@ -657,18 +656,18 @@ def check(name, subject, known):
         if wrong is None and difference is None:
             line = "ok"
         elif wrong and difference and difference[0] in wrong:
-            line = f"differs, as known: {difference[1]}"
+            line = f"differs as expected: {difference[1]}"
         elif wrong:
             line, unexpected = f"FAILED: {wrong}", unexpected + 1
         else:
-            line, unexpected = "FAILED: no longer differs; take it out of MOTO_DIFFERS", unexpected + 1
+            line, unexpected = "FAILED: no longer differs; remove it from MOTO_DIFFERS", unexpected + 1
         print(f"{name:5} {case.__name__}: {line}", flush=True)
     return unexpected
 
 
 @contextlib.contextmanager
 def moto_server():
-    """moto_server on a free port, for as long as it is needed."""
+    """Runs moto_server on a free port, and yields its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -698,12 +697,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ours", help="URL of the local stack's endpoint")
     parser.add_argument("theirs", nargs="?", help="URL of a moto_server")
-    parser.add_argument("--moto", action="store_true", help="start a moto_server for the time of the run")
+    parser.add_argument("--moto", action="store_true", help="start moto_server for this run")
     arguments = parser.parse_args()
 
     unknown = set(MOTO_DIFFERS) - {case.__name__ for case in CASES}
     if unknown:
-        raise SystemExit(f"MOTO_DIFFERS names no case: {', '.join(sorted(unknown))}")
+        raise SystemExit(f"unknown cases in MOTO_DIFFERS: {', '.join(sorted(unknown))}")
     unexpected = check("ours", Subject(arguments.ours), {})
     with contextlib.ExitStack() as stack:
         theirs = stack.enter_context(moto_server()) if arguments.moto else arguments.theirs

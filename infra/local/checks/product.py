@@ -1,4 +1,4 @@
-"""The product as the checks run and use it: started on a free port, driven by its own API and outbox."""
+"""Starts the program on a free port for the checks, and calls its API and its outbox of messages."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def started(program: str, *options: str) -> Iterator[dict]:
-    """Runs the program, with everything in memory, and gives its first line: `url`, `key`, `workspace_id`."""
+    """Runs the program with an in-memory database, and yields its first output line: `url`, `key`, `workspace_id`."""
     command = [program, "--port", "0", "--json", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             line = json.loads(running.stdout.readline())
-            # It has a word about each request, and would wait for somebody to read it.
+            # The program logs each request, and would block if nobody read its output.
             threading.Thread(target=running.stdout.read, daemon=True).start()
             yield line
         finally:
@@ -26,7 +26,7 @@ def started(program: str, *options: str) -> Iterator[dict]:
 
 
 class Product:
-    """The product at an address, by its own API."""
+    """A client of the API at a URL."""
 
     def __init__(self, url: str):
         self.url = url
@@ -50,7 +50,7 @@ class Product:
         return body
 
     def phones(self, key: str, user: str, address: str, name: str, platforms: list[str]) -> list[dict]:
-        """Invites a user by e-mail and registers phones of theirs; what each was told: `device`, `credential`."""
+        """Invites a user by e-mail and registers devices; returns each reply, with `device` and `credential`."""
         self.done("POST", f"/users/{user}/invite", key, {"channel": "email", "devices": len(platforms)})
         code = self.mailed(address)
         models = {"ios": "iPhone 17", "android": "Pixel 10"}
@@ -67,11 +67,11 @@ class Product:
         return registered
 
     def mailed(self, address: str) -> str:
-        """The code in the e-mail, which takes a moment to go out."""
+        """Waits for the e-mail to an address, and returns the code in it."""
         for _ in range(100):
             for item in self.done("GET", "/_local/outbox")["items"]:
                 code = re.search(r"/i/(\w+)", item["text"] or "")
                 if address in str(item["to"]) and code:
                     return code[1]
             time.sleep(0.1)
-        raise RuntimeError(f"nothing was mailed to {address}")
+        raise RuntimeError(f"no e-mail with a code was sent to {address}")

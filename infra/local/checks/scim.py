@@ -1,12 +1,12 @@
-"""Holds SCIM 2.0 (`/scim/v2`) to the RFCs by a third party: scim2-tester, over scim2-client.
+"""Checks SCIM 2.0 (`/scim/v2`) against the RFCs with scim2-tester and scim2-client.
 
     cargo build --workspace && python infra/local/checks/scim.py target/debug/handset
 
-Starts the program on a free port, lets the checker go through everything that the server says it knows (discovery,
-users made, shown, listed, searched, replaced, deleted, and each attribute patched), and ends the program. Then the few
-things that identity providers rely on and the checker does not look at: versions, uniqueness and errors.
+Starts the program on a free port. scim2-tester checks everything that the server announces: discovery, and creating,
+reading, listing, searching, replacing and deleting users, and patching each attribute. Then this script checks what
+identity providers need and scim2-tester does not cover: versions, uniqueness and errors.
 
-Prints a line for each check; the exit status is 1 if one failed or none was made.
+Prints a line for each check; the exit status is 1 if a check failed, or if there were too few.
 """
 
 import sys
@@ -21,14 +21,14 @@ TYPE = "application/scim+json"
 
 
 def checked(client: httpx2.Client) -> list[tuple[bool, str]]:
-    """What scim2-tester says, check by check. What was skipped is a fault: everything here is to be looked at."""
+    """Returns the results of scim2-tester. A skipped check counts as failed, because all of them apply here."""
     results = check_server(SyncSCIMClient(client))
     failed = FAILED | {Status.SKIPPED}
     return [(result.status not in failed, f"{result.title}: {result.reason or result.status.name}") for result in results]
 
 
 def relied_on(client: httpx2.Client) -> list[tuple[bool, str]]:
-    """What the checker does not look at."""
+    """Checks what scim2-tester does not cover."""
     made = client.post("/Users", json={"userName": "ada", "externalId": "00u1"})
     again = client.post("/Users", json={"userName": "ADA"})
     twin = client.post("/Users", json={"userName": "bob", "externalId": "00u1"})
@@ -41,21 +41,21 @@ def relied_on(client: httpx2.Client) -> list[tuple[bool, str]]:
     foreign = client.get("/Groups")
     nobody = client.get("/Users", headers={"authorization": "Bearer nobody"})
     facts = {
-        "a new user is told where it is": made.headers.get("location") == made.json()["meta"]["location"],
-        "the version stands in the header and in meta": tag == made.json()["meta"]["version"],
-        "a user name is unique in any capitals": (again.status_code, again.json().get("scimType")) == (409, "uniqueness"),
+        "the reply to a new user has its location": made.headers.get("location") == made.json()["meta"]["location"],
+        "the header and meta have the same version": tag == made.json()["meta"]["version"],
+        "a user name is unique, ignoring case": (again.status_code, again.json().get("scimType")) == (409, "uniqueness"),
         "an external id is unique": (twin.status_code, twin.json().get("scimType")) == (409, "uniqueness"),
-        "what the client has is not sent again": (unchanged.status_code, unchanged.text) == (304, ""),
-        "a change of another version is refused": stale.status_code == 412,
-        "a filter finds": (found.json()["totalResults"], found.json()["Resources"][0]["userName"]) == (1, "ada"),
-        "a filter that is none is refused": (nonsense.status_code, nonsense.json().get("scimType")) == (400, "invalidFilter"),
-        "what is not there is told so": foreign.status_code == 404,
-        "nobody comes in without a key": nobody.status_code == 401,
+        "an unchanged user is not sent again": (unchanged.status_code, unchanged.text) == (304, ""),
+        "a change to another version is refused": stale.status_code == 412,
+        "a filter finds a user": (found.json()["totalResults"], found.json()["Resources"][0]["userName"]) == (1, "ada"),
+        "an invalid filter is refused": (nonsense.status_code, nonsense.json().get("scimType")) == (400, "invalidFilter"),
+        "an unsupported resource type is not found": foreign.status_code == 404,
+        "an invalid key is refused": nobody.status_code == 401,
     }
     replies = [made, again, twin, stale, found, nonsense, foreign, nobody]
-    facts["every reply is of SCIM's type"] = all(reply.headers["content-type"] == TYPE for reply in replies)
+    facts["every reply has the media type of SCIM"] = all(reply.headers["content-type"] == TYPE for reply in replies)
     errors = [reply for reply in replies if reply.status_code >= 400]
-    facts["every error says its status as a text"] = all(e.json()["status"] == str(e.status_code) for e in errors)
+    facts["every error has its status as a string"] = all(e.json()["status"] == str(e.status_code) for e in errors)
     return [(held, fact) for fact, held in facts.items()]
 
 
@@ -68,7 +68,7 @@ def run(program: str) -> bool:
         print("ok    " if held else "FAILED", what)
     failed = sum(not held for held, _ in results)
     print(f"{len(results)} checks, {failed} failed")
-    # The checker stops early where it finds no description of the server.
+    # scim2-tester stops early, with few results, if it cannot read the server's discovery endpoints.
     return failed == 0 and len(results) > 50
 
 

@@ -1,11 +1,11 @@
-"""Measures how fast release builds start, and what a call costs them, beside each other in one run.
+"""Measures the start-up time of release builds and the CPU time of a call, for several programs in one run.
 
     cargo build --release --workspace --bin bootstrap
     python3 infra/local/checks/start.py target/release/bootstrap [ANOTHER …]
 
-Plays Lambda's runtime interface ("Using the Lambda runtime API") on loopback, and prints for each program its size,
-the median time from its start to its first request for work and to its first reply, and the processor time of 5,000
-calls of `not-found`, which touches nothing outside.
+Serves Lambda's runtime API ("Using the Lambda runtime API") on loopback. Prints for each program its size, the median
+times from its start to its first request for an event and to its first reply, and the CPU time of a call, averaged over
+5,000 calls of `not-found`, which calls no other service.
 """
 
 import http.server
@@ -43,7 +43,7 @@ EVENT = json.dumps(
 
 
 class Run:
-    """What is known of the program at work."""
+    """State of the measured run."""
 
     def __init__(self, calls):
         self.calls = calls
@@ -56,10 +56,10 @@ run = None
 
 
 class Runtime(http.server.BaseHTTPRequestHandler):
-    """The part of the runtime interface that hands out work and takes replies."""
+    """The part of the runtime API that sends events and receives replies."""
 
     protocol_version = "HTTP/1.1"
-    # Else each answer would wait for the acknowledgement of its own header lines.
+    # Otherwise each response body would wait for the acknowledgement of the header lines.
     disable_nagle_algorithm = True
 
     def log_message(self, *_):
@@ -89,7 +89,7 @@ class Runtime(http.server.BaseHTTPRequestHandler):
 
 
 def measure(program, port, calls):
-    """Milliseconds to the first request for work and to the first reply, and seconds of processor time."""
+    """Returns milliseconds to the first request for an event and to the first reply, and seconds of CPU time."""
     global run
     run = Run(calls)
     environment = {
@@ -105,7 +105,7 @@ def measure(program, port, calls):
     began = time.perf_counter()
     process = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if not run.over.wait(600):
-        sys.exit(f"{program} did not do its calls")
+        sys.exit(f"{program} did not complete its calls in time")
     with open(f"/proc/{process.pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     process.kill()
@@ -130,7 +130,7 @@ def main(programs):
         processor = statistics.median(measure(program, port, CALLS)[2] for _ in range(3))
         size = os.path.getsize(program) / 1e6
         print(f"{program}: {size:.2f} MB; ready after {asked:.2f} ms, first reply after {replied:.2f} ms; ", end="")
-        print(f"{processor / CALLS * 1e6:.0f} µs of processor a call")
+        print(f"{processor / CALLS * 1e6:.0f} µs of CPU time per call")
 
 
 if __name__ == "__main__":

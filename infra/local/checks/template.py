@@ -1,7 +1,7 @@
-"""Checks template.yaml as AWS would see it: includes and transforms it offline, counts its resources, holds it against
-CloudFormation's and IAM's limits, looks for circles, and reads every policy.
+"""Checks template.yaml as AWS would process it: resolves includes and the SAM transform offline, and checks quotas of
+CloudFormation and IAM, circular dependencies, and every policy.
 
-Needs cfn-lint and aws-sam-translator. Run from anywhere; exits 1 with what is wrong.
+Needs cfn-lint and aws-sam-translator. Runs in any directory; if there are errors, prints them and exits with status 1.
 """
 
 import copy
@@ -18,29 +18,29 @@ from samtranslator.parser.parser import Parser  # noqa: E402
 from samtranslator.translator.translator import Translator  # noqa: E402
 
 TEMPLATE = pathlib.Path(__file__).parents[3] / "template.yaml"
-# "CloudFormation quotas". The resources are 500; the rest is room for what nobody thinks of yet.
+# "CloudFormation quotas". The quota of resources is 500; the difference is a reserve.
 MOST_RESOURCES = 450
 MOST_BYTES = 1_000_000
 MOST_PARAMETERS = 200
-# How many more operations, of which each is as BlockDevice, must fit into that.
+# Number of further operations, each like BlockDevice, that must fit into these limits.
 MORE_OPERATIONS = 45
-# "IAM and AWS STS quotas", without white space.
+# "IAM and AWS STS quotas", in characters without white space.
 MOST_OF_A_MANAGED_POLICY = 6_144
 MOST_OF_A_ROLES_OWN_POLICIES = 10_240
-# The most that any function may do. It gives nothing by itself, so what it holds by wildcard nobody has by that.
+# The permissions boundary of all functions. It grants nothing by itself, so its wildcards are allowed.
 BOUNDARY = "FunctionBoundary"
-# What SAM adds to every role, which the boundary cuts.
+# AWS managed policies that SAM attaches to every role, and the boundary restricts.
 ADDED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
-# The only places where a resource may hold a wildcard, each with the reason.
+# The only actions whose resources may contain a wildcard, each with the reason.
 WILDCARDS = {
     **{
-        ("SendMessageRole", f"ses:{action}"): "which identities SES asks for is its own choice; the sender's address counts"
+        ("SendMessageRole", f"ses:{action}"): "SES checks further identities; a condition restricts the sender's address"
         for action in ("SendEmail", "SendRawEmail")
     },
-    ("ApiRole", "lambda:InvokeFunction"): "all functions of the stack, by its name; which, the API's routes say",
-    ("PublishEventsRole", "dynamodb:ListStreams"): "a stream's label is the time of its making",
+    ("ApiRole", "lambda:InvokeFunction"): "all functions with the stack's name as prefix; the API's routes select one",
+    ("PublishEventsRole", "dynamodb:ListStreams"): "a stream's label is its creation time",
     **{
-        (role, f"sns:{action}"): "SNS makes up the names of a platform application's endpoints"
+        (role, f"sns:{action}"): "SNS generates the names of a platform application's endpoints"
         for role in ("NotifyDeviceRole", "RecordFeedbackRole", "RunDueRole", "PurgeDeletedRole")
         for action in (
             "CreatePlatformEndpoint",
@@ -51,14 +51,14 @@ WILDCARDS = {
         )
     },
 }
-# The only statements by exclusion, each with the reason.
+# The only actions that may be allowed with NotResource, each with the reason.
 EXCLUSIONS = {
-    ("SendMessageRole", "sns:Publish"): "IAM knows no resource for a phone number; topics and endpoints are excluded",
+    ("SendMessageRole", "sns:Publish"): "IAM has no resource type for phone numbers; topics and endpoints are excluded",
 }
 
 
 def read():
-    """The template, with what it includes, and with an artifact that is said to be uploaded."""
+    """Returns the template with its includes, and with placeholders for the uploaded artifact."""
     template, matches = decode(str(TEMPLATE))
     if matches:
         sys.exit("\n".join(map(str, matches)))
@@ -70,7 +70,7 @@ def read():
 
 
 def included(node):
-    """The node with the contents of local files instead of `AWS::Include`."""
+    """Returns the node with each `AWS::Include` replaced by the contents of the local file."""
     if isinstance(node, list):
         return [included(item) for item in node]
     if not isinstance(node, dict):
@@ -82,12 +82,12 @@ def included(node):
 
 
 def transformed(template):
-    """The template after the SAM transform, without asking AWS for anything."""
+    """Returns the template after the SAM transform, without calling AWS."""
     return Translator({}, Parser()).translate(copy.deepcopy(template), {})
 
 
 def with_more(template, how_many):
-    """The template with so many more operations."""
+    """Returns the template with that number of further operations."""
     template = copy.deepcopy(template)
     for number in range(how_many):
         more = copy.deepcopy(template["Resources"]["BlockDevice"])
@@ -97,7 +97,7 @@ def with_more(template, how_many):
 
 
 def references(node):
-    """Every name that is referred to below `node`."""
+    """Yields every name that `node` refers to."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name in ("Ref", "DependsOn"):
@@ -116,12 +116,12 @@ def references(node):
 
 
 def circles(resources):
-    """What can never be made, since each waits for the other."""
+    """Yields an error if resources depend on each other in a circle."""
     waits = {name: set(references(resource)) & set(resources) for name, resource in resources.items()}
     while free := {name for name, of in waits.items() if not of & set(waits)}:
         waits = {name: of for name, of in waits.items() if name not in free}
     if waits:
-        yield f"a circle among {', '.join(sorted(waits))}"
+        yield f"circular dependency among {', '.join(sorted(waits))}"
 
 
 def size(node):
@@ -129,7 +129,7 @@ def size(node):
 
 
 def beyond_limits(template):
-    """Which limits the transformed template is over."""
+    """Yields the limits that the transformed template exceeds."""
     resources = template["Resources"]
     limits = [
         ("resources", len(resources), MOST_RESOURCES),
@@ -143,11 +143,11 @@ def beyond_limits(template):
         if resource["Type"] == "AWS::IAM::Role":
             own = sum(size(policy["PolicyDocument"]) for policy in properties.get("Policies", []))
             limits.append((f"characters of {name}'s policies", own, MOST_OF_A_ROLES_OWN_POLICIES))
-    yield from (f"{count} {what}, of at most {most}" for what, count, most in limits if count > most)
+    yield from (f"{count} {what}, more than the limit of {most}" for what, count, most in limits if count > most)
 
 
 def statements(node):
-    """Every policy statement below `node`, those inside `Fn::If` too."""
+    """Yields every policy statement in `node`, including those inside `Fn::If`."""
     if isinstance(node, dict):
         if "Effect" in node and ("Action" in node or "NotAction" in node):
             yield node
@@ -163,31 +163,31 @@ def as_list(value):
 
 
 def faults(name, resource):
-    """What is wrong with the policies of one resource."""
+    """Yields the errors in the policies of one resource."""
     for statement in statements(resource.get("Properties", {})):
         if "NotAction" in statement:
-            yield f"{name}: a statement by exclusion of actions"
+            yield f"{name}: a statement uses NotAction"
         for action in as_list(statement.get("Action", [])):
             if "*" in action:
                 yield f"{name}: wildcard action {action}"
             if name == BOUNDARY:
                 continue
             if "NotResource" in statement and (name, action) not in EXCLUSIONS:
-                yield f"{name}: {action} is allowed by exclusion, which is not explained in {__file__}"
+                yield f"{name}: {action} is allowed with NotResource, without a reason in {__file__}"
             wild = "*" in json.dumps(statement.get("Resource", []))
             if wild and (name, action) not in WILDCARDS:
-                yield f"{name}: {action} has a wildcard resource that is not explained in {__file__}"
+                yield f"{name}: {action} has a wildcard resource without a reason in {__file__}"
 
 
 def unbounded(resources):
-    """The functions whose roles hold more than is written in the template."""
+    """Yields an error for each function whose role lacks the boundary or has unexpected AWS managed policies."""
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Lambda::Function":
             continue
         role = resources[resource["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
         added = {arn.rsplit("/")[-1] for arn in role["ManagedPolicyArns"]}
         if role.get("PermissionsBoundary") != {"Ref": BOUNDARY} or not added <= ADDED_BY_SAM:
-            yield f"{name}: its role is not within {BOUNDARY}, or holds more of AWS's own policies: {sorted(added)}"
+            yield f"{name}: its role lacks {BOUNDARY}, or has other AWS managed policies: {sorted(added)}"
 
 
 def main():

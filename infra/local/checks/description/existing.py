@@ -1,9 +1,8 @@
-"""Lets two of three calls meet things that exist: what replies have named stands in for what was made up.
+"""Schemathesis hooks that replace generated identifiers by existing ones, from earlier replies, in two of three calls.
 
-Made-up identifiers name nothing, so by themselves they come no further than "not found". The phones' own operations
-are called by a phone's credential. Loaded by schemathesis; `HANDSET_KNOWN` is what it begins with, as JSON: `fields`,
-the values of fields by name; `spared`, what is never named, since the calls depend on it; `key`, by which calls are
-made.
+With generated identifiers, calls would only get "not found". Operations of devices are called with a device's
+credential. `HANDSET_KNOWN` has the initial values as JSON: `fields`, the values of fields by name; `spared`,
+identifiers that are never used, because the calls depend on these objects; `key`, the API key of the calls.
 """
 
 import json
@@ -18,16 +17,16 @@ import schemathesis
 BEGINNING = json.loads(os.environ["HANDSET_KNOWN"])
 OWN = f"Bearer {BEGINNING['key']}"
 SPARED = set(BEGINNING["spared"])
-# The newest of each, since the older are likely to be gone.
+# Number of values kept for each field, the newest: older objects are likely to be deleted.
 KEPT = 40
-# Whoever meets one of these cannot be met as what they were.
+# Path suffixes of operations that make objects unusable for later calls.
 ENDING = ("/wipe", "/lock-and-wipe", "/bulk", "/suspend", "/block")
 KNOWN = defaultdict(list, {name: list(values) for name, values in BEGINNING["fields"].items()})
 CHANCE = random.Random(1)
 
 
 def note(value: object) -> None:
-    """Keeps the identifiers and credentials of a reply."""
+    """Records the identifiers and credentials in a reply."""
     if isinstance(value, list):
         for each in value:
             note(each)
@@ -47,7 +46,7 @@ def keep(name: str, value: str) -> None:
 
 
 def replaced(name: str, value: object) -> object:
-    """A known value for a field, if there is one; several for a list of them."""
+    """Returns a known value for a field, or a list of them, and the value itself if none is known."""
     if isinstance(value, list) and name.endswith("_ids") and KNOWN[name[:-1]]:
         return [CHANCE.choice(KNOWN[name[:-1]]) for _ in value]
     if isinstance(value, str) and KNOWN[name]:
@@ -56,7 +55,7 @@ def replaced(name: str, value: object) -> object:
 
 
 def phone(credential: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Makes a request a phone's own, whatever header it had."""
+    """Returns a function that authenticates a request with a device's credential, replacing any other."""
 
     def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {credential}"
@@ -73,7 +72,7 @@ def before_call(context, case, kwargs) -> None:
     for part in case.path_parameters, case.query, case.body:
         if isinstance(part, dict):
             part.update({name: replaced(name, value) for name, value in part.items()})
-    # Nor would anything be done about a version that was made up.
+    # A generated version would always be refused.
     case.headers.pop("If-Match", None)
     called_by_phone = case.operation.definition.raw.get("security") == [{"device": []}]
     if called_by_phone and case.headers.get("Authorization") == OWN and KNOWN["credential"]:

@@ -1,13 +1,12 @@
-"""Holds the published description to Spectral's rules for OpenAPI, and the running program to the description.
+"""Checks the published description with Spectral's rules for OpenAPI, and the running program against the description.
 
     cargo build --workspace && python infra/local/checks/description/run.py target/debug/handset
 
-Needs Node 20 and npm, and `schemathesis` beside the Python that runs it. Installs Spectral into `--tools`, starts the
-program, and calls every operation of what it serves at `/openapi.json` with inputs that the description allows and
-that it does not, alone and one after another, about things that exist and that do not: no reply may be a 5xx, or
-outside of the description.
+Needs Node 20 and npm, and `schemathesis` in the same environment as Python. Installs Spectral into `--tools`, starts
+the program, and calls every operation of its `/openapi.json` with valid and invalid inputs, singly and in sequences,
+for existing and missing objects. No reply may be a 5xx or differ from the description.
 
-The exit status is 1 if something does not hold.
+The exit status is 1 if a check fails.
 """
 
 import argparse
@@ -23,7 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from product import Product, started  # noqa: E402
 
-# Enough that some are left when others were deleted.
+# Number of users; enough that some remain when calls have deleted others.
 PEOPLE = 15
 CHECKS = [
     "not_a_server_error",
@@ -47,7 +46,7 @@ def lint(tools: Path, description: Path) -> bool:
 
 
 def furnished(product: dict) -> dict:
-    """Puts something of each kind into the workspace, and says what `existing.py` begins with."""
+    """Creates objects of each kind in the workspace, and returns the initial values for `existing.py`."""
     server, key = Product(product["url"]), product["key"]
     spared = [each["key_id"] for each in server.done("GET", "/keys", key)["items"]]
     fields = {"code": [], "credential": [], "acs_credential_id": [str(uuid.uuid4())]}
@@ -89,7 +88,7 @@ def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
     parser.add_argument("--tools", type=Path, default=Path("target/ci-tools/description"))
-    parser.add_argument("--examples", type=int, default=10, help="for each operation and phase")
+    parser.add_argument("--examples", type=int, default=10, help="number of examples for each operation and phase")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     tools = asked.tools.resolve()

@@ -1,5 +1,5 @@
-// Calls a running server by npm's `seam` (whose calls are those of `@seamapi/http`), as it is published, or by an
-// older `@seamapi/http`, and prints a line for each fact.
+// Calls a running server with npm's published `seam` (which uses `@seamapi/http`) or with an older `@seamapi/http`, and
+// prints a line for each check.
 //
 //     SEAM_ENDPOINT=http://127.0.0.1:4750 node clients.mjs CURRENT|OLDER < scene.json
 //
@@ -56,7 +56,7 @@ const invalid = (what, parameters, call) =>
       await call()
     } catch (error) {
       if (!isSeamHttpInvalidInputError(error)) throw error
-      // The older client tells the messages of one parameter, but not of which there are any.
+      // The older client returns the messages of a given parameter, but does not list the parameters.
       const named = isCurrent ? error.validationErrors.map((fault) => fault.parameterName) : parameters
       return [error.code, error.statusCode, error.requestId !== '', named]
     }
@@ -78,21 +78,21 @@ async function personalAccessTokens(seam, scene) {
   const within = (workspace_id) => SeamHttp.fromPersonalAccessToken(token, workspace_id)
   const workspacesOf = async (seam) => ids(await seam.workspaces.list(), 'workspace_id')
   const id = async (seam) => (await seam.workspaces.get()).workspace_id
-  await same('a token picks its workspace by the header', own, () => id(within(own)))
-  await same('and another one too', spare, () => id(within(spare)))
+  await same('a token selects its workspace by the header', own, () => id(within(own)))
+  await same('a token selects another workspace', spare, () => id(within(spare)))
   const every = ids(await seam.phones.list())
-  await same('it sees what a key sees', every, async () => ids(await within(own).phones.list()))
-  await same('each workspace has its own', [], async () => ids(await within(spare).phones.list()))
+  await same('a token lists the same phones as a key', every, async () => ids(await within(own).phones.list()))
+  await same("a token does not list another workspace's phones", [], async () => ids(await within(spare).phones.list()))
   const made = await within(spare).userIdentities.create({ full_name: 'Tess Token' })
-  await same('it changes things as well', spare, () => made.workspace_id)
+  await same('a token can create objects', spare, () => made.workspace_id)
   await within(spare).userIdentities.delete({ user_identity_id: made.user_identity_id })
-  await same('it lists its workspaces', [own, spare].sort(), () =>
+  await same('a token lists its workspaces', [own, spare].sort(), () =>
     workspacesOf(SeamHttpMultiWorkspace.fromPersonalAccessToken(token)),
   )
-  await same('a key lists its own', [own], () => workspacesOf(seam))
+  await same('a key lists its workspace', [own], () => workspacesOf(seam))
   const strangers = {
-    'a workspace that the token does not name': within(scene.other.workspace_id),
-    'a workspace that is none': within(nobody()),
+    'a workspace without access by the token': within(scene.other.workspace_id),
+    'an unknown workspace': within(nobody()),
     'a wrong token': SeamHttp.fromPersonalAccessToken(`${token.slice(0, -24)}${'1'.repeat(24)}`, own),
   }
   for (const [what, stranger] of Object.entries(strangers)) {
@@ -114,13 +114,13 @@ async function phones(seam, scene) {
   await same('a revoked credential has no phones', [], () => list({ acs_credential_id: scene.revoked_credential_id }))
   for (const { device_id, device_type } of scene.phones) {
     const got = await seam.phones.get({ device_id })
-    await same('a phone is got', [device_id, device_type, scene.workspace_id, false], () => [
+    await same('a phone is returned by its id', [device_id, device_type, scene.workspace_id, false], () => [
       got.device_id,
       got.device_type,
       got.workspace_id,
       'nickname' in got,
     ])
-    await same('and listed as it is got', [got], async () =>
+    await same('the list has the same phone', [got], async () =>
       (await seam.phones.list()).filter((listed) => listed.device_id === device_id),
     )
   }
@@ -137,13 +137,17 @@ async function credentialServices(seam, scene) {
     () =>
       properties.assa_abloy_credential_service_metadata.endpoints.map((one) => [one.endpoint_id, one.is_active]).sort(),
   )
-  await same('one of them is active', true, () => properties.assa_abloy_credential_service_metadata.has_active_endpoint)
   await same(
-    'at the other service none is',
+    'one endpoint is active',
+    true,
+    () => properties.assa_abloy_credential_service_metadata.has_active_endpoint,
+  )
+  await same(
+    'the other service has no active endpoint',
     false,
     () => properties.salto_space_credential_service_metadata.has_active_phone,
   )
-  await same('its problem is a warning', true, () =>
+  await same("the service's problem is a warning", true, () =>
     warnings.some((warning) => warning.warning_code === 'unknown_issue_with_phone'),
   )
 }
@@ -169,17 +173,17 @@ async function refusals(seam, scene) {
   )
   // The current client does not send this.
   if (!isCurrent) {
-    await same('an id that is not given', ['device_id is required', ['Required']], async () => {
+    await same('a missing id', ['device_id is required', ['Required']], async () => {
       const error = await phones.get({}).then(null, (error) => error)
       return [error.message, error.getValidationErrorMessages('device_id')]
     })
   }
-  await invalid('an id that is none', ['device_id'], () => phones.get({ device_id: 'phone' }))
-  await invalid('an owner that is none', ['owner_user_identity_id'], () =>
+  await invalid('an invalid id', ['device_id'], () => phones.get({ device_id: 'phone' }))
+  await invalid('an invalid owner', ['owner_user_identity_id'], () =>
     phones.list({ owner_user_identity_id: 'ada' }),
   )
-  await invalid('an address that is none', ['email_address'], () => userIdentities.create({ email_address: 'ada' }))
-  await invalid('events of no time', [], () => events.list({ event_type: 'phone.deactivated' }))
+  await invalid('an invalid e-mail address', ['email_address'], () => userIdentities.create({ email_address: 'ada' }))
+  await invalid('events without a time range', [], () => events.list({ event_type: 'phone.deactivated' }))
   await same('a parameter has its messages', true, async () => {
     const error = await phones.get({ device_id: 'phone' }).then(null, (error) => error)
     return error.getValidationErrorMessages('device_id').length > 0
@@ -195,56 +199,56 @@ async function devices(seam, scene) {
   const having = async (custom_metadata_has) => ids(await seam.devices.list({ custom_metadata_has }))
 
   await same('devices are the phones', every, async () => ids(await seam.devices.list()))
-  await same('devices by pages', every, async () =>
+  await same('pages of devices have every phone', every, async () =>
     ids(await seam.createPaginator(seam.devices.list()).flattenToArray()),
   )
   await same('devices are listed by type', ios, async () => ids(await seam.devices.list({ device_type: 'ios_phone' })))
-  await same('a device is got', device_id, async () => (await seam.devices.get({ device_id })).device_id)
+  await same('a device is returned by its id', device_id, async () => (await seam.devices.get({ device_id })).device_id)
 
   await seam.devices.update({ device_id: other_id, custom_metadata: { site: 'B' } })
   await update({ site: 'A.1', room: '12', on: true })
-  await same('metadata is kept', { site: 'A.1', room: '12', on: true }, metadata)
+  await same('metadata is stored', { site: 'A.1', room: '12', on: true }, metadata)
   await update({ room: '13', wing: 'east' })
   await same('metadata is merged', { site: 'A.1', room: '13', on: true, wing: 'east' }, metadata)
   await same(
-    'a phone shows it too',
+    'a phone has the same metadata',
     await metadata(),
     async () => (await seam.phones.get({ device_id })).custom_metadata,
   )
-  await same('a device is found by a text', [device_id], () => having({ site: 'A.1' }))
+  await same('a device is found by a string', [device_id], () => having({ site: 'A.1' }))
   await same('a device is found by a boolean', [device_id], () => having({ on: true }))
   await same('a device is found by two values', [device_id], () => having({ on: true, wing: 'east' }))
-  await same('both must be so', [], () => having({ on: true, site: 'B' }))
-  await same('nothing is found by what no device has', [], () => having({ site: 'C' }))
+  await same('both values must match', [], () => having({ on: true, site: 'B' }))
+  await same('a value of no device finds nothing', [], () => having({ site: 'C' }))
   await update({ room: null, wing: '' })
-  await same('null and an empty text remove', { site: 'A.1', on: true }, metadata)
-  await same('and are not found any more', [], () => having({ room: '13' }))
+  await same('null and an empty string remove a key', { site: 'A.1', on: true }, metadata)
+  await same('a removed value finds nothing', [], () => having({ room: '13' }))
   const keys = (number) => Object.fromEntries(Array.from({ length: number }, (_, index) => [`k${index}`, 'a']))
   const wrong = {
     'a value of 501 characters': { a: 'x'.repeat(501) },
     'a key of 41 characters': { ['k'.repeat(41)]: 'a' },
     'a key with a dot': { 'a.b': 'c' },
     'a number': { a: 1 },
-    'a record': { a: { b: 'c' } },
+    'an object': { a: { b: 'c' } },
     '51 keys': keys(51),
-    '49 keys beside two': keys(49),
+    '49 keys in addition to two': keys(49),
   }
   for (const [what, metadata] of Object.entries(wrong)) {
     await invalid(`metadata with ${what}`, ['custom_metadata'], () => update(metadata))
   }
-  await same('what is refused changes nothing', { site: 'A.1', on: true }, metadata)
+  await same('a refused update changes nothing', { site: 'A.1', on: true }, metadata)
 
   await seam.devices.update({ device_id, name: "Ada's phone" })
   for (const route of [seam.phones, seam.devices]) {
     const got = await route.get({ device_id })
-    await same('a name is the nickname, and shown', ["Ada's phone", "Ada's phone"], () => [
+    await same('a name is the nickname and the display name', ["Ada's phone", "Ada's phone"], () => [
       got.nickname,
       got.display_name,
     ])
   }
   await seam.devices.update({ device_id, name: null })
   const got = await seam.phones.get({ device_id })
-  await same('without a name it is called as before', [false, false], () => [
+  await same('a removed name restores the display name', [false, false], () => [
     'nickname' in got,
     got.display_name === "Ada's phone",
   ])
@@ -262,14 +266,18 @@ async function userIdentities(seam, scene) {
   const list = async (parameters) => ids(await seam.userIdentities.list(parameters), 'user_identity_id')
   const made = await seam.userIdentities.create(asked)
   const { user_identity_id } = made
-  await same('a user identity is made as asked', asked, () =>
+  await same('a user identity is created with its values', asked, () =>
     Object.fromEntries(Object.keys(asked).map((name) => [name, made[name]])),
   )
-  await same('create and get tell the same', made, () => get({ user_identity_id }))
-  await same('it is found by its key', made, () => get({ user_identity_key: asked.user_identity_key }))
-  await same('it has a name to show', true, () => made.display_name !== '')
+  await same('create and get return the same user identity', made, () => get({ user_identity_id }))
+  await same('a user identity is found by its key', made, () => get({ user_identity_key: asked.user_identity_key }))
+  await same('a user identity has a display name', true, () => made.display_name !== '')
   const bare = await seam.userIdentities.create()
-  await same('one is made of nothing', [null, null], () => [bare.user_identity_key, bare.email_address])
+  await same(
+    'a user identity is created without values',
+    [null, null],
+    () => [bare.user_identity_key, bare.email_address],
+  )
   await same(
     'a user is a user identity',
     email_address,
@@ -278,31 +286,35 @@ async function userIdentities(seam, scene) {
 
   const every = [user_identity_id, bare.user_identity_id, owner].sort()
   await same('every user identity is listed', every, () => list())
-  await same('they are searched', [user_identity_id], () => list({ search: 'hopper' }))
+  await same('a search finds the user identity', [user_identity_id], () => list({ search: 'hopper' }))
   const paginator = seam.createPaginator(seam.userIdentities.list({ limit: 1 }))
-  await same('page by page they are the same', every, async () =>
+  await same('pages have every user identity', every, async () =>
     ids(await paginator.flattenToArray(), 'user_identity_id'),
   )
   const [first, pagination] = await paginator.firstPage()
-  await same('a page is as long as asked', 1, () => first.length)
-  await same('it says that there are more', true, () => pagination.hasNextPage)
+  await same('a page has the requested length', 1, () => first.length)
+  await same('the first page has a next page', true, () => pagination.hasNextPage)
   const second = await list({ limit: 1, page_cursor: pagination.nextPageCursor })
-  await same('its cursor leads on', [1, false], () => [second.length, second[0] === first[0].user_identity_id])
+  await same(
+    'the cursor returns the next page',
+    [1, false],
+    () => [second.length, second[0] === first[0].user_identity_id],
+  )
   const [, last] = await seam.createPaginator(seam.userIdentities.list({ limit: 100 })).firstPage()
-  await same('the last page says so', [false, null], () => [last.hasNextPage, last.nextPageCursor])
+  await same('the last page has no next page', [false, null], () => [last.hasNextPage, last.nextPageCursor])
   await same('null as a cursor is the first page', every, () => list({ page_cursor: null }))
 
   await seam.userIdentities.update({ user_identity_id, full_name: 'Grace Brewster Hopper' })
   const got = await get({ user_identity_id })
   await same('a name is changed', 'Grace Brewster Hopper', () => got.full_name)
-  await same('and nothing else', asked.email_address, () => got.email_address)
+  await same('other values are unchanged', asked.email_address, () => got.email_address)
   await seam.userIdentities.update({ user_identity_id, phone_number: null })
-  await same('null takes away', null, async () => (await get({ user_identity_id })).phone_number)
+  await same('null removes a value', null, async () => (await get({ user_identity_id })).phone_number)
   for (const gone of [user_identity_id, bare.user_identity_id]) {
     await seam.userIdentities.delete({ user_identity_id: gone })
   }
-  await missing('a deleted one', 'user_identity_not_found', () => get({ user_identity_id }))
-  await same('deleted ones are not listed', [owner], () => list())
+  await missing('a deleted user identity', 'user_identity_not_found', () => get({ user_identity_id }))
+  await same('deleted user identities are not listed', [owner], () => list())
 }
 
 async function sandboxPhones(seam, scene) {
@@ -335,16 +347,20 @@ async function sandboxPhones(seam, scene) {
       nfc_capability: false,
     },
   })
-  await same('or iOS, if asked', 'ios_phone', () => described.device_type)
-  await same("they are their owner's", ids([plain, described]), list)
+  await same('a sandbox phone runs iOS if requested', 'ios_phone', () => described.device_type)
+  await same('sandbox phones are listed by owner', ids([plain, described]), list)
   for (const phone of [plain, described]) {
     const { device_id } = phone
-    await same('one is got as it was made', phone, () => seam.phones.get({ device_id }))
+    await same('get returns the sandbox phone as created', phone, () => seam.phones.get({ device_id }))
     await seam.phones.deactivate({ device_id })
   }
-  await same('they are deactivated', [], list)
-  await missing('one of nobody', 'user_identity_not_found', () => create({ user_identity_id: nobody() }))
-  await invalid('one of an unknown system', ['phone_metadata'], () =>
+  await same('deactivated sandbox phones are not listed', [], list)
+  await missing(
+    'a sandbox phone of an unknown user identity',
+    'user_identity_not_found',
+    () => create({ user_identity_id: nobody() }),
+  )
+  await invalid('a sandbox phone with an unknown operating system', ['phone_metadata'], () =>
     create({ phone_metadata: { operating_system: 'symbian' } }),
   )
 }
@@ -353,21 +369,41 @@ async function isolation(seam, scene) {
   const { device_id, user_identity_id, event_id, acs_credential_id, deactivated_device_id } = scene.other
   const { devices, events, phones, userIdentities } = seam
   await missing("another workspace's phone", 'device_not_found', () => phones.get({ device_id }))
-  await missing('its device', 'device_not_found', () => devices.get({ device_id }))
-  await missing('its deactivation', 'device_not_found', () => phones.deactivate({ device_id }))
-  await missing('its name', 'device_not_found', () => devices.update({ device_id, name: 'mine' }))
-  await missing('its owner', 'user_identity_not_found', () => userIdentities.get({ user_identity_id }))
-  await missing("its owner's name", 'user_identity_not_found', () =>
+  await missing("another workspace's device", 'device_not_found', () => devices.get({ device_id }))
+  await missing("deactivating another workspace's phone", 'device_not_found', () => phones.deactivate({ device_id }))
+  await missing(
+    "renaming another workspace's device",
+    'device_not_found',
+    () => devices.update({ device_id, name: 'mine' }),
+  )
+  await missing(
+    "another workspace's user identity",
+    'user_identity_not_found',
+    () => userIdentities.get({ user_identity_id }),
+  )
+  await missing("renaming another workspace's user identity", 'user_identity_not_found', () =>
     userIdentities.update({ user_identity_id, full_name: 'Mine' }),
   )
-  await missing("its owner's end", 'user_identity_not_found', () => userIdentities.delete({ user_identity_id }))
-  await missing('its event', 'event_not_found', () => events.get({ event_id }))
-  await same('it is not listed', false, async () =>
+  await missing(
+    "deleting another workspace's user identity",
+    'user_identity_not_found',
+    () => userIdentities.delete({ user_identity_id }),
+  )
+  await missing("another workspace's event", 'event_not_found', () => events.get({ event_id }))
+  await same("another workspace's phone is not listed", false, async () =>
     ids([...(await phones.list()), ...(await devices.list())]).includes(device_id),
   )
-  await same('nor by its owner', [], () => phones.list({ owner_user_identity_id: user_identity_id }))
-  await same('nor by its credential', [], () => phones.list({ acs_credential_id }))
-  await same('nor are its events', [], () => events.list({ since: hours(-1), device_id: deactivated_device_id }))
+  await same(
+    "another workspace's phone is not listed by owner",
+    [],
+    () => phones.list({ owner_user_identity_id: user_identity_id }),
+  )
+  await same("another workspace's phone is not listed by credential", [], () => phones.list({ acs_credential_id }))
+  await same(
+    "another workspace's events are not listed",
+    [],
+    () => events.list({ since: hours(-1), device_id: deactivated_device_id }),
+  )
 }
 
 async function deactivation(seam, scene) {
@@ -375,38 +411,50 @@ async function deactivation(seam, scene) {
   const event_type = 'phone.deactivated'
   const kept = ids(scene.phones.filter((phone) => phone.device_id !== device_id))
   const { devices, events, phones } = seam
-  await same('no phone was deactivated yet', [], () => events.list({ since: hours(-1), device_id, event_type }))
+  await same(
+    'there is no event before the deactivation',
+    [],
+    () => events.list({ since: hours(-1), device_id, event_type }),
+  )
   await same('a phone is deactivated', undefined, () => phones.deactivate({ device_id }))
-  await same('and again', undefined, () => phones.deactivate({ device_id }))
-  await missing('it is gone', 'device_not_found', () => phones.get({ device_id }))
-  await missing('it is gone as a device', 'device_not_found', () => devices.get({ device_id }))
-  await same('the others are still listed', kept, async () => ids(await phones.list()))
-  await same('also by owner', kept, async () =>
+  await same('a phone is deactivated again', undefined, () => phones.deactivate({ device_id }))
+  await missing('a deactivated phone', 'device_not_found', () => phones.get({ device_id }))
+  await missing('a deactivated device', 'device_not_found', () => devices.get({ device_id }))
+  await same('the other phones are still listed', kept, async () => ids(await phones.list()))
+  await same('the other phones are still listed by owner', kept, async () =>
     ids(await phones.list({ owner_user_identity_id: scene.owner.user_identity_id })),
   )
-  await same('also as devices', kept, async () => ids(await devices.list()))
-  await same('its credential has no phones', [], () => phones.list({ acs_credential_id }))
+  await same('the other phones are still listed as devices', kept, async () => ids(await devices.list()))
+  await same('the credential of a deactivated phone has no phones', [], () => phones.list({ acs_credential_id }))
 
   const found = await events.list({ since: hours(-1), device_id, event_type })
-  await same('one event tells it', [[event_type, device_id, scene.workspace_id]], () =>
+  await same('the deactivation has one event', [[event_type, device_id, scene.workspace_id]], () =>
     found.map((event) => [event.event_type, event.device_id, event.workspace_id]),
   )
   const [event] = found
-  await same('it is found between two times', [event], () =>
+  await same('the event is found between two times', [event], () =>
     events.list({ between: [hours(-1), hours(1)], device_ids: [device_id], event_types: [event_type] }),
   )
-  await same('of two phones', [event], () =>
+  await same('the event is found by two phones', [event], () =>
     events.list({ since: hours(-1), device_ids: [device_id, kept[0]], event_types: [event_type] }),
   )
-  await same('not between other times', [], () => events.list({ between: [hours(-3), hours(-2)], device_id }))
-  await same('not of another phone', [], () => events.list({ since: hours(-1), device_id: kept[0], event_type }))
   await same(
-    'no more than asked for',
+    'the event is not found between other times',
+    [],
+    () => events.list({ between: [hours(-3), hours(-2)], device_id }),
+  )
+  await same(
+    'the event is not found by another phone',
+    [],
+    () => events.list({ since: hours(-1), device_id: kept[0], event_type }),
+  )
+  await same(
+    'a list of events has at most the requested length',
     1,
     async () => (await events.list({ since: hours(-1), event_type, limit: 1 })).length,
   )
-  await same('it is got by its id', event, () => events.get({ event_id: event.event_id }))
-  await same('and by phone and type', event, () => events.get({ device_id, event_type }))
+  await same('the event is returned by its id', event, () => events.get({ event_id: event.event_id }))
+  await same('the event is returned by phone and type', event, () => events.get({ device_id, event_type }))
 }
 
 async function webhooks(seam, scene) {
@@ -415,8 +463,8 @@ async function webhooks(seam, scene) {
   const delivery = once(receiver, 'request', { signal: AbortSignal.timeout(60_000) })
   const url = `http://127.0.0.1:${receiver.address().port}/seam`
   const webhook = await seam.webhooks.create({ url, event_types: ['phone.deactivated'] })
-  await same('a webhook is made', [url, ['phone.deactivated']], () => [webhook.url, webhook.event_types])
-  await same("its secret is Svix's", 'whsec_', () => webhook.secret.slice(0, 6))
+  await same('a webhook is created', [url, ['phone.deactivated']], () => [webhook.url, webhook.event_types])
+  await same("the secret has Svix's format", 'whsec_', () => webhook.secret.slice(0, 6))
   const { device_id } = scene.phones[1]
   await seam.phones.deactivate({ device_id })
   const [request, response] = await delivery
@@ -426,15 +474,15 @@ async function webhooks(seam, scene) {
 
   const verifier = new SeamWebhook(webhook.secret)
   const event = verifier.verify(body, request.headers)
-  await same("the client's verifier takes the delivery", device_id, () => event.device_id)
-  // A webhook is told nothing that may be personal, and custom metadata may be.
+  await same("the client's verifier accepts the delivery", device_id, () => event.device_id)
+  // Deliveries contain no data that may be personal, such as custom metadata.
   const { device_custom_metadata: metadata, ...found } = await seam.events.get({
     device_id,
     event_type: 'phone.deactivated',
   })
   await same("the event has the phone's metadata", { site: 'B' }, () => metadata)
-  await same('it is the event', event, () => found)
-  await same('and refuses one that was changed', true, () => {
+  await same('the delivery has the event', event, () => found)
+  await same("the client's verifier refuses a changed delivery", true, () => {
     try {
       verifier.verify(body.replace(device_id, nobody()), request.headers)
     } catch (error) {
@@ -452,8 +500,8 @@ for (const section of sections) {
   try {
     await section(seam, scene)
   } catch (fault) {
-    // The rest of the section could not be looked at.
-    await same(`${section.name} is gone through`, 'to the end', () => `${fault}`)
+    // The rest of the section was not checked.
+    await same(`${section.name} is completed`, 'to the end', () => `${fault}`)
   }
 }
 process.exitCode = failed > 0 ? 1 : 0

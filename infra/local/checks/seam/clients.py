@@ -1,9 +1,9 @@
-"""Calls a running server by PyPI's `seam`, as it is published, and prints a line for each fact.
+"""Calls a running server with PyPI's published `seam`, and prints a line for each check.
 
     SEAM_ENDPOINT=http://127.0.0.1:4750 python clients.py CURRENT|OLDER < scene.json
 
-`scene.json` says what is there already; `run.py` makes it. The exit status is 1 if a fact does not hold.
-`clients.mjs` is the same in JavaScript.
+`scene.json`, from `run.py`, describes the existing objects. The exit status is 1 if a check fails. `clients.mjs` has
+the same checks in JavaScript.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ from seam import Seam, SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnau
 from standardwebhooks import Webhook, WebhookVerificationError
 
 CURRENT = sys.argv[1] == "CURRENT"
-# It has another name since.
+# The class was renamed between the two versions.
 WithoutWorkspace = package.SeamWithoutWorkspace if CURRENT else package.SeamMultiWorkspace
 failed = 0
 
 
 def same(what, expected, call):
-    """The one way to state a fact: `call`, made at once, gives `expected`. What it raises is a fault as well."""
+    """Checks that `call`, which is made at once, returns `expected`. An exception is a failure as well."""
     global failed
     try:
         got = call()
@@ -39,7 +39,7 @@ def same(what, expected, call):
 
 
 def refusal(call, kind=SeamHttpApiError):
-    """What the client raises: its code, its status, and whether it names the request."""
+    """Returns code and status of the error that the client raises, and whether it has a request id."""
     try:
         call()
     except kind as error:
@@ -58,13 +58,13 @@ def missing(what, code, call):
 
 
 def invalid(what, parameters, call):
-    """The client raises that the input is invalid, and says which parameters."""
+    """Checks that the client raises an error for invalid input, with these parameters."""
 
     def got():
         try:
             call()
         except SeamHttpInvalidInputError as error:
-            # The older client does not keep which they were.
+            # The older client does not expose the parameters.
             named = [fault.parameter_name for fault in error.validation_errors] if CURRENT else parameters
             return error.code, error.status_code, bool(error.request_id), named
 
@@ -96,18 +96,18 @@ def personal_access_tokens(seam, scene):
     def within(workspace_id):
         return Seam(personal_access_token=token, workspace_id=workspace_id)
 
-    same("a token picks its workspace by the header", own, lambda: within(own).workspaces.get().workspace_id)
-    same("and another one too", spare, lambda: within(spare).workspaces.get().workspace_id)
-    same("it sees what a key sees", ids(seam.phones.list()), lambda: ids(within(own).phones.list()))
-    same("each workspace has its own", [], lambda: within(spare).phones.list())
+    same("a token selects its workspace by the header", own, lambda: within(own).workspaces.get().workspace_id)
+    same("a token selects another workspace", spare, lambda: within(spare).workspaces.get().workspace_id)
+    same("a token lists the same phones as a key", ids(seam.phones.list()), lambda: ids(within(own).phones.list()))
+    same("a token does not list another workspace's phones", [], lambda: within(spare).phones.list())
     made = within(spare).user_identities.create(full_name="Tess Token")
-    same("it changes things as well", spare, lambda: made.workspace_id)
+    same("a token can create objects", spare, lambda: made.workspace_id)
     within(spare).user_identities.delete(user_identity_id=made.user_identity_id)
-    same("it lists its workspaces", sorted([own, spare]), lambda: workspaces_of(WithoutWorkspace(token)))
-    same("a key lists its own", [own], lambda: workspaces_of(seam))
+    same("a token lists its workspaces", sorted([own, spare]), lambda: workspaces_of(WithoutWorkspace(token)))
+    same("a key lists its workspace", [own], lambda: workspaces_of(seam))
     for what, stranger in {
-        "a workspace that the token does not name": within(scene["other"]["workspace_id"]),
-        "a workspace that is none": within(nobody()),
+        "a workspace without access by the token": within(scene["other"]["workspace_id"]),
+        "an unknown workspace": within(nobody()),
         "a wrong token": Seam(personal_access_token=f"{token[:-24]}{'1' * 24}", workspace_id=own),
     }.items():
         same(
@@ -142,8 +142,12 @@ def phones(seam, scene):
     for phone in scene["phones"]:
         got = seam.phones.get(device_id=phone["device_id"])
         expected = (phone["device_id"], phone["device_type"], scene["workspace_id"], None)
-        same("a phone is got", expected, lambda: (got.device_id, got.device_type, got.workspace_id, got.nickname))
-        same("and listed as it is got", True, lambda: got in seam.phones.list())
+        same(
+            "a phone is returned by its id",
+            expected,
+            lambda: (got.device_id, got.device_type, got.workspace_id, got.nickname),
+        )
+        same("the list has the same phone", True, lambda: got in seam.phones.list())
 
 
 def credential_services(seam, scene):
@@ -152,10 +156,10 @@ def credential_services(seam, scene):
     salto = got.properties.salto_space_credential_service_metadata
     endpoints = [(endpoint["endpoint_id"], endpoint["is_active"]) for endpoint in abloy.endpoints]
     same("a credential service's endpoints show", [("7", True), ("8", False)], lambda: sorted(endpoints))
-    same("one of them is active", True, lambda: abloy.has_active_endpoint)
-    same("at the other service none is", False, lambda: salto.has_active_phone)
+    same("one endpoint is active", True, lambda: abloy.has_active_endpoint)
+    same("the other service has no active endpoint", False, lambda: salto.has_active_phone)
     codes = [warning["warning_code"] for warning in got.warnings]
-    same("its problem is a warning", True, lambda: "unknown_issue_with_phone" in codes)
+    same("the service's problem is a warning", True, lambda: "unknown_issue_with_phone" in codes)
 
 
 def refusals(seam, scene):
@@ -182,14 +186,18 @@ def refusals(seam, scene):
         "user_identity_not_found",
         lambda: seam.user_identities.get(user_identity_key="nobody"),
     )
-    # Both clients leave None out.
-    invalid("an id that is not given", ["device_id"], lambda: seam.phones.get(device_id=None))
-    same("it is told in words", "device_id is required", lambda: told(lambda: seam.phones.get(device_id=None)))
-    invalid("an id that is none", ["device_id"], lambda: seam.phones.get(device_id="phone"))
-    invalid("an owner that is none", ["owner_user_identity_id"], lambda: seam.phones.list(owner_user_identity_id="ada"))
-    invalid("an address that is none", ["email_address"], lambda: seam.user_identities.create(email_address="ada"))
-    # This is of two parameters, and so of none.
-    invalid("events of no time", [], lambda: seam.events.list(event_type="phone.deactivated"))
+    # Both clients omit parameters that are None.
+    invalid("a missing id", ["device_id"], lambda: seam.phones.get(device_id=None))
+    same(
+        "the message names the missing id",
+        "device_id is required",
+        lambda: told(lambda: seam.phones.get(device_id=None)),
+    )
+    invalid("an invalid id", ["device_id"], lambda: seam.phones.get(device_id="phone"))
+    invalid("an invalid owner", ["owner_user_identity_id"], lambda: seam.phones.list(owner_user_identity_id="ada"))
+    invalid("an invalid e-mail address", ["email_address"], lambda: seam.user_identities.create(email_address="ada"))
+    # The error concerns two parameters, so it is not assigned to either.
+    invalid("events without a time range", [], lambda: seam.events.list(event_type="phone.deactivated"))
 
 
 def devices(seam, scene):
@@ -205,53 +213,57 @@ def devices(seam, scene):
 
     same("devices are the phones", ids(seam.phones.list()), lambda: ids(seam.devices.list()))
     same(
-        "devices by pages",
+        "pages of devices have every phone",
         ids(seam.phones.list()),
         lambda: ids(seam.create_paginator(seam.devices.list).flatten_to_list()),
     )
     same("devices are listed by type", ios, lambda: ids(seam.devices.list(device_type="ios_phone")))
-    same("a device is got", device_id, lambda: seam.devices.get(device_id=device_id).device_id)
+    same("a device is returned by its id", device_id, lambda: seam.devices.get(device_id=device_id).device_id)
 
     seam.devices.update(device_id=other_id, custom_metadata={"site": "B"})
     seam.devices.update(device_id=device_id, custom_metadata={"site": "A.1", "room": "12", "on": True})
-    same("metadata is kept", {"site": "A.1", "room": "12", "on": True}, metadata)
+    same("metadata is stored", {"site": "A.1", "room": "12", "on": True}, metadata)
     seam.devices.update(device_id=device_id, custom_metadata={"room": "13", "wing": "east"})
     same("metadata is merged", {"site": "A.1", "room": "13", "on": True, "wing": "east"}, metadata)
-    same("a phone shows it too", metadata(), lambda: seam.phones.get(device_id=device_id).custom_metadata)
-    same("a device is found by a text", [device_id], lambda: having(site="A.1"))
+    same("a phone has the same metadata", metadata(), lambda: seam.phones.get(device_id=device_id).custom_metadata)
+    same("a device is found by a string", [device_id], lambda: having(site="A.1"))
     same("a device is found by a boolean", [device_id], lambda: having(on=True))
     same("a device is found by two values", [device_id], lambda: having(on=True, wing="east"))
-    same("both must be so", [], lambda: having(on=True, site="B"))
-    same("nothing is found by what no device has", [], lambda: having(site="C"))
+    same("both values must match", [], lambda: having(on=True, site="B"))
+    same("a value of no device finds nothing", [], lambda: having(site="C"))
     seam.devices.update(device_id=device_id, custom_metadata={"room": None, "wing": ""})
-    same("null and an empty text remove", {"site": "A.1", "on": True}, metadata)
-    same("and are not found any more", [], lambda: having(room="13"))
+    same("null and an empty string remove a key", {"site": "A.1", "on": True}, metadata)
+    same("a removed value finds nothing", [], lambda: having(room="13"))
     for what, wrong in {
         "a value of 501 characters": {"a": "x" * 501},
         "a key of 41 characters": {"k" * 41: "a"},
         "a key with a dot": {"a.b": "c"},
         "a number": {"a": 1},
-        "a record": {"a": {"b": "c"}},
+        "an object": {"a": {"b": "c"}},
         "51 keys": {f"k{number}": "a" for number in range(51)},
-        "49 keys beside two": {f"k{number}": "a" for number in range(49)},
+        "49 keys in addition to two": {f"k{number}": "a" for number in range(49)},
     }.items():
         invalid(
             f"metadata with {what}",
             ["custom_metadata"],
             lambda: seam.devices.update(device_id=device_id, custom_metadata=wrong),
         )
-    same("what is refused changes nothing", {"site": "A.1", "on": True}, metadata)
+    same("a refused update changes nothing", {"site": "A.1", "on": True}, metadata)
 
     seam.devices.update(device_id=device_id, name="Ada's phone")
     for route in seam.phones, seam.devices:
         got = route.get(device_id=device_id)
-        same("a name is the nickname, and shown", ("Ada's phone",) * 2, lambda: (got.nickname, got.display_name))
-    # The older client has no way to send null.
+        same(
+            "a name is the nickname and the display name",
+            ("Ada's phone",) * 2,
+            lambda: (got.nickname, got.display_name),
+        )
+    # The older client cannot send null.
     if CURRENT:
         seam.devices.update(device_id=device_id, name=package.NULL)
         got = seam.phones.get(device_id=device_id)
         same(
-            "without a name it is called as before",
+            "a removed name restores the display name",
             (None, False),
             lambda: (got.nickname, got.display_name == "Ada's phone"),
         )
@@ -268,12 +280,18 @@ def user_identities(seam, scene):
     made = seam.user_identities.create(**asked)
     made_id = made.user_identity_id
     got = seam.user_identities.get(user_identity_id=made_id)
-    same("a user identity is made as asked", asked, lambda: {name: getattr(made, name) for name in asked})
-    same("create and get tell the same", made, lambda: got)
-    same("it is found by its key", made, lambda: seam.user_identities.get(user_identity_key=asked["user_identity_key"]))
-    same("it has a name to show", True, lambda: bool(made.display_name))
+    same("a user identity is created with its values", asked, lambda: {name: getattr(made, name) for name in asked})
+    same("create and get return the same user identity", made, lambda: got)
+    same(
+        "a user identity is found by its key",
+        made,
+        lambda: seam.user_identities.get(user_identity_key=asked["user_identity_key"]),
+    )
+    same("a user identity has a display name", True, lambda: bool(made.display_name))
     bare = seam.user_identities.create()
-    same("one is made of nothing", (None, None), lambda: (bare.user_identity_key, bare.email_address))
+    same(
+        "a user identity is created without values", (None, None), lambda: (bare.user_identity_key, bare.email_address)
+    )
     same(
         "a user is a user identity",
         owner["email_address"],
@@ -285,30 +303,34 @@ def user_identities(seam, scene):
 
     every = sorted([made_id, bare.user_identity_id, owner["user_identity_id"]])
     same("every user identity is listed", every, listed)
-    same("they are searched", [made_id], lambda: listed(search="hopper"))
+    same("a search finds the user identity", [made_id], lambda: listed(search="hopper"))
     paginator = seam.create_paginator(seam.user_identities.list, {"limit": 1})
-    same("page by page they are the same", every, lambda: ids(paginator.flatten_to_list(), "user_identity_id"))
+    same("pages have every user identity", every, lambda: ids(paginator.flatten_to_list(), "user_identity_id"))
     first, pagination = paginator.first_page()
-    same("a page is as long as asked", 1, lambda: len(first))
-    same("it says that there are more", True, lambda: pagination.has_next_page)
+    same("a page has the requested length", 1, lambda: len(first))
+    same("the first page has a next page", True, lambda: pagination.has_next_page)
     second = listed(limit=1, page_cursor=pagination.next_page_cursor)
-    same("its cursor leads on", (1, False), lambda: (len(second), second == ids(first, "user_identity_id")))
+    same(
+        "the cursor returns the next page", (1, False), lambda: (len(second), second == ids(first, "user_identity_id"))
+    )
     last = seam.create_paginator(seam.user_identities.list, {"limit": 100}).first_page()[1]
-    same("the last page says so", (False, None), lambda: (last.has_next_page, last.next_page_cursor))
+    same("the last page has no next page", (False, None), lambda: (last.has_next_page, last.next_page_cursor))
     if CURRENT:
         same("null as a cursor is the first page", every, lambda: listed(page_cursor=package.NULL))
 
     seam.user_identities.update(user_identity_id=made_id, full_name="Grace Brewster Hopper")
     got = seam.user_identities.get(user_identity_id=made_id)
     same("a name is changed", "Grace Brewster Hopper", lambda: got.full_name)
-    same("and nothing else", asked["email_address"], lambda: got.email_address)
+    same("other values are unchanged", asked["email_address"], lambda: got.email_address)
     if CURRENT:
         seam.user_identities.update(user_identity_id=made_id, phone_number=package.NULL)
-        same("null takes away", None, lambda: seam.user_identities.get(user_identity_id=made_id).phone_number)
+        same("null removes a value", None, lambda: seam.user_identities.get(user_identity_id=made_id).phone_number)
     for gone in made_id, bare.user_identity_id:
         seam.user_identities.delete(user_identity_id=gone)
-    missing("a deleted one", "user_identity_not_found", lambda: seam.user_identities.get(user_identity_id=made_id))
-    same("deleted ones are not listed", [owner["user_identity_id"]], listed)
+    missing(
+        "a deleted user identity", "user_identity_not_found", lambda: seam.user_identities.get(user_identity_id=made_id)
+    )
+    same("deleted user identities are not listed", [owner["user_identity_id"]], listed)
 
 
 def sandbox_phones(seam, scene):
@@ -341,16 +363,20 @@ def sandbox_phones(seam, scene):
             "nfc_capability": False,
         },
     )
-    same("or iOS, if asked", "ios_phone", lambda: described.device_type)
+    same("a sandbox phone runs iOS if requested", "ios_phone", lambda: described.device_type)
     both = ids([plain, described])
-    same("they are their owner's", both, lambda: ids(seam.phones.list(owner_user_identity_id=owner)))
+    same("sandbox phones are listed by owner", both, lambda: ids(seam.phones.list(owner_user_identity_id=owner)))
     for phone in plain, described:
-        same("one is got as it was made", phone, lambda: seam.phones.get(device_id=phone.device_id))
+        same("get returns the sandbox phone as created", phone, lambda: seam.phones.get(device_id=phone.device_id))
         seam.phones.deactivate(device_id=phone.device_id)
-    same("they are deactivated", [], lambda: seam.phones.list(owner_user_identity_id=owner))
-    missing("one of nobody", "user_identity_not_found", lambda: create(user_identity_id=nobody()))
+    same("deactivated sandbox phones are not listed", [], lambda: seam.phones.list(owner_user_identity_id=owner))
+    missing(
+        "a sandbox phone of an unknown user identity",
+        "user_identity_not_found",
+        lambda: create(user_identity_id=nobody()),
+    )
     invalid(
-        "one of an unknown system",
+        "a sandbox phone with an unknown operating system",
         ["phone_metadata"],
         lambda: create(user_identity_id=owner, phone_metadata={"operating_system": "symbian"}),
     )
@@ -360,21 +386,49 @@ def isolation(seam, scene):
     other = scene["other"]
     device_id, owner = other["device_id"], other["user_identity_id"]
     missing("another workspace's phone", "device_not_found", lambda: seam.phones.get(device_id=device_id))
-    missing("its device", "device_not_found", lambda: seam.devices.get(device_id=device_id))
-    missing("its deactivation", "device_not_found", lambda: seam.phones.deactivate(device_id=device_id))
-    missing("its name", "device_not_found", lambda: seam.devices.update(device_id=device_id, name="mine"))
-    missing("its owner", "user_identity_not_found", lambda: seam.user_identities.get(user_identity_id=owner))
+    missing("another workspace's device", "device_not_found", lambda: seam.devices.get(device_id=device_id))
     missing(
-        "its owner's name",
+        "deactivating another workspace's phone",
+        "device_not_found",
+        lambda: seam.phones.deactivate(device_id=device_id),
+    )
+    missing(
+        "renaming another workspace's device",
+        "device_not_found",
+        lambda: seam.devices.update(device_id=device_id, name="mine"),
+    )
+    missing(
+        "another workspace's user identity",
+        "user_identity_not_found",
+        lambda: seam.user_identities.get(user_identity_id=owner),
+    )
+    missing(
+        "renaming another workspace's user identity",
         "user_identity_not_found",
         lambda: seam.user_identities.update(user_identity_id=owner, full_name="Mine"),
     )
-    missing("its owner's end", "user_identity_not_found", lambda: seam.user_identities.delete(user_identity_id=owner))
-    missing("its event", "event_not_found", lambda: seam.events.get(event_id=other["event_id"]))
-    same("it is not listed", False, lambda: device_id in ids(seam.phones.list()) + ids(seam.devices.list()))
-    same("nor by its owner", [], lambda: seam.phones.list(owner_user_identity_id=owner))
-    same("nor by its credential", [], lambda: seam.phones.list(acs_credential_id=other["acs_credential_id"]))
-    same("nor are its events", [], lambda: seam.events.list(since=hours(-1), device_id=other["deactivated_device_id"]))
+    missing(
+        "deleting another workspace's user identity",
+        "user_identity_not_found",
+        lambda: seam.user_identities.delete(user_identity_id=owner),
+    )
+    missing("another workspace's event", "event_not_found", lambda: seam.events.get(event_id=other["event_id"]))
+    same(
+        "another workspace's phone is not listed",
+        False,
+        lambda: device_id in ids(seam.phones.list()) + ids(seam.devices.list()),
+    )
+    same("another workspace's phone is not listed by owner", [], lambda: seam.phones.list(owner_user_identity_id=owner))
+    same(
+        "another workspace's phone is not listed by credential",
+        [],
+        lambda: seam.phones.list(acs_credential_id=other["acs_credential_id"]),
+    )
+    same(
+        "another workspace's events are not listed",
+        [],
+        lambda: seam.events.list(since=hours(-1), device_id=other["deactivated_device_id"]),
+    )
 
 
 def deactivation(seam, scene):
@@ -382,43 +436,65 @@ def deactivation(seam, scene):
     owner = scene["owner"]["user_identity_id"]
     kind = "phone.deactivated"
     kept = sorted(phone["device_id"] for phone in scene["phones"] if phone["device_id"] != lost)
-    same("no phone was deactivated yet", [], lambda: seam.events.list(since=hours(-1), device_id=lost, event_type=kind))
+    same(
+        "there is no event before the deactivation",
+        [],
+        lambda: seam.events.list(since=hours(-1), device_id=lost, event_type=kind),
+    )
     same("a phone is deactivated", None, lambda: seam.phones.deactivate(device_id=lost))
-    same("and again", None, lambda: seam.phones.deactivate(device_id=lost))
-    missing("it is gone", "device_not_found", lambda: seam.phones.get(device_id=lost))
-    missing("it is gone as a device", "device_not_found", lambda: seam.devices.get(device_id=lost))
-    same("the others are still listed", kept, lambda: ids(seam.phones.list()))
-    same("also by owner", kept, lambda: ids(seam.phones.list(owner_user_identity_id=owner)))
-    same("also as devices", kept, lambda: ids(seam.devices.list()))
+    same("a phone is deactivated again", None, lambda: seam.phones.deactivate(device_id=lost))
+    missing("a deactivated phone", "device_not_found", lambda: seam.phones.get(device_id=lost))
+    missing("a deactivated device", "device_not_found", lambda: seam.devices.get(device_id=lost))
+    same("the other phones are still listed", kept, lambda: ids(seam.phones.list()))
+    same(
+        "the other phones are still listed by owner", kept, lambda: ids(seam.phones.list(owner_user_identity_id=owner))
+    )
+    same("the other phones are still listed as devices", kept, lambda: ids(seam.devices.list()))
     credential_id = scene["credential"]["acs_credential_id"]
-    same("its credential has no phones", [], lambda: seam.phones.list(acs_credential_id=credential_id))
+    same(
+        "the credential of a deactivated phone has no phones",
+        [],
+        lambda: seam.phones.list(acs_credential_id=credential_id),
+    )
 
     events = seam.events.list(since=hours(-1), device_id=lost, event_type=kind)
     same(
-        "one event tells it",
+        "the deactivation has one event",
         [(kind, lost, scene["workspace_id"])],
         lambda: [(event.event_type, event.device_id, event.workspace_id) for event in events],
     )
     event = events[0]
     same(
-        "it is found between two times",
+        "the event is found between two times",
         [event],
         lambda: seam.events.list(between=[hours(-1), hours(1)], device_ids=[lost], event_types=[kind]),
     )
     same(
-        "of two phones",
+        "the event is found by two phones",
         [event],
         lambda: seam.events.list(since=hours(-1), device_ids=[lost, kept[0]], event_types=[kind]),
     )
-    same("not between other times", [], lambda: seam.events.list(between=[hours(-3), hours(-2)], device_id=lost))
-    same("not of another phone", [], lambda: seam.events.list(since=hours(-1), device_id=kept[0], event_type=kind))
-    same("no more than asked for", 1, lambda: len(seam.events.list(since=hours(-1), event_type=kind, limit=1)))
-    same("it is got by its id", event, lambda: seam.events.get(event_id=event.event_id))
-    same("and by phone and type", event, lambda: seam.events.get(device_id=lost, event_type=kind))
+    same(
+        "the event is not found between other times",
+        [],
+        lambda: seam.events.list(between=[hours(-3), hours(-2)], device_id=lost),
+    )
+    same(
+        "the event is not found by another phone",
+        [],
+        lambda: seam.events.list(since=hours(-1), device_id=kept[0], event_type=kind),
+    )
+    same(
+        "a list of events has at most the requested length",
+        1,
+        lambda: len(seam.events.list(since=hours(-1), event_type=kind, limit=1)),
+    )
+    same("the event is returned by its id", event, lambda: seam.events.get(event_id=event.event_id))
+    same("the event is returned by phone and type", event, lambda: seam.events.get(device_id=lost, event_type=kind))
 
 
 def webhooks(seam, scene):
-    """A delivery, held to the client's own verifier."""
+    """Checks a delivery with the client's own verifier."""
     delivered = queue.Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -436,19 +512,19 @@ def webhooks(seam, scene):
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{receiver.server_port}/seam"
         webhook = seam.webhooks.create(url=url, event_types=["phone.deactivated"])
-        same("a webhook is made", (url, ["phone.deactivated"]), lambda: (webhook.url, webhook.event_types))
-        same("its secret is Svix's", "whsec_", lambda: webhook.secret[:6])
+        same("a webhook is created", (url, ["phone.deactivated"]), lambda: (webhook.url, webhook.event_types))
+        same("the secret has Svix's format", "whsec_", lambda: webhook.secret[:6])
         lost = scene["phones"][1]["device_id"]
         seam.phones.deactivate(device_id=lost)
         body, headers = delivered.get(timeout=60)
         receiver.shutdown()
     verifier = SeamWebhook(webhook.secret)
     event = verifier.verify(body, headers)
-    same("the client's verifier takes the delivery", lost, lambda: event.device_id)
-    # A webhook is told nothing that may be personal, and custom metadata may be.
+    same("the client's verifier accepts the delivery", lost, lambda: event.device_id)
+    # Deliveries contain no data that may be personal, such as custom metadata.
     found = seam.events.get(device_id=lost, event_type="phone.deactivated")
     same("the event has the phone's metadata", {"site": "B"}, lambda: found.device_custom_metadata)
-    same("it is the event", event, lambda: dataclasses.replace(found, device_custom_metadata={}))
+    same("the delivery has the event", event, lambda: dataclasses.replace(found, device_custom_metadata={}))
 
     def forged():
         try:
@@ -456,9 +532,13 @@ def webhooks(seam, scene):
         except package.SeamWebhookVerificationError:
             return "refused"
 
-    same("and refuses one that was changed", "refused", forged)
+    same("the client's verifier refuses a changed delivery", "refused", forged)
     standard = Webhook(webhook.secret)
-    same("so does the verifier of Standard Webhooks", lost, lambda: standard.verify(body, headers)["device_id"])
+    same(
+        "the verifier of Standard Webhooks accepts the delivery",
+        lost,
+        lambda: standard.verify(body, headers)["device_id"],
+    )
 
     def forged_standard():
         try:
@@ -466,7 +546,7 @@ def webhooks(seam, scene):
         except WebhookVerificationError:
             return "refused"
 
-    same("and refuses one that was changed", "refused", forged_standard)
+    same("the verifier of Standard Webhooks refuses a changed delivery", "refused", forged_standard)
 
 
 def main():
@@ -478,9 +558,9 @@ def main():
         try:
             section(seam, scene)
         except Exception as fault:
-            # The rest of the section could not be looked at.
+            # The rest of the section was not checked.
             stopped = f"{type(fault).__name__}: {fault}"
-            same(f"{section.__name__} is gone through", "to the end", lambda: stopped)
+            same(f"{section.__name__} is completed", "to the end", lambda: stopped)
     return failed
 
 

@@ -1,14 +1,13 @@
-"""Holds the server to Seam's own published clients, as they are, and its answers to Seam's own published schemas.
+"""Checks the server with Seam's published, unmodified clients, and its replies against Seam's published schemas.
 
     cargo build --workspace && python infra/local/checks/seam/run.py target/debug/handset
 
-Needs Node 20 and npm. Installs the clients (two generations of Python, two of JavaScript) beside each other into
-`--tools`, starts the program, and lets each client go through everything in a sandbox and in an ordinary workspace,
-each with users and phones of its own. Between clients and server stands a recorder, so that what `schema.mjs` looks at
-is what the server sent. `--webhooks` also waits for deliveries, which the clients' own verifiers and that of Standard
-Webhooks must take.
+Needs Node 20 and npm. Installs the clients (two versions for Python, two for JavaScript) into `--tools`, starts the
+program, and runs all checks with each client in a sandbox and in an ordinary workspace, each with its own users and
+phones. A recording proxy between clients and server records the server's replies for `schema.mjs`. `--webhooks` also
+waits for deliveries, which the clients' verifiers and that of Standard Webhooks must accept.
 
-Prints a line for each fact; the exit status is 1 if one does not hold.
+Prints a line for each check; the exit status is 1 if one fails.
 """
 
 import argparse
@@ -29,11 +28,11 @@ sys.path.insert(0, str(HERE.parent))
 from product import Product, started  # noqa: E402
 
 PYTHON = {"CURRENT": "3.18.0", "OLDER": "1.210.0"}
-# The verifier of Standard Webhooks, as it is published.
+# The published verifier of Standard Webhooks.
 VERIFIER = "standardwebhooks==1.0.1"
-# What package.json installs: npm's `seam` 1.245.0 is `@seamapi/http` 2.32.0.
+# Versions that package.json installs: npm's `seam` 1.245.0 contains `@seamapi/http` 2.32.0.
 JAVASCRIPT = {"CURRENT": "2.32.0", "OLDER": "1.102.0"}
-# How they name themselves.
+# The clients' names and versions in their requests.
 CLIENTS = {f"seamapi/python {version}" for version in PYTHON.values()}
 CLIENTS |= {f"seamapi/javascript-http {version}" for version in JAVASCRIPT.values()}
 
@@ -46,23 +45,23 @@ def fact(held: bool, what: str) -> None:
 
 
 def run(command: list, **options) -> None:
-    """Prints what the program prints, and counts its facts."""
+    """Runs a program, prints its output, and counts its checks."""
     print(f"-- {options.pop('title')}", flush=True)
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, **options)
     print(told.stdout, end="", flush=True)
     lines = [line[:7] for line in told.stdout.splitlines() if line[:7] in ("ok     ", "FAILED ")]
     facts.extend(line == "ok     " for line in lines)
     if told.returncode != ("FAILED " in lines) or not lines:
-        fact(False, f"it ended with {told.returncode} after {len(lines)} facts")
+        fact(False, f"the program exited with status {told.returncode} after {len(lines)} checks")
 
 
 def install(tools: Path) -> dict[str, Path]:
-    """The clients, by `npm ci` and in a virtual environment for each version of Python's; gives the interpreters."""
+    """Installs the clients with npm and pip; returns the interpreter of each Python client's virtual environment."""
     tools.mkdir(parents=True, exist_ok=True)
     for name in "package.json", "package-lock.json", "clients.mjs", "schema.mjs":
         shutil.copy(HERE / name, tools)
-    # In the place of `@seamapi/cli`, which `seam` brings for its command line and its library does not use, 700 MB,
-    # package.json puts another of Seam's packages. The clients name Node 22 as what they need; they run on 20.
+    # package.json replaces `@seamapi/cli` (700 MB), on which `seam` depends only for its command line, by another of
+    # Seam's packages. The clients declare Node 22 as required, but run on 20.
     npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(npm, cwd=tools, check=True, stdout=subprocess.DEVNULL)
     pythons = {}
@@ -76,7 +75,7 @@ def install(tools: Path) -> dict[str, Path]:
 
 
 class Recorder(ThreadingHTTPServer):
-    """Passes each request on to `upstream` as it is, and writes down what was answered."""
+    """A proxy that forwards each request unchanged to `upstream`, and records the reply in a file."""
 
     def __init__(self, upstream: str, file: Path):
         super().__init__(("127.0.0.1", 0), Passing)
@@ -136,13 +135,13 @@ class Passing(BaseHTTPRequestHandler):
 
 
 class Server(Product):
-    """The product's own calls, by which everything is made that Seam's clients then see."""
+    """Creates the objects that the clients read, with the server's own API."""
 
     def workspace(self, name: str, sandbox: bool) -> dict:
-        """A workspace with a user, and three phones of theirs."""
+        """Creates a workspace with a user who has three phones."""
         made = self.done("POST", "/_local/workspaces", "", {"name": name, "sandbox": sandbox})
         key = made["key"]
-        fact(("test" in key.split("_")[1]) == sandbox, f"the key says whether it is a sandbox: {name}")
+        fact(("test" in key.split("_")[1]) == sandbox, f"the key shows whether the workspace is a sandbox: {name}")
         address = f"ada-{uuid.uuid4()}@example.com"
         user = self.done("POST", "/users", key, {"username": "ada", "first_name": "Ada", "email": address})["user_id"]
         platforms = ["ios", "android", "ios"]
@@ -165,19 +164,19 @@ class Server(Product):
         }
 
     def issue(self, place: dict, number: int) -> dict:
-        """A new credential, on that phone."""
+        """Issues a new credential to the phone."""
         device_id, credential_id = place["phones"][number]["device_id"], str(uuid.uuid4())
         self.done("PUT", f"/devices/{device_id}/credentials/{credential_id}", place["key"])
         return {"device_id": device_id, "acs_credential_id": credential_id}
 
     def report(self, place: dict, device_id: str, service: str, endpoints: dict[str, bool], problem: str = "") -> None:
-        """What a credential service knows of a phone."""
+        """Reports a credential service's endpoints for a phone."""
         known = [{"endpoint_id": name, "is_active": active} for name, active in endpoints.items()]
         body = {"endpoints": known} | ({"problem": problem} if problem else {})
         self.done("PUT", f"/devices/{device_id}/credential-services/{service}", place["key"], body)
 
     def neighbour(self) -> dict:
-        """What no other workspace may see."""
+        """Creates a workspace whose objects no other workspace may see."""
         place = self.workspace("neighbour", False)
         lost = place["phones"][2]["device_id"]
         credential = self.issue(place, 0)
@@ -217,7 +216,7 @@ class Server(Product):
 
 
 def aftermath(server: Server, scene: dict) -> None:
-    """What Seam's words do not show of a deactivation."""
+    """Checks the effects of a deactivation that Seam's API does not show."""
     kept, lost = scene["phones"][0], scene["phones"][2]
     for phone, access in (kept, "allowed"), (lost, "deleted"):
         status, body = server.call("POST", "/devices/me/check-in", phone["own_credential"], {})
@@ -228,7 +227,7 @@ def aftermath(server: Server, scene: dict) -> None:
 
 
 def untouched(server: Server, neighbour: dict) -> dict:
-    """What another workspace could have changed."""
+    """Returns the neighbour's objects, to compare them before and after the checks."""
     seen = neighbour["seen"]
     paths = f"/devices/{seen['device_id']}", f"/users/{seen['user_identity_id']}"
     return {path: server.done("GET", path, neighbour["key"]) for path in paths}
@@ -252,28 +251,28 @@ def check(url: str, tools: Path, pythons: dict[str, Path], webhooks: bool) -> No
             scene = server.scene(name, sandbox, neighbour["seen"])
             run(program, title=name, env=environment, input=json.dumps({**scene, "webhooks": webhooks}))
             aftermath(server, scene)
-    print("-- all of them")
+    print("-- all clients")
     fact(before == untouched(server, neighbour), "nothing in another workspace was changed")
     recorder.shutdown()
     seen = {json.loads(line)["client"] for line in recording.read_text().splitlines()}
-    fact(seen == CLIENTS, f"it was these clients: {', '.join(sorted(seen))}")
-    run(["node", tools / "schema.mjs", recording], title="their answers, held to npm @seamapi/types")
+    fact(seen == CLIENTS, f"the recorded clients are: {', '.join(sorted(seen))}")
+    run(["node", tools / "schema.mjs", recording], title="replies, checked against npm @seamapi/types")
 
 
 def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
     parser.add_argument(
-        "--tools", type=Path, default=Path("target/ci-tools/seam"), help="where the clients are installed"
+        "--tools", type=Path, default=Path("target/ci-tools/seam"), help="directory in which the clients are installed"
     )
-    parser.add_argument("--webhooks", action="store_true", help="check webhooks too")
+    parser.add_argument("--webhooks", action="store_true", help="also check webhooks")
     options = parser.parse_args()
     tools = options.tools.resolve()
     pythons = install(tools)
     with started(options.binary, *["--allow-loopback"] * options.webhooks) as product:
         check(product["url"], tools, pythons, options.webhooks)
     failed = facts.count(False)
-    print(f"{len(facts)} facts, {failed} failed")
+    print(f"{len(facts)} checks, {failed} failed")
     return failed == 0
 
 
