@@ -356,7 +356,7 @@ enum RowDecision {
     /// Not selected, or not concerned any more.
     NotChosen,
     /// Only reported.
-    Told(Box<JobItem>),
+    Reported(Box<JobItem>),
     /// Changed: the commit and the reported outcome.
     Changed(Box<Commit>, Box<JobItem>),
 }
@@ -424,7 +424,7 @@ impl SyncRun<'_> {
             RowDecision::Nothing => outcomes.push(ItemOutcome::Unchanged),
             RowDecision::NotChosen => {}
             RowDecision::Changed(_, item) => outcomes.push(item.outcome),
-            RowDecision::Told(item) => {
+            RowDecision::Reported(item) => {
                 outcomes.push(item.outcome);
                 items.push(*item);
             }
@@ -515,8 +515,8 @@ impl SyncRun<'_> {
     ) -> Result<RowDecision, Error> {
         let id = line(row);
         let decided = match self.decide_row(row, found, chosen, settings).await {
-            Err(Error::Refused(error)) => RowDecision::Told(Box::new(self.refused_item(&id, &error))),
-            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&id, &failure))),
+            Err(Error::Refused(error)) => RowDecision::Reported(Box::new(self.refused_item(&id, &error))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Reported(Box::new(self.failed_item(&id, &failure))),
             outcome => outcome?,
         };
         Box::pin(self.commit_decision(&id, decided)).await
@@ -530,14 +530,39 @@ impl SyncRun<'_> {
         if self.job.dry_run {
             // A user who would be created has no identifier yet.
             let user_id = item.user_id.filter(|_| item.change != Some(ItemChange::Created));
-            return Ok(RowDecision::Told(Box::new(JobItem { user_id, ..*item })));
+            return Ok(RowDecision::Reported(Box::new(JobItem { user_id, ..*item })));
         }
         match self.table.commit((*commit).put(&*item).require_unchanged(self.job)).await {
-            Err(failure @ Error::Internal { .. }) => Ok(RowDecision::Told(Box::new(self.failed_item(id, &failure)))),
+            Err(failure @ Error::Internal { .. }) => {
+                Ok(RowDecision::Reported(Box::new(self.failed_item(id, &failure))))
+            }
             outcome => outcome.map(|_| {
                 RowDecision::Changed(Box::new(Commit::without_event(self.origin().new_event_context().event_id)), item)
             }),
         }
+    }
+
+    /// The decision for a row that creates its user.
+    fn decide_new_user(
+        &self,
+        row: &Row,
+        claims: Option<&UsernameClaims>,
+        settings: &WorkspaceSettings,
+    ) -> Result<RowDecision, Error> {
+        require_level(row, settings)?;
+        let context = self.action_context();
+        let id = UserId(context.origin.id_source.new_id());
+        let change = rules::create(self.source, row, id, &context.event_context);
+        let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
+        let commit = Commit::from_changes(context.event_context.event_id, &change);
+        let commit = claims.into_iter().fold(commit, |commit, claims| commit.claim_username(claims, id));
+        let item = JobItem {
+            user_id: Some(user.user_id),
+            change: Some(ItemChange::Created),
+            fields: rules::changed_fields(&change),
+            ..self.item(&line(row), ItemOutcome::Changed)
+        };
+        Ok(RowDecision::Changed(Box::new(commit), Box::new(item)))
     }
 
     /// Decides what a row changes.
@@ -549,27 +574,13 @@ impl SyncRun<'_> {
         settings: &WorkspaceSettings,
     ) -> Result<RowDecision, Error> {
         if !row.faults.is_empty() {
-            return Ok(RowDecision::Told(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
+            return Ok(RowDecision::Reported(Box::new(self.invalid_item(&line(row), row.faults.clone()))));
         }
         let context = self.action_context();
         let (found, claims) = found;
         let user = match rules::match_user(self.source, row, found)? {
             MatchedUser::New if chosen.is_some() => return Ok(RowDecision::NotChosen),
-            MatchedUser::New => {
-                require_level(row, settings)?;
-                let id = UserId(context.origin.id_source.new_id());
-                let change = rules::create(self.source, row, id, &context.event_context);
-                let Some(user) = change.user_after() else { return Ok(RowDecision::Nothing) };
-                let commit = Commit::from_changes(context.event_context.event_id, &change);
-                let commit = claims.iter().fold(commit, |commit, claims| commit.claim_username(claims, id));
-                let item = JobItem {
-                    user_id: Some(user.user_id),
-                    change: Some(ItemChange::Created),
-                    fields: rules::changed_fields(&change),
-                    ..self.item(&line(row), ItemOutcome::Changed)
-                };
-                return Ok(RowDecision::Changed(Box::new(commit), Box::new(item)));
-            }
+            MatchedUser::New => return self.decide_new_user(row, claims.as_ref(), settings),
             MatchedUser::User(user) => user,
         };
         if chosen.is_some_and(|chosen| !chosen.ids.contains(&user.user_id)) {
@@ -810,9 +821,9 @@ impl SyncRun<'_> {
             Ok(None) => RowDecision::NotChosen,
             Err(Error::Refused(error)) => {
                 let item = JobItem::of(job, &text, ItemOutcome::Failed, Some(&error), self.origin().now());
-                RowDecision::Told(Box::new(JobItem { user_id: Some(id), ..item }))
+                RowDecision::Reported(Box::new(JobItem { user_id: Some(id), ..item }))
             }
-            Err(failure @ Error::Internal { .. }) => RowDecision::Told(Box::new(self.failed_item(&text, &failure))),
+            Err(failure @ Error::Internal { .. }) => RowDecision::Reported(Box::new(self.failed_item(&text, &failure))),
             Err(failure) => return Err(failure),
         };
         Box::pin(self.commit_decision(&text, decided)).await
