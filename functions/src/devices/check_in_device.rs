@@ -6,10 +6,9 @@ use domain::Time;
 use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
+use domain::models::login_day::is_first_of_day;
 use domain::models::usage::{UsageScope, month};
-use domain::rules::check_in::{
-    CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs, user_must_follow,
-};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
@@ -31,8 +30,8 @@ pub fn doc() -> OperationDoc {
 }
 
 /// Returns whether the device may be used (`access`) and what it must do. A blocked device gets 200 with
-/// `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; once per quarter of
-/// an hour, a second write updates the user's "last seen".
+/// `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; the first check-in of
+/// the device's day also moves the day of its last login, and of its user's.
 ///
 /// # Errors
 /// Every invalid field of the body; `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered
@@ -51,10 +50,7 @@ async fn attempt(
     report: &CheckInReport,
 ) -> Result<Reply, Error> {
     match table.record_login(credential, report, request.now()).await? {
-        Login::Recorded(before) => {
-            update_last_seen(table, &before, request).await?;
-            Ok(reply(&before, &before, request.now()))
-        }
+        Login::Recorded(before) => Ok(reply(&before, &before, request.now())),
         Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
             check_in_by_rule(table, request, &device, report).await
@@ -73,8 +69,7 @@ async fn check_in_by_rule(
     let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
     let (mut change, token) = match check_in(device, report, &found, &event_context) {
         CheckIn::AccessDenied => return Ok(reply(device, device, now)),
-        CheckIn::OnlyTime if table.record_login_time(device, now).await? => {
-            update_last_seen(table, device, request).await?;
+        CheckIn::OnlyTime if table.record_login_time(device, now, event_context.event_id).await? => {
             return Ok(reply(device, device, now));
         }
         CheckIn::OnlyTime => return Err(Error::Conflict),
@@ -84,11 +79,13 @@ async fn check_in_by_rule(
         let before = table.push_token(device.workspace_id, device.device_id).await?;
         change.push_token = token.of_row(before, change.device_after(device), now);
     }
-    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     let after = change.device_after(device);
-    if after.last_login_at == Some(now) {
-        update_last_seen(table, device, request).await?;
+    let mut commit = Commit::from_changes(event_context.event_id, &change);
+    let logged_in = after.last_login_at == Some(now);
+    if logged_in && change.user.is_none() && is_first_of_day(device.device_id, device.last_login_at, now) {
+        commit = commit.record_last_seen(device.workspace_id, device.user_id, now);
     }
+    table.commit(commit).await?;
     Ok(reply(device, after, now))
 }
 
@@ -123,14 +120,6 @@ async fn load_user(table: &Table, device: &Device) -> Result<Option<CheckInUser>
     let mut other_devices = table.devices(device.workspace_id, &user.device_ids).await?;
     other_devices.retain(|other| other.device_id != device.device_id);
     Ok(Some(CheckInUser { user, other_devices, settings: workspace.settings }))
-}
-
-async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
-    let now = request.now();
-    if user_must_follow(before.last_login_at, now) {
-        table.record_last_seen(before.workspace_id, before.user_id, now).await?;
-    }
-    Ok(())
 }
 
 /// The reply: the commands pending when the device checked in, and its access after the check-in.
