@@ -704,8 +704,9 @@ fn shipped_crates_do_not_depend_on_test_support() {
 
 #[test]
 fn the_topic_brings_notify_device_what_wakes_an_app_or_may_change_a_token_and_nothing_else() {
-    let topic = &resources()["NotifyDevice"]["Properties"]["Events"]["Topic"]["Properties"];
-    let types = topic["FilterPolicy"]["event_type"].as_array().unwrap();
+    let resources = resources();
+    let subscription = &resources["PushEventsSubscription"]["Properties"];
+    let types = subscription["FilterPolicy"]["event_type"].as_array().unwrap();
     let filtered: BTreeSet<&str> = types.iter().map(|name| name.as_str().unwrap()).collect();
     let wanted = EventType::ALL.iter().filter(|of| push::wakes(of) || push::may_change_token(of));
     assert_eq!(filtered, wanted.map(|of| of.as_str()).collect());
