@@ -196,7 +196,7 @@ impl DeliveryRun<'_, '_> {
             if !self.deadline.has(FIRST_RETRY_DELAY + NEEDED) {
                 return Ok(false);
             }
-            (self.client)()?.wait(u32::try_from(FIRST_RETRY_DELAY.num_seconds()).unwrap_or(0)).await;
+            (self.client)()?.pause(FIRST_RETRY_DELAY.to_std().unwrap_or_default()).await;
             match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
