@@ -44,6 +44,8 @@ const CALLS: usize = 10;
 const FAILURES: usize = 10;
 /// Keys per read of what is due: a query returns at most 1 MB, some thousands.
 const PAGE: usize = 1000;
+/// The most deliveries of one webhook that a run remembers: more than it can try.
+const DELIVERIES: usize = 5000;
 /// How long a run looks for what is due. Each run begins with another shard, so that the next one finds the rest.
 const FINDING: Duration = Duration::seconds(15);
 
@@ -304,7 +306,12 @@ impl DeliveryRun<'_, '_> {
                 let mut others = Vec::new();
                 for key in keys {
                     match webhook_of_delivery(&key) {
-                        Some(webhook) => found.entry(webhook).or_default().push_back(key),
+                        Some(webhook) => {
+                            let deliveries = found.entry(webhook).or_default();
+                            if deliveries.len() < DELIVERIES {
+                                deliveries.push_back(key);
+                            }
+                        }
                         None => others.push(key),
                     }
                 }

@@ -10,6 +10,8 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
+use domain::Time;
+use domain::models::webhook::{CALLING_RUNS, LEASE_DURATION};
 use http::{Method, Request};
 use local::operations::Adjust;
 use ring::hmac;
@@ -718,6 +720,31 @@ async fn a_slow_or_broken_receiver_delays_no_other() {
     fixture.pages.answer_at(URL, Answers::With(204, Vec::new(), Vec::new()));
     assert_eq!(fixture.schedule().await["done"], 1);
     assert_eq!(fixture.deliveries(&slow).await[0]["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn while_ten_runs_call_a_workspaces_webhooks_the_schedule_makes_its_other_deliveries() {
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    let workspace = &fixture.tenant.workspace_id;
+    let held_until = Time::from(fixture.bench.now()).plus(LEASE_DURATION);
+    for number in 0..CALLING_RUNS {
+        let (pk, sk) = (format!("CALLSLOTS#{workspace}"), format!("SLOT#{number:02}"));
+        let slot = json!({"pk": pk, "sk": sk, "workspace_id": workspace, "number": number, "held_until": held_until, "version": 3});
+        rows::put(&fixture.bench, rows::MAIN, &slot, &[]);
+    }
+    let _user = fixture.new_user("ada").await;
+    assert_eq!(fixture.sent_to(URL).len(), 0);
+    let waiting = fixture.deliveries(&id).await.remove(0);
+    assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("pending"), &json!(0)));
+    assert_eq!(fixture.schedule().await["done"], 1);
+    assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded");
+    // The runs were interrupted.
+    fixture.bench.advance(LEASE_DURATION);
+    let _user = fixture.new_user("bob").await;
+    assert_eq!(fixture.sent_to(URL).len(), 2);
+    let slots = rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.starts_with("CALLSLOTS#")).count();
+    assert_eq!(slots, usize::from(CALLING_RUNS) - 1, "a run gives its slot back");
 }
 
 /// The requests of a real receiver on this machine: path, headers and body.
