@@ -6,7 +6,7 @@ use aws::TableNames;
 use aws_credential_types::Credentials;
 use chrono::Duration;
 use domain::egress::is_base_url;
-use domain::models::message_limits::MessagePolicy;
+use domain::models::message_limits::{MessagePolicy, SendingRates};
 use domain::models::workspace::AllowedSenders;
 use domain::text::MOBILE;
 use lambda::Issuer;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub senders: AllowedSenders,
     /// The SES configuration set.
     pub configuration_set: Option<String>,
+    /// The rates of SES and SNS; none if they have none.
+    pub sending_rates: Option<SendingRates>,
     /// The SNS platform applications.
     pub applications: Applications,
     /// The issuer of admins' tokens.
@@ -124,6 +126,12 @@ impl Settings {
             Some(Ok(quota)) => Ok(quota),
             Some(Err(_)) => Err(SettingsError { name, fault: "must be a whole number" }),
         };
+        let rate = |name: &'static str| match text(name).map(|value| value.parse::<u32>()) {
+            None => Ok(None),
+            Some(Ok(rate)) if rate > 0 => Ok(Some(rate)),
+            Some(_) => Err(SettingsError { name, fault: "must be a whole number, at least 1" }),
+        };
+        let rates = rate("EMAILS_PER_SECOND")?.zip(rate("TEXTS_PER_SECOND")?);
         let calling_codes = list("TEXT_CALLING_CODES");
         if !calling_codes.iter().all(|code| is_calling_code(code)) {
             return Err(SettingsError { name: "TEXT_CALLING_CODES", fault: "must be calling codes such as +1,+44" });
@@ -147,6 +155,8 @@ impl Settings {
                 sms: list("SMS_SENDERS").iter().map(|sender| MOBILE.read(sender).unwrap_or(sender.clone())).collect(),
             },
             configuration_set: text("CONFIGURATION_SET"),
+            sending_rates: rates
+                .map(|(emails_per_second, texts_per_second)| SendingRates { emails_per_second, texts_per_second }),
             applications: Applications {
                 ios: text("IOS_PLATFORM_APPLICATION_ARN"),
                 android: text("ANDROID_PLATFORM_APPLICATION_ARN"),
@@ -248,5 +258,6 @@ mod tests {
         }
         assert_eq!(read("EMAILS_PER_DAY", "500").unwrap().operator.messages.emails_per_day, 500);
         assert_eq!(read("TEXTS_PER_DAY", "many").unwrap_err().name, "TEXTS_PER_DAY");
+        assert_eq!(read("EMAILS_PER_SECOND", "0").unwrap_err().name, "EMAILS_PER_SECOND");
     }
 }

@@ -142,8 +142,9 @@ impl AppState {
     /// `Internal` if the environment names no e-mail sender or no product URL.
     pub fn message_sender(&self) -> Result<MessageSender<'_>, Error> {
         let (mail, public_url) = (self.mailer()?, self.public_url()?);
-        let Settings { app, senders, operator, .. } = &self.settings;
-        Ok(MessageSender { mail, sms: &self.texter, senders, policy: &operator.messages, public_url, app })
+        let Settings { app, senders, operator, sending_rates, .. } = &self.settings;
+        let (sms, policy, clients) = (&self.texter, &operator.messages, &self.clients);
+        Ok(MessageSender { mail, sms, senders, policy, public_url, app, rates: *sending_rates, clients })
     }
 
     /// The client for pushes. A platform without an application gets none.

@@ -121,9 +121,10 @@ fn parse_event(message: &str) -> Result<domain::models::event::Event, Error> {
     serde_json::from_str(message).map_err(|e| Error::internal("reading a published event", e))
 }
 
-/// The event in a queue message: wrapped in an SNS notification, or alone if the subscription delivers raw messages.
+/// The event in a queue message: wrapped in an SNS notification, or alone if the subscription delivers raw messages. Also
+/// the event with which SNS itself invokes a function.
 fn event_of_record(record: &Value) -> Result<domain::models::event::Event, Error> {
-    let body = record["body"].as_str().unwrap_or_default();
+    let body = record["body"].as_str().or(record["Sns"]["Message"].as_str()).unwrap_or_default();
     let envelope: Value = serde_json::from_str(body).map_err(|e| Error::internal("reading a message", e))?;
     match envelope.get("Message").and_then(Value::as_str) {
         Some(message) => parse_event(message),

@@ -9,6 +9,7 @@ pub mod list_webhooks;
 mod payload;
 pub mod redeliver;
 pub mod rotate_webhook_secret;
+pub(crate) mod turns;
 pub mod update_webhook;
 
 use aws::{Commit, Table};

@@ -1,14 +1,17 @@
 //! Triggered by the queue on the topic `events`, and each minute: delivers events to webhooks.
 //!
+//! What one workspace has in progress is bounded: a few runs at once call its webhooks for new events, and the schedule
+//! calls webhooks in turns. What is beyond, or for a slow or failing webhook, is left to the schedule.
+//!
 //! A delivery is a row: leased before the call, settled after it. An event that arrives twice makes one delivery. If a
 //! run ends before it has recorded the result of a call, the schedule makes the call again.
 
-use aws::store::due::calls_shard;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use aws::DueRow;
-use aws::{Commit, EgressClient, Table};
+use aws::store::due::calls_shard;
+use aws::store::webhooks::{CallSlot, webhook_of_delivery};
+use aws::{Commit, DueRow, EgressClient, RowKey, Table};
 use chrono::Duration;
 use domain::error::Error;
 use domain::limits::WEBHOOK_LIMIT;
@@ -16,7 +19,8 @@ use domain::models::event::Event;
 use domain::models::webhook::{Delivery, FIRST_RETRY_DELAY, Webhook};
 use domain::{EventId, WebhookId, WorkspaceId};
 use futures::StreamExt as _;
-use futures::stream;
+use futures::future::join_all;
+use futures::stream::{self, FuturesUnordered};
 use lambda::logging::Chain;
 use serde_json::{Value, json};
 
@@ -27,26 +31,30 @@ use crate::state::AppState;
 use crate::triggers::run_due::shards;
 use crate::triggers::{Run, Tally, batch_item_failures, event_of_record};
 use crate::webhooks::calling::{CallReason, call, record_attempt};
+use crate::webhooks::turns::{DueWebhook, Turns};
 
 /// Time left when the last attempt starts, before Lambda ends the run: the longest attempt, and recording it.
 const NEEDED: Duration = Duration::seconds(22);
-/// Webhooks called concurrently, so that a slow one does not delay the others.
-const WEBHOOKS: usize = 32;
+/// Webhooks called concurrently, so that a slow one does not delay the others. With [`CALLS`], below the 1,024 open files
+/// of an invocation ("Lambda quotas").
+const WEBHOOKS: usize = 64;
 /// Concurrent calls to one webhook.
 const CALLS: usize = 10;
 /// After this many failures of one webhook in a run, its other retries wait for the next run.
 const FAILURES: usize = 10;
-/// Rows per read.
-const PAGE: usize = 100;
-/// Deliveries handled together.
-const BATCH: usize = 500;
+/// Keys per read of what is due: a query returns at most 1 MB, some thousands.
+const PAGE: usize = 1000;
+/// The most deliveries of one webhook that a run remembers: more than it can try.
+const DELIVERIES: usize = 5000;
+/// How long a run looks for what is due. Each run begins with another shard, so that the next one finds the rest.
+const FINDING: Duration = Duration::seconds(15);
 
 /// Builds the client for webhooks on first use.
 type WebhookClient<'a> = dyn Fn() -> Result<&'a EgressClient, Error> + Sync + 'a;
 
 /// For queue messages, returns the messages to retry. For the schedule, returns how many deliveries were attempted
 /// (`done`), how many could not be (`failed`), and in `late_seconds` how late the latest one was for a webhook that is
-/// not failing; an alarm watches `late_seconds` in the log.
+/// neither failing nor slow; an alarm watches `late_seconds` in the log.
 ///
 /// # Errors
 /// `Unavailable` if due rows cannot be listed.
@@ -68,6 +76,9 @@ struct DeliveryRun<'a, 'w> {
     late: AtomicI64,
 }
 
+/// A webhook, deliveries to it by their keys, and their events.
+type ReadDeliveries = (Option<Webhook>, Vec<(RowKey, Result<Delivery, Error>)>, Vec<Event>);
+
 /// An event to deliver to a webhook, with the identifier of its queue message.
 struct PendingDelivery {
     webhook: Webhook,
@@ -79,12 +90,12 @@ impl DeliveryRun<'_, '_> {
     async fn deliver_new_events(&self) -> Value {
         let mut failed = BTreeSet::new();
         let mut known = BTreeMap::new();
-        let mut wanted: BTreeMap<WebhookId, Vec<PendingDelivery>> = BTreeMap::new();
+        let mut wanted: BTreeMap<WorkspaceId, Vec<PendingDelivery>> = BTreeMap::new();
         for record in self.run.records() {
             let message = record["messageId"].as_str().unwrap_or_default().to_owned();
             match self.find_pending(record, &message, &mut known).await {
                 Ok(found) => found.into_iter().for_each(|one| {
-                    wanted.entry(one.webhook.webhook_id).or_default().push(one);
+                    wanted.entry(one.webhook.workspace_id).or_default().push(one);
                 }),
                 Err(failure) => {
                     self.log(&message, &failure);
@@ -92,18 +103,57 @@ impl DeliveryRun<'_, '_> {
                 }
             }
         }
-        let deliver = |one: PendingDelivery| async move {
-            self.deliver_once(&one).await.map_err(|failure| (one.message, failure))
-        };
-        let each =
-            |all: Vec<PendingDelivery>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
-        let outcomes: Vec<Vec<_>> =
-            stream::iter(wanted.into_values()).map(each).buffer_unordered(WEBHOOKS).collect().await;
-        for (message, failure) in outcomes.into_iter().flatten().filter_map(Result::err) {
+        let of_workspaces = wanted.into_iter().map(|(workspace, wanted)| self.deliver_of(workspace, wanted));
+        for (message, failure) in join_all(of_workspaces).await.into_iter().flatten() {
             self.log(&message, &failure);
             failed.insert(message);
         }
         batch_item_failures(failed)
+    }
+
+    /// Makes the deliveries of one workspace, or leaves them to the schedule if too many runs call its webhooks. Returns
+    /// the failed messages.
+    async fn deliver_of(&self, workspace: WorkspaceId, wanted: Vec<PendingDelivery>) -> Vec<(String, Error)> {
+        let slot = self.take_slot(workspace, &wanted).await;
+        let may_call = slot.is_some();
+        let deliver = |one: PendingDelivery| async move {
+            self.deliver_once(&one, may_call).await.map_err(|failure| (one.message, failure))
+        };
+        let mut of_webhooks: BTreeMap<WebhookId, Vec<PendingDelivery>> = BTreeMap::new();
+        for one in wanted {
+            of_webhooks.entry(one.webhook.webhook_id).or_default().push(one);
+        }
+        let each =
+            |all: Vec<PendingDelivery>| stream::iter(all).map(deliver).buffer_unordered(CALLS).collect::<Vec<_>>();
+        let outcomes: Vec<Vec<_>> =
+            stream::iter(of_webhooks.into_values()).map(each).buffer_unordered(WEBHOOKS).collect().await;
+        if let Some(slot) = slot {
+            self.release_slot(&slot).await;
+        }
+        outcomes.into_iter().flatten().filter_map(Result::err).collect()
+    }
+
+    /// Takes one of the workspace's call slots if a webhook is to be called. Without one, deliveries are left to the
+    /// schedule, so that an error here loses nothing.
+    async fn take_slot(&self, workspace: WorkspaceId, wanted: &[PendingDelivery]) -> Option<CallSlot> {
+        let id_source = self.deadline.id_source();
+        if wanted.iter().all(|one| one.webhook.is_schedule_only(id_source.now)) {
+            return None;
+        }
+        let random = usize::from(id_source.new_id().as_bytes()[15]);
+        let taken = self.table.take_call_slot(workspace, id_source.now, random, || id_source.event_id()).await;
+        taken.unwrap_or_else(|failure| {
+            tracing::warn!(operation = self.run.operation, error = %Chain(&failure), "no call slot was taken");
+            None
+        })
+    }
+
+    /// Gives a call slot back. If that fails, the slot is free again after its lease.
+    async fn release_slot(&self, slot: &CallSlot) {
+        let commit = Commit::without_event(self.deadline.id_source().event_id()).delete(slot);
+        if let Err(failure) = self.table.commit(commit).await {
+            tracing::warn!(operation = self.run.operation, error = %Chain(&failure), "a call slot was not given back");
+        }
     }
 
     fn log(&self, message: &str, failure: &Error) {
@@ -139,25 +189,23 @@ impl DeliveryRun<'_, '_> {
     }
 
     /// Makes a delivery unless it was made before, or leaves it to the schedule.
-    async fn deliver_once(&self, wanted: &PendingDelivery) -> Result<(), Error> {
+    async fn deliver_once(&self, wanted: &PendingDelivery, may_call: bool) -> Result<(), Error> {
         let PendingDelivery { webhook, event, .. } = wanted;
         self.require_time_left()?;
         let begun = retry_on_conflict(self.table, || async {
             let id_source = self.deadline.id_source();
+            let at_once = may_call && !webhook.is_schedule_only(id_source.now);
             let found = self.table.delivery(webhook.workspace_id, webhook.webhook_id, event.event_id).await?;
             match found {
                 None => {
                     let due = Delivery::new_due(webhook, event, id_source.now);
-                    let now = (!webhook.is_schedule_only(id_source.now))
-                        .then(|| due.with_attempt_started(id_source.new_id(), id_source.now));
+                    let now = at_once.then(|| due.with_attempt_started(id_source.new_id(), id_source.now));
                     let commit = Commit::without_event(id_source.event_id()).put(now.as_ref().unwrap_or(&due));
                     self.table.commit(commit).await?;
                     Ok(now)
                 }
                 // The run that started it ended before settling it.
-                Some(found) if found.is_due(id_source.now) && !webhook.is_schedule_only(id_source.now) => {
-                    self.start_attempt(&found).await.map(Some)
-                }
+                Some(found) if at_once && found.is_due(id_source.now) => self.start_attempt(&found).await.map(Some),
                 Some(_) => Ok(None),
             }
         })
@@ -196,7 +244,7 @@ impl DeliveryRun<'_, '_> {
             if !self.deadline.has(FIRST_RETRY_DELAY + NEEDED) {
                 return Ok(false);
             }
-            (self.client)()?.wait(u32::try_from(FIRST_RETRY_DELAY.num_seconds()).unwrap_or(0)).await;
+            (self.client)()?.pause(FIRST_RETRY_DELAY.to_std().unwrap_or_default()).await;
             match self.table.webhook(webhook.workspace_id, webhook.webhook_id).await? {
                 Some(found) if found.disabled.is_none() => webhook = found,
                 _ => return Ok(false),
@@ -222,22 +270,53 @@ impl DeliveryRun<'_, '_> {
         if self.deadline.has(NEEDED) { Ok(()) } else { Err(Error::unavailable("this run", "the run is out of time")) }
     }
 
-    /// Goes through the shards in batches until nothing is due or time is up. What was not started stays due. A webhook
-    /// that fails too often is skipped for the rest of the run, so that its backlog does not delay other webhooks.
+    /// Tries what is due until it is done or time is up. What was not started stays due. Webhooks take turns, so that the
+    /// backlog of one, or of its workspace, delays no other.
     async fn retry_due(&self) -> Result<Value, Error> {
         let mut tally = Tally::default();
-        let mut batch = Vec::new();
-        let mut failing_webhooks = BTreeSet::new();
+        let mut turns = Turns::new(self.find_due(&mut tally).await?);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < WEBHOOKS
+                && self.deadline.has(NEEDED)
+                && let Some(due) = turns.begin()
+            {
+                running.push(self.retry_some(due));
+            }
+            let Some((due, outcomes)) = running.next().await else { break };
+            turns.end(due);
+            for (key, outcome) in outcomes {
+                tally.note(self.run, &key, outcome);
+            }
+        }
+        let late_seconds = self.late.load(Ordering::Relaxed);
+        tracing::info!(operation = self.run.operation, late_seconds, "due deliveries were tried");
+        Ok(json!({"done": tally.done, "failed": tally.failed, "late_seconds": late_seconds}))
+    }
+
+    /// The webhooks with due deliveries, which are read when their turn comes: only their keys are read here, so that a
+    /// long backlog of one does not hide what is due for others. Other due rows are handled at once.
+    async fn find_due(&self, tally: &mut Tally) -> Result<Vec<DueWebhook>, Error> {
+        let until = self.run.now().plus(FINDING);
+        let mut found: BTreeMap<(WorkspaceId, WebhookId), VecDeque<RowKey>> = BTreeMap::new();
         for shard in shards(self.run.now()) {
             let mut start = None;
-            while self.deadline.has(NEEDED) {
-                let page = self.table.due(&calls_shard(shard), self.run.now(), start, PAGE).await?;
-                for (key, row) in page.rows {
+            while self.deadline.has(NEEDED) && self.deadline.id_source().now < until {
+                let (keys, next) = self.table.due_keys(&calls_shard(shard), self.run.now(), start, PAGE).await?;
+                let mut others = Vec::new();
+                for key in keys {
+                    match webhook_of_delivery(&key) {
+                        Some(webhook) => {
+                            let deliveries = found.entry(webhook).or_default();
+                            if deliveries.len() < DELIVERIES {
+                                deliveries.push_back(key);
+                            }
+                        }
+                        None => others.push(key),
+                    }
+                }
+                for (key, row) in self.table.due_rows(others).await? {
                     match row {
-                        // The index may lag behind the row, so the row decides.
-                        Ok(Some(DueRow::Delivery(delivery))) if !delivery.is_due(self.run.now()) => {}
-                        Ok(Some(DueRow::Delivery(delivery))) if failing_webhooks.contains(&delivery.webhook_id) => {}
-                        Ok(Some(DueRow::Delivery(delivery))) => batch.push(*delivery),
                         Ok(Some(DueRow::Webhook(webhook))) => {
                             tally.note(self.run, &webhook.webhook_id, self.forget_earlier(&webhook).await);
                         }
@@ -245,79 +324,64 @@ impl DeliveryRun<'_, '_> {
                         Err(failure) => tally.note(self.run, &key, Err(failure)),
                     }
                 }
-                start = page.next;
-                if batch.len() >= BATCH {
-                    self.retry_all(std::mem::take(&mut batch), &mut failing_webhooks, &mut tally).await;
-                }
+                start = next;
                 if start.is_none() {
                     break;
                 }
             }
         }
-        self.retry_all(batch, &mut failing_webhooks, &mut tally).await;
-        let late_seconds = self.late.load(Ordering::Relaxed);
-        tracing::info!(operation = self.run.operation, late_seconds, "due deliveries were tried");
-        Ok(json!({"done": tally.done, "failed": tally.failed, "late_seconds": late_seconds}))
+        let due =
+            |((workspace_id, webhook_id), deliveries)| DueWebhook { workspace_id, webhook_id, deliveries, failures: 0 };
+        Ok(found.into_iter().map(due).collect())
     }
 
-    /// Retries deliveries, grouped by webhook, and adds webhooks that failed too often to `failing_webhooks`.
-    async fn retry_all(&self, batch: Vec<Delivery>, failing_webhooks: &mut BTreeSet<WebhookId>, tally: &mut Tally) {
-        let mut of: BTreeMap<(WorkspaceId, WebhookId), Vec<Delivery>> = BTreeMap::new();
-        for delivery in batch {
-            of.entry((delivery.workspace_id, delivery.webhook_id)).or_default().push(delivery);
-        }
-        let each = |((workspace, id), all): ((WorkspaceId, WebhookId), Vec<Delivery>)| async move {
-            (id, self.retry_of(workspace, id, all).await)
+    /// One turn of a webhook: some calls at once. Returns what is left, nothing after too many failures, and the
+    /// outcomes.
+    async fn retry_some(&self, mut due: DueWebhook) -> (DueWebhook, Vec<(RowKey, Result<(), Error>)>) {
+        let keys: Vec<RowKey> = due.deliveries.drain(..due.deliveries.len().min(CALLS)).collect();
+        let (webhook, deliveries, events) = match self.read_due(&due, &keys).await {
+            Ok(read) => read,
+            Err(failure) => {
+                due.deliveries.clear();
+                return (due, keys.into_iter().next().map(|key| (key, Err(failure))).into_iter().collect());
+            }
         };
-        let outcomes: Vec<_> = stream::iter(of).map(each).buffer_unordered(WEBHOOKS).collect().await;
-        for (webhook, (outcomes, failures)) in outcomes {
-            if failures >= FAILURES {
-                failing_webhooks.insert(webhook);
+        let retry = |(key, delivery): (RowKey, Result<Delivery, Error>)| {
+            let webhook = webhook.clone();
+            let event = |id: EventId| events.iter().find(|event| event.event_id == id).cloned();
+            let event = delivery.as_ref().ok().and_then(|delivery| event(delivery.event_id));
+            async move {
+                match delivery {
+                    Ok(delivery) => (key, self.retry(webhook, event, &delivery).await),
+                    Err(failure) => (key, Err(failure)),
+                }
             }
-            for (id, outcome) in outcomes {
-                tally.note(self.run, &id, outcome);
-            }
+        };
+        let outcomes: Vec<_> = stream::iter(deliveries).map(retry).buffer_unordered(CALLS).collect().await;
+        due.failures += outcomes.iter().filter(|(_, outcome)| matches!(outcome, Ok(false))).count();
+        if due.failures >= FAILURES {
+            due.deliveries.clear();
         }
+        (due, outcomes.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect())
     }
 
-    /// Retries the deliveries of one webhook until it has failed too often. Returns the outcomes and the number of
-    /// failures.
-    async fn retry_of(
-        &self,
-        workspace: WorkspaceId,
-        id: WebhookId,
-        all: Vec<Delivery>,
-    ) -> (Vec<(EventId, Result<(), Error>)>, usize) {
-        let mut outcomes = Vec::new();
-        let mut failures = 0;
-        for some in all.chunks(CALLS) {
-            if failures >= FAILURES || !self.deadline.has(NEEDED) {
-                break;
-            }
-            let ids: Vec<EventId> = some.iter().map(|delivery| delivery.event_id).collect();
-            let read = async {
-                let webhook = self.table.webhook(workspace, id).await?;
-                Ok::<_, Error>((webhook, self.table.events(workspace, &ids).await?))
-            };
-            let (webhook, events) = match read.await {
-                Ok(read) => read,
-                Err(failure) => {
-                    outcomes.extend(ids.first().map(|id| (*id, Err(failure))));
-                    break;
+    /// The webhook, those of the deliveries that are due, and their events. The index may lag behind the rows, so the
+    /// rows decide.
+    async fn read_due(&self, due: &DueWebhook, keys: &[RowKey]) -> Result<ReadDeliveries, Error> {
+        let mut deliveries = Vec::new();
+        for (key, row) in self.table.due_rows(keys.to_vec()).await? {
+            match row {
+                Ok(Some(DueRow::Delivery(delivery))) if delivery.is_due(self.run.now()) => {
+                    deliveries.push((key, Ok(*delivery)));
                 }
-            };
-            let retry = |delivery: &Delivery| {
-                let (webhook, delivery) = (webhook.clone(), delivery.clone());
-                let event = events.iter().find(|event| event.event_id == delivery.event_id).cloned();
-                async move { (delivery.event_id, self.retry(webhook, event, &delivery).await) }
-            };
-            let retried: Vec<_> = stream::iter(some.iter().map(retry)).buffer_unordered(CALLS).collect().await;
-            for (id, outcome) in retried {
-                failures += usize::from(matches!(outcome, Ok(false)));
-                outcomes.push((id, outcome.map(|_| ())));
+                Ok(_) => {}
+                Err(failure) => deliveries.push((key, Err(failure))),
             }
         }
-        (outcomes, failures)
+        let ids: Vec<EventId> =
+            deliveries.iter().filter_map(|(_, delivery)| Some(delivery.as_ref().ok()?.event_id)).collect();
+        let webhook = self.table.webhook(due.workspace_id, due.webhook_id).await?;
+        Ok((webhook, deliveries, self.table.events(due.workspace_id, &ids).await?))
     }
 
     /// Retries a delivery. Deletes it if its webhook was deleted, and cancels it if the webhook is disabled or the
@@ -333,7 +397,7 @@ impl DeliveryRun<'_, '_> {
                 done => done.map(|_| true),
             };
         };
-        if let Some(due) = delivery.next_at.filter(|_| webhook.failing_since.is_none()) {
+        if let Some(due) = delivery.next_at.filter(|_| webhook.is_well()) {
             self.late.fetch_max((self.deadline.id_source().now.millis() - due.millis()) / 1000, Ordering::Relaxed);
         }
         match self.start_attempt(delivery).await {

@@ -1,4 +1,5 @@
-//! Triggered by the topic `events`: keeps the device's endpoint in step with its push token, and wakes the app.
+//! Triggered by the queue on the topic `events`: keeps the device's endpoint in step with its push token, and wakes the
+//! app.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +11,19 @@ use domain::error::Error;
 use domain::models::event::{Event, EventType};
 use domain::rules::push::{may_change_token, wakes};
 use domain::{DeviceId, WorkspaceId};
-use serde_json::{Value, json};
+use futures::StreamExt as _;
+use futures::stream;
+use lambda::logging::Chain;
+use serde_json::Value;
 
 use crate::retry::retry_on_conflict;
 use crate::state::AppState;
-use crate::triggers::{Run, endpoint, parse_event};
+use crate::triggers::{Run, batch_item_failures, endpoint, event_of_record};
 
-/// Duration of the lease: shorter than the minute that Lambda waits before it retries an asynchronous event.
+/// Duration of the lease: shorter than the queue's visibility timeout, after which a message is redelivered.
 const HOLD: Duration = Duration::seconds(50);
+/// Events handled at once: a batch, so that none of its workspaces waits for another.
+const AT_ONCE: usize = 10;
 
 /// What an event requires.
 enum Task {
@@ -27,20 +33,33 @@ enum Task {
     Wake,
 }
 
-/// Returns an empty object.
+/// Returns the messages to retry. After the last retry, `run-due` still settles the token.
 ///
 /// # Errors
-/// `Unavailable`: Lambda retries; after its last retry, `run-due` still settles the token.
+/// Of an event with which SNS invoked the function, as before it had a queue: Lambda retries it.
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
-    let table = state.table()?;
-    let pusher = state.pusher();
-    for record in run.records() {
-        let event = parse_event(record["Sns"]["Message"].as_str().unwrap_or_default())?;
-        if let Some(task) = task(&event) {
-            perform(table, pusher, &run, &event, &task).await?;
-        }
+    let (table, pusher, run) = (state.table()?, state.pusher(), &run);
+    let each = |record: Value| async move {
+        let outcome = process_record(table, pusher, run, &record).await;
+        (record, outcome)
+    };
+    let outcomes: Vec<_> = stream::iter(run.records().cloned()).map(each).buffer_unordered(AT_ONCE).collect().await;
+    let mut failed = Vec::new();
+    for (record, outcome) in outcomes {
+        let Err(error) = outcome else { continue };
+        let Some(id) = record["messageId"].as_str() else { return Err(error) };
+        tracing::warn!(operation = run.operation, queue_record.id = id, error = %Chain(&error), "an event was not processed");
+        failed.push(id.to_owned());
     }
-    Ok(json!({}))
+    Ok(batch_item_failures(failed))
+}
+
+async fn process_record(table: &Table, pusher: &Pusher, run: &Run, record: &Value) -> Result<(), Error> {
+    let event = event_of_record(record)?;
+    match task(&event) {
+        Some(task) => perform(table, pusher, run, &event, &task).await,
+        None => Ok(()),
+    }
 }
 
 fn task(event: &Event) -> Option<Task> {

@@ -1,11 +1,14 @@
-//! Triggered by the queue on the topic `events`: sends the messages of invitations and deployments.
+//! Triggered by the queue on the topic `events`: sends the messages of invitations and deployments, as fast as SES and SNS
+//! accept them from this account.
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws::LeaseOutcome;
-use aws::{Commit, Email, MailError, Mailer, SmsError, Table, Texter};
+use aws::{Clients, Commit, Email, MailError, Mailer, SmsError, Table, Texter};
 use chrono::Duration;
 use domain::error::Error;
 use domain::models::event::{Event, EventType};
-use domain::models::message_limits::MessagePolicy;
+use domain::models::message_limits::{MessagePolicy, SendingRates};
 use domain::models::offer::{Channel, Delivery, DeliveryState, Offer, Purpose};
 use domain::models::user::User;
 use domain::models::workspace::{AllowedSenders, SenderNotAllowed, WorkspaceSettings};
@@ -42,6 +45,33 @@ pub struct MessageSender<'a> {
     pub public_url: &'a str,
     /// Links to the app.
     pub app: &'a App,
+    /// The rates of SES and SNS; without them, messages are sent without pauses.
+    pub rates: Option<SendingRates>,
+    /// For the pauses between messages.
+    pub clients: &'a Clients,
+}
+
+/// When the run may send its next message.
+struct RateLimiter<'a> {
+    messages: &'a MessageSender<'a>,
+    deadline: &'a Deadline,
+    /// In milliseconds, as [`domain::Time`].
+    next: AtomicI64,
+}
+
+impl RateLimiter<'_> {
+    /// To be called just before a message is sent.
+    fn start(&self, channel: &Channel) {
+        let time = self.messages.rates.map(|rates| rates.time_per_message(channel)).unwrap_or_default();
+        self.next.store(self.deadline.id_source().now.plus(time).millis(), Ordering::Relaxed);
+    }
+
+    /// Waits until the run has taken its time for the last message. Also after the last one of a run, since the next
+    /// run starts at once.
+    async fn wait(&self) {
+        let left = self.next.load(Ordering::Relaxed) - self.deadline.id_source().now.millis();
+        self.messages.clients.pause(Duration::milliseconds(left).to_std().unwrap_or_default()).await;
+    }
 }
 
 /// Returns the messages to retry.
@@ -51,10 +81,13 @@ pub struct MessageSender<'a> {
 pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     let table = state.table()?;
     let messages = &state.message_sender()?;
-    let deadline = run.deadline(SENDING_TIME);
+    let deadline = &run.deadline(SENDING_TIME);
+    let limiter = &RateLimiter { messages, deadline, next: AtomicI64::new(0) };
     let mut failed = Vec::new();
     for record in run.records() {
-        if let Err(error) = process_record(table, messages, &run, record, &deadline).await {
+        let processed = process_record(table, limiter, &run, record).await;
+        limiter.wait().await;
+        if let Err(error) = processed {
             let id = record["messageId"].as_str().unwrap_or_default().to_owned();
             tracing::warn!(operation = run.operation, queue_record.id = id, error = %Chain(&error), "an event was not processed");
             failed.push(id);
@@ -63,18 +96,12 @@ pub async fn handle(state: &AppState, run: Run) -> Result<Value, Error> {
     Ok(batch_item_failures(failed))
 }
 
-async fn process_record(
-    table: &Table,
-    messages: &MessageSender<'_>,
-    run: &Run,
-    record: &Value,
-    deadline: &Deadline,
-) -> Result<(), Error> {
+async fn process_record(table: &Table, limiter: &RateLimiter<'_>, run: &Run, record: &Value) -> Result<(), Error> {
     let event = event_of_record(record)?;
     if !matches!(event.event_type, EventType::UserInvited | EventType::DeploymentStarted) {
         return Ok(());
     }
-    if deadline.is_over() {
+    if limiter.deadline.is_over() {
         return Err(Error::unavailable("this run", "the run is out of time"));
     }
     let take = || table.take_lease(run.operation, event.event_id, LEASE_DURATION, run.now(), run.id_source.event_id());
@@ -83,7 +110,7 @@ async fn process_record(
         LeaseOutcome::Done => return Ok(()),
         LeaseOutcome::Busy => return Err(Error::unavailable("the lease", "another run is processing this message")),
     };
-    let outcome = send(table, messages, run, &event).await?;
+    let outcome = send(table, limiter, run, &event).await?;
     retry_on_conflict(table, || async {
         let event_context = run.new_event_context(event.workspace_id);
         let invitation = if outcome.is_some() { load_offer(table, &event).await? } else { None };
@@ -97,12 +124,8 @@ async fn process_record(
 
 /// Sends the message of an offer. `None` if it is no longer wanted: the offer was used, superseded, revoked or has
 /// expired, or the message was already sent.
-async fn send(
-    table: &Table,
-    messages: &MessageSender<'_>,
-    run: &Run,
-    event: &Event,
-) -> Result<Option<Delivery>, Error> {
+async fn send(table: &Table, limiter: &RateLimiter<'_>, run: &Run, event: &Event) -> Result<Option<Delivery>, Error> {
+    let messages = limiter.messages;
     let Some(invitation) = load_offer(table, event).await? else {
         return Ok(None);
     };
@@ -114,6 +137,7 @@ async fn send(
         return Ok(None);
     };
     let settings = table.workspace(event.workspace_id).await?.map(|workspace| workspace.settings).unwrap_or_default();
+    limiter.start(&invitation.channel);
     let outcome = match invitation.channel {
         Channel::Email => send_email(messages, &user, &invitation, &code, &settings).await?,
         Channel::Sms => send_text(messages, &user, &code, &settings).await?,

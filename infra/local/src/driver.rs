@@ -23,9 +23,9 @@ use crate::logs::{self, LogEntry};
 use crate::messaging::TopicMessage;
 use crate::queue::{self, Message, Queues, Retry};
 use crate::template::{Function, Pattern, QueueTrigger, StackLocation, StreamTrigger, Template};
-use crate::{Invoke, Now};
+use crate::{Invoke, Now, Wait};
 
-/// Number of concurrent asynchronous runs.
+/// Number of concurrent asynchronous runs. A queue has those of its trigger.
 const CONCURRENT_RUNS: usize = 4;
 /// How often the stream is polled when nothing wakes the driver.
 const POLL: Duration = Duration::from_millis(50);
@@ -50,6 +50,8 @@ pub struct DriverOptions {
     pub logged: UnboundedReceiver<LogEntry>,
     /// The time.
     pub now: Now,
+    /// Waits by the same clock, for [`Driver::run`].
+    pub wait: Wait,
     /// The file with the positions in the streams, so that a restart continues there.
     pub positions_file: Option<PathBuf>,
 }
@@ -61,6 +63,7 @@ pub struct Driver {
     database: Database,
     invoke: Invoke,
     now: Now,
+    wait: Wait,
     positions_file: Option<PathBuf>,
     state: Mutex<State>,
     published: tokio::sync::Mutex<UnboundedReceiver<TopicMessage>>,
@@ -143,6 +146,7 @@ impl Driver {
             database: options.database,
             invoke: options.invoke,
             now: options.now,
+            wait: options.wait,
             positions_file: options.positions_file,
             state: Mutex::new(state),
             published: tokio::sync::Mutex::new(options.published),
@@ -213,10 +217,9 @@ impl Driver {
             functions.flat_map(|function| function.schedules.iter().map(move |schedule| (function, schedule)));
         let schedules =
             schedules.map(|(function, schedule)| self.run_schedule_loop(&function.operation, schedule.every));
-        let queues = self.triggers(|function| &function.queues).flat_map(|(function, trigger)| {
-            let runs = trigger.concurrency.min(CONCURRENT_RUNS);
-            (0..runs).map(move |_| self.serve(function, trigger))
-        });
+        let queues = self
+            .triggers(|function| &function.queues)
+            .flat_map(|(function, trigger)| (0..trigger.concurrency).map(move |_| self.serve(function, trigger)));
         let (schedules, queues) = (futures::future::join_all(schedules), futures::future::join_all(queues));
         futures::join!(self.process_promptly(), queues, schedules);
     }
@@ -268,7 +271,7 @@ impl Driver {
                 self.save_positions();
                 tokio::select! {
                     () = self.woken.notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    () = (self.wait)(POLL) => {}
                 }
             }
         }
@@ -278,7 +281,7 @@ impl Driver {
     async fn serve(&self, function: &Function, trigger: &QueueTrigger) {
         loop {
             if !self.queue_step(function, trigger, Retry::WhenDue).await {
-                tokio::time::sleep(POLL).await;
+                (self.wait)(POLL).await;
             }
         }
     }
@@ -286,8 +289,7 @@ impl Driver {
     async fn run_schedule_loop(&self, operation: &str, every: Duration) {
         loop {
             // A failed run has logged its error; the next one continues.
-            let _ = self.run_schedule(operation).await;
-            tokio::time::sleep(every).await;
+            let _ = futures::join!(self.run_schedule(operation), (self.wait)(every));
         }
     }
 
@@ -351,7 +353,7 @@ impl Driver {
                 } else {
                     (envelope(message).to_string(), BTreeMap::new())
                 };
-                state.queues.send(&subscription.queue_arn, body, attributes, now);
+                state.queues.send(&subscription.queue_arn, body, attributes, message.group.clone(), now);
             }
         }
     }
@@ -416,7 +418,7 @@ impl Driver {
             state.runs.push(run);
         } else if let Some(queue) = &function.dead_letters {
             let attributes = BTreeMap::from([("ErrorMessage".to_owned(), ("String".to_owned(), error.to_owned()))]);
-            state.queues.send(queue, run.event.to_string(), attributes, now);
+            state.queues.send(queue, run.event.to_string(), attributes, None, now);
         }
     }
 
@@ -431,10 +433,10 @@ impl Driver {
         let received = Received { driver: self, arn, messages };
         let event = queue::event(arn, &self.location.region, &received.messages);
         let outcome = (self.invoke)(&function.operation, event).await;
-        let failed = FailedItems::of(&outcome);
+        let (failed, now) = (FailedItems::of(&outcome), (self.now)());
         let mut state = self.state();
         for message in received.messages.iter().filter(|message| !failed.holds(&message.id)) {
-            state.queues.delete(arn, &message.id);
+            state.queues.delete(arn, &message.id, now);
         }
         true
     }
@@ -585,9 +587,10 @@ struct Received<'a> {
 
 impl Drop for Received<'_> {
     fn drop(&mut self) {
+        let now = (self.driver.now)();
         let mut state = self.driver.state();
         for message in &self.messages {
-            state.queues.return_message(self.arn, &message.id);
+            state.queues.return_message(self.arn, &message.id, now);
         }
     }
 }

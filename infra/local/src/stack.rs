@@ -64,7 +64,8 @@ pub struct StackOptions {
     pub wait: Wait,
     /// The template's text.
     pub template: String,
-    /// Values of the template's parameters, besides the local ones.
+    /// Values of the template's parameters, besides the local ones. With `EmailsPerSecond`, messages are sent at that
+    /// rate, as on AWS; else without pauses.
     pub parameters: BTreeMap<String, String>,
     /// Changes each operation's connection to the services.
     pub adjust: Option<Adjust>,
@@ -142,6 +143,7 @@ impl Stack {
             Some(listener) => local_url(listener)?,
             None => "http://127.0.0.1".to_owned(),
         };
+        let paced = options.parameters.contains_key("EmailsPerSecond");
         let parameters = local_parameters(&url, &location, options.parameters);
         let template = Template::read(&options.template, &location, &parameters);
         let mut template = template.map_err(|error| StackError(error.to_string()))?;
@@ -151,6 +153,15 @@ impl Stack {
             asking.for_each(|function| {
                 function.schedules.clear();
                 function.runs_when_deployed = false;
+            });
+        }
+        if !paced {
+            // The local SES and SNS have no rate.
+            let sending = template.functions.iter_mut().filter(|function| function.operation == "send-message");
+            sending.for_each(|function| {
+                function
+                    .variables
+                    .retain(|name, _| !["EMAILS_PER_SECOND", "TEXTS_PER_SECOND"].contains(&name.as_str()));
             });
         }
         let template = Arc::new(template);
@@ -180,6 +191,7 @@ impl Stack {
             published: messaging.topic_messages(),
             logged: messaging.log_entries(),
             now: Arc::clone(&options.now),
+            wait: Arc::clone(&options.wait),
             positions_file: options.data.as_ref().map(|folder| folder.join("streams.json")),
         }));
         let routes = Routes::new(&template.functions).map_err(StackError)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::rt::sleep::{AsyncSleep as _, SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use domain::egress::EgressPolicy;
@@ -89,6 +89,16 @@ macro_rules! config {
     }};
 }
 
+/// Waits in steps of a second, since longer sleeps are taken for call timeouts.
+pub(crate) async fn pause(sleep: &SharedAsyncSleep, time: Duration) {
+    let mut left = time;
+    while !left.is_zero() {
+        let step = left.min(Duration::from_secs(1));
+        sleep.sleep(step).await;
+        left -= step;
+    }
+}
+
 /// At most three attempts, with short pauses (50 ms at first, then twice as long, less a random part). A service that
 /// does not answer by then is reported to the caller.
 fn retries() -> RetryConfig {
@@ -129,6 +139,11 @@ impl Clients {
             egress: connection.egress.clone(),
             webhooks: connection.webhooks,
         }
+    }
+
+    /// Waits, by the timer for the pauses between attempts.
+    pub async fn pause(&self, time: Duration) {
+        pause(&self.sleep, time).await;
     }
 
     /// Which addresses webhooks may have.

@@ -18,7 +18,7 @@ use domain::egress::{EgressPolicy, read_url};
 use domain::error::Error;
 use thiserror::Error as ThisError;
 
-use crate::clients::Clients;
+use crate::clients::{self, Clients};
 use crate::roots;
 
 /// An HTTP client for hosts outside AWS.
@@ -181,11 +181,9 @@ impl EgressClient {
         self.connector.call(request).await.map_err(|error| FetchError::of(&error, error.is_timeout()))
     }
 
-    /// Waits in steps of a second, since longer sleeps are taken for call timeouts.
-    pub async fn wait(&self, seconds: u32) {
-        for _ in 0..seconds {
-            self.sleep.sleep(Duration::from_secs(1)).await;
-        }
+    /// Waits, by the timer of its time limits.
+    pub async fn pause(&self, time: Duration) {
+        clients::pause(&self.sleep, time).await;
     }
 
     /// Gets a page of the issuer, within [`FETCH_TIMEOUT`] and up to its size limit; redirects are not followed.

@@ -18,7 +18,8 @@ pub trait Topic: Sync {
     fn publish(&self, events: &[Event]) -> impl Future<Output = Result<Vec<usize>, Error>> + Send;
 }
 
-/// The SNS topic `events`.
+/// The SNS topic `events`. A message's group is its workspace: SNS hands it to SQS's standard queues, which are then fair
+/// among workspaces ("Amazon SQS fair queues", Amazon SQS Developer Guide).
 #[derive(Clone, Debug)]
 pub struct TopicPublisher {
     client: aws_sdk_sns::Client,
@@ -66,7 +67,7 @@ impl Topic for TopicPublisher {
     }
 }
 
-/// More than the size of a message's two attributes.
+/// More than the size of a message's two attributes and its group.
 const ATTRIBUTE_BYTES: usize = 256;
 
 fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestEntry, Error> {
@@ -77,6 +78,7 @@ fn entry(at: usize, message: &str, event: &Event) -> Result<PublishBatchRequestE
         .message(message)
         .message_attributes("event_type", text(event.event_type.to_string()).map_err(broken)?)
         .message_attributes("workspace_id", text(event.workspace_id.to_string()).map_err(broken)?)
+        .message_group_id(event.workspace_id.to_string())
         .build()
         .map_err(broken)
 }

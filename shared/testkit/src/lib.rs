@@ -15,6 +15,7 @@ pub mod qr;
 pub mod request_recorder;
 pub mod rows;
 pub mod samples;
+pub mod simulated_time;
 pub mod stale_index;
 pub mod wire;
 

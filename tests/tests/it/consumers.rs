@@ -1,10 +1,12 @@
 //! Consumers of events: messages, pushes and feedback; and the schedules: due work and the purge.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use chrono::Duration;
 use http::{Method, Request};
 use local::messaging::Channel;
+use local::queue::Retry;
 use serde_json::{Value, json};
 use testkit::faults::{Fault, FaultDuration, Faults, InjectedFault};
 use testkit::request_recorder::RequestRecorder;
@@ -455,6 +457,59 @@ async fn a_command_pushes_once_to_its_phone_only_however_often_its_event_is_deli
     assert_eq!(pushed_events(&bench), BTreeMap::from([(endpoint, vec!["command.queued".to_owned()])]));
     let text = bench.sent(Channel::Push)[0].text.clone().unwrap();
     assert!(["Ada", "lost", "wipe", &phones[0].0].iter().all(|told| !text.contains(*told)), "{text}");
+}
+
+#[tokio::test]
+async fn a_push_that_sns_throttles_is_tried_again_and_delays_no_other_of_its_batch() {
+    let throttled = Arc::new(Mutex::new(None::<String>));
+    let recorder = RequestRecorder::answering({
+        let throttled = Arc::clone(&throttled);
+        move |sent| {
+            let throttled = throttled.lock().unwrap().clone()?;
+            (sent.call.sends() && sent.body.contains(&throttled)).then(|| Fault::Throttle.answer(&sent.call).unwrap())
+        }
+    });
+    let bench = Setup::new().with(recorder.adjust()).start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (_user, phones) = bench.user_with_phones(&tenant, "ada", 3).await;
+    bench.drain().await;
+    bench.stack.messaging().clear();
+    let endpoint = device(&bench, &tenant, &phones[0].0).await["push_endpoint"].as_str().unwrap().to_owned();
+    *throttled.lock().unwrap() = Some(endpoint);
+    for (id, _) in &phones {
+        let _blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    }
+    bench.stack.drain(Retry::WhenDue).await.unwrap();
+    assert_eq!(pushed_events(&bench).len(), 2);
+    assert_eq!(bench.stack.driver().messages("handset-push-events").len(), 1, "the throttled one is back in its queue");
+    *throttled.lock().unwrap() = None;
+    bench.settle().await;
+    let woken = pushed_events(&bench);
+    assert_eq!(woken.len(), 3);
+    assert!(woken.values().all(|kinds| kinds == &["device.blocked"]), "{woken:?}");
+    assert!(bench.stack.driver().dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_with_which_the_topic_itself_invoked_notify_device_wakes_the_phone_or_is_tried_again() {
+    let faults = Faults::new();
+    let bench = Setup::new().with(faults.adjust()).start().await;
+    let tenant = bench.tenant("Acme").await;
+    let (id, _) = bench.phone(&tenant, "ada").await;
+    bench.drain().await;
+    let blocked = bench.post(&format!("/devices/{id}/block"), &tenant.key, json!({})).await.expect(200);
+    assert!(blocked.body["blocked"].is_object());
+    let events = bench.get("/events?event_type=device.blocked", &tenant.key).await.expect(200);
+    let message = events.body["items"][0].to_string();
+    let notification = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]});
+    let duration = FaultDuration::Calls(3);
+    let throttled = InjectedFault { action: "Publish".to_owned(), nth: 1, fault: Fault::Throttle, duration };
+    faults.watch("notify-device", Some(throttled));
+    let failed = bench.stack.invoke("notify-device", notification.clone()).await;
+    assert!(failed.is_err(), "Lambda tries again: {failed:?}");
+    bench.advance(Duration::minutes(1));
+    let _done = bench.stack.invoke("notify-device", notification).await.unwrap();
+    assert_eq!(pushed_events(&bench).into_values().collect::<Vec<_>>(), [["device.blocked"]]);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod lists;
 mod markers;
 mod meanwhile;
 mod messages;
+mod neighbours;
 mod people;
 mod personal_tokens;
 mod phones;

@@ -10,6 +10,8 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Duration, Utc};
+use domain::Time;
+use domain::models::webhook::{CALLING_RUNS, LEASE_DURATION};
 use http::{Method, Request};
 use local::operations::Adjust;
 use ring::hmac;
@@ -720,6 +722,31 @@ async fn a_slow_or_broken_receiver_delays_no_other() {
     assert_eq!(fixture.deliveries(&slow).await[0]["state"], "succeeded");
 }
 
+#[tokio::test]
+async fn while_ten_runs_call_a_workspaces_webhooks_the_schedule_makes_its_other_deliveries() {
+    let fixture = Fixture::with_receivers().await;
+    let (id, _) = fixture.webhook(URL, &["user.created"]).await;
+    let workspace = &fixture.tenant.workspace_id;
+    let held_until = Time::from(fixture.bench.now()).plus(LEASE_DURATION);
+    for number in 0..CALLING_RUNS {
+        let (pk, sk) = (format!("CALLSLOTS#{workspace}"), format!("SLOT#{number:02}"));
+        let slot = json!({"pk": pk, "sk": sk, "workspace_id": workspace, "number": number, "held_until": held_until, "version": 3});
+        rows::put(&fixture.bench, rows::MAIN, &slot, &[]);
+    }
+    let _user = fixture.new_user("ada").await;
+    assert_eq!(fixture.sent_to(URL).len(), 0);
+    let waiting = fixture.deliveries(&id).await.remove(0);
+    assert_eq!((&waiting["state"], &waiting["attempts"]), (&json!("pending"), &json!(0)));
+    assert_eq!(fixture.schedule().await["done"], 1);
+    assert_eq!(fixture.deliveries(&id).await[0]["state"], "succeeded");
+    // The runs were interrupted.
+    fixture.bench.advance(LEASE_DURATION);
+    let _user = fixture.new_user("bob").await;
+    assert_eq!(fixture.sent_to(URL).len(), 2);
+    let slots = rows::all(&fixture.bench, rows::MAIN).into_keys().filter(|key| key.starts_with("CALLSLOTS#")).count();
+    assert_eq!(slots, usize::from(CALLING_RUNS) - 1, "a run gives its slot back");
+}
+
 /// The requests of a real receiver on this machine: path, headers and body.
 type Received = UnboundedReceiver<(String, HeaderMap, String)>;
 
@@ -781,7 +808,8 @@ async fn loopback_addresses_are_called_only_if_the_program_allows_them() {
 async fn no_environment_variable_allows_webhooks_to_private_addresses() {
     let all = functions::Settings::from_variables(|name| match name {
         "AWS_REGION" => Some("eu-central-1".to_owned()),
-        "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" => Some("7".to_owned()),
+        "RETENTION_DAYS" | "INVITATION_DAYS" | "EMAILS_PER_DAY" | "TEXTS_PER_DAY" | "EMAILS_PER_SECOND"
+        | "TEXTS_PER_SECOND" => Some("7".to_owned()),
         "TEXT_CALLING_CODES" => Some("+49".to_owned()),
         "PUBLIC_URL" => Some("https://phones.example".to_owned()),
         _ => Some("true".to_owned()),

@@ -318,6 +318,8 @@ async fn no_batch_of_messages_exceeds_the_limits_of_sns() {
         both == expected
     };
     assert!(batches.concat().iter().all(attributes), "subscriptions filter by type and workspace");
+    let group = |entry: &Vec<(String, String)>| field(entry, "MessageGroupId") == workspace().to_string();
+    assert!(batches.concat().iter().all(group), "queues are fair by workspace");
 }
 
 #[tokio::test]

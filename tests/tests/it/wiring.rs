@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::models::event::EventType;
+use domain::models::offer::Channel;
 use domain::rules::push;
 use functions::Access;
 use local::template::{Route, StackLocation, Template};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
-use testkit::Bench;
+use testkit::{Bench, Setup};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -118,7 +119,7 @@ fn each_operation_has_a_file_of_its_name() {
 }
 
 async fn template() -> (Bench, BTreeMap<String, local::template::Function>) {
-    let bench = Bench::start().await;
+    let bench = Setup::new().parameter("EmailsPerSecond", "14").start().await;
     let functions =
         bench.stack.template().functions.iter().map(|function| (function.operation.clone(), function.clone()));
     let functions = functions.collect();
@@ -273,6 +274,8 @@ async fn each_function_has_exactly_the_variables_that_it_needs() {
                 "SENDERS",
                 "SMS_SENDERS",
                 "TEXT_CALLING_CODES",
+                "EMAILS_PER_SECOND",
+                "TEXTS_PER_SECOND",
                 "CONFIGURATION_SET",
                 "IOS_STORE_URL",
                 "ANDROID_STORE_URL",
@@ -702,10 +705,33 @@ fn shipped_crates_do_not_depend_on_test_support() {
     }
 }
 
+#[tokio::test]
+async fn as_many_runs_send_messages_as_the_pace_of_each_takes_into_account() {
+    for (emails_per_second, texts_per_second) in [(1, 20), (2, 20), (14, 7), (1000, 500)] {
+        let parameters = [("EmailsPerSecond", emails_per_second), ("TextsPerSecond", texts_per_second)];
+        let setup = Setup::new().parameters(parameters.map(|(name, rate)| (name, rate.to_string())));
+        let bench = setup.start().await;
+        let sending = bench.stack.template().function("send-message").unwrap().clone();
+        let settings = functions::Settings::from_variables(|name| match name {
+            "AWS_REGION" => Some("eu-central-1".to_owned()),
+            other => sending.variables.get(other).cloned(),
+        });
+        let rates = settings.unwrap().sending_rates.unwrap();
+        assert_eq!((rates.emails_per_second, rates.texts_per_second), (emails_per_second, texts_per_second));
+        let queue = &sending.queues[0];
+        assert_eq!(queue.concurrency, rates.runs() as usize);
+        assert_eq!(queue.batch_size, 1, "no message waits behind another's time");
+        // Calls to SES end within 15 seconds.
+        let longest = rates.time_per_message(&Channel::Sms).to_std().unwrap();
+        assert!(longest + std::time::Duration::from_secs(15) < sending.timeout);
+    }
+}
+
 #[test]
 fn the_topic_brings_notify_device_what_wakes_an_app_or_may_change_a_token_and_nothing_else() {
-    let topic = &resources()["NotifyDevice"]["Properties"]["Events"]["Topic"]["Properties"];
-    let types = topic["FilterPolicy"]["event_type"].as_array().unwrap();
+    let resources = resources();
+    let subscription = &resources["PushEventsSubscription"]["Properties"];
+    let types = subscription["FilterPolicy"]["event_type"].as_array().unwrap();
     let filtered: BTreeSet<&str> = types.iter().map(|name| name.as_str().unwrap()).collect();
     let wanted = EventType::ALL.iter().filter(|of| push::wakes(of) || push::may_change_token(of));
     assert_eq!(filtered, wanted.map(|of| of.as_str()).collect());

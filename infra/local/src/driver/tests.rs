@@ -125,6 +125,7 @@ fn gated(
         published,
         logged,
         now: Arc::new(move || DateTime::from_timestamp(1_800_000_000 + *clock.lock().unwrap(), 0).unwrap()),
+        wait: Arc::new(|time| tokio::time::sleep(time).boxed()),
         positions_file: None,
     });
     Bench { driver, database, publish, log, runs, seconds }
@@ -143,6 +144,7 @@ impl Bench {
             subject: None,
             message: message.into(),
             attributes: BTreeMap::from([("event_type".into(), ("String".into(), event_type.into()))]),
+            group: Some("one".into()),
             timestamp: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         };
         self.publish.send(message).unwrap();
@@ -236,6 +238,7 @@ async fn topics_reach_functions_and_queues_by_their_filters() {
     let record = &runs[1].1["Records"][0];
     assert_eq!((runs[1].0.as_str(), &record["body"]), ("send", &json!("b")));
     assert_eq!(record["messageAttributes"]["event_type"]["stringValue"], "mail");
+    assert_eq!(record["attributes"]["MessageGroupId"], "one");
 }
 
 #[tokio::test]
@@ -309,6 +312,7 @@ async fn a_restart_goes_on_where_everything_was_done() {
         published,
         logged: unbounded_channel().1,
         now: Arc::clone(&driver.now),
+        wait: Arc::clone(&driver.wait),
         positions_file: driver.positions_file.clone(),
     });
     again.drain(Retry::Now).await.unwrap();

@@ -78,6 +78,8 @@ pub struct TopicMessage {
     pub message: String,
     /// Type and value by name; a binary value is in base64, as notifications carry it.
     pub attributes: BTreeMap<String, (String, String)>,
+    /// Its message group, for queues.
+    pub group: Option<String>,
     /// When it was published.
     pub timestamp: DateTime<Utc>,
 }
@@ -277,6 +279,7 @@ impl Messaging {
             subject: Some(subject),
             message: event.to_string(),
             attributes: BTreeMap::new(),
+            group: None,
             timestamp: self.now(),
         });
     }

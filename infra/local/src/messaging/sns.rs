@@ -26,6 +26,8 @@ const SUBJECT_LIMIT: usize = 100;
 const BATCH_LIMIT: usize = 10;
 /// "up to 80 characters": `PublishBatchRequestEntry`.
 const BATCH_ID_LIMIT: usize = 80;
+/// "The length of `MessageGroupId` is 128 characters": `PublishBatchRequestEntry`.
+const GROUP_LIMIT: usize = 128;
 
 /// Type and value of each attribute, a binary value in base64.
 pub(super) type Attributes = BTreeMap<String, (String, String)>;
@@ -139,6 +141,8 @@ pub(super) struct Message<'a> {
     /// True if the body is a JSON object with an entry for each protocol.
     pub(super) is_structured: bool,
     pub(super) attributes: Attributes,
+    /// Used for topics only.
+    group: Option<&'a str>,
 }
 
 impl<'a> Message<'a> {
@@ -159,6 +163,7 @@ impl<'a> Message<'a> {
             body: form.required("Message")?,
             is_structured,
             attributes,
+            group: form.get("MessageGroupId").map(group).transpose()?,
         };
         if message.body.is_empty() {
             return Err(Fault::invalid_parameter("Empty message"));
@@ -203,6 +208,15 @@ fn subject(subject: &str) -> Result<&str, Fault> {
         Ok(subject)
     } else {
         Err(Fault::invalid_parameter("Subject"))
+    }
+}
+
+/// "alphanumeric characters … and punctuation": `PublishBatchRequestEntry`.
+fn group(group: &str) -> Result<&str, Fault> {
+    if (1..=GROUP_LIMIT).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(group)
+    } else {
+        Err(Fault::invalid_parameter("MessageGroupId"))
     }
 }
 
@@ -315,6 +329,7 @@ fn publish_to_topic(messaging: &Messaging, arn: &str, message: &Message<'_>) -> 
         subject: message.subject.map(str::to_owned),
         message: message.default_body()?,
         attributes: message.attributes.clone(),
+        group: message.group.map(str::to_owned),
         timestamp: messaging.now(),
     });
     Ok(id)

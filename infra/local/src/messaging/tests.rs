@@ -324,8 +324,9 @@ async fn topic_messages_reach_their_taker_in_order_and_not_the_outbox() {
         .expect("published")
         .message_id
         .expect("an id");
-    let entry =
-        |id: &str, body: &str| PublishBatchRequestEntry::builder().id(id).message(body).build().expect("an entry");
+    let entry = |id: &str, body: &str| {
+        PublishBatchRequestEntry::builder().id(id).message(body).message_group_id("one").build().expect("an entry")
+    };
     let batch = stack.sns.publish_batch().topic_arn(TOPIC);
     let batch = batch
         .publish_batch_request_entries(entry("a", "second"))
@@ -346,10 +347,12 @@ async fn topic_messages_reach_their_taker_in_order_and_not_the_outbox() {
         subject: Some("s".into()),
         message: "first <&>".into(),
         attributes: BTreeMap::from([("event_type".to_owned(), attribute)]),
+        group: None,
         timestamp: noon(),
     };
     assert_eq!(first, expected);
-    assert_eq!(messages.try_recv().expect("the second").message, "second");
+    let second = messages.try_recv().expect("the second");
+    assert_eq!((second.message.as_str(), second.group.as_deref()), ("second", Some("one")));
     assert!(messages.try_recv().is_err());
     assert!(stack.messaging.outbox().is_empty());
 }

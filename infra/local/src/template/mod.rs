@@ -460,6 +460,10 @@ fn routes(metadata: &Value) -> Result<Vec<Route>, TemplateError> {
         .collect()
 }
 
+/// The most concurrent runs for a queue ("Configuring scaling behavior for SQS event source mappings", AWS Lambda
+/// Developer Guide).
+const MOST_RUNS: usize = 1000;
+
 /// A source that Lambda polls for the function: a stream or a queue.
 fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> {
     let properties = mapping(of, "Properties")?;
@@ -473,7 +477,7 @@ fn add_source(function: &mut Function, of: &Value) -> Result<(), TemplateError> 
     partial_failures(of)?;
     let concurrency = match properties.get("ScalingConfig") {
         Some(scaling) => count(scaling, "MaximumConcurrency")?,
-        None => usize::MAX,
+        None => MOST_RUNS,
     };
     function.queues.push(QueueTrigger { queue_arn: arn, batch_size: count(of, "BatchSize")?, concurrency });
     Ok(())
@@ -671,7 +675,9 @@ fn text(of: &Value, name: &str) -> Result<String, TemplateError> {
 }
 
 fn number(of: &Value, name: &str) -> Result<u64, TemplateError> {
-    of[name].as_u64().ok_or_else(|| template_error(format!("{name} is {}, but must be a number", of[name])))
+    // A parameter's value is a string.
+    let number = of[name].as_u64().or_else(|| of[name].as_str()?.parse().ok());
+    number.ok_or_else(|| template_error(format!("{name} is {}, but must be a number", of[name])))
 }
 
 fn count(of: &Value, name: &str) -> Result<usize, TemplateError> {
@@ -717,7 +723,7 @@ mod tests {
         assert_eq!(template.function("run-due").unwrap().schedules, [Schedule { every: Duration::from_secs(60) }]);
         assert!(template.function("refresh-issuer-keys").unwrap().schedules.is_empty(), "no issuer, no schedule");
         assert_eq!(template.function("run-due").unwrap().attempts, 1);
-        assert_eq!(template.function("notify-device").unwrap().attempts, 3);
+        assert_eq!(template.function("record-feedback").unwrap().attempts, 3);
         assert!(template.log_subscriptions.is_empty(), "texts are not logged");
         let group = "sns/us-east-1/000000000000/DirectPublishToPhoneNumber";
         let template = with([("SmsLogGroups", "new")]);

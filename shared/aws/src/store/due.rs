@@ -100,6 +100,18 @@ impl Table {
     /// Up to `limit` due rows of a shard, the longest overdue first, after the last page. An unreadable row is
     /// in the page as an error.
     pub async fn due(&self, shard: &str, now: Time, start: Option<Position>, limit: usize) -> Result<DuePage, Error> {
+        let (keys, next) = self.due_keys(shard, now, start, limit).await?;
+        Ok(DuePage { rows: self.due_rows(keys).await?, next })
+    }
+
+    /// The same, but only the rows' keys, which costs little.
+    pub async fn due_keys(
+        &self,
+        shard: &str,
+        now: Time,
+        start: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<RowKey>, Option<Position>), Error> {
         let source = Source {
             index: Some("due"),
             partition: ("due_shard", shard.to_owned()),
@@ -108,7 +120,11 @@ impl Table {
             descending: false,
         };
         let (items, next) = self.query(&source, limit, start.as_ref()).await?;
-        let keys: Vec<RowKey> = items.iter().filter_map(RowKey::of).collect();
+        Ok((items.iter().filter_map(RowKey::of).collect(), next))
+    }
+
+    /// The rows with these keys, in that order. An unreadable row is an error of its own.
+    pub async fn due_rows(&self, keys: Vec<RowKey>) -> Result<Vec<(RowKey, Result<Option<DueRow>, Error>)>, Error> {
         let found = self.get_many(keys.clone()).await?;
         let read = |key: RowKey| {
             let (kind, _) = key.sk.split_once('#').unwrap_or((&key.sk, ""));
@@ -126,6 +142,6 @@ impl Table {
             };
             (key, row)
         };
-        Ok(DuePage { rows: keys.into_iter().map(read).collect(), next })
+        Ok(keys.into_iter().map(read).collect())
     }
 }

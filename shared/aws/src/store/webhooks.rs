@@ -1,9 +1,13 @@
 //! Webhooks, the secrets that sign their calls, and the deliveries.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::Duration;
 use domain::error::Error;
-use domain::models::webhook::{Delivery, RETENTION as DELIVERY_RETENTION, Secrets, Webhook};
-use domain::{EventId, WebhookId, WorkspaceId};
+use domain::models::webhook::{
+    CALLING_RUNS, Delivery, LEASE_DURATION, RETENTION as DELIVERY_RETENTION, Secrets, Webhook,
+};
+use domain::{EventId, Time, WebhookId, WorkspaceId};
+use serde::{Deserialize, Serialize};
 
 use crate::commit::Commit;
 use crate::item::{Item, Read, Row, RowKey, from_item, keeps_stored_row};
@@ -13,10 +17,15 @@ use crate::table::Table;
 
 keeps_stored_row!(Delivery, Webhook);
 
+impl Read for CallSlot {}
+
 impl Read for Secrets {}
 
 /// Prefix of a webhook's sort key.
 pub const WEBHOOK: &str = "WEBHOOK#";
+
+/// Prefix of the partition of a webhook's deliveries.
+const DELIVERIES: &str = "DELIVERIES#";
 
 /// Prefix of a delivery's sort key.
 pub const DELIVERY: &str = "DELIVERY#";
@@ -51,10 +60,46 @@ impl Row for Webhook {
     }
 }
 
+/// The right of a run to call a workspace's webhooks for new events. There are [`CALLING_RUNS`] in a workspace, each a row
+/// while it is taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallSlot {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its number, from 0.
+    pub number: u8,
+    /// Until when it is taken, if the run does not end earlier.
+    pub held_until: Time,
+    /// Version for optimistic locking, different for each run.
+    pub version: u64,
+}
+
+/// Prefix of a call slot's sort key.
+const SLOT: &str = "SLOT#";
+
+/// How long the slot of a run that was interrupted is kept after its end.
+const SLOT_RETENTION: Duration = Duration::days(1);
+
+fn slots_partition(workspace: WorkspaceId) -> String {
+    format!("CALLSLOTS#{workspace}")
+}
+
+impl Row for CallSlot {
+    fn key(&self) -> RowKey {
+        RowKey::new(slots_partition(self.workspace_id), format!("{SLOT}{:02}", self.number))
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+    fn time_to_live(&self) -> Option<i64> {
+        Some(self.held_until.plus(SLOT_RETENTION).seconds())
+    }
+}
+
 /// The partition of a webhook's deliveries.
 #[must_use]
 pub fn deliveries_partition(workspace: WorkspaceId, id: WebhookId) -> String {
-    format!("DELIVERIES#{workspace}#{id}")
+    format!("{DELIVERIES}{workspace}#{id}")
 }
 
 /// The key of the delivery of an event to a webhook.
@@ -79,6 +124,39 @@ impl Row for Delivery {
 }
 
 impl Table {
+    /// Takes one of a workspace's call slots; `None` if all are taken. `random` spreads runs over the free ones.
+    pub async fn take_call_slot(
+        &self,
+        workspace_id: WorkspaceId,
+        now: Time,
+        random: usize,
+        commit_id: impl Fn() -> EventId,
+    ) -> Result<Option<CallSlot>, Error> {
+        let slots = Source::in_partition(slots_partition(workspace_id), SLOT);
+        let stored: Vec<CallSlot> = self.rows(&slots, usize::from(CALLING_RUNS), None).await?.items;
+        let is_held = |number: &u8| stored.iter().any(|slot| slot.number == *number && slot.held_until > now);
+        let mut free: Vec<u8> = (0..CALLING_RUNS).filter(|number| !is_held(number)).collect();
+        let first = random % free.len().max(1);
+        free.rotate_left(first);
+        for number in free {
+            let before = stored.iter().find(|slot| slot.number == number);
+            let version = before.map_or(1, |before| before.version);
+            let slot = CallSlot { workspace_id, number, held_until: now.plus(LEASE_DURATION), version };
+            let commit = Commit::without_event(commit_id());
+            let commit = match before {
+                Some(before) => commit.edit(before, &slot),
+                None => commit.put(&slot),
+            };
+            match self.commit(commit).await {
+                Ok(_) => return Ok(Some(CallSlot { version: before.map_or(1, |before| before.version + 1), ..slot })),
+                // Another run took it first.
+                Err(Error::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     /// A webhook.
     pub async fn webhook(&self, workspace: WorkspaceId, id: WebhookId) -> Result<Option<Webhook>, Error> {
         self.get(&webhook_key(workspace, id)).await
@@ -119,6 +197,13 @@ impl Table {
     ) -> Result<Page<Delivery>, Error> {
         self.rows(&Source::in_partition(deliveries_partition(workspace, id), DELIVERY), limit, start).await
     }
+}
+
+/// The webhook to which a delivery belongs, by the delivery's key; `None` for another row.
+#[must_use]
+pub fn webhook_of_delivery(key: &RowKey) -> Option<(WorkspaceId, WebhookId)> {
+    let (workspace, id) = key.pk.strip_prefix(DELIVERIES)?.split_once('#')?;
+    Some((WorkspaceId::parse(workspace)?, WebhookId::parse(id)?))
 }
 
 impl Commit {

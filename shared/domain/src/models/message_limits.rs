@@ -1,4 +1,4 @@
-//! Limits on messages: the operator's policy, and what was sent.
+//! Limits on messages: the operator's policy, what was sent, and the rates of sending.
 //!
 //! The commit that makes a message due also counts it in two rows: the messages of its kind to its recipient,
 //! and one shard of the workspace's day. Both rows are guarded by the version at which they were read, so that
@@ -49,6 +49,42 @@ impl MessagePolicy {
         } else {
             Err(DomainError::CallingCodeNotAllowed)
         }
+    }
+}
+
+/// The rates at which SES and SNS accept this account's messages, shared by all runs that send. There are as many runs as
+/// e-mails a second, and each takes its time for a message, so that together they reach a rate and do not exceed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendingRates {
+    /// E-mails a second.
+    pub emails_per_second: u32,
+    /// Texts a second.
+    pub texts_per_second: u32,
+}
+
+/// The fewest concurrent runs that a queue's event source can be limited to (`ScalingConfig`, AWS CloudFormation).
+const FEWEST_RUNS: u32 = 2;
+
+/// The longest time that a run takes for a message, well within its time limit.
+const LONGEST_TIME: Duration = Duration::seconds(10);
+
+impl SendingRates {
+    /// The most concurrent runs.
+    #[must_use]
+    pub fn runs(self) -> u32 {
+        self.emails_per_second.max(FEWEST_RUNS)
+    }
+
+    /// How long a run takes at least for a message of a channel, from the call to SES or SNS on.
+    #[must_use]
+    pub fn time_per_message(self, channel: &Channel) -> Duration {
+        let rate = match channel {
+            Channel::Email => self.emails_per_second,
+            Channel::Sms => self.texts_per_second,
+            Channel::Unknown(_) => return Duration::zero(),
+        };
+        let milliseconds = (1000 * u64::from(self.runs())).div_ceil(u64::from(rate.max(1)));
+        Duration::milliseconds(milliseconds.cast_signed()).min(LONGEST_TIME)
     }
 }
 

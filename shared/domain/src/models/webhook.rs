@@ -65,6 +65,13 @@ pub const DISABLE_AFTER: Duration = Duration::days(5);
 /// receiver that hangs must not delay other webhooks.
 pub const SCHEDULE_ONLY_AFTER: Duration = Duration::minutes(1);
 
+/// A webhook whose last call took longer is slow: only the schedule makes its calls, until one is quick.
+pub const SLOW_CALL: Duration = Duration::seconds(5);
+
+/// The most runs at once that call one workspace's webhooks for new events, so that others always find a free one. A
+/// delivery beyond is left to the schedule.
+pub const CALLING_RUNS: u8 = 10;
+
 /// How long deliveries are kept. Older events are not delivered any more, so that nothing is delivered twice
 /// because its delivery was forgotten.
 pub const RETENTION: Duration = Duration::days(30);
@@ -124,6 +131,9 @@ pub struct Webhook {
     /// Since when every attempt has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Time>,
+    /// Since when every call took longer than [`SLOW_CALL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_since: Option<Time>,
     /// Until when a former secret signs beside the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_secret_until: Option<Time>,
@@ -295,10 +305,16 @@ impl Webhook {
         self.receives_own_name(event) || self.has(name_of(event))
     }
 
-    /// True if it has failed for so long that only the schedule calls it.
+    /// True if it is slow, or has failed for so long, that only the schedule calls it.
     #[must_use]
     pub fn is_schedule_only(&self, now: Time) -> bool {
-        self.failing_since.is_some_and(|since| since.plus(SCHEDULE_ONLY_AFTER) <= now)
+        self.slow_since.is_some() || self.failing_since.is_some_and(|since| since.plus(SCHEDULE_ONLY_AFTER) <= now)
+    }
+
+    /// True if its last call succeeded and was quick, so that a late delivery is not its own fault.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.failing_since.is_none() && self.slow_since.is_none()
     }
 
     /// The webhook without its expired former secrets; `None` if none has expired.
@@ -366,6 +382,12 @@ impl Attempt {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.error.is_none()
+    }
+
+    /// True if it took longer than [`SLOW_CALL`].
+    #[must_use]
+    pub fn was_slow(&self) -> bool {
+        self.milliseconds > SLOW_CALL.num_milliseconds()
     }
 }
 

@@ -24,6 +24,7 @@ impl Webhook {
             created_by: context.creator(),
             disabled: None,
             failing_since: None,
+            slow_since: None,
             earlier_secret_until: None,
             version: 1,
             stored: Stored::default(),
@@ -40,8 +41,8 @@ impl Webhook {
         Event { webhook_id: Some(self.webhook_id), ..context.event(event_type) }
     }
 
-    /// The webhook after an edit, with its event; `None` if nothing changes. A new URL clears the failures, and so does
-    /// enabling it again.
+    /// The webhook after an edit, with its event; `None` if nothing changes. A new URL clears the record of failed and
+    /// slow calls, and so does enabling it again.
     #[must_use]
     pub fn update(&self, edit: Edit, context: &EventContext) -> Option<(Self, Event)> {
         let mut after = self.clone();
@@ -55,6 +56,7 @@ impl Webhook {
         };
         if after.url != self.url || (self.disabled.is_some() && after.disabled.is_none()) {
             after.failing_since = None;
+            after.slow_since = None;
         }
         if after == *self {
             return None;
@@ -93,9 +95,10 @@ impl Webhook {
         if called != self.url {
             return None;
         }
+        let slow_since = attempt.was_slow().then(|| self.slow_since.unwrap_or(attempt.at));
         if attempt.succeeded() {
-            let _failing = self.failing_since?;
-            return Some((Self { failing_since: None, ..self.clone() }, None));
+            let after = Self { failing_since: None, slow_since, ..self.clone() };
+            return (after != *self).then_some((after, None));
         }
         if self.disabled.is_some() {
             return None;
@@ -107,7 +110,7 @@ impl Webhook {
             _ => given_up.then_some(Reason::Failing),
         };
         let disabled = reason.map(|reason| Disabled { at: attempt.at, reason });
-        let after = Self { failing_since: Some(since), disabled, ..self.clone() };
+        let after = Self { failing_since: Some(since), slow_since, disabled, ..self.clone() };
         let event = disabled.map(|disabled| {
             let mut event = self.event(EventType::WebhookDisabled, context);
             event.add_change("enabled", true, false);

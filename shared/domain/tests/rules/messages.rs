@@ -6,7 +6,7 @@ use chrono::Duration;
 use domain::error::DomainError;
 use domain::error::{MessageLimit, RetryAfter};
 use domain::models::message_limits::{
-    DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory,
+    DailyCount, DailyQuota, MessagePolicy, QUOTA_SHARDS, RECIPIENT_DAILY, Recipient, RecipientHistory, SendingRates,
 };
 use domain::models::offer::{Channel, Purpose};
 use domain::models::user::User;
@@ -255,4 +255,21 @@ fn what_went_to_a_recipient_is_forgotten_after_a_day() {
         .unwrap()
         .after;
     assert_eq!((later.at, later.version), (vec![at(1), at(day)], 7));
+}
+
+#[test]
+fn all_runs_together_send_as_fast_as_each_channels_rate_allows_and_no_faster() {
+    for (emails_per_second, texts_per_second, runs) in [(14, 20, 14), (1, 20, 2), (200, 20, 200), (3, 1, 3)] {
+        let rates = SendingRates { emails_per_second, texts_per_second };
+        assert_eq!(rates.runs(), runs);
+        for (channel, rate) in [(Channel::Email, emails_per_second), (Channel::Sms, texts_per_second)] {
+            let time = rates.time_per_message(&channel);
+            let sent_in = |time: Duration| f64::from(runs) * 1000.0 / time.num_milliseconds() as f64;
+            assert!(sent_in(time) <= f64::from(rate), "{rates:?} {channel:?}");
+            assert!(sent_in(time - Duration::milliseconds(1)) > f64::from(rate) || rate == 1, "{rates:?} {channel:?}");
+        }
+    }
+    // Beyond, SNS throttles texts.
+    let slow = SendingRates { emails_per_second: 200, texts_per_second: 1 };
+    assert_eq!(slow.time_per_message(&Channel::Sms), Duration::seconds(10));
 }

@@ -7,8 +7,8 @@ use domain::egress::EgressPolicy;
 use domain::models::event::{Event, EventType};
 use domain::models::webhook::{
     Attempt, DISABLE_AFTER, Delivery, DeliveryState, Disabled, Edit, EventSelection, LEASE_DURATION, RETENTION, Reason,
-    SCHEDULE_ONLY_AFTER, Secrets, Webhook, WebhookSettings, name_of, new_secret, retry_delay_after, sanitize_excerpt,
-    signature,
+    SCHEDULE_ONLY_AFTER, SLOW_CALL, Secrets, Webhook, WebhookSettings, name_of, new_secret, retry_delay_after,
+    sanitize_excerpt, signature,
 };
 use domain::{Time, WebhookId};
 use proptest::prelude::*;
@@ -238,9 +238,28 @@ fn after_a_minute_of_failures_the_schedule_alone_calls() {
 }
 
 #[test]
+fn a_webhook_whose_last_call_was_slow_is_called_by_the_schedule_alone_until_a_call_is_quick() {
+    let fine = webhook(&["*"]);
+    let limit = SLOW_CALL.num_milliseconds();
+    let took = |second: i64, milliseconds| Attempt { milliseconds, ..taken(at(second)) };
+    let after = |webhook: &Webhook, attempt: Attempt| webhook.after(&webhook.url, &attempt, false, &context(1));
+    assert_eq!(after(&fine, took(0, limit)), None);
+    let (slow, event) = after(&fine, took(0, limit + 1)).unwrap();
+    assert_eq!((slow.slow_since, slow.failing_since, event), (Some(at(0)), None, None));
+    assert!(slow.is_schedule_only(at(0)) && !slow.is_well() && fine.is_well());
+    assert_eq!(after(&slow, took(9, limit + 1)), None, "another slow call writes nothing");
+    assert_eq!(after(&slow, took(9, limit)), Some((fine.clone(), None)));
+    let timed_out = Attempt::without_response(at(0), "no_answer", 15_000);
+    let (both, _) = after(&fine, timed_out).unwrap();
+    assert_eq!((both.slow_since, both.failing_since), (Some(at(0)), Some(at(0))));
+    let (failing, _) = after(&both, failed(at(20))).unwrap();
+    assert_eq!((failing.slow_since, failing.failing_since), (None, Some(at(0))), "it fails, but quickly");
+}
+
+#[test]
 fn another_address_and_switching_on_begin_with_a_clean_record() {
     let disabled = Some(Disabled { at: at(1), reason: Reason::Failing });
-    let off = Webhook { disabled, failing_since: Some(at(0)), ..webhook(&["*"]) };
+    let off = Webhook { disabled, failing_since: Some(at(0)), slow_since: Some(at(0)), ..webhook(&["*"]) };
     let edit = |body: Value| {
         let mut fields = fields(body);
         let edit = Edit::read(&mut fields, EgressPolicy::Public);
@@ -248,10 +267,10 @@ fn another_address_and_switching_on_begin_with_a_clean_record() {
         off.update(edit, &context(2))
     };
     let (on, event) = edit(json!({"enabled": true})).unwrap();
-    assert_eq!((on.disabled, on.failing_since), (None, None));
+    assert_eq!((on.disabled, on.failing_since, on.slow_since), (None, None, None));
     assert_eq!(event.changes["enabled"].after, true);
     let (moved, event) = edit(json!({"url": "https://new.example.com/secret"})).unwrap();
-    assert_eq!((moved.disabled, moved.failing_since), (disabled, None));
+    assert_eq!((moved.disabled, moved.failing_since, moved.slow_since), (disabled, None, None));
     assert_eq!(
         (&event.changes["host"].after, &event.changed_fields),
         (&json!("new.example.com"), &vec!["url".to_owned()])

@@ -1,0 +1,171 @@
+//! What one workspace does is not felt by another: beside another's flood, what a small workspace sends takes at most twice
+//! the time that it takes alone. The whole system runs in simulated time, with the template's numbers of concurrent runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{join, join_all};
+use local::api::Api;
+use local::operations::Adjust;
+use local::stack::{Stack, StackOptions};
+use serde_json::{Value, json};
+use testkit::bench::START;
+use testkit::simulated_time::{Receivers, SimulatedTime, usual_latency};
+use testkit::text;
+
+const SLOW: &str = "https://slow.example.com/";
+const QUICK: &str = "https://quick.example.com/";
+
+/// How long a webhook's receiver takes for a call.
+fn takes(url: &str) -> Duration {
+    Duration::from_millis(if url == SLOW { 10_000 } else { 100 })
+}
+
+/// A system in simulated time, with two workspaces.
+struct Simulation {
+    time: SimulatedTime,
+    stack: Stack,
+    receivers: Receivers,
+    /// Keys of the workspaces: the loud one and the small one.
+    keys: [String; 2],
+}
+
+/// Few, so that a flood is small.
+const EMAILS_PER_SECOND: u32 = 4;
+
+impl Simulation {
+    async fn start() -> Self {
+        let time = SimulatedTime::starting_at(START.parse().unwrap());
+        let receivers = Receivers::new(&time, takes);
+        let (timed, network) = (time.adjust(usual_latency), receivers.adjust());
+        let adjust: Adjust = Arc::new(move |operation, connection| network(operation, timed(operation, connection)));
+        let parameters = [("EmailsPerSecond".to_owned(), EMAILS_PER_SECOND.to_string())];
+        let stack = Stack::start(StackOptions {
+            automatic: true,
+            now: time.clock(),
+            wait: time.wait(),
+            adjust: Some(adjust),
+            parameters: BTreeMap::from(parameters),
+            ..StackOptions::default()
+        });
+        let stack = stack.await.unwrap();
+        let workspace = async |name: &str| {
+            let created = stack.invoke("create-workspace", json!({"name": name})).await.unwrap();
+            text(&created["key"])
+        };
+        let keys = time.run(async { [workspace("Loud").await, workspace("Small").await] }).await;
+        Self { time, stack, receivers, keys }
+    }
+
+    async fn post(&self, key: &str, path: &str, body: Value) -> Value {
+        let answer = Api::anonymous(&self.stack).with_credential(key).post(path, &body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.body);
+        answer.body
+    }
+
+    async fn user(&self, key: &str, username: &str) -> String {
+        let email = format!("{username}@example.com");
+        text(&self.post(key, "/users", json!({"username": username, "email": email})).await["user_id"])
+    }
+
+    async fn users(&self, key: &str, name: &str, count: usize) -> Vec<String> {
+        let names: Vec<String> = (0..count).map(|n| format!("{name}{n}")).collect();
+        join_all(names.iter().map(|username| self.user(key, username))).await
+    }
+
+    async fn invite_all(&self, key: &str, users: &[String]) {
+        let invite = |user: &String| {
+            let path = format!("/users/{user}/invite");
+            async move { self.post(key, &path, json!({"channel": "email"})).await }
+        };
+        let _invited = join_all(users.iter().map(invite)).await;
+    }
+
+    async fn seconds(&self, seconds: u64) {
+        self.time.sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Creates users one after the other, 60 ms apart.
+    async fn trickle(&self, key: &str, name: &str, count: usize) {
+        for n in 0..count {
+            let pause = self.time.sleep(Duration::from_millis(60));
+            let _user = join(self.user(key, &format!("{name}{n}")), pause).await;
+        }
+    }
+
+    /// Waits until `times` gives as many times as expected, and returns the last one.
+    async fn last_of(&self, expected: usize, times: impl Fn() -> Vec<DateTime<Utc>>) -> DateTime<Utc> {
+        loop {
+            let times = times();
+            if times.len() >= expected {
+                return times.into_iter().max().unwrap();
+            }
+            self.time.sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// How long the small workspace's e-mails take beside this many of the other's.
+async fn mail_takes(loud: usize) -> TimeDelta {
+    const MAILS: usize = 12;
+    let simulation = &Simulation::start().await;
+    let [loud_key, small_key] = &simulation.keys;
+    let scenario = async {
+        let many = simulation.users(loud_key, "loud", loud).await;
+        let few = simulation.users(small_key, "small", MAILS).await;
+        simulation.seconds(1).await;
+        simulation.invite_all(loud_key, &many).await;
+        simulation.seconds(40).await;
+        let (start, before) = (simulation.time.now(), simulation.stack.messaging().outbox().len());
+        assert!(before >= loud.min(39 * EMAILS_PER_SECOND as usize), "as fast as SES allows: {before}");
+        assert!(before <= 42 * EMAILS_PER_SECOND as usize, "not faster: {before}");
+        simulation.invite_all(small_key, &few).await;
+        let sent = || {
+            let outbox = simulation.stack.messaging().outbox().into_iter();
+            outbox.filter(|item| item.to.starts_with("small")).map(|item| item.sent_at).collect()
+        };
+        simulation.last_of(MAILS, sent).await - start
+    };
+    simulation.time.run(scenario).await
+}
+
+#[tokio::test]
+async fn the_mails_of_a_small_workspace_beside_a_flood_take_at_most_twice_their_time_alone() {
+    let (alone, beside) = (mail_takes(0).await, mail_takes(240).await);
+    assert!(beside <= alone * 2, "{beside} beside it, {alone} alone");
+}
+
+/// How long the small workspace's deliveries to its quick webhook take beside the other's to a slow one.
+async fn webhooks_take(loud: usize) -> TimeDelta {
+    const EVENTS: usize = 5;
+    let simulation = &Simulation::start().await;
+    let [loud_key, small_key] = &simulation.keys;
+    let scenario = async {
+        for (key, url) in [(loud_key, SLOW), (small_key, QUICK)] {
+            let webhook = json!({"url": url, "event_types": ["user.created"]});
+            let _created = simulation.post(key, "/webhooks", webhook).await;
+        }
+        simulation.seconds(1).await;
+        let small = async {
+            simulation.seconds(4).await;
+            let start = simulation.time.now();
+            simulation.trickle(small_key, "small", EVENTS).await;
+            simulation.last_of(EVENTS, || simulation.receivers.calls_of(QUICK)).await - start
+        };
+        let (took, ()) = join(small, simulation.trickle(loud_key, "loud", loud)).await;
+        // The slow one gets all of its events too.
+        if loud > 0 {
+            let _last = simulation.last_of(loud, || simulation.receivers.calls_of(SLOW)).await;
+        }
+        took
+    };
+    simulation.time.run(scenario).await
+}
+
+#[tokio::test]
+async fn webhooks_of_a_small_workspace_beside_anothers_slow_ones_take_at_most_twice_their_time_alone() {
+    let (alone, beside) = (webhooks_take(0).await, webhooks_take(100).await);
+    assert!(beside <= alone * 2, "{beside} beside them, {alone} alone");
+}
