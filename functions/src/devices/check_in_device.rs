@@ -7,6 +7,7 @@ use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
 use domain::models::usage::{UsageScope, month};
+use domain::rules::cadence::{Cadence, THROTTLED_FOR};
 use domain::rules::check_in::{
     CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs, user_must_follow,
 };
@@ -23,16 +24,16 @@ use crate::views;
 pub fn doc() -> OperationDoc {
     OperationDoc::new("Check in")
         .detail(
-            "The app's login. The answer says whether the device may be used, which commands it must carry out, and \
-             whether it is to download its configuration.",
+            "The app's login. The answer says whether the device may be used, which commands it must carry out, whether it \
+             is to download its configuration, and when to check in again.",
         )
         .body(|fields| drop(CheckInReport::read(fields)))
         .shows::<views::CheckInResult>("What the device may and must do.")
 }
 
-/// Returns whether the device may be used (`access`) and what it must do. A blocked device gets 200 with
-/// `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; once per quarter of
-/// an hour, a second write updates the user's "last seen".
+/// Returns whether the device may be used (`access`), what it must do, and when it checks in again. A blocked device
+/// gets 200 with `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; once per
+/// quarter of an hour, a second write updates the user's "last seen".
 ///
 /// # Errors
 /// Every invalid field of the body; `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered
@@ -41,7 +42,26 @@ pub async fn handle(state: &AppState, request: Request) -> Result<Reply, Error> 
     let table = state.table()?;
     let credential = device_credential(&request)?;
     let report = CheckInReport::read(request.body()?)?;
-    retry_on_conflict(table, || attempt(table, &request, &credential, &report)).await
+    let outcome = retry_on_conflict(table, || attempt(table, &request, &credential, &report)).await;
+    // Asked after a failure too, so that a throttle gets the time of its own request.
+    let throttled = table.was_throttled_within(THROTTLED_FOR, request.now());
+    let CheckedIn { before, after } = outcome?;
+    let cadence = Cadence { default_minutes: state.settings.operator.check_in_minutes, throttled };
+    Ok(Reply::ok(&views::CheckInResult::new(&before, &after, cadence, request.now())))
+}
+
+/// A device that has checked in.
+struct CheckedIn {
+    /// As it was, with the commands that were pending.
+    before: Device,
+    /// As the check-in left it.
+    after: Device,
+}
+
+impl CheckedIn {
+    fn without_change(device: Device) -> Self {
+        Self { before: device.clone(), after: device }
+    }
 }
 
 async fn attempt(
@@ -49,15 +69,15 @@ async fn attempt(
     request: &Request,
     credential: &DeviceCredential,
     report: &CheckInReport,
-) -> Result<Reply, Error> {
+) -> Result<CheckedIn, Error> {
     match table.record_login(credential, report, request.now()).await? {
         Login::Recorded(before) => {
             update_last_seen(table, &before, request).await?;
-            Ok(reply(&before, &before, request.now()))
+            Ok(CheckedIn::without_change(*before))
         }
         Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
-            check_in_by_rule(table, request, &device, report).await
+            check_in_by_rule(table, request, device, report).await
         }
     }
 }
@@ -65,31 +85,31 @@ async fn attempt(
 async fn check_in_by_rule(
     table: &Table,
     request: &Request,
-    device: &Device,
+    device: Device,
     report: &CheckInReport,
-) -> Result<Reply, Error> {
+) -> Result<CheckedIn, Error> {
     let now = request.now();
-    let found = load_state(table, device, report, now).await?;
+    let found = load_state(table, &device, report, now).await?;
     let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
-    let (mut change, token) = match check_in(device, report, &found, &event_context) {
-        CheckIn::AccessDenied => return Ok(reply(device, device, now)),
-        CheckIn::OnlyTime if table.record_login_time(device, now).await? => {
-            update_last_seen(table, device, request).await?;
-            return Ok(reply(device, device, now));
+    let (mut change, token) = match check_in(&device, report, &found, &event_context) {
+        CheckIn::AccessDenied => return Ok(CheckedIn::without_change(device)),
+        CheckIn::OnlyTime if table.record_login_time(&device, now).await? => {
+            update_last_seen(table, &device, request).await?;
+            return Ok(CheckedIn::without_change(device));
         }
         CheckIn::OnlyTime => return Err(Error::Conflict),
         CheckIn::Changed { change, token } => (change, token),
     };
     if let Some(token) = token {
         let before = table.push_token(device.workspace_id, device.device_id).await?;
-        change.push_token = token.of_row(before, change.device_after(device), now);
+        change.push_token = token.of_row(before, change.device_after(&device), now);
     }
     table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
-    let after = change.device_after(device);
+    let after = change.device_after(&device).clone();
     if after.last_login_at == Some(now) {
-        update_last_seen(table, device, request).await?;
+        update_last_seen(table, &device, request).await?;
     }
-    Ok(reply(device, after, now))
+    Ok(CheckedIn { before: device, after })
 }
 
 /// Loads what the rule needs.
@@ -131,9 +151,4 @@ async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> 
         table.record_last_seen(before.workspace_id, before.user_id, now).await?;
     }
     Ok(())
-}
-
-/// The reply: the commands pending when the device checked in, and its access after the check-in.
-fn reply(came: &Device, device: &Device, now: Time) -> Reply {
-    Reply::ok(&views::CheckInResult::new(came, device, now))
 }

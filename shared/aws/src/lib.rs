@@ -14,6 +14,7 @@ mod roots;
 mod sms;
 pub mod store;
 mod table;
+mod throttles;
 mod topic;
 mod verdict;
 

@@ -227,6 +227,7 @@ fn device(user: &User, application: &RegistrationRequest) -> Device {
         unconfirmed: None,
         erased: None,
         pin_failures: PIN_FAILURES_MOST,
+        check_in_minutes: Some(1440),
         usage_sequence: Some(SEQUENCE_MOST),
         config: Some("c".repeat(CONFIG_VERSION.max)),
         served: Some(ServedConfig::Fetched("s".repeat(CONFIG_VERSION.max))),
