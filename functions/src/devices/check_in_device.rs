@@ -6,11 +6,10 @@ use domain::Time;
 use domain::error::Error;
 use domain::models::actor::Actor;
 use domain::models::device::Device;
+use domain::models::login_day::is_first_of_day;
 use domain::models::usage::{UsageScope, month};
 use domain::rules::cadence::{Cadence, THROTTLED_FOR};
-use domain::rules::check_in::{
-    CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs, user_must_follow,
-};
+use domain::rules::check_in::{CheckIn, CheckInReport, CheckInState, CheckInUser, authenticate, check_in, needs};
 use domain::secret::DeviceCredential;
 use lambda::{Reply, Request, device_credential};
 
@@ -32,8 +31,8 @@ pub fn doc() -> OperationDoc {
 }
 
 /// Returns whether the device may be used (`access`), what it must do, and when it checks in again. A blocked device
-/// gets 200 with `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; once per
-/// quarter of an hour, a second write updates the user's "last seen".
+/// gets 200 with `device_blocked`. If only the time has changed, the cost is one write of one unit and no read; the first
+/// check-in of the device's day also moves the day of its last login, and of its user's.
 ///
 /// # Errors
 /// Every invalid field of the body; `CredentialMissing`, `CredentialInvalid`; `ReEnrol` if the device was registered
@@ -71,10 +70,7 @@ async fn attempt(
     report: &CheckInReport,
 ) -> Result<CheckedIn, Error> {
     match table.record_login(credential, report, request.now()).await? {
-        Login::Recorded(before) => {
-            update_last_seen(table, &before, request).await?;
-            Ok(CheckedIn::without_change(*before))
-        }
+        Login::Recorded(before) => Ok(CheckedIn::without_change(*before)),
         Login::NotRecorded(found) => {
             let device = authenticate(found.map(|device| *device), credential)?;
             check_in_by_rule(table, request, device, report).await
@@ -93,8 +89,7 @@ async fn check_in_by_rule(
     let event_context = request.new_event_context(device.workspace_id, Actor::Device(device.device_id));
     let (mut change, token) = match check_in(&device, report, &found, &event_context) {
         CheckIn::AccessDenied => return Ok(CheckedIn::without_change(device)),
-        CheckIn::OnlyTime if table.record_login_time(&device, now).await? => {
-            update_last_seen(table, &device, request).await?;
+        CheckIn::OnlyTime if table.record_login_time(&device, now, event_context.event_id).await? => {
             return Ok(CheckedIn::without_change(device));
         }
         CheckIn::OnlyTime => return Err(Error::Conflict),
@@ -104,11 +99,13 @@ async fn check_in_by_rule(
         let before = table.push_token(device.workspace_id, device.device_id).await?;
         change.push_token = token.of_row(before, change.device_after(&device), now);
     }
-    table.commit(Commit::from_changes(event_context.event_id, &change)).await?;
     let after = change.device_after(&device).clone();
-    if after.last_login_at == Some(now) {
-        update_last_seen(table, &device, request).await?;
+    let mut commit = Commit::from_changes(event_context.event_id, &change);
+    let logged_in = after.last_login_at == Some(now);
+    if logged_in && change.user.is_none() && is_first_of_day(device.device_id, device.last_login_at, now) {
+        commit = commit.record_last_seen(device.workspace_id, device.user_id, now);
     }
+    table.commit(commit).await?;
     Ok(CheckedIn { before: device, after })
 }
 
@@ -143,12 +140,4 @@ async fn load_user(table: &Table, device: &Device) -> Result<Option<CheckInUser>
     let mut other_devices = table.devices(device.workspace_id, &user.device_ids).await?;
     other_devices.retain(|other| other.device_id != device.device_id);
     Ok(Some(CheckInUser { user, other_devices, settings: workspace.settings }))
-}
-
-async fn update_last_seen(table: &Table, before: &Device, request: &Request) -> Result<(), Error> {
-    let now = request.now();
-    if user_must_follow(before.last_login_at, now) {
-        table.record_last_seen(before.workspace_id, before.user_id, now).await?;
-    }
-    Ok(())
 }

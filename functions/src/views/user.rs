@@ -207,8 +207,7 @@ impl User {
         profile: Option<&str>,
         now: Time,
     ) -> Self {
-        // A device's row knows of its check-in at once; the user's row follows.
-        let last_seen_at = devices.iter().filter_map(|device| device.last_login_at).chain(user.last_seen_at).max();
+        let last_seen_at = user.last_seen_with(devices);
         let newest = devices.iter().filter(|device| device.app_version.is_some()).max_by_key(|d| d.last_login_at);
         let known = || devices.iter().chain(left);
         let (client, provenance) = (&user.client, &user.provenance);

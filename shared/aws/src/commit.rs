@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use domain::error::Error;
 use domain::models::event::Event;
@@ -9,7 +10,9 @@ use domain::rules::change::{ChangeSet, ProfileGrant, RowChange};
 use domain::{EventId, Time, UserId};
 use uuid::Uuid;
 
+use crate::details;
 use crate::item::{Difference, IndexRow, Item, Row, RowKey, stored, to_full_item, to_item};
+use crate::store::last_logins::LOGIN_DAY;
 use crate::table::TableNames;
 
 /// The most items of a DynamoDB transaction ("Amazon DynamoDB Developer Guide", Transactions).
@@ -62,15 +65,52 @@ impl Committed {
 /// The write of one row, before the table is known.
 #[derive(Debug)]
 enum WriteItem {
-    Put { item: Item, condition: PutCondition },
-    Update { key: Item, update: Box<UpdateParts> },
-    Delete { key: Item, version: Option<u64> },
-    Release { key: Item, holder: UserId },
-    Check { key: Item, version: u64 },
-    CheckAbsent { key: Item },
-    PutSecret { item: Item },
-    SetSecrets { pk: String, secrets: BTreeMap<&'static str, Option<String>> },
-    DeleteSecret { pk: String },
+    Put {
+        item: Item,
+        condition: PutCondition,
+    },
+    Update {
+        key: Item,
+        update: Box<UpdateParts>,
+    },
+    /// Changes a second row, which the version of the main row guards.
+    UpdateDetails {
+        key: Item,
+        difference: Box<Difference>,
+    },
+    /// Moves a time that no version guards.
+    SetTime {
+        key: Item,
+        attribute: &'static str,
+        time: Time,
+        version: Option<u64>,
+    },
+    Delete {
+        key: Item,
+        version: Option<u64>,
+    },
+    Release {
+        key: Item,
+        holder: UserId,
+    },
+    Check {
+        key: Item,
+        version: u64,
+        same: Vec<(&'static str, Option<AttributeValue>)>,
+    },
+    CheckAbsent {
+        key: Item,
+    },
+    PutSecret {
+        item: Item,
+    },
+    SetSecrets {
+        pk: String,
+        secrets: BTreeMap<&'static str, Option<String>>,
+    },
+    DeleteSecret {
+        pk: String,
+    },
 }
 
 /// What a put may replace.
@@ -95,8 +135,8 @@ struct UpdateParts {
     version: Option<u64>,
     /// Sets that grow, each with the number of members that it must be below.
     limits: Vec<(String, usize)>,
-    /// Attributes that must be unchanged since the read and are not covered by the version.
-    same: Vec<(&'static str, AttributeValue)>,
+    /// Attributes that must be unchanged since the read and are not covered by the version; `None` if absent.
+    same: Vec<(&'static str, Option<AttributeValue>)>,
 }
 
 impl Commit {
@@ -219,12 +259,17 @@ impl Commit {
                 // A set that grows by one must have had fewer members than its limit; by two, fewer than the
                 // limit less one.
                 let limits = grown.into_iter().map(|(set, added, limit)| (set, limit + 1 - added)).collect();
-                let difference = difference.at::<R>(self.event_time);
+                let mut difference = difference.at::<R>(self.event_time);
+                self.update_details(&before.key(), &mut difference);
                 let version = R::VERSIONED.then(|| before.version());
                 self.versions.extend(version.map(|version| (before.key(), version + 1)));
-                let update = Box::new(UpdateParts { difference, version, limits, same: Vec::new() });
+                let replaced = replaced_indexes::<R>(&difference);
+                let same = stored_values(before, replaced.iter().map(|(attribute, _)| *attribute));
+                let update = Box::new(UpdateParts { difference, version, limits, same });
                 self.parts.push(WriteItem::Update { key: before.key().attributes(), update });
-                self.edit_index_rows(&before.index_rows(), &after.index_rows());
+                let mut known = before.index_rows();
+                known.retain(|index_row| !replaced.iter().any(|(_, sk)| *sk == index_row.key.sk));
+                self.edit_index_rows(&known, &after.index_rows());
                 let known = before.required_absent();
                 return self.all_absent(after.required_absent().into_iter().filter(|key| !known.contains(key)));
             }
@@ -246,7 +291,13 @@ impl Commit {
         self = self.edit(before, after);
         if self.parts.len() == parts {
             let difference = Difference::to_restore(before);
-            self = self.with_difference(before, difference);
+            let replaced = difference.as_ref().map(replaced_indexes::<R>).unwrap_or_default();
+            let same = stored_values(before, replaced.iter().map(|(attribute, _)| *attribute));
+            self = self.with_difference(before, difference, same);
+            let put = |row: &&IndexRow| replaced.iter().any(|(_, sk)| *sk == row.key.sk);
+            for index_row in before.index_rows().iter().filter(put) {
+                self.put_index_row(index_row);
+            }
         }
         self
     }
@@ -256,18 +307,24 @@ impl Commit {
     pub(crate) fn restore_row<R: Row>(self, row: &R) -> Self {
         match Difference::to_restore(row) {
             Ok(difference) if difference.is_empty() => self,
-            difference => self.with_difference(row, difference),
+            difference => self.with_difference(row, difference, stored_values(row, R::UNVERSIONED.iter().copied())),
         }
     }
 
-    fn with_difference<R: Row>(mut self, row: &R, difference: Result<Difference, Error>) -> Self {
+    fn with_difference<R: Row>(
+        mut self,
+        row: &R,
+        difference: Result<Difference, Error>,
+        same: Vec<(&'static str, Option<AttributeValue>)>,
+    ) -> Self {
         match difference {
             Err(fault) => self.fault = self.fault.or(Some(fault)),
             Ok(difference) => {
-                let difference = difference.at::<R>(self.event_time);
+                let mut difference = difference.at::<R>(self.event_time);
+                self.update_details(&row.key(), &mut difference);
                 let version = R::VERSIONED.then(|| row.version());
                 self.versions.extend(version.map(|version| (row.key(), version + 1)));
-                let update = UpdateParts { difference, version, limits: Vec::new(), same: Vec::new() };
+                let update = UpdateParts { difference, version, limits: Vec::new(), same };
                 self.parts.push(WriteItem::Update { key: row.key().attributes(), update: Box::new(update) });
             }
         }
@@ -287,6 +344,9 @@ impl Commit {
     #[must_use]
     pub fn delete<R: Row>(mut self, row: &R) -> Self {
         self.parts.push(WriteItem::Delete { key: row.key().attributes(), version: Some(row.version()) });
+        if let Some(second) = details::key_beside(&row.key()) {
+            self = self.remove(&second);
+        }
         self.edit_index_rows(&row.index_rows(), &BTreeSet::new());
         self
     }
@@ -308,7 +368,16 @@ impl Commit {
     /// Fails the commit if a row that it does not write has changed since the read.
     #[must_use]
     pub fn require_unchanged<R: Row>(mut self, row: &R) -> Self {
-        self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version() });
+        let check = WriteItem::Check { key: row.key().attributes(), version: row.version(), same: Vec::new() };
+        self.parts.push(check);
+        self
+    }
+
+    /// As [`Commit::require_unchanged`], and also if an attribute has changed that is written without a new version.
+    #[must_use]
+    pub(crate) fn require_all_unchanged<R: Row>(mut self, row: &R) -> Self {
+        let same = stored_values(row, R::UNVERSIONED.iter().copied());
+        self.parts.push(WriteItem::Check { key: row.key().attributes(), version: row.version(), same });
         self
     }
 
@@ -332,11 +401,28 @@ impl Commit {
                     if let (WriteItem::Update { key: changed, update }, Some(value)) = (part, &value)
                         && *changed == key
                     {
-                        update.same.push((attribute, value.clone()));
+                        update.same.push((attribute, Some(value.clone())));
                     }
                 }
             }
         }
+        self
+    }
+
+    /// Sets a time in a row and leaves the row's version, so that it never collides with an administrator's change; and
+    /// puts the index row that follows from the time. Fails if the row is missing, or has another version than `version`
+    /// if that is given.
+    #[must_use]
+    pub(crate) fn set_time(
+        mut self,
+        key: &RowKey,
+        attribute: &'static str,
+        time: Time,
+        version: Option<u64>,
+        index_row: &IndexRow,
+    ) -> Self {
+        self.parts.push(WriteItem::SetTime { key: key.attributes(), attribute, time, version });
+        self.put_index_row(index_row);
         self
     }
 
@@ -402,6 +488,8 @@ impl Commit {
         self.parts.iter().any(|part| match part {
             WriteItem::Put { item, .. } => expected.iter().all(|(name, value)| item.get(name) == Some(value)),
             WriteItem::Update { key, .. }
+            | WriteItem::UpdateDetails { key, .. }
+            | WriteItem::SetTime { key, .. }
             | WriteItem::Delete { key, .. }
             | WriteItem::Release { key, .. }
             | WriteItem::Check { key, .. }
@@ -425,8 +513,18 @@ impl Commit {
 
     fn add_item(&mut self, item: Result<Item, Error>, condition: PutCondition) {
         match item {
-            Ok(item) => self.parts.push(WriteItem::Put { item, condition }),
+            Ok(item) => {
+                let (item, second) = details::split(item);
+                self.parts.push(WriteItem::Put { item, condition });
+                self.parts.extend(second.map(|item| WriteItem::Put { item, condition: PutCondition::Any }));
+            }
             Err(fault) => self.fault = self.fault.take().or(Some(fault)),
+        }
+    }
+
+    fn update_details(&mut self, main: &RowKey, difference: &mut Difference) {
+        if let (Some(changed), Some(key)) = (difference.take_details(), details::key_beside(main)) {
+            self.parts.push(WriteItem::UpdateDetails { key: key.attributes(), difference: Box::new(changed) });
         }
     }
 
@@ -458,6 +556,20 @@ impl Commit {
         let committed = Committed { versions: self.versions };
         Ok(Transaction { token: self.token.to_string(), items, event_index: self.event_index, committed })
     }
+}
+
+/// Those of [`Row::REPLACED_INDEXES`] whose attributes an update removes.
+fn replaced_indexes<R: Row>(difference: &Difference) -> Vec<&'static (&'static str, &'static str)> {
+    R::REPLACED_INDEXES.iter().filter(|(attribute, _)| difference.remove.contains(*attribute)).collect()
+}
+
+/// Attributes of a row as it was read, to be required unchanged.
+fn stored_values<R: Row>(
+    row: &R,
+    attributes: impl Iterator<Item = &'static str>,
+) -> Vec<(&'static str, Option<AttributeValue>)> {
+    let value = |attribute: &str| stored(row).and_then(|stored| stored.get(attribute).cloned());
+    attributes.map(|attribute| (attribute, value(attribute))).collect()
 }
 
 const ABSENT: &str = "attribute_not_exists(pk)";
@@ -500,6 +612,15 @@ impl WriteItem {
                 item.delete(delete.expression_attribute_values(":holder", holder).build().map_err(broken)?).build()
             }
             WriteItem::Update { key, update } => item.update(update.finish(names, key).map_err(broken)?).build(),
+            WriteItem::UpdateDetails { key, difference } => {
+                let update = Update::builder().table_name(&names.main).set_key(Some(key));
+                let mut clauses = Clauses::default();
+                let update = with_set_and_remove(update, &mut clauses, difference.set, difference.remove);
+                item.update(update.update_expression(clauses.join()).build().map_err(broken)?).build()
+            }
+            WriteItem::SetTime { key, attribute, time, version } => {
+                item.update(time_update(names, key, attribute, time, version).map_err(broken)?).build()
+            }
             WriteItem::Delete { key, version } => {
                 let mut delete = Delete::builder().table_name(&names.main).set_key(Some(key));
                 if let Some(version) = version {
@@ -510,13 +631,21 @@ impl WriteItem {
                 }
                 item.delete(delete.build().map_err(broken)?).build()
             }
-            WriteItem::Check { key, version } => {
-                let check = ConditionCheck::builder()
+            WriteItem::Check { key, version, same } => {
+                let mut condition = "#version = :version".to_owned();
+                let mut check = ConditionCheck::builder()
                     .table_name(&names.main)
                     .set_key(Some(key))
-                    .condition_expression("#version = :version")
                     .expression_attribute_names("#version", "version")
                     .expression_attribute_values(":version", AttributeValue::N(version.to_string()));
+                for (at, (name, value)) in same.into_iter().enumerate() {
+                    condition.push_str(&is_same(at, value.is_some()));
+                    check = check.expression_attribute_names(format!("#e{at}"), name);
+                    if let Some(value) = value {
+                        check = check.expression_attribute_values(format!(":e{at}"), value);
+                    }
+                }
+                let check = check.condition_expression(condition);
                 item.condition_check(check.build().map_err(broken)?).build()
             }
             WriteItem::CheckAbsent { key } => {
@@ -536,6 +665,28 @@ impl WriteItem {
                 item.delete(delete.build().map_err(broken)?).build()
             }
         })
+    }
+}
+
+fn time_update(
+    names: &TableNames,
+    key: Item,
+    attribute: &'static str,
+    time: Time,
+    version: Option<u64>,
+) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
+    let update = Update::builder()
+        .table_name(&names.main)
+        .set_key(Some(key))
+        .update_expression(format!("SET {attribute} = :time REMOVE {LOGIN_DAY}"))
+        .expression_attribute_values(":time", AttributeValue::S(time.to_string()));
+    match version {
+        None => update.condition_expression(PRESENT).build(),
+        Some(version) => update
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", AttributeValue::N(version.to_string()))
+            .build(),
     }
 }
 
@@ -559,6 +710,11 @@ fn secrets_update(
     update.update_expression(clauses.join()).build()
 }
 
+/// The condition that attribute number `at` is the same as when it was read.
+fn is_same(at: usize, is_there: bool) -> String {
+    if is_there { format!(" AND #e{at} = :e{at}") } else { format!(" AND attribute_not_exists(#e{at})") }
+}
+
 impl UpdateParts {
     fn finish(self, names: &TableNames, key: Item) -> Result<Update, aws_sdk_dynamodb::error::BuildError> {
         let mut update = Update::builder().table_name(&names.main).set_key(Some(key));
@@ -573,20 +729,14 @@ impl UpdateParts {
             "#version = :version".clone_into(&mut condition);
         }
         for (at, (name, value)) in self.same.into_iter().enumerate() {
-            condition.push_str(&format!(" AND #e{at} = :e{at}"));
+            condition.push_str(&is_same(at, value.is_some()));
             update = update.expression_attribute_names(format!("#e{at}"), name);
-            update = update.expression_attribute_values(format!(":e{at}"), value);
+            if let Some(value) = value {
+                update = update.expression_attribute_values(format!(":e{at}"), value);
+            }
         }
         let Difference { set, remove, add, delete } = self.difference;
-        for (at, (name, value)) in set.into_iter().enumerate() {
-            clauses.set.push(format!("#s{at} = :s{at}"));
-            update = update.expression_attribute_names(format!("#s{at}"), name);
-            update = update.expression_attribute_values(format!(":s{at}"), value);
-        }
-        for (at, name) in remove.into_iter().enumerate() {
-            clauses.remove.push(format!("#r{at}"));
-            update = update.expression_attribute_names(format!("#r{at}"), name);
-        }
+        update = with_set_and_remove(update, &mut clauses, set, remove);
         for (at, (name, members)) in add.into_iter().enumerate() {
             if let Some((_, limit)) = self.limits.iter().find(|(set, _)| *set == name) {
                 // The set must stay within its limit, whatever the calling code checked.
@@ -605,6 +755,25 @@ impl UpdateParts {
         }
         update.update_expression(clauses.join()).condition_expression(condition).build()
     }
+}
+
+/// An update that also sets and removes attributes.
+fn with_set_and_remove(
+    mut update: UpdateBuilder,
+    clauses: &mut Clauses,
+    set: BTreeMap<String, AttributeValue>,
+    remove: BTreeSet<String>,
+) -> UpdateBuilder {
+    for (at, (name, value)) in set.into_iter().enumerate() {
+        clauses.set.push(format!("#s{at} = :s{at}"));
+        update = update.expression_attribute_names(format!("#s{at}"), name);
+        update = update.expression_attribute_values(format!(":s{at}"), value);
+    }
+    for (at, name) in remove.into_iter().enumerate() {
+        clauses.remove.push(format!("#r{at}"));
+        update = update.expression_attribute_names(format!("#r{at}"), name);
+    }
+    update
 }
 
 #[derive(Default)]

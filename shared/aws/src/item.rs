@@ -11,6 +11,8 @@ use domain::error::Error;
 use domain::stored::Stored;
 use domain::{Time, WorkspaceId};
 
+use crate::details;
+
 /// Implements [`Read`] for objects that remember the row they were read from.
 macro_rules! keeps_stored_row {
     ($($thing:ty),+ $(,)?) => {
@@ -105,6 +107,9 @@ pub struct IndexRow {
 
 /// An object that is read from a row.
 pub trait Read: DeserializeOwned {
+    /// Fields that are stored in a second row, beside the main one: see [`details`](crate::details).
+    const DETAILS: &'static [&'static str] = &[];
+
     /// The row as read, for objects that can be changed.
     fn stored(&self) -> Option<&Stored> {
         None
@@ -151,8 +156,15 @@ pub trait Row: Serialize + Read + Clone {
     /// False if it is never changed, so that its row has no version.
     const VERSIONED: bool = true;
 
+    /// Attributes that are also written without a new version.
+    const UNVERSIONED: &'static [&'static str] = &[];
+
     /// True if its row records the time of the last change; see [`UPDATED_AT`].
     const HAS_UPDATED_AT: bool = false;
+
+    /// Index attributes of the release before, each with the sort key of the index row beside the row that takes its
+    /// place: the change that removes the attribute puts the index row.
+    const REPLACED_INDEXES: &'static [(&'static str, &'static str)] = &[];
 
     /// Its key.
     fn key(&self) -> RowKey;
@@ -189,7 +201,7 @@ pub(crate) const UPDATED_AT: &str = "updated_at";
 /// The attribute of DynamoDB's time to live.
 pub(crate) const TIME_TO_LIVE: &str = "expires_at_epoch";
 
-/// The complete row of an object.
+/// The complete row of an object, with the attributes of its second row.
 pub(crate) fn to_item<R: Row>(row: &R) -> Result<Item, Error> {
     let item = serde_dynamo::to_item(row).map_err(|e| Error::internal("writing a row", e))?;
     Ok(with_derived_attributes(row, item))
@@ -211,7 +223,7 @@ fn with_derived_attributes<R: Row>(row: &R, mut item: Item) -> Item {
     if let Some(seconds) = row.time_to_live() {
         item.insert(TIME_TO_LIVE.to_owned(), AttributeValue::N(seconds.to_string()));
     }
-    item
+    details::rename::<R>(item)
 }
 
 fn to_set(value: AttributeValue) -> Vec<String> {
@@ -232,20 +244,23 @@ pub(crate) fn from_item<R: Read>(item: Item) -> Result<R, Error> {
 }
 
 /// A row's attributes as `serde` reads them.
-fn fields<R: Read>(mut item: Item) -> Item {
+fn fields<R: Read>(item: Item) -> Item {
+    let mut item = details::fields(item);
     R::unpack(&mut item);
     item
 }
 
-/// The row of an object, in plain JSON.
+/// The row of an object in plain JSON, and its second row if it has one.
 ///
 /// # Errors
 /// `Internal` if it cannot be written.
-pub fn to_json<R: Row>(row: &R) -> Result<serde_json::Value, Error> {
+pub fn to_json<R: Row>(row: &R) -> Result<(serde_json::Value, Option<serde_json::Value>), Error> {
     let written = |e: &dyn fmt::Display| Error::internal("writing a row", e.to_string());
     let fields = serde_json::to_value(row).map_err(|e| written(&e))?;
     let item = with_derived_attributes(row, serde_dynamo::to_item(fields).map_err(|e| written(&e))?);
-    serde_dynamo::from_item(item).map_err(|e| written(&e))
+    let json = |item| serde_dynamo::from_item(item).map_err(|e| written(&e));
+    let (main, second) = details::split(item);
+    Ok((json(main)?, second.map(json).transpose()?))
 }
 
 /// Reads an object from a row in plain JSON.
@@ -387,16 +402,16 @@ impl Difference {
     /// derived attributes are added, and attributes of other releases are kept. The version is not part of it.
     pub fn between<R: Row>(before: &R, after: &R) -> Result<Self, Error> {
         let (was, is) = (without_version(to_item(before)?), without_version(to_item(after)?));
-        if was == is { Ok(Self::default()) } else { Self::from_stored(before, &was, is) }
+        if was == is { Ok(Self::default()) } else { Self::from_stored(before, &was, &is) }
     }
 
     /// The update that makes the stored row what this release would store for the object.
     pub fn to_restore<R: Row>(row: &R) -> Result<Self, Error> {
         let item = without_version(to_item(row)?);
-        Self::from_stored(row, &item.clone(), item)
+        Self::from_stored(row, &item, &item)
     }
 
-    fn from_stored<R: Row>(before: &R, was: &Item, is: Item) -> Result<Self, Error> {
+    fn from_stored<R: Row>(before: &R, was: &Item, is: &Item) -> Result<Self, Error> {
         let (stored, known) = match stored(before) {
             Some(stored) => (stored.clone(), to_item(&from_item::<R>(stored.clone())?)?),
             None => (was.clone(), was.clone()),
@@ -413,20 +428,43 @@ impl Difference {
             }
         }
         for (name, value) in is {
-            let changed = was.get(&name) != Some(&value);
-            if is_set::<R>(&name) {
-                difference.set_changed(&name, was.get(&name), Some(&value));
+            let changed = was.get(name) != Some(value);
+            if is_set::<R>(name) {
+                difference.set_changed(name, was.get(name), Some(value));
             } else if changed {
-                let value = match (stored.get(&name), known.get(&name)) {
-                    (Some(stored), Some(known)) if !is_derived(&name) => merge_unknown(stored, known, value),
-                    _ => value,
+                let value = match (stored.get(name), known.get(name)) {
+                    (Some(stored), Some(known)) if !is_derived(name) => merge_unknown(stored, known, value.clone()),
+                    _ => value.clone(),
                 };
-                difference.set.insert(name, value);
-            } else if stored.get(&name).is_none_or(|stored| is_derived(&name) && *stored != value) {
-                difference.set.insert(name, value);
+                difference.set.insert(name.clone(), value);
+            } else if stored.get(name).is_none_or(|stored| is_derived(name) && stored != value) {
+                difference.set.insert(name.clone(), value.clone());
             }
         }
+        for name in R::DETAILS.iter().filter(|name| stored.contains_key(**name)) {
+            difference.move_to_details(name, is);
+        }
         Ok(difference)
+    }
+
+    /// Moves an attribute, which the release before keeps in the main row, to the second one.
+    fn move_to_details(&mut self, name: &str, is: &Item) {
+        self.remove.insert(name.to_owned());
+        let moved = details::name(name);
+        match is.get(&moved) {
+            Some(value) => drop(self.set.insert(moved, value.clone())),
+            None => drop(self.remove.insert(moved)),
+        }
+    }
+
+    /// Takes out the update of the second row; `None` if it does not change.
+    pub fn take_details(&mut self) -> Option<Self> {
+        let set = self.set.extract_if(.., |name, _| details::is_detail(name));
+        let set = set.map(|(name, value)| (details::field(&name).to_owned(), value)).collect();
+        let remove = self.remove.extract_if(.., |name| details::is_detail(name));
+        let remove = remove.map(|name| details::field(&name).to_owned()).collect();
+        let second = Self { set, remove, ..Self::default() };
+        Some(second).filter(|second| !second.is_empty())
     }
 
     /// The update with the time of the change, for kinds that record it.

@@ -5,6 +5,7 @@
 
 mod clients;
 mod commit;
+mod details;
 mod egress;
 mod item;
 mod list;

@@ -4,14 +4,15 @@
 //! | row | `pk` | `sk` | indexes |
 //! |---|---|---|---|
 //! | workspace | `WORKSPACE#{workspace}` | `WORKSPACE` | `due` while it has a rule for silent devices |
-//! | user | `USER#{workspace}#{user}` | `USER` | `created`, `seen`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
+//! | user | `USER#{workspace}#{user}` | `USER` | `created`; `deployed` or `not-deployed`, `profile`, `source` until deleted; `deleted` and `due` (purge) once deleted; `due` while a deployment waits |
 //! | user's scim attributes | the user's | `SCIM` | |
 //! | user's usage of a month | the user's | `USAGE#{month}` | |
 //! | workspace's usage of a month | `USAGE#{workspace}` | `{month}#{shard}` | |
 //! | invitation, deployment | `USER#{workspace}#{user}` | `INVITATION#{invitation}` | `due` while its code is kept |
 //! | messages sent to a recipient | `SENT#{workspace}#{hash}` | `{channel}#{purpose}` | time to live |
 //! | messages of a day | `QUOTA#{workspace}#{channel}#{shard}` | `{day}` | time to live |
-//! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`, `seen`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
+//! | device | `DEVICE#{workspace}#{device}` | `DEVICE` | `created`, `owned`; `blocked`, `deleted`, `pending` while it is so; `due` (purge) once deleted |
+//! | its details | the device's | `DETAILS` | |
 //! | its attachments | the device's | `BELONGINGS` | |
 //! | its command | the device's | `COMMAND#{command}` | `due` while it is open |
 //! | its push token | the device's | `PUSH` | `due` until its endpoint works |
@@ -45,6 +46,8 @@
 //! | source's username (user renamed by hand, until deleted) | `SOURCENAME#{workspace}#{source}#{hash}` | `CLAIM` | `user_id` |
 //! | profile's name (profile) | `PROFILENAME#{workspace}#{folded}` | `CLAIM` | `profile_id`; unique |
 //! | what a profile is called (profile) | `CALLED#{workspace}#{profile}` | `CALLED` | `name`, for lists, which need no settings |
+//! | day of a user's last login (user) | the user's | `SEEN` | `list`, `login_day`: in the index `seen` |
+//! | day of a device's last login (device) | the device's | `SEEN` | `list`, `login_day`: in the index `seen` |
 //! | search word (user, device) | `WORD#{workspace}#{kind}` | `{word}#{id}` | |
 //! | code (invitation) | `CODE#{hash}` | `CODE` | the code's owner; unique |
 //! | text message (invitation) | `MESSAGE#{message}` | `MESSAGE` | the message's owner, once SNS has accepted it |
@@ -66,6 +69,7 @@ pub mod idempotency;
 pub mod issuer_keys;
 pub mod jobs;
 pub mod keys;
+pub mod last_logins;
 pub mod leases;
 pub mod members;
 pub mod message_counts;

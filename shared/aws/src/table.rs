@@ -12,6 +12,7 @@ use domain::error::Error;
 
 use crate::clients::Clients;
 use crate::commit::{Commit, Committed, Transaction};
+use crate::details;
 use crate::item::{Item, Read, RowKey, from_item, log_unreadable};
 use crate::throttles::{Throttles, is_throttling_error, is_throttling_reason};
 
@@ -55,7 +56,10 @@ impl Table {
 
     /// One row, by a consistent read.
     pub(crate) async fn get<R: Read>(&self, key: &RowKey) -> Result<Option<R>, Error> {
-        self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose()
+        if R::DETAILS.is_empty() {
+            return self.get_item(&self.names.main, key.attributes()).await?.map(from_item).transpose();
+        }
+        self.get_many([key.clone()]).await?.row(key)
     }
 
     /// One row of secrets.
@@ -70,15 +74,18 @@ impl Table {
         Ok(output.item)
     }
 
-    /// Many rows by consistent reads, a hundred per call.
+    /// Many rows with their second rows, by consistent reads, a hundred per call.
     pub(crate) async fn get_many(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<BatchResult, Error> {
         let mut wanted: Vec<RowKey> = keys.into_iter().collect();
+        let second: Vec<RowKey> = wanted.iter().filter_map(details::key_beside).collect();
+        wanted.extend(second);
         wanted.sort();
         wanted.dedup();
         let mut found = BatchResult::default();
         for chunk in wanted.chunks(BATCH_LIMIT) {
             self.get_chunk(chunk, &mut found).await?;
         }
+        found.add_second_rows();
         Ok(found)
     }
 
@@ -168,8 +175,19 @@ impl Table {
 pub(crate) struct BatchResult(HashMap<RowKey, Item>);
 
 impl BatchResult {
-    fn extend(&mut self, items: impl Iterator<Item = Item>) {
+    pub fn extend(&mut self, items: impl Iterator<Item = Item>) {
         self.0.extend(items.filter_map(|item| Some((RowKey::of(&item)?, item))));
+    }
+
+    /// Adds the attributes of second rows to those of the main rows that were found.
+    fn add_second_rows(&mut self) {
+        let second: Vec<RowKey> = self.0.keys().filter(|key| details::main_key(key).is_some()).cloned().collect();
+        for key in second {
+            let main = details::main_key(&key).filter(|main| self.0.contains_key(main));
+            if let Some((main, second)) = main.and_then(|main| Some((main, self.0.remove(&key)?))) {
+                self.0.entry(main).and_modify(|main| details::add(main, second));
+            }
+        }
     }
 
     /// The stored row with this key, if it was found.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod idempotency;
 pub mod job;
 pub mod key;
+pub mod login_day;
 pub mod member;
 pub mod message_limits;
 pub mod network;

@@ -650,13 +650,15 @@ impl Audit {
             "ENDPOINT#",
             "POINTER#",
         ];
-        let present: BTreeSet<String> =
-            self.main.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind))).cloned().collect();
-        for key in expected.index_rows.difference(&present) {
-            self.check(key, "an index row of a stored object exists", false, "none");
-        }
-        for key in present.difference(&expected.index_rows) {
+        let is_index_row = |key: &&String| key.ends_with(" | SEEN") || kinds.iter().any(|kind| key.starts_with(kind));
+        let present: Vec<String> = self.main.keys().filter(is_index_row).cloned().collect();
+        for key in present.iter().filter(|key| !expected.index_rows.contains_key(*key)) {
             self.check(key, "an index row belongs to a stored object", false, "none that derives it");
+        }
+        for (key, attributes) in &expected.index_rows {
+            let row = self.main.get(key).cloned().unwrap_or_default();
+            let is_derived = attributes.iter().all(|(name, value)| row[*name].as_str() == Some(value));
+            self.check(key, "an index row of a stored object exists", row.is_object() && is_derived, row);
         }
         for (key, indexes) in expected.indexes {
             let row = self.main.get(&key).cloned().unwrap_or_default();
@@ -772,7 +774,7 @@ fn outcome_events(purpose: Purpose) -> [EventType; 4] {
 
 #[derive(Default)]
 struct Expected {
-    index_rows: BTreeSet<String>,
+    index_rows: BTreeMap<String, BTreeMap<&'static str, String>>,
     indexes: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
 
@@ -780,7 +782,8 @@ impl Expected {
     fn add<R: Row>(&mut self, rows: &[R]) {
         let key = |key: &aws::RowKey| format!("{} | {}", key.pk, key.sk);
         for row in rows {
-            self.index_rows.extend(row.index_rows().iter().map(|index_row| key(&index_row.key)));
+            let index_rows = row.index_rows().into_iter();
+            self.index_rows.extend(index_rows.map(|index_row| (key(&index_row.key), index_row.attributes)));
             self.indexes.insert(key(&row.key()), row.indexes().into_iter().collect());
         }
     }
@@ -814,11 +817,25 @@ fn code(text: &str) -> String {
     rest.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
+/// A row with the fields of its second row, if it has one.
+fn with_second_row(rows: &BTreeMap<String, Value>, row: &Value) -> Value {
+    let second = rows.get(&format!("{} | DETAILS", row["pk"].as_str().unwrap_or_default()));
+    let fields = second.and_then(Value::as_object).filter(|_| row["sk"] == "DEVICE").into_iter().flatten();
+    let mut row = row.clone();
+    for (name, value) in fields {
+        if row.get(name).is_none() {
+            row[name] = value.clone();
+        }
+    }
+    row
+}
+
 /// The rows whose keys match, by key, as objects.
 fn read_all<R: Read>(rows: &BTreeMap<String, Value>, matches: impl Fn(&str, &str) -> bool) -> Vec<R> {
     let matching = rows.iter().filter(|(key, _)| key.split_once(" | ").is_some_and(|(pk, sk)| matches(pk, sk)));
     let read = |(key, row): (&String, &Value)| {
-        aws::from_json(row.clone()).unwrap_or_else(|error| panic!("{key}: the row cannot be read: {error}"))
+        aws::from_json(with_second_row(rows, row))
+            .unwrap_or_else(|error| panic!("{key}: the row cannot be read: {error}"))
     };
     matching.map(read).collect()
 }

@@ -99,16 +99,16 @@ pub fn put_into(database: &Database, table: &str, row: &Value, sets: &[&str]) {
     database.put_item(request).expect("the row is stored");
 }
 
-/// An object's row and its index rows, as plain JSON.
+/// An object's row, its second row if it has one, and its index rows, as plain JSON.
 pub fn rows_of<R: Row>(object: &R) -> Vec<Value> {
     let keyed = |mut row: Value, key: RowKey| {
         (row["pk"], row["sk"]) = (key.pk.into(), key.sk.into());
         row
     };
-    let row = aws::to_json(object).expect("the object serializes to a row");
+    let (row, second) = aws::to_json(object).expect("the object serializes to a row");
     let index_rows = object.index_rows().into_iter();
     let index_rows = index_rows.map(|index_row| keyed(json!(index_row.attributes), index_row.key));
-    [row].into_iter().chain(index_rows).collect()
+    [row].into_iter().chain(second).chain(index_rows).collect()
 }
 
 /// Puts many rows into a table at once, as [`put`] does, but without stream records.

@@ -8,6 +8,7 @@ use domain::models::command::Command;
 use domain::models::device::{
     Device, DeviceAttachments, DeviceStatus, DeviceWithCommands, IdentifierClaim, ServedConfig, Status,
 };
+use domain::models::login_day::login_day_start;
 use domain::models::push::{Push, PushReason};
 use domain::models::user::User;
 use domain::models::workspace::{Workspace, WorkspaceSettings};
@@ -20,15 +21,20 @@ use domain::stored::Stored;
 use domain::{DeviceId, Time, UserId, WorkspaceId};
 
 use crate::item::{IndexRow, Item, Read, Row, RowKey, from_item, keeps_stored_row};
-use crate::list::{Page, Position, Range, Source};
+use crate::list::{Page, Position, Source};
+use crate::store::last_logins::{LOGIN_DAY, LastLogins, Order, SEEN};
 use crate::store::offers::OfferRef;
 use crate::store::search::Search;
-use crate::store::{attachments, commands, due, offers, packed, push_tokens, search, users, workspaces};
+use crate::store::{attachments, commands, due, last_logins, offers, packed, push_tokens, search, users, workspaces};
 use crate::table::{Table, service_error};
 
 keeps_stored_row!(IdentifierClaim);
 
 impl Read for Device {
+    // Not all that a plain check-in does not need: the release before cannot read a device without its identifier and
+    // model, and decides by `unconfirmed` what may be deleted.
+    const DETAILS: &'static [&'static str] = &["nickname", "push_endpoint", "failed"];
+
     fn stored(&self) -> Option<&Stored> {
         Some(&self.stored)
     }
@@ -76,6 +82,8 @@ pub fn fields_of_key(pk: Option<&str>, sk: Option<&str>, owner: Option<&str>) ->
 
 impl Row for Device {
     const KEY_FIELDS: &'static [&'static str] = &["workspace_id", "device_id", "user_id"];
+    const UNVERSIONED: &'static [&'static str] = &["last_login_at"];
+    const REPLACED_INDEXES: &'static [(&'static str, &'static str)] = &[(LOGIN_DAY, SEEN)];
 
     fn key(&self) -> RowKey {
         device_key(self.workspace_id, self.device_id)
@@ -91,9 +99,6 @@ impl Row for Device {
             ("list", crate::item::list_partition(DEVICES, self.workspace_id)),
             ("owner", owner_partition(self.workspace_id, self.user_id)),
         ];
-        if let Some(login) = self.last_login_at {
-            indexes.push(("login_day", login.day()));
-        }
         if let Some(blocked) = &self.blocked {
             indexes.push(("blocked_at", blocked.at.to_string()));
         }
@@ -113,7 +118,9 @@ impl Row for Device {
             attributes: BTreeMap::new(),
             unique: false,
         });
-        search::word_index_rows(DEVICES, self.workspace_id, &id, self.search_words()).chain(holder).collect()
+        let seen = self.last_login_at.map(|login| last_logins::device_seen(self.workspace_id, self.device_id, login));
+        let words = search::word_index_rows(DEVICES, self.workspace_id, &id, self.search_words());
+        words.chain(holder).chain(seen).collect()
     }
 }
 
@@ -174,26 +181,24 @@ impl DeviceFilter {
     }
 
     /// The index with the fewest rows for the filter.
-    fn source(&self, workspace: WorkspaceId) -> Source {
+    fn order(&self, workspace: WorkspaceId) -> Order {
         let list = ("list", crate::item::list_partition(DEVICES, workspace));
         if let Some(user) = self.user_id {
-            return Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at");
+            return Order::By(Source::newest_first("owned", ("owner", owner_partition(workspace, user)), "created_at"));
         }
         if self.pending_command == Some(true) {
-            return Source::newest_first("pending", list, "pending_since");
+            return Order::By(Source::newest_first("pending", list, "pending_since"));
         }
         if self.blocked == Some(true) || self.device_status == Some(DeviceStatus::Blocked) {
-            return Source::newest_first("blocked", list, "blocked_at");
+            return Order::By(Source::newest_first("blocked", list, "blocked_at"));
         }
         if self.status == Some(Status::Deleted) || self.device_status == Some(DeviceStatus::Deleted) {
-            return Source::newest_first("deleted", list, "deleted_at");
+            return Order::By(Source::newest_first("deleted", list, "deleted_at"));
         }
         if let Some(before) = self.last_login_before {
-            // The day of the bound is included; the filter then decides by the time, row by row.
-            let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
+            return Order::ByLastLogin(LastLogins { kind: DEVICES, workspace, before });
         }
-        Source::newest_first("created", list, "created_at")
+        Order::By(Source::newest_first("created", list, "created_at"))
     }
 }
 
@@ -303,8 +308,8 @@ impl Table {
                 self.search_devices(&search, limit, start).await
             }
             None => {
-                let source = filter.source(workspace);
-                self.page(&source, limit, start, RowKey::of, |_, device| filter.matches(device, now)).await
+                let wanted = |device: &Device| filter.matches(device, now);
+                self.ordered_page(&filter.order(workspace), limit, start, wanted).await
             }
         }
     }
@@ -383,8 +388,8 @@ impl Table {
         }))
     }
 
-    /// Records a login in one write without a read, if the credential is the device's own, the device has access, and
-    /// nothing but the time has changed. Each condition repeats a rule: `check_in::authenticate`, [`Device::access`],
+    /// Records a login in one write without a read, if the credential is the device's own, the device has access, it is
+    /// not the first login of the device's day, and nothing but the time has changed. Each condition repeats a rule: `check_in::authenticate`, [`Device::access`],
     /// `check_in::check_in`, [`Push::re_enabled`].
     pub async fn record_login(
         &self,
@@ -399,13 +404,14 @@ impl Table {
                 .to_owned(),
             "attribute_not_exists(commands) AND attribute_not_exists(replaced) AND attribute_not_exists(erased)"
                 .to_owned(),
+            "last_login_at >= :day".to_owned(),
         ];
         let mut values = HashMap::from([
             (":hash", credential.hash().as_str().to_owned()),
             (":inactive", "inactive".to_owned()),
             (":active", "active".to_owned()),
             (":now", now.to_string()),
-            (":day", now.day()),
+            (":day", login_day_start(credential.device_id, now).to_string()),
         ]);
         let push = enabled_endpoint(now, &mut conditions);
         let reported = [
@@ -468,8 +474,8 @@ impl Table {
         }
     }
 
-    /// Records the login of a device that was read. False if its row has changed since.
-    pub async fn record_login_time(&self, device: &Device, now: Time) -> Result<bool, Error> {
+    /// Records a login of a device that was read, other than the first of its day. False if its row has changed since.
+    pub(crate) async fn record_later_login(&self, device: &Device, now: Time) -> Result<bool, Error> {
         let key = device_key(device.workspace_id, device.device_id);
         let update = self
             .client
@@ -480,8 +486,7 @@ impl Table {
             .condition_expression("#version = :version")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":version", AttributeValue::N(device.version.to_string()))
-            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
-            .expression_attribute_values(":day", AttributeValue::S(now.day()));
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()));
         match update.send().await {
             Ok(_) => Ok(true),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
@@ -490,33 +495,12 @@ impl Table {
             Err(error) => Err(service_error("noting a login", error)),
         }
     }
-
-    /// Moves a user's "last seen" time forward, never back. Does nothing if the user is missing.
-    pub async fn record_last_seen(&self, workspace: WorkspaceId, user: UserId, now: Time) -> Result<(), Error> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.names.main)
-            .set_key(Some(users::user_key(workspace, user).attributes()))
-            .update_expression("SET last_seen_at = :now, login_day = :day")
-            .condition_expression(
-                "attribute_exists(pk) AND (attribute_not_exists(last_seen_at) OR last_seen_at < :now)",
-            )
-            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
-            .expression_attribute_values(":day", AttributeValue::S(now.day()));
-        match update.send().await {
-            Err(error) if !error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(service_error("recording when a user was seen", error))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The update for a login. Only a check-in writes these attributes, and this one leaves the version, so that it never
 /// collides with an administrator's change. What is decided by them is committed with
 /// [`Commit::require_attribute_unchanged`](crate::Commit::require_attribute_unchanged).
-const LOGIN: &str = "SET last_login_at = :now, login_day = :day";
+const LOGIN: &str = "SET last_login_at = :now";
 
 fn open_command_keys(device: &Device) -> impl Iterator<Item = RowKey> {
     device.commands.iter().map(|open| commands::command_key(device.workspace_id, device.device_id, open.command_id))

@@ -21,6 +21,7 @@ use domain::rules::scim::document::ScimAttributes;
 use domain::{EventId, WorkspaceId};
 
 use crate::commit::Commit;
+use crate::details;
 use crate::item::{IndexRow, Item, Row, RowKey, from_item, log_unreadable};
 use crate::list::Position;
 use crate::table::{BatchResult, Table, service_error};
@@ -100,7 +101,7 @@ impl StoredRow {
         let row: R = from_item(self.item.clone())?;
         Ok(Plan {
             restored: Commit::without_event(id).restore_row(&row),
-            guarded: Commit::without_event(id).require_unchanged(&row),
+            guarded: Commit::without_event(id).require_all_unchanged(&row),
             index_rows: row.index_rows(),
             former: row.former_index_rows(),
         })
@@ -151,7 +152,9 @@ impl Table {
         let scan = scan.set_exclusive_start_key(start.map(Position::start_key));
         let output = scan.send().await.map_err(|e| service_error("reindexing reads every row", e))?;
         let rows = output.items.unwrap_or_default().into_iter();
-        let rows = rows.filter_map(|item| Some(StoredRow { key: RowKey::of(&item)?, item })).collect();
+        let mut rows: Vec<StoredRow> =
+            rows.filter_map(|item| Some(StoredRow { key: RowKey::of(&item)?, item })).collect();
+        self.add_second_rows(&mut rows).await?;
         Ok(StoredRows { rows, next: output.last_evaluated_key.map(|key| Position::of(&key, &["pk", "sk"])) })
     }
 
@@ -177,6 +180,17 @@ impl Table {
 }
 
 impl Table {
+    /// Adds the attributes of their second rows to the rows that have one.
+    async fn add_second_rows(&self, rows: &mut [StoredRow]) -> Result<(), Error> {
+        let found = self.get_many(rows.iter().filter_map(|row| details::key_beside(&row.key))).await?;
+        for row in rows {
+            if let Some(second) = details::key_beside(&row.key).and_then(|key| found.item(&key)) {
+                details::add(&mut row.item, second.clone());
+            }
+        }
+        Ok(())
+    }
+
     async fn restore_row(
         &self,
         key: &RowKey,

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use crate::item::{IndexRow, Item, Read, Row, RowKey, keeps_stored_row};
 use crate::list::{Page, Position, Range, Source};
 use crate::store::devices::DeviceFilter;
+use crate::store::last_logins::{LOGIN_DAY, LastLogins, Order, SEEN};
 use crate::store::usernames::{UsernameClaims, keys_of_username};
-use crate::store::{due, profiles, search, sources};
+use crate::store::{due, last_logins, profiles, search, sources};
 use crate::table::Table;
 
 keeps_stored_row!(User);
@@ -65,6 +66,8 @@ impl Row for User {
     const NESTED_FIELDS: &'static [&'static str] = &["client", "provenance"];
     // Identity providers ask for the time of the last change.
     const HAS_UPDATED_AT: bool = true;
+    const UNVERSIONED: &'static [&'static str] = &["last_seen_at"];
+    const REPLACED_INDEXES: &'static [(&'static str, &'static str)] = &[(LOGIN_DAY, SEEN)];
 
     fn key(&self) -> RowKey {
         user_key(self.workspace_id, self.user_id)
@@ -74,7 +77,6 @@ impl Row for User {
     }
     fn indexes(&self) -> Vec<(&'static str, String)> {
         let mut indexes = vec![("list", crate::item::list_partition(USERS, self.workspace_id))];
-        indexes.extend(self.last_seen_at.map(|seen| ("login_day", seen.day())));
         indexes.extend(self.deleted.iter().flat_map(|end| due::deleted_attributes(&self.key(), end)));
         if self.deleted.is_none() {
             indexes.extend(self.deployment_due_at.iter().flat_map(|at| due::due_attributes(&self.key(), *at)));
@@ -123,8 +125,9 @@ impl Row for User {
             .then(|| sources::source_username_claim_key(self))
             .flatten()
             .map(|key| IndexRow { key, attributes: BTreeMap::from([("user_id", id.clone())]), unique: false });
+        let seen = self.last_seen_at.map(|seen| last_logins::user_seen(self.workspace_id, self.user_id, seen));
         let words = search::word_index_rows(USERS, self.workspace_id, &id, self.search_words());
-        words.chain(claim).chain(known).chain(external).chain(followed).collect()
+        words.chain(seen).chain(claim).chain(known).chain(external).chain(followed).collect()
     }
     fn required_absent(&self) -> BTreeSet<RowKey> {
         let former = || former_username_key(self.workspace_id, &self.username);
@@ -170,7 +173,6 @@ impl UserFilter {
         self.status.is_none_or(|status| status == user.status())
             && self.service_level.as_ref().is_none_or(|level| user.service_level.as_ref() == Some(level))
             && self.network_indicator.is_none_or(|light| light == user_indicator(user, now))
-            && self.last_seen_before.is_none_or(|before| user.last_seen_at.is_some_and(|seen| seen < before))
             && self.matches_deployed(user)
     }
 
@@ -185,42 +187,42 @@ impl UserFilter {
         let pending = || person.all_devices().any(|device| device.has_pending_command(now));
         let unconfirmed = || person.all_devices().any(|device| device.unconfirmed_wipe().is_some());
         let forced = || person.devices.iter().any(Device::is_download_ordered);
-        self.pending_command.is_none_or(|wanted| wanted == pending())
+        let seen = || person.user.last_seen_with(&person.devices);
+        self.last_seen_before.is_none_or(|before| seen().is_some_and(|seen| seen < before))
+            && self.pending_command.is_none_or(|wanted| wanted == pending())
             && self.unconfirmed_wipe.is_none_or(|wanted| wanted == unconfirmed())
             && self.force_pending.is_none_or(|wanted| wanted == forced())
     }
 
     /// The index with the fewest rows for the filter, apart from searches and pending commands.
-    fn source(&self, workspace: WorkspaceId) -> Source {
+    fn order(&self, workspace: WorkspaceId) -> Order {
         let list = ("list", crate::item::list_partition(USERS, workspace));
         if self.status == Some(UserStatus::Deleted) {
-            return Source::newest_first("deleted", list, "deleted_at");
+            return Order::By(Source::newest_first("deleted", list, "deleted_at"));
         }
         if let Some(before) = self.last_seen_before {
-            // The day of the bound is included; the filter then decides by the time, row by row.
-            let day = before.plus(chrono::Duration::days(1)).day();
-            return Source { range: Range::Below(day), ..Source::newest_first("seen", list, "login_day") };
+            return Order::ByLastLogin(LastLogins { kind: USERS, workspace, before });
         }
         if let Some(id) = self.source_id {
-            return Source::newest_first(
+            return Order::By(Source::newest_first(
                 "source",
                 ("of_source", sources::source_users_partition(workspace, id)),
                 "created_at",
-            );
+            ));
         }
         if let Some(id) = self.profile_id {
-            return Source::newest_first(
+            return Order::By(Source::newest_first(
                 "profile",
                 ("of_profile", profiles::profile_users_partition(workspace, id)),
                 "created_at",
-            );
+            ));
         }
         match self.deployed {
-            Some(true) => return Source::newest_first("deployed", list, "deployed"),
-            Some(false) => return Source::newest_first("not-deployed", list, "not_deployed"),
+            Some(true) => return Order::By(Source::newest_first("deployed", list, "deployed")),
+            Some(false) => return Order::By(Source::newest_first("not-deployed", list, "not_deployed")),
             None => {}
         }
-        Source::newest_first("created", list, "created_at")
+        Order::By(Source::newest_first("created", list, "created_at"))
     }
 }
 
@@ -292,10 +294,7 @@ impl Table {
             None if filter.pending_command == Some(true) => {
                 self.users_with_pending_commands(workspace, filter, limit, start, now).await?
             }
-            None => {
-                let source = filter.source(workspace);
-                self.page(&source, limit, start, RowKey::of, |_, user| filter.matches(user, now)).await?
-            }
+            None => self.ordered_page(&filter.order(workspace), limit, start, |user| filter.matches(user, now)).await?,
         };
         let mut with_devices = self.with_devices(workspace, page.items).await?;
         with_devices.retain(|person| filter.matches_with_devices(person, now));

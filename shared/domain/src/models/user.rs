@@ -10,6 +10,7 @@ use crate::error::DomainError;
 use crate::ids::{DeviceId, InvitationId, ProfileId, UserId, WorkspaceId};
 use crate::input::Fields;
 use crate::models::client_account::{ClientAccount, OVERRIDES_LIMIT, SERVICE_ACCOUNT, SIP_USER_NAME};
+use crate::models::device::Device;
 use crate::models::network::Network;
 use crate::models::offer::Purpose;
 use crate::models::profile::{SETTINGS_DEPTH, depth_of};
@@ -120,7 +121,7 @@ pub struct User {
     /// Carrier networks by provider; at most [`crate::models::network::NETWORK_LIMIT`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, Network>,
-    /// When one of the user's devices was last seen; up to 15 minutes behind.
+    /// When one of the user's devices was last seen, at the first check-in of a day: see [`User::last_seen_with`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
     /// The user's devices that are not deleted; at most [`crate::limits::DEVICE_LIMIT`].
@@ -418,6 +419,13 @@ impl User {
     #[must_use]
     pub fn all_device_ids(&self) -> BTreeSet<DeviceId> {
         self.device_ids.union(&self.left_device_ids).copied().collect()
+    }
+
+    /// When one of the user's devices was last seen, given the devices. The user's row follows with the first check-in of
+    /// a [device's day](crate::models::login_day), so it alone is up to a day behind.
+    #[must_use]
+    pub fn last_seen_with(&self, devices: &[Device]) -> Option<Time> {
+        devices.iter().filter_map(|device| device.last_login_at).chain(self.last_seen_at).max()
     }
 
     /// The user's status.

@@ -17,9 +17,6 @@ use crate::rules::lifecycle::lock_by_pins;
 use crate::secret::{DeviceCredential, Hash};
 use crate::states::Platform;
 
-/// How far a user's "last seen" time may lag behind their devices'.
-pub const LAST_SEEN_LAG: chrono::Duration = chrono::Duration::minutes(15);
-
 /// The report of an app at check-in; fields left out are unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckInReport {
@@ -223,6 +220,9 @@ pub fn check_in(device: &Device, report: &CheckInReport, found: &CheckInState, c
     }
     if allowed {
         after.last_login_at = Some(context.at);
+        if let Some(user) = &mut change.user {
+            user.after.last_seen_at = Some(context.at);
+        }
     }
     change.devices.insert(0, RowChange::from(device.clone(), after));
     CheckIn::Changed { change: Box::new(change), token }
@@ -348,37 +348,4 @@ fn lock(
 fn new_token(device: &Device, report: &CheckInReport) -> Option<String> {
     let token = report.push_token.as_ref().filter(|_| device.platform != Platform::ThirdParty)?;
     (device.push_token_hash.as_ref() != Some(&Hash::of(token))).then(|| token.clone())
-}
-
-/// True if the user's "last seen" time must be updated; `before` is the device's previous check-in. That is so at the
-/// first check-in in each interval of [`LAST_SEEN_LAG`], so that it never lags behind further.
-#[must_use]
-pub fn user_must_follow(before: Option<Time>, now: Time) -> bool {
-    let quarter = |time: Time| time.millis().div_euclid(LAST_SEEN_LAG.num_milliseconds());
-    before.is_none_or(|before| quarter(before) != quarter(now))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_follows_within_a_quarter_of_an_hour_however_often_the_device_comes_and_once_in_each() {
-        let start = Time::parse("2026-11-21T08:00:00Z").unwrap();
-        for minutes in [1, 7, 10, 14, 15, 40] {
-            let mut seen = start;
-            let mut before = None;
-            let mut followed = std::collections::BTreeSet::new();
-            for step in 0..100 {
-                let now = start.plus(chrono::Duration::minutes(minutes * step));
-                if user_must_follow(before, now) {
-                    seen = now;
-                    let quarter = now.millis() / LAST_SEEN_LAG.num_milliseconds();
-                    assert!(followed.insert(quarter), "twice in a quarter, every {minutes} minutes");
-                }
-                assert!(now.millis() - seen.millis() < LAST_SEEN_LAG.num_milliseconds(), "every {minutes} minutes");
-                before = Some(now);
-            }
-        }
-    }
 }

@@ -105,6 +105,7 @@ pub fn delete(
     let purge_after = open.map(|open| open.expires_at).fold(context.at.plus(retention), Time::max);
     deleted.deleted = Some(Deleted { at: context.at, by: context.actor, purge_after });
     user_after.device_ids.remove(&device.device_id);
+    user_after.last_seen_at = user_after.last_seen_at.max(device.last_login_at);
     if deleted.unconfirmed_wipe().is_some() {
         user_after.leave_behind(&deleted);
     }

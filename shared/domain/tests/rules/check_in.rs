@@ -107,6 +107,7 @@ fn a_configuration_that_was_put_in_place_is_noted_with_its_user_while_they_are_d
     assert_eq!(event.changes["config_version"].after, json!("v2"));
     let mut downloaded = fixture.user.clone();
     downloaded.client.downloaded_at = Some(at(5));
+    downloaded.last_seen_at = Some(at(5));
     assert_eq!(change.user, Some(RowChange::from(fixture.user.clone(), downloaded)));
 
     let mut removed = fixture.user.clone();

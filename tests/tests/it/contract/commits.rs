@@ -240,10 +240,16 @@ async fn a_commit_fails_if_a_row_that_it_depends_on_has_changed() {
     let mut user = ada;
     let device = case.device(&mut user, "phone").await;
     let first = case.now.plus(Duration::hours(1));
-    assert!(store.table.record_login_time(&device, first).await.expect("the call succeeds"));
+    assert!(store.table.record_login_time(&device, first, case.id()).await.expect("the call succeeds"));
     let device = Device { last_login_at: Some(first), ..device };
     let named = Device { nickname: Some("mine".to_owned()), ..device.clone() };
-    assert!(store.table.record_login_time(&device, first.plus(Duration::hours(1))).await.expect("the call succeeds"));
+    assert!(
+        store
+            .table
+            .record_login_time(&device, first.plus(Duration::hours(1)), case.id())
+            .await
+            .expect("the call succeeds")
+    );
     let rename = || Commit::without_event(case.id()).edit(&device, &named);
     expect_conflict(
         store.table.commit(rename().require_attribute_unchanged(&device, "last_login_at")).await,

@@ -9,6 +9,7 @@ use domain::models::actor::Actor;
 use domain::models::command::{CommandKind, OpenCommand};
 use domain::models::device::{Device, DeviceAttachments, Enrolment, PushToken};
 use domain::models::event::EventType;
+use domain::models::login_day::login_day_start;
 use domain::models::push::{Push, PushReason};
 use domain::models::restriction::Restriction;
 use domain::models::usage::{Counts, UsageReport};
@@ -123,8 +124,13 @@ async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
         config_version: Some("version1".to_owned()),
     };
     let counted_long_ago = CheckInReport { usage: usage(1), ..CheckInReport::default() };
+    let never = store.table.record_login(&credential, &same, case.now).await.expect("the call succeeds");
+    assert!(matches!(never, Login::NotRecorded(Some(_))), "the first of a day is more: {never:?}");
+    let next_day = login_day_start(id, case.now.plus(Duration::days(1)));
+    case.later(Duration::milliseconds(next_day.millis() - case.now.millis()));
+    assert!(store.table.record_login_time(&good, case.now, case.id()).await.expect("the call succeeds"));
     for report in [CheckInReport::default(), same, counted_long_ago] {
-        case.later(Duration::days(1));
+        case.later(Duration::hours(7));
         let noted = store.table.record_login(&credential, &report, case.now).await.expect("the call succeeds");
         assert!(matches!(noted, Login::Recorded(_)), "{noted:?}");
         let read = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
@@ -212,12 +218,12 @@ async fn a_login_is_recorded_without_a_commit_only_if_nothing_else_changed() {
         Device { user_status: UserStatus::Locked, ..good.clone() },
         Device { user_status: UserStatus::Deleted, ..good.clone() },
     ];
+    let now = case.now.plus(Duration::hours(1));
     let mut before = store.table.device(case.workspace, id).await.expect("the call succeeds").expect("the row exists");
     for state in shut {
         let after = Device { last_login_at: before.last_login_at, version: before.version, ..state };
         case.edit(&before, &after).await;
-        let more =
-            store.table.record_login(&credential, &CheckInReport::default(), case.now.plus(Duration::days(1))).await;
+        let more = store.table.record_login(&credential, &CheckInReport::default(), now).await;
         let Ok(Login::NotRecorded(Some(row))) = more else { panic!("{after:?}: {more:?}") };
         before = Device { version: after.version + 1, ..after };
         assert_eq!(*row, before, "the row shows the reason, and is unchanged");
@@ -231,7 +237,7 @@ async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let mut user = case.user("ada").await;
     let device = case.device(&mut user, "phone").await;
     case.later(Duration::days(2));
-    assert!(store.table.record_login_time(&device, case.now).await.expect("the call succeeds"));
+    assert!(store.table.record_login_time(&device, case.now, case.id()).await.expect("the call succeeds"));
     let noted = Device { last_login_at: Some(case.now), ..device.clone() };
     let read = || async { store.table.device(case.workspace, device.device_id).await.expect("the call succeeds") };
     assert_eq!(read().await, Some(noted.clone()), "nothing but the time, and no new version");
@@ -242,11 +248,14 @@ async fn a_login_is_recorded_only_for_an_unchanged_device() {
     let blocked = Device { blocked: Some(block), ..noted.clone() };
     case.edit(&noted, &blocked).await;
     let later = case.now.plus(Duration::hours(1));
-    assert!(!store.table.record_login_time(&device, later).await.expect("the call succeeds"), "it has changed since");
+    assert!(
+        !store.table.record_login_time(&device, later, case.id()).await.expect("the call succeeds"),
+        "it has changed since"
+    );
     assert_eq!(read().await, Some(Device { version: 2, ..blocked }));
     let rows = case.rows();
     let nobody = case.new_device(user.user_id, "gone");
-    assert!(!store.table.record_login_time(&nobody, later).await.expect("the call succeeds"));
+    assert!(!store.table.record_login_time(&nobody, later, case.id()).await.expect("the call succeeds"));
     assert_eq!(case.rows(), rows, "and no row is created");
 }
 

@@ -12,6 +12,7 @@ mod jobs;
 mod messages;
 mod profiles;
 mod scim;
+mod second_rows;
 mod sources;
 mod usage;
 mod users;

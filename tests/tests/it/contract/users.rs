@@ -10,6 +10,7 @@ use domain::models::actor::Actor;
 use domain::models::command::CommandKind;
 use domain::models::device::Device;
 use domain::models::event::EventType;
+use domain::models::login_day::login_day_start;
 use domain::models::network::{Indicator, Network, NetworkStatus, Provisioning, VERIZON};
 use domain::models::restriction;
 use domain::models::restriction::Restriction;
@@ -21,8 +22,7 @@ use serde_json::json;
 use testkit::rows;
 
 use super::{
-    Case, TestStore, command, expect_conflict, is_taken, list_all_pages, new_id, nothing, open, search_query,
-    set_open_commands,
+    Case, TestStore, command, expect_conflict, is_taken, list_all_pages, nothing, open, search_query, set_open_commands,
 };
 
 /// Creates a user as the operations do.
@@ -412,22 +412,33 @@ async fn a_deleted_user_is_readable_and_their_username_is_free() {
 }
 
 #[tokio::test]
-async fn last_seen_only_moves_forward() {
+async fn a_user_is_last_seen_with_the_first_login_of_a_device_s_day() {
     let store = &TestStore::start().await;
     let case = Case::new(store);
-    let user = case.user("ada").await;
-    let seen = |at: Time| store.table.record_last_seen(case.workspace, user.user_id, at);
-    let later = case.now.plus(Duration::hours(1));
-    for (at, expected) in [(case.now, case.now), (later, later), (case.now, later)] {
-        seen(at).await.expect("the call succeeds");
+    let mut user = case.user("ada").await;
+    let device = case.device(&mut user, "phone").await;
+    let user = case.read(&user).await;
+    let start = login_day_start(device.device_id, case.now.plus(Duration::days(1)));
+    let seen = async |login: Time, expected: Time| {
+        let device = case.table.device(case.workspace, device.device_id).await.unwrap().unwrap();
+        assert!(store.table.record_login_time(&device, login, case.id()).await.expect("the call succeeds"));
         let read = case.read(&user).await;
-        assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version));
-    }
+        assert_eq!((read.last_seen_at, read.version), (Some(expected), user.version), "{login}");
+        let filter =
+            UserFilter { last_seen_before: Some(login.plus(Duration::milliseconds(1))), ..UserFilter::default() };
+        let list = case.table.list_users(case.workspace, &filter, 10, None, login).await.expect("the call succeeds");
+        assert_eq!(list.items.len(), 1, "{login}: the list knows of the last login");
+        let filter = UserFilter { last_seen_before: Some(login), ..filter };
+        let list = case.table.list_users(case.workspace, &filter, 10, None, login).await.expect("the call succeeds");
+        assert_eq!(list.items.len(), 0, "{login}");
+    };
+    seen(start, start).await;
+    seen(start.plus(Duration::hours(23)), start).await;
+    seen(start.plus(Duration::hours(25)), start.plus(Duration::hours(25))).await;
+    case.remove(&case.read(&user).await).await;
+    let device = case.table.device(case.workspace, device.device_id).await.unwrap().unwrap();
     let rows = case.rows();
-    store
-        .table
-        .record_last_seen(case.workspace, UserId(new_id(case.now)), later)
-        .await
-        .expect("an unknown id is not an error");
-    assert_eq!(case.rows(), rows, "and no row is created");
+    let later = start.plus(Duration::days(3));
+    assert!(!store.table.record_login_time(&device, later, case.id()).await.expect("the call succeeds"));
+    assert_eq!(case.rows(), rows, "a login of a purged user's device changes nothing");
 }
